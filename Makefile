@@ -1,0 +1,53 @@
+# Everything a machine needs is installed by these targets, into .venv and nowhere else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: install bench test test-fast check format benchmark docs clean
+
+install: $(VENV)/.installed
+
+bench: install
+	$(BIN)/vitrail bench --out runs/digits
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pydoclint --quiet src
+	$(BIN)/lint-imports
+	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs src tests benchmarks
+	$(MAKE) --no-print-directory docs
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/generate.py
+	git diff --exit-code --stat -- docs/reference
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+benchmark: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --constraint constraints.txt --editable ".[openvino]"
+	touch $@
+
+# torchvision has no CPU build of its own: without its dependencies it matches the torch that is there.
+$(VENV)/.dev: $(VENV)/.installed
+	$(PIP) install --constraint constraints.txt --editable ".[openvino,dev]"
+	$(PIP) install --constraint constraints.txt --no-deps torchvision timm
+	touch $@
+
+clean:
+	rm -rf $(VENV) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

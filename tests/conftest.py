@@ -1,0 +1,21 @@
+"""What every test may use."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real images, weights and golden values, kept beside the repository."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not (folder / "golden").is_dir():
+        pytest.skip("needs ../shared, the real images and weights that stay outside the repository")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test touches the caches or the locks of the person who runs it."""
+    monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("VITRAIL_CONFIG", str(tmp_path_factory.mktemp("config")))
