@@ -1,0 +1,1 @@
+"""Small, stable things every room needs. Nothing here imports torch."""

@@ -1,0 +1,32 @@
+"""Work that threads do ahead of the one who reads it, in order and within bounds."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Done = TypeVar("Done")
+
+
+def in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Item], Done], items: Iterable[Item], *, ahead: int
+) -> Iterator[Done]:
+    """What threads make of each item, in order, never more than `ahead` items further than the reader.
+
+    Args:
+        pool: the threads.
+        work: what is done with each item.
+        items: read only as they are needed.
+        ahead: the bound.
+
+    Yields:
+        Done: one outcome an item; what `work` raises is raised in its place.
+    """
+    waiting: deque[Future[Done]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -1,0 +1,35 @@
+"""The one hashing rule: sha256, in hexadecimal, of bytes or of canonical JSON."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+BLOCK_BYTES = 1 << 20
+
+
+def sha256_bytes(data: bytes) -> str:
+    """The sha256 of bytes, as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """The sha256 of a file's content, read in blocks so that memory stays flat."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fingerprint(value: Any) -> str:
+    """The sha256 of a JSON value, whatever the order of its keys.
+
+    Args:
+        value: what `json.dumps` takes; NaN and infinity are refused, since JSON has none.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return sha256_bytes(text.encode())

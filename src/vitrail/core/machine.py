@@ -1,0 +1,136 @@
+"""What this process may use of the machine: cores, memory, folders. The only file that reads environment variables."""
+
+import os
+import platform
+import resource
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+CGROUP_MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
+REPORTED_PACKAGES = ("numpy", "openvino", "pillow", "pyarrow", "safetensors", "scikit-learn", "scipy", "torch")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Threads:
+    """How many threads decode images and how many compute, for one pass."""
+
+    decode: int
+    compute: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What a result was measured on. `memory` is in bytes and is what the process may use."""
+
+    cpu: str
+    cores: int
+    memory: int
+    gpu: str | None
+    os: str
+    versions: dict[str, str]
+
+
+def usable_cores() -> int:
+    """Cores this process may use: its affinity, further limited by the cgroup's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    quota = _first_line(CGROUP_CPU_MAX).split()
+    if len(quota) == 2 and quota[0] != "max":
+        cores = min(cores, max(1, int(quota[0]) // int(quota[1])))
+    return cores
+
+
+def share_threads(cores: int) -> Threads:
+    """Split the cores of one pass between decoding and compute.
+
+    The forward pass takes every core. Decoding runs beside it, on as many threads: they wait on a
+    bounded queue whenever the forward pass has enough to do, so the cores are never idle and never
+    fought over for long.
+    """
+    return Threads(decode=cores, compute=cores)
+
+
+def describe_machine() -> Machine:
+    """The machine as the results name it. Imports no heavy package: versions come from metadata."""
+    return Machine(
+        cpu=_cpu_name(),
+        cores=usable_cores(),
+        memory=_usable_memory(),
+        gpu=_gpu_name(),
+        os=f"{platform.system()} {platform.release()}",
+        versions={"python": platform.python_version()} | _versions(REPORTED_PACKAGES),
+    )
+
+
+def cache_folder() -> Path:
+    """Where things are kept that can be computed or fetched again: $VITRAIL_CACHE, else the platform's place."""
+    given = os.environ.get("VITRAIL_CACHE")
+    if given:
+        return Path(given).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("vitrail"))
+
+
+def config_folder() -> Path:
+    """Where trusted weights are locked, which pruning never touches: $VITRAIL_CONFIG, else the platform's place."""
+    given = os.environ.get("VITRAIL_CONFIG")
+    if given:
+        return Path(given).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("vitrail"))
+
+
+def peak_rss_bytes() -> int:
+    """The largest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def user_seconds() -> float:
+    """Seconds of CPU this process has spent in user mode, over all threads."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_utime
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text().splitlines()[0]
+    except (OSError, IndexError):
+        return ""
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _usable_memory() -> int:
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = _first_line(CGROUP_MEMORY_MAX)
+    return min(physical, int(limit)) if limit.isdigit() else physical
+
+
+def _gpu_name() -> str | None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return str(torch.cuda.get_device_name(0))
+    return None
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,35 @@
+"""How lower rooms say what they are doing. The command line draws it; tests record it."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Receives the progress of named tasks, from any thread."""
+
+    def start(self, task: str, *, total: int | None, unit: str) -> None:
+        """A task begins; `total` is None where its size is not known yet."""
+
+    def advance(self, task: str, amount: int = 1) -> None:
+        """`amount` more units of the task are done."""
+
+    def note(self, message: str) -> None:
+        """One line that the user should be able to read while the work goes on."""
+
+    def done(self, task: str) -> None:
+        """The task has ended."""
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def start(self, task: str, *, total: int | None, unit: str) -> None:
+        """Ignore it."""
+
+    def advance(self, task: str, amount: int = 1) -> None:
+        """Ignore it."""
+
+    def note(self, message: str) -> None:
+        """Ignore it."""
+
+    def done(self, task: str) -> None:
+        """Ignore it."""

@@ -1,0 +1,34 @@
+"""The one way a file is put on disk: whole or not at all, whatever interrupts it."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+TEMPORARY = ".tmp"
+
+
+def put_in_place(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, sync it, and rename it: a reader sees the old file or the new.
+
+    OSError where the disk is full or the folder cannot be written; then what was there before is still there.
+
+    Args:
+        path: where the file shall be; its folder is made.
+        write: fills the file whose path it is given.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        with suppress(OSError):  # where the folder itself cannot be had, there is nothing to take away
+            temporary.unlink(missing_ok=True)

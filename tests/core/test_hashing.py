@@ -1,0 +1,23 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from vitrail.core.hashing import BLOCK_BYTES, fingerprint, sha256_bytes, sha256_file
+
+
+def test_a_file_hashes_as_its_bytes_do_across_block_borders(tmp_path: Path) -> None:
+    content = b"v" * (BLOCK_BYTES + 1)
+    (tmp_path / "file").write_bytes(content)
+    assert sha256_file(tmp_path / "file") == sha256_bytes(content) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_fingerprint_ignores_the_order_of_keys_and_sees_every_value() -> None:
+    assert fingerprint({"a": 1, "b": [1, 2]}) == fingerprint({"b": [1, 2], "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 1.5})
+    assert fingerprint(["a", "b"]) != fingerprint(["ab"])
+
+
+def test_a_fingerprint_of_nan_is_refused() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        fingerprint(float("nan"))

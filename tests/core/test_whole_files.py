@@ -1,0 +1,29 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from vitrail.core.whole_files import put_in_place
+
+
+def test_a_failed_or_interrupted_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path, monkeypatch):
+    target = tmp_path / "new" / "file"
+    put_in_place(target, lambda path: path.write_text("old"))
+
+    def half(path: Path) -> None:
+        path.write_text("ha")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        put_in_place(target, half)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            put_in_place(target, lambda path: path.write_text("new"))
+    assert target.read_text() == "old"
+    assert [path.name for path in target.parent.iterdir()] == ["file"]
