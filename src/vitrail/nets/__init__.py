@@ -1,0 +1,1 @@
+"""Networks in pure torch, each readable beside its paper. Nothing here knows the rest of Vitrail."""

@@ -1,0 +1,215 @@
+"""The Vision Transformer, and DeiT, which is the same network trained otherwise.
+
+Dosovitskiy et al., "An Image is Worth 16x16 Words", arXiv:2010.11929 (figure 1, equations 1-4, table 1);
+Touvron et al., "Training data-efficient image transformers", arXiv:2012.12877.
+Parameters carry timm's names, so the field's weights load as they are.
+
+Letters: B images, C channels, H rows, W columns; L tokens (the class token first, then the patches
+row by row), D width, A attention heads, E width of one head (D = A * E), F width of the MLP.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+Pooling = Literal["cls", "mean"]
+
+LAYER_NORM_EPS = 1e-6  # flax's default, kept by timm and DeiT; torch's own 1e-5 gives other features
+INIT_STD = 0.02  # of a truncated normal, for every linear layer, as DeiT trains them
+
+
+@dataclass(frozen=True, slots=True)
+class VitSize:
+    """Width D, number of blocks and attention heads of one size; F is always 4 * D."""
+
+    width: int
+    depth: int
+    heads: int
+
+
+VIT_SIZES = {
+    "mini": VitSize(128, 6, 4),  # ours: the embedded backbone, for images of 32 x 32
+    "Ti": VitSize(192, 12, 3),  # arXiv:2012.12877, table 1
+    "S": VitSize(384, 12, 6),  # the same
+    "B": VitSize(768, 12, 12),  # arXiv:2010.11929, table 1
+    "L": VitSize(1024, 24, 16),
+    "H": VitSize(1280, 32, 16),
+}
+
+
+class PatchEmbed(nn.Module):
+    """Cut the image into squares and project each to a token: one convolution whose stride is its size."""
+
+    def __init__(self, patch: int, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, kernel_size=patch, stride=patch)
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        """One token a patch, without the class token."""
+        map_BDHW: Tensor = self.proj(image_BCHW)
+        return map_BDHW.flatten(2).transpose(1, 2)
+
+
+class Attention(nn.Module):
+    """Every token asks all tokens and takes the mean of their values, weighted by softmax(query . key / sqrt(E))."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, token_BLD: Tensor) -> Tensor:
+        """The new tokens, in the same order."""
+        # One matrix holds query, key and value in this order, and each of them its heads: (3, A, E).
+        # (A, 3, E) has the same shape, loads as well and is wrong.
+        qkv_BL3AE: Tensor = self.qkv(token_BLD).unflatten(-1, (3, self.heads, -1))
+        query_BALE, key_BALE, value_BALE = (part_BLAE.transpose(1, 2) for part_BLAE in qkv_BL3AE.unbind(dim=2))
+        mixed_BALE = scaled_dot_product_attention(query_BALE, key_BALE, value_BALE)  # divides by sqrt(E)
+        mixed_BLD: Tensor = self.proj(mixed_BALE.transpose(1, 2).flatten(2))
+        return mixed_BLD
+
+
+class Mlp(nn.Module):
+    """Two linear layers with a GELU between, for each token alone."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.act = nn.GELU(approximate="none")  # exact erf, as timm runs these weights; JAX's default is tanh
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, token_BLD: Tensor) -> Tensor:
+        """The new tokens."""
+        token_BLF: Tensor = self.act(self.fc1(token_BLD))
+        output_BLD: Tensor = self.fc2(token_BLF)
+        return output_BLD
+
+
+class Block(nn.Module):
+    """Attention, then MLP, each on normalised tokens and added to what was there (equations 2 and 3)."""
+
+    def __init__(self, width: int, heads: int, mlp_width: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.mlp = Mlp(width, mlp_width)
+
+    def forward(self, token_BLD: Tensor) -> Tensor:
+        """The tokens after this block."""
+        attended_BLD: Tensor = token_BLD + self.attn(self.norm1(token_BLD))
+        output_BLD: Tensor = attended_BLD + self.mlp(self.norm2(attended_BLD))
+        return output_BLD
+
+
+class VisionTransformer(nn.Module):
+    """Image to tokens, a stack of blocks, one token out.
+
+    The feature is the class token after the final norm (`pooling="cls"`), or the mean of the patch
+    tokens and then a norm of its own, `fc_norm` (`pooling="mean"`): norm(mean) is not mean(norm).
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        patch: int,
+        width: int,
+        depth: int,
+        heads: int,
+        classes: int,
+        mlp_width: int | None = None,
+        pooling: Pooling = "cls",
+    ) -> None:
+        """Build the network with random weights.
+
+        Args:
+            image_size: rows and columns of the image, in pixels, a multiple of `patch`.
+            patch: side of a patch in pixels.
+            width: D, a multiple of `heads`.
+            depth: number of blocks.
+            heads: A.
+            classes: outputs of `head`; 0 leaves it out, and `forward` gives the feature.
+            mlp_width: F; 4 * D where it is not given.
+            pooling: which token or tokens become the feature.
+
+        Raises:
+            ValueError: if the sizes do not divide.
+        """
+        super().__init__()
+        if image_size % patch or width % heads:
+            raise ValueError(
+                f"A ViT needs an image size that is a multiple of the patch and a width that is a multiple of the "
+                f"heads; got image {image_size}, patch {patch}, width {width}, heads {heads}."
+            )
+        mean = pooling == "mean"
+        self.pooling = pooling
+        self.patch_embed = PatchEmbed(patch, width)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + (image_size // patch) ** 2, width))
+        self.blocks = nn.ModuleList(Block(width, heads, mlp_width or 4 * width) for _ in range(depth))
+        self.norm = nn.Identity() if mean else nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.fc_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS) if mean else nn.Identity()
+        self.head = nn.Linear(width, classes) if classes else nn.Identity()
+        self._initialise()
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        """The logits of the pretraining classes, `logit_BC`."""
+        logit_BC: Tensor = self.head(self.forward_features(image_BCHW))
+        return logit_BC
+
+    def forward_features(self, image_BCHW: Tensor) -> Tensor:
+        """One vector an image, `feature_BD`: what the classifier sees."""
+        token_BLD = self.forward_tokens(image_BCHW)
+        pooled_BD = token_BLD[:, 1:].mean(dim=1) if self.pooling == "mean" else token_BLD[:, 0]
+        feature_BD: Tensor = self.fc_norm(pooled_BD)
+        return feature_BD
+
+    def forward_tokens(self, image_BCHW: Tensor) -> Tensor:
+        """All tokens after the last block and the final norm, `token_BLD`, the class token first."""
+        patch_BLD = self.patch_embed(image_BCHW)
+        class_B1D = self.cls_token.expand(image_BCHW.shape[0], -1, -1)
+        token_BLD = torch.cat((class_B1D, patch_BLD), dim=1) + self.pos_embed  # equation 1: first join, then add
+        for block in self.blocks:
+            token_BLD = block(token_BLD)
+        normed_BLD: Tensor = self.norm(token_BLD)
+        return normed_BLD
+
+    def _initialise(self) -> None:
+        nn.init.trunc_normal_(self.pos_embed, std=INIT_STD)
+        nn.init.normal_(self.cls_token, std=INIT_STD)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=INIT_STD)
+                nn.init.zeros_(module.bias)
+
+
+def build_vit(
+    size: str = "S", patch: int = 16, *, image_size: int = 224, classes: int = 1000, pooling: Pooling = "cls"
+) -> VisionTransformer:
+    """A ViT of a named size, with random weights.
+
+    Args:
+        size: a key of VIT_SIZES.
+        patch: side of a patch in pixels.
+        image_size: side of the image in pixels.
+        classes: outputs of the classifier; 0 for none.
+        pooling: "cls" or "mean".
+
+    Returns:
+        The network in training mode.
+    """
+    chosen = VIT_SIZES[size]
+    return VisionTransformer(
+        image_size=image_size,
+        patch=patch,
+        width=chosen.width,
+        depth=chosen.depth,
+        heads=chosen.heads,
+        classes=classes,
+        pooling=pooling,
+    )

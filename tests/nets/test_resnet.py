@@ -1,0 +1,133 @@
+"""The ResNet computes what torchvision's and timm's compute, and would not if a known trap were in it."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.references import randomise, relative_gap, timm_net, torchvision
+from vitrail.nets.resnet import BasicBlock, Bottleneck, ResNet, build_resnet
+
+PARITY = 5e-6  # relative norm in float32
+
+
+@pytest.fixture
+def image_BCHW() -> Tensor:
+    return torch.randn(2, 3, 65, 97, generator=torch.Generator().manual_seed(1))  # odd sides show wrong padding
+
+
+def small_resnet(block: type[BasicBlock] | type[Bottleneck]) -> tuple[ResNet, nn.Module]:
+    """A narrow network with two blocks a stage, and torchvision's of the same shape with the same random weights."""
+    models = torchvision().models.resnet
+    theirs = models.ResNet(
+        models.BasicBlock if block is BasicBlock else models.Bottleneck, [2, 1, 2, 1], num_classes=10
+    ).eval()
+    ours = ResNet(block, [2, 1, 2, 1], classes=10).eval()
+    ours.load_state_dict(randomise(theirs), strict=True)
+    return ours, theirs
+
+
+@pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
+def test_logits_are_torchvisions(block, image_BCHW):
+    ours, theirs = small_resnet(block)
+    with torch.inference_mode():
+        assert relative_gap(ours(image_BCHW), theirs(image_BCHW)) <= PARITY
+
+
+@pytest.mark.parametrize(
+    ("options", "theirs"), [((18,), "resnet18"), ((50,), "resnet50"), ((18, 10), "resnet18")], ids=str
+)
+def test_features_and_logits_are_timms(options, theirs):
+    depth, classes = (*options, 1000)[:2]
+    image_BCHW = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    reference = timm_net(theirs, num_classes=classes)
+    net = build_resnet(depth, classes=classes).eval()
+    net.load_state_dict(randomise(reference), strict=True)
+    with torch.inference_mode():
+        feature_BD = reference.forward_head(reference.forward_features(image_BCHW), pre_logits=True)
+        assert relative_gap(net.forward_features(image_BCHW), feature_BD) <= PARITY
+        assert relative_gap(net(image_BCHW), reference(image_BCHW)) <= PARITY
+
+
+@pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
+def test_every_depth_has_torchvisions_parameters(depth):
+    with torch.device("meta"):
+        ours = build_resnet(depth)
+        theirs = getattr(torchvision().models, f"resnet{depth}")()
+    assert {key: value.shape for key, value in ours.state_dict().items()} == {
+        key: value.shape for key, value in theirs.state_dict().items()
+    }
+
+
+def stride_on_the_first_convolution(net: ResNet) -> None:
+    """Version 1 of the paper and of keras.applications: the same weights, another function."""
+    for module in net.modules():
+        if isinstance(module, Bottleneck):
+            module.conv1.stride, module.conv2.stride = module.conv2.stride, module.conv1.stride
+
+
+def keras_layer_eps(net: ResNet) -> None:
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1e-3
+
+
+def keras_applications_eps(net: ResNet) -> None:
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1.001e-5
+
+
+def padding_of_tensorflow(net: ResNet) -> None:
+    """SAME pads a 7x7 of stride 2 by (2, 3) where a side is even; torch pads (3, 3)."""
+    net.conv1.padding = 0
+    net.conv1.register_forward_pre_hook(lambda _, inputs: nn.functional.pad(inputs[0], (2, 3, 2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("trap", "moves_at_least"),
+    [
+        (stride_on_the_first_convolution, 1e-2),
+        (keras_layer_eps, 1e-3),
+        (keras_applications_eps, 1e-5),
+        (padding_of_tensorflow, 1e-3),
+    ],
+)
+def test_each_trap_would_break_the_parity(trap, moves_at_least):
+    image_BCHW = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    ours, theirs = small_resnet(Bottleneck)
+    state = {
+        name: tensor * 1e-4 if name.endswith("running_var") else tensor for name, tensor in theirs.state_dict().items()
+    }  # an eps shows where the variance is small
+    state |= {name: tensor * 1e-2 for name, tensor in state.items() if "conv" in name or "downsample.0" in name}
+    for net in (ours, theirs):
+        net.load_state_dict(state)
+    with torch.inference_mode():
+        wanted_BC = theirs(image_BCHW)
+        assert relative_gap(ours(image_BCHW), wanted_BC) <= PARITY
+        trap(ours)
+        assert relative_gap(ours(image_BCHW), wanted_BC) > moves_at_least
+
+
+def test_an_impulse_reaches_the_same_outputs_as_in_version_1_5():
+    """A stride on the first 1x1 never sees odd rows and columns; a stride on the 3x3 does."""
+    block = Bottleneck(4, 1, 2).eval()
+    for name, parameter in block.named_parameters():
+        nn.init.constant_(parameter, 0.0 if "downsample" in name else 1.0)
+    impulse_BCHW = torch.zeros(1, 4, 6, 6)
+    impulse_BCHW[:, :, 1, 1] = 1.0
+    with torch.inference_mode():
+        seen = block(impulse_BCHW) - block(torch.zeros_like(impulse_BCHW))
+    assert seen[0, 0, 0, 0] > 0
+
+
+def test_without_classes_the_network_gives_its_feature(image_BCHW):
+    net = build_resnet(18, classes=0).eval()
+    with torch.inference_mode():
+        assert torch.equal(net(image_BCHW), net.forward_features(image_BCHW))
+
+
+def test_the_mini_depth_keeps_small_images_and_is_small_enough_to_ship():
+    net = build_resnet("mini", classes=0).eval()
+    assert sum(parameter.numel() for parameter in net.parameters()) <= 1_900_000  # float16: at most 4 MB
+    with torch.inference_mode():
+        assert net.forward_map(torch.zeros(1, 3, 32, 32)).shape == (1, 256, 4, 4)
