@@ -1,0 +1,1 @@
+"""Definitions, intervals and tests, on numpy and scipy alone."""

@@ -1,0 +1,190 @@
+"""Whether probabilities mean what they say.
+
+The figure is the expected calibration error of the top class (Guo et al. 2017, arXiv 1706.04599): bins of equal width,
+closed on the right, |accuracy - mean confidence| weighted by examples. Not the class-wise and not the equal-mass error,
+which are other quantities. It is biased upwards: noise never cancels in an absolute value, so that a perfectly
+calibrated model shows 0.088 at 100 examples. Hence `null`, `debiased` and an interval that knows of the bias.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from vitrail.statistics.intervals import LEVEL, Interval
+
+# Letters: N examples, J bins that hold examples, R draws.
+
+BINS = 15
+DRAWS = 1000
+HALVINGS = 20  # of the bracket in which a limit lies
+LARGEST_SHIFT = 2.0**20  # standard errors; every bin has reached accuracy 0 or 1 before
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CalibrationError(Interval):
+    """The ECE with an interval for the error without noise.
+
+    `null` is what a perfectly calibrated model with these confidences shows on average. `debiased` is the error less
+    what noise adds to it, sqrt(value^2 - null^2), since independent noise adds in squares; 0 below the null.
+    """
+
+    null: float
+    debiased: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReliabilityBin:
+    """One bar of a reliability diagram: examples with confidence in (low, high]."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(
+    confidence_N: NDArray[np.float64], correct_N: NDArray[np.bool_], *, bins: int = BINS
+) -> tuple[ReliabilityBin, ...]:
+    """Accuracy against mean confidence, of the bins that hold examples.
+
+    Args:
+        confidence_N: the probability of the predicted class.
+        correct_N: whether the prediction is right.
+        bins: how many bins of equal width [0, 1] is cut into; exactly 0 falls into the first.
+
+    Returns:
+        The bins from low to high confidence.
+    """
+    bin_N = np.clip(np.ceil(confidence_N * bins).astype(np.int64) - 1, 0, bins - 1)
+    count = np.bincount(bin_N, minlength=bins)
+    confidence = np.bincount(bin_N, weights=confidence_N, minlength=bins)
+    correct = np.bincount(bin_N, weights=correct_N.astype(np.float64), minlength=bins)
+    return tuple(
+        ReliabilityBin(
+            low=j / bins,
+            high=(j + 1) / bins,
+            n=int(count[j]),
+            confidence=float(confidence[j] / count[j]),
+            accuracy=float(correct[j] / count[j]),
+        )
+        for j in range(bins)
+        if count[j]
+    )
+
+
+def ece(
+    confidence_N: NDArray[np.float64],
+    correct_N: NDArray[np.bool_],
+    *,
+    generator: np.random.Generator,
+    bins: int = BINS,
+    level: float = LEVEL,
+) -> CalibrationError:
+    """The ECE, what noise alone would show, and an interval for the error without noise.
+
+    The bootstrap is wrong here: its draws carry the bias twice, and where the truth is near the null a percentile
+    interval never covers it. Instead the test "would this error be seen?" is inverted: the low limit is the least
+    error of a model that shows the observed ECE or more in (1 - level) / 2 of draws, the high limit the greatest that
+    shows it or less. What an error shows depends on how it spreads over bins, so each limit takes the spread least
+    favourable to it: a low error sits in the few bins with the clearest gaps, a high one shows in all bins alike.
+    Measured at a promised 95%: 93 to 99% over many shapes of error from 300 examples on, less below (tests).
+
+    Args:
+        confidence_N: the probability of the predicted class.
+        correct_N: whether the prediction is right.
+        generator: draws the noise.
+        bins: how many bins of equal width.
+        level: the confidence level.
+
+    Returns:
+        The error; the interval is widened where needed to hold the value itself.
+    """
+    filled = reliability(confidence_N, correct_N, bins=bins)
+    value = sum(b.n * abs(b.accuracy - b.confidence) for b in filled) / len(confidence_N)
+    null = ece_null(filled)
+    low, high = _invert(filled, value, generator.standard_normal((DRAWS, len(filled))), (1 - level) / 2)
+    return CalibrationError(
+        value=value,
+        low=min(value, low),
+        high=max(value, high),
+        level=level,
+        method="inverted test of binned gaps",
+        n=len(confidence_N),
+        null=null,
+        debiased=math.sqrt(max(0.0, value**2 - null**2)),
+    )
+
+
+def ece_null(filled: tuple[ReliabilityBin, ...]) -> float:
+    """The ECE that a perfectly calibrated model with these confidences shows on average.
+
+    Each bin's count of right predictions is taken as binomial at its mean confidence, whose mean absolute deviation
+    de Moivre gave: 2 m (1 - p) P(X = m) with m = floor(n p) + 1.
+
+    Args:
+        filled: the bins that hold examples; their accuracies are not used.
+
+    Returns:
+        The mean, exact up to the spread of confidences inside a bin.
+    """
+    n_J = np.array([b.n for b in filled])
+    p_J = np.array([b.confidence for b in filled])
+    m_J = np.floor(n_J * p_J) + 1
+    # By its logarithm: scipy's pmf overflows where a confidence is next to zero.
+    pmf_J = np.exp(stats.binom.logpmf(m_J, n_J, p_J))
+    return float((2 * m_J * (1 - p_J) * pmf_J).sum() / n_J.sum())
+
+
+def _invert(
+    filled: tuple[ReliabilityBin, ...], value: float, noise_RJ: NDArray[np.float64], tail: float
+) -> tuple[float, float]:
+    n_J = np.array([b.n for b in filled], dtype=np.float64)
+    confidence_J = np.array([b.confidence for b in filled])
+    accuracy_J = np.array([b.accuracy for b in filled])
+    gap_J = accuracy_J - confidence_J
+    weight_J = n_J / n_J.sum()
+    sign_J = np.where(gap_J > 0, 1.0, -1.0)
+    guarded_J = (accuracy_J * n_J + 2) / (n_J + 4)  # Agresti and Coull 1998: a bin without errors still has some
+    expected_J = confidence_J * (1 - confidence_J)
+
+    def clearest(shift: float) -> NDArray[np.float64]:
+        """The observed gaps, each less some standard errors, from none left (0) to all of them (1)."""
+        less_J = (1 / max(shift, 1e-9) - 1) * np.sqrt(expected_J / n_J)
+        return np.asarray(sign_J * np.maximum(np.abs(gap_J) - less_J, 0.0))
+
+    def alike(shift: float) -> NDArray[np.float64]:
+        """The same number of standard errors in every bin."""
+        return sign_J * np.sqrt(guarded_J * (1 - guarded_J) / n_J) * shift
+
+    def show(gaps_J: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """The true error of a model with these gaps, and the errors it shows in each draw."""
+        true_J = np.clip(confidence_J + gaps_J, 0.0, 1.0)
+        variance_J = np.maximum(true_J * (1 - true_J), expected_J) / n_J
+        seen_RJ = np.clip(true_J + np.sqrt(variance_J) * noise_RJ, 0.0, 1.0)
+        return float(weight_J @ np.abs(true_J - confidence_J)), np.abs(seen_RJ - confidence_J) @ weight_J
+
+    def seen_at_least(shift: float) -> bool:
+        return float((show(clearest(shift))[1] >= value).mean()) > tail
+
+    def not_seen_at_most(shift: float) -> bool:
+        return float((show(alike(shift))[1] <= value).mean()) <= tail
+
+    low = 0.0 if seen_at_least(0.0) else show(clearest(_first(seen_at_least, 1.0)))[0]
+    bracket = 1.0
+    while bracket < LARGEST_SHIFT and not not_seen_at_most(bracket):
+        bracket *= 2
+    return low, show(alike(_first(not_seen_at_most, bracket)))[0]
+
+
+def _first(holds: Callable[[float], bool], highest: float) -> float:
+    """The least shift in [0, highest] from which on something holds, by halving."""
+    low, high = 0.0, highest
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
