@@ -1,0 +1,31 @@
+"""From files to examples to a split with sealed test labels."""
+
+from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, Entry, SetAside, Source, SplitName
+from vitrail.data.enough import MIN_IMAGES_PER_CLASS, require_enough
+from vitrail.data.examples import MAX_PIXELS, load
+from vitrail.data.images import Header, ImageRejected, decode, inspect
+from vitrail.data.sealed import SealedTest
+from vitrail.data.sources import open_source
+from vitrail.data.split import Split, SplitOptions, make_split
+
+__all__ = [
+    "EXAMPLE_SCHEMA",
+    "MAX_PIXELS",
+    "MIN_IMAGES_PER_CLASS",
+    "Dataset",
+    "Entry",
+    "Header",
+    "ImageRejected",
+    "SealedTest",
+    "SetAside",
+    "Source",
+    "Split",
+    "SplitName",
+    "SplitOptions",
+    "decode",
+    "inspect",
+    "load",
+    "make_split",
+    "open_source",
+    "require_enough",
+]

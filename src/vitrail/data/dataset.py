@@ -1,0 +1,71 @@
+"""The examples: one row for every distinct content, with everything known of it before any network runs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import pyarrow as pa
+
+SplitName = Literal["train", "val", "test"]
+
+EXAMPLE_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),  # sha256 of the bytes
+        pa.field("paths", pa.list_(pa.string()), nullable=False),  # sorted; all places that hold these bytes
+        pa.field("label", pa.int32()),  # index into classes; null where sealed
+        pa.field("group", pa.string()),  # examples of one group never cross a split
+        pa.field("given_split", pa.string()),  # train, val or test, where the source says so
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One file as a source lists it, before it is opened."""
+
+    path: str
+    label: str
+    split: SplitName | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetAside:
+    """A file that is not used, and why."""
+
+    path: str
+    reason: str
+
+
+class Source(Protocol):
+    """Where files come from. One implementation a file in `data/sources`."""
+
+    @property
+    def name(self) -> str:
+        """A short name for the data set, used for the run folder."""
+
+    def entries(self) -> Iterator[Entry | SetAside]:
+        """Every file with its label, or the reason why it can have none; DataError where the listing makes no sense."""
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one entry; raises OSError where it cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dataset:
+    """The examples of one benchmark.
+
+    `table` has EXAMPLE_SCHEMA and is sorted by id, so that the listing order of files changes nothing.
+    `fingerprint` covers ids, labels, groups and given splits, not paths: a moved folder keeps it.
+    `classes` names every label that was listed, so a class whose images were all set aside is still there to be missed.
+    `duplicates` counts what equal bytes led to; its keys are those of `data.duplicates.Duplicates`.
+    """
+
+    name: str
+    table: pa.Table
+    classes: tuple[str, ...]
+    set_aside: tuple[SetAside, ...]
+    warnings: tuple[str, ...]
+    fingerprint: str
+    source: Source
+    duplicates: Mapping[str, int] = field(default_factory=dict)

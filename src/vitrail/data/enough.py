@@ -1,0 +1,64 @@
+"""Whether every class has images enough to be learnt and tested."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+from vitrail.core.errors import DataError
+from vitrail.data.dataset import Dataset
+from vitrail.data.sealed import SealedTest
+
+MIN_IMAGES_PER_CLASS = 8
+NAMED_CLASSES = 10
+
+
+def require_enough(dataset: Dataset, *, sealed: SealedTest | None = None, without: Collection[str] = ()) -> None:
+    """Check that every class has images enough for a benchmark.
+
+    Args:
+        dataset: the examples.
+        sealed: the labels that `dataset` does not show any more, once it is split.
+        without: ids of examples that turned out to be unreadable.
+
+    Raises:
+        DataError: there is one class, or some have fewer than 8 images or nothing left to train on.
+    """
+    if len(dataset.classes) < 2:
+        raise DataError(
+            f"{dataset.name} has one class, {dataset.classes[0]}, and there is nothing to tell apart: "
+            "give at least two classes, one folder or label each."
+        )
+    gone = set(without)
+    ids, labels = (dataset.table.column(name).to_pylist() for name in ("id", "label"))
+    shown = Counter(label for example, label in zip(ids, labels, strict=True) if example not in gone)
+    hidden = sealed.counts(len(dataset.classes), without=gone) if sealed else (0,) * len(dataset.classes)
+    total = {name: shown[label] + hidden[label] for label, name in enumerate(dataset.classes)}
+    few = {name: count for name, count in total.items() if count < MIN_IMAGES_PER_CLASS}
+    if few:
+        raise DataError(_too_few(dataset, few))
+    require_training([name for label, name in enumerate(dataset.classes) if not shown[label]])
+
+
+def require_training(untrained: Sequence[str]) -> None:
+    """Refuse classes that no image is left to learn from; `untrained` names them."""
+    if untrained:
+        raise DataError(
+            f"No training images are left of {listed(untrained)}: a class that is only tested cannot be learnt. "
+            "Put images of it into train, or remove the class."
+        )
+
+
+def _too_few(dataset: Dataset, few: Mapping[str, int]) -> str:
+    named = listed([f"{name} ({count})" for name, count in sorted(few.items(), key=lambda item: (item[1], item[0]))])
+    noun = "One class" if len(few) == 1 else f"{len(few)} classes"
+    verb = "has" if len(few) == 1 else "have"
+    aside = f" {len(dataset.set_aside)} files were set aside." if dataset.set_aside else ""
+    return (
+        f"{noun} {verb} fewer than {MIN_IMAGES_PER_CLASS} usable images in {dataset.name}: {named}. "
+        f"Add images, or remove or merge the class.{aside}"
+    )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: the first ten, and how many more."""
+    more = f" and {len(names) - NAMED_CLASSES} more" if len(names) > NAMED_CLASSES else ""
+    return ", ".join(names[:NAMED_CLASSES]) + more

@@ -1,0 +1,193 @@
+"""From the bytes of a file to a picture, or to the reason why there is none.
+
+A picture is decoded whole or rejected. Its EXIF orientation is applied, `colour.py` has the rules for everything that
+is not RGB, and of an animation the first frame is used.
+"""
+
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from PIL import ExifTags, Image, ImageFile
+
+from vitrail.core.errors import DataError
+from vitrail.data.colour import NoColourRuleError, to_rgb
+from vitrail.data.formats import (
+    ImageFormat,
+    checksums_match,
+    describe_stranger,
+    identify,
+    open_header,
+    pillow_allows,
+    pillow_is_quiet,
+)
+
+# What Pillow's readers raise on damaged files. Running out of memory is not the file's fault and is left to rise.
+DAMAGED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+CUT_SHORT = re.compile("truncated|premature|no more images", re.IGNORECASE)
+
+# Where Pillow keeps what may state an orientation. The turns are those of the EXIF standard, tag 0x0112.
+WITH_ORIENTATION = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"})
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+Read = TypeVar("Read")
+
+
+class ImageRejected(DataError):  # noqa: N818 - it says what happened to the image
+    """A file cannot be decoded whole. `reason` is a clause that follows the file's name."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The image cannot be used: {reason}.")
+        self.reason = reason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """What a file says of its picture before it is decoded; width and height are in pixels, as stored."""
+
+    format: str
+    width: int
+    height: int
+    animated: bool
+
+
+def inspect(data: bytes, *, max_pixels: int) -> Header:
+    """Read the header of a picture without decoding it.
+
+    ImageRejected where the file is empty, no image, damaged in its header, or too large.
+
+    Args:
+        data: the whole file.
+        max_pixels: the largest width times height that is accepted.
+
+    Returns:
+        What the header says.
+    """
+    known = _known_format(data)
+
+    def read() -> Header:
+        image = _open(known, data, max_pixels)
+        return Header(format=known.name, width=image.width, height=image.height, animated=_is_animated(image))
+
+    return _guarded(known, read, max_pixels)
+
+
+def decode(data: bytes, *, max_pixels: int) -> Image.Image:
+    """Decode a picture: RGB, 8 bits a channel, upright.
+
+    Args:
+        data: the whole file.
+        max_pixels: the largest width times height that is accepted; checked before anything is decoded.
+
+    Returns:
+        A picture of mode RGB. For a plain RGB JPEG its pixels are those of `PIL.Image.open(...).convert("RGB")`.
+
+    Raises:
+        ImageRejected: the file is empty, no image, damaged, cut short, too large, or of a kind without a rule.
+    """
+    known = _known_format(data)
+
+    def read() -> Image.Image:
+        image = _open(known, data, max_pixels)
+        image.load()
+        return _upright(image)
+
+    if known.name == "PNG" and not checksums_match(data):
+        raise ImageRejected("damaged PNG (the checksum of its pixels does not match)")
+    upright = _guarded(known, read, max_pixels)
+    try:
+        return to_rgb(upright)
+    except NoColourRuleError as error:
+        raise ImageRejected(str(error)) from error
+    except DAMAGED as error:
+        raise ImageRejected(_damage(known, error)) from error
+
+
+def _guarded(known: ImageFormat, read: Callable[[], Read], max_pixels: int) -> Read:
+    """Let Pillow read, with its warnings kept down and its errors made into reasons."""
+    try:
+        with pillow_is_quiet():
+            try:
+                return read()
+            except Image.DecompressionBombError:
+                if max_pixels <= 2 * (Image.MAX_IMAGE_PIXELS or 0):
+                    raise
+                with pillow_allows(max_pixels):
+                    return read()
+    except DAMAGED as error:
+        raise ImageRejected(_damage(known, error)) from error
+
+
+def _known_format(data: bytes) -> ImageFormat:
+    if not data:
+        raise ImageRejected("it is empty (0 bytes)")
+    known = identify(data)
+    if known is None:
+        raise ImageRejected(f"not an image: {describe_stranger(data)}")
+    return known
+
+
+def _open(known: ImageFormat, data: bytes, max_pixels: int) -> ImageFile.ImageFile:
+    image = open_header(known, data)
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        raise ImageRejected(
+            f"too large: {image.width} x {image.height} is {pixels / 1e6:.4g} megapixels, "
+            f"over the limit of {max_pixels / 1e6:.4g}"
+        )
+    return image
+
+
+def _is_animated(image: ImageFile.ImageFile) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except DAMAGED:
+        return False  # the second frame is damaged, and it is not used
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    # Pillow turns a TIFF itself, when it loads the pixels.
+    if image.format == "TIFF" or not image.info.keys() & WITH_ORIENTATION:
+        return image
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except DAMAGED:
+        return image  # damaged metadata, sound pixels
+    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+
+
+def _damage(known: ImageFormat, error: BaseException) -> str:
+    words = " ".join(str(error).split())[:200]
+    if isinstance(error, Image.DecompressionBombError):
+        return f"too large: {words}"
+    if isinstance(error, EOFError) or CUT_SHORT.search(words):
+        return f"truncated {known.name}: the file ends before the picture does"
+    if not words or isinstance(error, struct.error) or "not identified by this driver" in words:
+        return f"damaged {known.name}: its header makes no sense"
+    return f"damaged {known.name} ({words})"

@@ -1,0 +1,87 @@
+"""The test labels, locked away until every choice is made."""
+
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from typing import NoReturn
+
+from vitrail.core.errors import SealError
+
+
+class SealedTest:
+    """The labels of the test examples. They can be had once, by `open`.
+
+    Nothing shows them: not printing, not iterating, not copying, not pickling.
+    """
+
+    __slots__ = ("_labels", "_lock", "_opened_with", "_size")
+
+    def __init__(self, labels: Mapping[str, int]) -> None:
+        self._labels: dict[str, int] | None = dict(labels)
+        self._size = len(labels)
+        self._opened_with: str | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def opened_with(self) -> str | None:
+        """The digest of the choices the seal was opened with; None while it is closed."""
+        return self._opened_with
+
+    def open(self, choices_digest: str) -> dict[str, int]:
+        """Break the seal.
+
+        Args:
+            choices_digest: the digest of every choice made before, which is remembered.
+
+        Returns:
+            The label of each test example, by its id.
+
+        Raises:
+            SealError: the seal was broken before, or the digest is empty.
+        """
+        if not choices_digest:
+            raise SealError(
+                "The test labels were asked for without a digest of the choices made; fix every choice first."
+            )
+        with self._lock:
+            if self._labels is None:
+                raise SealError(
+                    f"The test labels were opened already, with the choices {str(self._opened_with)[:12]}. "
+                    "A second look would let the test split choose; run a new benchmark instead."
+                )
+            labels, self._labels, self._opened_with = self._labels, None, choices_digest
+        return labels
+
+    def counts(self, classes: int, *, without: Collection[str] = ()) -> tuple[int, ...]:
+        """How many test examples each class has: all that may be known of the labels before the seal is broken.
+
+        Args:
+            classes: the number of classes.
+            without: ids that are not counted.
+
+        Returns:
+            One count a class.
+
+        Raises:
+            SealError: the seal was broken, and the labels are no longer here.
+        """
+        labels = self._labels
+        if labels is None:
+            raise SealError("The test labels were opened already: count what `open` returned.")
+        left_out = set(without)
+        tally = [0] * classes
+        for example, label in labels.items():
+            tally[label] += example not in left_out
+        return tuple(tally)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __repr__(self) -> str:
+        state = "sealed" if self._opened_with is None else f"opened with {self._opened_with[:12]}"
+        return f"SealedTest({self._size} labels, {state})"
+
+    def __iter__(self) -> Iterator[NoReturn]:
+        raise SealError("The test labels cannot be listed; `open` gives them, once, after every choice is made.")
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise SealError("The test labels cannot be copied, pickled or sent to another process.")

@@ -1,0 +1,96 @@
+"""A folder of images: the name of the first folder is the label.
+
+    root/cat/1.jpg              label cat; so is root/cat/kittens/2.jpg
+    root/train/cat/1.jpg        the same with a split, where train, val and test lie on top
+
+Names of splits, in any case: train, training; val, valid, validation; test, testing. They are splits where nothing
+else lies beside them, or where train and one more are there; then what lies outside is set aside. So a class of
+railway pictures may be called "train".
+
+Every file is a candidate whatever its name; what it is, its bytes say. `walk.py` has the list of clutter that is
+passed over.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from vitrail.core.errors import DataError
+from vitrail.data.dataset import Entry, SetAside, SplitName
+from vitrail.data.sources.local import as_on_disk, class_name, read_file, written
+from vitrail.data.sources.walk import Parts, list_folder, walk, written_path
+
+SPLIT_WORDS: dict[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+class FolderSource:
+    """Images in one folder a class."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return written(self._root.resolve().name) or "data"
+
+    def entries(self) -> Iterator[Entry | SetAside]:
+        """Every file under the folder with its label, or the reason why it has none; DataError for a locked folder."""
+        try:
+            tops, strays = list_folder(self._root)
+        except OSError as error:
+            raise DataError(f"The folder {self._root} cannot be listed: {error.strerror}.") from error
+        splits = _split_folders(tops)
+        yield from _outside(((name,) for name in strays), "it lies in no class folder")
+        for top in tops:
+            if not splits:
+                yield from self._class_entries((top,), None)
+            elif split := splits.get(top):
+                yield from self._split_entries(top, split)
+            else:
+                beside = ", ".join(written(name) for name in splits)
+                yield from _outside(walk(self._root, (top,)), f"it lies outside the folders {beside}")
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one file."""
+        return read_file(self._root / as_on_disk(path))
+
+    def _split_entries(self, top: str, split: SplitName) -> Iterator[Entry | SetAside]:
+        try:
+            classes, strays = list_folder(self._root, (top,))
+        except OSError as error:
+            yield SetAside(path=written(top), reason=f"the folder cannot be listed: {error.strerror}")
+            return
+        yield from _outside(((top, name) for name in strays), f"it lies in {written(top)} but in no class folder")
+        for name in classes:
+            yield from self._class_entries((top, name), split)
+
+    def _class_entries(self, folder: Parts, split: SplitName | None) -> Iterator[Entry | SetAside]:
+        label, empty = class_name(folder[-1]), True
+        for found in walk(self._root, folder):
+            empty = False
+            if isinstance(found, SetAside):
+                yield found
+            else:
+                yield Entry(path=written_path(found), label=label, split=split)
+        if empty:
+            yield SetAside(path=written_path(folder), reason="the folder of this class is empty")
+
+
+def _split_folders(tops: Sequence[str]) -> dict[str, SplitName]:
+    """The folders on top that name a split; none where they are classes."""
+    found = {top: SPLIT_WORDS[top.lower()] for top in tops if top.lower() in SPLIT_WORDS}
+    beyond_doubt = "train" in found.values() and len(set(found.values())) > 1
+    return found if len(found) == len(tops) or beyond_doubt else {}
+
+
+def _outside(found: Iterator[Parts | SetAside], reason: str) -> Iterator[SetAside]:
+    for each in found:
+        yield each if isinstance(each, SetAside) else SetAside(path=written_path(each), reason=reason)

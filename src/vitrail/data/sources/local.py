@@ -1,0 +1,59 @@
+r"""Files of this machine: how their names are written down, and how one is read.
+
+A path in a data set is relative to its root, with forward slashes, and can always be printed, stored and read back:
+control characters and bytes that are not UTF-8 are written `\xNN`, and a backslash is doubled. All other names,
+spaces and accents included, stay as they are.
+"""
+
+import os
+import re
+import unicodedata
+from pathlib import Path
+
+# An image within the default limit of pixels, at 16 bits and four channels, uncompressed, is 0.8 GB. What is larger is
+# a video or a disk image, and reading it would take the memory that everything else needs.
+MAX_FILE_BYTES = 1 << 30
+
+_UNPRINTABLE = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ESCAPE = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
+
+
+def written(name: str) -> str:
+    """A file's name as a data set writes it; `as_on_disk` is its inverse."""
+    return _UNPRINTABLE.sub(_escape, name)
+
+
+def as_on_disk(path: str) -> str:
+    """The name that `written` was given."""
+    raw = _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()) if match[1] else b"\\", os.fsencode(path))
+    return os.fsdecode(raw)
+
+
+def class_name(text: str) -> str:
+    """A label as it is compared: without outer spaces, and one way of writing each accent (NFC)."""
+    return unicodedata.normalize("NFC", written(text.strip() or text))
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of one file.
+
+    Args:
+        path: where it lies.
+
+    Returns:
+        All its bytes.
+
+    Raises:
+        OSError: it cannot be read, or is larger than any image.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_FILE_BYTES:
+            raise OSError(0, f"it is larger than any image ({size / 1e9:.1f} GB)")
+        return file.read()
+
+
+def _escape(match: re.Match[str]) -> str:
+    if match[0] == "\\":
+        return "\\\\"
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(match[0]))

@@ -1,0 +1,84 @@
+"""Look through a folder of files that people and their machines put there.
+
+Clutter is passed over: names that begin with a dot, and those in CLUTTER. Nothing else is, unless it is named with a
+reason. Links are followed; each folder is entered once a walk, so a loop of links ends.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from vitrail.data.dataset import SetAside
+from vitrail.data.sources.local import written
+
+# Left behind by macOS, Windows and Synology, never by the person who collected the images. In lower case.
+CLUTTER = frozenset(
+    {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information"}
+)
+
+Parts = tuple[str, ...]  # a path below the root, name by name, as the disk has it
+
+
+def written_path(parts: Parts) -> str:
+    """A path below the root as a data set writes it."""
+    return "/".join(map(written, parts))
+
+
+def list_folder(root: Path, parts: Parts = ()) -> tuple[list[str], list[str]]:
+    """What lies directly in a folder: the names of folders and of all else, without clutter, sorted; or OSError."""
+    folders: list[str] = []
+    others: list[str] = []
+    with os.scandir(root.joinpath(*parts)) as scan:
+        for entry in scan:
+            if not entry.name.startswith(".") and entry.name.lower() not in CLUTTER:
+                (folders if _is_folder(entry) else others).append(entry.name)
+    return sorted(folders), sorted(others)
+
+
+def walk(root: Path, parts: Parts) -> Iterator[Parts | SetAside]:
+    """Every file below a folder, at any depth.
+
+    Args:
+        root: the folder that paths are relative to.
+        parts: the folder below it to look through.
+
+    Yields:
+        Parts | SetAside: the path of a file, or what cannot be followed and why.
+    """
+    seen: set[tuple[int, int]] = set()
+    for depth in range(len(parts)):  # a link back to a folder above is a loop too
+        _enter(root.joinpath(*parts[:depth]), seen)
+    waiting = [parts]
+    while waiting:
+        here = waiting.pop()
+        try:
+            if not _enter(root.joinpath(*here), seen):
+                yield SetAside(path=written_path(here), reason="it links to a folder that is read already")
+                continue
+            folders, others = list_folder(root, here)
+        except OSError as error:
+            yield SetAside(path=written_path(here), reason=f"the folder cannot be listed: {error.strerror}")
+            continue
+        waiting.extend((*here, name) for name in reversed(folders))
+        for name in others:
+            # Opening a pipe or a device would wait for ever.
+            if root.joinpath(*here, name).is_file():
+                yield (*here, name)
+            else:
+                yield SetAside(path=written_path((*here, name)), reason="it is a broken link or no regular file")
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link to itself, for one
+
+
+def _enter(folder: Path, seen: set[tuple[int, int]]) -> bool:
+    status = folder.stat()
+    identity = status.st_dev, status.st_ino
+    if identity in seen:
+        return False
+    seen.add(identity)
+    return True

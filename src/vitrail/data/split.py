@@ -1,0 +1,269 @@
+"""Train, val and test: stratified, groups whole, the same whatever order the files are listed in.
+
+Examples are shuffled by sha256 of the seed and their id, so a renamed or moved image keeps its split. The rules:
+
+- nothing given: 60/20/20 (`SplitOptions.fractions`);
+- train, val and test given: as they are;
+- test given without val: val is cut from the given train, in the proportion of the fractions;
+- val given without test: test is cut from the given train, in the proportion of the fractions;
+- train alone given: as if nothing were given;
+- where val is not given and train would have fewer than 1,000 images, there is no val: choices are made by
+  five-fold cross-validation on all of it.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from vitrail.core.errors import DataError, UsageError
+from vitrail.core.hashing import fingerprint, sha256_bytes
+from vitrail.data.dataset import Dataset, SplitName
+from vitrail.data.deal import deal
+from vitrail.data.enough import listed, require_enough, require_training
+from vitrail.data.sealed import SealedTest
+
+MIN_TRAIN_FOR_VAL = 1_000
+FOLDS = 5
+UNEVEN = 0.05  # a part that misses its fraction by more than this is worth a warning
+PARTS: tuple[SplitName, ...] = ("train", "val", "test")
+TRAIN, VAL, TEST = range(3)
+STRATIFIED = "stratified by class, groups whole"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitOptions:
+    """How to split what is not split already. `fractions` are those of train, val and test."""
+
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.fractions) != 3 or min(self.fractions) <= 0 or abs(sum(self.fractions) - 1) > 1e-9:
+            raise UsageError(
+                f"The fractions {self.fractions} of the split make no sense: give three for train, val and test, "
+                "each above 0, that sum to 1."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """Which example is in which part; all ids are sorted.
+
+    `val` is empty where choices are made by cross-validation: `train` then holds all that is not test.
+    `folds` are five disjoint parts of train and val together.
+    """
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+    folds: tuple[tuple[str, ...], ...]
+    how: str
+    seed: int
+    fractions: tuple[float, float, float]
+    fingerprint: str
+
+    def without(self, ids: Collection[str]) -> "Split":
+        """The same split less some examples, which could not be read; all others stay where they are."""
+        gone = set(ids)
+
+        def left(part: Sequence[str]) -> tuple[str, ...]:
+            return tuple(example for example in part if example not in gone)
+
+        return _make(
+            train=left(self.train),
+            val=left(self.val),
+            test=left(self.test),
+            folds=tuple(left(fold) for fold in self.folds),
+            how=self.how,
+            seed=self.seed,
+            fractions=self.fractions,
+        )
+
+
+def make_split(dataset: Dataset, options: SplitOptions | None = None) -> tuple[Dataset, Split, SealedTest]:
+    """Split a data set and seal the labels of its test examples.
+
+    DataError where a class has too few images, or where the given splits cannot carry a benchmark.
+
+    Args:
+        dataset: the examples, each with its label.
+        options: fractions and seed; the defaults where left out.
+
+    Returns:
+        The data set without the labels of its test examples and with the warnings that the split gives rise to;
+        the split; and the sealed labels.
+    """
+    options = options or SplitOptions()
+    require_enough(dataset)
+    rows = _shuffled(dataset.table, f"{options.seed}:")
+    part_N, how = _assign(rows, options)
+    _require_train(dataset.classes, rows, part_N)
+    split = _make(
+        train=_ids(rows, part_N == TRAIN),
+        val=_ids(rows, part_N == VAL),
+        test=_ids(rows, part_N == TEST),
+        folds=_folds(dataset.table, set(_ids(rows, part_N == TEST)), options.seed),
+        how=how,
+        seed=options.seed,
+        fractions=options.fractions,
+    )
+    warnings = (*dataset.warnings, *_warnings(dataset.classes, rows, part_N, split))
+    sealed = SealedTest({rows.id[row]: int(rows.label_N[row]) for row in np.flatnonzero(part_N == TEST)})
+    return replace(dataset, table=_without_labels(dataset.table, set(split.test)), warnings=warnings), split, sealed
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The examples in the order in which they are dealt."""
+
+    id: list[str]
+    label_N: NDArray[np.int64]
+    group: list[str | None]
+    given: list[SplitName | None]
+
+
+def _shuffled(table: pa.Table, salt: str) -> _Rows:
+    ids = table.column("id").to_pylist()
+    order = sorted(range(len(ids)), key=lambda row: sha256_bytes(f"{salt}{ids[row]}".encode()))
+    shuffled = table.take(pa.array(order, pa.int64()))
+    return _Rows(
+        shuffled.column("id").to_pylist(),
+        np.asarray(shuffled.column("label").to_pylist(), dtype=np.int64),
+        shuffled.column("group").to_pylist(),
+        shuffled.column("given_split").to_pylist(),
+    )
+
+
+def _assign(rows: _Rows, options: SplitOptions) -> tuple[NDArray[np.int64], str]:
+    """The part of each row, and how it came about."""
+    given = set(rows.given)
+    if None in given and len(given) > 1:
+        raise DataError(
+            f"{rows.given.count(None)} of {len(rows.given)} examples have no split while others have one: "
+            "give one to every image, or to none."
+        )
+    if not given & {"train", None}:
+        raise DataError("The given split has no training images: put some into train.")
+    train, val, test = options.fractions
+    part_N = np.asarray([PARTS.index(split or "train") for split in rows.given], dtype=np.int64)
+    if given == {"train", "val", "test"}:
+        return part_N, "Train, val and test as given."
+    if given == {"train", "val"}:
+        _cut(rows, part_N, {TRAIN: train, TEST: test})
+        return (
+            part_N,
+            f"Train and val as given, but that a test was cut from train ({_ratio(train, test)}), {STRATIFIED}.",
+        )
+    if given == {"train", "test"}:
+        _cut(rows, part_N, {TRAIN: train, VAL: val})
+        how = f"Test as given; val cut from the given train ({_ratio(train, val)}), {STRATIFIED}."
+    else:
+        _cut(rows, part_N, {TRAIN: train, TEST: test, VAL: val})
+        how = f"Train, val and test {_ratio(train, val, test)}, drawn with seed {options.seed}, {STRATIFIED}."
+    in_train = int((part_N == TRAIN).sum())
+    if in_train < MIN_TRAIN_FOR_VAL:
+        part_N[part_N == VAL] = TRAIN
+        how += (
+            f" Train would have {in_train} images, fewer than {MIN_TRAIN_FOR_VAL:,}, so there is no val: "
+            f"choices are made by {FOLDS}-fold cross-validation on train."
+        )
+    return part_N, how
+
+
+def _cut(rows: _Rows, part_N: NDArray[np.int64], shares: dict[int, float]) -> None:
+    """Deal the rows of train out again; the parts in order of precedence where a class is small."""
+    where = np.flatnonzero(part_N == TRAIN)
+    total = sum(shares.values())
+    dealt = deal(rows.label_N[where], [rows.group[row] for row in where], [share / total for share in shares.values()])
+    part_N[where] = np.asarray(list(shares))[dealt]
+
+
+def _folds(table: pa.Table, test: set[str], seed: int) -> tuple[tuple[str, ...], ...]:
+    kept = table.filter(pa.array([example not in test for example in table.column("id").to_pylist()]))
+    rows = _shuffled(kept, f"{seed}:fold:")
+    fold_N = deal(rows.label_N, rows.group, [1 / FOLDS] * FOLDS)
+    return tuple(_ids(rows, fold_N == fold) for fold in range(FOLDS))
+
+
+def _ids(rows: _Rows, mask_N: NDArray[np.bool_]) -> tuple[str, ...]:
+    return tuple(sorted(rows.id[row] for row in np.flatnonzero(mask_N)))
+
+
+def _make(
+    *,
+    train: tuple[str, ...],
+    val: tuple[str, ...],
+    test: tuple[str, ...],
+    folds: tuple[tuple[str, ...], ...],
+    how: str,
+    seed: int,
+    fractions: tuple[float, float, float],
+) -> Split:
+    return Split(
+        train=train,
+        val=val,
+        test=test,
+        folds=folds,
+        how=how,
+        seed=seed,
+        fractions=fractions,
+        fingerprint=fingerprint({"train": train, "val": val, "test": test, "folds": folds}),
+    )
+
+
+def _without_labels(table: pa.Table, test: set[str]) -> pa.Table:
+    labels = [
+        None if example in test else label
+        for example, label in zip(table.column("id").to_pylist(), table.column("label").to_pylist(), strict=True)
+    ]
+    position = table.schema.get_field_index("label")
+    return table.set_column(position, table.schema.field("label"), pa.array(labels, pa.int32()))
+
+
+def _require_train(classes: Sequence[str], rows: _Rows, part_N: NDArray[np.int64]) -> None:
+    trained = set(rows.label_N[part_N == TRAIN].tolist())
+    require_training([name for label, name in enumerate(classes) if label not in trained])
+
+
+def _warnings(classes: Sequence[str], rows: _Rows, part_N: NDArray[np.int64], split: Split) -> Iterator[str]:
+    def lacking(count_C: NDArray[np.int64], least: int) -> str:
+        return listed([name for name, count in zip(classes, count_C, strict=True) if count < least])
+
+    parts = (TRAIN, VAL, TEST)
+    count_PC = np.stack([np.bincount(rows.label_N[part_N == part], minlength=len(classes)) for part in parts])
+    if untested := lacking(count_PC[TEST], 1):
+        yield f"No test images of {untested}: nothing is known of how well these classes are recognised."
+    if split.val and (unchosen := lacking(count_PC[VAL], 1)):
+        yield f"No val images of {unchosen}: choices are made without regard to these classes."
+    label_of = dict(zip(rows.id, rows.label_N.tolist(), strict=True))
+    folds_C = np.bincount(
+        [label for fold in split.folds for label in {label_of[example] for example in fold}], minlength=len(classes)
+    )
+    if confined := lacking(folds_C, 2):
+        yield (
+            f"All training images of {confined} stay together, as one group or since there is one: "
+            "in cross-validation these classes are tested where they were not learnt."
+        )
+    yield from _uneven(rows, count_PC.sum(axis=1), split)
+
+
+def _uneven(rows: _Rows, count_P: NDArray[np.int64], split: Split) -> Iterator[str]:
+    """Warn where groups too large for their part made the fractions come out otherwise than asked."""
+    train, val, test = split.fractions
+    wanted_P = np.asarray([train, val, test] if split.val else [train + val, 0.0, test])
+    came_out_P = count_P / count_P.sum()
+    named = [group for group in rows.group if group is not None]
+    if None in rows.given and named and np.abs(came_out_P - wanted_P).max() > UNEVEN:
+        largest, size = Counter(named).most_common(1)[0]
+        yield (
+            f"Groups stay whole, so train, val and test hold {_ratio(*came_out_P)} percent of the images where "
+            f"{_ratio(*wanted_P)} was asked for; the largest group, {largest}, has {size} of {len(rows.id)} images."
+        )
+
+
+def _ratio(*shares: float) -> str:
+    return "/".join(f"{100 * share / sum(shares):.3g}" for share in shares)

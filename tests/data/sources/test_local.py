@@ -1,0 +1,40 @@
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vitrail.data.sources import local
+from vitrail.data.sources.local import as_on_disk, class_name, read_file, written
+
+
+@given(st.binary(min_size=1, max_size=40))
+def test_every_file_name_can_be_printed_stored_and_found_again(raw):
+    name = os.fsdecode(raw)
+    shown = written(name)
+    assert as_on_disk(shown) == name
+    assert shown.encode().decode() == shown
+    assert shown.isprintable() or not any(ord(letter) < 32 for letter in shown)
+
+
+@given(st.text(st.characters(blacklist_categories=["Cc", "Cs"], blacklist_characters="\\\u2028\u2029"), max_size=30))
+def test_ordinary_names_accents_and_spaces_stay_as_they_are(name):
+    assert written(name) == name
+
+
+def test_odd_bytes_are_written_in_hexadecimal():
+    assert written(os.fsdecode(b"caf\xe9 \x1b[2J.jpg")) == r"caf\xe9 \x1b[2J.jpg"
+    assert written(r"caf\xe9") == r"caf\\xe9"
+
+
+def test_two_ways_of_writing_an_accent_are_one_class():
+    assert class_name("e\u0301te\u0301") == class_name("\u00e9t\u00e9 ") == "\u00e9t\u00e9"
+
+
+def test_a_file_larger_than_any_image_is_not_read(tmp_path: Path, monkeypatch):
+    (tmp_path / "film").write_bytes(b"12345")
+    assert read_file(tmp_path / "film") == b"12345"
+    monkeypatch.setattr(local, "MAX_FILE_BYTES", 4)
+    with pytest.raises(OSError, match="larger than any image"):
+        read_file(tmp_path / "film")

@@ -1,0 +1,23 @@
+import pytest
+
+from vitrail.core.errors import UsageError
+from vitrail.data.sources import DigitsSource, FolderSource, ManifestSource, open_source
+
+
+def test_the_kind_of_source_follows_from_the_path(tmp_path):
+    for name in ("list.csv", "list.TSV", "list.parquet"):
+        (tmp_path / name).touch()
+        assert isinstance(open_source(str(tmp_path / name)), ManifestSource)
+    assert isinstance(open_source(tmp_path), FolderSource)
+    assert isinstance(open_source(None), DigitsSource)
+
+
+def test_a_path_to_nothing_is_one_sentence_with_a_remedy(tmp_path):
+    with pytest.raises(UsageError, match=r"There is nothing at .*typo: give a folder .* or a manifest"):
+        open_source(tmp_path / "typo")
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "images.zip").touch()
+    with pytest.raises(UsageError, match=r"images\.zip is no data set that can be read: give"):
+        open_source(tmp_path / "images.zip")

@@ -1,0 +1,48 @@
+from vitrail.data.cautions import cautions
+from vitrail.data.duplicates import Duplicates, Example
+
+
+def examples(**sizes: int) -> list[Example]:
+    return [
+        Example(id=f"{label}{number}", paths=("p",), label=label, split=None, group=None)
+        for label, size in sizes.items()
+        for number in range(size)
+    ]
+
+
+def said(duplicates: Duplicates | None = None, animations: int = 0, **sizes: int) -> list[str]:
+    return list(
+        cautions(examples(**(sizes or {"cat": 30, "dog": 30})), duplicates or Duplicates(), animations=animations)
+    )
+
+
+def test_sound_data_raise_no_warning():
+    assert said() == []
+
+
+def test_unequal_classes_are_named_with_their_sizes():
+    (warning,) = said(cat=300, dog=30)
+    assert "cat, has 300" in warning
+    assert "dog, has 30" in warning
+    assert "balanced accuracy" in warning
+    assert said(cat=299, dog=30) == []
+
+
+def test_small_classes_are_named():
+    (warning,) = said(cat=20, dog=19, **{f"c{number}": 8 for number in range(7)})
+    assert warning.startswith("Fewer than 20 images of")
+    assert "and 3 more" in warning
+
+
+def test_copies_leakage_and_animations_are_counted():
+    warnings = said(
+        Duplicates(
+            files=3, examples=2, two_labels=1, two_labels_files=2, across_splits=4, joined_groups=5, cut_from_splits=6
+        ),
+        animations=1,
+    )
+    assert len(warnings) == 6
+    for words in ("3 files are byte for byte", "2 files are set aside", "4 images are in more than one", "made 5 of"):
+        assert any(words in warning for warning in warnings), words
+    assert sum("Leakage between the given splits" in warning for warning in warnings) == 2
+    assert any(warning.startswith("1 file is an animation") for warning in warnings)
