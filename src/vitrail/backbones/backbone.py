@@ -1,0 +1,74 @@
+"""A card with its weights on an engine."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitrail.backbones.build import build_net, classes_in
+from vitrail.backbones.cards import NOT_STATED, Card
+from vitrail.backbones.catalogue import find_card
+from vitrail.backbones.download import fetch
+from vitrail.backbones.engines import Engine, EngineChoice, choose_engine, start_engine
+from vitrail.backbones.specs import BackboneSpec
+from vitrail.core.hashing import sha256_file
+from vitrail.core.progress import Progress
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backbone:
+    """A pretrained network with its preprocessing and its weights' digest. Nothing is loaded until it starts."""
+
+    name: str
+    card: Card
+    digest: str
+    file: Path
+    engine: EngineChoice
+
+    def start(self, *, threads: int) -> Engine:
+        """Make the network ready to run on so many cores; raises WeightsError where the weights do not fit."""
+        return start_engine(self.engine, self._load_net, self.card, digest=self.digest, threads=threads)
+
+    def _load_net(self) -> "nn.Module":
+        import torch
+
+        from vitrail.backbones.weights import load_into
+        from vitrail.backbones.weights.timm import read_timm
+
+        state = read_timm(self.file)
+        with torch.device("meta"):  # its random weights would be drawn for nothing
+            net = build_net(self.card, classes=classes_in(self.card, state))
+        net = net.to_empty(device="cpu")
+        load_into(net, state, file=self.file)
+        return net.eval()
+
+
+def open_backbone(
+    spec: BackboneSpec, *, engine: str = "auto", precision: str = "auto", offline: bool = False, progress: Progress
+) -> Backbone:
+    """Find a backbone's weights and know them by their digest.
+
+    Args:
+        spec: what was given to `-b`.
+        engine: "auto", "torch" or "openvino".
+        precision: "auto", "fp32" or "bf16".
+        offline: never use the network.
+        progress: hears of a download.
+
+    Returns:
+        The backbone, which starts when it is first needed.
+    """
+    card, choice = find_card(spec.name), choose_engine(engine, precision)
+    file = spec.file or fetch(card, offline=offline, progress=progress)
+    digest = sha256_file(file)
+    if spec.file is not None and digest != card.sha256:
+        card = _of_local_file(card, digest)
+    return Backbone(name=spec.name, card=card, digest=digest, file=file, engine=choice)
+
+
+def _of_local_file(card: Card, digest: str) -> Card:
+    """Of a local file only network and preprocessing are known: where it came from and on what terms, nobody said."""
+    stated = f"{NOT_STATED} (local file, sha256 {digest[:12]}…)"
+    return replace(card, licence=stated, pretraining=stated, repository="", revision=stated, sha256=digest, seen_in="")

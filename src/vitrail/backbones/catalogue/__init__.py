@@ -1,0 +1,82 @@
+"""The cards of every backbone known by name: the TOML files of this folder, read by one function.
+
+To add a backbone, add a table to one of the files. A test counts its parameters and multiply-adds
+again and compares its preprocessing with timm's.
+"""
+
+import tomllib
+from difflib import get_close_matches
+from importlib.resources import files
+from typing import Any
+
+from vitrail.backbones.cards import Card, Preprocessing
+from vitrail.core.errors import UsageError
+
+NEAREST_NAMES = 4
+
+
+def load_catalogue() -> dict[str, Card]:
+    """Every card by name, in the order of the files.
+
+    Returns:
+        A new dictionary.
+
+    Raises:
+        ValueError: if two files have a card of the same name.
+    """
+    catalogue: dict[str, Card] = {}
+    folder = files(__name__)
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if not file.name.endswith(".toml"):
+            continue
+        for name, facts in tomllib.loads(file.read_text(encoding="utf-8")).items():
+            if name in catalogue:
+                raise ValueError(f"The catalogue has two cards named {name}; the second is in {file.name}.")
+            catalogue[name] = _card(name, facts)
+    return catalogue
+
+
+def find_card(name: str) -> Card:
+    """The card of one backbone.
+
+    Args:
+        name: as it stands in the catalogue.
+
+    Returns:
+        Its card.
+
+    Raises:
+        UsageError: if there is none; it names the nearest ones.
+    """
+    catalogue = load_catalogue()
+    if name in catalogue:
+        return catalogue[name]
+    nearest = nearest_names(name, list(catalogue))
+    raise UsageError(
+        f"There is no backbone named {name!r} in the catalogue; "
+        f"the nearest names are {', '.join(nearest)}. `vitrail backbones` lists all."
+    )
+
+
+def nearest_names(name: str, names: list[str]) -> list[str]:
+    """The names that somebody who wrote `name` most probably meant, the best first.
+
+    Args:
+        name: what was written.
+        names: what exists.
+
+    Returns:
+        First names that begin as it does, such as "resnet50" of "resnet50.tv_in1k", then those spelt alike.
+    """
+    wanted = name.lower()
+    beginning = [known for known in names if wanted and known.startswith(wanted)]
+    alike = get_close_matches(wanted, names, n=NEAREST_NAMES, cutoff=0.0)
+    return list(dict.fromkeys(beginning + alike))[:NEAREST_NAMES]
+
+
+def _card(name: str, facts: dict[str, Any]) -> Card:
+    lists = facts.pop("preprocessing")
+    preprocessing: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in lists.items()
+    }
+    return Card(name=name, preprocessing=Preprocessing(**preprocessing), **facts)

@@ -1,0 +1,87 @@
+"""From a decoded image to what the network sees, exactly as timm does it.
+
+The rules (timm `transforms_imagenet_eval`, crop mode "center", which is torchvision's Resize, CenterCrop,
+ToTensor and Normalize on a PIL image; `torchvision/transforms/functional.py`):
+
+- resize the short side to `resize`; the long side is int(resize * long / short), cut off, not rounded
+  (330.67 gives 330; timm's own ResizeKeepRatio, used for crops that are not square, would round to 331);
+- Pillow's filter on 8-bit pixels: always antialiased, rounded and clipped to [0, 255];
+- the crop starts at round((side - crop) / 2) with Python's rounding, halves to even: sides of 227 and 229
+  both start a crop of 224 at 2. A side shorter than the crop gets (crop - side) // 2 black pixels first;
+- divide by 255, subtract the mean, divide by the standard deviation, each in float32.
+
+Letters: B images, C channels, H rows, W columns.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vitrail.backbones.cards import Preprocessing
+
+if TYPE_CHECKING:
+    import torch
+
+PIXEL_CODE_VERSION = 1  # bump with any change that moves a pixel: it is part of every feature's key
+
+# A strip of one by 65,535 pixels would be gigabytes once its short side is resized. Of an image this many times
+# longer than wide only the middle is kept before: what is cut off lies far outside the crop.
+LONGEST_STRIP = 64
+
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+def to_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Resize the short side and crop the centre.
+
+    Args:
+        image: decoded, in mode RGB.
+        preprocessing: the card's.
+
+    Returns:
+        Rows x columns x 3, both sides `preprocessing.crop`.
+
+    Raises:
+        ValueError: if the image is not in mode RGB.
+    """
+    if image.mode != "RGB":
+        raise ValueError(f"Pixels are made from an RGB image, but this one has mode {image.mode}: decode it first.")
+    image = _middle_of_a_strip(image)
+    short = min(image.size)
+    columns, rows = (int(preprocessing.resize * side / short) for side in image.size)
+    image = image.resize((columns, rows), FILTERS[preprocessing.interpolation], reducing_gap=None)
+    left, top = _crop_start(columns, preprocessing.crop), _crop_start(rows, preprocessing.crop)
+    image = image.crop((left, top, left + preprocessing.crop, top + preprocessing.crop))  # black outside the image
+    return np.array(image)
+
+
+def normalise(pixel_BHWC: "torch.Tensor", preprocessing: Preprocessing) -> "torch.Tensor":
+    """Scale 8-bit pixels to what the network was trained on.
+
+    Args:
+        pixel_BHWC: uint8, as `to_pixels` makes them.
+        preprocessing: the card's.
+
+    Returns:
+        `image_BCHW`, float32, on the device of the pixels.
+    """
+    image_BCHW = pixel_BHWC.permute(0, 3, 1, 2).float().contiguous() / 255
+    mean_C11, std_C11 = (
+        image_BCHW.new_tensor(three).view(3, 1, 1) for three in (preprocessing.mean, preprocessing.std)
+    )
+    return image_BCHW.sub_(mean_C11).div_(std_C11)
+
+
+def _crop_start(side: int, crop: int) -> int:
+    return round((side - crop) / 2) if side >= crop else -((crop - side) // 2)
+
+
+def _middle_of_a_strip(image: Image.Image) -> Image.Image:
+    columns, rows = image.size
+    limit = LONGEST_STRIP * min(columns, rows)
+    if max(columns, rows) <= limit:
+        return image
+    left, top = max(0, (columns - limit) // 2), max(0, (rows - limit) // 2)
+    return image.crop((left, top, left + min(columns, limit), top + min(rows, limit)))

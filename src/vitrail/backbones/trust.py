@@ -1,0 +1,81 @@
+"""Which bytes were trusted for a name: `weights.lock.json` in the config folder.
+
+The first download of a name writes its revision and digest; every later use must have the same. Pruning the
+cache never touches this file. Its form:
+
+    {"format": 1, "weights": {"<name>": {"repository": "...", "revision": "<commit>", "sha256": "<64 digits>"}}}
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from vitrail.core.errors import DownloadError
+from vitrail.core.whole_files import put_in_place
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trusted:
+    """What was locked for one name."""
+
+    repository: str
+    revision: str
+    sha256: str
+
+
+def read_trusted(path: Path) -> dict[str, Trusted]:
+    """Everything that is locked.
+
+    Args:
+        path: the lock file; it need not exist.
+
+    Returns:
+        By name.
+
+    Raises:
+        DownloadError: if the file is there and is not a lock of this version.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["format"] != FORMAT:
+            raise DownloadError(
+                f"The lock of trusted weights {path} has format {document['format']}, this Vitrail reads {FORMAT}: "
+                f"use the newer Vitrail that wrote it, or set the file aside."
+            )
+        return {name: Trusted(**facts) for name, facts in document["weights"].items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DownloadError(
+            f"The lock of trusted weights {path} cannot be read ({error}), so nothing can be compared with it: "
+            f"repair it, or set it aside to trust the next download of each name anew."
+        ) from error
+
+
+def remember(path: Path, name: str, trusted: Trusted) -> None:
+    """Lock one name. What another process locked meanwhile is kept, and a name already locked stays as it is.
+
+    Args:
+        path: the lock file; its folder is made.
+        name: the backbone's.
+        trusted: what was downloaded.
+
+    Raises:
+        DownloadError: if the lock cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(path.name + ".lock")):
+            known = {name: trusted} | read_trusted(path)
+            weights = {key: asdict(known[key]) for key in sorted(known)}
+            text = json.dumps({"format": FORMAT, "weights": weights}, indent=1) + "\n"
+            put_in_place(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        raise DownloadError(
+            f"The lock of trusted weights {path} could not be written ({error.strerror or error}), and weights are "
+            f"not used without it: free some room, or choose another place with VITRAIL_CONFIG."
+        ) from error

@@ -1,0 +1,33 @@
+"""Reads safetensors files with timm's or torchvision's names, which are ours: nothing is renamed."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from vitrail.core.errors import WeightsError
+
+
+def read_timm(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file, computing in float32 whatever they are stored in.
+
+    Args:
+        path: a local file.
+
+    Returns:
+        Every tensor by name: floating-point ones as float32, counters as they are.
+
+    Raises:
+        WeightsError: if the file cannot be read or is not whole safetensors.
+    """
+    try:
+        stored = load_file(path)
+    except OSError as error:
+        raise WeightsError(f"The weights {path} cannot be read ({error.strerror or error}): check the path.") from error
+    except SafetensorError as error:
+        raise WeightsError(
+            f"The weights {path} are not a whole safetensors file ({error}): fetch the file again, or convert a "
+            f"PyTorch checkpoint with safetensors.torch.save_file first, since pickles can run code and are not opened."
+        ) from error
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}

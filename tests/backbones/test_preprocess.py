@@ -1,0 +1,130 @@
+"""Pixels are timm's to the last bit, and would not be if one of the known traps were in the code."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.references import noise_image, timm_pixels
+from vitrail.backbones import preprocess
+from vitrail.backbones.cards import Preprocessing
+from vitrail.backbones.preprocess import LONGEST_STRIP, normalise, to_pixels
+
+AUGREG = Preprocessing(resize=248, crop=224, interpolation="bicubic", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+TORCHVISION = Preprocessing(
+    resize=256, crop=224, interpolation="bilinear", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+)
+SMALL = replace(AUGREG, resize=35, crop=32)
+SIZES = [(224, 224), (640, 480), (480, 641), (213, 165), (30, 30), (1, 1), (7, 300), (1000, 35), (248, 331), (227, 229)]
+
+
+def theirs(image: Image.Image, ours: Preprocessing) -> torch.Tensor:
+    # timm has the crop as a fraction and takes floor(crop / fraction); a hair less gives exactly our resize
+    fraction = ours.crop / (ours.resize + 1e-6)
+    assert math.floor(ours.crop / fraction) == ours.resize
+    config = {
+        "input_size": (3, ours.crop, ours.crop),
+        "crop_pct": fraction,
+        "interpolation": ours.interpolation,
+        "mean": ours.mean,
+        "std": ours.std,
+    }
+    return timm_pixels(image, config)
+
+
+def ours(image: Image.Image, preprocessing: Preprocessing) -> torch.Tensor:
+    return normalise(torch.from_numpy(to_pixels(image, preprocessing))[None], preprocessing)[0]
+
+
+@pytest.mark.parametrize("preprocessing", [AUGREG, TORCHVISION, SMALL])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_pixels_are_timms_at_any_size(size, preprocessing):
+    image = noise_image(*size)
+    assert torch.equal(ours(image, preprocessing), theirs(image, preprocessing))
+
+
+@pytest.mark.parametrize("side", range(224, 230))
+def test_the_crop_starts_where_torchvision_starts_it(side):
+    """Sides 227 and 229 both start at 2: halves go to the even number."""
+    preprocessing = replace(AUGREG, resize=side)
+    image = noise_image(side, side + 3)
+    assert torch.equal(ours(image, preprocessing), theirs(image, preprocessing))
+
+
+def test_a_side_shorter_than_the_crop_is_padded_with_black_as_torchvision_does():
+    preprocessing = replace(SMALL, resize=27)
+    for size in [(40, 40), (40, 50), (51, 40), (90, 40)]:
+        image = noise_image(*size)
+        assert torch.equal(ours(image, preprocessing), theirs(image, preprocessing))
+
+
+def other_filter(monkeypatch):
+    monkeypatch.setitem(preprocess.FILTERS, "bicubic", Image.Resampling.BILINEAR)
+
+
+def long_side_rounded(monkeypatch):
+    monkeypatch.setattr(preprocess, "int", round, raising=False)
+
+
+def crop_cut_off(monkeypatch):
+    monkeypatch.setattr(preprocess, "_crop_start", lambda side, crop: (side - crop) // 2)
+
+
+def crop_halves_up(monkeypatch):
+    monkeypatch.setattr(preprocess, "_crop_start", lambda side, crop: math.floor((side - crop) / 2 + 0.5))
+
+
+@pytest.mark.parametrize(
+    ("trap", "size", "resize"),
+    [
+        (other_filter, (640, 480), 248),
+        (long_side_rounded, (640, 480), 248),  # 330.67 columns: 330 is right
+        (crop_cut_off, (640, 482), 251),  # 27 columns too many: 13.5 is rounded to 14
+        (crop_halves_up, (480, 641), 249),  # 25 columns too many: 12.5 is rounded to 12
+    ],
+)
+def test_each_trap_would_move_pixels(trap, size, resize, monkeypatch):
+    image, preprocessing = noise_image(*size), replace(AUGREG, resize=resize)
+    assert torch.equal(ours(image, preprocessing), theirs(image, preprocessing))
+    trap(monkeypatch)
+    assert (ours(image, preprocessing) - theirs(image, preprocessing)).abs().max() > 1 / 255
+
+
+def test_a_long_strip_keeps_its_middle_and_little_memory():
+    """The rest of it would lie outside the crop, and would take gigabytes."""
+    image = Image.new("RGB", (200_000, 1), (10, 20, 30))
+    image.putpixel((100_000, 0), (255, 255, 255))
+    pixel_HWC = to_pixels(image, AUGREG)
+    assert pixel_HWC.shape == (224, 224, 3)
+    assert pixel_HWC[112, 180].min() > 200  # the one white pixel is 248 wide now, and begins at the middle
+    assert to_pixels(image.transpose(Image.Transpose.ROTATE_90), AUGREG)[44, 112].min() > 200
+
+
+def test_a_strip_that_is_not_too_long_is_timms():
+    image = noise_image(64 * 9, 9)
+    assert image.width == LONGEST_STRIP * image.height
+    assert torch.equal(ours(image, SMALL), theirs(image, SMALL))
+
+
+def test_one_red_pixel_stays_red():
+    """Channels keep their order, and each its own mean."""
+    image = Image.new("RGB", (1, 1), (255, 0, 0))
+    red, green, blue = ours(image, TORCHVISION)[:, 0, 0].tolist()
+    assert red == pytest.approx((1 - 0.485) / 0.229, abs=1e-6)
+    assert green == pytest.approx(-0.456 / 0.224, abs=1e-6)
+    assert blue == pytest.approx(-0.406 / 0.225, abs=1e-6)
+
+
+def test_pixels_are_bytes_and_writable():
+    pixel_HWC = to_pixels(noise_image(40, 30), SMALL)
+    assert pixel_HWC.dtype == np.uint8
+    assert pixel_HWC.flags.writeable
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P"])
+def test_an_image_that_is_not_rgb_is_refused(mode):
+    with pytest.raises(ValueError, match=mode):
+        to_pixels(Image.new(mode, (8, 8)), SMALL)
