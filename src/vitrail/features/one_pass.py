@@ -1,0 +1,233 @@
+"""The threads of one pass: decode and compute side by side, each image decoded once for all that lack its row.
+
+    ids ─► decode threads ─► a batch a backbone ─► bounded queue ─► compute threads ─► shards
+
+The queue is bounded, so memory does not grow with the number of images; decoding waits whenever the networks have
+enough to do. Whatever ends the pass, complete rows are sealed.
+
+Letters: B images of a batch, N rows, D features.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.backbones import Backbone, to_pixels
+from vitrail.core.machine import Threads, user_seconds
+from vitrail.core.progress import Progress
+from vitrail.data import Dataset, ImageRejected, decode
+from vitrail.features.store import ShardCost, open_features, widen
+
+SHARD_ROWS = 256
+SHARD_SECONDS = 10.0  # a crash costs at most this much work a backbone
+WAITING_BATCHES = 2  # a compute thread: enough that none ever waits for the queue itself
+LOOK_S = 0.05  # how long a blocked thread sleeps before it looks whether the pass has stopped
+
+
+class Lane:
+    """One backbone on its way through a pass."""
+
+    def __init__(self, backbone: Backbone, facts: Mapping[str, object], cache: Path) -> None:
+        self.backbone, self.facts = backbone, facts
+        self.stored = open_features(cache, facts)
+        self.too_narrow = False
+        self.lock = threading.Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what is on its way."""
+        self.batch: list[tuple[str, NDArray[np.uint8], float]] = []
+        self.ids: list[str] = []
+        self.features: list[NDArray[np.float32]] = []
+        self.busy_s = self.decode_s = 0.0
+        self.since = time.monotonic()
+
+    def widen(self, cache: Path) -> None:
+        """Begin again with rows kept in float32."""
+        self.stored = widen(cache, self.facts)
+        self.too_narrow = False
+        self.clear()
+
+
+class OnePass:
+    """The threads of one pass and what they share."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        paths: Mapping[str, Sequence[str]],
+        missing: Mapping[str, list[Lane]],
+        threads: Threads,
+        max_pixels: int,
+        progress: Progress,
+    ) -> None:
+        self.dataset, self.paths, self.missing = dataset, paths, missing
+        self.threads, self.max_pixels, self.progress = threads, max_pixels, progress
+        self.lanes = list(dict.fromkeys(lane for lanes in missing.values() for lane in lanes))
+        self.stopped = threading.Event()
+        self.lock = threading.Lock()
+        self.failures: list[BaseException] = []
+        self.rejected: dict[str, str] = {}
+        self.decode_s = self.busy_s = 0.0
+
+    def run(self) -> dict[str, str]:
+        """Do it; returns the reason of each id that could not be decoded."""
+        self.engines = {lane: lane.backbone.start(threads=self.threads.compute) for lane in self.lanes}
+        self.begun_user_s = user_seconds()
+        for lane in self.lanes:
+            lane.clear()
+            total = sum(lane in lanes for lanes in self.missing.values())
+            self.progress.start(self._task(lane), total=total, unit="images")
+        workers = max(engine.streams for engine in self.engines.values())
+        self.work: queue.Queue[tuple[Lane, list[tuple[str, NDArray[np.uint8], float]]] | None] = queue.Queue(
+            WAITING_BATCHES * workers
+        )
+        computers = self._spawn(workers, self._compute, "compute")
+        self.ids: Iterator[str] = iter(self.missing)
+        try:
+            decoders = self._spawn(self.threads.decode, self._decode, "decode")
+            _join(decoders)
+            for lane in self.lanes:
+                self._hand_over(lane, lane.batch)
+            for _ in computers:
+                self._put(None)
+            _join(computers)
+        finally:
+            self.stopped.set()
+            _join([*decoders, *computers])
+            for lane in self.lanes:
+                self._seal(lane)
+                self.progress.done(self._task(lane))
+        if self.failures:
+            raise self.failures[0]
+        return self.rejected
+
+    def _task(self, lane: Lane) -> str:
+        return f"Features of {lane.backbone.name}"
+
+    def _spawn(self, count: int, target: Callable[[], None], name: str) -> list[threading.Thread]:
+        def guarded() -> None:
+            try:
+                target()
+            except BaseException as failure:  # noqa: BLE001 - raised again by the thread that waits
+                self.failures.append(failure)
+                self.stopped.set()
+
+        threads = [threading.Thread(target=guarded, name=f"{name}-{number}") for number in range(count)]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def _decode(self) -> None:
+        while not self.stopped.is_set():
+            with self.lock:
+                example = next(self.ids, None)
+            if example is None:
+                return
+            begun = time.thread_time()
+            try:
+                image = decode(self.dataset.source.read(self.paths[example][0]), max_pixels=self.max_pixels)
+            except ImageRejected as rejection:
+                self._reject(example, rejection.reason)
+                continue
+            except OSError as error:
+                self._reject(example, f"it cannot be read: {error.strerror or type(error).__name__}")
+                continue
+            pixels = {
+                p: to_pixels(image, p) for p in {lane.backbone.card.preprocessing for lane in self.missing[example]}
+            }
+            spent = time.thread_time() - begun
+            with self.lock:
+                self.decode_s += spent
+            for lane in self.missing[example]:
+                self._add(lane, example, pixels[lane.backbone.card.preprocessing], spent / len(self.missing[example]))
+
+    def _reject(self, example: str, reason: str) -> None:
+        with self.lock:
+            self.rejected[example] = reason
+        for lane in self.missing[example]:
+            self.progress.advance(self._task(lane))
+
+    def _add(self, lane: Lane, example: str, pixel_HWC: NDArray[np.uint8], spent: float) -> None:
+        full = None
+        with lane.lock:
+            lane.batch.append((example, pixel_HWC, spent))
+            if len(lane.batch) == self.engines[lane].batch:
+                full, lane.batch = lane.batch, []
+        if full is not None:
+            self._hand_over(lane, full)
+
+    def _hand_over(self, lane: Lane, batch: list[tuple[str, NDArray[np.uint8], float]]) -> None:
+        if batch:
+            self._put((lane, batch))
+
+    def _put(self, item: tuple[Lane, list[tuple[str, NDArray[np.uint8], float]]] | None) -> None:
+        while not self.stopped.is_set():
+            try:
+                self.work.put(item, timeout=LOOK_S)
+            except queue.Full:
+                continue
+            return
+
+    def _compute(self) -> None:
+        while not self.stopped.is_set():
+            try:
+                item = self.work.get(timeout=LOOK_S)
+            except queue.Empty:
+                continue
+            if item is None:
+                return
+            lane, batch = item
+            begun = time.monotonic()
+            feature_BD = self.engines[lane](np.stack([pixel_HWC for _, pixel_HWC, _ in batch]))
+            busy = time.monotonic() - begun
+            with self.lock:
+                self.busy_s += busy
+            self._take(lane, batch, feature_BD, busy)
+
+    def _take(
+        self,
+        lane: Lane,
+        batch: list[tuple[str, NDArray[np.uint8], float]],
+        feature_BD: NDArray[np.float32],
+        busy: float,
+    ) -> None:
+        with lane.lock:
+            lane.ids += [example for example, _, _ in batch]
+            lane.features.append(feature_BD)
+            lane.busy_s += busy
+            lane.decode_s += sum(spent for _, _, spent in batch)
+            if len(lane.ids) >= SHARD_ROWS or time.monotonic() - lane.since > SHARD_SECONDS:
+                self._seal(lane)
+        self.progress.advance(self._task(lane), len(batch))
+
+    def _seal(self, lane: Lane) -> None:
+        if not lane.ids or lane.too_narrow:
+            return
+        feature_ND = np.concatenate(lane.features)
+        if lane.stored.keeps(feature_ND):
+            lane.stored.seal(lane.ids, feature_ND, self._cost(lane))
+        else:
+            lane.too_narrow = True
+        lane.ids, lane.features, lane.busy_s, lane.decode_s = [], [], 0.0, 0.0
+        lane.since = time.monotonic()
+
+    def _cost(self, lane: Lane) -> ShardCost:
+        """Clock time in the engine counts the waiting for decoders too; CPU time does not, so it is what is kept."""
+        compute_s = max(0.0, user_seconds() - self.begun_user_s - self.decode_s)
+        forward_user_s = lane.busy_s * compute_s / self.busy_s
+        return ShardCost(
+            forward_s=forward_user_s / self.threads.compute,
+            decode_s=lane.decode_s,
+            user_s=forward_user_s + lane.decode_s,
+        )
+
+
+def _join(threads: Sequence[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join()

@@ -1,0 +1,156 @@
+"""From a data set and its backbones to their features: only the rows that are missing are computed.
+
+What cannot be decoded is set aside for all backbones.
+
+Letters: N rows, D features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.backbones import PIXEL_CODE_VERSION, Backbone
+from vitrail.backbones.engines import FORWARD_CODE_VERSION
+from vitrail.core.machine import Threads
+from vitrail.core.progress import Progress
+from vitrail.data import Dataset, SetAside
+from vitrail.features.one_pass import Lane, OnePass
+from vitrail.features.store import FeatureSet
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What the rows of these images cost when they were computed, now or before; `computed` of them were computed now.
+
+    `forward_s` is CPU time in the network divided by the cores it had, `decode_s` CPU time of reading and resizing.
+    """
+
+    images: int
+    computed: int
+    forward_s: float
+    decode_s: float
+    user_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Features:
+    """One backbone's rows for one data set, memory-mapped, found by example id."""
+
+    backbone: str
+    key: str
+    width: int
+    cost: Cost
+    stored: FeatureSet = field(repr=False)
+
+    def rows(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        """The rows of these examples, N x D in float32, in this order; raises KeyError for one that has none."""
+        return self.stored.rows(ids)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extraction:
+    """The features of every backbone, in the order they were asked for, and what no backbone can use.
+
+    `decode_s` is the CPU time that decoding took now, not in earlier runs.
+    """
+
+    features: tuple[Features, ...]
+    set_aside: tuple[SetAside, ...]
+    unreadable_ids: tuple[str, ...]
+    decode_s: float
+
+
+def extract(
+    dataset: Dataset,
+    backbones: Sequence[Backbone],
+    *,
+    cache: Path,
+    threads: Threads,
+    max_pixels: int,
+    progress: Progress,
+) -> Extraction:
+    """Compute the rows that are missing, and only those.
+
+    Args:
+        dataset: the examples.
+        backbones: each gets a row of every example that can be decoded.
+        cache: the cache folder.
+        threads: how many decode, and how many cores the networks have.
+        max_pixels: larger images are set aside.
+        progress: hears of every row.
+
+    Returns:
+        The features, and what could not be read.
+    """
+    lanes = [Lane(backbone, _facts(backbone), cache) for backbone in backbones]
+    for lane in lanes:
+        for name in lane.stored.damaged:
+            progress.note(f"The shard {name} of {lane.backbone.name} is damaged; its rows are computed again.")
+    paths = dict(zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True))
+    before = [len(lane.stored) for lane in lanes]
+    rejected: dict[str, str] = {}
+    decode_s = 0.0
+    waiting = lanes
+    while waiting:
+        missing = {example: [lane for lane in waiting if example not in lane.stored] for example in paths}
+        missing = {example: lanes for example, lanes in missing.items() if lanes and example not in rejected}
+        if missing:
+            done = OnePass(dataset, paths, missing, threads, max_pixels, progress)
+            rejected |= done.run()
+            decode_s += done.decode_s
+        waiting = [lane for lane in waiting if lane.too_narrow]
+        for lane in waiting:
+            lane.widen(cache)
+    unreadable = tuple(sorted(rejected))
+    readable = [example for example in paths if example not in rejected]
+    return Extraction(
+        features=tuple(
+            _features(lane, readable, len(lane.stored) - had) for lane, had in zip(lanes, before, strict=True)
+        ),
+        set_aside=tuple(SetAside(path=path, reason=rejected[id_]) for id_ in unreadable for path in paths[id_]),
+        unreadable_ids=unreadable,
+        decode_s=decode_s,
+    )
+
+
+def _features(lane: Lane, ids: Sequence[str], computed: int) -> Features:
+    cost = lane.stored.cost(ids)
+    return Features(
+        backbone=lane.backbone.name,
+        key=lane.stored.key,
+        width=lane.backbone.card.feature_width,
+        cost=Cost(
+            images=len(ids),
+            computed=computed,
+            forward_s=cost.forward_s,
+            decode_s=cost.decode_s,
+            user_s=cost.user_s,
+        ),
+        stored=lane.stored,
+    )
+
+
+def _facts(backbone: Backbone) -> dict[str, object]:
+    """Everything that changes a feature, but for how it is stored."""
+    card, prepared = backbone.card, backbone.card.preprocessing
+    return {
+        "weights": backbone.digest,
+        "net": {"family": card.family, **card.variant},
+        "pooling": card.pooling,
+        "preprocessing": {
+            "resize": prepared.resize,
+            "crop": prepared.crop,
+            "interpolation": prepared.interpolation,
+            "mean": list(prepared.mean),
+            "std": list(prepared.std),
+        },
+        "engine": backbone.engine.name,
+        "engine_version": backbone.engine.version,
+        "device": backbone.engine.device,
+        "forward_code": FORWARD_CODE_VERSION,
+        "precision": backbone.engine.precision,
+        "pixel_code": PIXEL_CODE_VERSION,
+    }

@@ -1,0 +1,170 @@
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pictures import draw_folder
+from vitrail.backbones import BackboneSpec, open_backbone
+from vitrail.core.machine import Threads
+from vitrail.core.progress import Silent
+from vitrail.data import load, open_source
+from vitrail.features import Extraction, extract, one_pass
+from vitrail.features.pipeline import _facts
+from vitrail.features.store import open_features
+
+THREADS = Threads(decode=2, compute=1)
+
+
+def run(data: Path, cache: Path, *names: str, engine: str = "torch") -> Extraction:
+    dataset = load(open_source(data), progress=Silent())
+    backbones = [open_backbone(BackboneSpec(name=name), engine=engine, progress=Silent()) for name in names]
+    return extract(dataset, backbones, cache=cache, threads=THREADS, max_pixels=10**8, progress=Silent())
+
+
+def all_rows(extraction: Extraction) -> list[np.ndarray]:
+    return [features.rows(sorted(features.stored.ids())) for features in extraction.features]
+
+
+def test_only_what_is_missing_is_computed(tmp_path: Path):
+    data, cache = draw_folder(tmp_path / "data"), tmp_path / "cache"
+    first = run(data, cache, "vit_mini", "resnet_mini")
+    assert [features.cost.computed for features in first.features] == [36, 36]
+    draw_folder(data, per_class=2, seed=1)
+    data = data.rename(tmp_path / "moved")
+    second = run(data, cache, "vit_mini", "resnet_mini")
+    assert [features.cost.computed for features in second.features] == [6, 6]
+    assert second.features[0].cost.images == 42
+    assert second.features[0].cost.forward_s > 0
+
+
+def test_a_picture_cut_short_is_set_aside_for_all_and_again_on_a_warm_cache(tmp_path: Path):
+    data, cache = draw_folder(tmp_path / "data"), tmp_path / "cache"
+    cut = data / "red" / "000-0.png"
+    cut.write_bytes(cut.read_bytes()[:-800])
+    for _ in range(2):
+        extraction = run(data, cache, "vit_mini", "resnet_mini")
+        assert [aside.path for aside in extraction.set_aside] == ["red/000-0.png"]
+        assert len(extraction.unreadable_ids) == 1
+        assert [len(features.stored) for features in extraction.features] == [35, 35]
+
+
+def test_a_feature_depends_on_no_neighbour_and_no_order(tmp_path: Path):
+    data = draw_folder(tmp_path / "data")
+    together = run(data, tmp_path / "a", "vit_mini", engine="auto").features[0]
+    ids = sorted(together.stored.ids())
+    for path in sorted(data.rglob("*.png"))[1::2]:
+        path.unlink()
+    half = run(data, tmp_path / "b", "vit_mini", engine="auto").features[0]
+    kept = sorted(half.stored.ids())
+    assert set(kept) < set(ids)
+    np.testing.assert_array_equal(half.rows(kept), together.rows(kept))
+
+
+def test_an_interrupted_pass_keeps_what_was_computed(tmp_path: Path, monkeypatch):
+    data, cache = draw_folder(tmp_path / "data"), tmp_path / "cache"
+    undisturbed = run(data, tmp_path / "other", "vit_mini")
+    decode, calls = one_pass.decode, []
+
+    def interrupted(*arguments, **options):
+        calls.append(1)
+        if len(calls) > 30:
+            raise KeyboardInterrupt
+        return decode(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one_pass, "decode", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(data, cache, "vit_mini")
+    resumed = run(data, cache, "vit_mini")
+    assert resumed.features[0].cost.computed < 36
+    np.testing.assert_array_equal(all_rows(resumed)[0], all_rows(undisturbed)[0])
+
+
+def test_features_that_float16_cannot_hold_are_kept_in_float32(tmp_path: Path, monkeypatch):
+    data = draw_folder(tmp_path / "data", per_class=4)
+    backbone = open_backbone(BackboneSpec(name="vit_mini"), engine="torch", progress=Silent())
+    start = type(backbone).start
+
+    class Louder:
+        def __init__(self, engine):
+            self.engine, self.batch, self.streams = engine, engine.batch, engine.streams
+
+        def __call__(self, pixel_BHWC):
+            return self.engine(pixel_BHWC) * np.float32(1e6)
+
+    monkeypatch.setattr(type(backbone), "start", lambda self, **options: Louder(start(self, **options)))
+    dataset = load(open_source(data), progress=Silent())
+    extraction = extract(
+        dataset, [backbone], cache=tmp_path / "cache", threads=THREADS, max_pixels=10**8, progress=Silent()
+    )
+    (features,) = extraction.features
+    assert features.stored.storage == "float32"
+    assert np.isfinite(all_rows(extraction)[0]).all()
+    assert len(features.stored) == 12
+
+
+def test_every_fact_of_a_backbone_is_in_its_key(tmp_path: Path):
+    backbone = open_backbone(BackboneSpec(name="vit_mini"), engine="torch", progress=Silent())
+    card = backbone.card
+    changed = [
+        dataclasses.replace(backbone, digest="0" * 64),
+        dataclasses.replace(backbone, engine=dataclasses.replace(backbone.engine, precision="bf16")),
+        dataclasses.replace(backbone, engine=dataclasses.replace(backbone.engine, name="openvino")),
+        dataclasses.replace(backbone, engine=dataclasses.replace(backbone.engine, version="0")),
+        dataclasses.replace(backbone, card=dataclasses.replace(card, pooling="mean")),
+        dataclasses.replace(backbone, card=dataclasses.replace(card, variant={"size": "Ti", "patch": 4})),
+    ] + [
+        dataclasses.replace(
+            backbone,
+            card=dataclasses.replace(card, preprocessing=dataclasses.replace(card.preprocessing, **{fact: value})),
+        )
+        for fact, value in {
+            "resize": 40,
+            "crop": 28,
+            "interpolation": "bilinear",
+            "mean": (0.4, 0.5, 0.5),
+            "std": (0.5, 0.5, 0.4),
+        }.items()
+    ]
+    keys = {open_features(tmp_path, _facts(one)).key for one in [backbone, *changed]}
+    assert len(keys) == len(changed) + 1
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests.features.test_pipeline import run
+from vitrail.features import one_pass
+one_pass.SHARD_ROWS = 8
+run(Path(sys.argv[1]), Path(sys.argv[2]), "vit_mini")
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_pass_goes_on_where_it_was(tmp_path: Path, monkeypatch):
+    data, cache = draw_folder(tmp_path / "data", per_class=400), tmp_path / "cache"
+    undisturbed = run(data, tmp_path / "other", "vit_mini")
+    for moment in (0.02, 0.15, 0.3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(data), str(cache)], cwd=Path(__file__).parents[2], env=os.environ.copy()
+        )
+        while process.poll() is None and not list(cache.glob("features/*/*.arrow")):
+            time.sleep(0.02)
+        time.sleep(moment)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert list(cache.glob("features/*/*.arrow"))
+    resumed = run(data, cache, "vit_mini")
+    np.testing.assert_array_equal(all_rows(resumed)[0], all_rows(undisturbed)[0])
+
+
+def test_decoding_is_paid_for_once(tmp_path: Path):
+    data, cache = draw_folder(tmp_path / "data", per_class=4), tmp_path / "cache"
+    assert run(data, cache, "vit_mini").decode_s > 0
+    assert run(data, cache, "vit_mini").decode_s == 0

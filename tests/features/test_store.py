@@ -1,0 +1,114 @@
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vitrail.core.errors import StoreError
+from vitrail.features import store
+from vitrail.features.store import FeatureSet, ShardCost, open_features, widen
+
+FACTS = {"weights": "abc", "net": {"family": "vit", "size": "S"}}
+COST = ShardCost(forward_s=2.0, decode_s=1.0, user_s=5.0)
+
+
+def rows(count: int, width: int = 5, seed: int = 0) -> tuple[list[str], np.ndarray]:
+    draws = np.random.default_rng(seed)
+    return [f"{seed}-{number}" for number in range(count)], draws.normal(size=(count, width)).astype(np.float32)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(count=st.integers(1, 40), width=st.integers(1, 9), seed=st.integers(0, 99), data=st.data())
+def test_rows_come_back_in_the_order_asked_for(tmp_path_factory, count, width, seed, data):
+    cache = tmp_path_factory.mktemp("store")
+    ids, feature_ND = rows(count, width, seed)
+    cut = data.draw(st.integers(0, count))
+    for part in (slice(0, cut), slice(cut, count)):
+        if ids[part]:
+            open_features(cache, FACTS).seal(ids[part], feature_ND[part], COST)
+    order = data.draw(st.permutations(range(count)))
+    found_ND = open_features(cache, FACTS).rows([ids[place] for place in order])
+    np.testing.assert_array_equal(found_ND, feature_ND[list(order)].astype(np.float16).astype(np.float32))
+
+
+def test_any_fact_that_changes_gives_another_key(tmp_path: Path):
+    changed = {"weights": "abd", "net": {"family": "vit", "size": "B"}, "precision": "bf16"}
+    keys = {FeatureSet(tmp_path, FACTS | {fact: value}, "float16").key for fact, value in changed.items()}
+    keys |= {FeatureSet(tmp_path, FACTS, storage).key for storage in ("float16", "float32")}
+    assert len(keys) == len(changed) + 2
+
+
+@pytest.mark.parametrize("damage", ["flip first", "flip middle", "flip last", "cut", "empty"])
+def test_a_damaged_shard_is_named_put_out_of_use_and_only_its_rows_are_missing(tmp_path: Path, damage: str):
+    kept, lost = rows(6, seed=1), rows(6, seed=2)
+    stored = open_features(tmp_path, FACTS)
+    stored.seal(*kept, COST)
+    before = set(stored.folder.glob("*.arrow"))
+    stored.seal(*lost, COST)
+    (path,) = set(stored.folder.glob("*.arrow")) - before
+    content = bytearray(path.read_bytes())
+    if damage.startswith("flip"):
+        content[{"first": 0, "middle": len(content) // 2, "last": -1}[damage.split()[1]]] ^= 1
+    path.write_bytes({"cut": content[: len(content) // 2], "empty": b""}.get(damage, content))
+    again = open_features(tmp_path, FACTS)
+    assert again.damaged == [path.name]
+    assert again.ids() == set(kept[0])
+    assert not path.exists()
+    again.seal(*lost, COST)
+    assert open_features(tmp_path, FACTS).ids() == {*kept[0], *lost[0]}
+
+
+def test_a_writer_killed_before_the_rename_leaves_nothing_that_counts(tmp_path: Path, monkeypatch):
+    stored = open_features(tmp_path, FACTS)
+
+    def killed(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            stored.seal(*rows(4), COST)
+    assert not open_features(tmp_path, FACTS).ids()
+
+
+def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, monkeypatch):
+    stored = open_features(tmp_path, FACTS)
+    stored.seal(*rows(4, seed=1), COST)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.os, "fsync", full)
+        with pytest.raises(StoreError, match=r"No space left.*VITRAIL_CACHE"):
+            stored.seal(*rows(4, seed=2), COST)
+    assert open_features(tmp_path, FACTS).ids() == set(rows(4, seed=1)[0])
+    assert not list(stored.folder.glob(".*"))
+
+
+def test_float16_is_refused_where_it_does_not_keep_the_direction(tmp_path: Path):
+    narrow = open_features(tmp_path, FACTS)
+    assert narrow.storage == "float16"
+    assert narrow.keeps(rows(3)[1])
+    assert not narrow.keeps(np.array([[1.0, 70_000.0]], np.float32))
+    assert not narrow.keeps(np.array([[3e-8, 1.1e-8]], np.float32))
+    wide = widen(tmp_path, FACTS)
+    assert wide.keeps(np.array([[1.0, 70_000.0]], np.float32))
+    assert open_features(tmp_path, FACTS).storage == "float32"
+
+
+def test_cost_is_known_on_a_warm_cache_in_proportion_to_the_rows_used(tmp_path: Path):
+    ids, feature_ND = rows(8)
+    open_features(tmp_path, FACTS).seal(ids, feature_ND, COST)
+    cost = open_features(tmp_path, FACTS).cost(ids[:2])
+    assert (cost.forward_s, cost.decode_s, cost.user_s) == (0.5, 0.25, 1.25)
+
+
+def test_equal_rows_of_two_writers_count_once(tmp_path: Path):
+    ids, feature_ND = rows(4)
+    first, second = open_features(tmp_path, FACTS), open_features(tmp_path, FACTS)
+    first.seal(ids, feature_ND, COST)
+    second.seal(ids[:2], feature_ND[:2], COST)
+    assert len(open_features(tmp_path, FACTS)) == 4
