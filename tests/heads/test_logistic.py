@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from vitrail.core.errors import DataError, UsageError
+from vitrail.heads.logistic import fit_path
+
+STRENGTHS = (1e-3, 1e-1, 10.0)
+
+
+def problem(N: int = 300, D: int = 12, C: int = 4, seed: int = 0):
+    draws = np.random.default_rng(seed)
+    centre_CD = draws.normal(size=(C, D))
+    label_N = draws.integers(0, C, N)
+    feature_ND = centre_CD[label_N] + 1.5 * draws.normal(size=(N, D))
+    return (feature_ND * draws.uniform(0.1, 10, D)).astype(np.float32), label_N
+
+
+def sklearn_nll(feature_ND, label_N, strength: float, test_ND) -> np.ndarray:
+    scaled = (feature_ND.astype(np.float64) - feature_ND.mean(axis=0)) / feature_ND.std(axis=0)
+    fitted = LogisticRegression(C=strength, tol=1e-9, max_iter=5000).fit(scaled, label_N)
+    probability_NC: np.ndarray = fitted.predict_proba((test_ND - feature_ND.mean(axis=0)) / feature_ND.std(axis=0))
+    return probability_NC
+
+
+def softmax(logit_NC):
+    power_NC = np.exp(logit_NC - logit_NC.max(axis=1, keepdims=True))
+    return power_NC / power_NC.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("N", "D"), [(300, 12), (60, 100)], ids=["tall", "wide"])
+def test_every_strength_of_the_path_is_scikit_learns_solution(N, D):
+    feature_ND, label_N = problem(N, D)
+    for fit in fit_path(feature_ND, label_N, classes=4, strengths=STRENGTHS, tolerance=1e-8):
+        assert fit.converged
+        wanted_NC = sklearn_nll(feature_ND, label_N, fit.strength, feature_ND)
+        np.testing.assert_allclose(softmax(fit.logits(feature_ND)), wanted_NC, atol=2e-5)
+
+
+def test_with_two_classes_our_softmax_at_c_is_scikit_learns_logit_at_2c():
+    feature_ND, label_N = problem(C=2)
+    (fit,) = fit_path(feature_ND, label_N, classes=2, strengths=[0.05], tolerance=1e-8)
+    same, other = (sklearn_nll(feature_ND, label_N, strength, feature_ND) for strength in (0.1, 0.05))
+    np.testing.assert_allclose(softmax(fit.logits(feature_ND)), same, atol=2e-5)
+    assert np.abs(softmax(fit.logits(feature_ND)) - other).max() > 1e-3
+
+
+def test_doubling_the_data_is_doubling_c():
+    feature_ND, label_N = problem()
+    (once,) = fit_path(feature_ND, label_N, classes=4, strengths=[0.2], tolerance=1e-8)
+    (twice,) = fit_path(np.tile(feature_ND, (2, 1)), np.tile(label_N, 2), classes=4, strengths=[0.1], tolerance=1e-8)
+    np.testing.assert_allclose(once.weight_CD, twice.weight_CD, atol=1e-5)
+
+
+def test_a_fit_on_the_path_is_the_fit_alone():
+    feature_ND, label_N = problem()
+    path = fit_path(feature_ND, label_N, classes=4, strengths=STRENGTHS, tolerance=1e-8)
+    for strength, fit in zip(STRENGTHS, path, strict=True):
+        (alone,) = fit_path(feature_ND, label_N, classes=4, strengths=[strength], tolerance=1e-8)
+        np.testing.assert_allclose(fit.logits(feature_ND), alone.logits(feature_ND), atol=1e-3)
+
+
+def test_labels_and_strengths_that_make_no_sense_are_refused():
+    feature_ND, label_N = problem()
+    with pytest.raises(DataError, match="label"):
+        fit_path(feature_ND, label_N, classes=2, strengths=[1.0])
+    with pytest.raises(UsageError, match="above 0"):
+        fit_path(feature_ND, label_N, classes=4, strengths=[0.0])

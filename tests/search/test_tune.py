@@ -1,0 +1,85 @@
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests.heads.test_logistic import problem
+from vitrail.core.errors import UsageError
+from vitrail.data import EXAMPLE_SCHEMA, Dataset, make_split, open_source
+from vitrail.search import Search, TuneOptions, tune
+
+FAST = TuneOptions(strengths=(1e-3, 1e-1, 1.0), learning_rates=(1e-2,), dropouts=(0.0, 0.5), epochs=5, batch=64)
+
+
+@dataclass(frozen=True)
+class Rows:
+    feature: dict[str, np.ndarray]
+    backbone: str = "planted"
+
+    def rows(self, ids):
+        return np.stack([self.feature[id_] for id_ in ids])
+
+
+def planted(N: int) -> tuple[Rows, Dataset]:
+    feature_ND, label_N = problem(N=N)
+    ids = [f"{number:064x}" for number in range(N)]
+    table = pa.table(
+        {"id": ids, "paths": [[id_] for id_ in ids], "label": label_N, "group": [None] * N, "given_split": [None] * N},
+        schema=EXAMPLE_SCHEMA,
+    )
+    dataset = Dataset(
+        name="planted",
+        table=table,
+        classes=("a", "b", "c", "d"),
+        set_aside=(),
+        warnings=(),
+        fingerprint="",
+        source=open_source(None),
+    )
+    return Rows(dict(zip(ids, feature_ND, strict=True))), dataset
+
+
+def search(N: int, poison: bool = False) -> tuple[Search, object]:
+    rows, dataset = planted(N)
+    sealed_dataset, split, _ = make_split(dataset)
+    if poison:
+        for id_ in split.test:
+            del rows.feature[id_]
+    return tune(rows, split, sealed_dataset, FAST), split
+
+
+@pytest.mark.parametrize(("N", "by_folds"), [(400, True), (2000, False)], ids=["folds", "val"])
+def test_a_search_chooses_refits_and_calibrates(N, by_folds):
+    found, split = search(N)
+    assert (split.val == ()) is by_folds
+    assert found.winner in found.trials
+    assert found.oof_ids == tuple(sorted((*split.train, *split.val)))
+    np.testing.assert_allclose(found.oof_probability_NC.sum(axis=1), 1)
+    best = min(found.trials, key=lambda trial: trial.val_nll)
+    assert found.winner.val_nll - best.val_nll <= best.val_nll_se
+    assert found.winner.weight_norm <= best.weight_norm
+    assert found.winner.val_accuracy >= max(trial.val_accuracy for trial in found.trials) - 0.05
+    assert found.curve
+    assert found.head.weight_CD.shape == (4, 12)
+
+
+def test_the_same_search_gives_the_same_bytes_and_never_needs_a_test_row():
+    first, _ = search(400)
+    second, _ = search(400, poison=True)
+    assert first.digest == second.digest
+    strip = [replace(trial, seconds=0) for trial in first.trials]
+    assert strip == [replace(trial, seconds=0) for trial in second.trials]
+
+
+def test_the_path_is_widened_where_its_best_lies_at_an_end():
+    rows, dataset = planted(400)
+    sealed_dataset, split, _ = make_split(dataset)
+    narrow = replace(FAST, strengths=(1e-6, 3e-6), learning_rates=())
+    tried = [trial.setting["C"] for trial in tune(rows, split, sealed_dataset, narrow).trials]
+    assert max(tried) > 1e-3
+
+
+def test_options_that_make_no_sense_are_refused():
+    with pytest.raises(UsageError, match="dropouts"):
+        TuneOptions(dropouts=(1.0,))
