@@ -1,0 +1,16 @@
+"""From probabilities on sealed test images to figures with intervals, pairs and a decision in words."""
+
+from vitrail.evaluation.decision import Conclusion as Conclusion
+from vitrail.evaluation.decision import Contender as Contender
+from vitrail.evaluation.decision import Decision as Decision
+from vitrail.evaluation.decision import Pair as Pair
+from vitrail.evaluation.decision import conclude as conclude
+from vitrail.evaluation.decision import decide as decide
+from vitrail.evaluation.verdict import MARGIN as MARGIN
+from vitrail.evaluation.verdict import BackboneVerdict as BackboneVerdict
+from vitrail.evaluation.verdict import Candidate as Candidate
+from vitrail.evaluation.verdict import ClassMetrics as ClassMetrics
+from vitrail.evaluation.verdict import Metrics as Metrics
+from vitrail.evaluation.verdict import Predictions as Predictions
+from vitrail.evaluation.verdict import Verdict as Verdict
+from vitrail.evaluation.verdict import judge as judge

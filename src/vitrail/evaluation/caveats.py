@@ -1,0 +1,80 @@
+"""What stands beside a decision: how the test images limit what its figures mean."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.evaluation.decision import Contender, Pair
+from vitrail.evaluation.sentences import say_distance, say_names
+from vitrail.statistics.paired import visible_difference
+
+# Letters: C classes.
+
+FEW_IMAGES = 200
+TINY_CLASS = 5
+
+ALWAYS = "Intervals cover the draw of test images, not the draw of training images, the split or the seed."
+
+
+def find_caveats(
+    contenders: Sequence[Contender],
+    pairs: Sequence[Pair],
+    labels_C: NDArray[np.int64],
+    classes: Sequence[str],
+    groups: Sequence[str],
+) -> tuple[str, ...]:
+    """What a reader of the decision has to know about its test images.
+
+    Args:
+        contenders: every backbone with its accuracy.
+        pairs: every pair of them.
+        labels_C: how many test images each class has.
+        classes: the class names.
+        groups: the group of each test image.
+
+    Returns:
+        Sentences, the weightiest first.
+    """
+    n = int(labels_C.sum())
+    said = []
+    distinct = len(set(groups))
+    if distinct < n:
+        said.append(
+            f"The {n:,} test images come from {distinct:,} groups; intervals and tests take them as independent, "
+            "which makes them too narrow and too sure."
+        )
+    said += _beside_chance(contenders, labels_C, classes)
+    if n < FEW_IMAGES:
+        said.append(f"There are only {n:,} test images{_what_they_show(pairs, n)}.")
+    absent = [name for name, count in zip(classes, labels_C, strict=True) if count == 0]
+    if absent:
+        verb = "has no test image and is" if len(absent) == 1 else "have no test image and are"
+        said.append(f"{say_names(absent)} {verb} not judged.")
+    tiny = [name for name, count in zip(classes, labels_C, strict=True) if 0 < count < TINY_CLASS]
+    if tiny:
+        said.append(
+            f"{len(tiny):,} of {len(classes):,} classes have fewer than {TINY_CLASS} test images "
+            f"({say_names(tiny)}): figures of one class say little there."
+        )
+    return (*said, ALWAYS)
+
+
+def _beside_chance(contenders: Sequence[Contender], labels_C: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
+    largest = int(labels_C.argmax())
+    share = float(labels_C[largest] / labels_C.sum())
+    poor = [c.name for c in contenders if c.top1.low <= share]
+    if not poor:
+        return []
+    verb = "is" if len(poor) == 1 else "are"
+    return [
+        f"{say_names(poor)} {verb} not shown to be better than always answering {classes[largest]}, "
+        f"which is right for {100 * share:.1f}% of the test images."
+    ]
+
+
+def _what_they_show(pairs: Sequence[Pair], n: int) -> str:
+    if not pairs:
+        return ""
+    discordance = max((pair.only_a + pair.only_b + 2) / (n + 2) for pair in pairs)
+    return f": a difference below {say_distance(visible_difference(discordance, n))} would mostly go unseen"

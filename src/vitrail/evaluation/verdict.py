@@ -1,0 +1,248 @@
+"""The verdict: every figure of every backbone on the test split, every pair, and the decision.
+
+The only place that opens the sealed test labels. By then every probability is computed, so no choice can follow them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.core.errors import DataError
+from vitrail.data.sealed import SealedTest
+from vitrail.evaluation.caveats import find_caveats
+from vitrail.evaluation.decision import Contender, Decision, Pair, conclude, decide
+from vitrail.statistics import metrics, paired
+from vitrail.statistics.calibration import CalibrationError, ece
+from vitrail.statistics.intervals import LEVEL, Interval, wilson
+
+# Letters: N examples, C classes.
+
+MARGIN = 0.01
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """One backbone with its tuned head, as its probabilities on the test images; `gmacs` are its card's."""
+
+    name: str
+    gmacs: float
+    licence: str
+    probability_NC: NDArray[np.float64] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metrics:
+    """The figures of one backbone on the test images. `top5` is None where there are five classes or fewer."""
+
+    top1: Interval
+    top5: Interval | None
+    balanced_accuracy: Interval
+    macro_f1: Interval
+    nll: Interval
+    ece: CalibrationError
+    brier: Interval
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassMetrics:
+    """One class on the test images, of which `n` show it; a figure that would divide by nothing is None."""
+
+    name: str
+    n: int
+    recall: Interval | None
+    precision: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackboneVerdict:
+    """What one backbone reached."""
+
+    name: str
+    test: Metrics
+    per_class: tuple[ClassMetrics, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predictions:
+    """What one backbone said of every test example: a row each, in the order of `ids`."""
+
+    name: str
+    ids: tuple[str, ...] = field(repr=False)
+    label_N: NDArray[np.int64] = field(repr=False)
+    probability_NC: NDArray[np.float64] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """Everything the test split said, once. Backbones and predictions are in the order of the candidates."""
+
+    backbones: tuple[BackboneVerdict, ...]
+    pairs: tuple[Pair, ...]
+    decision: Decision
+    warnings: tuple[str, ...]
+    choices_digest: str
+    predictions: tuple[Predictions, ...] = field(repr=False)
+
+
+def judge(
+    candidates: Sequence[Candidate],
+    test_ids: Sequence[str],
+    sealed: SealedTest,
+    choices_digest: str,
+    classes: Sequence[str],
+    warnings: Sequence[str] = (),
+    *,
+    groups: Mapping[str, str] | None = None,
+    level: float = LEVEL,
+    margin: float = MARGIN,
+    seed: int = 0,
+) -> Verdict:
+    """Open the test labels, once, and say what they say.
+
+    Args:
+        candidates: every backbone with its probabilities, rows in the order of `test_ids`.
+        test_ids: the examples that all backbones are judged on.
+        sealed: their labels; those of examples that are not judged are ignored.
+        choices_digest: the digest of every choice that was made, remembered with the opening.
+        classes: the class names, in the order of the columns.
+        warnings: sentences about the data, which become caveats of the decision.
+        groups: the group of each example that has one; images of one group are not independent, which is said.
+        level: the confidence level of every interval.
+        margin: the difference in accuracy, as a fraction, below which cost decides.
+        seed: of the draws behind the ECE's interval, the only one that draws.
+
+    Returns:
+        The verdict.
+
+    Raises:
+        DataError: there is nothing to judge, or probabilities or labels do not fit; found before the seal is broken
+            except for labels.
+    """
+    _check_candidates(candidates, test_ids, classes)
+    if not 0 < margin < 1 or not 0 < level < 1:
+        raise DataError(
+            f"The level {level} and the margin {margin} must be fractions between 0 and 1; give 0.95 and 0.01."
+        )
+    label_N = _labels(sealed.open(choices_digest), test_ids, classes)
+    backbones = tuple(_judge_one(c, label_N, classes, level, seed) for c in candidates)
+    pairs = _judge_pairs(candidates, label_N, level, margin)
+    contenders = [
+        Contender(name=c.name, top1=b.test.top1, gmacs=c.gmacs, licence=c.licence)
+        for c, b in zip(candidates, backbones, strict=True)
+    ]
+    test_groups = [groups.get(i, i) for i in test_ids] if groups else list(test_ids)
+    caveats = find_caveats(contenders, pairs, np.bincount(label_N, minlength=len(classes)), classes, test_groups)
+    return Verdict(
+        backbones=backbones,
+        pairs=pairs,
+        decision=decide(contenders, pairs, margin=margin, caveats=(*warnings, *caveats)),
+        warnings=tuple(warnings),
+        choices_digest=choices_digest,
+        predictions=tuple(
+            Predictions(name=c.name, ids=tuple(test_ids), label_N=label_N, probability_NC=c.probability_NC)
+            for c in candidates
+        ),
+    )
+
+
+def _check_candidates(candidates: Sequence[Candidate], test_ids: Sequence[str], classes: Sequence[str]) -> None:
+    """Everything that can be found wrong while the seal is still whole."""
+    if not candidates or not test_ids:
+        what = "test image" if candidates else "backbone"
+        raise DataError(f"There is no {what} to judge: give at least one.")
+    if len({c.name for c in candidates}) < len(candidates):
+        raise DataError("Two backbones of this run have the same name: give each its own.")
+    if len(set(test_ids)) < len(test_ids):
+        raise DataError("An example is in the test split twice: remove it and split again.")
+    expected = (len(test_ids), len(classes))
+    for c in candidates:
+        if c.probability_NC.shape != expected:
+            raise DataError(
+                f"{c.name} has probabilities of shape {c.probability_NC.shape}, not {expected}: fit it again."
+            )
+        sums_N = c.probability_NC.sum(axis=1)
+        # NaN compares false, so this refuses it too.
+        if not ((c.probability_NC >= 0).all() and (np.abs(sums_N - 1) < 1e-5).all()):
+            raise DataError(
+                f"{c.name} has probabilities that are negative, not finite or do not add up to 1: fit it again."
+            )
+
+
+def _labels(label_of: Mapping[str, int], test_ids: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+    missing = [i for i in test_ids if i not in label_of]
+    if missing:
+        raise DataError(f"{len(missing)} test examples have no sealed label, the first is {missing[0]}: split again.")
+    label_N = np.array([label_of[i] for i in test_ids], dtype=np.int64)
+    if label_N.min() < 0 or label_N.max() >= len(classes):
+        raise DataError(f"A sealed label is not one of the {len(classes)} classes: split again.")
+    return label_N
+
+
+def _judge_one(
+    candidate: Candidate, label_N: NDArray[np.int64], classes: Sequence[str], level: float, seed: int
+) -> BackboneVerdict:
+    probability_NC, count = candidate.probability_NC, len(classes)
+    predicted_N = probability_NC.argmax(axis=1)
+    correct_N = predicted_N == label_N
+    # The same noise for every backbone: their intervals then differ by their data alone.
+    generator = np.random.default_rng(seed)
+    test = Metrics(
+        top1=wilson(int(correct_N.sum()), len(label_N), level),
+        top5=metrics.top_k(probability_NC, label_N, 5, level=level),
+        balanced_accuracy=metrics.balanced_accuracy(label_N, predicted_N, count, level=level),
+        macro_f1=metrics.macro_f1(label_N, predicted_N, count, level=level),
+        nll=metrics.nll(probability_NC, label_N, level=level),
+        ece=ece(np.minimum(probability_NC.max(axis=1), 1.0), correct_N, generator=generator, level=level),
+        brier=metrics.brier(probability_NC, label_N, level=level),
+    )
+    return BackboneVerdict(
+        name=candidate.name, test=test, per_class=_judge_classes(label_N, predicted_N, classes, level)
+    )
+
+
+def _judge_classes(
+    label_N: NDArray[np.int64], predicted_N: NDArray[np.int64], classes: Sequence[str], level: float
+) -> tuple[ClassMetrics, ...]:
+    labels_C = np.bincount(label_N, minlength=len(classes)).tolist()
+    guesses_C = np.bincount(predicted_N, minlength=len(classes)).tolist()
+    hits_C = np.bincount(label_N[label_N == predicted_N], minlength=len(classes)).tolist()
+    return tuple(
+        ClassMetrics(
+            name=name,
+            n=labels,
+            recall=wilson(hits, labels, level) if labels else None,
+            precision=hits / guesses if guesses else None,
+            f1=2 * hits / (labels + guesses) if labels + guesses else None,
+        )
+        for name, labels, guesses, hits in zip(classes, labels_C, guesses_C, hits_C, strict=True)
+    )
+
+
+def _judge_pairs(
+    candidates: Sequence[Candidate], label_N: NDArray[np.int64], level: float, margin: float
+) -> tuple[Pair, ...]:
+    n = len(label_N)
+    correct = [c.probability_NC.argmax(axis=1) == label_N for c in candidates]
+    places = [(i, j) for i in range(len(candidates)) for j in range(i + 1, len(candidates))]
+    only = [(int((correct[i] & ~correct[j]).sum()), int((correct[j] & ~correct[i]).sum())) for i, j in places]
+    p_values = [paired.mcnemar_exact(*counts) for counts in only]
+    pairs = []
+    for (i, j), (only_a, only_b), p, adjusted in zip(places, only, p_values, paired.holm(p_values), strict=True):
+        difference = paired.paired_difference(only_a, only_b, n, level)
+        pairs.append(
+            Pair(
+                a=candidates[i].name,
+                b=candidates[j].name,
+                difference=difference,
+                only_a=only_a,
+                only_b=only_b,
+                mcnemar_p=p,
+                holm_p=adjusted,
+                equivalence_p=paired.equivalence_p(only_a, only_b, n, margin),
+                conclusion=conclude(difference, adjusted, margin),
+            )
+        )
+    return tuple(pairs)

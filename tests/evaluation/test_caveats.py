@@ -1,0 +1,62 @@
+"""What is said beside a decision, and when."""
+
+import numpy as np
+
+from vitrail.evaluation.caveats import ALWAYS, find_caveats
+from vitrail.evaluation.decision import Contender, Pair, conclude
+from vitrail.statistics.intervals import wilson
+from vitrail.statistics.paired import paired_difference
+
+
+def caveats(labels_C, correct, *, only=None, groups=None):
+    n = int(np.sum(labels_C))
+    contenders = [Contender(name="vit", top1=wilson(correct, n), gmacs=4.0, licence="mit")]
+    pairs = []
+    if only:
+        difference = paired_difference(*only, n)
+        pairs.append(
+            Pair(
+                a="vit",
+                b="resnet",
+                difference=difference,
+                only_a=only[0],
+                only_b=only[1],
+                mcnemar_p=1.0,
+                holm_p=1.0,
+                equivalence_p=1.0,
+                conclusion=conclude(difference, 1.0, 0.01),
+            )
+        )
+    classes = [f"c{i}" for i in range(len(labels_C))]
+    groups = groups or [str(i) for i in range(n)]
+    return find_caveats(contenders, pairs, np.array(labels_C), classes, groups)
+
+
+def test_of_a_fair_test_set_only_what_is_always_true_is_said():
+    assert caveats([100] * 10, 900) == (ALWAYS,)
+
+
+def test_few_test_images_are_said_with_what_they_can_show():
+    said = caveats([30, 30], 55, only=(6, 3))
+    assert said[0] == "There are only 60 test images: a difference below 15.3 points would mostly go unseen."
+    assert caveats([30, 30], 55)[0] == "There are only 60 test images."
+
+
+def test_tiny_and_absent_classes_are_named():
+    said = caveats([100, 100, 3, 0, 0], 190)
+    assert said[0] == "c3 and c4 have no test image and are not judged."
+    assert said[1] == "1 of 5 classes have fewer than 5 test images (c2): figures of one class say little there."
+    assert caveats([200, 200, 0], 390)[0] == "c2 has no test image and is not judged."
+
+
+def test_a_backbone_no_better_than_the_largest_class_is_said_to_be_none():
+    said = caveats([900, 100], 905)
+    assert said[0] == (
+        "vit is not shown to be better than always answering c0, which is right for 90.0% of the test images."
+    )
+    assert caveats([900, 100], 950) == (ALWAYS,)
+
+
+def test_groups_make_intervals_too_narrow_and_that_is_said():
+    said = caveats([200, 200], 380, groups=[str(i // 4) for i in range(400)])
+    assert said[0].startswith("The 400 test images come from 100 groups; ")
