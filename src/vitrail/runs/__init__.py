@@ -1,0 +1,46 @@
+"""The run folder: all that one benchmark said."""
+
+from vitrail.runs.folder import default_folder, enter_folder, safe_name, write_whole
+from vitrail.runs.journal import FINISHED, Journal
+from vitrail.runs.receipt import write_receipt
+from vitrail.runs.results import (
+    SCHEMA_VERSION,
+    BackboneCost,
+    BackboneResult,
+    DataSummary,
+    Results,
+    RunCost,
+    SearchSummary,
+    SplitSummary,
+    read_results,
+    results_schema,
+    results_to_json,
+)
+from vitrail.runs.run import Run, load_run, write_run
+from vitrail.runs.summary import Clock, summarise
+
+__all__ = [
+    "FINISHED",
+    "SCHEMA_VERSION",
+    "BackboneCost",
+    "BackboneResult",
+    "Clock",
+    "DataSummary",
+    "Journal",
+    "Results",
+    "Run",
+    "RunCost",
+    "SearchSummary",
+    "SplitSummary",
+    "default_folder",
+    "enter_folder",
+    "load_run",
+    "read_results",
+    "results_schema",
+    "results_to_json",
+    "safe_name",
+    "summarise",
+    "write_receipt",
+    "write_run",
+    "write_whole",
+]

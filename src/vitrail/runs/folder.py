@@ -1,0 +1,87 @@
+"""The run folder: where one benchmark's record lives, and whether it may go on there.
+
+runs/dogs/
+  results.json   report.html   receipt.json   data.parquet   log.jsonl
+  search/<backbone>.parquet   heads/<backbone>.safetensors   predictions/<backbone>.parquet
+
+The folder is described in docs/formats.md. A file is written beside its name
+and renamed, so it is there whole or not there.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from vitrail.core.errors import RunError, UsageError
+from vitrail.core.whole_files import put_in_place
+from vitrail.runs.journal import Journal
+
+RESULTS = "results.json"
+REPORT = "report.html"
+RECEIPT = "receipt.json"
+DATA = "data.parquet"
+LOG = "log.jsonl"
+
+
+def default_folder(data_name: str, identity: str) -> Path:
+    """The folder a run gets when none was asked for: runs/<data>-<8 hexadecimal digits of data and options>."""
+    return Path("runs") / f"{safe_name(data_name)}-{identity[:8]}"
+
+
+def safe_name(name: str) -> str:
+    """A name that is one file name on every system: letters, digits, dot, dash and underscore."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+
+
+def enter_folder(folder: Path, identity: str) -> Journal:
+    """Make the folder, or go on in it where the same question was asked before.
+
+    Args:
+        folder: the run folder; made where it does not exist.
+        identity: the fingerprint of data and options.
+
+    Returns:
+        The folder's journal.
+
+    Raises:
+        UsageError: the folder holds the run of another question, or something that is no run.
+        RunError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        occupied = any(folder.iterdir())
+    except OSError as error:
+        raise RunError(
+            f"The run folder {folder} cannot be made or read ({error.strerror}). Choose another place with --out."
+        ) from error
+    journal = Journal(folder / LOG)
+    known = journal.identity()
+    if known is None and occupied:
+        raise UsageError(
+            f"The folder {folder} is not empty and holds no run of Vitrail. Choose another place with --out."
+        )
+    if known not in (None, identity):
+        raise UsageError(
+            f"The folder {folder} holds a run of other data or other options. "
+            "Choose another place with --out, or give the options of that run."
+        )
+    return journal
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Put a file of a run in place, whole or not at all.
+
+    Args:
+        path: where the file shall be.
+        write: fills the file whose path it is given.
+
+    Raises:
+        RunError: the disk is full, or the folder cannot be written.
+    """
+    try:
+        put_in_place(path, write)
+    except OSError as error:
+        raise RunError(
+            f"{path} could not be written ({error.strerror or error}). "
+            "Free some room or choose another place with --out, then run the same command again."
+        ) from error

@@ -1,0 +1,24 @@
+"""receipt.json: the sha256 of every file of a run, of its data, its split and its weights."""
+
+import json
+from pathlib import Path
+
+from vitrail.core.hashing import sha256_file
+from vitrail.runs.folder import LOG, RECEIPT, write_whole
+from vitrail.runs.results import Results
+
+RECEIPT_VERSION = 1
+
+
+def write_receipt(folder: Path, results: Results) -> None:
+    """Write the receipt of a run whose other files are all there; the log, which goes on, is left out."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (LOG, RECEIPT))
+    receipt = {
+        "receipt_version": RECEIPT_VERSION,
+        "data": results.data.fingerprint,
+        "split": results.split.fingerprint,
+        "weights": {one.name: one.weights_sha256 for one in results.backbones},
+        "files": {path.relative_to(folder).as_posix(): sha256_file(path) for path in files},
+    }
+    text = json.dumps(receipt, indent=2, sort_keys=True) + "\n"
+    write_whole(folder / RECEIPT, lambda path: path.write_text(text, encoding="utf-8"))

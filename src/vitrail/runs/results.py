@@ -1,0 +1,174 @@
+"""results.json: every printed number of a run, machine-readable (docs/formats.md, docs/reference/results.schema.json).
+
+The types below join those of the rooms that made the numbers; pydantic writes and reads them as they are.
+Numbers are plain floats in SI units or fractions in [0, 1].
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from vitrail.backbones import Card
+from vitrail.core.errors import RunError
+from vitrail.core.machine import Machine
+from vitrail.data import SetAside
+from vitrail.evaluation import ClassMetrics, Decision, Metrics, Pair
+from vitrail.search import CurvePoint, Trial
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSummary:
+    """What was benchmarked on. `counts` maps a split's name to the number of examples of each class."""
+
+    name: str
+    fingerprint: str
+    classes: tuple[str, ...]
+    counts: dict[str, dict[str, int]]
+    set_aside: tuple[SetAside, ...]
+    duplicates: dict[str, int]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitSummary:
+    """How the split was made, and how often its test part was opened with different choices."""
+
+    how: str
+    seed: int
+    fractions: tuple[float, float, float]
+    fingerprint: str
+    test_openings: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchSummary:
+    """What the search tried and chose; every trial is in search/<backbone>.parquet.
+
+    `curve` is the best softmax head's, epoch by epoch; `temperature` was fitted on out-of-fold probabilities.
+    """
+
+    trials: int
+    seconds: float
+    winner: Trial
+    temperature: float
+    curve: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackboneCost:
+    """What the features of this run's images cost when they were computed, now or in an earlier run.
+
+    `forward_s` is time in the network, `decode_s` time spent reading and resizing images, summed over threads.
+    `images_per_s` is of the forward pass. `cached` is the fraction of images whose features were there already.
+    """
+
+    images: int
+    forward_s: float
+    decode_s: float
+    user_s: float
+    images_per_s: float
+    gmacs: float
+    cached: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackboneResult:
+    """One backbone: what it is, how it ran, what it cost, what the search chose and what the test says."""
+
+    name: str
+    card: Card
+    weights_sha256: str
+    engine: str
+    precision: str
+    feature_key: str
+    cost: BackboneCost
+    search: SearchSummary
+    test: Metrics
+    per_class: tuple[ClassMetrics, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunCost:
+    """What this command cost: seconds of clock, of CPU in user mode, of CPU in decoding; peak memory in bytes.
+
+    `gpu_s` is None: time on a GPU is not measured.
+    """
+
+    wall_s: float
+    user_s: float
+    gpu_s: float | None
+    decode_s: float
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Results:
+    """The whole of results.json."""
+
+    schema_version: int
+    vitrail_version: str
+    created: str
+    command: str
+    options: dict[str, Any]
+    data: DataSummary
+    split: SplitSummary
+    backbones: tuple[BackboneResult, ...]
+    pairs: tuple[Pair, ...]
+    decision: Decision
+    cost: RunCost
+    machine: Machine
+
+
+_RESULTS = TypeAdapter(Results)
+
+
+def results_to_json(results: Results) -> bytes:
+    """The document, indented, in UTF-8."""
+    return _RESULTS.dump_json(results, indent=2) + b"\n"
+
+
+def results_schema() -> dict[str, Any]:
+    """The JSON Schema of results.json."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | _RESULTS.json_schema()
+
+
+def read_results(path: Path) -> Results:
+    """Read results.json.
+
+    Args:
+        path: the file.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        RunError: it is not there, was written by a newer version, or is damaged.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be read ({error.strerror}). Give the folder of a finished run, one with a results.json."
+        ) from error
+    try:
+        return _RESULTS.validate_json(content)
+    except ValidationError as error:
+        raise RunError(
+            f"{path} is not a results.json of schema version {SCHEMA_VERSION} (this is Vitrail {_own_version()}). "
+            f"It is damaged or was written by another version: {_first_fault(error)}."
+        ) from error
+
+
+def _own_version() -> str:
+    from importlib.metadata import version
+
+    return version("vitrail")
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False)[0]
+    return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"

@@ -1,0 +1,104 @@
+"""One finished benchmark: the folder, what its results say, and how it is put there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from vitrail.core.errors import UsageError
+from vitrail.data import Dataset, Split
+from vitrail.evaluation import Predictions
+from vitrail.heads import save_head
+from vitrail.runs.folder import DATA, REPORT, RESULTS, safe_name, write_whole
+from vitrail.runs.results import BackboneResult, Results, read_results, results_to_json
+from vitrail.runs.tables import read_predictions, write_examples, write_predictions, write_trials
+from vitrail.search import Search
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """A finished run. The folder can be moved: nothing in it names its own place."""
+
+    folder: Path
+    results: Results
+
+    def backbone(self, name: str) -> BackboneResult:
+        """The result of one backbone.
+
+        Args:
+            name: as it was given to `-b`, before any `=`.
+
+        Returns:
+            What results.json holds of it.
+
+        Raises:
+            UsageError: the run has no such backbone.
+        """
+        for one in self.results.backbones:
+            if one.name == name:
+                return one
+        known = ", ".join(one.name for one in self.results.backbones)
+        raise UsageError(f"The run {self.folder} has no backbone {name!r}; it has {known}.")
+
+    def predictions(self, name: str) -> Predictions:
+        """The test rows of one backbone, with their probabilities."""
+        return read_predictions(prediction_file(self.folder, self.backbone(name).name))
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.folder / REPORT
+
+    def head_file(self, name: str) -> Path:
+        """Where the winning head of one backbone is."""
+        return head_file(self.folder, self.backbone(name).name)
+
+
+def load_run(folder: Path) -> Run:
+    """The run in a folder; raises RunError where there is no finished one."""
+    return Run(folder=folder, results=read_results(folder / RESULTS))
+
+
+def head_file(folder: Path, backbone: str) -> Path:
+    """heads/<backbone>.safetensors."""
+    return folder / "heads" / f"{safe_name(backbone)}.safetensors"
+
+
+def prediction_file(folder: Path, backbone: str) -> Path:
+    """predictions/<backbone>.parquet."""
+    return folder / "predictions" / f"{safe_name(backbone)}.parquet"
+
+
+def write_run(
+    folder: Path,
+    results: Results,
+    dataset: Dataset,
+    split: Split,
+    searches: Sequence[Search],
+    predictions: Sequence[Predictions],
+) -> Run:
+    """Put the data, searches, heads, predictions and results of a run into its folder; results.json last."""
+    write_whole(folder / DATA, lambda path: write_examples(path, dataset, split))
+    for search, tested, result in zip(searches, predictions, results.backbones, strict=True):
+        _write_search(folder, search, result)
+        write_whole(
+            prediction_file(folder, tested.name),
+            partial(write_predictions, predictions=tested, classes=dataset.classes),
+        )
+    content = results_to_json(results)
+    write_whole(folder / RESULTS, lambda path: path.write_bytes(content))
+    return Run(folder=folder, results=results)
+
+
+def _write_search(folder: Path, search: Search, result: BackboneResult) -> None:
+    """Every trial of one backbone, and its winning head with the recipe of the features it takes."""
+    recipe = {
+        "backbone": result.name,
+        "weights_sha256": result.weights_sha256,
+        "engine": result.engine,
+        "precision": result.precision,
+        "feature_key": result.feature_key,
+    }
+    trials = folder / "search" / f"{safe_name(search.backbone)}.parquet"
+    write_whole(trials, lambda path: write_trials(path, search.trials))
+    write_whole(head_file(folder, search.backbone), lambda path: save_head(search.head, path, recipe))

@@ -1,0 +1,153 @@
+"""From what the rooms made to the one document that says it all."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from vitrail.backbones import Backbone
+from vitrail.core.machine import describe_machine, peak_rss_bytes, user_seconds
+from vitrail.data import Dataset, Split
+from vitrail.evaluation import BackboneVerdict, Predictions, Verdict
+from vitrail.features import Extraction, Features
+from vitrail.runs.results import (
+    SCHEMA_VERSION,
+    BackboneCost,
+    BackboneResult,
+    DataSummary,
+    Results,
+    RunCost,
+    SearchSummary,
+    SplitSummary,
+)
+from vitrail.search import Search
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """When a run began, in clock and in CPU."""
+
+    wall: float = field(default_factory=time.monotonic)
+    user: float = field(default_factory=user_seconds)
+
+
+def summarise(
+    *,
+    command: str,
+    options: dict[str, Any],
+    dataset: Dataset,
+    split: Split,
+    backbones: Sequence[Backbone],
+    extraction: Extraction,
+    searches: Sequence[Search],
+    verdict: Verdict,
+    openings: int,
+    clock: Clock,
+) -> Results:
+    """The results of a run.
+
+    Args:
+        command: how it was asked for.
+        options: after defaults.
+        dataset: the examples, test labels sealed.
+        split: which of them were used for what.
+        backbones: in the order they were asked for.
+        extraction: their features, and what could not be read.
+        searches: what was tuned on each.
+        verdict: what the test split said.
+        openings: how often it was opened with different choices.
+        clock: when the run began.
+
+    Returns:
+        The document that results.json holds.
+    """
+    per_backbone = zip(backbones, extraction.features, searches, verdict.backbones, strict=True)
+    return Results(
+        schema_version=SCHEMA_VERSION,
+        vitrail_version=version("vitrail"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command,
+        options=options,
+        data=DataSummary(
+            name=dataset.name,
+            fingerprint=dataset.fingerprint,
+            classes=dataset.classes,
+            counts=_counts(dataset, split, verdict.predictions[0]),
+            set_aside=(*dataset.set_aside, *extraction.set_aside),
+            duplicates=dict(dataset.duplicates),
+            warnings=dataset.warnings,
+        ),
+        split=SplitSummary(
+            how=split.how,
+            seed=split.seed,
+            fractions=split.fractions,
+            fingerprint=split.fingerprint,
+            test_openings=openings,
+        ),
+        backbones=tuple(_summarise_backbone(*parts) for parts in per_backbone),
+        pairs=verdict.pairs,
+        decision=verdict.decision,
+        cost=RunCost(
+            wall_s=time.monotonic() - clock.wall,
+            user_s=user_seconds() - clock.user,
+            gpu_s=None,
+            decode_s=extraction.decode_s,
+            peak_rss_bytes=peak_rss_bytes(),
+        ),
+        machine=describe_machine(),
+    )
+
+
+def _counts(dataset: Dataset, split: Split, test: Predictions) -> dict[str, dict[str, int]]:
+    label = dict(zip(dataset.table["id"].to_pylist(), dataset.table["label"].to_pylist(), strict=True))
+    labels_of = {
+        "train": [label[id_] for id_ in split.train],
+        "val": [label[id_] for id_ in split.val],
+        "test": test.label_N.tolist(),
+    }
+    return {
+        name: dict(
+            zip(
+                dataset.classes,
+                np.bincount(np.array(labels, dtype=np.int64), minlength=len(dataset.classes)).tolist(),
+                strict=True,
+            )
+        )
+        for name, labels in labels_of.items()
+    }
+
+
+def _summarise_backbone(
+    backbone: Backbone, features: Features, search: Search, verdict: BackboneVerdict
+) -> BackboneResult:
+    cost = features.cost
+    return BackboneResult(
+        name=backbone.name,
+        card=backbone.card,
+        weights_sha256=backbone.digest,
+        engine=backbone.engine.name,
+        precision=backbone.engine.precision,
+        feature_key=features.key,
+        cost=BackboneCost(
+            images=cost.images,
+            forward_s=cost.forward_s,
+            decode_s=cost.decode_s,
+            user_s=cost.user_s,
+            images_per_s=cost.images / cost.forward_s if cost.forward_s else 0.0,
+            gmacs=backbone.card.gmacs,
+            cached=1 - cost.computed / cost.images if cost.images else 0.0,
+        ),
+        search=SearchSummary(
+            trials=len(search.trials),
+            seconds=search.seconds,
+            winner=search.winner,
+            temperature=search.head.temperature,
+            curve=search.curve,
+        ),
+        test=verdict.test,
+        per_class=verdict.per_class,
+    )

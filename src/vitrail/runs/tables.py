@@ -1,0 +1,77 @@
+"""The Parquet tables of a run: its examples, its trials, its predictions. Each is written and read here."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vitrail.core.errors import RunError
+from vitrail.data import Dataset, Split
+from vitrail.evaluation import Predictions
+from vitrail.search import Trial
+
+TABLE_VERSION = "1"
+PROBABILITY_PREFIX = "p:"
+
+
+def write_examples(path: Path, dataset: Dataset, split: Split) -> None:
+    """data.parquet: the data set with its split; a row that no part of the split has is null there."""
+    part = {
+        id_: name for name, ids in (("train", split.train), ("val", split.val), ("test", split.test)) for id_ in ids
+    }
+    names = pa.array([part.get(id_) for id_ in dataset.table["id"].to_pylist()], pa.string())
+    table = dataset.table.append_column("split", names)
+    facts = {"vitrail_table": TABLE_VERSION, "name": dataset.name, "classes": json.dumps(dataset.classes)}
+    pq.write_table(table.replace_schema_metadata(facts), path)
+
+
+def write_trials(path: Path, trials: Sequence[Trial]) -> None:
+    """search/<backbone>.parquet: every trial, in the order it was made."""
+    rows = [
+        {
+            "kind": trial.kind,
+            "setting": json.dumps(trial.setting, sort_keys=True),
+            "val_nll": trial.val_nll,
+            "val_nll_se": trial.val_nll_se,
+            "val_accuracy": trial.val_accuracy,
+            "seconds": trial.seconds,
+        }
+        for trial in trials
+    ]
+    table = pa.Table.from_pylist(rows)
+    pq.write_table(table.replace_schema_metadata({"vitrail_table": TABLE_VERSION}), path)
+
+
+def write_predictions(path: Path, predictions: Predictions, classes: Sequence[str]) -> None:
+    """predictions/<backbone>.parquet: a row a test example, with one column of probabilities a class."""
+    columns = {"id": pa.array(predictions.ids, pa.string()), "label": pa.array(predictions.label_N, pa.int32())}
+    for index, name in enumerate(classes):
+        columns[PROBABILITY_PREFIX + name] = pa.array(predictions.probability_NC[:, index], pa.float64())
+    facts = {"vitrail_table": TABLE_VERSION, "backbone": predictions.name}
+    pq.write_table(pa.table(columns).replace_schema_metadata(facts), path)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read what `write_predictions` wrote.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The rows in their order.
+
+    Raises:
+        RunError: the file is missing or is no such table.
+    """
+    try:
+        table = pq.read_table(path)
+        name = table.schema.metadata[b"backbone"].decode()
+        ids, labels = table["id"].to_pylist(), table["label"].to_numpy()
+    except (OSError, pa.ArrowException, KeyError, TypeError) as error:
+        raise RunError(f"{path} cannot be read as a table of predictions ({error}). Make the run again.") from error
+    columns = [column for column in table.column_names if column.startswith(PROBABILITY_PREFIX)]
+    probability_NC = np.column_stack([table[column].to_numpy() for column in columns])
+    return Predictions(name=name, ids=tuple(ids), label_N=labels.astype(np.int64), probability_NC=probability_NC)

@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vitrail.core.errors import RunError
+from vitrail.evaluation import Predictions
+from vitrail.runs.tables import read_predictions, write_predictions
+
+
+def test_predictions_come_back_to_the_last_bit(tmp_path: Path):
+    probability_NC = np.random.default_rng(0).dirichlet(np.ones(3), 4)
+    wanted = Predictions(
+        name="a", ids=("1", "2", "3", "4"), label_N=np.array([0, 1, 2, 0]), probability_NC=probability_NC
+    )
+    write_predictions(tmp_path / "a.parquet", wanted, ["id", "label", "é"])
+    found = read_predictions(tmp_path / "a.parquet")
+    assert (found.name, found.ids) == ("a", wanted.ids)
+    np.testing.assert_array_equal(found.probability_NC, probability_NC)
+    np.testing.assert_array_equal(found.label_N, wanted.label_N)
+
+
+def test_a_file_that_is_no_table_is_one_sentence(tmp_path: Path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    with pytest.raises(RunError, match=r"a\.parquet"):
+        read_predictions(tmp_path / "a.parquet")
