@@ -1,0 +1,234 @@
+"""Predictions for new images with a head that a run has chosen.
+
+A head is of use only on the very features it was fitted on: the weights must be those of the run, and engine and
+precision are the run's unless others are asked for. Images are decoded in threads while the network runs on as many
+batches at once as its engine takes; only a few batches are in memory, however many images there are.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.backbones import Backbone, BackboneSpec, Engine, find_card, open_backbone, parse_spec
+from vitrail.backbones.engines import choose_engine
+from vitrail.backbones.preprocess import to_pixels
+from vitrail.core.ahead import in_order
+from vitrail.core.errors import RunError, UsageError, WeightsError
+from vitrail.core.hashing import sha256_file
+from vitrail.core.machine import share_threads, usable_cores
+from vitrail.core.progress import Progress, Silent
+from vitrail.data import MAX_PIXELS, ImageRejected, SetAside, decode
+from vitrail.data.sources.local import read_file, written
+from vitrail.data.sources.walk import walk
+from vitrail.heads import Head, load_head, probabilities
+from vitrail.runs import Run, load_run
+
+TASK = "Predicting"
+TOP = 5
+
+Item = TypeVar("Item")
+Done = TypeVar("Done")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """What is said of one image. Where it could not be read, `error` says why and nothing else is known.
+
+    `top` has the most probable classes, at most five, the answer first.
+    """
+
+    path: str
+    label: str | None
+    probability: float | None
+    top: tuple[tuple[str, float], ...]
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predictor:
+    """A backbone with the head that a run chose for it."""
+
+    backbone: Backbone = field(repr=False)
+    engine: Engine = field(repr=False)
+    head: Head = field(repr=False)
+    threads: int
+    max_pixels: int = MAX_PIXELS
+    progress: Progress = field(default_factory=Silent, repr=False)
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        backbone: str | BackboneSpec | None = None,
+        *,
+        engine: str | None = None,
+        precision: str | None = None,
+        offline: bool = False,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Open the head of a run and the backbone it belongs to.
+
+        Args:
+            folder: the folder of a finished run.
+            backbone: "NAME" or "NAME=FILE"; where None the one that the run decided for, or its only one.
+            engine: where this and precision are None, both are the run's own if this machine has them.
+            precision: the same.
+            offline: never use the network.
+            progress: hears of downloads and of every image.
+
+        Returns:
+            A predictor, ready. Where it cannot be had, the error is a RunError (no finished run), a UsageError (no such
+            backbone, or none decided for) or a WeightsError (a damaged head, or not the weights of the run).
+        """
+        run, progress = load_run(folder), progress or Silent()
+        spec = _choose(run, backbone)
+        head, recipe = load_head(run.head_file(spec.name))
+        _require_recipe(recipe, run.head_file(spec.name))
+        threads = share_threads(usable_cores())
+        _refuse_early(spec, recipe)
+        chosen = (engine or "auto", precision or "auto") if engine or precision else _like_the_run(recipe, progress)
+        opened = open_backbone(
+            spec,
+            engine=chosen[0],
+            precision=chosen[1],
+            offline=offline,
+            progress=progress,
+        )
+        _require_weights(opened.digest, spec, recipe)
+        started = opened.start(threads=threads.compute)
+        return cls(backbone=opened, engine=started, head=head, threads=threads.decode, progress=progress)
+
+    def predict(self, paths: Iterable[str | Path]) -> list[Prediction]:
+        """The prediction for every image, in order; a folder stands for all files under it."""
+        return list(self.stream(paths))
+
+    def stream(self, paths: Iterable[str | Path]) -> Iterator[Prediction]:
+        """The same one by one, as soon as each batch is ready, in memory that does not grow with the images.
+
+        Args:
+            paths: image files, and folders of them.
+
+        Yields:
+            Prediction: one a file, in the order of the paths; files of a folder by name, before those of its folders.
+        """
+        decoders = ThreadPoolExecutor(self.threads, thread_name_prefix="decode")
+        computers = ThreadPoolExecutor(self.engine.streams, thread_name_prefix="compute")
+        self.progress.start(TASK, total=None, unit="images")
+        try:
+            reads = in_order(decoders, self._read, _files(paths), ahead=self.engine.batch * (1 + self.engine.streams))
+            batches = _batches(reads, self.engine.batch)
+            for answers in in_order(computers, self._answer, batches, ahead=self.engine.streams):
+                yield from answers
+                self.progress.advance(TASK, len(answers))
+        finally:
+            computers.shutdown(cancel_futures=True)
+            decoders.shutdown(cancel_futures=True)
+            self.progress.done(TASK)
+
+    def _read(self, file: Path | SetAside) -> "_Read":
+        if isinstance(file, SetAside):
+            return _Read(file.path, None, file.reason)
+        path = written(str(file))
+        if file.exists() and not file.is_file():
+            return _Read(path, None, "it is no regular file")  # opening a pipe would wait for ever
+        try:
+            image = decode(read_file(file), max_pixels=self.max_pixels)
+        except ImageRejected as error:
+            return _Read(path, None, error.reason)
+        except OSError as error:
+            return _Read(path, None, f"it cannot be read: {error.strerror or type(error).__name__}")
+        return _Read(path, to_pixels(image, self.backbone.card.preprocessing), None)
+
+    def _answer(self, batch: Sequence["_Read"]) -> list[Prediction]:
+        readable = [read.pixels for read in batch if read.pixels is not None]
+        answers = iter(probabilities(self.head, self.engine(np.stack(readable))) if readable else ())
+        return [_prediction(read, None if read.pixels is None else next(answers), self.head.classes) for read in batch]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One file, decoded and cropped to rows x columns x 3, or the reason why it is not."""
+
+    path: str
+    pixels: NDArray[np.uint8] | None
+    reason: str | None
+
+
+def _choose(run: Run, backbone: str | BackboneSpec | None) -> BackboneSpec:
+    names = [one.name for one in run.results.backbones]
+    if backbone is None:
+        taken = names[0] if len(names) == 1 else run.results.decision.choose
+        if taken is None:
+            raise UsageError(f"The run {run.folder} decided for no backbone: say which with -b, {' or '.join(names)}.")
+        return BackboneSpec(name=taken)
+    spec = parse_spec(backbone) if isinstance(backbone, str) else backbone
+    return BackboneSpec(name=run.backbone(spec.name).name, file=spec.file)
+
+
+def _require_recipe(recipe: Mapping[str, str], file: Path) -> None:
+    missing = [key for key in ("weights_sha256", "engine", "precision") if not recipe.get(key)]
+    if missing:
+        raise RunError(
+            f"The head {file} does not say on which features it was fitted ({', '.join(missing)} missing), "
+            "so that nothing can be predicted with it. Make the run again."
+        )
+
+
+def _like_the_run(recipe: Mapping[str, str], progress: Progress) -> tuple[str, str]:
+    """Engine and precision of the run; "auto" where this machine has them not, which is said."""
+    engine, precision = recipe["engine"], recipe["precision"]
+    try:
+        choose_engine(engine, precision)
+    except UsageError:
+        progress.note(f"The run used {engine} {precision}, which is not here: probabilities may differ a little.")
+        return "auto", "auto"
+    return engine, precision
+
+
+def _refuse_early(spec: BackboneSpec, recipe: Mapping[str, str]) -> None:
+    """Find the wrong weights before they are downloaded or put on an engine."""
+    known = sha256_file(spec.file) if spec.file else find_card(spec.name).sha256
+    if known:
+        _require_weights(known, spec, recipe)
+
+
+def _require_weights(digest: str, spec: BackboneSpec, recipe: Mapping[str, str]) -> None:
+    wanted = recipe["weights_sha256"]
+    if digest != wanted:
+        given = spec.file or f"the published weights of {spec.name}"
+        raise WeightsError(
+            f"The head of {spec.name} was fitted on features of weights with sha256 {wanted[:12]}..., but {given} "
+            f"has {digest[:12]}...: give the file that the run was made with, as -b {spec.name}=FILE."
+        )
+
+
+def _files(paths: Iterable[str | Path]) -> Iterator[Path | SetAside]:
+    """Every file that is meant; a folder means all below it but clutter, its own files first."""
+    for path in map(Path, paths):
+        if not path.is_dir():
+            yield path
+            continue
+        for found in walk(path, ()):
+            if isinstance(found, SetAside):
+                yield SetAside(path=f"{written(str(path))}/{found.path}", reason=found.reason)
+            else:
+                yield path.joinpath(*found)
+
+
+def _batches(reads: Iterator[_Read], size: int) -> Iterator[list[_Read]]:
+    while batch := list(islice(reads, size)):
+        yield batch
+
+
+def _prediction(read: _Read, probability_C: NDArray[np.float64] | None, classes: Sequence[str]) -> Prediction:
+    if probability_C is None:
+        return Prediction(path=read.path, label=None, probability=None, top=(), error=read.reason)
+    order = np.argsort(-probability_C, kind="stable")[:TOP]
+    top = tuple((classes[int(c)], float(probability_C[c])) for c in order)
+    return Prediction(path=read.path, label=top[0][0], probability=top[0][1], top=top, error=None)

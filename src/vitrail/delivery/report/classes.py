@@ -1,0 +1,64 @@
+"""Accuracy class by class, the worst first, each with its interval."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from vitrail.delivery.report.svg import Axis, drawing, element, interval_mark
+from vitrail.evaluation import ClassMetrics
+
+WIDTH, HEIGHT = 96.0, 14.0
+FEW_IMAGES = 10
+MOST_CLASSES = 400
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassRow:
+    """One class; `hits` of its test images were recognised, `mark` is None where it has none."""
+
+    metrics: ClassMetrics
+    hits: int
+    mark: Markup | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassList:
+    """The classes, worst first; `left_out` of the best are not listed, `few` have hardly any test image."""
+
+    rows: tuple[ClassRow, ...]
+    left_out: int
+    few: int
+
+
+def list_classes(per_class: Sequence[ClassMetrics]) -> ClassList:
+    """The rows of the list of classes.
+
+    Args:
+        per_class: the figures of each class.
+
+    Returns:
+        The rows sorted by accuracy, then by name; classes without test images last.
+    """
+    order = sorted(per_class, key=lambda one: (one.recall.value if one.recall else 2.0, one.name))
+    axis = Axis(low=0.0, high=1.0, step=0.5, start=4.0, end=WIDTH - 4.0)
+    rows = tuple(
+        ClassRow(
+            metrics=one,
+            hits=round(one.recall.value * one.n) if one.recall else 0,
+            mark=_mark(one, axis),
+        )
+        for one in order[:MOST_CLASSES]
+    )
+    return ClassList(
+        rows=rows,
+        left_out=max(0, len(order) - MOST_CLASSES),
+        few=sum(one.n < FEW_IMAGES for one in per_class),
+    )
+
+
+def _mark(one: ClassMetrics, axis: Axis) -> Markup | None:
+    if one.recall is None:
+        return None
+    ground = element("line", class_="ground", x1=axis.start, x2=axis.end, y1=HEIGHT / 2, y2=HEIGHT / 2)
+    return drawing(ground, interval_mark(one.recall, axis, HEIGHT / 2), width=WIDTH, height=HEIGHT, class_="mark")

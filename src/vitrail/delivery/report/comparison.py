@@ -1,0 +1,167 @@
+"""The backbones side by side, and two by two: the rows of both tables with their small drawings."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from markupsafe import Markup
+
+from vitrail.delivery.report import words
+from vitrail.delivery.report.svg import Axis, drawing, element, fit, interval_mark
+from vitrail.evaluation import Conclusion, Pair
+from vitrail.runs import BackboneResult, Results
+from vitrail.statistics.intervals import Interval
+
+COLOURS = 8  # of the style sheet; the ninth backbone has the first colour again, and its name beside it
+WIDTH, HEIGHT, EDGE = 220.0, 18.0, 10.0
+AXIS_HEIGHT = 22.0
+PAIR_WIDTH = 200.0
+OTHER_SIDE: dict[Conclusion, Conclusion] = {"a is better": "b is better", "b is better": "a is better"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One backbone of the table. `colour` is the number of its colour all over the page."""
+
+    result: BackboneResult
+    colour: int
+    chosen: bool
+    mark: Markup
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairRow:
+    """One pair: the drawing of the difference, how the images fall, and the conclusion in words."""
+
+    pair: Pair
+    mark: Markup
+    shares: Markup
+    both: int
+    neither: int
+    conclusion: str
+
+
+def colours(results: Results) -> dict[str, int]:
+    """The colour of each backbone, by name."""
+    return {one.name: 1 + i % COLOURS for i, one in enumerate(results.backbones)}
+
+
+def best_first(results: Results) -> list[BackboneResult]:
+    """The backbones by test top-1; of equals the cheaper first."""
+    return sorted(results.backbones, key=lambda one: (-one.test.top1.value, one.card.gmacs, one.name))
+
+
+def compare(results: Results) -> tuple[list[Row], Markup]:
+    """The rows of the main table, and the axis above their drawings."""
+    axis = _rate_axis(one.test.top1 for one in results.backbones)
+    colour = colours(results)
+    rows = [
+        Row(
+            result=one,
+            colour=colour[one.name],
+            chosen=one.name == results.decision.choose,
+            mark=_mark(one.test.top1, axis),
+        )
+        for one in best_first(results)
+    ]
+    return rows, _axis(axis, WIDTH, [f"{100 * tick:g}" for tick in axis.ticks()])
+
+
+def compare_pairs(results: Results, margin: float | None) -> tuple[list[PairRow], Markup]:
+    """The rows of the table of pairs, and the axis above their differences.
+
+    Args:
+        results: the run.
+        margin: the difference below which cost decides, drawn as a band; None where it is not known.
+
+    Returns:
+        The rows, the better backbone of each first, and the axis; empty where there is one backbone.
+    """
+    if not results.pairs:
+        return [], Markup("")
+    rank = {one.name: place for place, one in enumerate(best_first(results))}
+    turned = [pair if rank[pair.a] < rank[pair.b] else _turn(pair) for pair in results.pairs]
+    order = sorted(turned, key=lambda pair: (rank[pair.a], rank[pair.b]))
+    ends = [end for pair in order for end in (pair.difference.low, pair.difference.high)]
+    axis = fit([*ends, -(margin or 0.0), margin or 0.0], start=EDGE, end=PAIR_WIDTH - EDGE, ticks=6, snug=True)
+    top1 = {one.name: one.test.top1 for one in results.backbones}
+    rows = [_pair_row(pair, top1, axis, margin) for pair in order]
+    return rows, _axis(axis, PAIR_WIDTH, [words.points(tick).removesuffix(".0") for tick in axis.ticks()])
+
+
+def _turn(pair: Pair) -> Pair:
+    """The same pair seen from the other side."""
+    d = pair.difference
+    return replace(
+        pair,
+        a=pair.b,
+        b=pair.a,
+        only_a=pair.only_b,
+        only_b=pair.only_a,
+        difference=replace(d, value=-d.value, low=-d.high, high=-d.low),
+        conclusion=OTHER_SIDE.get(pair.conclusion, pair.conclusion),
+    )
+
+
+def _rate_axis(intervals: Iterable[Interval]) -> Axis:
+    ends = [end for one in intervals for end in (one.low, one.high)]
+    return fit(ends, start=EDGE, end=WIDTH - EDGE, ticks=6, snug=True)
+
+
+def _axis(axis: Axis, width: float, labels: Sequence[str]) -> Markup:
+    marks = [
+        element("text", label, x=axis.at(tick), y=11.0, text_anchor="middle")
+        + element("line", class_="tick", x1=axis.at(tick), x2=axis.at(tick), y1=15.0, y2=AXIS_HEIGHT)
+        for tick, label in zip(axis.ticks(), labels, strict=True)
+    ]
+    return drawing(*marks, width=width, height=AXIS_HEIGHT, class_="axis")
+
+
+def _mark(interval: Interval, axis: Axis) -> Markup:
+    grid = [
+        element("line", class_="grid", x1=axis.at(tick), x2=axis.at(tick), y1=0.0, y2=HEIGHT) for tick in axis.ticks()
+    ]
+    return drawing(*grid, interval_mark(interval, axis, HEIGHT / 2), width=WIDTH, height=HEIGHT, class_="mark")
+
+
+def _pair_row(pair: Pair, top1: dict[str, Interval], axis: Axis, margin: float | None) -> PairRow:
+    n = pair.difference.n
+    both = round(top1[pair.a].value * n) - pair.only_a
+    neither = n - both - pair.only_a - pair.only_b
+    return PairRow(
+        pair=pair,
+        mark=_difference(pair.difference, axis, margin),
+        shares=_shares((both, pair.only_a, pair.only_b, neither), n),
+        both=both,
+        neither=neither,
+        conclusion=_conclude(pair, margin),
+    )
+
+
+def _difference(difference: Interval, axis: Axis, margin: float | None) -> Markup:
+    band = Markup("")
+    if margin:
+        left, right = axis.at(-margin), axis.at(margin)
+        band = element("rect", class_="band", x=left, y=0.0, width=right - left, height=HEIGHT)
+    zero = element("line", class_="zero", x1=axis.at(0.0), x2=axis.at(0.0), y1=0.0, y2=HEIGHT)
+    mark = interval_mark(difference, axis, HEIGHT / 2)
+    return drawing(band, zero, mark, width=PAIR_WIDTH, height=HEIGHT, class_="mark")
+
+
+def _shares(parts: tuple[int, int, int, int], n: int) -> Markup:
+    bars, x = [], 0.0
+    for part, class_ in zip(parts, ("both", "only-a", "only-b", "neither"), strict=True):
+        width = PAIR_WIDTH * part / n
+        bars.append(element("rect", class_=class_, x=x, y=0.0, width=width, height=8.0))
+        x += width
+    return drawing(*bars, width=PAIR_WIDTH, height=8.0, class_="shares")
+
+
+def _conclude(pair: Pair, margin: float | None) -> str:
+    if pair.conclusion == "a is better":
+        return f"{pair.a} is better"
+    if pair.conclusion == "b is better":
+        return f"{pair.b} is better"
+    if pair.conclusion == "equivalent":
+        within = f"{100 * margin:g} points" if margin else "the margin"
+        return f"as good as each other, to within {within}"
+    return "not decided by these images"

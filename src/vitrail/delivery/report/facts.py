@@ -1,0 +1,130 @@
+"""What the benchmark was made on and with: data, split, what was set aside, options. In words and short tables."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vitrail.data import SetAside
+from vitrail.delivery.report import words
+from vitrail.runs import Results
+
+PARTS = ("train", "val", "test")
+OPEN_LIST = 8  # a longer list of what was set aside is folded
+LONGEST_LIST = 1_000
+LONGEST_REASON = 300
+
+# What data's Duplicates counts, said of one and of several.
+DUPLICATES = {
+    "files": ("file is a byte for byte copy of another", "files are byte for byte copies of others"),
+    "examples": ("content lies in several files and counts once", "contents lie in several files; each counts once"),
+    "two_labels": ("content has two labels and is set aside", "contents have two labels each and are set aside"),
+    "two_labels_files": ("file holds such a content", "files hold such contents"),
+    "across_splits": ("content was given in several splits", "contents were given in several splits"),
+    "joined_groups": (
+        "group was joined to another by shared content",
+        "groups were joined to others by shared content",
+    ),
+    "cut_from_splits": (
+        "content was taken out of its given split, since its group lies in a better guarded one",
+        "contents were taken out of their given split, since their groups lie in a better guarded one",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Aside:
+    """What was set aside: all of it counted by reason, most frequent first, and named as far as a page can bear."""
+
+    total: int
+    reasons: tuple[tuple[str, int], ...]
+    listed: tuple[SetAside, ...]
+    folded: bool
+    left_out: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataFacts:
+    """The data section. `totals` has the images of each split, `by_class` a class with its images in each."""
+
+    parts: tuple[str, ...]
+    totals: tuple[int, ...]
+    by_class: tuple[tuple[str, tuple[int, ...]], ...]
+    aside: Aside
+    duplicates: tuple[str, ...]
+    images: int
+
+
+def data_facts(results: Results) -> DataFacts:
+    """The data section of the page."""
+    counts = results.data.counts
+    parts = tuple(part for part in PARTS if sum(counts.get(part, {}).values())) or PARTS
+    totals = tuple(sum(counts.get(part, {}).values()) for part in parts)
+    by_class = tuple(
+        (name, tuple(counts.get(part, {}).get(name, 0) for part in parts)) for name in results.data.classes
+    )
+    return DataFacts(
+        parts=parts,
+        totals=totals,
+        by_class=by_class,
+        aside=_aside(results.data.set_aside),
+        duplicates=_duplicates(results.data.duplicates),
+        images=sum(totals),
+    )
+
+
+def option_rows(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Every option after defaults, nested ones with their path, as they were set."""
+    rows: list[tuple[str, str]] = []
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            rows.extend((f"{key}.{inner}", shown) for inner, shown in option_rows(value))
+        else:
+            rows.append((key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)))
+    return rows
+
+
+def page_warnings(results: Results) -> list[str]:
+    """Warnings of the data that do not stand under the decision already."""
+    said = set(results.decision.caveats)
+    return [warning for warning in results.data.warnings if warning not in said]
+
+
+def openings(count: int) -> str:
+    """How often the test split was opened, and what it means where that was not once."""
+    if count == 1:
+        return "The test split was opened once, after every choice was made."
+    return (
+        f"The test split was opened {count} times, with different choices: these figures may flatter the choices made "
+        "after the first opening."
+    )
+
+
+def _aside(set_aside: tuple[SetAside, ...]) -> Aside:
+    shortened = [SetAside(path=one.path, reason=_short(one.reason)) for one in set_aside]
+    return Aside(
+        total=len(shortened),
+        reasons=tuple(Counter(_kind(one.reason) for one in shortened).most_common(20)),
+        listed=tuple(shortened[:LONGEST_LIST]),
+        folded=len(shortened) > OPEN_LIST,
+        left_out=max(0, len(shortened) - LONGEST_LIST),
+    )
+
+
+def _kind(reason: str) -> str:
+    """A reason without what is particular to one file: what comes before a colon or a bracket."""
+    return reason.split(":")[0].split(" (")[0]
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= LONGEST_REASON else reason[: LONGEST_REASON - 1] + "…"
+
+
+def _duplicates(counts: Mapping[str, int]) -> tuple[str, ...]:
+    said = []
+    for key, number in counts.items():
+        if number:
+            one, many = DUPLICATES.get(key, (key.replace("_", " "),) * 2)
+            said.append(words.plural(number, one, many))
+    return tuple(said)

@@ -1,0 +1,129 @@
+"""report.html: one page that says what a benchmark said, with nothing on it that is fetched from anywhere.
+
+The page has no script and forbids any by its own policy. Every text that comes from a user or a file is escaped by the
+template; every picture is SVG drawn here, or a thumbnail inside the page.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from vitrail.delivery.report import words
+from vitrail.delivery.report.classes import ClassList, list_classes
+from vitrail.delivery.report.comparison import best_first, colours, compare, compare_pairs
+from vitrail.delivery.report.confusion import Confusion, draw_confusion
+from vitrail.delivery.report.curves import Curves, draw_curves
+from vitrail.delivery.report.facts import data_facts, openings, option_rows, page_warnings
+from vitrail.delivery.report.mistakes import Images, Mistake, how_many, worst_mistakes
+from vitrail.evaluation import Predictions
+from vitrail.runs import BackboneResult, Results, write_whole
+
+TEMPLATE = "report.html.j2"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chapter:
+    """What is shown of one backbone alone. `confusion` is None where its predictions are not at hand."""
+
+    result: BackboneResult
+    colour: int
+    curves: Curves | None
+    classes: ClassList
+    confusion: Confusion | None
+    mistakes: tuple[Mistake, ...]
+    unfolded: bool
+
+
+def write_report(
+    results: Results, predictions: Mapping[str, Predictions], *, images: Images | None, path: Path
+) -> None:
+    """Write the page of a run.
+
+    Args:
+        results: what results.json holds.
+        predictions: the test rows of each backbone, by name; one that is missing is missed on the page in words.
+        images: the pictures, for the worst mistakes; None where they are no longer at hand.
+        path: where the page shall be; put there whole, or RunError.
+    """
+    page = render_report(results, predictions, images=images)
+    # A name that is no Unicode cannot stop the page: it is written as an escape.
+    content = page.encode("utf-8", errors="backslashreplace")
+    write_whole(path, lambda temporary: temporary.write_bytes(content))
+
+
+def render_report(results: Results, predictions: Mapping[str, Predictions], *, images: Images | None) -> str:
+    """The page as text.
+
+    Args:
+        results: what results.json holds.
+        predictions: the test rows of each backbone, by name.
+        images: the pictures, or None.
+
+    Returns:
+        HTML.
+    """
+    return _environment().get_template(TEMPLATE).render(_context(results, predictions, images))
+
+
+def _context(results: Results, predictions: Mapping[str, Predictions], images: Images | None) -> dict[str, Any]:
+    margin = _margin(results.options)
+    rows, axis = compare(results)
+    pair_rows, pair_axis = compare_pairs(results, margin)
+    return {
+        "run": results,
+        "names": [one.name for one in results.backbones],
+        "colours": colours(results),
+        "rows": rows,
+        "axis": axis,
+        "pair_rows": pair_rows,
+        "pair_axis": pair_axis,
+        "margin": margin,
+        "chapters": _chapters(results, predictions, images),
+        "images_at_hand": images is not None,
+        "facts": data_facts(results),
+        "options": option_rows(results.options),
+        "warnings": page_warnings(results),
+        "openings": openings(results.split.test_openings),
+        "chance_nll": math.log(len(results.data.classes)),
+    }
+
+
+def _chapters(results: Results, predictions: Mapping[str, Predictions], images: Images | None) -> list[Chapter]:
+    order, colour = best_first(results), colours(results)
+    unfolded = results.decision.choose or order[0].name
+    limit = how_many(len(order))
+    chapters = []
+    for one in order:
+        rows = predictions.get(one.name)
+        chapter = Chapter(
+            result=one,
+            colour=colour[one.name],
+            curves=draw_curves(one.search.curve, one.name),
+            classes=list_classes(one.per_class),
+            confusion=draw_confusion(rows, results.data.classes) if rows else None,
+            mistakes=worst_mistakes(rows, results.data.classes, images, limit=limit) if rows else (),
+            unfolded=one.name == unfolded,
+        )
+        chapters.append(chapter)
+    return chapters
+
+
+def _margin(options: Mapping[str, Any]) -> float | None:
+    margin = options.get("margin")
+    return float(margin) if isinstance(margin, (int, float)) else None
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("vitrail.delivery.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(words.FILTERS)
+    return environment

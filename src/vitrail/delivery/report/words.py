@@ -1,0 +1,189 @@
+"""Numbers as people read them. Percentages, thousands and units exist only here and in the terminal."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from vitrail.backbones.cards import NOT_STATED
+from vitrail.statistics.intervals import Interval
+
+MINUS = "\N{MINUS SIGN}"
+NOTHING = "\N{EN DASH}"
+NARROW = "\N{NARROW NO-BREAK SPACE}"
+LEAST_P = 1e-4
+PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def percent(value: float) -> str:
+    """0.8084 as 80.8%."""
+    return f"{100 * value:.1f}%"
+
+
+def chance(probability: float) -> str:
+    """The probability of one answer: neither certain nor impossible by rounding alone."""
+    if 0.9995 <= probability < 1:
+        return f">{NARROW}99.9%"
+    return f"<{NARROW}0.1%" if 0 < probability < 0.0005 else percent(probability)
+
+
+def rate_bounds(interval: Interval) -> str:
+    """The interval of a rate in percent: [79.1, 82.4]."""
+    return f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def figure(value: float) -> str:
+    """A figure that is no rate, to three decimals."""
+    return _signed(f"{value:.3f}")
+
+
+def figure_bounds(interval: Interval) -> str:
+    """The interval of a figure that is no rate: [0.612, 0.701]."""
+    return f"[{_signed(f'{interval.low:.3f}')}, {_signed(f'{interval.high:.3f}')}]"
+
+
+def points(value: float) -> str:
+    """A difference of two rates in percentage points, with its sign: +10.3."""
+    return _signed(f"{100 * value:+.1f}")
+
+
+def points_bounds(interval: Interval) -> str:
+    """The interval of a difference of rates: [+8.1, +12.4]."""
+    return f"[{points(interval.low)}, {points(interval.high)}]"
+
+
+def p_value(p: float) -> str:
+    """A p value to two digits, or that it is under a ten-thousandth."""
+    if p < LEAST_P:
+        return f"<{NARROW}0.0001"
+    return f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
+def count(number: int) -> str:
+    """12345 as 12,345."""
+    return f"{number:,}"
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """1 image, 2,040 images."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def big(number: float) -> str:
+    """22050664 as 22.1 M."""
+    for size, prefix in PREFIXES:
+        if number >= size:
+            return f"{number / size:.3g} {prefix}"
+    return f"{number:.3g}"
+
+
+def memory(amount: int) -> str:
+    """Bytes in gigabytes, or in megabytes below one."""
+    return f"{amount / 1e9:.1f} GB" if amount >= 1e9 else f"{amount / 1e6:.0f} MB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 0.42 s, 38 s, 12 min 5 s or 3 h 20 min."""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 7200:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def milliseconds(images_per_s: float) -> str:
+    """What one image takes at a rate, in milliseconds."""
+    if not images_per_s:
+        return NOTHING
+    took = 1000 / images_per_s
+    return f"{took:.1f}" if 1 <= took < 10 else f"{took:.2g}" if took < 100 else f"{took:,.0f}"
+
+
+def setting(values: Mapping[str, Any]) -> str:
+    """What a search chose: C 0.01, dropout 0.2."""
+    return ", ".join(f"{key.replace('_', ' ')} {plain(value)}" for key, value in values.items())
+
+
+def plain(value: Any) -> str:
+    """An option or a setting in short: numbers to three digits, lists with commas, nothing as a dash."""
+    if value is None or value == "":
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}" if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return setting(value)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(plain(one) for one in value)
+    return str(value)
+
+
+def stated(fact: str) -> str:
+    """A fact of a card; an empty one is a fact that nobody has confirmed."""
+    return fact or NOT_STATED
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken after an underscore, a dot, a slash or a dash, so that it fits a phone."""
+    return Markup("<wbr>").join(escape(part) for part in _parts(name))
+
+
+def with_names(sentence: str, names: Iterable[str]) -> Markup:
+    """A sentence in which every backbone's name is set as a name.
+
+    Args:
+        sentence: plain text.
+        names: the backbones; the longest is looked for first, since one may begin as another does.
+
+    Returns:
+        The sentence, escaped.
+    """
+    known = sorted(set(names), key=len, reverse=True)
+    if not known:
+        return escape(sentence)
+    pattern = re.compile("(" + "|".join(re.escape(name) for name in known) + ")")
+    pieces = pattern.split(sentence)
+    return Markup("").join(
+        Markup('<span class="name">{}</span>').format(breakable(piece)) if odd % 2 else escape(piece)
+        for odd, piece in enumerate(pieces)
+    )
+
+
+def _signed(text: str) -> str:
+    # What rounds to nothing has no sign.
+    if not re.search("[1-9]", text):
+        return text.lstrip("+-")
+    return text.replace("-", MINUS)
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in re.split(r"(?<=[_./\\-])", name) if part]
+
+
+FILTERS = {
+    "big": big,
+    "breakable": breakable,
+    "chance": chance,
+    "count": count,
+    "duration": duration,
+    "figure": figure,
+    "figure_bounds": figure_bounds,
+    "memory": memory,
+    "milliseconds": milliseconds,
+    "p_value": p_value,
+    "percent": percent,
+    "plain": plain,
+    "plural": plural,
+    "points": points,
+    "points_bounds": points_bounds,
+    "rate_bounds": rate_bounds,
+    "setting": setting,
+    "stated": stated,
+    "with_names": with_names,
+}

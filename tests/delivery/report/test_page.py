@@ -1,0 +1,181 @@
+"""The page as a whole: escaped, self-contained, complete, and light enough to send."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.delivery.examples import NASTY, make_images, make_run
+from tests.delivery.report.pages import Element, parse
+from vitrail.core.errors import RunError
+from vitrail.data import SetAside
+from vitrail.delivery.report import render_report, write_report
+
+FETCHING = {"src", "href", "srcset", "data", "action", "poster", "background", "cite", "formaction", "xlink:href"}
+INTERVAL = re.compile(r"^\[[\N{MINUS SIGN}\d., +]+\]$")
+
+
+def _page(**kwargs: object) -> tuple[str, Element]:
+    results, predictions = make_run(**kwargs)  # type: ignore[arg-type]
+    page = render_report(results, predictions, images=make_images(predictions))
+    return page, parse(page)
+
+
+@pytest.fixture(scope="module")
+def dogs() -> tuple[str, Element]:
+    return _page(classes=[f"n0{i}-épagneul_{i}" for i in range(120)], backbones=4)
+
+
+@pytest.mark.parametrize("backbones", [1, 2, 4])
+@pytest.mark.parametrize("classes", [2, 7])
+def test_a_page_is_well_formed_whatever_the_number_of_backbones_and_classes(backbones: int, classes: int) -> None:
+    _, page = _page(classes=[f"class {i}" for i in range(classes)], backbones=backbones)
+    assert len(page.by_id("figures").one("table").all("tbody")) == backbones
+    assert len(page.by_id("classes").all("details")) == backbones
+    pairs = [one for one in page.all("section") if one.attributes.get("id") == "pairs"]
+    assert len(pairs) == (backbones > 1)
+    if pairs:
+        assert len(pairs[0].one("tbody").all("tr")) == backbones * (backbones - 1) // 2
+
+
+def test_nothing_on_the_page_is_fetched_from_anywhere(dogs: tuple[str, Element]) -> None:
+    text, page = dogs
+    for element in page.all():
+        assert element.tag not in {"script", "link", "iframe", "object", "embed", "base", "form"}
+        for name, value in element.attributes.items():
+            assert not name.startswith("on"), f"<{element.tag}> has a handler {name}"
+            if name in FETCHING:
+                assert value.startswith(("#", "data:image/")), f"<{element.tag} {name}> leads to {value[:60]}"
+    assert not re.search(r"url\(|@import|@font-face|https?://", text)
+
+
+def test_the_page_forbids_itself_scripts_and_the_network(dogs: tuple[str, Element]) -> None:
+    (policy,) = [one.attributes["content"] for one in dogs[1].all("meta") if "http-equiv" in one.attributes]
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'")
+
+
+def test_every_link_leads_to_a_section_that_is_there(dogs: tuple[str, Element]) -> None:
+    ids = [one.attributes["id"] for one in dogs[1].all() if "id" in one.attributes]
+    assert len(ids) == len(set(ids))
+    assert {one.attributes["href"].removeprefix("#") for one in dogs[1].all("a")} <= set(ids)
+
+
+def test_hostile_names_are_shown_and_never_obeyed() -> None:
+    aside = [SetAside(path=f"{name}.jpg", reason=f"it is {name}") for name in NASTY]
+    results, predictions = make_run(NASTY, set_aside=aside, warnings=[f"beware of {NASTY[0]}"])
+    results = replace(results, data=replace(results.data, name=NASTY[2]), command=f"vitrail bench '{NASTY[2]}'")
+    page = parse(render_report(results, predictions, images=make_images(predictions)))
+    assert not page.all("script")
+    assert {one.attributes["src"][:11] for one in page.all("img")} == {"data:image/"}
+    text = page.text
+    for name in NASTY:
+        assert name in text
+        assert f"{name}.jpg" in text
+        assert f"it is {name}" in text
+    assert page.one("head").one("title").text.startswith(NASTY[2])
+    assert "chiens/<b>été</b>" in text
+    assert "49 &" not in text
+
+
+def test_every_figure_of_the_table_stands_with_its_interval(dogs: tuple[str, Element]) -> None:
+    bodies = dogs[1].by_id("figures").one("table", "figures").all("tbody")
+    assert len(bodies) == 4
+    for body in bodies:
+        cells = [cell for cell in body.all("td") if cell.all("b")]
+        assert len(cells) == 7
+        assert all(INTERVAL.match(cell.all("small")[0].text) for cell in cells)
+        assert sum("null" in cell.text for cell in cells) == 1
+        assert len(body.one(class_="drawn").all("circle", "dot")) == 1
+
+
+def test_every_difference_and_every_class_stands_with_its_interval(dogs: tuple[str, Element]) -> None:
+    for row in dogs[1].by_id("pairs").one("tbody").all("tr"):
+        assert INTERVAL.match(row.one("td", "first").one("small").text)
+    for chapter in dogs[1].by_id("classes").all("details", "chapter"):
+        rows = chapter.one("ol", "classes").all("li")
+        assert len(rows) == 120
+        assert all(INTERVAL.match(row.one(class_="rate").one("small").text) for row in rows)
+
+
+def test_the_decision_stands_first_with_its_reasons_and_caveats() -> None:
+    warning = "The dogs were seen in pretraining."
+    results, predictions = make_run(["a", "b", "c"], warnings=[warning])
+    header = parse(render_report(results, predictions, images=None)).one("header")
+    assert header.one("h1").text == results.decision.sentence
+    assert [li.text for li in header.one("ul", "because").all("li")] == list(results.decision.because)
+    assert [li.text.strip() for li in header.one("ul", "caveats").all("li")] == list(results.decision.caveats)
+    assert warning in header.text
+
+
+def test_a_second_opening_of_the_test_split_is_a_warning_beside_the_figures() -> None:
+    results, predictions = make_run(["a", "b", "c"])
+    results = replace(results, split=replace(results.split, test_openings=3))
+    figures = parse(render_report(results, predictions, images=None)).by_id("figures")
+    assert "opened 3 times" in figures.one("ul", "caveats").text
+
+
+def test_a_warning_that_is_no_caveat_stands_beside_the_figures() -> None:
+    results, predictions = make_run(["a", "b", "c"])
+    results = replace(results, data=replace(results.data, warnings=("<b>tiny</b> classes",)))
+    figures = parse(render_report(results, predictions, images=None)).by_id("figures")
+    assert "<b>tiny</b> classes" in figures.one("ul", "caveats").text
+
+
+def test_the_page_of_120_classes_and_4_backbones_is_under_2_megabytes(dogs: tuple[str, Element]) -> None:
+    assert len(dogs[0].encode()) < 2_000_000
+
+
+def test_many_files_set_aside_are_counted_by_reason_and_fold_and_stay_bounded() -> None:
+    aside = [SetAside(path=f"{i}.jpg", reason=f"too large: {i} x 9") for i in range(30_000)]
+    results, predictions = make_run(["a", "b"], set_aside=aside)
+    text = render_report(results, predictions, images=None)
+    data = parse(text).by_id("data")
+    assert "30,000 files are not used" in data.text
+    assert "too large 30,000" in data.one("div", "columns").text
+    assert "And 29,000 more, which results.json names." in data.text
+    assert len(text.encode()) < 2_000_000
+
+
+def test_a_run_without_anything_set_aside_says_so() -> None:
+    _, page = _page(classes=["a", "b"])
+    assert "Nothing: every file was used." in page.by_id("data").text
+
+
+def test_a_page_made_without_the_images_and_predictions_says_what_is_missing() -> None:
+    results, predictions = make_run(["a", "b", "c"])
+    without_images = parse(render_report(results, predictions, images=None)).by_id("classes")
+    assert not without_images.all("img")
+    assert "The pictures themselves are no longer at hand" in without_images.text
+    without_either = parse(render_report(results, {}, images=None)).by_id("classes")
+    assert without_either.text.count("predictions of this backbone are no longer at hand") == 2
+
+
+def test_a_run_without_softmax_heads_says_so() -> None:
+    _, page = _page(classes=["a", "b"], epochs=0)
+    assert page.by_id("curves").text.count("No softmax head was trained on this backbone.") == 2
+
+
+def test_facts_that_nobody_confirmed_are_not_stated() -> None:
+    results, predictions = make_run(["a", "b"], backbones=1)
+    (one,) = results.backbones
+    unknown = replace(one, card=replace(one.card, licence="", pretraining=""))
+    page = parse(render_report(replace(results, backbones=(unknown,)), predictions, images=None))
+    assert page.by_id("figures").one("tr", "terms").text.count("not stated") == 2
+
+
+def test_the_page_is_written_whole_and_in_utf_8(tmp_path: Path) -> None:
+    results, predictions = make_run(["été", "b\udcff"], backbones=1)
+    write_report(results, predictions, images=None, path=tmp_path / "report.html")
+    assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "été" in text
+    assert r"b\udcff" in text
+
+
+def test_a_place_that_cannot_be_written_is_an_error_that_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.mkdir()
+    results, predictions = make_run(["a", "b"], backbones=1)
+    with pytest.raises(RunError, match=r"report\.html could not be written"):
+        write_report(results, predictions, images=None, path=path)

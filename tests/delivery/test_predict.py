@@ -1,0 +1,250 @@
+"""Predictions for new images, with a backbone that only measures brightness."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.delivery.examples import make_run
+from vitrail.backbones.cards import Preprocessing
+from vitrail.backbones.specs import BackboneSpec
+from vitrail.core.errors import RunError, UsageError, WeightsError
+from vitrail.core.hashing import sha256_file
+from vitrail.core.progress import Silent
+from vitrail.delivery import predict
+from vitrail.delivery.predict import Predictor
+from vitrail.heads import Head, save_head
+from vitrail.runs import Results, results_to_json
+from vitrail.runs.run import head_file
+
+NAME = "vit_small_patch16_224.augreg_in21k_ft_in1k"
+OTHER = "resnet50.tv_in1k"
+DIGEST = "0d" * 32
+RECIPE = {"backbone": NAME, "weights_sha256": DIGEST, "engine": "openvino", "precision": "bf16", "feature_key": "k"}
+PREPROCESSING = Preprocessing(resize=8, crop=8, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
+CLASSES = ("dark", "dim", "bright")
+
+
+@dataclass
+class Brightness:
+    """A backbone of one feature, the mean pixel, and its own engine. Remembers what it was asked."""
+
+    digest: str = DIGEST
+    batch: int = 4
+    streams: int = 2
+    opened: list[tuple[BackboneSpec, dict[str, Any]]] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
+    card: Any = field(default_factory=lambda: SimpleNamespace(preprocessing=PREPROCESSING))
+
+    def start(self, *, threads: int) -> "Brightness":
+        return self
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.batches.append(len(pixels))
+        return pixels.reshape(len(pixels), -1).mean(axis=1, keepdims=True).astype(np.float32) / 255
+
+
+@pytest.fixture
+def backbone(monkeypatch: pytest.MonkeyPatch) -> Brightness:
+    fake = Brightness()
+
+    def open_backbone(spec: BackboneSpec, **options: Any) -> Brightness:
+        fake.opened.append((spec, options))
+        return fake
+
+    monkeypatch.setattr(predict, "open_backbone", open_backbone)
+    monkeypatch.setattr(predict, "choose_engine", lambda engine, precision: None)
+    monkeypatch.setattr(predict, "find_card", lambda name: SimpleNamespace(sha256=""))
+    return fake
+
+
+def _write(folder: Path, results: Results, recipe: dict[str, str]) -> Path:
+    head = Head(
+        kind="logistic",
+        classes=CLASSES,
+        mean_D=np.array([0.5], np.float32),
+        scale_D=np.array([0.1], np.float32),
+        weight_CD=np.array([[-2.0], [0.0], [2.0]], np.float32),
+        bias_C=np.zeros(3, np.float32),
+        temperature=1.0,
+        setting={"strength": 1.0},
+    )
+    folder.mkdir(exist_ok=True)
+    (folder / "results.json").write_bytes(results_to_json(results))
+    for one in results.backbones:
+        head_file(folder, one.name).parent.mkdir(exist_ok=True)
+        save_head(head, head_file(folder, one.name), recipe)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return _write(tmp_path / "run", make_run(CLASSES, backbones=1)[0], RECIPE)
+
+
+@pytest.fixture
+def draw(tmp_path: Path) -> Callable[[str, int], Path]:
+    def draw(name: str, level: int) -> Path:
+        path = tmp_path / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 16), (level,) * 3).save(path)
+        return path
+
+    return draw
+
+
+def test_an_image_gets_its_class_with_all_probabilities(
+    run: Path, backbone: Brightness, draw: Callable[[str, int], Path]
+) -> None:
+    (answer,) = Predictor.open(run).predict([draw("été.png", 230)])
+    assert (answer.label, answer.error) == ("bright", None)
+    assert [name for name, _ in answer.top] == ["bright", "dim", "dark"]
+    assert answer.probability == answer.top[0][1]
+    assert sum(p for _, p in answer.top) == pytest.approx(1)
+    assert answer.path.endswith("été.png")
+
+
+def test_the_engine_of_the_run_is_used_unless_another_is_asked_for(run: Path, backbone: Brightness) -> None:
+    Predictor.open(run)
+    Predictor.open(run, NAME, engine="torch", offline=True)
+    assert [(o["engine"], o["precision"], o["offline"]) for _, o in backbone.opened] == [
+        ("openvino", "bf16", False),
+        ("torch", "auto", True),
+    ]
+
+
+def test_an_engine_that_this_machine_has_not_is_replaced_and_said(
+    run: Path, backbone: Brightness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(engine: str, precision: str) -> None:
+        raise UsageError("not installed")
+
+    class Listening(Silent):
+        notes: ClassVar[list[str]] = []
+
+        def note(self, message: str) -> None:
+            self.notes.append(message)
+
+    monkeypatch.setattr(predict, "choose_engine", refuse)
+    Predictor.open(run, progress=Listening())
+    ((_, options),) = backbone.opened
+    assert (options["engine"], options["precision"]) == ("auto", "auto")
+    assert Listening.notes == ["The run used openvino bf16, which is not here: probabilities may differ a little."]
+
+
+def test_a_folder_stands_for_every_file_under_it_in_order(
+    run: Path, backbone: Brightness, draw: Callable[[str, int], Path]
+) -> None:
+    for name in ("b/2.png", "b/1.png", "z.png", ".hidden.png", "a/3.png"):
+        draw(name, 20)
+    (draw("b/notes.txt.png", 0)).rename(draw("b/x.png", 0).with_name("notes.txt"))
+    folder = draw("z.png", 20).parent
+    answers = Predictor.open(run).predict([folder])
+    assert [Path(a.path).relative_to(folder).as_posix() for a in answers] == [
+        "z.png",
+        "a/3.png",
+        "b/1.png",
+        "b/2.png",
+        "b/notes.txt",
+        "b/x.png",
+    ]
+    assert {a.label for a in answers} == {"dark"}
+
+
+def test_what_cannot_be_read_keeps_its_row_and_its_reason(
+    run: Path, backbone: Brightness, draw: Callable[[str, int], Path], tmp_path: Path
+) -> None:
+    good = [draw(f"{i}.png", 20 * i) for i in range(6)]
+    empty, text, cut = (tmp_path / name for name in ("empty.jpg", "text.jpg", "cut.png"))
+    empty.write_bytes(b"")
+    text.write_text("hello")
+    cut.write_bytes(good[0].read_bytes()[:-30])
+    os.mkfifo(tmp_path / "pipe")
+    paths = [good[0], empty, *good[1:4], text, tmp_path / "gone.png", cut, tmp_path / "pipe", *good[4:]]
+    answers = Predictor.open(run).predict(paths)
+    assert [a.path for a in answers] == [str(path) for path in paths]
+    reasons = {Path(a.path).name: a.error for a in answers if a.error}
+    assert set(reasons) == {"empty.jpg", "text.jpg", "gone.png", "cut.png", "pipe"}
+    assert "empty" in reasons["empty.jpg"]
+    assert "not an image" in reasons["text.jpg"]
+    assert "No such file" in reasons["gone.png"]
+    assert "no regular file" in reasons["pipe"]
+    assert all((a.label, a.probability, a.top) == (None, None, ()) for a in answers if a.error)
+
+
+def test_answers_come_while_later_images_are_still_unread(
+    run: Path, backbone: Brightness, draw: Callable[[str, int], Path]
+) -> None:
+    image, asked = draw("1.png", 9), 0
+
+    def endless() -> Any:
+        nonlocal asked
+        while True:
+            asked += 1
+            yield image
+
+    stream = Predictor.open(run).stream(endless())
+    answers = [next(stream) for _ in range(10)]
+    stream.close()  # type: ignore[attr-defined]
+    assert len(answers) == 10
+    in_hand = backbone.batch * (1 + backbone.streams)
+    assert asked <= 12 + in_hand + in_hand + 1
+    assert set(backbone.batches) == {backbone.batch}
+
+
+def test_other_weights_are_refused_with_the_way_out(run: Path, backbone: Brightness) -> None:
+    backbone.digest = "77" * 32
+    with pytest.raises(WeightsError, match=rf"sha256 0d0d0d0d0d0d\.\.\..*has 777777777777\.\.\..*-b {NAME}=FILE"):
+        Predictor.open(run)
+
+
+def test_a_local_file_of_other_weights_is_refused_before_it_is_opened(
+    run: Path, backbone: Brightness, tmp_path: Path
+) -> None:
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(b"other")
+    with pytest.raises(WeightsError, match="weights.safetensors has " + sha256_file(file)[:12]):
+        Predictor.open(run, f"{NAME}={file}")
+    assert backbone.opened == []
+
+
+def test_published_weights_that_are_known_to_be_others_are_not_downloaded(
+    run: Path, backbone: Brightness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "find_card", lambda name: SimpleNamespace(sha256="ab" * 32))
+    with pytest.raises(WeightsError, match="the published weights of"):
+        Predictor.open(run)
+    assert backbone.opened == []
+
+
+def test_a_backbone_that_the_run_has_not_is_named_with_those_it_has(run: Path, backbone: Brightness) -> None:
+    with pytest.raises(UsageError, match=f"has no backbone 'resnet50.a1_in1k'; it has {NAME}"):
+        Predictor.open(run, "resnet50.a1_in1k")
+
+
+def test_without_a_name_the_decision_says_which(tmp_path: Path, backbone: Brightness) -> None:
+    results, _ = make_run(CLASSES, backbones=2)
+    decided = replace(results, decision=replace(results.decision, choose=OTHER))
+    Predictor.open(_write(tmp_path / "decided", decided, RECIPE))
+    assert backbone.opened[0][0].name == OTHER
+    undecided = replace(results, decision=replace(results.decision, choose=None))
+    with pytest.raises(UsageError, match=f"say which with -b, {NAME} or {OTHER}"):
+        Predictor.open(_write(tmp_path / "undecided", undecided, RECIPE))
+
+
+def test_a_head_that_does_not_say_what_it_was_fitted_on_is_refused(tmp_path: Path, backbone: Brightness) -> None:
+    folder = _write(tmp_path / "run", make_run(CLASSES, backbones=1)[0], {"backbone": NAME})
+    with pytest.raises(RunError, match="weights_sha256, engine, precision missing"):
+        Predictor.open(folder)
+
+
+def test_a_folder_without_a_finished_run_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"results\.json cannot be read"):
+        Predictor.open(tmp_path)
