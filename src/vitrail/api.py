@@ -1,0 +1,138 @@
+"""What `import vitrail` offers: in Python what the verbs are on the command line."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vitrail.backbones import Card, open_backbone, parse_spec, to_pixels
+from vitrail.bench import BenchOptions as BenchOptions
+from vitrail.bench import bench as walk
+from vitrail.core.ahead import in_order
+from vitrail.core.errors import DataError
+from vitrail.core.machine import share_threads, usable_cores
+from vitrail.core.progress import Progress, Silent
+from vitrail.data import MAX_PIXELS, ImageRejected, decode
+from vitrail.delivery.predict import Predictor as Predictor
+from vitrail.evaluation import Decision
+from vitrail.runs import Results
+from vitrail.runs import Run as Record
+from vitrail.runs import load_run as load_record
+
+AHEAD = 64  # images decoded while the network works
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished benchmark: what it decided, every number, its page, and predictions with what it tuned."""
+
+    record: Record
+
+    @property
+    def folder(self) -> Path:
+        """Where it is on disk."""
+        return self.record.folder
+
+    @property
+    def results(self) -> Results:
+        """Everything that results.json holds."""
+        return self.record.results
+
+    @property
+    def decision(self) -> Decision:
+        """The decision in words."""
+        return self.record.results.decision
+
+    def report(self) -> Path:
+        """The page, report.html."""
+        return self.record.report
+
+    def predictor(self, backbone: str | None = None) -> Predictor:
+        """Predict with what the run tuned.
+
+        Args:
+            backbone: "NAME" or "NAME=FILE" where the weights are elsewhere; the decision's where None.
+
+        Returns:
+            An open predictor: `.predict(paths)`.
+        """
+        return Predictor.open(self.folder, backbone)
+
+
+def bench(
+    data: str | Path | None = None,
+    backbones: Sequence[str] = (),
+    *,
+    out: str | Path | None = None,
+    options: BenchOptions | None = None,
+    offline: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Compare frozen backbones on labelled images and say which to build on.
+
+    Args:
+        data: a folder with one folder of images a class, or a manifest (CSV, Parquet); None for scikit-learn's digits.
+        backbones: "NAME" of the catalogue or "NAME=FILE"; may be left out for the digits.
+        out: the run folder; runs/<data>-<8 digits> where None.
+        options: what may change the answer; defaults where None.
+        offline: never use the network.
+        progress: who is told how far the work is.
+
+    Returns:
+        The finished run.
+    """
+    folder = None if out is None else Path(out)
+    return Run(walk(data, backbones, out=folder, options=options, offline=offline, progress=progress))
+
+
+def load_run(folder: str | Path) -> Run:
+    """The run in a folder; raises RunError where there is no finished one."""
+    return Run(load_record(Path(folder)))
+
+
+def features(
+    images: Sequence[str | Path | Image.Image],
+    backbone: str,
+    *,
+    engine: str = "auto",
+    precision: str = "auto",
+    offline: bool = False,
+) -> NDArray[np.float32]:
+    """The frozen features of some images.
+
+    Args:
+        images: paths, or pictures that Pillow has opened.
+        backbone: "NAME" of the catalogue or "NAME=FILE".
+        engine: "auto", "torch" or "openvino".
+        precision: "auto", "fp32" or "bf16".
+        offline: never use the network.
+
+    Returns:
+        N x D, one row an image, in their order.
+    """
+    opened = open_backbone(parse_spec(backbone), engine=engine, precision=precision, offline=offline, progress=Silent())
+    threads = share_threads(usable_cores())
+    running = opened.start(threads=threads.compute)
+    with ThreadPoolExecutor(threads.decode, thread_name_prefix="decode") as pool:
+        pixels = in_order(pool, lambda image: _to_pixels(image, opened.card), images, ahead=AHEAD)
+        batch = running.batch * running.streams
+        parts = [np.empty((0, opened.card.feature_width), np.float32)]
+        while some := list(islice(pixels, batch)):
+            parts.append(running(np.stack(some)))
+    return np.concatenate(parts)
+
+
+def _to_pixels(image: str | Path | Image.Image, card: Card) -> NDArray[np.uint8]:
+    if isinstance(image, Image.Image):
+        return to_pixels(image.convert("RGB"), card.preprocessing)
+    try:
+        return to_pixels(decode(Path(image).read_bytes(), max_pixels=MAX_PIXELS), card.preprocessing)
+    except ImageRejected as rejection:
+        raise DataError(f"{image} has no features: {rejection.reason}. Leave it out, or mend it.") from rejection
+    except OSError as error:
+        raise DataError(f"{image} cannot be read ({error.strerror}). Check the path and its permissions.") from error

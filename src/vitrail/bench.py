@@ -1,0 +1,183 @@
+"""The walk: from labelled images to a decision. Each step of `bench` is one arrow of docs/architecture.md."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from vitrail.backbones import Backbone, BackboneSpec, open_backbone, parse_spec
+from vitrail.core.errors import UsageError
+from vitrail.core.hashing import fingerprint, sha256_file
+from vitrail.core.machine import cache_folder, share_threads, usable_cores
+from vitrail.core.progress import Progress, Silent
+from vitrail.data import Dataset, Split, SplitOptions, load, make_split, open_source, require_enough
+from vitrail.delivery.report import Images, write_report
+from vitrail.evaluation import Candidate, judge
+from vitrail.features import Features, extract
+from vitrail.heads import probabilities
+from vitrail.runs import (
+    FINISHED,
+    Clock,
+    Run,
+    default_folder,
+    enter_folder,
+    load_run,
+    summarise,
+    write_receipt,
+    write_run,
+)
+from vitrail.search import Search, TuneOptions, tune
+
+EMBEDDED = ("vit_mini", "resnet_mini")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BenchOptions:
+    """Everything that may change an answer. `margin` and `level` are fractions."""
+
+    split: SplitOptions = field(default_factory=SplitOptions)
+    search: TuneOptions = field(default_factory=TuneOptions)
+    engine: str = "auto"
+    precision: str = "auto"
+    margin: float = 0.01
+    level: float = 0.95
+    max_pixels: int = 100_000_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.level < 1 and 0 <= self.margin < 1 and self.max_pixels > 0):
+            raise UsageError(
+                f"A level of {self.level:g}, a margin of {self.margin:g} and at most {self.max_pixels:,} pixels make "
+                "no sense: the level lies between 0 and 1, the margin is a fraction below 1 (100 points)."
+            )
+
+
+def bench(
+    data: str | Path | None = None,
+    backbones: Sequence[str] = (),
+    *,
+    out: Path | None = None,
+    options: BenchOptions | None = None,
+    offline: bool = False,
+    command: str = "vitrail.bench",
+    progress: Progress | None = None,
+) -> Run:
+    """Compare frozen backbones on labelled images and say which to build on.
+
+    UsageError where the question does not fit together or `out` holds another run.
+
+    Args:
+        data: a folder with one folder of images a class, or a manifest (CSV, Parquet); None for scikit-learn's digits.
+        backbones: "NAME" of the catalogue or "NAME=FILE"; may be empty for the digits, which have two of ours.
+        out: the run folder; runs/<data>-<8 digits> where None.
+        options: what may change the answer; defaults where None.
+        offline: never use the network.
+        command: how the run was asked for, kept in the results.
+        progress: who is told how far the work is.
+
+    Returns:
+        The finished run; the one that was finished before, where the same was asked before.
+    """
+    clock, options, progress = Clock(), options or BenchOptions(), progress or Silent()
+    specs = _specs(data, backbones)
+    dataset = load(open_source(data), max_pixels=options.max_pixels, progress=progress)
+    asked = json.loads(json.dumps(asdict(options))) | {"backbones": [_asked(spec) for spec in specs]}
+    identity = fingerprint({"data": dataset.fingerprint, "options": asked})
+    folder = out or default_folder(dataset.name, identity)
+    journal = enter_folder(folder, identity)
+    if journal.events(FINISHED):
+        return load_run(folder)
+    journal.start(identity, command=command)
+    dataset, split, sealed = make_split(dataset, options.split)
+    opened = [
+        open_backbone(
+            spec,
+            engine=options.engine,
+            precision=options.precision,
+            offline=offline,
+            progress=progress,
+        )
+        for spec in specs
+    ]
+    extraction = extract(
+        dataset,
+        opened,
+        cache=cache_folder(),
+        threads=share_threads(usable_cores()),
+        max_pixels=options.max_pixels,
+        progress=progress,
+    )
+    require_enough(dataset, sealed=sealed, without=extraction.unreadable_ids)
+    split = split.without(extraction.unreadable_ids)
+    searches = [tune(features, split, dataset, options.search, progress) for features in extraction.features]
+    choices = fingerprint([split.fingerprint, *(search.digest for search in searches)])
+    candidates = [
+        _candidate(backbone, features, search, split)
+        for backbone, features, search in zip(opened, extraction.features, searches, strict=True)
+    ]
+    openings = journal.record_opening(choices)
+    verdict = judge(
+        candidates,
+        split.test,
+        sealed,
+        choices,
+        dataset.classes,
+        dataset.warnings,
+        groups=_groups(dataset),
+        level=options.level,
+        margin=options.margin,
+        seed=options.seed,
+    )
+    results = summarise(
+        command=command,
+        options=asked,
+        dataset=dataset,
+        split=split,
+        backbones=opened,
+        extraction=extraction,
+        searches=searches,
+        verdict=verdict,
+        openings=openings,
+        clock=clock,
+    )
+    run = write_run(folder, results, dataset, split, searches, verdict.predictions)
+    write_report(
+        run.results,
+        {tested.name: tested for tested in verdict.predictions},
+        images=Images.of(dataset, max_pixels=options.max_pixels),
+        path=run.report,
+    )
+    write_receipt(folder, results)
+    journal.write(FINISHED)
+    return run
+
+
+def _specs(data: str | Path | None, backbones: Sequence[str]) -> list[BackboneSpec]:
+    if not backbones and data is not None:
+        raise UsageError(
+            f"Say which backbones to compare on {data}: -b NAME, once for each, such as "
+            "-b vit_small_patch16_224.augreg_in21k_ft_in1k -b resnet50.a1_in1k. `vitrail backbones` lists them."
+        )
+    specs = [parse_spec(text) for text in backbones or EMBEDDED]
+    twice = {spec.name for spec in specs if [other.name for other in specs].count(spec.name) > 1}
+    if twice:
+        raise UsageError(f"The backbone {min(twice)} was given twice; each name can take part once.")
+    return specs
+
+
+def _asked(spec: BackboneSpec) -> str:
+    return spec.name if spec.file is None else f"{spec.name}={sha256_file(spec.file)}"
+
+
+def _groups(dataset: Dataset) -> dict[str, str]:
+    columns = (dataset.table["id"].to_pylist(), dataset.table["group"].to_pylist())
+    return {example: group for example, group in zip(*columns, strict=True) if group is not None}
+
+
+def _candidate(backbone: Backbone, features: Features, search: Search, split: Split) -> Candidate:
+    return Candidate(
+        name=backbone.name,
+        gmacs=backbone.card.gmacs,
+        licence=backbone.card.licence,
+        probability_NC=probabilities(search.head, features.rows(split.test)),
+    )

@@ -1,0 +1,68 @@
+"""vitrail bench: from labelled images to a decision."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from vitrail.cli import options
+
+DATA_HELP = (
+    "A folder with one folder of images a class (train/, val/, test/ on top are honoured), "
+    "or a CSV or Parquet manifest with path,label[,split][,group]. Without it: scikit-learn's digits."
+)
+
+
+def bench(
+    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help=DATA_HELP, show_default=False)] = None,
+    backbone: options.Backbones = None,
+    out: options.Out = None,
+    seed: options.Seed = 0,
+    engine: options.Engine = "auto",
+    precision: options.Precision = "auto",
+    margin: Annotated[float, typer.Option("--margin", help="Points of accuracy below which cost decides.", min=0)] = 1,
+    level: Annotated[float, typer.Option("--level", help="Confidence level of every interval.")] = 0.95,
+    max_megapixels: Annotated[
+        float, typer.Option("--max-megapixels", help="Larger images are set aside.", min=0.01)
+    ] = 100,
+    offline: options.Offline = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Run every backbone frozen over the images, tune a head on each, open the test split once, say which to take."""
+    from vitrail.bench import BenchOptions
+    from vitrail.bench import bench as walk
+    from vitrail.cli.drawing import watch
+    from vitrail.data import SplitOptions
+    from vitrail.runs import results_to_json
+    from vitrail.search import TuneOptions
+
+    chosen = BenchOptions(
+        split=SplitOptions(seed=seed),
+        search=TuneOptions(seed=seed),
+        engine=engine,
+        precision=precision,
+        margin=margin / 100,
+        level=level,
+        max_pixels=round(max_megapixels * 1e6),
+        seed=seed,
+    )
+    with watch(quiet=quiet) as progress:
+        run = walk(
+            data, tuple(backbone or ()), out=out, options=chosen, offline=offline, command=_command(), progress=progress
+        )
+    if as_json:
+        typer.echo(results_to_json(run.results).decode(), nl=False)
+        return
+    from rich.console import Console
+
+    from vitrail.cli.closing import print_closing
+
+    print_closing(run, Console())
+
+
+def _command() -> str:
+    import shlex
+
+    return shlex.join(["vitrail", *sys.argv[1:]])

@@ -1,0 +1,98 @@
+"""The closing table of a benchmark: what a person reads last on the terminal."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from vitrail.runs import BackboneResult, Run
+from vitrail.statistics.intervals import Interval
+
+SHOWN_SET_ASIDE = 10
+WIDE_ENOUGH = 100
+
+
+def print_closing(run: Run, console: Console) -> None:
+    """Table, pairs, decision, what was set aside, and where the rest is."""
+    results = run.results
+    console.print()
+    if console.width >= WIDE_ENOUGH:
+        console.print(_table(results.backbones))
+    else:
+        for backbone in results.backbones:
+            _print_narrow(backbone, console)
+    _print_set_aside(run, console)
+    console.print()
+    console.print(f"[bold]{escape(results.decision.sentence)}[/]")
+    for reason in results.decision.because:
+        console.print(f"  · {escape(reason)}")
+    for caveat in results.decision.caveats:
+        console.print(f"  [yellow]! {escape(caveat)}[/]")
+    console.print()
+    console.print(f"[dim]Report[/]  {escape(str(run.folder / 'report.html'))}", soft_wrap=True)
+
+
+def _table(backbones: tuple[BackboneResult, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("Backbone", overflow="fold")
+    for heading in ("Test top-1 %", "Balanced %", "NLL", "ECE (null)", "GMACs", "ms/image"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Head", overflow="fold")
+    for one in backbones:
+        table.add_row(
+            escape(one.name),
+            _percent(one.test.top1),
+            _percent(one.test.balanced_accuracy),
+            _plain(one.test.nll),
+            _calibration(one),
+            f"{one.card.gmacs:.3g}",
+            _milliseconds(one),
+            _head(one),
+        )
+    return table
+
+
+def _print_narrow(one: BackboneResult, console: Console) -> None:
+    console.print(f"[bold]{escape(one.name)}[/]")
+    console.print(f"  test top-1  {_percent(one.test.top1)} %")
+    console.print(f"  balanced    {_percent(one.test.balanced_accuracy)} %")
+    console.print(f"  NLL         {_plain(one.test.nll)}")
+    console.print(f"  ECE (null)  {_calibration(one)}")
+    console.print(f"  cost        {one.card.gmacs:.3g} GMACs, {_milliseconds(one)} ms/image")
+    console.print(f"  head        {_head(one)}")
+
+
+def _print_set_aside(run: Run, console: Console) -> None:
+    aside = run.results.data.set_aside
+    if not aside:
+        return
+    console.print()
+    console.print(f"[bold]Set aside: {len(aside)}[/]")
+    for item in aside[:SHOWN_SET_ASIDE]:
+        console.print(f"  {escape(item.path)}: {escape(item.reason)}", soft_wrap=True)
+    if len(aside) > SHOWN_SET_ASIDE:
+        console.print(f"  and {len(aside) - SHOWN_SET_ASIDE} more: results.json names each")
+
+
+def _percent(interval: Interval) -> str:
+    return f"{100 * interval.value:.1f} [dim]\\[{100 * interval.low:.1f}, {100 * interval.high:.1f}][/]"
+
+
+def _plain(interval: Interval) -> str:
+    return f"{interval.value:.3f} [dim]\\[{interval.low:.3f}, {interval.high:.3f}][/]"
+
+
+def _calibration(one: BackboneResult) -> str:
+    return f"{one.test.ece.value:.3f} ({one.test.ece.null:.3f})"
+
+
+def _milliseconds(one: BackboneResult) -> str:
+    return f"{1000 / one.cost.images_per_s:.2g}" if one.cost.images_per_s else "-"
+
+
+def _head(one: BackboneResult) -> str:
+    winner = one.search.winner
+    return f"{winner.kind} {', '.join(f'{key} {_short(value)}' for key, value in winner.setting.items())}"
+
+
+def _short(value: float | int | str) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

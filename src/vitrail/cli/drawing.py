@@ -1,0 +1,90 @@
+"""Progress drawn on the terminal with Rich: a bar, how many, how fast, how long still."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+from rich.table import Column
+from rich.text import Text
+
+from vitrail.core.progress import Progress, Silent
+
+
+class RateColumn(ProgressColumn):
+    """Units a second, over the whole of the task so far."""
+
+    def render(self, task: Task) -> Text:
+        """The rate as text, or nothing before the first unit."""
+        speed = task.finished_speed or task.speed
+        if speed is None:
+            return Text("")
+        return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed >= 10 else f"{speed:.1f} {task.fields['unit']}/s")
+
+
+class Drawing:
+    """A `Progress` that draws on stderr; used as a context manager, it leaves the finished bars on screen."""
+
+    def __init__(self, console: Console) -> None:
+        self._tasks: dict[str, TaskID] = {}
+        self._bars = RichProgress(
+            # A narrow terminal cuts the name of the task, never the figures.
+            TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+            BarColumn(bar_width=16),
+            MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=9)),
+            RateColumn(table_column=Column(no_wrap=True, min_width=8)),
+            TimeRemainingColumn(
+                compact=True, elapsed_when_finished=True, table_column=Column(no_wrap=True, min_width=5)
+            ),
+            console=console,
+            expand=True,
+        )
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop drawing, also when the work failed."""
+        self._bars.stop()
+
+    def start(self, task: str, *, total: int | None, unit: str) -> None:
+        """A new bar."""
+        self._tasks[task] = self._bars.add_task(escape(task), total=total, unit=unit)
+
+    def advance(self, task: str, amount: int = 1) -> None:
+        """The bar grows."""
+        self._bars.advance(self._tasks[task], amount)
+
+    def note(self, message: str) -> None:
+        """A line above the bars."""
+        self._bars.console.print(escape(message), highlight=False)
+
+    def done(self, task: str) -> None:
+        """The bar is full, also where the total was not known."""
+        bar = self._tasks[task]
+        completed = self._bars.tasks[self._bars.task_ids.index(bar)].completed
+        self._bars.update(bar, total=completed, completed=completed)
+
+
+class Undrawn:
+    """What `--quiet` shows: nothing."""
+
+    def __enter__(self) -> Progress:
+        """Nothing to begin."""
+        return Silent()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to end."""
+
+
+def watch(*, quiet: bool) -> Drawing | Undrawn:
+    """What a verb works under: bars on stderr, or silence."""
+    return Undrawn() if quiet else Drawing(Console(stderr=True))

@@ -1,0 +1,92 @@
+"""The command `vitrail`, and the one place where an error becomes a sentence and an exit code."""
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from vitrail.cli.backbones import backbones
+from vitrail.cli.bench import bench
+from vitrail.cli.predict import predict
+from vitrail.cli.pretrain import pretrain
+from vitrail.core.errors import VitrailError
+
+INTERRUPTED = 130
+INTERRUPTION = "Interrupted. What was finished is kept: the same command goes on from there."
+
+app = typer.Typer(
+    name="vitrail",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(bench)
+app.command()(predict)
+app.command()(backbones)
+app.command()(pretrain)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"vitrail {version('vitrail')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Which pretrained backbone should I build on, how good will it be, and can I trust that answer?"""
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        # A path may hold bytes that no encoding explains; naming it must not end the program.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    debug = "--debug" in arguments
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except VitrailError as error:
+        return _say(str(error), error.exit_code, debug=debug)
+    except (KeyboardInterrupt, typer.Abort):
+        return _say(INTERRUPTION, INTERRUPTED, debug=debug)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except TyperException as error:
+        return _say(error.format_message(), error.exit_code, debug=debug)
+    except Exception as error:  # noqa: BLE001 - the edge of the program
+        sentence = f"{type(error).__name__}: {error}. This is a fault of Vitrail; --debug shows where it happened."
+        return _say(sentence, 1, debug=debug)
+    if code == INTERRUPTED:  # typer has caught the interruption itself
+        return _say(INTERRUPTION, INTERRUPTED, debug=False)
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: str, code: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    from rich.console import Console
+
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"[bold red]Error:[/] {_escape(message)}" if code != INTERRUPTED else _escape(message)
+    )
+    return code
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,30 @@
+"""Flags that mean the same in every verb."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Backbones = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backbone",
+        "-b",
+        metavar="NAME[=FILE]",
+        help="A backbone of the catalogue; with =FILE its weights come from a local safetensors file. Repeatable.",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="FOLDER", help="The run folder.", show_default="runs/<data>-<8 digits>"),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the split, the search and the intervals.", min=0)]
+Engine = Annotated[str, typer.Option("--engine", metavar="auto|torch|openvino", help="What runs the backbone.")]
+Precision = Annotated[
+    str, typer.Option("--precision", metavar="auto|fp32|bf16", help="Arithmetic of the forward pass.")
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", hidden=True)]

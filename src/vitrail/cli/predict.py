@@ -1,0 +1,55 @@
+"""vitrail predict: what a run's head says of new images."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vitrail.cli import options
+
+if TYPE_CHECKING:
+    from vitrail.delivery.predict import Prediction
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGES...", help="Image files, and folders of them.")],
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone",
+            "-b",
+            metavar="NAME[=FILE]",
+            help="Which backbone of the run; with =FILE where its weights are.",
+            show_default="the one the run decided for",
+        ),
+    ] = None,
+    offline: options.Offline = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Predict the class of new images with the head that a run has tuned."""
+    from vitrail.cli.drawing import watch
+    from vitrail.core.errors import DataError
+    from vitrail.delivery.predict import Predictor
+
+    with watch(quiet=quiet) as progress:
+        predictor = Predictor.open(run, backbone, offline=offline, progress=progress)
+        predictions = predictor.predict(images)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(one) for one in predictions], indent=2))
+    else:
+        for one in predictions:
+            typer.echo(_line(one))
+    if not any(one.label for one in predictions):
+        raise DataError("No image could be read: each is listed above with its reason. Give image files or folders.")
+
+
+def _line(one: "Prediction") -> str:
+    if one.error is not None:
+        return f"{one.path}\t-\t{one.error}"
+    rest = ", ".join(f"{name} {probability:.1%}" for name, probability in one.top[1:3])
+    return f"{one.path}\t{one.label}\t{one.probability:.1%}" + (f"\t({rest})" if rest else "")

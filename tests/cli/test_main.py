@@ -1,0 +1,77 @@
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.pictures import draw_folder
+from vitrail.cli.main import _run
+
+
+def test_help_loads_neither_torch_nor_numpy():
+    code = (
+        "import sys\nfrom vitrail.cli.main import _run\n_run(['--help'])\n"
+        "assert not {'torch', 'numpy', 'pyarrow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_the_catalogue_is_listed_without_torch():
+    code = (
+        "import sys\nfrom vitrail.cli.main import _run\nassert _run(['backbones', '--json']) == 0\n"
+        "assert 'torch' not in sys.modules"
+    )
+    listed = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE).stdout
+    assert "vit_mini" in {card["name"] for card in json.loads(listed)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["backbones", "vit_mini"], 0),
+        (["--version"], 0),
+        (["backbones", "vit_mimi"], 2),
+        (["bench", "--nope"], 2),
+        (["bench", "--seed", "x"], 2),
+        (["nope"], 2),
+        (["bench", "no/such/folder", "-b", "vit_mini"], 2),
+        (["bench", "-b", "vit_mini=no/such/file"], 2),
+        (["bench", "--engine", "abacus", "-q"], 2),
+        (["predict", "no/such/run", "a.png", "-q"], 1),
+        (["pretrain", "vit_huge", "-q"], 2),
+    ],
+)
+def test_exit_codes_say_what_happened(arguments, code, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert _run(arguments) == code
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+    assert bool(said.err) is (code != 0)
+
+
+def test_a_benchmark_prints_its_results_as_json_and_predicts(tmp_path: Path, capsys):
+    data = draw_folder(tmp_path / "pictures", per_class=20)
+    asked = ["bench", str(data), "-b", "vit_mini", "--out", str(tmp_path / "run"), "--json", "-q"]
+    assert _run(asked) == 0
+    assert json.loads(capsys.readouterr().out)["decision"]["choose"] == "vit_mini"
+    assert _run([*asked[:-2], "-q"]) == 0
+    shown = capsys.readouterr().out
+    assert "vit_mini reaches" in shown
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    assert _run(["predict", str(tmp_path / "run"), str(data / "red" / "000-0.png"), str(broken), "-q"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split("\t")[1] == "red"
+    assert lines[1].split("\t")[1] == "-"
+    assert _run(["predict", str(tmp_path / "run"), str(broken), "-q"]) == 1
+
+
+def test_an_interruption_is_said_in_words(monkeypatch, capsys):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib.import_module("vitrail.bench"), "open_source", interrupted)
+    assert _run(["bench", "-q"]) == 130
+    assert "goes on from there" in capsys.readouterr().err

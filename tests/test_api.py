@@ -1,0 +1,53 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vitrail
+from tests.pictures import draw_folder
+from tests.test_bench import FAST
+from vitrail.core.errors import DataError
+
+
+def test_the_public_names_are_these():
+    assert vitrail.__all__ == ["BenchOptions", "Run", "bench", "features", "load_run"]
+    with pytest.raises(AttributeError):
+        _ = vitrail.nothing
+
+
+def test_the_functions_are_not_hidden_by_the_rooms_of_their_names():
+    code = (
+        "import vitrail.bench, vitrail.features, vitrail; assert callable(vitrail.bench) and callable(vitrail.features)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_importing_vitrail_loads_no_torch_and_warns_of_nothing():
+    code = "import vitrail, sys; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_features_of_paths_and_pictures_are_the_same_rows_in_order(tmp_path: Path):
+    paths = sorted(draw_folder(tmp_path, per_class=3).rglob("*.png"))
+    pictures = [Image.open(path) for path in paths]
+    by_path = vitrail.features(paths, "vit_mini", engine="torch")
+    assert by_path.shape == (9, 128)
+    assert by_path.dtype == np.float32
+    np.testing.assert_array_equal(by_path, vitrail.features(pictures, "vit_mini", engine="torch"))
+    np.testing.assert_array_equal(by_path[::-1], vitrail.features(paths[::-1], "vit_mini", engine="torch"))
+    with pytest.raises(DataError, match="cannot be read"):
+        vitrail.features([tmp_path / "none.png"], "vit_mini")
+
+
+def test_a_run_decides_reports_and_predicts(tmp_path: Path):
+    data = draw_folder(tmp_path / "pictures", per_class=20)
+    run = vitrail.bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
+    assert run.decision.choose == "vit_mini"
+    assert run.report().is_file()
+    again = vitrail.load_run(tmp_path / "run")
+    answers = again.predictor("vit_mini").predict([data / "red"])
+    assert len(answers) == 20
+    assert sum(answer.label == "red" for answer in answers) >= 15

@@ -1,0 +1,166 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pictures import draw_folder
+from vitrail.bench import BenchOptions, bench
+from vitrail.core.errors import DataError, RunError, UsageError
+from vitrail.core.hashing import sha256_file
+from vitrail.runs import Run, load_run
+from vitrail.search import TuneOptions
+
+walk = sys.modules["vitrail.bench"]  # the module; the package offers the function of that name
+EMBEDDED = ("vit_mini", "resnet_mini")
+FAST = BenchOptions(search=TuneOptions(strengths=(1e-2, 1.0), learning_rates=(1e-3,), dropouts=(0.0,), epochs=3))
+
+
+def what_counts(run: Run) -> dict:
+    """What two equal runs share: data, split, search figures, test, pairs and decision; no clock."""
+    found = json.loads((run.folder / "results.json").read_text())
+    for one in found["backbones"]:
+        del one["cost"]
+        del one["search"]["seconds"], one["search"]["winner"]["seconds"]
+    return {part: found[part] for part in ("data", "split", "backbones", "pairs", "decision")}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return draw_folder(tmp_path / "pictures", per_class=20)
+
+
+def test_the_walk_ends_in_a_decision_and_a_whole_folder(data: Path, tmp_path: Path):
+    run = bench(data, EMBEDDED, out=tmp_path / "run", options=FAST)
+    assert "resnet_mini" in run.results.decision.sentence
+    receipt = json.loads((run.folder / "receipt.json").read_text())
+    on_disk = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
+    assert on_disk == {*receipt["files"], "receipt.json", "log.jsonl"}
+    assert all(sha256_file(run.folder / name) == digest for name, digest in receipt["files"].items())
+    assert load_run(run.folder).results == run.results
+    assert run.results.split.test_openings == 1
+
+
+def test_every_rate_has_an_interval_that_holds_it(data: Path, tmp_path: Path):
+    run = bench(data, EMBEDDED, out=tmp_path / "run", options=FAST)
+    for one in run.results.backbones:
+        for figure in (one.test.top1, one.test.balanced_accuracy, one.test.macro_f1, one.test.nll, one.test.brier):
+            assert figure.low <= figure.value <= figure.high
+    (pair,) = run.results.pairs
+    assert pair.difference.low <= pair.difference.value <= pair.difference.high
+
+
+def test_the_stored_predictions_give_the_printed_accuracy(data: Path, tmp_path: Path):
+    run = bench(data, EMBEDDED, out=tmp_path / "run", options=FAST)
+    for one in run.results.backbones:
+        tested = run.predictions(one.name)
+        right = (tested.probability_NC.argmax(axis=1) == tested.label_N).mean()
+        assert right == pytest.approx(one.test.top1.value)
+
+
+def test_asked_again_a_finished_run_is_shown_and_nothing_is_made(data: Path, tmp_path: Path):
+    run = bench(data, EMBEDDED, out=tmp_path / "run", options=FAST)
+    before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
+    assert bench(data, EMBEDDED, out=tmp_path / "run", options=FAST).results == run.results
+    assert before == {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
+
+
+def test_other_options_in_the_same_folder_are_wrong_usage(data: Path, tmp_path: Path):
+    bench(data, EMBEDDED, out=tmp_path / "run", options=FAST)
+    with pytest.raises(UsageError, match="other options"):
+        bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
+
+
+def test_another_run_on_the_same_images_computes_no_feature_and_says_the_same(data: Path, tmp_path: Path):
+    first = bench(data, EMBEDDED, out=tmp_path / "one", options=FAST)
+    second = bench(data, EMBEDDED, out=tmp_path / "two", options=FAST)
+    assert [one.cost.cached for one in second.results.backbones] == [1.0, 1.0]
+    assert what_counts(second) == what_counts(first)
+
+
+def test_test_labels_poisoned_after_the_split_change_no_choice(data: Path, tmp_path: Path, monkeypatch):
+    honest = bench(data, ["vit_mini"], out=tmp_path / "honest", options=FAST)
+    make_split = walk.make_split
+
+    def poisoned(dataset, options):
+        sealed_dataset, split, sealed = make_split(dataset, options)
+        labels = {id_: (label + 1) % 3 for id_, label in sealed.open("poison").items()}
+        return sealed_dataset, split, type(sealed)(labels)
+
+    monkeypatch.setattr(walk, "make_split", poisoned)
+    lied_to = bench(data, ["vit_mini"], out=tmp_path / "lied", options=FAST)
+    heads = [run.head_file("vit_mini").read_bytes() for run in (honest, lied_to)]
+    assert heads[0] == heads[1]
+    assert lied_to.results.backbones[0].test.top1 != honest.results.backbones[0].test.top1
+
+
+def test_a_run_that_stopped_after_the_opening_opens_again_with_the_same_choices_only(
+    data: Path, tmp_path: Path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(walk, "write_run", lambda *arguments: (_ for _ in ()).throw(RunError("the disk is full")))
+        with pytest.raises(RunError):
+            bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
+    assert bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST).results.split.test_openings == 1
+
+
+def test_a_backbone_must_be_named_for_ones_own_images_and_only_once(data: Path):
+    with pytest.raises(UsageError, match="-b NAME"):
+        bench(data)
+    with pytest.raises(UsageError, match="twice"):
+        bench(data, ["vit_mini", "vit_mini"])
+
+
+@pytest.mark.parametrize("options", [{"level": 1.5}, {"level": 0.0}, {"margin": 2.0}, {"margin": -0.1}])
+def test_options_that_make_no_sense_are_refused_before_any_work(options: dict):
+    with pytest.raises(UsageError, match="no sense"):
+        BenchOptions(**options)
+
+
+@pytest.mark.parametrize("fault", ["empty", "one class", "one image a class"])
+def test_data_that_cannot_carry_a_benchmark_is_one_sentence(tmp_path: Path, fault: str):
+    root = tmp_path / "data"
+    root.mkdir()
+    if fault != "empty":
+        draw_folder(root, per_class=1 if fault == "one image a class" else 20)
+    if fault == "one class":
+        for name in ("green", "blue"):
+            for path in (root / name).iterdir():
+                path.unlink()
+            (root / name).rmdir()
+    with pytest.raises(DataError) as raised:
+        bench(root, ["vit_mini"], out=tmp_path / "run")
+    assert "\n" not in str(raised.value)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests.test_bench import FAST
+from vitrail.bench import bench
+bench(Path(sys.argv[1]), ["vit_mini"], out=Path(sys.argv[2]), options=FAST)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_ends_as_an_undisturbed_one(data: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "undisturbed"))
+    wanted = what_counts(bench(data, ["vit_mini"], out=tmp_path / "wanted", options=FAST))
+    draws = np.random.default_rng(0)
+    environment = os.environ | {"VITRAIL_CACHE": str(tmp_path / "killed")}
+    for moment in draws.uniform(1.0, 6.0, 5):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(data), str(tmp_path / "run")],
+            cwd=Path(__file__).parents[1],
+            env=environment,
+        )
+        time.sleep(moment)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "killed"))
+    assert what_counts(bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)) == wanted
