@@ -1,0 +1,1 @@
+"""Every number that the project claims, printed by a command."""
