@@ -14,7 +14,7 @@ from vitrail.core.hashing import sha256_file
 from vitrail.core.progress import Progress
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,13 +31,18 @@ class Backbone:
         """Make the network ready to run on so many cores; raises WeightsError where the weights do not fit."""
         return start_engine(self.engine, self._load_net, self.card, digest=self.digest, threads=threads)
 
+    def read_weights(self) -> "dict[str, Tensor]":
+        """Every tensor of the file by our names; raises WeightsError where it cannot be read."""
+        from vitrail.backbones.weights.timm import read_timm
+
+        return read_timm(self.file)
+
     def _load_net(self) -> "nn.Module":
         import torch
 
         from vitrail.backbones.weights import load_into
-        from vitrail.backbones.weights.timm import read_timm
 
-        state = read_timm(self.file)
+        state = self.read_weights()
         with torch.device("meta"):  # its random weights would be drawn for nothing
             net = build_net(self.card, classes=classes_in(self.card, state))
         net = net.to_empty(device="cpu")
