@@ -27,8 +27,10 @@ def test_of_a_local_file_only_net_and_preprocessing_are_known(tmp_path: Path):
     card = open_backbone(BackboneSpec(name="vit_mini", file=file), progress=Silent()).card
     known = find_card("vit_mini")
     assert (card.family, card.preprocessing) == (known.family, known.preprocessing)
-    for fact in (card.licence, card.pretraining, card.revision):
+    for fact in (card.licence, card.revision):
         assert fact.startswith("not stated (local file, sha256 ")
+    assert (card.pretraining, card.labels, card.commercial) == ((), "", "unknown")
+    assert set(card.seen_in) == {"preprocessing"}
 
 
 def test_a_file_that_does_not_fit_is_refused_before_anything_runs(tmp_path: Path):

@@ -4,15 +4,21 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from tests.references import timm, timm_config
+from vitrail.backbones.cards import Card
 from vitrail.backbones.catalogue import find_card, load_catalogue, nearest_names
 from vitrail.core.errors import UsageError
 
 CATALOGUE = load_catalogue()
 PUBLISHED = [name for name, card in CATALOGUE.items() if card.repository != "embedded"]
+SOURCED = ("licence", "pretraining", "revision", "sha256")
+COMMERCIAL = {"Apache-2.0": "yes", "BSD-3-Clause": "yes", "MIT": "yes"}
+COLLECTIONS = {"imagenet-1k", "imagenet-21k", "formula-images"}
+CLASSES = {"imagenet-1k": 1000, "imagenet-21k": 21_843}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -20,7 +26,8 @@ def test_preprocessing_is_timms(name):
     ours, theirs = CATALOGUE[name].preprocessing, timm_config(name)
     assert theirs["input_size"] == (3, ours.crop, ours.crop)
     assert ours.resize == math.floor(ours.crop / theirs["crop_pct"])
-    assert theirs["crop_mode"] == "center"
+    assert (theirs["crop_mode"], ours.resize_rule) in {("center", "short side"), ("squash", "squash")}
+    assert (ours.antialias, ours.channels, ours.divide_by, ours.equalise) == (True, "RGB", 255, False)
     assert (ours.interpolation, ours.mean, ours.std) == (theirs["interpolation"], theirs["mean"], theirs["std"])
 
 
@@ -47,17 +54,56 @@ def test_the_network_is_timms_of_that_name(name):
 
 
 def test_the_source_the_cards_name_is_the_timm_that_was_read():
-    named = {found for card in CATALOGUE.values() for found in re.findall(r"timm (\d[\d.]*)", card.seen_in)}
-    assert named == {timm().__version__}
+    sources = {source for card in CATALOGUE.values() for source in card.seen_in.values()}
+    assert {found for source in sources for found in re.findall(r"timm (\d[\d.]*)", source)} == {timm().__version__}
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_a_stated_fact_names_its_source_and_has_its_form(name):
     card = CATALOGUE[name]
-    assert card.seen_in
+    assert unsourced(card) == set()
+    assert card.seen_in["preprocessing"]
     assert card.pretraining
     assert re.fullmatch(r"([0-9a-f]{64})?", card.sha256)
     assert re.fullmatch(r"([0-9a-f]{40})?", card.revision)
+
+
+def unsourced(card: Card) -> set[str]:
+    """The facts that stand on a card without a source, or have a source and do not stand there."""
+    stated = {fact for fact in SOURCED if getattr(card, fact)}
+    return stated ^ {fact for fact, source in card.seen_in.items() if fact in SOURCED and source.strip()}
+
+
+@pytest.mark.parametrize("fact", ["licence", "pretraining", "revision", "sha256"])
+def test_a_fact_without_a_source_or_a_source_without_its_fact_would_be_found(fact):
+    card = find_card("resnet18.tv_in1k")
+    assert unsourced(replace(card, seen_in={key: value for key, value in card.seen_in.items() if key != fact})) == {
+        fact
+    }
+    assert unsourced(replace(card, **{fact: type(getattr(card, fact))()})) == {fact}
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_commercial_use_is_what_the_licence_says(name):
+    """An unknown licence counts as not allowed, and so does one that nobody has put into this table."""
+    card = CATALOGUE[name]
+    assert card.commercial == COMMERCIAL.get(card.licence, "unknown")
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_labels_are_those_of_the_last_collection_and_fit_the_classifier(name):
+    card = CATALOGUE[name]
+    assert set(card.pretraining) <= COLLECTIONS
+    assert card.labels in {"", card.pretraining[-1]}
+    if card.classifier_classes:
+        assert CLASSES[card.labels] == card.classifier_classes
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_the_pooling_is_one_that_the_card_offers(name):
+    card = CATALOGUE[name]
+    assert card.pooling in card.poolings
+    assert (card.positions is None) == (card.family in {"resnet", "bit"})
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from tests.references import noise_image, timm_pixels
 from vitrail.backbones import preprocess
@@ -21,13 +21,14 @@ SMALL = replace(AUGREG, resize=35, crop=32)
 SIZES = [(224, 224), (640, 480), (480, 641), (213, 165), (30, 30), (1, 1), (7, 300), (1000, 35), (248, 331), (227, 229)]
 
 
-def theirs(image: Image.Image, ours: Preprocessing) -> torch.Tensor:
+def theirs(image: Image.Image, ours: Preprocessing, crop_mode: str = "center") -> torch.Tensor:
     # timm has the crop as a fraction and takes floor(crop / fraction); a hair less gives exactly our resize
     fraction = ours.crop / (ours.resize + 1e-6)
     assert math.floor(ours.crop / fraction) == ours.resize
     config = {
         "input_size": (3, ours.crop, ours.crop),
         "crop_pct": fraction,
+        "crop_mode": crop_mode,
         "interpolation": ours.interpolation,
         "mean": ours.mean,
         "std": ours.std,
@@ -128,3 +129,54 @@ def test_pixels_are_bytes_and_writable():
 def test_an_image_that_is_not_rgb_is_refused(mode):
     with pytest.raises(ValueError, match=mode):
         to_pixels(Image.new(mode, (8, 8)), SMALL)
+
+
+@pytest.mark.parametrize("size", [(224, 224), (640, 480), (213, 165), (30, 30), (7, 300)], ids=str)
+def test_squashed_pixels_are_timms(size):
+    squash = replace(AUGREG, resize_rule="squash", resize=240)
+    image = noise_image(*size)
+    assert torch.equal(ours(image, squash), theirs(image, squash, crop_mode="squash"))
+
+
+def test_a_circle_stays_a_circle_only_where_the_short_side_is_resized():
+    image = Image.new("RGB", (400, 200))
+    ImageDraw.Draw(image).ellipse((100, 0, 300, 200), fill=(255, 255, 255))
+    for rule, round_ in (("short side", True), ("squash", False)):
+        pixel_HW = to_pixels(image, replace(AUGREG, resize=224, resize_rule=rule))[..., 0] > 127
+        assert (abs(pixel_HW.any(axis=0).sum() - pixel_HW.any(axis=1).sum()) <= 1) == round_
+
+
+@pytest.mark.parametrize("size", [(640, 480), (35, 35), (20, 27)], ids=str)
+def test_without_antialiasing_only_the_nearest_pixels_are_looked_at(size):
+    columns, rows = size
+    row, column = np.mgrid[:rows, :columns]
+    waves_HW = (127 + 60 * np.sin(0.9 * column) + 60 * np.cos(0.7 * row)).astype(np.uint8)
+    image = Image.fromarray(np.stack([waves_HW] * 3, axis=-1))
+    wanted = replace(SMALL, interpolation="bilinear", antialias=False, resize_rule="squash", resize=32)
+    reference_HW = torch.nn.functional.interpolate(
+        torch.from_numpy(waves_HW)[None, None].float(), (32, 32), mode="bilinear", align_corners=False, antialias=False
+    )[0, 0].numpy()
+    assert np.abs(to_pixels(image, wanted)[..., 0] - reference_HW).max() <= 1
+    if columns > 64:
+        assert np.abs(to_pixels(image, replace(wanted, antialias=True))[..., 0] - reference_HW).max() > 20
+
+
+def test_bicubic_without_antialiasing_is_refused():
+    with pytest.raises(ValueError, match="only bilinear"):
+        replace(AUGREG, antialias=False)
+
+
+CAFFE = replace(
+    TORCHVISION, channels="BGR", divide_by=1.0, mean=(103.939, 116.779, 123.68), std=(1.0, 1.0, 1.0)
+)  # keras/applications/imagenet_utils.py, _preprocess_numpy_input
+
+
+def test_one_red_pixel_is_the_third_channel_of_caffe_and_is_not_divided():
+    blue, green, red = ours(Image.new("RGB", (1, 1), (255, 0, 0)), CAFFE)[:, 0, 0].tolist()
+    assert (blue, green, red) == pytest.approx((-103.939, -116.779, 255 - 123.68), abs=1e-4)
+
+
+def test_the_channels_order_and_the_division_each_move_pixels():
+    image = noise_image(300, 300)
+    for wrong in (replace(CAFFE, channels="RGB"), replace(CAFFE, divide_by=255.0)):
+        assert (ours(image, CAFFE) - ours(image, wrong)).abs().max() > 1

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.pictures import draw_folder
-from vitrail.backbones import BackboneSpec, open_backbone
+from vitrail.backbones import BackboneSpec, Card, Preprocessing, open_backbone
 from vitrail.core.machine import Threads
 from vitrail.core.progress import Silent
 from vitrail.data import load, open_source
@@ -109,31 +109,55 @@ def test_features_that_float16_cannot_hold_are_kept_in_float32(tmp_path: Path, m
     assert len(features.stored) == 12
 
 
+# What of a card changes no feature: names, costs and where the weights come from; their digest says which they are.
+NO_FEATURE = {
+    "name", "poolings", "feature_width", "parameters", "gmacs", "classifier_classes", "licence", "commercial",
+    "pretraining", "labels", "repository", "revision", "sha256", "seen_in",
+}  # fmt: skip
+OTHER_FACTS = {
+    "family": "resnet",
+    "variant": {"size": "Ti", "patch": 4},
+    "pooling": "mean",
+    "activation": "gelu_tanh",
+    "norm_eps": 1e-5,
+    "positions": "bicubic",
+}
+OTHER_PIXELS = {
+    "resize": 40,
+    "crop": 28,
+    "mean": (0.4, 0.5, 0.5),
+    "std": (0.5, 0.5, 0.4),
+    "antialias": False,
+    "resize_rule": "squash",
+    "channels": "BGR",
+    "divide_by": 1.0,
+    "equalise": True,
+}
+
+
 def test_every_fact_of_a_backbone_is_in_its_key(tmp_path: Path):
     backbone = open_backbone(BackboneSpec(name="vit_mini"), engine="torch", progress=Silent())
-    card = backbone.card
+    card, replace = backbone.card, dataclasses.replace
+    bilinear = replace(card.preprocessing, interpolation="bilinear")  # without antialiasing there is only this
+    pixels = [replace(bilinear, **{fact: value}) for fact, value in OTHER_PIXELS.items()]
+    cards = [replace(card, **{fact: value}) for fact, value in OTHER_FACTS.items()]
     changed = [
-        dataclasses.replace(backbone, digest="0" * 64),
-        dataclasses.replace(backbone, engine=dataclasses.replace(backbone.engine, precision="bf16")),
-        dataclasses.replace(backbone, engine=dataclasses.replace(backbone.engine, name="openvino")),
-        dataclasses.replace(backbone, engine=dataclasses.replace(backbone.engine, version="0")),
-        dataclasses.replace(backbone, card=dataclasses.replace(card, pooling="mean")),
-        dataclasses.replace(backbone, card=dataclasses.replace(card, variant={"size": "Ti", "patch": 4})),
-    ] + [
-        dataclasses.replace(
-            backbone,
-            card=dataclasses.replace(card, preprocessing=dataclasses.replace(card.preprocessing, **{fact: value})),
-        )
-        for fact, value in {
-            "resize": 40,
-            "crop": 28,
-            "interpolation": "bilinear",
-            "mean": (0.4, 0.5, 0.5),
-            "std": (0.5, 0.5, 0.4),
-        }.items()
+        replace(backbone, digest="0" * 64),
+        replace(backbone, engine=replace(backbone.engine, precision="bf16")),
+        replace(backbone, engine=replace(backbone.engine, name="openvino")),
+        replace(backbone, engine=replace(backbone.engine, version="0")),
+        replace(backbone, card=replace(card, preprocessing=bilinear)),
+        *(replace(backbone, card=other) for other in cards),
+        *(replace(backbone, card=replace(card, preprocessing=other)) for other in pixels),
     ]
     keys = {open_features(tmp_path, _facts(one)).key for one in [backbone, *changed]}
     assert len(keys) == len(changed) + 1
+
+
+def test_a_new_fact_of_a_card_is_in_its_key_or_said_to_change_no_feature():
+    facts = {field.name for field in dataclasses.fields(Card)} - {"preprocessing"}
+    assert facts == set(OTHER_FACTS) | NO_FEATURE
+    assert {field.name for field in dataclasses.fields(Preprocessing)} - {"interpolation"} == set(OTHER_PIXELS)
 
 
 SCRIPT = """

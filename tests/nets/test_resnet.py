@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.references import randomise, relative_gap, timm_net, torchvision
-from vitrail.nets.resnet import BasicBlock, Bottleneck, ResNet, build_resnet
+from vitrail.nets.resnet import BasicBlock, Bottleneck, BottleneckV1, ResNet, build_resnet
 
 PARITY = 5e-6  # relative norm in float32
 
@@ -131,3 +131,23 @@ def test_the_mini_depth_keeps_small_images_and_is_small_enough_to_ship():
     assert sum(parameter.numel() for parameter in net.parameters()) <= 1_900_000  # float16: at most 4 MB
     with torch.inference_mode():
         assert net.forward_map(torch.zeros(1, 3, 32, 32)).shape == (1, 256, 4, 4)
+
+
+def test_version_1_has_the_same_parameters_and_is_another_function(image_BCHW):
+    """The paper's own strides: on the first 1x1."""
+    ours, paper = (
+        ResNet(Bottleneck, [1, 1, 1, 1], classes=0).eval(),
+        ResNet(BottleneckV1, [1, 1, 1, 1], classes=0).eval(),
+    )
+    paper.load_state_dict(randomise(ours), strict=True)
+    strides = [(stage[0].conv1.stride[0], stage[0].conv2.stride[0]) for stage in (paper.layer1, paper.layer2)]
+    assert strides == [(1, 1), (2, 1)]
+    with torch.inference_mode():
+        assert relative_gap(ours(image_BCHW), paper(image_BCHW)) > 1e-2
+
+
+def test_keras_applications_strides_and_eps_can_be_built():
+    with torch.device("meta"):
+        net = build_resnet("50v1", norm_eps=1.001e-5)
+    assert {module.eps for module in net.modules() if isinstance(module, nn.BatchNorm2d)} == {1.001e-5}
+    assert {type(block) for stage in (net.layer1, net.layer4) for block in stage} == {BottleneckV1}

@@ -76,4 +76,14 @@ def open_backbone(
 def _of_local_file(card: Card, digest: str) -> Card:
     """Of a local file only network and preprocessing are known: where it came from and on what terms, nobody said."""
     stated = f"{NOT_STATED} (local file, sha256 {digest[:12]}…)"
-    return replace(card, licence=stated, pretraining=stated, repository="", revision=stated, sha256=digest, seen_in="")
+    return replace(
+        card,
+        licence=stated,
+        commercial="unknown",
+        pretraining=(),
+        labels="",
+        repository="",
+        revision=stated,
+        sha256=digest,
+        seen_in={fact: source for fact, source in card.seen_in.items() if fact == "preprocessing"},
+    )

@@ -1,47 +1,103 @@
 """What is known of a backbone before it runs. Imports no torch, so that the catalogue lists in an instant."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
+Family = Literal["vit", "resnet", "bit"]
 Interpolation = Literal["bilinear", "bicubic"]
+ResizeRule = Literal["short side", "squash"]
+Channels = Literal["RGB", "BGR"]
+Pooling = Literal["cls", "mean", "cls+mean", "map"]
+Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "relu"]
+PositionRule = Literal["bicubic-antialias", "bicubic", "bicubic-offset", "bilinear", "bilinear-corners"]
+Commercial = Literal["yes", "no", "unknown"]
+
 NOT_STATED = "not stated"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preprocessing:
-    """From an RGB image to the network's pixels: resize the short side, crop the centre, scale to [0, 1], normalise."""
+    """From an RGB image to the network's pixels: equalise, resize, crop the centre, order the channels, normalise.
+
+    `resize` is the short side, or with "squash" both sides, whatever that does to a circle. `antialias` is Pillow's
+    way of making an image smaller; TensorFlow and torch on tensors leave it out unless asked. Pixels of 0 to 255 are
+    divided by `divide_by`; `mean` and `std` are of the outcome, in the order of `channels`. Keras' "caffe" is BGR,
+    divided by 1, mean (103.939, 116.779, 123.68), std 1. `equalise` flattens each channel's histogram first.
+
+    Raises:
+        ValueError: if it is to be bicubic without antialiasing, of which there are three kinds (a = -0.5 in TensorFlow,
+            -0.75 in torch, -1 in Pillow) and no published backbone that wants one.
+    """
 
     resize: int
     crop: int
     interpolation: Interpolation
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    antialias: bool = True
+    resize_rule: ResizeRule = "short side"
+    channels: Channels = "RGB"
+    divide_by: float = 255.0
+    equalise: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.antialias and self.interpolation != "bilinear":
+            raise ValueError(f"Without antialiasing only bilinear resizing is defined, not {self.interpolation}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
     """The human-readable facts of one backbone.
 
-    `family` and `variant` say which network of `vitrail.nets` to build: ("vit", {"size": "S", "patch": 16}).
-    `parameters` counts the network without its classifier; `gmacs` are 1e9 multiply-adds at `preprocessing.crop`,
-    without the classifier, counted by torch's FlopCounterMode / 2 (`backbones/counting.py`). `classifier_classes` is
-    0 where the weights come without one. `repository`, `revision` and `sha256` are of the weights; an empty string is
-    a fact that no source has confirmed, and `seen_in` names the source of those that are filled.
+    What is computed: `family` and `variant` say which network of `vitrail.nets` to build: ("vit", {"size": "S",
+    "patch": 16}); `activation` and `norm_eps` complete it, and `positions` is how its table of position embeddings is
+    brought to another input size, None where it has no table. `pooling` is the one that is used, one of the `poolings`
+    that the network offers.
+
+    What it costs: `parameters` counts the network without its classifier; `gmacs` are 1e9 multiply-adds at
+    `preprocessing.crop`, without the classifier, counted by torch's FlopCounterMode / 2 (`backbones/counting.py`).
+    `feature_width` is that of `pooling`, and `classifier_classes` is 0 where the weights come without a classifier.
+
+    Where it comes from: `pretraining` names the image collections it has seen, in their order, and `labels` the label
+    set it was told last ("" where it was told none). `commercial` is whether the licence allows commercial use.
+    `repository`, `revision` and `sha256` are of the weights. An empty fact is one that no source has confirmed;
+    `seen_in` says for "licence", "pretraining", "revision" and "sha256" where the ones that are filled were read.
     """
 
     name: str
-    family: Literal["vit", "resnet"]
+    family: Family
     variant: Mapping[str, str | int]
     preprocessing: Preprocessing
-    pooling: Literal["cls", "mean"]
+    pooling: Pooling
+    poolings: tuple[Pooling, ...]
+    activation: Activation
+    norm_eps: float
+    positions: PositionRule | None
     feature_width: int
     parameters: int
     gmacs: float
     classifier_classes: int
     licence: str
-    pretraining: str
+    commercial: Commercial
+    pretraining: tuple[str, ...]
+    labels: str
     repository: str
     revision: str
     sha256: str
-    seen_in: str
+    seen_in: Mapping[str, str]
+
+    def network_facts(self) -> dict[str, object]:
+        """Everything on the card that the network's outcome depends on once its pixels are made; plain values."""
+        return {
+            "family": self.family,
+            "variant": dict(self.variant),
+            "pooling": self.pooling,
+            "activation": self.activation,
+            "norm_eps": self.norm_eps,
+            "positions": self.positions,
+        }
+
+    def pixel_facts(self) -> dict[str, object]:
+        """Everything on the card that pixels depend on; plain values."""
+        return asdict(self.preprocessing)

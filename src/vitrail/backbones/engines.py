@@ -115,16 +115,14 @@ def start_engine(
     if choice.name == "torch":
         return TorchEngine(load_net(), card, choice, threads)
     batch = OPENVINO_BATCH if card.gmacs >= SMALL_GMACS else OPENVINO_SMALL_BATCH
+    prepared = card.preprocessing
     facts = {
         "weights": digest,
-        "net": {"family": card.family, **card.variant},
-        "pooling": card.pooling,
-        "crop": card.preprocessing.crop,
-        "mean": card.preprocessing.mean,
-        "std": card.preprocessing.std,
+        "net": card.network_facts(),
+        "pixels": (prepared.crop, prepared.channels, prepared.divide_by, prepared.mean, prepared.std),
         "code": FORWARD_CODE_VERSION,
     }
-    model = convert(load_net, card.preprocessing, batch=batch, facts=facts, cache=cache_folder())
+    model = convert(load_net, prepared, batch=batch, facts=facts, cache=cache_folder())
     return OpenVinoEngine(model, choice, batch, threads)
 
 

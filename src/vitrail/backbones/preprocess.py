@@ -3,12 +3,15 @@
 The rules (timm `transforms_imagenet_eval`, crop mode "center", which is torchvision's Resize, CenterCrop,
 ToTensor and Normalize on a PIL image; `torchvision/transforms/functional.py`):
 
-- resize the short side to `resize`; the long side is int(resize * long / short), cut off, not rounded
-  (330.67 gives 330; timm's own ResizeKeepRatio, used for crops that are not square, would round to 331);
-- Pillow's filter on 8-bit pixels: always antialiased, rounded and clipped to [0, 255];
+- resize the short side to `resize`, or squash both sides to it (timm's crop mode "squash", transformers' ViT); the
+  long side is int(resize * long / short), cut off, not rounded (330.67 gives 330; timm's own ResizeKeepRatio, used
+  for crops that are not square, would round to 331);
+- Pillow's filter on 8-bit pixels, rounded and clipped to [0, 255]. Its `resize` always antialiases; its `transform`
+  looks at the 2 x 2 nearest pixels only, as tf.image.resize does and torch on tensors;
 - the crop starts at round((side - crop) / 2) with Python's rounding, halves to even: sides of 227 and 229
   both start a crop of 224 at 2. A side shorter than the crop gets (crop - side) // 2 black pixels first;
-- divide by 255, subtract the mean, divide by the standard deviation, each in float32.
+- order the channels, divide by 255 (Keras' "caffe": by 1), subtract the mean, divide by the standard deviation,
+  each in float32.
 
 Letters: B images, C channels, H rows, W columns.
 """
@@ -34,7 +37,7 @@ FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BI
 
 
 def to_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """Resize the short side and crop the centre.
+    """Resize and crop the centre.
 
     Args:
         image: decoded, in mode RGB.
@@ -48,10 +51,8 @@ def to_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.ui
     """
     if image.mode != "RGB":
         raise ValueError(f"Pixels are made from an RGB image, but this one has mode {image.mode}: decode it first.")
-    image = _middle_of_a_strip(image)
-    short = min(image.size)
-    columns, rows = (int(preprocessing.resize * side / short) for side in image.size)
-    image = image.resize((columns, rows), FILTERS[preprocessing.interpolation], reducing_gap=None)
+    image = _resize(image, preprocessing)
+    columns, rows = image.size
     left, top = _crop_start(columns, preprocessing.crop), _crop_start(rows, preprocessing.crop)
     image = image.crop((left, top, left + preprocessing.crop, top + preprocessing.crop))  # black outside the image
     return np.array(image)
@@ -67,11 +68,26 @@ def normalise(pixel_BHWC: "torch.Tensor", preprocessing: Preprocessing) -> "torc
     Returns:
         `image_BCHW`, float32, on the device of the pixels.
     """
-    image_BCHW = pixel_BHWC.permute(0, 3, 1, 2).float().contiguous() / 255
+    if preprocessing.channels == "BGR":
+        pixel_BHWC = pixel_BHWC.flip(3)
+    image_BCHW = pixel_BHWC.permute(0, 3, 1, 2).float().contiguous() / preprocessing.divide_by
     mean_C11, std_C11 = (
         image_BCHW.new_tensor(three).view(3, 1, 1) for three in (preprocessing.mean, preprocessing.std)
     )
     return image_BCHW.sub_(mean_C11).div_(std_C11)
+
+
+def _resize(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    wanted, pillow_filter = preprocessing.resize, FILTERS[preprocessing.interpolation]
+    if preprocessing.resize_rule == "squash":
+        columns, rows = wanted, wanted
+    else:
+        image = _middle_of_a_strip(image)
+        short = min(image.size)
+        columns, rows = (int(wanted * side / short) for side in image.size)
+    if preprocessing.antialias:
+        return image.resize((columns, rows), pillow_filter, reducing_gap=None)
+    return image.transform((columns, rows), Image.Transform.EXTENT, (0, 0, *image.size), pillow_filter)
 
 
 def _crop_start(side: int, crop: int) -> int:

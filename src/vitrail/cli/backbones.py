@@ -67,12 +67,12 @@ def _explain(card: "Card") -> None:
         "feature": f"{card.feature_width} wide, pooling {card.pooling}",
         "preprocessing": f"short side to {prepared.resize} {prepared.interpolation}, centre crop {prepared.crop}, "
         f"mean {_triple(prepared.mean)}, std {_triple(prepared.std)}",
-        "pretrained on": card.pretraining or "unknown",
-        "licence": card.licence or "unknown",
+        "pretrained on": ", ".join(card.pretraining) or "unknown",
+        "licence": f"{card.licence or 'unknown'} (commercial use: {card.commercial})",
         "weights": card.repository or "unknown",
         "revision": card.revision or "resolved and locked at first download",
         "sha256": card.sha256 or "locked at first download",
-        "read in": card.seen_in or "-",
+        "read in": "; ".join(f"{fact}: {source}" for fact, source in card.seen_in.items()) or "-",
     }
     console = Console(highlight=False)
     console.print(f"[bold]{card.name}[/]")

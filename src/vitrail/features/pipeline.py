@@ -135,18 +135,10 @@ def _features(lane: Lane, ids: Sequence[str], computed: int) -> Features:
 
 def _facts(backbone: Backbone) -> dict[str, object]:
     """Everything that changes a feature, but for how it is stored."""
-    card, prepared = backbone.card, backbone.card.preprocessing
     return {
         "weights": backbone.digest,
-        "net": {"family": card.family, **card.variant},
-        "pooling": card.pooling,
-        "preprocessing": {
-            "resize": prepared.resize,
-            "crop": prepared.crop,
-            "interpolation": prepared.interpolation,
-            "mean": list(prepared.mean),
-            "std": list(prepared.std),
-        },
+        "net": backbone.card.network_facts(),
+        "preprocessing": backbone.card.pixel_facts(),
         "engine": backbone.engine.name,
         "engine_version": backbone.engine.version,
         "device": backbone.engine.device,

@@ -26,16 +26,16 @@ def conv(inputs: int, outputs: int, size: int, *, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=False)
 
 
-def norm(channels: int) -> nn.BatchNorm2d:
+def norm(channels: int, eps: float) -> nn.BatchNorm2d:
     """A batch norm."""
-    return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
+    return nn.BatchNorm2d(channels, eps=eps, momentum=BATCH_NORM_MOMENTUM)
 
 
-def shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
+def shortcut(inputs: int, outputs: int, stride: int, eps: float) -> nn.Sequential | None:
     """The projection W_s of equation 2, only where the shape changes (option B of the paper); else the identity."""
     if stride == 1 and inputs == outputs:
         return None
-    return nn.Sequential(conv(inputs, outputs, 1, stride=stride), norm(outputs))
+    return nn.Sequential(conv(inputs, outputs, 1, stride=stride), norm(outputs, eps))
 
 
 class BasicBlock(nn.Module):
@@ -43,13 +43,13 @@ class BasicBlock(nn.Module):
 
     expansion: ClassVar[int] = 1
 
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, eps: float = BATCH_NORM_EPS) -> None:
         super().__init__()
         self.conv1 = conv(inputs, width, 3, stride=stride)
-        self.bn1 = norm(width)
+        self.bn1 = norm(width, eps)
         self.conv2 = conv(width, width, 3)
-        self.bn2 = norm(width)
-        self.downsample = shortcut(inputs, width, stride)
+        self.bn2 = norm(width, eps)
+        self.downsample = shortcut(inputs, width, stride, eps)
 
     def forward(self, map_BCHW: Tensor) -> Tensor:
         """The map after this block."""
@@ -64,15 +64,15 @@ class Bottleneck(nn.Module):
 
     expansion: ClassVar[int] = 4
 
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, eps: float = BATCH_NORM_EPS) -> None:
         super().__init__()
         self.conv1 = conv(inputs, width, 1)
-        self.bn1 = norm(width)
+        self.bn1 = norm(width, eps)
         self.conv2 = conv(width, width, 3, stride=stride)  # v1.5: the stride is here
-        self.bn2 = norm(width)
+        self.bn2 = norm(width, eps)
         self.conv3 = conv(width, width * self.expansion, 1)
-        self.bn3 = norm(width * self.expansion)
-        self.downsample = shortcut(inputs, width * self.expansion, stride)
+        self.bn3 = norm(width * self.expansion, eps)
+        self.downsample = shortcut(inputs, width * self.expansion, stride, eps)
 
     def forward(self, map_BCHW: Tensor) -> Tensor:
         """The map after this block."""
@@ -81,6 +81,14 @@ class Bottleneck(nn.Module):
         map_BCHW = relu(self.bn2(self.conv2(map_BCHW)))
         map_BCHW = self.bn3(self.conv3(map_BCHW))
         return relu(map_BCHW + kept_BCHW)
+
+
+class BottleneckV1(Bottleneck):
+    """The paper's own bottleneck, which keras.applications has kept: the first 1x1 skips every second pixel."""
+
+    def __init__(self, inputs: int, width: int, stride: int, eps: float = BATCH_NORM_EPS) -> None:
+        super().__init__(inputs, width, stride, eps)
+        self.conv1.stride, self.conv2.stride = self.conv2.stride, self.conv1.stride
 
 
 class ResNet(nn.Module):
@@ -94,6 +102,7 @@ class ResNet(nn.Module):
         classes: int,
         width: int = 64,
         stem: Stem = "imagenet",
+        norm_eps: float = BATCH_NORM_EPS,
     ) -> None:
         """Build the network with random weights.
 
@@ -104,18 +113,19 @@ class ResNet(nn.Module):
             width: channels of the stem and of the first stage's 3x3 convolutions.
             stem: "imagenet" is the paper's, 7x7 with stride 2 and a max pool; "small" keeps every pixel
                 of a 32 x 32 image: 3x3 with stride 1 and no pool.
+            norm_eps: eps of every batch norm.
         """
         super().__init__()
         small = stem == "small"
         self.conv1 = conv(3, width, 3) if small else conv(3, width, 7, stride=2)
-        self.bn1 = norm(width)
+        self.bn1 = norm(width, norm_eps)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         channels = [width * 2**stage for stage in range(4)]
         outputs = [count * block.expansion for count in channels]
-        self.layer1 = _stage(block, blocks[0], width, channels[0], stride=1)
-        self.layer2 = _stage(block, blocks[1], outputs[0], channels[1], stride=2)
-        self.layer3 = _stage(block, blocks[2], outputs[1], channels[2], stride=2)
-        self.layer4 = _stage(block, blocks[3], outputs[2], channels[3], stride=2)
+        self.layer1 = _stage(block, blocks[0], width, channels[0], stride=1, eps=norm_eps)
+        self.layer2 = _stage(block, blocks[1], outputs[0], channels[1], stride=2, eps=norm_eps)
+        self.layer3 = _stage(block, blocks[2], outputs[1], channels[2], stride=2, eps=norm_eps)
+        self.layer4 = _stage(block, blocks[3], outputs[2], channels[3], stride=2, eps=norm_eps)
         self.fc = nn.Linear(outputs[3], classes) if classes else nn.Identity()
         self._initialise()
 
@@ -145,10 +155,10 @@ class ResNet(nn.Module):
 
 
 def _stage(
-    block: type[BasicBlock] | type[Bottleneck], count: int, inputs: int, width: int, *, stride: int
+    block: type[BasicBlock] | type[Bottleneck], count: int, inputs: int, width: int, *, stride: int, eps: float
 ) -> nn.Sequential:
-    first = block(inputs, width, stride)
-    return nn.Sequential(first, *(block(width * block.expansion, width, 1) for _ in range(count - 1)))
+    first = block(inputs, width, stride, eps)
+    return nn.Sequential(first, *(block(width * block.expansion, width, 1, eps) for _ in range(count - 1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,18 +178,20 @@ RESNET_SIZES: dict[int | str, ResNetSize] = {
     50: ResNetSize(Bottleneck, (3, 4, 6, 3)),
     101: ResNetSize(Bottleneck, (3, 4, 23, 3)),
     152: ResNetSize(Bottleneck, (3, 8, 36, 3)),
+    "50v1": ResNetSize(BottleneckV1, (3, 4, 6, 3)),  # as keras.applications builds it
 }
 
 
-def build_resnet(depth: int | str = 50, *, classes: int = 1000) -> ResNet:
+def build_resnet(depth: int | str = 50, *, classes: int = 1000, norm_eps: float = BATCH_NORM_EPS) -> ResNet:
     """A ResNet of a named depth, with random weights.
 
     Args:
-        depth: a key of RESNET_SIZES: the number of layers with weights, or "mini".
+        depth: a key of RESNET_SIZES: the number of layers with weights, "mini", or "50v1" for the paper's strides.
         classes: outputs of the classifier; 0 for none.
+        norm_eps: eps of every batch norm.
 
     Returns:
         The network in training mode.
     """
     size = RESNET_SIZES[depth]
-    return ResNet(size.block, size.blocks, classes=classes, width=size.width, stem=size.stem)
+    return ResNet(size.block, size.blocks, classes=classes, width=size.width, stem=size.stem, norm_eps=norm_eps)

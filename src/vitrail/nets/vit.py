@@ -16,8 +16,13 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 Pooling = Literal["cls", "mean"]
+Activation = Literal["gelu", "gelu_tanh"]
 
 LAYER_NORM_EPS = 1e-6  # flax's default, kept by timm and DeiT; torch's own 1e-5 gives other features
+GELU_FORMS: dict[Activation, Literal["none", "tanh"]] = {
+    "gelu": "none",  # exact, by erf: how timm, torch and transformers run ViT and DeiT
+    "gelu_tanh": "tanh",  # JAX's default, with which Google's own code trained and runs its weights
+}
 INIT_STD = 0.02  # of a truncated normal, for every linear layer, as DeiT trains them
 
 
@@ -76,10 +81,10 @@ class Attention(nn.Module):
 class Mlp(nn.Module):
     """Two linear layers with a GELU between, for each token alone."""
 
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(self, width: int, hidden: int, activation: Activation) -> None:
         super().__init__()
         self.fc1 = nn.Linear(width, hidden)
-        self.act = nn.GELU(approximate="none")  # exact erf, as timm runs these weights; JAX's default is tanh
+        self.act = nn.GELU(approximate=GELU_FORMS[activation])
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, token_BLD: Tensor) -> Tensor:
@@ -92,12 +97,12 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """Attention, then MLP, each on normalised tokens and added to what was there (equations 2 and 3)."""
 
-    def __init__(self, width: int, heads: int, mlp_width: int) -> None:
+    def __init__(self, width: int, heads: int, mlp_width: int, *, activation: Activation, norm_eps: float) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.norm1 = nn.LayerNorm(width, eps=norm_eps)
         self.attn = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
-        self.mlp = Mlp(width, mlp_width)
+        self.norm2 = nn.LayerNorm(width, eps=norm_eps)
+        self.mlp = Mlp(width, mlp_width, activation)
 
     def forward(self, token_BLD: Tensor) -> Tensor:
         """The tokens after this block."""
@@ -124,6 +129,8 @@ class VisionTransformer(nn.Module):
         classes: int,
         mlp_width: int | None = None,
         pooling: Pooling = "cls",
+        activation: Activation = "gelu",
+        norm_eps: float = LAYER_NORM_EPS,
     ) -> None:
         """Build the network with random weights.
 
@@ -136,6 +143,8 @@ class VisionTransformer(nn.Module):
             classes: outputs of `head`; 0 leaves it out, and `forward` gives the feature.
             mlp_width: F; 4 * D where it is not given.
             pooling: which token or tokens become the feature.
+            activation: which form of the GELU, a key of GELU_FORMS.
+            norm_eps: eps of every layer norm.
 
         Raises:
             ValueError: if the sizes do not divide.
@@ -151,9 +160,11 @@ class VisionTransformer(nn.Module):
         self.patch_embed = PatchEmbed(patch, width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + (image_size // patch) ** 2, width))
-        self.blocks = nn.ModuleList(Block(width, heads, mlp_width or 4 * width) for _ in range(depth))
-        self.norm = nn.Identity() if mean else nn.LayerNorm(width, eps=LAYER_NORM_EPS)
-        self.fc_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS) if mean else nn.Identity()
+        self.blocks = nn.ModuleList(
+            Block(width, heads, mlp_width or 4 * width, activation=activation, norm_eps=norm_eps) for _ in range(depth)
+        )
+        self.norm = nn.Identity() if mean else nn.LayerNorm(width, eps=norm_eps)
+        self.fc_norm = nn.LayerNorm(width, eps=norm_eps) if mean else nn.Identity()
         self.head = nn.Linear(width, classes) if classes else nn.Identity()
         self._initialise()
 
@@ -189,7 +200,14 @@ class VisionTransformer(nn.Module):
 
 
 def build_vit(
-    size: str = "S", patch: int = 16, *, image_size: int = 224, classes: int = 1000, pooling: Pooling = "cls"
+    size: str = "S",
+    patch: int = 16,
+    *,
+    image_size: int = 224,
+    classes: int = 1000,
+    pooling: Pooling = "cls",
+    activation: Activation = "gelu",
+    norm_eps: float = LAYER_NORM_EPS,
 ) -> VisionTransformer:
     """A ViT of a named size, with random weights.
 
@@ -199,6 +217,8 @@ def build_vit(
         image_size: side of the image in pixels.
         classes: outputs of the classifier; 0 for none.
         pooling: "cls" or "mean".
+        activation: a key of GELU_FORMS.
+        norm_eps: eps of every layer norm.
 
     Returns:
         The network in training mode.
@@ -212,4 +232,6 @@ def build_vit(
         heads=chosen.heads,
         classes=classes,
         pooling=pooling,
+        activation=activation,
+        norm_eps=norm_eps,
     )

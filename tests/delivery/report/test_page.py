@@ -159,7 +159,7 @@ def test_a_run_without_softmax_heads_says_so() -> None:
 def test_facts_that_nobody_confirmed_are_not_stated() -> None:
     results, predictions = make_run(["a", "b"], backbones=1)
     (one,) = results.backbones
-    unknown = replace(one, card=replace(one.card, licence="", pretraining=""))
+    unknown = replace(one, card=replace(one.card, licence="", pretraining=()))
     page = parse(render_report(replace(results, backbones=(unknown,)), predictions, images=None))
     assert page.by_id("figures").one("tr", "terms").text.count("not stated") == 2
 

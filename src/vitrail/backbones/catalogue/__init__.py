@@ -1,7 +1,7 @@
 """The cards of every backbone known by name: the TOML files of this folder, read by one function.
 
 To add a backbone, add a table to one of the files. A test counts its parameters and multiply-adds
-again and compares its preprocessing with timm's.
+again and compares its preprocessing with timm's. `seen_in` may name several facts of one source in one key.
 """
 
 import tomllib
@@ -75,8 +75,11 @@ def nearest_names(name: str, names: list[str]) -> list[str]:
 
 
 def _card(name: str, facts: dict[str, Any]) -> Card:
-    lists = facts.pop("preprocessing")
-    preprocessing: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in lists.items()
-    }
-    return Card(name=name, preprocessing=Preprocessing(**preprocessing), **facts)
+    facts = {"positions": None} | {key: _frozen(value) for key, value in facts.items()}
+    facts["preprocessing"] = Preprocessing(**{key: _frozen(value) for key, value in facts["preprocessing"].items()})
+    facts["seen_in"] = {fact: source for kinds, source in facts["seen_in"].items() for fact in kinds.split(", ")}
+    return Card(name=name, **facts)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -124,9 +124,9 @@ def plain(value: Any) -> str:
     return str(value)
 
 
-def stated(fact: str) -> str:
-    """A fact of a card; an empty one is a fact that nobody has confirmed."""
-    return fact or NOT_STATED
+def stated(fact: str | Sequence[str]) -> str:
+    """A fact of a card, or several; an empty one is a fact that nobody has confirmed."""
+    return (fact if isinstance(fact, str) else ", ".join(fact)) or NOT_STATED
 
 
 def breakable(name: str) -> Markup:
