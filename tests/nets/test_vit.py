@@ -1,4 +1,4 @@
-"""The ViT computes what timm's computes, and would not if one of the known traps were in it."""
+"""The ViT computes what timm's and transformers' compute, and would not if one of the known traps were in it."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.references import randomise, relative_gap, timm_net
+from tests.nets.transformers_names import DINOV2, VIT, load, models
+from tests.references import randomise, relative_gap, timm, timm_net
 from vitrail.nets import vit
-from vitrail.nets.vit import VIT_SIZES, VisionTransformer, build_vit
+from vitrail.nets.vit import LAYER_SCALE_START, VIT_FORMS, VIT_SIZES, VisionTransformer, VitForm, build_vit
 
 PARITY = 5e-6  # relative norm in float32; a wrong eps moves these features by 4e-5 at least
+EXACT = 1e-10  # in float64
 
 
 def small_vit(**options: object) -> VisionTransformer:
@@ -64,12 +66,18 @@ def test_features_and_logits_are_timms(ours, theirs, image_BCHW):
         ("L", 16, "vit_large_patch16_224"),
         ("H", 14, "vit_huge_patch14_224"),
         ("S", 16, "deit_small_patch16_224"),
+        ("S", 16, "deit3_small_patch16_224"),
+        ("L", 16, "deit3_large_patch16_224"),
+        ("B", 14, "vit_base_patch14_dinov2"),
+        ("g", 14, "vit_giant_patch14_dinov2"),
+        ("S", 14, "vit_small_patch14_reg4_dinov2"),
+        ("g", 14, "vit_giant_patch14_reg4_dinov2"),
     ],
 )
 def test_every_named_size_has_timms_parameters(size, patch, name):
     with torch.device("meta"):
-        ours = build_vit(size, patch)
         theirs = timm_net(name, num_classes=1000)
+        ours = build_vit(size, patch, form=form_of(name), image_size=theirs.patch_embed.img_size[0])
     assert {key: value.shape for key, value in ours.state_dict().items()} == {
         key: value.shape for key, value in theirs.state_dict().items()
     }
@@ -78,6 +86,118 @@ def test_every_named_size_has_timms_parameters(size, patch, name):
 def test_a_whole_tiny_network_is_timms():
     image_BCHW = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
     assert max(gaps(build_vit("Ti").eval(), timm_net("vit_tiny_patch16_224"), image_BCHW)) <= PARITY
+
+
+def form_of(name: str) -> str:
+    if "dinov2" in name:
+        return "DINOv2 with registers" if "reg4" in name else "DINOv2"
+    return "DeiT-III" if name.startswith("deit3") else "ViT"
+
+
+FORMS = {  # ours, timm's
+    "ViT": ({}, {}),
+    "DeiT-III": ({"layer_scale": True, "class_has_position": False}, {"init_values": 1e-6, "no_embed_class": True}),
+    "DINOv2": ({"layer_scale": True}, {"init_values": 1e-5}),
+    "DINOv2 with registers": (
+        {"layer_scale": True, "registers": 4, "class_has_position": False},
+        {"init_values": 1e-5, "reg_tokens": 4, "no_embed_class": True},
+    ),
+}
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("sides", [(32, 32), (40, 56), (72, 24)], ids=str)
+def test_every_form_is_timms_at_any_size(form, sides, pooling):
+    ours, theirs = FORMS[form]
+    assert vars_of(VIT_FORMS[form]) == vars_of(VitForm()) | ours
+    image_BCHW = torch.randn(2, 3, *sides, generator=torch.Generator().manual_seed(1))
+    reference = small_timm(dynamic_img_size=True, global_pool={"cls": "token", "mean": "avg"}[pooling], **theirs)
+    assert max(gaps(small_vit(pooling=pooling, **ours), reference, image_BCHW)) <= PARITY
+
+
+def vars_of(form: VitForm) -> dict[str, object]:
+    return {name: getattr(form, name) for name in VitForm.__slots__}
+
+
+def test_the_gated_mlp_is_timms(image_BCHW):
+    packed = timm().layers.SwiGLUPacked
+    theirs = small_timm(mlp_layer=packed, mlp_ratio=4.0, act_layer=nn.SiLU, init_values=1e-5)
+    ours = small_vit(gated_mlp=True, mlp_width=96, layer_scale=True)
+    assert max(gaps(ours, theirs, image_BCHW)) <= PARITY
+    for block in ours.blocks:  # the trap: the other half is the gate
+        for name in ("weight", "bias"):
+            rows = getattr(block.mlp.fc1, name)
+            setattr(block.mlp.fc1, name, nn.Parameter(torch.cat(rows.chunk(2)[::-1])))
+    with torch.inference_mode():
+        assert relative_gap(ours(image_BCHW), theirs(image_BCHW)) > 1e-2
+
+
+SIZES = {"hidden_size": 48, "num_hidden_layers": 3, "num_attention_heads": 3, "patch_size": 8, "image_size": 32}
+SIDES = [(32, 32), (40, 56), (72, 24), (35, 50)]  # square and not, even and odd
+
+
+@pytest.mark.parametrize("sides", SIDES, ids=str)
+def test_tokens_are_those_of_transformers_vit(sides):
+    config = models("vit").ViTConfig(**SIZES, intermediate_size=192, layer_norm_eps=1e-6)
+    theirs = models("vit").ViTModel(config, add_pooling_layer=False)
+    ours = small_vit(classes=0, positions="bicubic")
+    theirs = load(theirs, randomise(ours), VIT, extra={})
+    image_BCHW = noise(sides)
+    with torch.inference_mode():
+        token_BLD = theirs(image_BCHW, interpolate_pos_encoding=True).last_hidden_state
+        assert relative_gap(ours.double().forward_tokens(image_BCHW), token_BLD) <= EXACT
+
+
+def test_features_are_those_of_transformers_deit_whose_distillation_token_nobody_sees():
+    config = models("deit").DeiTConfig(**SIZES, intermediate_size=192, layer_norm_eps=1e-6)
+    theirs = models("deit").DeiTModel(config, add_pooling_layer=False)
+    ours = small_vit(classes=0)
+    state, generator = randomise(ours), torch.Generator().manual_seed(5)
+    distilled = torch.randn(1, 1, 48, generator=generator)
+    position_1LD = torch.cat((state["pos_embed"][:, :1], distilled, state["pos_embed"][:, 1:]), dim=1)
+    extra = {"embeddings.distillation_token": distilled}
+    theirs = load(theirs, state | {"pos_embed": position_1LD}, VIT, extra=extra)
+    seen_BL = torch.ones(2, 18, dtype=torch.long)
+    seen_BL[:, 1] = 0
+    image_BCHW = noise((32, 32))
+    with torch.inference_mode():
+        token_BLD = theirs(image_BCHW, attention_mask=seen_BL).last_hidden_state
+        assert relative_gap(ours.double().forward_features(image_BCHW), token_BLD[:, 0]) <= EXACT
+
+
+@pytest.mark.parametrize("sides", SIDES, ids=str)
+@pytest.mark.parametrize("registers", [0, 4])
+def test_tokens_are_those_of_transformers_dinov2(registers, sides):
+    """Its table gives the class token a position of its own; in timm's with registers that is in the token itself.
+
+    It interpolates the table in float32, whatever it computes in.
+    """
+    if registers:
+        dinov2 = models("dinov2_with_registers")
+        config = dinov2.Dinov2WithRegistersConfig(**SIZES, mlp_ratio=4, num_register_tokens=4)
+        theirs = dinov2.Dinov2WithRegistersModel(config)
+    else:
+        theirs = models("dinov2").Dinov2Model(models("dinov2").Dinov2Config(**SIZES, mlp_ratio=4))
+    form = FORMS["DINOv2 with registers" if registers else "DINOv2"][0]
+    ours = small_vit(classes=0, positions="bicubic-antialias" if registers else "bicubic", **form).double()
+    given = state = {name: tensor.double() for name, tensor in randomise(ours).items()}
+    if registers:
+        own = torch.randn(1, 1, 48, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+        given = state | {
+            "cls_token": state["cls_token"] - own,
+            "pos_embed": torch.cat((own, state["pos_embed"]), dim=1),
+        }
+    theirs = load(theirs.double(), given, DINOV2, extra={})
+    image_BCHW = noise(sides)
+    with torch.inference_mode():
+        token_BLD = theirs(image_BCHW).last_hidden_state
+        exact = sides == (32, 32)
+        assert relative_gap(ours.forward_tokens(image_BCHW), token_BLD) <= (EXACT if exact else PARITY)
+
+
+def noise(sides: tuple[int, int]) -> Tensor:
+    return torch.randn(2, 3, *sides, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
 def wrong_eps(net: VisionTransformer) -> None:
@@ -115,6 +235,54 @@ def norm_of_tokens_then_mean(net: VisionTransformer) -> None:
 
 def class_token_in_the_mean(net: VisionTransformer) -> None:
     net.forward_features = lambda image_BCHW: net.fc_norm(net.forward_tokens(image_BCHW).mean(dim=1))
+
+
+def silent_layer_scale(net: VisionTransformer) -> None:
+    """As a file would leave it that was loaded without its gammas: the shapes fit, the blocks are silent."""
+    for block in net.blocks:
+        for scale in (block.ls1, block.ls2):
+            nn.init.constant_(scale.gamma, LAYER_SCALE_START)
+
+
+def positions_on_the_registers(net: VisionTransformer) -> None:
+    """Register tokens joined before positions are added take the first patches' positions."""
+    with torch.no_grad():
+        net.reg_token += net.pos_embed[:, :4]
+
+
+def registers_last(net: VisionTransformer) -> None:
+    """Order matters to whoever counts patches from 1 + G on."""
+    embed = net._embed
+    net._embed = lambda patch_BLD, grid: embed(patch_BLD, grid).roll(-4, dims=1)
+
+
+def dinos_positions(net: VisionTransformer) -> None:
+    net.positions = "bicubic-offset"
+
+
+def rows_for_columns(net: VisionTransformer) -> None:
+    """DINO's trap: `B, nc, w, h = x.shape`, where w is the height."""
+    net._grid_of = lambda image_BCHW: (image_BCHW.shape[3] // 8, image_BCHW.shape[2] // 8)
+
+
+@pytest.mark.parametrize(
+    ("trap", "pooling"),
+    [
+        (silent_layer_scale, "cls"),
+        (positions_on_the_registers, "cls"),
+        (registers_last, "mean"),
+        (dinos_positions, "cls"),
+        (rows_for_columns, "cls"),
+    ],
+)
+def test_each_trap_of_registers_would_break_the_parity(trap, pooling):
+    form, theirs = FORMS["DINOv2 with registers"]
+    theirs = small_timm(dynamic_img_size=True, global_pool={"cls": "token", "mean": "avg"}[pooling], **theirs)
+    ours, image_BCHW = small_vit(pooling=pooling, **form), noise((40, 56)).float()
+    assert max(gaps(ours, theirs, image_BCHW)) <= PARITY
+    trap(ours)
+    with torch.inference_mode():
+        assert relative_gap(ours(image_BCHW), theirs(image_BCHW)) > 1e-3
 
 
 def position_only_on_patches(net: VisionTransformer) -> None:
@@ -184,6 +352,17 @@ def test_tokens_come_out_class_first_and_the_feature_is_that_one(image_BCHW):
         token_BLD = net.forward_tokens(image_BCHW)
         assert token_BLD.shape == (3, 17, 48)
         assert torch.equal(net.forward_features(image_BCHW), token_BLD[:, 0])
+
+
+def test_registers_stand_between_the_class_token_and_the_patches(image_BCHW):
+    net = small_vit(**FORMS["DINOv2 with registers"][0])
+    randomise(net)
+    with torch.inference_mode():
+        assert net.forward_tokens(image_BCHW).shape == (3, 1 + 4 + 16, 48)
+        before_BLD = net._embed(net.patch_embed(image_BCHW), (4, 4))
+        net.reg_token += 1
+        changed_L = (net._embed(net.patch_embed(image_BCHW), (4, 4)) - before_BLD).abs().amax(dim=(0, 2)) > 0
+    assert changed_L.nonzero().flatten().tolist() == [1, 2, 3, 4]
 
 
 def test_without_classes_the_network_gives_its_feature(image_BCHW):

@@ -41,8 +41,9 @@ class Backbone:
         import torch
 
         from vitrail.backbones.weights import load_into
+        from vitrail.backbones.weights.positions import fit_positions
 
-        state = self.read_weights()
+        state = fit_positions(self.read_weights(), self.card)
         with torch.device("meta"):  # its random weights would be drawn for nothing
             net = build_net(self.card, classes=classes_in(self.card, state))
         net = net.to_empty(device="cpu")

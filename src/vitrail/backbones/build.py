@@ -8,9 +8,11 @@ from vitrail.backbones.cards import Card
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from vitrail.nets import vit
+    from vitrail.nets import clip, vit
+    from vitrail.nets.positions import PositionRule
 
-CLASSIFIER = {"vit": "head", "resnet": "fc", "bit": "head.fc"}  # the last layer's name, timm's and torchvision's
+# The last layer's name, timm's and torchvision's. SigLIP has none; CLIP's is a projection.
+CLASSIFIER = {"vit": "head", "clip": "head", "siglip": "head", "resnet": "fc", "bit": "head.fc"}
 
 
 def build_net(card: Card, *, classes: int | None = None) -> "nn.Module":
@@ -38,12 +40,47 @@ def _vit(card: Card, classes: int) -> "nn.Module":
     return build_vit(
         str(card.variant["size"]),
         int(card.variant["patch"]),
+        form=str(card.variant.get("form", "ViT")),
         image_size=card.preprocessing.crop,
         classes=classes,
+        positions=_positions(card),
         pooling="mean" if card.pooling == "mean" else "cls",
         activation=cast("vit.Activation", card.activation),
         norm_eps=card.norm_eps,
     )
+
+
+def _clip(card: Card, classes: int) -> "nn.Module":
+    from vitrail.nets.clip import build_clip
+
+    return build_clip(
+        str(card.variant["size"]),
+        int(card.variant["patch"]),
+        image_size=card.preprocessing.crop,
+        projection=classes,
+        activation=cast("clip.Activation", card.activation),
+        positions=_positions(card),
+        norm_eps=card.norm_eps,
+    )
+
+
+def _siglip(card: Card, _classes: int) -> "nn.Module":
+    from vitrail.nets.siglip import build_siglip
+
+    return build_siglip(
+        str(card.variant["size"]),
+        int(card.variant["patch"]),
+        image_size=card.preprocessing.crop,
+        activation=cast("vit.Activation", card.activation),
+        positions=_positions(card),
+        norm_eps=card.norm_eps,
+    )
+
+
+def _positions(card: Card) -> "PositionRule":
+    if card.positions is None:
+        raise ValueError(f"The card of {card.name} names no rule for its position embeddings.")
+    return card.positions
 
 
 def _resnet(card: Card, classes: int) -> "nn.Module":
@@ -58,4 +95,10 @@ def _bit(card: Card, classes: int) -> "nn.Module":
     return build_bit(str(card.variant["size"]), classes=classes)
 
 
-BUILDERS: dict[str, "Callable[[Card, int], nn.Module]"] = {"vit": _vit, "resnet": _resnet, "bit": _bit}
+BUILDERS: dict[str, "Callable[[Card, int], nn.Module]"] = {
+    "vit": _vit,
+    "clip": _clip,
+    "siglip": _siglip,
+    "resnet": _resnet,
+    "bit": _bit,
+}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-Family = Literal["vit", "resnet", "bit"]
+Family = Literal["vit", "clip", "siglip", "resnet", "bit"]
 Interpolation = Literal["bilinear", "bicubic"]
 ResizeRule = Literal["short side", "squash"]
 Channels = Literal["RGB", "BGR"]
@@ -57,7 +57,8 @@ class Card:
 
     What it costs: `parameters` counts the network without its classifier; `gmacs` are 1e9 multiply-adds at
     `preprocessing.crop`, without the classifier, counted by torch's FlopCounterMode / 2 (`backbones/counting.py`).
-    `feature_width` is that of `pooling`, and `classifier_classes` is 0 where the weights come without a classifier.
+    `feature_width` is that of `pooling`. `classifier_classes` is how many outputs the last layer of the weights has, 0
+    where they come without one; of CLIP that layer projects into the space shared with text, and there are no labels.
 
     Where it comes from: `pretraining` names the image collections it has seen, in their order, and `labels` the label
     set it was told last ("" where it was told none). `commercial` is whether the licence allows commercial use.

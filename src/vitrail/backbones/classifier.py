@@ -47,6 +47,9 @@ def read_classifier(backbone: "Backbone") -> Classifier | None:
     layer = CLASSIFIER[backbone.card.family]
     weight, bias = state.get(f"{layer}.weight"), state.get(f"{layer}.bias")
     labels = imagenet_1k()
-    if weight is None or bias is None or tuple(weight.shape) != (len(labels.ids), backbone.card.feature_width):
+    if weight is None or bias is None:
         return None
-    return Classifier(labels=labels, weight_KD=weight.numpy(), bias_K=bias.numpy())
+    weight_KD = weight.flatten(1)  # BiT's is a 1 x 1 convolution
+    if tuple(weight_KD.shape) != (len(labels.ids), backbone.card.feature_width):
+        return None
+    return Classifier(labels=labels, weight_KD=weight_KD.numpy(), bias_K=bias.numpy())

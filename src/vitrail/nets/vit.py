@@ -1,10 +1,12 @@
-"""The Vision Transformer, and DeiT, which is the same network trained otherwise.
+"""The Vision Transformer, and what became of it: DeiT, DINO, DeiT-III and DINOv2.
 
-Dosovitskiy et al., "An Image is Worth 16x16 Words", arXiv:2010.11929 (figure 1, equations 1-4, table 1);
-Touvron et al., "Training data-efficient image transformers", arXiv:2012.12877.
+Dosovitskiy et al., "An Image is Worth 16x16 Words", arXiv:2010.11929 (figure 1, equations 1-4, table 1). DeiT
+(arXiv:2012.12877) and DINO (arXiv:2104.14294) are the same network trained otherwise. DeiT-III (arXiv:2204.07118) and
+DINOv2 (arXiv:2304.07193) scale what a block adds (LayerScale, arXiv:2103.17239); the largest DINOv2 has a gated MLP
+(SwiGLU, arXiv:2002.05202); registers are tokens that only lend the network room (arXiv:2309.16588).
 Parameters carry timm's names, so the field's weights load as they are.
 
-Letters: B images, C channels, H rows, W columns; L tokens (the class token first, then the patches
+Letters: B images, C channels, H rows, W columns; L tokens (the class token first, then G registers, then the patches
 row by row), D width, A attention heads, E width of one head (D = A * E), F width of the MLP.
 """
 
@@ -13,26 +15,31 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention, silu
+
+from vitrail.nets.positions import Grid, PositionRule, resize_positions
 
 Pooling = Literal["cls", "mean"]
 Activation = Literal["gelu", "gelu_tanh"]
 
 LAYER_NORM_EPS = 1e-6  # flax's default, kept by timm and DeiT; torch's own 1e-5 gives other features
+LAYER_SCALE_START = 1e-5  # timm's for DINOv2; no file of weights leaves it there
+INIT_STD = 0.02  # of a truncated normal, for every linear layer, as DeiT trains them
+
 GELU_FORMS: dict[Activation, Literal["none", "tanh"]] = {
     "gelu": "none",  # exact, by erf: how timm, torch and transformers run ViT and DeiT
     "gelu_tanh": "tanh",  # JAX's default, with which Google's own code trained and runs its weights
 }
-INIT_STD = 0.02  # of a truncated normal, for every linear layer, as DeiT trains them
 
 
 @dataclass(frozen=True, slots=True)
 class VitSize:
-    """Width D, number of blocks and attention heads of one size; F is always 4 * D."""
+    """Width D, number of blocks and attention heads of one size; F is 4 * D, or that of the gated MLP."""
 
     width: int
     depth: int
     heads: int
+    gated_mlp_width: int | None = None
 
 
 VIT_SIZES = {
@@ -42,15 +49,34 @@ VIT_SIZES = {
     "B": VitSize(768, 12, 12),  # arXiv:2010.11929, table 1
     "L": VitSize(1024, 24, 16),
     "H": VitSize(1280, 32, 16),
+    "g": VitSize(1536, 40, 24, gated_mlp_width=4096),  # arXiv:2304.07193, table 17
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VitForm:
+    """What a paper changed in the ViT: see the arguments of VisionTransformer."""
+
+    layer_scale: bool = False
+    registers: int = 0
+    class_has_position: bool = True
+
+
+VIT_FORMS = {
+    "ViT": VitForm(),  # DeiT and DINO too
+    "DeiT-III": VitForm(layer_scale=True, class_has_position=False),
+    "DINOv2": VitForm(layer_scale=True),
+    # Meta's file gives the class token a position; timm has added it to the token itself, which is the same.
+    "DINOv2 with registers": VitForm(layer_scale=True, registers=4, class_has_position=False),
 }
 
 
 class PatchEmbed(nn.Module):
     """Cut the image into squares and project each to a token: one convolution whose stride is its size."""
 
-    def __init__(self, patch: int, width: int) -> None:
+    def __init__(self, patch: int, width: int, *, bias: bool = True) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, width, kernel_size=patch, stride=patch)
+        self.proj = nn.Conv2d(3, width, kernel_size=patch, stride=patch, bias=bias)
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         """One token a patch, without the class token."""
@@ -78,13 +104,18 @@ class Attention(nn.Module):
         return mixed_BLD
 
 
+def gelu(activation: Activation) -> nn.GELU:
+    """A GELU in the form of this name."""
+    return nn.GELU(approximate=GELU_FORMS[activation])
+
+
 class Mlp(nn.Module):
     """Two linear layers with a GELU between, for each token alone."""
 
-    def __init__(self, width: int, hidden: int, activation: Activation) -> None:
+    def __init__(self, width: int, hidden: int, activation: nn.Module) -> None:
         super().__init__()
         self.fc1 = nn.Linear(width, hidden)
-        self.act = nn.GELU(approximate=GELU_FORMS[activation])
+        self.act = activation
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, token_BLD: Tensor) -> Tensor:
@@ -94,20 +125,49 @@ class Mlp(nn.Module):
         return output_BLD
 
 
+class SwiGlu(nn.Module):
+    """An MLP in which one half of the hidden units says how much of the other half passes (SwiGLU)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, 2 * hidden)  # the gate first, then what passes; DINOv2 calls it w12
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, token_BLD: Tensor) -> Tensor:
+        """The new tokens."""
+        gate_BLF, value_BLF = self.fc1(token_BLD).chunk(2, dim=-1)
+        output_BLD: Tensor = self.fc2(silu(gate_BLF) * value_BLF)
+        return output_BLD
+
+
+class LayerScale(nn.Module):
+    """A factor for each of the D numbers that a block adds; small at first, so that depth comes in gently."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((width,), LAYER_SCALE_START))
+
+    def forward(self, token_BLD: Tensor) -> Tensor:
+        """The scaled tokens."""
+        return token_BLD * self.gamma
+
+
 class Block(nn.Module):
     """Attention, then MLP, each on normalised tokens and added to what was there (equations 2 and 3)."""
 
-    def __init__(self, width: int, heads: int, mlp_width: int, *, activation: Activation, norm_eps: float) -> None:
+    def __init__(self, width: int, heads: int, mlp: nn.Module, *, layer_scale: bool, norm_eps: float) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=norm_eps)
         self.attn = Attention(width, heads)
+        self.ls1 = LayerScale(width) if layer_scale else nn.Identity()
         self.norm2 = nn.LayerNorm(width, eps=norm_eps)
-        self.mlp = Mlp(width, mlp_width, activation)
+        self.mlp = mlp
+        self.ls2 = LayerScale(width) if layer_scale else nn.Identity()
 
     def forward(self, token_BLD: Tensor) -> Tensor:
         """The tokens after this block."""
-        attended_BLD: Tensor = token_BLD + self.attn(self.norm1(token_BLD))
-        output_BLD: Tensor = attended_BLD + self.mlp(self.norm2(attended_BLD))
+        attended_BLD: Tensor = token_BLD + self.ls1(self.attn(self.norm1(token_BLD)))
+        output_BLD: Tensor = attended_BLD + self.ls2(self.mlp(self.norm2(attended_BLD)))
         return output_BLD
 
 
@@ -128,6 +188,11 @@ class VisionTransformer(nn.Module):
         heads: int,
         classes: int,
         mlp_width: int | None = None,
+        gated_mlp: bool = False,
+        layer_scale: bool = False,
+        registers: int = 0,
+        class_has_position: bool = True,
+        positions: PositionRule = "bicubic-antialias",
         pooling: Pooling = "cls",
         activation: Activation = "gelu",
         norm_eps: float = LAYER_NORM_EPS,
@@ -135,13 +200,20 @@ class VisionTransformer(nn.Module):
         """Build the network with random weights.
 
         Args:
-            image_size: rows and columns of the image, in pixels, a multiple of `patch`.
+            image_size: rows and columns of the image that the table of positions is for, in pixels, a multiple of
+                `patch`.
             patch: side of a patch in pixels.
             width: D, a multiple of `heads`.
             depth: number of blocks.
             heads: A.
             classes: outputs of `head`; 0 leaves it out, and `forward` gives the feature.
             mlp_width: F; 4 * D where it is not given.
+            gated_mlp: SwiGlu instead of Mlp.
+            layer_scale: scale what each block adds.
+            registers: G.
+            class_has_position: the class token has a row of its own, the first, in the table of positions. Else
+                positions are added to the patches before class token and registers are joined to them.
+            positions: how the table is brought to an image of another size.
             pooling: which token or tokens become the feature.
             activation: which form of the GELU, a key of GELU_FORMS.
             norm_eps: eps of every layer norm.
@@ -155,13 +227,23 @@ class VisionTransformer(nn.Module):
                 f"A ViT needs an image size that is a multiple of the patch and a width that is a multiple of the "
                 f"heads; got image {image_size}, patch {patch}, width {width}, heads {heads}."
             )
-        mean = pooling == "mean"
-        self.pooling = pooling
+        mean, hidden = pooling == "mean", mlp_width or 4 * width
+        self.pooling, self.positions, self.class_has_position = pooling, positions, class_has_position
+        self.patch, self.prefix = patch, 1 + registers
+        self.grid = (image_size // patch, image_size // patch)
         self.patch_embed = PatchEmbed(patch, width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + (image_size // patch) ** 2, width))
+        self.reg_token = nn.Parameter(torch.zeros(1, registers, width)) if registers else None
+        self.pos_embed = nn.Parameter(torch.zeros(1, class_has_position + self.grid[0] * self.grid[1], width))
         self.blocks = nn.ModuleList(
-            Block(width, heads, mlp_width or 4 * width, activation=activation, norm_eps=norm_eps) for _ in range(depth)
+            Block(
+                width,
+                heads,
+                SwiGlu(width, hidden) if gated_mlp else Mlp(width, hidden, gelu(activation)),
+                layer_scale=layer_scale,
+                norm_eps=norm_eps,
+            )
+            for _ in range(depth)
         )
         self.norm = nn.Identity() if mean else nn.LayerNorm(width, eps=norm_eps)
         self.fc_norm = nn.LayerNorm(width, eps=norm_eps) if mean else nn.Identity()
@@ -176,23 +258,41 @@ class VisionTransformer(nn.Module):
     def forward_features(self, image_BCHW: Tensor) -> Tensor:
         """One vector an image, `feature_BD`: what the classifier sees."""
         token_BLD = self.forward_tokens(image_BCHW)
-        pooled_BD = token_BLD[:, 1:].mean(dim=1) if self.pooling == "mean" else token_BLD[:, 0]
+        pooled_BD = token_BLD[:, self.prefix :].mean(dim=1) if self.pooling == "mean" else token_BLD[:, 0]
         feature_BD: Tensor = self.fc_norm(pooled_BD)
         return feature_BD
 
     def forward_tokens(self, image_BCHW: Tensor) -> Tensor:
-        """All tokens after the last block and the final norm, `token_BLD`, the class token first."""
-        patch_BLD = self.patch_embed(image_BCHW)
-        class_B1D = self.cls_token.expand(image_BCHW.shape[0], -1, -1)
-        token_BLD = torch.cat((class_B1D, patch_BLD), dim=1) + self.pos_embed  # equation 1: first join, then add
+        """All tokens after the last block and the final norm, `token_BLD`: class token, registers, patches.
+
+        The image may have any sides that are multiples of the patch; what is left over of others is not seen.
+        """
+        token_BLD = self._embed(self.patch_embed(image_BCHW), self._grid_of(image_BCHW))
         for block in self.blocks:
             token_BLD = block(token_BLD)
         normed_BLD: Tensor = self.norm(token_BLD)
         return normed_BLD
 
+    def _embed(self, patch_BLD: Tensor, grid: Grid) -> Tensor:
+        """Give the patches their positions, and join class token and registers to them (equation 1)."""
+        images = patch_BLD.shape[0]
+        class_B1D = self.cls_token.expand(images, -1, -1)
+        register_BGD = () if self.reg_token is None else (self.reg_token.expand(images, -1, -1),)
+        own, position_1LD = self.pos_embed.tensor_split((int(self.class_has_position),), dim=1)
+        patch_BLD = patch_BLD + resize_positions(position_1LD, self.grid, grid, self.positions)
+        if self.class_has_position:
+            class_B1D = class_B1D + own
+        return torch.cat((class_B1D, *register_BGD, patch_BLD), dim=1)
+
+    def _grid_of(self, image_BCHW: Tensor) -> Grid:
+        rows, columns = image_BCHW.shape[2:]
+        return int(rows) // self.patch, int(columns) // self.patch  # int: a tracer would hand out tensors
+
     def _initialise(self) -> None:
         nn.init.trunc_normal_(self.pos_embed, std=INIT_STD)
         nn.init.normal_(self.cls_token, std=INIT_STD)
+        if self.reg_token is not None:
+            nn.init.normal_(self.reg_token, std=INIT_STD)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=INIT_STD)
@@ -203,8 +303,10 @@ def build_vit(
     size: str = "S",
     patch: int = 16,
     *,
+    form: str = "ViT",
     image_size: int = 224,
     classes: int = 1000,
+    positions: PositionRule = "bicubic-antialias",
     pooling: Pooling = "cls",
     activation: Activation = "gelu",
     norm_eps: float = LAYER_NORM_EPS,
@@ -214,8 +316,10 @@ def build_vit(
     Args:
         size: a key of VIT_SIZES.
         patch: side of a patch in pixels.
+        form: a key of VIT_FORMS.
         image_size: side of the image in pixels.
         classes: outputs of the classifier; 0 for none.
+        positions: how the table of positions is resized.
         pooling: "cls" or "mean".
         activation: a key of GELU_FORMS.
         norm_eps: eps of every layer norm.
@@ -223,7 +327,7 @@ def build_vit(
     Returns:
         The network in training mode.
     """
-    chosen = VIT_SIZES[size]
+    chosen, changed = VIT_SIZES[size], VIT_FORMS[form]
     return VisionTransformer(
         image_size=image_size,
         patch=patch,
@@ -231,6 +335,12 @@ def build_vit(
         depth=chosen.depth,
         heads=chosen.heads,
         classes=classes,
+        mlp_width=chosen.gated_mlp_width,
+        gated_mlp=chosen.gated_mlp_width is not None,
+        layer_scale=changed.layer_scale,
+        registers=changed.registers,
+        class_has_position=changed.class_has_position,
+        positions=positions,
         pooling=pooling,
         activation=activation,
         norm_eps=norm_eps,
