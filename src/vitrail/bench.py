@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from vitrail.backbones import Backbone, BackboneSpec, open_backbone, parse_spec
+from vitrail.backbones.classifier import read_classifier
 from vitrail.core.errors import UsageError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.core.machine import cache_folder, share_threads, usable_cores
 from vitrail.core.progress import Progress, Silent
 from vitrail.data import Dataset, Split, SplitOptions, load, make_split, open_source, require_enough
 from vitrail.delivery.report import Images, write_report
-from vitrail.evaluation import Candidate, judge
+from vitrail.evaluation import Candidate, find_traces, judge
 from vitrail.features import Features, extract
 from vitrail.heads import probabilities
 from vitrail.runs import (
@@ -112,7 +113,7 @@ def bench(
     searches = [tune(features, split, dataset, options.search, progress) for features in extraction.features]
     choices = fingerprint([split.fingerprint, *(search.digest for search in searches)])
     candidates = [
-        _candidate(backbone, features, search, split)
+        _candidate(backbone, features, search, dataset, split)
         for backbone, features, search in zip(opened, extraction.features, searches, strict=True)
     ]
     openings = journal.record_opening(choices)
@@ -174,10 +175,11 @@ def _groups(dataset: Dataset) -> dict[str, str]:
     return {example: group for example, group in zip(*columns, strict=True) if group is not None}
 
 
-def _candidate(backbone: Backbone, features: Features, search: Search, split: Split) -> Candidate:
+def _candidate(backbone: Backbone, features: Features, search: Search, dataset: Dataset, split: Split) -> Candidate:
     return Candidate(
         name=backbone.name,
         gmacs=backbone.card.gmacs,
         licence=backbone.card.licence,
         probability_NC=probabilities(search.head, features.rows(split.test)),
+        traces=find_traces(backbone.card, read_classifier(backbone), features, dataset, split),
     )

@@ -1,11 +1,15 @@
 """From probabilities on sealed test images to figures with intervals, pairs and a decision in words."""
 
+from vitrail.evaluation.contamination import Contamination as Contamination
+from vitrail.evaluation.contamination import ZeroTraining as ZeroTraining
 from vitrail.evaluation.decision import Conclusion as Conclusion
 from vitrail.evaluation.decision import Contender as Contender
 from vitrail.evaluation.decision import Decision as Decision
 from vitrail.evaluation.decision import Pair as Pair
 from vitrail.evaluation.decision import conclude as conclude
 from vitrail.evaluation.decision import decide as decide
+from vitrail.evaluation.traces import Evidence as Evidence
+from vitrail.evaluation.traces import find_traces as find_traces
 from vitrail.evaluation.verdict import MARGIN as MARGIN
 from vitrail.evaluation.verdict import BackboneVerdict as BackboneVerdict
 from vitrail.evaluation.verdict import Candidate as Candidate

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from vitrail.core.errors import DataError
 from vitrail.data.sealed import SealedTest
 from vitrail.evaluation.caveats import find_caveats
+from vitrail.evaluation.contamination import Contamination, temper, weigh
 from vitrail.evaluation.decision import Contender, Decision, Pair, conclude, decide
+from vitrail.evaluation.traces import Traces
 from vitrail.statistics import metrics, paired
 from vitrail.statistics.calibration import CalibrationError, ece
 from vitrail.statistics.intervals import LEVEL, Interval, wilson
@@ -24,12 +26,16 @@ MARGIN = 0.01
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """One backbone with its tuned head, as its probabilities on the test images; `gmacs` are its card's."""
+    """One backbone with its tuned head, as its probabilities on the test images; `gmacs` are its card's.
+
+    `traces` are the signs that it saw them in pretraining; None where nobody looked.
+    """
 
     name: str
     gmacs: float
     licence: str
     probability_NC: NDArray[np.float64] = field(repr=False)
+    traces: Traces | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,11 +64,12 @@ class ClassMetrics:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackboneVerdict:
-    """What one backbone reached."""
+    """What one backbone reached, and what is known of whether it saw the test images in pretraining."""
 
     name: str
     test: Metrics
     per_class: tuple[ClassMetrics, ...]
+    contamination: Contamination | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,10 +142,12 @@ def judge(
     ]
     test_groups = [groups.get(i, i) for i in test_ids] if groups else list(test_ids)
     caveats = find_caveats(contenders, pairs, np.bincount(label_N, minlength=len(classes)), classes, test_groups)
+    decision = decide(contenders, pairs, margin=margin, caveats=(*warnings, *caveats))
+    found = {b.name: b.contamination for b in backbones if b.contamination}
     return Verdict(
         backbones=backbones,
         pairs=pairs,
-        decision=decide(contenders, pairs, margin=margin, caveats=(*warnings, *caveats)),
+        decision=temper(decision, contenders, found, margin=margin),
         warnings=tuple(warnings),
         choices_digest=choices_digest,
         predictions=tuple(
@@ -198,8 +207,12 @@ def _judge_one(
         ece=ece(np.minimum(probability_NC.max(axis=1), 1.0), correct_N, generator=generator, level=level),
         brier=metrics.brier(probability_NC, label_N, level=level),
     )
+    traces = candidate.traces
     return BackboneVerdict(
-        name=candidate.name, test=test, per_class=_judge_classes(label_N, predicted_N, classes, level)
+        name=candidate.name,
+        test=test,
+        per_class=_judge_classes(label_N, predicted_N, classes, level),
+        contamination=weigh(traces, candidate.name, label_N, predicted_N, level=level) if traces else None,
     )
 
 

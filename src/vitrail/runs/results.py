@@ -14,7 +14,7 @@ from vitrail.backbones import Card
 from vitrail.core.errors import RunError
 from vitrail.core.machine import Machine
 from vitrail.data import SetAside
-from vitrail.evaluation import ClassMetrics, Decision, Metrics, Pair
+from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair
 from vitrail.search import CurvePoint, Trial
 
 SCHEMA_VERSION = 1
@@ -77,7 +77,10 @@ class BackboneCost:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackboneResult:
-    """One backbone: what it is, how it ran, what it cost, what the search chose and what the test says."""
+    """One backbone: what it is, how it ran, what it cost, what the search chose and what the test says.
+
+    `contamination` is None in the results of versions that did not look for it.
+    """
 
     name: str
     card: Card
@@ -89,6 +92,7 @@ class BackboneResult:
     search: SearchSummary
     test: Metrics
     per_class: tuple[ClassMetrics, ...]
+    contamination: Contamination | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

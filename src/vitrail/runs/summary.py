@@ -150,4 +150,5 @@ def _summarise_backbone(
         ),
         test=verdict.test,
         per_class=verdict.per_class,
+        contamination=verdict.contamination,
     )

@@ -1,0 +1,203 @@
+"""Was the test set in a backbone's pretraining? The evidence, the untuned classifier beside the tuned head, a sentence.
+
+The verdict is "seen" only where names of files or of classes say which images these are, and the backbone is known to
+have been trained on that collection. A high accuracy of the untuned classifier alone is a hint: new pictures of the
+same things would be recognised too.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.evaluation.decision import Contender, Decision
+from vitrail.evaluation.sentences import say_names, say_rate
+from vitrail.evaluation.traces import MOST, Evidence, Traces, say_about
+from vitrail.evaluation.zero_training import MatchedBy, Untuned
+from vitrail.statistics.intervals import LEVEL, Interval, wilson
+
+# Letters: N test images.
+
+Sighting = Literal["seen", "hints", "no sign", "not seen"]
+
+_HOW_KNOWN = {
+    "stated": "was trained on ImageNet",
+    "its classifier": "is a local file of whose pretraining nothing is stated, but it tells ImageNet's classes apart",
+}
+
+_RECALL = "It saw these test images in pretraining: this is recall of training data, so expect less of new images."
+_RANKED_BY_RECALL = (
+    "All of them saw these test images in pretraining: this compares recall of training data, and new images may "
+    "rank them otherwise."
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ZeroTraining:
+    """The backbone's own classifier, untuned, on the test images of the `classes` that match one of its own.
+
+    `accuracy` is among these classes, `unrestricted` among all of the classifier's own; `tuned` is the tuned head's
+    top-1 among all classes, on the same images.
+    """
+
+    label_set: str
+    matched_by: MatchedBy
+    classes: int
+    accuracy: Interval
+    unrestricted: Interval
+    tuned: Interval
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contamination:
+    """What is known of whether one backbone saw the test images in pretraining.
+
+    `share` is of the test images, for the verdict "seen"; 0 otherwise. `others` is the tuned head's top-1 on the
+    test images that no evidence names, where there are some of both kinds.
+    """
+
+    verdict: Sighting
+    share: float
+    sentence: str
+    evidence: tuple[Evidence, ...]
+    zero_training: ZeroTraining | None
+    others: Interval | None
+
+
+def weigh(
+    traces: Traces, name: str, label_N: NDArray[np.int64], predicted_N: NDArray[np.int64], *, level: float = LEVEL
+) -> Contamination:
+    """The verdict on one backbone, once the test labels are open.
+
+    Args:
+        traces: what was found before.
+        name: of the backbone.
+        label_N: the test labels.
+        predicted_N: what the tuned head says.
+        level: the confidence level.
+
+    Returns:
+        Verdict, sentence and figures.
+    """
+    verdict, share = _verdict(traces)
+    zero = _score(traces.untuned, label_N, predicted_N, level) if traces.untuned else None
+    rest_N = ~traces.named_N
+    split_by_name = verdict == "seen" and share < 1 and rest_N.any()
+    others = wilson(int((predicted_N == label_N)[rest_N].sum()), int(rest_N.sum()), level) if split_by_name else None
+    sentence = _sentence(traces, name, verdict, share) + _beside(zero, name)
+    if others is not None:
+        sentence += f" On the {others.n:,} other test images its tuned head is right for {say_rate(others)}."
+    return Contamination(
+        verdict=verdict, share=share, sentence=sentence, evidence=traces.evidence, zero_training=zero, others=others
+    )
+
+
+def temper(
+    decision: Decision, contenders: Sequence[Contender], found: Mapping[str, Contamination], *, margin: float
+) -> Decision:
+    """Let the decision claim no more than contaminated test images carry.
+
+    A backbone counts as having seen the test where the share it saw is the margin or more: fewer images cannot move
+    its accuracy by the margin. Where all saw it, they are ranked alike, by recall; where some did, a lead of those is
+    no finding, and a choice that falls on one of them is withdrawn.
+
+    Args:
+        decision: as the figures alone make it.
+        contenders: every backbone with its accuracy.
+        found: what is known of each, by name.
+        margin: the difference in accuracy, as a fraction, below which cost decides.
+
+    Returns:
+        The decision with the sentences first among its caveats.
+    """
+    saw = [c for c in contenders if c.name in found and found[c.name].share >= margin]
+    caveats = tuple(f.sentence for f in found.values() if f.verdict in ("seen", "hints")) + decision.caveats
+    if not saw:
+        return Decision(sentence=decision.sentence, choose=decision.choose, because=decision.because, caveats=caveats)
+    rest = [c for c in contenders if c not in saw]
+    sentence, choose = decision.sentence, decision.choose
+    if not rest:
+        sentence = f"{sentence} {_RECALL if len(saw) == 1 else _RANKED_BY_RECALL}"
+    elif choose is None or choose in [c.name for c in saw]:
+        sentence, choose = _no_fair_comparison(saw, rest), None
+    else:
+        sentence = f"{sentence} {_list(saw)} saw these test images in pretraining and are not ahead for all that."
+    return Decision(sentence=sentence, choose=choose, because=decision.because, caveats=caveats)
+
+
+def _no_fair_comparison(saw: Sequence[Contender], rest: Sequence[Contender]) -> str:
+    figures = say_names([f"{c.name} {say_rate(c.top1)}" for c in (*saw, *rest)], most=6)
+    return (
+        f"These test images cannot compare the backbones: {_list(saw)} saw them in pretraining, {_list(rest)} did not "
+        f"as far as is known. Of {saw[0].top1.n:,} images are right: {figures}. Use test images that none has seen."
+    )
+
+
+def _list(contenders: Sequence[Contender]) -> str:
+    return say_names([c.name for c in contenders], most=6)
+
+
+def _verdict(traces: Traces) -> tuple[Sighting, float]:
+    sure = [one for one in traces.evidence if one.strength in ("proof", "strong")]
+    if sure and traces.trained:
+        return "seen", max(one.share for one in sure)
+    if sure:
+        return "not seen", 0.0
+    hints = traces.trained and any(one.share >= MOST for one in traces.evidence)
+    return ("hints", 0.0) if hints else ("no sign", 0.0)
+
+
+def _sentence(traces: Traces, name: str, verdict: Sighting, share: float) -> str:
+    said = "; ".join(one.sentence for one in traces.evidence)
+    if verdict == "seen":
+        known = _HOW_KNOWN["stated" if traces.pretraining == "stated" else "its classifier"]
+        return (
+            f"{name} {known}, and {said}: its accuracy on {say_about(share)} of the test images is recall of "
+            "training data."
+        )
+    if verdict == "not seen":
+        return (
+            f"{_capital(said)}, but nothing says that {name} was trained on ImageNet "
+            f"(its pretraining is {'not stated' if traces.pretraining == 'not stated' else 'stated as other data'})."
+        )
+    if verdict == "hints":
+        return (
+            f"{name} may know these classes from pretraining: {said}. Whether it saw these very images, "
+            "names do not tell."
+        )
+    return f"No sign that {name} saw the test images in pretraining: neither file names nor class names tell of it."
+
+
+def _beside(zero: ZeroTraining | None, name: str) -> str:
+    if zero is None:
+        return ""
+    match = "" if zero.matched_by == "names" else ", matched by its answers on training images"
+    return (
+        f" The classifier that {name} brings along, never tuned on these labels, is right for "
+        f"{say_rate(zero.accuracy)} of {zero.accuracy.n:,} test images among {zero.classes:,} classes{match}; "
+        f"the tuned head for {say_rate(zero.tuned)}."
+    )
+
+
+def _score(
+    untuned: Untuned, label_N: NDArray[np.int64], predicted_N: NDArray[np.int64], level: float
+) -> ZeroTraining | None:
+    matched_N = np.isin(label_N, sorted(untuned.places))
+    n = int(matched_N.sum())
+    if n == 0:
+        return None
+    right_N = (untuned.predicted_N == label_N) & matched_N
+    return ZeroTraining(
+        label_set=untuned.label_set,
+        matched_by=untuned.matched_by,
+        classes=len(untuned.places),
+        accuracy=wilson(int(right_N.sum()), n, level),
+        unrestricted=wilson(int((right_N & untuned.free_N).sum()), n, level),
+        tuned=wilson(int(((predicted_N == label_N) & matched_N).sum()), n, level),
+    )
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
