@@ -20,7 +20,7 @@ from vitrail.core.hashing import sha256_file
 from vitrail.core.progress import Silent
 from vitrail.delivery import predict
 from vitrail.delivery.predict import Predictor
-from vitrail.heads import Head, save_head
+from vitrail.heads import Head, Linear, Scaling, save_head
 from vitrail.runs import Results, results_to_json
 from vitrail.runs.run import head_file
 
@@ -69,10 +69,8 @@ def _write(folder: Path, results: Results, recipe: dict[str, str]) -> Path:
     head = Head(
         kind="logistic",
         classes=CLASSES,
-        mean_D=np.array([0.5], np.float32),
-        scale_D=np.array([0.1], np.float32),
-        weight_CD=np.array([[-2.0], [0.0], [2.0]], np.float32),
-        bias_C=np.zeros(3, np.float32),
+        scaling=Scaling(np.array([0.5], np.float32), np.array([0.1], np.float32)),
+        scores=Linear(weight_CD=np.array([[-2.0], [0.0], [2.0]], np.float32), bias_C=np.zeros(3, np.float32)),
         temperature=1.0,
         setting={"strength": 1.0},
     )

@@ -1,40 +1,122 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
-from vitrail.core.errors import WeightsError
-from vitrail.heads import Head, load_head, probabilities, save_head
+from tests.heads.test_logistic import problem
+from vitrail.core.errors import DataError, WeightsError
+from vitrail.heads import SCALINGS, Fit, Head, ScalingKind, load_head, logits, probabilities, save_head
+from vitrail.heads.scores import FORM_OF
 
 
-def head() -> Head:
-    draws = np.random.default_rng(0)
-    return Head(
-        kind="logistic",
-        classes=("a", "é <b>", "c"),
-        mean_D=draws.normal(size=4).astype(np.float32),
-        scale_D=draws.uniform(1, 2, 4).astype(np.float32),
-        weight_CD=draws.normal(size=(3, 4)).astype(np.float32),
-        bias_C=draws.normal(size=3).astype(np.float32),
+def fitted(kind: str, scaling: ScalingKind = "standardise") -> tuple[Head, np.ndarray]:
+    """A head of each kind, really fitted, and rows it was not fitted on."""
+    from vitrail.heads.logistic import fit_path
+    from vitrail.heads.neighbours import NeighbourSetting, fit_centroid, fit_neighbours
+    from vitrail.heads.ridge import fit_ridge
+
+    feature_ND, label_N = problem(120)
+    ways = {
+        "logistic": lambda: fit_path(feature_ND[:100], label_N[:100], classes=4, strengths=[0.1])[0],
+        "ridge": lambda: fit_ridge(feature_ND[:100], label_N[:100], classes=4, alphas=[1.0], scaling=scaling)[0],
+        "centroid": lambda: fit_centroid(feature_ND[:100], label_N[:100], classes=4, scaling=scaling),
+        "knn": lambda: fit_neighbours(
+            feature_ND[:100], label_N[:100], classes=4, settings=[NeighbourSetting(k=7)], scaling=scaling
+        )[0],
+    }
+    fit: Fit = ways[kind]()
+    head = Head(
+        kind=kind,
+        classes=("a", "é <b>", "c", "d"),
+        scaling=fit.scaling,
+        scores=fit.scores,
         temperature=1.7,
         setting={"C": 0.1},
     )
+    np.testing.assert_allclose(logits(head, feature_ND[100:]), fit.logits(feature_ND[100:]), atol=1e-4)
+    return head, feature_ND[100:]
 
 
-def test_a_head_comes_back_with_its_recipe(tmp_path: Path):
-    save_head(head(), tmp_path / "head.safetensors", {"engine": "torch"})
+KINDS = ("logistic", "ridge", "centroid", "knn")
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_head_of_every_kind_comes_back_with_its_recipe(tmp_path: Path, kind: str, scaling: ScalingKind):
+    head, feature_ND = fitted(kind, scaling)
+    save_head(head, tmp_path / "head.safetensors", {"engine": "torch"})
     loaded, recipe = load_head(tmp_path / "head.safetensors")
-    feature_ND = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
-    np.testing.assert_array_equal(probabilities(loaded, feature_ND), probabilities(head(), feature_ND))
-    assert (loaded.classes, loaded.setting, loaded.temperature) == (head().classes, {"C": 0.1}, 1.7)
+    np.testing.assert_allclose(probabilities(loaded, feature_ND), probabilities(head, feature_ND), atol=1e-5)
+    np.testing.assert_allclose(probabilities(loaded, feature_ND).sum(axis=1), 1)
+    assert (loaded.kind, loaded.classes, loaded.setting, loaded.temperature) == (kind, head.classes, {"C": 0.1}, 1.7)
     assert recipe == {"engine": "torch"}
+    save_head(loaded, tmp_path / "again.safetensors", recipe)
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "head.safetensors").read_bytes()
+
+
+def test_every_kind_that_has_a_form_is_tested_here():
+    assert set(KINDS) | {"softmax", "mlp"} == set(FORM_OF)
 
 
 def test_probabilities_are_those_of_the_formula():
-    one, feature_ND = head(), np.ones((1, 4), np.float32)
-    scaled_ND = (feature_ND - one.mean_D) / one.scale_D
-    logit_C = ((scaled_ND @ one.weight_CD.T + one.bias_C) / one.temperature)[0]
-    np.testing.assert_allclose(probabilities(one, feature_ND)[0], np.exp(logit_C) / np.exp(logit_C).sum(), rtol=1e-5)
+    head, feature_ND = fitted("logistic")
+    tensors = head.tensors()
+    scaled_ND = (feature_ND[:1] - tensors["mean"]) / tensors["scale"]
+    logit_C = ((scaled_ND @ tensors["weight"].T + tensors["bias"]) / head.temperature)[0]
+    np.testing.assert_allclose(probabilities(head, feature_ND)[0], np.exp(logit_C) / np.exp(logit_C).sum(), rtol=1e-4)
+
+
+def test_a_file_of_version_1_is_read(tmp_path: Path):
+    """Version 1: linear heads on standardised features, and no word of scaling."""
+    head, feature_ND = fitted("logistic")
+    facts = {"format_version": 1, "kind": "logistic", "classes": head.classes, "temperature": 1.7}
+    facts |= {"setting": {"C": 0.1}, "recipe": {}}
+    save_file(head.tensors(), tmp_path / "old.safetensors", metadata={"vitrail_head": json.dumps(facts)})
+    loaded, _ = load_head(tmp_path / "old.safetensors")
+    np.testing.assert_allclose(probabilities(loaded, feature_ND), probabilities(head, feature_ND), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"format_version": 3}, "version 3"),
+        ({"kind": "forest"}, "incomplete"),
+        ({"kind": "mlp"}, "incomplete"),
+        ({"scaling": "log"}, "scaling"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"classes": ["a", "b"]}, "weight is"),
+    ],
+)
+def test_what_does_not_fit_together_is_said(tmp_path: Path, change: dict, said: str):
+    head, _ = fitted("logistic")
+    save_head(head, tmp_path / "head.safetensors", {})
+    with safe_open(tmp_path / "head.safetensors", framework="numpy") as file:
+        facts = json.loads(file.metadata()["vitrail_head"]) | change
+    save_file(head.tensors(), tmp_path / "head.safetensors", metadata={"vitrail_head": json.dumps(facts)})
+    with pytest.raises(WeightsError, match=said):
+        load_head(tmp_path / "head.safetensors")
+
+
+@pytest.mark.parametrize(("tensor", "value"), [("k", 101), ("k", 0), ("label", 4), ("width", 0.0), ("row", np.nan)])
+def test_neighbours_that_do_not_fit_together_are_refused(tmp_path: Path, tensor: str, value: float):
+    head, _ = fitted("knn")
+    save_head(head, tmp_path / "head.safetensors", {})
+    with safe_open(tmp_path / "head.safetensors", framework="numpy") as file:
+        metadata = file.metadata()
+    tensors = head.tensors()
+    tensors[tensor] = np.full_like(tensors[tensor], value)
+    save_file(tensors, tmp_path / "head.safetensors", metadata=metadata)
+    with pytest.raises(WeightsError, match="does not fit together"):
+        load_head(tmp_path / "head.safetensors")
+
+
+def test_rows_of_another_width_are_refused():
+    head, feature_ND = fitted("logistic")
+    with pytest.raises(DataError, match="rows of 12 features"):
+        probabilities(head, feature_ND[:, :5])
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])

@@ -61,7 +61,7 @@ def test_a_search_chooses_refits_and_calibrates(N, by_folds):
     assert found.winner.weight_norm <= best.weight_norm
     assert found.winner.val_accuracy >= max(trial.val_accuracy for trial in found.trials) - 0.05
     assert found.curve
-    assert found.head.weight_CD.shape == (4, 12)
+    assert found.head.tensors()["weight"].shape == (4, 12)
 
 
 def test_the_same_search_gives_the_same_bytes_and_never_needs_a_test_row():

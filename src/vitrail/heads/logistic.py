@@ -24,9 +24,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vitrail.core.errors import DataError, UsageError
+from vitrail.core.errors import UsageError
+from vitrail.heads.labels import require_labels
 from vitrail.heads.minimise import minimise
 from vitrail.heads.scaling import Scaling, fit_scaling
+from vitrail.heads.scores import Linear
 
 # Letters: N examples, D features, A axes (A <= D), C classes, P parameters = (A + 1) C.
 
@@ -48,10 +50,14 @@ class LogisticFit:
     passes: int
     seconds: float
 
+    @property
+    def scores(self) -> Linear:
+        """What a `Head` keeps."""
+        return Linear(weight_CD=self.weight_CD, bias_C=self.bias_C)
+
     def logits(self, feature_ND: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores of unscaled rows, float64."""
-        result: NDArray[np.float64] = self.scaling.apply(feature_ND) @ self.weight_CD.T + self.bias_C
-        return result
+        return self.scores.logits(self.scaling.exact(feature_ND))
 
 
 def fit_path(
@@ -95,11 +101,7 @@ class LogisticPath:
         classes: int,
         tolerance: float = TOLERANCE,
     ) -> None:
-        if len(features) != len(labels) or not len(labels) or labels.min() < 0 or labels.max() >= classes:
-            raise DataError(
-                f"A logistic head needs a label in [0, {classes}) for each row of features, but got {len(features)} "
-                f"rows and {len(labels)} labels: check what the labels were made from."
-            )
+        require_labels(features, labels, classes)
         self._scaling = fit_scaling(features)
         self._scaled_ND = torch.from_numpy(self._scaling.apply(features))
         self._label_N = torch.from_numpy(labels)

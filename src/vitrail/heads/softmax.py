@@ -21,6 +21,7 @@ from torch import Tensor
 
 from vitrail.heads.early_stopping import CurvePoint, EarlyStopping
 from vitrail.heads.scaling import Scaling, fit_scaling
+from vitrail.heads.scores import Linear
 
 # Letters: N examples, B examples of a minibatch, D features, C classes, K heads trained together, G distinct dropouts.
 
@@ -58,10 +59,14 @@ class SoftmaxFit:
     epochs: int
     curve: tuple[CurvePoint, ...]
 
+    @property
+    def scores(self) -> Linear:
+        """What a `Head` keeps."""
+        return Linear(weight_CD=self.weight_CD, bias_C=self.bias_C)
+
     def logits(self, feature_ND: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores of unscaled rows, float64."""
-        result: NDArray[np.float64] = self.scaling.apply(feature_ND) @ self.weight_CD.T + self.bias_C
-        return result
+        return self.scores.logits(self.scaling.exact(feature_ND))
 
 
 Labelled = tuple[NDArray[np.float32], NDArray[np.int64]]

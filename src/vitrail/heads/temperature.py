@@ -10,6 +10,7 @@ from vitrail.heads.head import log_softmax
 LOW, HIGH = 1e-3, 1e3  # of 1 / temperature
 STEPS = 200
 PRECISION = 1e-12
+FEW = 2000
 
 
 def fit_temperature(logit_NC: NDArray[np.float64], label_N: NDArray[np.int64]) -> float:
@@ -45,6 +46,16 @@ def fit_temperature(logit_NC: NDArray[np.float64], label_N: NDArray[np.int64]) -
             break
         inverse = following
     return float(1 / inverse)
+
+
+def first_temperature(score_NC: NDArray[np.float64], label_N: NDArray[np.int64]) -> float:
+    """The temperature of scores that are no logits, from at most `FEW` rows, evenly spaced, that were not fitted on.
+
+    Ridge and centroid heads divide it into their weights, so that their scores can stand beside logits; the temperature
+    of the chosen head, from all out-of-fold rows, comes on top.
+    """
+    row_N = np.linspace(0, len(label_N) - 1, min(FEW, len(label_N))).astype(np.int64)
+    return fit_temperature(score_NC[row_N].astype(np.float64), label_N[row_N])
 
 
 def _derivatives(logit_NC: NDArray[np.float64], inverse: float, target: float) -> tuple[float, float]:

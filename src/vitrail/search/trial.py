@@ -50,7 +50,6 @@ class Search:
     @property
     def digest(self) -> str:
         """Stands for every choice made: the fitted head, to the last bit. The clock is not in it."""
-        arrays = (self.head.mean_D, self.head.scale_D, self.head.weight_CD, self.head.bias_C)
         return fingerprint(
             {
                 "backbone": self.backbone,
@@ -58,6 +57,7 @@ class Search:
                 "setting": self.head.setting,
                 "classes": self.head.classes,
                 "temperature": self.head.temperature,
-                "arrays": [sha256_bytes(array.tobytes()) for array in arrays],
+                "scaling": self.head.scaling.kind,
+                "tensors": {name: sha256_bytes(array.tobytes()) for name, array in self.head.tensors().items()},
             }
         )

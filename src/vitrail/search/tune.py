@@ -320,10 +320,8 @@ def _refit(
     return Head(
         kind=winner.kind,
         classes=classes,
-        mean_D=fit.scaling.mean_D,
-        scale_D=fit.scaling.scale_D,
-        weight_CD=np.ascontiguousarray(fit.weight_CD, dtype=np.float32),
-        bias_C=fit.bias_C.astype(np.float32),
+        scaling=fit.scaling,
+        scores=fit.scores,
         temperature=temperature,
         setting=winner.setting | epochs,
     )

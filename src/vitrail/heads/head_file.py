@@ -1,0 +1,127 @@
+"""How a head is kept: one safetensors file, in which nothing is code.
+
+Its tensors are `mean` and `scale` of the features and those of the head's form (`scores.py`); one entry of metadata,
+`vitrail_head`, is canonical JSON with the format's version, kind, scaling, classes, temperature, setting and feature
+recipe. One entry, because safetensors writes several in an order that differs from process to process.
+
+Version 1 knew linear heads on standardised features alone and had no `scaling`; it is read for ever.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from vitrail.core.errors import WeightsError
+from vitrail.heads.head import Head
+from vitrail.heads.scaling import SCALINGS, Scaling
+from vitrail.heads.scores import FORM_OF, Array
+
+FORMAT_VERSION = 2
+METADATA_KEY = "vitrail_head"
+
+
+def save_head(head: Head, path: Path, recipe: dict[str, str]) -> None:
+    """Write a head, the same bytes for the same head.
+
+    Args:
+        head: the head.
+        path: the file; overwritten.
+        recipe: what features the head takes, in words: backbone, weights' digest, preprocessing and so on.
+    """
+    from safetensors.numpy import save_file
+
+    facts = {
+        "format_version": FORMAT_VERSION,
+        "kind": head.kind,
+        "scaling": head.scaling.kind,
+        "classes": head.classes,
+        "temperature": head.temperature,
+        "setting": head.setting,
+        "recipe": recipe,
+    }
+    save_file(head.tensors(), path, metadata={METADATA_KEY: json.dumps(facts, sort_keys=True, allow_nan=False)})
+
+
+def load_head(path: Path) -> tuple[Head, dict[str, str]]:
+    """Read what `save_head` wrote. Nothing in the file is executed.
+
+    WeightsError where the file is missing, damaged, no head, of a newer format, or inconsistent.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The head, and the recipe of the features it takes.
+    """
+    tensors, metadata = _read(path)
+    facts = _facts(metadata, path)
+    head = _build(tensors, facts, path)
+    return head, facts["recipe"]
+
+
+def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except OSError as error:
+        raise WeightsError(f"The head {path} cannot be read ({error.strerror or error}): check the path.") from error
+    except SafetensorError as error:
+        raise WeightsError(f"The head {path} is not a whole safetensors file ({error}): fit it again.") from error
+
+
+def _facts(metadata: dict[str, str], path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(metadata[METADATA_KEY])
+        version = int(facts["format_version"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{path} is a safetensors file but no head of Vitrail: its metadata lack {METADATA_KEY}. "
+            "Give a file from the heads folder of a run."
+        ) from error
+    if not 1 <= version <= FORMAT_VERSION:
+        raise WeightsError(
+            f"The head {path} has format version {version}, and this Vitrail reads versions 1 to {FORMAT_VERSION}: "
+            "use the Vitrail that wrote it, or fit the head again."
+        )
+    return {"scaling": "standardise", **facts}
+
+
+def _build(tensors: dict[str, Array], facts: dict[str, Any], path: Path) -> Head:
+    try:
+        form = FORM_OF[str(facts["kind"])]
+        unexpected = sorted(set(tensors) - {"mean", "scale", *form.names()})
+        head = Head(
+            kind=str(facts["kind"]),
+            classes=tuple(facts["classes"]),
+            scaling=Scaling(tensors["mean"], tensors["scale"], facts["scaling"]),  # type: ignore[arg-type]
+            scores=form.of(tensors),
+            temperature=float(facts["temperature"]),
+            setting=dict(facts["setting"]),
+        )
+        dict(facts["recipe"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"The head {path} is incomplete ({error!r}): fit it again.") from error
+    fault = f"unexpected tensors {', '.join(unexpected)}" if unexpected else _fault(head)
+    if fault:
+        raise WeightsError(f"The head {path} does not fit together: {fault}. Fit it again.")
+    return head
+
+
+def _fault(head: Head) -> str | None:
+    D = head.scaling.mean_D.size
+    for name, tensor in (("mean", head.scaling.mean_D), ("scale", head.scaling.scale_D)):
+        fault = head.scores.require(name, tensor, (D,))
+        if fault:
+            return fault
+    if not (head.scaling.scale_D > 0).all():
+        return "scale holds values that are not above 0"
+    if head.scaling.kind not in SCALINGS:
+        return f"the scaling is {head.scaling.kind!r}"
+    if not (math.isfinite(head.temperature) and head.temperature > 0):
+        return f"the temperature is {head.temperature}"
+    return head.scores.fault(D, len(head.classes))

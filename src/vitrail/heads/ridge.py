@@ -1,0 +1,197 @@
+"""Ridge regression onto one indicator a class: every strength, and exact leave-one-out, from one eigendecomposition.
+
+The objective is scikit-learn's RidgeClassifierCV: targets +1 for a row's class and -1 for the others,
+
+    |Y - X W^T - b|^2 + alpha |W|^2,        b free,
+
+with `alpha` as there: a greater one regularises more. Features and targets are centred, which frees the bias, and then
+
+    n >= d: X^T X = V diag(s) V^T,   W = Y^T X V diag(1 / (s + alpha)) V^T
+    n <  d: X X^T = U diag(s) U^T,   W = Y^T U diag(1 / (s + alpha)) U^T X
+
+so that a further strength is a rescaling. What the fit without row i says of row i needs no further fit: with the hat
+matrix H = 1/n + U diag(s / (s + alpha)) U^T it is y_i - (y_i - yhat_i) / (1 - H_ii), exactly (Cook & Weisberg 1982,
+section 2.2), the bias fitted anew included. eigh and not an SVD of X: it costs a third, and dividing by s + alpha hides
+what squaring loses; the Gram matrix is summed in float64.
+
+A score is a regression's answer near -1 or +1 and no logit. Like every head this one becomes a probability as
+softmax(scores / temperature). The leave-one-out scores are scores of rows not fitted on, so that a first temperature is
+fitted on them and divided into weight and bias: what `logits` gives can stand beside the logits of other kinds. That
+does not change which class is first, and the temperature of the head, fitted out of fold as always, comes on top.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitrail.core.errors import UsageError
+from vitrail.heads.labels import require_labels
+from vitrail.heads.scaling import Scaling, ScalingKind, fit_scaling
+from vitrail.heads.scores import Linear
+from vitrail.heads.temperature import first_temperature
+
+# Letters: N examples, D features, C classes, S the lesser of N and D.
+
+SURE = 0.99  # of a leverage: float32 answers are off by 1e-6, and so by 1e-4 at most where they are left out
+MOST_LEVERAGE = 1 - 1e-6  # a row that alone decides its own answer says nothing when left out
+ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """How a strength does on rows left out: mean squared error over rows and classes as scikit-learn, and accuracy."""
+
+    alpha: float
+    error: float
+    accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RidgeFit:
+    """The solution at one strength, on scaled features, divided by `temperature`: see the top."""
+
+    alpha: float
+    scaling: Scaling
+    weight_CD: NDArray[np.float64]
+    bias_C: NDArray[np.float64]
+    temperature: float
+    left_out: LeftOut
+    seconds: float
+
+    @property
+    def scores(self) -> Linear:
+        """What a `Head` keeps."""
+        return Linear(weight_CD=self.weight_CD, bias_C=self.bias_C)
+
+    def logits(self, feature_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Scores of unscaled rows, float64."""
+        return self.scores.logits(self.scaling.exact(feature_ND))
+
+
+def fit_ridge(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    *,
+    classes: int,
+    alphas: Sequence[float],
+    scaling: ScalingKind = "standardise",
+) -> list[RidgeFit]:
+    """Fit every strength.
+
+    Args:
+        features: N x D, unscaled.
+        labels: N class indices in [0, classes).
+        classes: how many there are.
+        alphas: penalties, each above 0; beside the sum and not the mean over rows, as in scikit-learn.
+        scaling: of the features.
+
+    Returns:
+        One fit a strength, in the order of `alphas`.
+    """
+    path = RidgePath(features, labels, classes=classes, scaling=scaling)
+    return [path.fit(alpha) for alpha in alphas]
+
+
+class RidgePath:
+    """The eigendecomposition made once; each strength rescales it."""
+
+    def __init__(
+        self,
+        features: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        *,
+        classes: int,
+        scaling: ScalingKind = "standardise",
+    ) -> None:
+        require_labels(features, labels, classes)
+        self._scaling = fit_scaling(features, scaling)
+        N, D = features.shape
+        # With hardly more rows than features an answer is nearly its row's own: leaving it out magnifies rounding.
+        scaled_ND = torch.from_numpy(self._scaling.exact(features) if N < 2 * D else self._scaling.apply(features))
+        self._label_N = torch.from_numpy(labels)
+        self._mean_D = scaled_ND.mean(dim=0, dtype=torch.float64)
+        self._prior_C = torch.bincount(self._label_N, minlength=classes).double() / N
+        self._centred_ND = scaled_ND - self._mean_D.to(scaled_ND.dtype)
+        self._square_S, self._axis_DS = _axes(self._centred_ND)
+        self._turned_NS = self._centred_ND @ self._axis_DS.to(scaled_ND.dtype)
+        self._pull_SC = self._axis_DS.T @ self._pull()
+
+    def leave_one_out(self, alpha: float) -> LeftOut:
+        """How one strength does on rows left out."""
+        return self._judge(self.left_out_scores(alpha), alpha)
+
+    def _judge(self, answer_NC: Tensor, alpha: float) -> LeftOut:
+        right_N = answer_NC.argmax(dim=1) == self._label_N
+        # Targets are -1, and +1 at the label: (a - y)^2 is (a + 1)^2, less 4 a at the label.
+        own_N = answer_NC.gather(1, self._label_N[:, None]).sum(dtype=torch.float64)
+        total = answer_NC.add(1).square_().sum(dtype=torch.float64) - 4 * own_N
+        return LeftOut(alpha=alpha, error=float(total) / answer_NC.numel(), accuracy=float(right_N.double().mean()))
+
+    def left_out_scores(self, alpha: float) -> Tensor:
+        """For each row the scores of the fit without it, N x C. Raises UsageError unless alpha is above 0."""
+        if not alpha > 0:
+            raise UsageError(f"Ridge strengths (alpha) must be above 0, but {alpha} was given.")
+        N = len(self._label_N)
+        shrunk_S = 1 / (self._square_S + alpha)
+        slope_SC = self._pull_SC * shrunk_S[:, None]
+        turned_NS = self._turned_NS
+        leverage_N = 1 / N + turned_NS.square() @ shrunk_S.to(turned_NS.dtype)
+        if turned_NS.dtype == torch.float32 and leverage_N.max() > SURE:
+            turned_NS = self._centred_ND.double() @ self._axis_DS
+            leverage_N = 1 / N + turned_NS.square() @ shrunk_S
+        dtype = turned_NS.dtype
+        answer_NC = torch.addmm((2 * self._prior_C - 1).to(dtype), turned_NS, slope_SC.to(dtype))
+        # y - (y - a) / (1 - h) = (a - h y) / (1 - h)
+        leverage_N1 = leverage_N.clamp_max_(MOST_LEVERAGE)[:, None]
+        answer_NC.add_(leverage_N1)
+        answer_NC.scatter_add_(1, self._label_N[:, None], -2 * leverage_N1)
+        return answer_NC.div_(1 - leverage_N1)
+
+    def fit(self, alpha: float) -> RidgeFit:
+        """The solution at one strength."""
+        start = time.perf_counter()
+        answer_NC = self.left_out_scores(alpha)
+        temperature = first_temperature(answer_NC.numpy(), self._label_N.numpy())
+        weight_CD = (self._axis_DS @ (self._pull_SC / (self._square_S + alpha)[:, None])).T
+        bias_C = 2 * self._prior_C - 1 - weight_CD @ self._mean_D
+        return RidgeFit(
+            alpha=alpha,
+            scaling=self._scaling,
+            weight_CD=(weight_CD / temperature).contiguous().numpy(),
+            bias_C=(bias_C / temperature).numpy(),
+            temperature=temperature,
+            left_out=self._judge(answer_NC, alpha),
+            seconds=time.perf_counter() - start,
+        )
+
+    def _pull(self) -> Tensor:
+        """X^T Y, D x C, float64: twice each class's sum of centred features, for the -1 add up to nothing."""
+        D, C = self._centred_ND.shape[1], len(self._prior_C)
+        sum_CD = torch.zeros(C, D, dtype=torch.float64)
+        for start in range(0, len(self._label_N), ROWS_AT_ONCE):
+            block = slice(start, start + ROWS_AT_ONCE)
+            sum_CD.index_add_(0, self._label_N[block], self._centred_ND[block].double())
+        return 2 * sum_CD.T
+
+
+def _axes(centred_ND: Tensor) -> tuple[Tensor, Tensor]:
+    """The squares of X's singular values and its right singular vectors, S of each; float64."""
+    N, D = centred_ND.shape
+    if N >= D:
+        gram_DD = torch.zeros(D, D, dtype=torch.float64)
+        for block_BD in torch.split(centred_ND, ROWS_AT_ONCE):
+            block_BD = block_BD.double()
+            gram_DD.addmm_(block_BD.T, block_BD)
+        square_S, axis_DS = torch.linalg.eigh(gram_DD)
+        return square_S.clamp_min_(0), axis_DS
+    wide_ND = centred_ND.double()
+    square_S, left_NS = torch.linalg.eigh(wide_ND @ wide_ND.T)
+    # Centring leaves at least one axis without length: its direction is of no use and would be divided by 0.
+    floor = float(square_S[-1]) * N * torch.finfo(torch.float64).eps
+    length_S = torch.where(square_S > floor, square_S, torch.inf).sqrt()
+    return square_S.clamp_min_(0), wide_ND.T @ (left_NS / length_S)

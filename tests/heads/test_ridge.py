@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge, RidgeClassifierCV
+
+from tests.heads.test_logistic import problem
+from vitrail.core.errors import DataError, UsageError
+from vitrail.heads.head import log_softmax
+from vitrail.heads.ridge import RidgePath, fit_ridge
+
+ALPHAS = (0.1, 10.0, 1000.0)
+SHAPES = pytest.mark.parametrize(("N", "D"), [(300, 12), (60, 100), (40, 40)], ids=["tall", "wide", "square"])
+
+
+def scaled(feature_ND):
+    feature_ND = feature_ND.astype(np.float64)
+    return (feature_ND - feature_ND.mean(axis=0)) / feature_ND.std(axis=0)
+
+
+def targets(label_N, classes=4):
+    return 2.0 * np.eye(classes)[label_N] - 1
+
+
+@SHAPES
+def test_every_strength_agrees_with_scikit_learns_classifier_and_its_leave_one_out(N, D):
+    feature_ND, label_N = problem(N, D)
+    theirs = RidgeClassifierCV(alphas=ALPHAS, store_cv_results=True, scoring=None).fit(scaled(feature_ND), label_N)
+    fits = fit_ridge(feature_ND, label_N, classes=4, alphas=ALPHAS)
+    errors = theirs.cv_results_.mean(axis=(0, 1))
+    np.testing.assert_allclose([fit.left_out.error for fit in fits], errors, rtol=1e-4)
+    best = min(fits, key=lambda fit: fit.left_out.error)
+    assert best.alpha == theirs.alpha_
+    np.testing.assert_allclose(best.weight_CD * best.temperature, theirs.coef_, atol=1e-5)
+    np.testing.assert_allclose(
+        best.logits(feature_ND) * best.temperature, theirs.decision_function(scaled(feature_ND)), atol=1e-4
+    )
+
+
+@SHAPES
+def test_leaving_one_out_is_fitting_without_it(N, D):
+    feature_ND, label_N = problem(N, D)
+    scaled_ND, target_NC = scaled(feature_ND), targets(label_N)
+    path = RidgePath(feature_ND, label_N, classes=4)
+    for alpha in (1e-3, 5.0):  # the weak one has leverages above what float32 answers
+        answer_NC = path.left_out_scores(alpha).double().numpy()
+        for row in (0, 7, N - 1):
+            rest = np.arange(N) != row
+            alone = Ridge(alpha=alpha, solver="svd").fit(scaled_ND[rest], target_NC[rest])
+            np.testing.assert_allclose(answer_NC[row], alone.predict(scaled_ND[[row]])[0], atol=1e-3)
+
+
+def test_without_the_biass_share_of_the_leverage_it_would_be_wrong():
+    """The negative twin: a hat matrix that forgets the 1/n of the free bias."""
+    feature_ND, label_N = problem(30, 4)
+    path = RidgePath(feature_ND, label_N, classes=4)
+    answer_NC = path.left_out_scores(5.0).double().numpy()
+    scaled_ND, target_NC = scaled(feature_ND), targets(label_N)
+    rest = np.arange(30) != 0
+    alone_C = Ridge(alpha=5.0).fit(scaled_ND[rest], target_NC[rest]).predict(scaled_ND[[0]])[0]
+    whole = Ridge(alpha=5.0).fit(scaled_ND, target_NC).predict(scaled_ND)
+    hat = scaled_ND @ np.linalg.solve(scaled_ND.T @ scaled_ND + 5.0 * np.eye(4), scaled_ND.T)
+    forgetful_C = target_NC[0] - (target_NC[0] - whole[0]) / (1 - hat[0, 0])
+    np.testing.assert_allclose(answer_NC[0], alone_C, atol=1e-4)
+    assert np.abs(forgetful_C - alone_C).max() > 1e-2
+
+
+def test_its_logits_are_calibrated_on_rows_that_it_was_not_fitted_on():
+    feature_ND, label_N = problem(1200)
+    (fit,) = fit_ridge(feature_ND[:600], label_N[:600], classes=4, alphas=[1.0])
+    logit_NC = fit.logits(feature_ND[600:])
+
+    def nll(temperature: float) -> float:
+        return float(-log_softmax(logit_NC / temperature)[np.arange(600), label_N[600:]].mean())
+
+    assert nll(1.0) < min(nll(t) for t in np.geomspace(0.2, 5, 41)) + 0.01
+    assert nll(1 / fit.temperature) > nll(1.0) + 0.1  # a regression's answers are no logits
+
+
+def test_a_class_without_examples_and_a_strength_of_nothing():
+    feature_ND, label_N = problem(50, 8)
+    (fit,) = fit_ridge(feature_ND, label_N, classes=5, alphas=[1.0])
+    assert (fit.logits(feature_ND).argmax(axis=1) < 4).all()
+    with pytest.raises(UsageError, match="above 0"):
+        fit_ridge(feature_ND, label_N, classes=4, alphas=[0.0])
+    with pytest.raises(DataError, match="label"):
+        fit_ridge(feature_ND, label_N, classes=2, alphas=[1.0])
