@@ -19,6 +19,24 @@ def picture(seed: int = 0, size: tuple[int, int] = (24, 16)) -> Image.Image:
     return Image.fromarray(rng.integers(0, 256, (5, 7, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
 
 
+def photograph(seed: int = 0, size: tuple[int, int] = (160, 120)) -> Image.Image:
+    """Structure of every size, the coarser the stronger, as photographs have it."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        np.asarray(
+            Image.fromarray(rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8)).resize(
+                size, Image.Resampling.BICUBIC
+            ),
+            dtype=np.float32,
+        )
+        / cells
+        for cells in (3, 5, 9, 17, 33, 65)
+    ]
+    total_HWC = np.sum(layers, axis=0)
+    low, high = total_HWC.min(), total_HWC.max()
+    return Image.fromarray(((total_HWC - low) / (high - low) * 255).astype(np.uint8))
+
+
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     """The bytes of a file."""
     buffer = BytesIO()

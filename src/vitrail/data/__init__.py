@@ -4,6 +4,7 @@ from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, Entry, SetAside, Sourc
 from vitrail.data.enough import MIN_IMAGES_PER_CLASS, require_enough
 from vitrail.data.examples import MAX_PIXELS, load
 from vitrail.data.images import Header, ImageRejected, decode, inspect
+from vitrail.data.near_duplicates import NearPair, find_near_duplicates, keep_together, leaking_into
 from vitrail.data.sealed import SealedTest
 from vitrail.data.sources import open_source
 from vitrail.data.split import Split, SplitOptions, make_split
@@ -16,6 +17,7 @@ __all__ = [
     "Entry",
     "Header",
     "ImageRejected",
+    "NearPair",
     "SealedTest",
     "SetAside",
     "Source",
@@ -23,7 +25,10 @@ __all__ = [
     "SplitName",
     "SplitOptions",
     "decode",
+    "find_near_duplicates",
     "inspect",
+    "keep_together",
+    "leaking_into",
     "load",
     "make_split",
     "open_source",

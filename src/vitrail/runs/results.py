@@ -14,7 +14,7 @@ from vitrail.backbones import Card
 from vitrail.core.errors import RunError
 from vitrail.core.machine import Machine
 from vitrail.data import SetAside
-from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair, WinnersCurse
+from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair
 from vitrail.search import CurvePoint, Trial
 
 SCHEMA_VERSION = 1
@@ -111,11 +111,7 @@ class RunCost:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Results:
-    """The whole of results.json.
-
-    `winner` is the most accurate backbone, corrected for having been chosen; None where there is one, or in the
-    results of versions that did not correct.
-    """
+    """The whole of results.json."""
 
     schema_version: int
     vitrail_version: str
@@ -129,7 +125,6 @@ class Results:
     decision: Decision
     cost: RunCost
     machine: Machine
-    winner: WinnersCurse | None = None
 
 
 _RESULTS = TypeAdapter(Results)

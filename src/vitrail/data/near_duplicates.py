@@ -1,0 +1,209 @@
+"""Near-duplicates: resized, re-encoded, brightened, mirrored or cropped copies of one picture.
+
+Three stages, each on what the one before left: looks propose (`proposals.py`), looks are laid over one another, and
+the pixels of the pictures themselves decide (`alignment.py`). No feature of a network takes part: two dogs of a breed
+are alike and no copies.
+
+Near-duplicates stay on one side of every split that is drawn, as a group. A given split is left as it is; what
+crosses it is reported, and the verdict is given with and without it.
+
+Letters: P pairs, S side in pixels.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from vitrail.core.machine import usable_cores
+from vitrail.core.progress import Progress
+from vitrail.data.alignment import Agreement, align, refine
+from vitrail.data.dataset import Dataset
+from vitrail.data.images import ImageRejected
+from vitrail.data.looks import Looks, look_at, take_look
+from vitrail.data.proposals import propose
+
+LEAST_OF_LOOKS = 0.5  # correlation of aligned looks under which pixels are not asked
+PIXEL_SIDE = 96  # of the squares that decide
+LEAST_CORRELATION = 0.8  # of fine structure; copies stay above 0.9, look-alikes below 0.6 (benchmarks/duplicates.py)
+LEAST_PARTS = 0.7  # of the parts of a picture that must agree each on its own
+LEAST_OVERLAP = 0.5
+BATCH = 128
+SQUARES_KEPT = 4096
+TASKS = ("Comparing looks", "Comparing pixels")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NearPair:
+    """Two examples whose pixels agree; `correlation` is that of their fine structure once aligned, at most 1.
+
+    `overlap` is the fraction of the first picture that the second covers; a crop covers less than all.
+    """
+
+    a: str
+    b: str
+    correlation: float
+    overlap: float
+    mirrored: bool
+
+
+def find_near_duplicates(dataset: Dataset, *, cache: Path, max_pixels: int, progress: Progress) -> tuple[NearPair, ...]:
+    """Every pair of examples that show the same picture.
+
+    StoreError where the cache cannot be written.
+
+    Args:
+        dataset: the examples; labels and splits play no part.
+        cache: the cache folder, where looks are kept.
+        max_pixels: larger images are passed over, as are those that cannot be decoded or are under 32 pixels.
+        progress: hears how far the search is.
+
+    Returns:
+        The pairs, sorted by id.
+    """
+    looks = look_at(dataset, cache=cache, max_pixels=max_pixels, progress=progress)
+    progress.start(TASKS[0], total=len(looks.ids), unit="images")
+    pairs_P2 = propose(looks.look_NSS, advance=lambda rows: progress.advance(TASKS[0], rows))
+    pairs_P2, looked = _compare_looks(looks.look_NSS, pairs_P2)
+    progress.done(TASKS[0])
+    return tuple(_decide(dataset, looks, pairs_P2, looked, max_pixels, progress))
+
+
+def keep_together(dataset: Dataset, pairs: Sequence[NearPair]) -> Dataset:
+    """Make near-duplicates one group, joined with the groups that were given, so that no drawn split parts them.
+
+    Args:
+        dataset: the examples.
+        pairs: the near-duplicates among them.
+
+    Returns:
+        The same with groups, counts and warnings; its fingerprint stays that of what was given.
+    """
+    if not pairs:
+        return dataset
+    table = dataset.table
+    group_of = _joined(table.column("id").to_pylist(), table.column("group").to_pylist(), pairs)
+    groups = pa.array([group_of.get(id_) for id_ in table.column("id").to_pylist()], pa.string())
+    field = table.schema.get_field_index("group")
+    counts = count_near(dataset, pairs)
+    return replace(
+        dataset,
+        table=table.set_column(field, table.schema.field("group"), groups),
+        duplicates={**dataset.duplicates, **counts},
+        warnings=(*dataset.warnings, *_cautions(counts)),
+    )
+
+
+def count_near(dataset: Dataset, pairs: Sequence[NearPair]) -> dict[str, int]:
+    """The pairs, the examples in them, and how many pairs cross given splits or labels."""
+    columns = (dataset.table.column(name).to_pylist() for name in ("id", "label", "given_split"))
+    known = {id_: (label, split) for id_, label, split in zip(*columns, strict=True)}
+    return {
+        "near_pairs": len(pairs),
+        "near_examples": len({id_ for pair in pairs for id_ in (pair.a, pair.b)}),
+        "near_across_splits": sum(known[pair.a][1] != known[pair.b][1] for pair in pairs),
+        "near_two_labels": sum(known[pair.a][0] != known[pair.b][0] for pair in pairs),
+    }
+
+
+def leaking_into(pairs: Iterable[NearPair], tested: Iterable[str]) -> tuple[str, ...]:
+    """The tested examples that have a near-duplicate which is not tested, sorted."""
+    test = set(tested)
+    return tuple(
+        sorted({id_ for pair in pairs if (pair.a in test) != (pair.b in test) for id_ in (pair.a, pair.b)} & test)
+    )
+
+
+def _joined(ids: Sequence[str], given: Sequence[str | None], pairs: Sequence[NearPair]) -> Mapping[str, str]:
+    """The group of every example that has one: components over pairs and given groups, named after their first."""
+    names = sorted({name for name in given if name is not None})
+    row = {id_: number for number, id_ in enumerate(ids)}
+    place = {name: len(ids) + number for number, name in enumerate(names)}
+    edges = [(row[pair.a], row[pair.b]) for pair in pairs]
+    edges += [(number, place[name]) for number, name in enumerate(given) if name is not None]
+    size = len(ids) + len(names)
+    ends = np.asarray(edges, dtype=np.int64)
+    graph = coo_array((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), shape=(size, size))
+    component_V = connected_components(graph, directed=False)[1]
+    called: dict[int, str] = {}
+    for name in names:
+        called.setdefault(int(component_V[place[name]]), name)
+    for id_ in sorted(id_ for pair in pairs for id_ in (pair.a, pair.b)):
+        called.setdefault(int(component_V[row[id_]]), f"near-duplicates of {id_[:16]}")
+    return {id_: called[int(component_V[number])] for id_, number in row.items() if int(component_V[number]) in called}
+
+
+def _compare_looks(look_NSS: NDArray[np.uint8], pairs_P2: NDArray[np.int64]) -> tuple[NDArray[np.int64], Agreement]:
+    """The pairs whose looks agree once aligned, and how."""
+
+    def compare(start: int) -> Agreement:
+        batch_P2 = pairs_P2[start : start + BATCH]
+        return align(look_NSS[batch_P2[:, 0]].astype(np.float32), look_NSS[batch_P2[:, 1]].astype(np.float32))
+
+    with ThreadPoolExecutor(usable_cores(), thread_name_prefix="align") as pool:
+        found = Agreement.joined(list(pool.map(compare, range(0, len(pairs_P2), BATCH))))
+    kept = found.correlation_P > LEAST_OF_LOOKS
+    return pairs_P2[kept], found.only(kept)
+
+
+def _decide(
+    dataset: Dataset,
+    looks: Looks,
+    pairs_P2: NDArray[np.int64],
+    looked: Agreement,
+    max_pixels: int,
+    progress: Progress,
+) -> Iterable[NearPair]:
+    paths = dict(zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True))
+
+    @lru_cache(SQUARES_KEPT)
+    def square(row: int) -> NDArray[np.float32]:
+        try:
+            data = dataset.source.read(paths[looks.ids[row]][0])
+            return take_look(data, max_pixels=max_pixels, side=PIXEL_SIDE).astype(np.float32)
+        except (ImageRejected, OSError):  # it was there a moment ago
+            return np.zeros((PIXEL_SIDE, PIXEL_SIDE), np.float32)
+
+    progress.start(TASKS[1], total=len(pairs_P2), unit="pairs")
+    for start in range(0, len(pairs_P2), BATCH):
+        batch_P2 = pairs_P2[start : start + BATCH]
+        known = looked.only(np.arange(start, start + len(batch_P2)))
+        one_PSS, other_PSS = (np.stack([square(row) for row in batch_P2[:, side].tolist()]) for side in (0, 1))
+        found = refine(one_PSS, other_PSS, known.place_P4, known.mirrored_P)
+        same_P = (found.correlation_P >= LEAST_CORRELATION) & (found.parts_P >= LEAST_PARTS)
+        for number in np.flatnonzero(same_P & (found.overlap_P >= LEAST_OVERLAP)).tolist():
+            a, b = batch_P2[number].tolist()
+            yield NearPair(
+                a=looks.ids[a],
+                b=looks.ids[b],
+                correlation=float(found.correlation_P[number]),
+                overlap=float(found.overlap_P[number]),
+                mirrored=bool(found.mirrored_P[number]),
+            )
+        progress.advance(TASKS[1], len(batch_P2))
+    progress.done(TASKS[1])
+
+
+def _cautions(counts: Mapping[str, int]) -> Iterable[str]:
+    pairs, crossing, labels = (counts[key] for key in ("near_pairs", "near_across_splits", "near_two_labels"))
+    yield (
+        f"{counts['near_examples']:,} images have a near-duplicate (resized, re-encoded, cropped, mirrored or "
+        f"brightened; {pairs:,} pairs): they stay on one side of every split that is drawn."
+    )
+    if crossing:
+        yield (
+            f"Leakage between the given splits: {crossing:,} pairs of near-duplicates lie in two of them. The splits "
+            "are kept as given; the accuracy without the test images concerned stands beside the other."
+        )
+    if labels:
+        yield (
+            f"{labels:,} pairs of near-duplicates have two labels, and one of the two is wrong: "
+            "`vitrail audit` shows them."
+        )

@@ -1,0 +1,127 @@
+"""Which pairs of looks may show the same picture: the coarse search that proposes and never decides.
+
+A look is described by its 8 x 8 lowest cosine frequencies without the mean, weighted by frequency so that the 1/f
+spectrum of photographs does not decide alone, at length one. The product of two descriptions is their correlation:
+brightness and contrast fall out. Mirroring a picture turns the sign of the odd horizontal frequencies, so with the
+even ones in front the better of both ways is `even + |odd|`, at no further cost. A crop is looked for the other way
+round: each look is also described as if it were cut to 92% of its sides, in the middle and in each corner, and these
+are compared with all whole looks; the remaining shift of some percent hardly moves low frequencies.
+
+The search is exact, block by block: N x N products, and memory that grows with N alone.
+
+Letters: N looks, S the side of a look, D values of a description, P pairs.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.core.machine import usable_cores
+
+FREQUENCIES = 8
+CUT = 0.92
+WINDOWS = ((0.0, CUT), (1 - CUT, 1.0))
+LEAST = 0.78  # correlation of descriptions: copies stay above, as do some in 100,000 other pairs of photographs
+MOST = 8  # proposals a look: where all pictures resemble one another, the nearest must do
+BLOCK = 2048
+SAMPLES = 4  # a pixel is cut where the window ends inside it
+FLAT = 1.0  # grey levels of contrast under which there is nothing to compare
+
+Floats = NDArray[np.float32]
+
+
+def propose(look_NSS: NDArray[np.uint8], *, advance: Callable[[int], None]) -> NDArray[np.int64]:
+    """Pairs of looks that may be copies.
+
+    Args:
+        look_NSS: uint8.
+        advance: told how many rows are done, N in all.
+
+    Returns:
+        P x 2 rows, the smaller first, sorted, each pair once.
+    """
+    whole_ND = describe(look_NSS, (0.0, 1.0), (0.0, 1.0))
+    middle = ((1 - CUT) / 2, (1 + CUT) / 2)
+    windows = [(rows, columns) for rows in WINDOWS for columns in WINDOWS] + [(middle, middle)]
+    described = [whole_ND, *(describe(look_NSS, rows, columns) for rows, columns in windows)]
+
+    def search(start: int) -> NDArray[np.int64]:
+        found = [pairs for one_ND in described for pairs in _compare(one_ND[start : start + BLOCK], whole_ND, start)]
+        advance(min(BLOCK, len(look_NSS) - start))
+        return _nearest(found)[0]
+
+    with ThreadPoolExecutor(usable_cores(), thread_name_prefix="propose") as pool:
+        found = list(pool.map(search, range(0, len(look_NSS), BLOCK)))
+    pairs_P2 = np.concatenate([*found, np.empty((0, 2), np.int64)])
+    return np.unique(np.sort(pairs_P2, axis=1), axis=0)
+
+
+def describe(look_NSS: NDArray[np.uint8], rows: tuple[float, float], columns: tuple[float, float]) -> Floats:
+    """The descriptions of a window of each look.
+
+    Args:
+        look_NSS: uint8.
+        rows: where the window begins and ends, from 0 to 1 of the side.
+        columns: the same across.
+
+    Returns:
+        N x D of length one, first the even horizontal frequencies, then the odd ones; zeros where a look is flat.
+    """
+    side = look_NSS.shape[1]
+    down_FS, across_FS = _cosines(side, *rows), _cosines(side, *columns)
+    value_NFF = down_FS @ look_NSS.astype(np.float32) @ across_FS.T
+    frequency_FF = np.hypot(*np.indices((FREQUENCIES, FREQUENCIES)))
+    value_NFF *= frequency_FF.astype(np.float32)  # the mean, at frequency zero, falls out
+    even_ND, odd_ND = (value_NFF[:, :, start::2].reshape(len(value_NFF), FREQUENCIES**2 // 2) for start in (0, 1))
+    value_ND = np.concatenate([even_ND, odd_ND], axis=1)
+    length_N1 = np.linalg.norm(value_ND, axis=1, keepdims=True)
+    return np.where(length_N1 > FLAT, value_ND / np.maximum(length_N1, FLAT), 0).astype(np.float32)
+
+
+def _cosines(side: int, low: float, high: float) -> Floats:
+    """The cosines of a window as weights of the pixels of the whole side, F x S."""
+    at = (np.arange(side * SAMPLES) + 0.5) / (side * SAMPLES)
+    inside = (at >= low) & (at <= high)
+    wave = np.cos(np.pi * np.arange(FREQUENCIES)[:, None] * (at - low) / (high - low)) * inside / inside.sum()
+    wave[1:] *= np.sqrt(2)
+    return np.asarray(wave.reshape(FREQUENCIES, side, SAMPLES).sum(axis=2), dtype=np.float32)
+
+
+Found = tuple[NDArray[np.int64], Floats]  # P x 2 rows, and how well each pair matches
+
+
+def _compare(block_BD: Floats, whole_ND: Floats, start: int) -> Iterator[Found]:
+    """The pairs of a block of rows, which begins at `start`, with all rows."""
+    half = whole_ND.shape[1] // 2
+    waiting: list[Found] = []
+    for begin in range(0, len(whole_ND), BLOCK):
+        part_BD = whole_ND[begin : begin + BLOCK]
+        match_BB = np.abs(block_BD[:, half:] @ part_BD[:, half:].T)
+        match_BB += block_BD[:, :half] @ part_BD[:, :half].T
+        row_P, column_P = np.nonzero(match_BB > LEAST)
+        other = row_P + start != column_P + begin
+        row_P, column_P = row_P[other], column_P[other]
+        if len(row_P):
+            waiting.append((np.stack([row_P + start, column_P + begin], axis=1), match_BB[row_P, column_P]))
+        if sum(len(match_P) for _, match_P in waiting) > 2 * MOST * BLOCK:
+            waiting = [_nearest(waiting)]
+    yield from waiting
+
+
+def _nearest(found: Sequence[Found]) -> Found:
+    """Of each first row the best matches, each pair once."""
+    if not found:
+        return np.empty((0, 2), np.int64), np.empty(0, np.float32)
+    pairs_P2 = np.concatenate([pairs for pairs, _ in found])
+    match_P = np.concatenate([match for _, match in found])
+    order = np.lexsort((-match_P, pairs_P2[:, 1], pairs_P2[:, 0]))
+    first = np.append(True, (np.diff(pairs_P2[order], axis=0) != 0).any(axis=1))
+    kept = order[first]
+    kept = kept[np.lexsort((pairs_P2[kept, 1], -match_P[kept], pairs_P2[kept, 0]))]
+    row_P = pairs_P2[kept, 0]
+    begins = np.append(0, np.flatnonzero(np.diff(row_P)) + 1)
+    rank_P = np.arange(len(row_P)) - np.repeat(begins, np.diff(np.append(begins, len(row_P))))
+    kept = kept[rank_P < MOST]
+    return pairs_P2[kept], match_P[kept]

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.pictures import MemorySource, encoded, photograph
+from vitrail.core.progress import Silent
+from vitrail.data import ImageRejected, load
+from vitrail.data.dataset import Entry
+from vitrail.data.images import decode, decode_grey
+from vitrail.data.looks import look_at, take_look
+
+LIMIT = 10**6
+
+
+class Counted(MemorySource):
+    """Counts what is read."""
+
+    reads = 0
+
+    def read(self, path: str) -> bytes:
+        self.reads += 1
+        return super().read(path)
+
+
+@pytest.fixture
+def source() -> Counted:
+    files = {f"{seed}.jpg": encoded(photograph(seed), "JPEG") for seed in range(3)}
+    files["broken.jpg"] = files["0.jpg"][:2000]
+    files["tiny.png"] = encoded(photograph(9, (31, 40)))
+    return Counted([Entry(path=name, label="a") for name in files], files)
+
+
+def test_a_look_is_taken_once_and_kept_by_id(source: Counted, tmp_path):
+    dataset = load(source, progress=Silent())
+    first = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    source.reads = 0
+    second = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    assert source.reads == 2, "only what has no look, broken or tiny, is tried again"
+    assert first.ids == second.ids
+    assert len(first.ids) == 3
+    assert np.array_equal(first.look_NSS, second.look_NSS)
+
+
+def test_a_flipped_byte_in_the_cache_is_noticed_and_the_looks_are_taken_again(source: Counted, tmp_path):
+    dataset = load(source, progress=Silent())
+    first = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    (shard,) = (tmp_path / "looks" / "v1").iterdir()
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    again = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    assert np.array_equal(first.look_NSS, again.look_NSS)
+
+
+def test_a_jpeg_and_a_png_of_one_picture_have_nearly_the_same_look():
+    image = photograph(size=(640, 480))
+    looks = [
+        take_look(encoded(image, kind, **how), max_pixels=LIMIT).astype(int)
+        for kind, how in (("JPEG", {"quality": 90}), ("PNG", {}))
+    ]
+    assert np.abs(looks[0] - looks[1]).max() <= 4
+
+
+def test_a_picture_of_fewer_than_32_pixels_has_no_look():
+    with pytest.raises(ImageRejected, match="too small"):
+        take_look(encoded(photograph(size=(31, 400))), max_pixels=LIMIT)
+
+
+def test_the_reduced_decode_keeps_the_sides_asked_for_and_the_orientation():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn it by 90 degrees
+    data = encoded(photograph(size=(640, 320)), "JPEG", exif=exif.tobytes())
+    small, whole = decode_grey(data, at_least=64, max_pixels=LIMIT), decode(data, max_pixels=LIMIT).convert("L")
+    assert small.mode == "L"
+    assert small.size == (80, 160)
+    difference_HW = np.asarray(small, dtype=float) - np.asarray(whole.reduce(4), dtype=float)
+    assert np.abs(difference_HW).mean() < 2
+
+
+def test_the_reduced_decode_rejects_what_the_whole_one_rejects():
+    data = encoded(photograph(), "JPEG")
+    for bad, reason in ((data[: len(data) // 2], "truncated"), (b"", "empty"), (b"hello", "not an image")):
+        with pytest.raises(ImageRejected, match=reason):
+            decode_grey(bad, at_least=16, max_pixels=LIMIT)
+    with pytest.raises(ImageRejected, match="too large"):
+        decode_grey(data, at_least=16, max_pixels=100)
