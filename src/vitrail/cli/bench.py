@@ -20,7 +20,7 @@ def bench(
     seed: options.Seed = 0,
     engine: options.Engine = "auto",
     precision: options.Precision = "auto",
-    margin: Annotated[float, typer.Option("--margin", help="Points of accuracy below which cost decides.", min=0)] = 1,
+    margin: options.Margin = "1pt",
     level: Annotated[float, typer.Option("--level", help="Confidence level of every interval.")] = 0.95,
     max_megapixels: Annotated[
         float, typer.Option("--max-megapixels", help="Larger images are set aside.", min=0.01)
@@ -43,7 +43,7 @@ def bench(
         search=TuneOptions(seed=seed),
         engine=engine,
         precision=precision,
-        margin=margin / 100,
+        margin=options.read_margin(margin),
         level=level,
         max_pixels=round(max_megapixels * 1e6),
         seed=seed,

@@ -24,7 +24,26 @@ Engine = Annotated[str, typer.Option("--engine", metavar="auto|torch|openvino", 
 Precision = Annotated[
     str, typer.Option("--precision", metavar="auto|fp32|bf16", help="Arithmetic of the forward pass.")
 ]
+Margin = Annotated[
+    str,
+    typer.Option(
+        "--margin", metavar="POINTS", help="Difference in accuracy below which cost decides, in points: 1pt, 0.5pt."
+    ),
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", hidden=True)]
+
+
+def read_margin(text: str) -> float:
+    """A margin as a fraction: "1pt", "1" and "1%" are 0.01; UsageError where it is no number of points."""
+    from vitrail.core.errors import UsageError
+
+    number = text.strip().lower().removesuffix("%").removesuffix("points").removesuffix("pt").strip()
+    try:
+        return float(number) / 100
+    except ValueError:
+        raise UsageError(
+            f"The margin {text!r} is no number of points: give --margin 1pt for one point of accuracy."
+        ) from None

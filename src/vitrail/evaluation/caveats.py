@@ -41,8 +41,8 @@ def find_caveats(
     distinct = len(set(groups))
     if distinct < n:
         said.append(
-            f"The {n:,} test images come from {distinct:,} groups; intervals and tests take them as independent, "
-            "which makes them too narrow and too sure."
+            f"The {n:,} test images come from {distinct:,} groups. Top-1, pairs and their tests allow for it; "
+            "all other intervals take images as independent, which makes them too narrow."
         )
     said += _beside_chance(contenders, labels_C, classes)
     if n < FEW_IMAGES:

@@ -16,7 +16,7 @@ Nothing here is measured on this run's clock, so the same data and choices give 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from vitrail.evaluation.sentences import (
@@ -40,7 +40,10 @@ class Pair:
     """Two backbones on the same test images: `difference` is top-1 of `a` minus top-1 of `b`.
 
     `only_a` images were right with `a` alone. `mcnemar_p` is exact and `holm_p` adjusted over all pairs of the run;
-    `equivalence_p` is of two one-sided tests that the difference is the margin or more.
+    `equivalence_p` is of two one-sided tests that the difference is the margin or more. Where images come in groups,
+    `design_effect` is by how much they widen the variance of the difference, and `mcnemar_p` is Obuchowski's test.
+    `visible` is the least difference that so many images with so much discordance show four times out of five, after
+    Holm's correction at its strictest.
     """
 
     a: str
@@ -52,6 +55,13 @@ class Pair:
     holm_p: float
     equivalence_p: float
     conclusion: Conclusion
+    design_effect: float = 1.0
+    visible: float | None = None
+
+    def loss_p(self, margin: float) -> float:
+        """The p value that `a` is less accurate than `b` by the margin or more."""
+        scale = 1 / self.design_effect
+        return noninferiority_p(self.only_a * scale, self.only_b * scale, self.difference.n * scale, margin)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,9 +170,7 @@ class _Table:
         p_values = []
         for one in rivals:
             pairs = [self.find(one, other) for other in rivals if other is not one]
-            p_values.append(
-                max((noninferiority_p(p.only_a, p.only_b, p.difference.n, self.margin) for p in pairs), default=0.0)
-            )
+            p_values.append(max((pair.loss_p(self.margin) for pair in pairs), default=0.0))
         out = [1.0] * (len(self.order) - len(rivals))
         kept = []
         for one, p_value in zip(rivals, holm(p_values + out), strict=False):
@@ -176,7 +184,8 @@ def turn(pair: Pair) -> Pair:
     """The same pair with the other backbone first."""
     d = pair.difference
     turned: dict[Conclusion, Conclusion] = {"a is better": "b is better", "b is better": "a is better"}
-    return Pair(
+    return replace(
+        pair,
         a=pair.b,
         b=pair.a,
         difference=Interval(
@@ -184,9 +193,6 @@ def turn(pair: Pair) -> Pair:
         ),
         only_a=pair.only_b,
         only_b=pair.only_a,
-        mcnemar_p=pair.mcnemar_p,
-        holm_p=pair.holm_p,
-        equivalence_p=pair.equivalence_p,
         conclusion=turned.get(pair.conclusion, pair.conclusion),
     )
 
@@ -241,7 +247,7 @@ def _more_images(table: _Table, one: Contender, others: Sequence[Contender]) -> 
             images_needed(lead, discordance, alpha=alpha / len(table.pairs)),
             images_for_margin(loss, discordance, table.margin, alpha=min(alpha, 2 * alpha / len(table.order))),
         )
-        most = max(most, settled - n)
+        most = max(most, pair.design_effect * settled - n)
     return say_more_images(most)
 
 

@@ -4,7 +4,7 @@ The only place that opens the sealed test labels. By then every probability is c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,10 @@ from vitrail.evaluation.caveats import find_caveats
 from vitrail.evaluation.contamination import Contamination, temper, weigh
 from vitrail.evaluation.decision import Contender, Decision, Pair, conclude, decide
 from vitrail.evaluation.traces import Traces
+from vitrail.evaluation.winners_curse import WinnersCurse, correct_winner, say_winner
 from vitrail.statistics import metrics, paired
 from vitrail.statistics.calibration import CalibrationError, ece
+from vitrail.statistics.clustered import clustered_mcnemar, clustered_rate, pair_effect
 from vitrail.statistics.intervals import LEVEL, Interval, wilson
 
 # Letters: N examples, C classes.
@@ -84,10 +86,14 @@ class Predictions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """Everything the test split said, once. Backbones and predictions are in the order of the candidates."""
+    """Everything the test split said, once. Backbones and predictions are in the order of the candidates.
+
+    `winner` is the most accurate, corrected for having been chosen; None where there is one backbone.
+    """
 
     backbones: tuple[BackboneVerdict, ...]
     pairs: tuple[Pair, ...]
+    winner: WinnersCurse | None
     decision: Decision
     warnings: tuple[str, ...]
     choices_digest: str
@@ -134,19 +140,23 @@ def judge(
             f"The level {level} and the margin {margin} must be fractions between 0 and 1; give 0.95 and 0.01."
         )
     label_N = _labels(sealed.open(choices_digest), test_ids, classes)
-    backbones = tuple(_judge_one(c, label_N, classes, level, seed) for c in candidates)
-    pairs = _judge_pairs(candidates, label_N, level, margin)
+    group_N = _number_groups(groups or {}, test_ids)
+    backbones = tuple(_judge_one(c, label_N, group_N, classes, level, seed) for c in candidates)
+    pairs = _judge_pairs(candidates, label_N, group_N, level, margin)
     contenders = [
         Contender(name=c.name, top1=b.test.top1, gmacs=c.gmacs, licence=c.licence)
         for c, b in zip(candidates, backbones, strict=True)
     ]
     test_groups = [groups.get(i, i) for i in test_ids] if groups else list(test_ids)
+    correct = {c.name: c.probability_NC.argmax(axis=1) == label_N for c in candidates}
+    winner = correct_winner(correct, generator=np.random.default_rng(seed), level=level)
     caveats = find_caveats(contenders, pairs, np.bincount(label_N, minlength=len(classes)), classes, test_groups)
-    decision = decide(contenders, pairs, margin=margin, caveats=(*warnings, *caveats))
+    decision = decide(contenders, pairs, margin=margin, caveats=(*warnings, *say_winner(winner), *caveats))
     found = {b.name: b.contamination for b in backbones if b.contamination}
     return Verdict(
         backbones=backbones,
         pairs=pairs,
+        winner=winner,
         decision=temper(decision, contenders, found, margin=margin),
         warnings=tuple(warnings),
         choices_digest=choices_digest,
@@ -190,8 +200,22 @@ def _labels(label_of: Mapping[str, int], test_ids: Sequence[str], classes: Seque
     return label_N
 
 
+def _number_groups(groups: Mapping[str, str], test_ids: Sequence[str]) -> NDArray[np.int64] | None:
+    """The group of each test image as a number; None where there is none of two images, or nothing but one group."""
+    named = [("group", groups[i]) if i in groups else ("alone", i) for i in test_ids]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(named))}
+    if not 1 < len(numbers) < len(test_ids):
+        return None
+    return np.array([numbers[name] for name in named], dtype=np.int64)
+
+
 def _judge_one(
-    candidate: Candidate, label_N: NDArray[np.int64], classes: Sequence[str], level: float, seed: int
+    candidate: Candidate,
+    label_N: NDArray[np.int64],
+    group_N: NDArray[np.int64] | None,
+    classes: Sequence[str],
+    level: float,
+    seed: int,
 ) -> BackboneVerdict:
     probability_NC, count = candidate.probability_NC, len(classes)
     predicted_N = probability_NC.argmax(axis=1)
@@ -199,7 +223,9 @@ def _judge_one(
     # The same noise for every backbone: their intervals then differ by their data alone.
     generator = np.random.default_rng(seed)
     test = Metrics(
-        top1=wilson(int(correct_N.sum()), len(label_N), level),
+        top1=wilson(int(correct_N.sum()), len(label_N), level)
+        if group_N is None
+        else clustered_rate(correct_N, group_N, level),
         top5=metrics.top_k(probability_NC, label_N, 5, level=level),
         balanced_accuracy=metrics.balanced_accuracy(label_N, predicted_N, count, level=level),
         macro_f1=metrics.macro_f1(label_N, predicted_N, count, level=level),
@@ -235,27 +261,55 @@ def _judge_classes(
 
 
 def _judge_pairs(
-    candidates: Sequence[Candidate], label_N: NDArray[np.int64], level: float, margin: float
+    candidates: Sequence[Candidate],
+    label_N: NDArray[np.int64],
+    group_N: NDArray[np.int64] | None,
+    level: float,
+    margin: float,
 ) -> tuple[Pair, ...]:
-    n = len(label_N)
-    correct = [c.probability_NC.argmax(axis=1) == label_N for c in candidates]
+    correct = [(c.probability_NC.argmax(axis=1) == label_N).astype(np.int64) for c in candidates]
     places = [(i, j) for i in range(len(candidates)) for j in range(i + 1, len(candidates))]
-    only = [(int((correct[i] & ~correct[j]).sum()), int((correct[j] & ~correct[i]).sum())) for i, j in places]
-    p_values = [paired.mcnemar_exact(*counts) for counts in only]
-    pairs = []
-    for (i, j), (only_a, only_b), p, adjusted in zip(places, only, p_values, paired.holm(p_values), strict=True):
-        difference = paired.paired_difference(only_a, only_b, n, level)
-        pairs.append(
-            Pair(
-                a=candidates[i].name,
-                b=candidates[j].name,
-                difference=difference,
-                only_a=only_a,
-                only_b=only_b,
-                mcnemar_p=p,
-                holm_p=adjusted,
-                equivalence_p=paired.equivalence_p(only_a, only_b, n, margin),
-                conclusion=conclude(difference, adjusted, margin),
-            )
+    leads = [correct[i] - correct[j] for i, j in places]
+    p_values = [
+        paired.mcnemar_exact(int((lead_N == 1).sum()), int((lead_N == -1).sum()))
+        if group_N is None
+        else clustered_mcnemar(lead_N, group_N)
+        for lead_N in leads
+    ]
+    effects = [1.0 if group_N is None else pair_effect(lead_N, group_N) for lead_N in leads]
+    return tuple(
+        _judge_pair((candidates[i].name, candidates[j].name), lead_N, effect, p, adjusted, len(places), level, margin)
+        for (i, j), lead_N, effect, p, adjusted in zip(
+            places, leads, effects, p_values, paired.holm(p_values), strict=True
         )
-    return tuple(pairs)
+    )
+
+
+def _judge_pair(
+    names: tuple[str, str],
+    lead_N: NDArray[np.int64],
+    effect: float,
+    p_value: float,
+    holm_p: float,
+    tests: int,
+    level: float,
+    margin: float,
+) -> Pair:
+    n, only_a, only_b = len(lead_N), int((lead_N == 1).sum()), int((lead_N == -1).sum())
+    scaled = (only_a / effect, only_b / effect, n / effect)
+    difference = replace(paired.paired_difference(*scaled, level), n=n)
+    # Two pseudo-examples of discordance: none seen in few images does not mean none to come.
+    discordance = (only_a + only_b + 2) / (n + 2)
+    return Pair(
+        a=names[0],
+        b=names[1],
+        difference=difference,
+        only_a=only_a,
+        only_b=only_b,
+        mcnemar_p=p_value,
+        holm_p=holm_p,
+        equivalence_p=paired.equivalence_p(*scaled, margin),
+        conclusion=conclude(difference, holm_p, margin),
+        design_effect=effect,
+        visible=paired.visible_difference(discordance, n / effect, alpha=(1 - level) / tests),
+    )

@@ -14,7 +14,7 @@ from vitrail.backbones import Card
 from vitrail.core.errors import RunError
 from vitrail.core.machine import Machine
 from vitrail.data import SetAside
-from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair
+from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair, WinnersCurse
 from vitrail.search import CurvePoint, Trial
 
 SCHEMA_VERSION = 1
@@ -111,7 +111,11 @@ class RunCost:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Results:
-    """The whole of results.json."""
+    """The whole of results.json.
+
+    `winner` is the most accurate backbone, corrected for having been chosen; None where there is one, or in the
+    results of versions that did not correct.
+    """
 
     schema_version: int
     vitrail_version: str
@@ -125,6 +129,7 @@ class Results:
     decision: Decision
     cost: RunCost
     machine: Machine
+    winner: WinnersCurse | None = None
 
 
 _RESULTS = TypeAdapter(Results)

@@ -90,6 +90,7 @@ def summarise(
         ),
         backbones=tuple(_summarise_backbone(*parts) for parts in per_backbone),
         pairs=verdict.pairs,
+        winner=verdict.winner,
         decision=verdict.decision,
         cost=RunCost(
             wall_s=time.monotonic() - clock.wall,

@@ -32,7 +32,7 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
     return float(stats.binomtest(min(only_a, only_b), only_a + only_b, 0.5).pvalue)
 
 
-def paired_difference(only_a: int, only_b: int, n: int, level: float = LEVEL) -> Interval:
+def paired_difference(only_a: float, only_b: float, n: float, level: float = LEVEL) -> Interval:
     """The accuracy of A minus the accuracy of B, with Tango's score interval.
 
     It holds all differences that the score test for paired rates does not reject (Tango 1998, Statistics in Medicine
@@ -41,7 +41,7 @@ def paired_difference(only_a: int, only_b: int, n: int, level: float = LEVEL) ->
     interval cover 96 to 99% at 5 to 10 discordances, and Wald's 26 to 90% where they are few and lean to one side.
 
     Args:
-        only_a: how many examples were right with A alone.
+        only_a: how many examples were right with A alone; a fraction where counts were divided by a design effect.
         only_b: how many with B alone.
         n: how many examples there are, concordant ones included.
         level: the confidence level.
@@ -63,10 +63,10 @@ def paired_difference(only_a: int, only_b: int, n: int, level: float = LEVEL) ->
         low = float(optimize.brentq(rejected, -1.0, value - hair, xtol=ROOT_TOLERANCE))
     if rejected(1.0) > 0:
         high = float(optimize.brentq(rejected, value + hair, 1.0, xtol=ROOT_TOLERANCE))
-    return Interval(value=value, low=low, high=high, level=level, method="tango score", n=n)
+    return Interval(value=value, low=low, high=high, level=level, method="tango score", n=round(n))
 
 
-def noninferiority_p(only_a: int, only_b: int, n: int, margin: float) -> float:
+def noninferiority_p(only_a: float, only_b: float, n: float, margin: float) -> float:
     """The p value that A is less accurate than B by the margin or more: a one-sided score test.
 
     It is below alpha exactly where Tango's interval at level 1 - 2 alpha lies above -margin (Tango 1998).
@@ -85,7 +85,7 @@ def noninferiority_p(only_a: int, only_b: int, n: int, margin: float) -> float:
     return float(stats.norm.sf(distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance)))
 
 
-def equivalence_p(only_a: int, only_b: int, n: int, margin: float) -> float:
+def equivalence_p(only_a: float, only_b: float, n: float, margin: float) -> float:
     """The p value that the accuracies differ by the margin or more: two one-sided tests (TOST).
 
     Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657-680.
@@ -160,7 +160,7 @@ def images_for_margin(
     return z**2 * max(0.0, discordance - loss**2) / (margin - loss) ** 2
 
 
-def visible_difference(discordance: float, n: int, *, alpha: float = 0.05, power: float = POWER) -> float:
+def visible_difference(discordance: float, n: float, *, alpha: float = 0.05, power: float = POWER) -> float:
     """The smallest difference that n examples show with the given power: 2.8 sqrt(discordance / n) by default.
 
     Args:
@@ -176,7 +176,7 @@ def visible_difference(discordance: float, n: int, *, alpha: float = 0.05, power
     return min(1.0, z * math.sqrt(discordance / n))
 
 
-def _score_variance(only_a: int, only_b: int, n: int, difference: float) -> float:
+def _score_variance(only_a: float, only_b: float, n: float, difference: float) -> float:
     """The variance of only_a - only_b under a difference, with the other parameter at its most likely value.
 
     That is q, the chance of an example right with B alone, the larger root of 2n q^2 + b q + c = 0; that of A alone

@@ -1,0 +1,80 @@
+"""What is left of the best of many, corrected for having been chosen on the very images that praise it.
+
+Of several backbones the one that looks best had luck on its side more often than not. How much, the images say
+themselves: they are drawn again and again with replacement, the best of each draw is taken, and what it gains over its
+accuracy on the real images is the luck of being chosen (Efron 2014's view of selection, JASA 109:991-1007). The
+interval is Wilson's at the level of Bonferroni's correction over all backbones, which holds for whichever is chosen.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.evaluation.sentences import say_rate
+from vitrail.statistics.intervals import LEVEL, Interval, wilson
+
+# Letters: N examples, K backbones, R draws, P patterns of who is right.
+
+DRAWS = 4000
+SHOWN = 0.0005  # half a tenth of a point
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WinnersCurse:
+    """The most accurate of `of` backbones: its top-1 as seen, and with the choice allowed for."""
+
+    name: str
+    of: int
+    seen: float
+    luck: float
+    corrected: Interval
+
+
+def correct_winner(
+    correct: Mapping[str, NDArray[np.bool_]], *, generator: np.random.Generator, level: float = LEVEL
+) -> WinnersCurse | None:
+    """Correct the accuracy of the best of several.
+
+    Args:
+        correct: whether each backbone is right on each of the same test images; equal ones are told apart by order.
+        generator: draws the images.
+        level: the confidence level.
+
+    Returns:
+        None for a single backbone.
+    """
+    if len(correct) < 2:
+        return None
+    names = list(correct)
+    right_KN = np.stack([correct[name] for name in names])
+    n = right_KN.shape[1]
+    pattern_KP, count_P = np.unique(right_KN, axis=1, return_counts=True)
+    count_RP = generator.multinomial(n, count_P / n, size=DRAWS)
+    rate_RK = count_RP @ pattern_KP.T / n
+    rate_K = right_KN.mean(axis=1)
+    best_R = rate_RK.argmax(axis=1)
+    luck = max(0.0, float((rate_RK.max(axis=1) - rate_K[best_R]).mean()))
+    best = int(rate_K.argmax())
+    wide = wilson(int(right_KN[best].sum()), n, 1 - (1 - level) / len(names))
+    value = max(0.0, float(rate_K[best]) - luck)
+    corrected = Interval(
+        value=value,
+        low=min(value, wide.low),
+        high=max(value, wide.high),
+        level=level,
+        method=f"wilson, bonferroni over {len(names)}; value less the luck of being chosen",
+        n=n,
+    )
+    return WinnersCurse(name=names[best], of=len(names), seen=float(rate_K[best]), luck=luck, corrected=corrected)
+
+
+def say_winner(winner: WinnersCurse | None) -> tuple[str, ...]:
+    """What to add to a decision; nothing where the correction would not show."""
+    if winner is None or winner.luck < SHOWN:
+        return ()
+    return (
+        f"{winner.name} is the best of {winner.of} on these very images; less the luck of being chosen, it is at "
+        f"{say_rate(winner.corrected)}.",
+    )

@@ -1,0 +1,45 @@
+import numpy as np
+
+from vitrail.evaluation.winners_curse import correct_winner, say_winner
+from vitrail.statistics.intervals import wilson
+
+
+def draw(draws, accuracies, n):
+    return {f"m{k}": draws.random(n) < accuracy for k, accuracy in enumerate(accuracies)}
+
+
+def correct(right, seed=0):
+    return correct_winner(right, generator=np.random.default_rng(seed))
+
+
+def test_of_equal_backbones_the_best_is_too_good_and_the_correction_takes_most_of_it():
+    draws = np.random.default_rng(0)
+    found = [correct(draw(draws, [0.8] * 6, 300)) for _ in range(60)]
+    seen, corrected = (np.mean([one.seen for one in found]), np.mean([one.corrected.value for one in found]))
+    assert seen > 0.82  # the twin: what would be reported without it
+    assert abs(corrected - 0.8) < 0.6 * (seen - 0.8)
+
+
+def test_its_interval_covers_the_truth_of_whichever_was_chosen():
+    draws = np.random.default_rng(1)
+    found = [correct(draw(draws, [0.8] * 6, 300)) for _ in range(150)]
+    assert np.mean([one.corrected.low <= 0.8 <= one.corrected.high for one in found]) >= 0.93
+    plain = [wilson(round(one.seen * 300), 300) for one in found]
+    assert np.mean([one.low <= 0.8 <= one.high for one in plain]) < 0.93
+
+
+def test_a_clear_winner_had_no_luck_in_being_chosen():
+    found = correct(draw(np.random.default_rng(2), [0.9, 0.5], 2000))
+    assert found.name == "m0"
+    assert found.luck < 0.0005
+    assert say_winner(found) == ()
+
+
+def test_one_backbone_was_not_chosen():
+    assert correct(draw(np.random.default_rng(3), [0.9], 50)) is None
+
+
+def test_the_same_seed_gives_the_same_correction():
+    right = draw(np.random.default_rng(4), [0.8, 0.79, 0.78], 200)
+    assert correct(right) == correct(right)
+    assert "best of 3" in say_winner(correct(right))[0]
