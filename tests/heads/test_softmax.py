@@ -1,41 +1,152 @@
-import math
-
 import numpy as np
+import pytest
 import torch
 
 from tests.heads.test_logistic import problem
-from vitrail.heads.softmax import SoftmaxOptions, SoftmaxSetting, _rmsprop, fit_heads
+from vitrail.core.errors import UsageError
+from vitrail.heads import batched
+from vitrail.heads.batched import TrainOptions
+from vitrail.heads.labels import balanced_weights
+from vitrail.heads.softmax import SoftmaxSetting, SoftmaxTraining, fit_heads
 
 SETTINGS = [SoftmaxSetting(learning_rate=rate, dropout=drop) for rate in (1e-3, 1e-2) for drop in (0.0, 0.25, 0.5)]
+MIXED = [
+    SoftmaxSetting(learning_rate=rate, dropout=drop, optimiser=optimiser, weight_decay=decay)
+    for drop in (0.5, 0.0)
+    for optimiser, rate in (("adamw", 3e-3), ("sgd", 1e-2), ("rmsprop", 1e-3))
+    for decay in (0.0, 1e-2)
+]
 
 
-def fit(settings, *, epochs=8, patience=3, seed=0, val=True, dtype=torch.float64):
+def data():
     feature_ND, label_N = problem(N=240)
-    train, held_out = (feature_ND[:160], label_N[:160]), (feature_ND[160:], label_N[160:])
-    options = SoftmaxOptions(epochs=epochs, batch=24, patience=patience, seed=seed)
-    return fit_heads(train, held_out if val else None, classes=4, settings=settings, options=options, dtype=dtype)
+    return (feature_ND[:160], label_N[:160]), (feature_ND[160:], label_N[160:])
 
 
-def test_a_head_among_others_is_the_head_alone():
-    together = fit(SETTINGS)
-    for setting, head in zip(SETTINGS, together, strict=True):
+def fit(settings, *, epochs=8, patience=3, seed=0, val=True, dtype=torch.float64, batch=24, **more):
+    train, held_out = data()
+    options = TrainOptions(epochs=epochs, batch=batch, patience=patience, seed=seed)
+    return fit_heads(
+        train, held_out if val else None, classes=4, settings=settings, options=options, dtype=dtype, **more
+    )
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, MIXED], ids=["deck", "mixed"])
+@pytest.mark.parametrize("block_bytes", [0, 8 << 20], ids=["blocks of one", "one block"])
+def test_a_head_among_others_is_the_head_alone(settings, block_bytes, monkeypatch):
+    monkeypatch.setattr(batched, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(batched, "BYTES_A_DRAW", 0)
+    monkeypatch.setattr(batched, "PART", 20)  # some rows of a weight at once
+    together = fit(settings)
+    for setting, head in zip(settings, together, strict=True):
         (alone,) = fit([setting])
         np.testing.assert_allclose(head.weight_CD, alone.weight_CD, rtol=0, atol=1e-10)
         np.testing.assert_allclose(head.bias_C, alone.bias_C, rtol=0, atol=1e-10)
-        assert head.epochs == alone.epochs
+        assert (head.epochs, head.setting) == (alone.epochs, setting)
+        assert [point.epoch for point in head.curve] == [point.epoch for point in alone.curve]
 
 
-def test_rmsprop_is_kerass_for_two_steps_by_hand():
-    weight, square = torch.tensor([1.0], dtype=torch.float64), torch.tensor([0.0], dtype=torch.float64)
-    gradient = 1e-4
-    _rmsprop(weight, square, torch.tensor([gradient], dtype=torch.float64), 1e-3)
-    v1 = 0.1 * gradient**2
-    first = 1.0 - 1e-3 * gradient / math.sqrt(v1 + 1e-7)
-    assert math.isclose(float(weight), first, rel_tol=1e-12)
-    assert math.isclose(1.0 - first, 3.15e-4, rel_tol=0.01)  # torch's own form would move ten times as far
-    _rmsprop(weight, square, torch.tensor([gradient], dtype=torch.float64), 1e-3)
-    v2 = 0.9 * v1 + 0.1 * gradient**2
-    assert math.isclose(float(weight), first - 1e-3 * gradient / math.sqrt(v2 + 1e-7), rel_tol=1e-12)
+def test_64_heads_together_are_64_heads_alone():
+    settings = [
+        SoftmaxSetting(learning_rate=float(rate), dropout=float(drop))
+        for rate in np.geomspace(1e-4, 1e-2, 8)
+        for drop in np.linspace(0.5, 0.8, 8)
+    ]
+    for setting, head in zip(settings, fit(settings, epochs=2), strict=True):
+        (alone,) = fit([setting], epochs=2)
+        np.testing.assert_allclose(head.weight_CD, alone.weight_CD, rtol=0, atol=1e-10)
+
+
+def test_it_is_what_a_plain_torch_loop_makes_of_it():
+    """Without dropout, a loop with autograd and Keras's RMSprop written out, over the same order of the examples."""
+    from vitrail.heads.dropout import Draws
+    from vitrail.heads.scaling import fit_scaling
+
+    train, _ = data()
+    (head,) = fit([SoftmaxSetting(learning_rate=1e-2, dropout=0.0)], epochs=2, val=False)
+    row_ND, label_N = torch.from_numpy(fit_scaling(train[0]).apply(train[0])).double(), torch.from_numpy(train[1])
+    linear = torch.nn.Linear(12, 4, dtype=torch.float64)
+    for parameter in linear.parameters():
+        torch.nn.init.zeros_(parameter)
+    square = [torch.zeros_like(parameter) for parameter in linear.parameters()]
+    for epoch in (1, 2):
+        for row_B in Draws(0, epoch, 0).order(160).split(24):
+            linear.zero_grad()
+            torch.nn.functional.cross_entropy(linear(row_ND[row_B]), label_N[row_B]).backward()
+            with torch.no_grad():
+                for parameter, v in zip(linear.parameters(), square, strict=True):
+                    v.mul_(0.9).add_(0.1 * parameter.grad**2)
+                    parameter.sub_(1e-2 * parameter.grad / (v + 1e-7).sqrt())
+    np.testing.assert_allclose(head.weight_CD, linear.weight.detach().numpy(), atol=1e-10)
+    np.testing.assert_allclose(head.bias_C, linear.bias.detach().numpy(), atol=1e-10)
+
+
+def test_stopping_some_heads_early_changes_nothing_for_the_others():
+    train, held_out = data()
+    options = TrainOptions(epochs=8, batch=24, patience=3)
+    training = SoftmaxTraining(train, held_out, classes=4, settings=SETTINGS, options=options, dtype=torch.float64)
+    training.advance(3)
+    training.keep([1, 4])
+    training.advance(5)
+    halved, whole = training.fits(), fit(SETTINGS)
+    for k in (1, 4):
+        np.testing.assert_allclose(halved[k].weight_CD, whole[k].weight_CD, rtol=0, atol=1e-10)
+    assert [len(halved[k].curve) for k in (0, 2, 3, 5)] == [3] * 4
+    np.testing.assert_allclose(halved[0].weight_CD, fit(SETTINGS, epochs=3)[0].weight_CD, rtol=0, atol=1e-10)
+
+
+def test_the_curves_say_what_the_heads_do():
+    train, held_out = data()
+    (head,) = fit([SoftmaxSetting(learning_rate=1e-3, dropout=0.0)], epochs=1, batch=160)
+    log_NC = head.logits(held_out[0])
+    log_NC = log_NC - np.log(np.exp(log_NC).sum(axis=1, keepdims=True))
+    (point,) = head.curve
+    assert point.val_loss == pytest.approx(-log_NC[np.arange(80), held_out[1]].mean(), rel=1e-6)
+    assert point.val_accuracy == pytest.approx((log_NC.argmax(axis=1) == held_out[1]).mean())
+    assert point.train_loss == pytest.approx(np.log(4), rel=1e-6)  # a single step, from weights of 0
+    assert point.train_accuracy == pytest.approx((train[1] == 0).mean())  # where all are equal the first class is said
+
+
+def test_a_class_weight_is_its_examples_repeated():
+    feature_ND, label_N = problem(N=120)
+    twice = np.flatnonzero(label_N == 2)
+    options = TrainOptions(epochs=3, batch=400, scaling="none")
+    settings = [SoftmaxSetting(learning_rate=1e-3, dropout=0.0, optimiser="sgd")]
+    more = (np.concatenate([feature_ND, feature_ND[twice]]), np.concatenate([label_N, label_N[twice]]))
+    weights = np.array([1.0, 1.0, 2.0, 1.0]) * 120 / len(more[1])
+    (weighted,) = fit_heads(
+        (feature_ND, label_N),
+        None,
+        classes=4,
+        settings=settings,
+        options=options,
+        class_weights=weights,
+        dtype=torch.float64,
+    )
+    (repeated,) = fit_heads(more, None, classes=4, settings=settings, options=options, dtype=torch.float64)
+    np.testing.assert_allclose(weighted.weight_CD, repeated.weight_CD, atol=1e-8)
+    assert balanced_weights(np.array([0, 0, 0, 1]), 3).tolist() == [4 / 6, 2.0, 0.0]
+
+
+def test_bfloat16_products_come_close():
+    train, held_out = data()
+    settings = [SoftmaxSetting(learning_rate=1e-2, dropout=0.25)]
+    fits = [
+        fit_heads(train, held_out, classes=4, settings=settings, options=TrainOptions(epochs=8, precision=precision))[0]
+        for precision in ("float32", "bfloat16")
+    ]
+    losses = [min(point.val_loss for point in head.curve) for head in fits]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    assert not np.array_equal(fits[0].weight_CD, fits[1].weight_CD)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"learning_rate": 0.0}, {"dropout": 1.0}, {"optimiser": "lion"}, {"weight_decay": -1.0}, {"weight_decay": 1e4}],
+)
+def test_settings_that_make_no_sense_are_refused(setting):
+    with pytest.raises(UsageError, match="cannot be trained"):
+        fit([SoftmaxSetting(**({"learning_rate": 1e-3, "dropout": 0.0} | setting))])
 
 
 def test_the_best_epochs_weights_come_back():

@@ -1,13 +1,6 @@
 """The softmax head of the deck: dropout on the features, RMSprop, early stopping; K of them trained as one tensor.
 
-Head k of a batch of K is the same head as k trained alone: nothing in a head's arithmetic reads another head, and
-what is drawn at random does not depend on how many heads there are. The rule of the draws: from the seed come, epoch by
-epoch, one order of the examples, and step by step, one number for each feature of each row of the minibatch. All heads
-share them; a head with dropout p drops the feature where the number is below p. So two heads differ by their settings,
-not by their luck, and drawing costs no more for 64 heads than for one.
-
-As in Keras (keras/src/optimizers/rmsprop.py:143): v = rho v + (1 - rho) g^2 from v = 0, w -= rate g / sqrt(v + eps),
-eps inside the root. Two departures: weights start at 0 and not at Glorot's noise, since the loss is convex and without
+As in Keras, but for two departures: weights start at 0 and not at Glorot's noise, since the loss is convex and without
 decay the noise would stay in the solution; and losses are taken of the logits, not of probabilities clipped at 1e-7.
 """
 
@@ -19,33 +12,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vitrail.heads.early_stopping import CurvePoint, EarlyStopping
+from vitrail.heads.batched import Training, TrainOptions, Update
+from vitrail.heads.early_stopping import CurvePoint
+from vitrail.heads.labels import require_labels
+from vitrail.heads.optimisers import OptimiserName
 from vitrail.heads.scaling import Scaling, fit_scaling
 from vitrail.heads.scores import Linear
 
-# Letters: N examples, B examples of a minibatch, D features, C classes, K heads trained together, G distinct dropouts.
+# Letters: B examples of a minibatch, D features, C classes, K heads trained together, G of them in a group
+# (with C rows each: M = G C rows).
 
-RHO = 0.9  # keras/src/optimizers/rmsprop.py
-EPSILON = 1e-7
-LEVELS = 1 << 16  # dropout is a multiple of 1 / 65,536
+Labelled = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SoftmaxSetting:
-    """What differs from head to head. `dropout` is the fraction of features dropped, in [0, 1)."""
+    """What differs from head to head.
+
+    `dropout` is the fraction of features dropped, in [0, 1); `weight_decay` is decoupled: see `optimisers.py`.
+    """
 
     learning_rate: float
     dropout: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SoftmaxOptions:
-    """What all heads of a batch share. `batch` counts examples; `epochs` is the most a head trains."""
-
-    epochs: int = 100
-    batch: int = 128
-    patience: int = 5
-    seed: int = 0
+    optimiser: OptimiserName = "rmsprop"
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,16 +59,14 @@ class SoftmaxFit:
         return self.scores.logits(self.scaling.exact(feature_ND))
 
 
-Labelled = tuple[NDArray[np.float32], NDArray[np.int64]]
-
-
 def fit_heads(
     train: Labelled,
     val: Labelled | None,
     *,
     classes: int,
     settings: Sequence[SoftmaxSetting],
-    options: SoftmaxOptions,
+    options: TrainOptions,
+    class_weights: NDArray[np.float64] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> list[SoftmaxFit]:
     """Train one head a setting, all together.
@@ -90,143 +78,96 @@ def fit_heads(
         classes: how many there are.
         settings: one for each head.
         options: what the heads share.
-        dtype: of the whole computation.
+        class_weights: of each class, what its examples' losses are multiplied by in training; None is 1 for all.
+        dtype: of weights and memory.
 
     Returns:
         One fit a setting, in their order.
     """
-    scaling = fit_scaling(train[0])
-    train_rows, val_rows = (
-        None if part is None else (torch.from_numpy(scaling.apply(part[0])).to(dtype), torch.from_numpy(part[1]))
-        for part in (train, val)
+    training = SoftmaxTraining(
+        train, val, classes=classes, settings=settings, options=options, class_weights=class_weights, dtype=dtype
     )
-    assert train_rows is not None
-    heads = _Heads(settings, train_rows[0].shape[1], classes, dtype)
-    stops = [EarlyStopping(patience=options.patience) for _ in settings]
-    best_weight_KDC, best_bias_KC = torch.zeros_like(heads.weight_KDC), torch.zeros_like(heads.bias_KC)
-    curves: list[list[CurvePoint]] = [[] for _ in settings]
-    draws = torch.Generator().manual_seed(options.seed)
-    for epoch in range(1, options.epochs + 1):
-        loss_K, accuracy_K = _train_epoch(heads, *train_rows, options.batch, draws)
-        if val_rows is None:
-            continue
-        val_loss_K, val_accuracy_K = _score(heads, *val_rows)
-        going = []
-        for place, k in enumerate(heads.which):
-            point = CurvePoint(
-                epoch=epoch,
-                train_loss=float(loss_K[place]),
-                val_loss=float(val_loss_K[place]),
-                train_accuracy=float(accuracy_K[place]),
-                val_accuracy=float(val_accuracy_K[place]),
+    training.advance(options.epochs)
+    return training.fits()
+
+
+class SoftmaxTraining:
+    """`fit_heads` step by step, for a search that stops some heads early: the same heads, however it is cut up."""
+
+    def __init__(
+        self,
+        train: Labelled,
+        val: Labelled | None,
+        *,
+        classes: int,
+        settings: Sequence[SoftmaxSetting],
+        options: TrainOptions,
+        class_weights: NDArray[np.float64] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._settings = settings
+        self._scaling, rows = ready(train, val, classes=classes, options=options, dtype=dtype)
+        stack = _SoftmaxStack(len(settings), train[0].shape[1], classes, dtype)
+        weight_C = None if class_weights is None else torch.from_numpy(class_weights).to(dtype)
+        self._training = Training(stack, settings, *rows, options, weight_C)
+
+    @property
+    def going(self) -> list[int]:
+        """The places of the heads that have not stopped and were kept."""
+        return self._training.going
+
+    def advance(self, epochs: int) -> None:
+        """Train on, until every head has stopped by itself or this many epochs have passed."""
+        self._training.advance(epochs)
+
+    def keep(self, heads: Sequence[int]) -> None:
+        """Go on with these alone."""
+        self._training.keep(heads)
+
+    def fits(self) -> list[SoftmaxFit]:
+        """What every head has come to, the stopped ones too."""
+        weight_KCD, bias_KC = self._training.parameters()
+        return [
+            SoftmaxFit(
+                setting=setting,
+                scaling=self._scaling,
+                weight_CD=weight_KCD[k].double().numpy().copy(),
+                bias_C=bias_KC[k].double().numpy().copy(),
+                epochs=self._training.epochs_of(k),
+                curve=tuple(self._training.curves[k]),
             )
-            curves[k].append(point)
-            if stops[k].improved(epoch, point.val_loss):
-                best_weight_KDC[k], best_bias_KC[k] = heads.weight_KDC[place], heads.bias_KC[place]
-            if not stops[k].exhausted(epoch):
-                going.append(place)
-        heads.keep(going)
-        if not going:
-            break
-    weight_KDC, bias_KC = (heads.weight_KDC, heads.bias_KC) if val_rows is None else (best_weight_KDC, best_bias_KC)
-    return [
-        SoftmaxFit(
-            setting=setting,
-            scaling=scaling,
-            weight_CD=weight_KDC[k].T.double().numpy(),
-            bias_C=bias_KC[k].double().numpy(),
-            epochs=options.epochs if val_rows is None else stops[k].best_epoch,
-            curve=tuple(curves[k]),
-        )
-        for k, setting in enumerate(settings)
-    ]
+            for k, setting in enumerate(self._settings)
+        ]
 
 
-class _Heads:
-    """The heads still in training; `which` are their places among all."""
-
-    def __init__(self, settings: Sequence[SoftmaxSetting], features: int, classes: int, dtype: torch.dtype) -> None:
-        K = len(settings)
-        self.which = list(range(K))
-        self.weight_KDC = torch.zeros(K, features, classes, dtype=dtype)
-        self.bias_KC = torch.zeros(K, classes, dtype=dtype)
-        self.square_KDC, self.square_KC = torch.zeros_like(self.weight_KDC), torch.zeros_like(self.bias_KC)
-        self.rate_K = torch.tensor([setting.learning_rate for setting in settings], dtype=dtype)
-        self.threshold_K = torch.tensor([round(setting.dropout * LEVELS) for setting in settings])
-
-    def keep(self, places: list[int]) -> None:
-        """Go on with some of them."""
-        if len(places) == len(self.which):
-            return
-        self.which = [self.which[place] for place in places]
-        for name in ("weight_KDC", "bias_KC", "square_KDC", "square_KC", "rate_K", "threshold_K"):
-            setattr(self, name, getattr(self, name)[places])
-
-    def same_dropout(self) -> Iterator[tuple[int, list[int]]]:
-        """Each distinct dropout threshold with the places of its heads."""
-        for threshold in sorted(set(self.threshold_K.tolist())):
-            yield threshold, torch.nonzero(self.threshold_K == threshold)[:, 0].tolist()
+def ready(
+    train: Labelled, val: Labelled | None, *, classes: int, options: TrainOptions, dtype: torch.dtype
+) -> tuple[Scaling, tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor] | None]]:
+    """Rows checked and scaled, as tensors: train in the precision of the products, val in that of the weights."""
+    require_labels(*train, classes)
+    scaling = fit_scaling(train[0], options.scaling)
+    product_dtype = torch.bfloat16 if options.precision == "bfloat16" else dtype
+    train_rows = torch.from_numpy(scaling.apply(train[0])).to(product_dtype), torch.from_numpy(train[1])
+    if val is None:
+        return scaling, (train_rows, None)
+    require_labels(*val, classes)
+    return scaling, (train_rows, (torch.from_numpy(scaling.apply(val[0])).to(dtype), torch.from_numpy(val[1])))
 
 
-def _train_epoch(
-    heads: _Heads, feature_ND: Tensor, label_N: Tensor, batch: int, draws: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """One pass over the examples; mean loss and accuracy of its minibatches, for each head."""
-    N, D = feature_ND.shape
-    loss_K, correct_K = torch.zeros(len(heads.which)), torch.zeros(len(heads.which))
-    for row_B in torch.split(torch.randperm(N, generator=draws), batch):
-        level_BD = _levels((len(row_B), D), draws)
-        feature_BD, label_B = feature_ND[row_B], label_N[row_B]
-        for threshold, places in heads.same_dropout():
-            kept_BD = _drop(feature_BD, level_BD, threshold)
-            for k in places:
-                loss, correct = _step(heads, k, kept_BD, label_B)
-                loss_K[k] += loss
-                correct_K[k] += correct
-    return loss_K / N, correct_K / N
+class _SoftmaxStack:
+    """score = W x + b, of K heads."""
 
+    def __init__(self, heads: int, features: int, classes: int, dtype: torch.dtype) -> None:
+        self.parameters = [torch.zeros(heads, classes, features, dtype=dtype), torch.zeros(heads, classes, dtype=dtype)]
 
-def _levels(shape: tuple[int, int], draws: torch.Generator) -> Tensor:
-    """Whole numbers in [0, LEVELS), four from each 64 random bits."""
-    count = shape[0] * shape[1]
-    words = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(1 << 63), None, generator=draws)
-    return words.view(torch.int16)[:count].view(shape)
+    def score(self, heads: slice, feature_BD: Tensor, scale: float) -> Tensor:
+        weight_GCD, bias_GC = (tensor[heads] for tensor in self.parameters)
+        product_MB = weight_GCD.flatten(0, 1).to(feature_BD.dtype) @ feature_BD.T
+        return product_MB.view(*bias_GC.shape, -1).to(weight_GCD.dtype).mul_(scale).add_(bias_GC[:, :, None])
 
-
-def _drop(feature_BD: Tensor, level_BD: Tensor, threshold: int) -> Tensor:
-    """Drop what is below the threshold and scale up the rest, so that the mean stays."""
-    if threshold == 0:
-        return feature_BD
-    kept_BD = level_BD >= threshold - LEVELS // 2  # levels are signed 16-bit numbers
-    return feature_BD * kept_BD * (LEVELS / (LEVELS - threshold))
-
-
-def _step(heads: _Heads, k: int, feature_BD: Tensor, label_B: Tensor) -> tuple[float, int]:
-    """One step of RMSprop of one head; the minibatch's summed loss, and how many it had right."""
-    B = len(label_B)
-    log_BC = torch.addmm(heads.bias_KC[k], feature_BD, heads.weight_KDC[k]).log_softmax(dim=1)
-    loss = -float(log_BC.gather(1, label_B[:, None]).sum())
-    correct = int((log_BC.argmax(dim=1) == label_B).sum())
-    error_BC = log_BC.exp_()
-    error_BC[torch.arange(B), label_B] -= 1
-    error_BC /= B
-    rate = float(heads.rate_K[k])
-    _rmsprop(heads.weight_KDC[k], heads.square_KDC[k], feature_BD.T @ error_BC, rate)
-    _rmsprop(heads.bias_KC[k], heads.square_KC[k], error_BC.sum(dim=0), rate)
-    return loss, correct
-
-
-def _rmsprop(weight: Tensor, square: Tensor, gradient: Tensor, rate: float) -> None:
-    """Keras's form: epsilon inside the root. All in place; `gradient` is used up."""
-    square.mul_(RHO).addcmul_(gradient, gradient, value=1 - RHO)
-    weight.sub_(gradient.div_(square.add(EPSILON).sqrt_()), alpha=rate)
-
-
-def _score(heads: _Heads, feature_ND: Tensor, label_N: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean loss and accuracy without dropout, for each head."""
-    loss_K, accuracy_K = [], []
-    for weight_DC, bias_C in zip(heads.weight_KDC, heads.bias_KC, strict=True):
-        log_NC = torch.addmm(bias_C, feature_ND, weight_DC).log_softmax(dim=1)
-        loss_K.append(-log_NC.gather(1, label_N[:, None]).mean(dtype=torch.float64))
-        accuracy_K.append((log_NC.argmax(dim=1) == label_N).double().mean())
-    return torch.stack(loss_K), torch.stack(accuracy_K)
+    def gradients(self, heads: slice, feature_BD: Tensor, error_GCB: Tensor, scale: float) -> Iterator[Update]:
+        del heads
+        yield Update(1, error_GCB.sum(dim=2), decays=False)
+        G, C, _ = error_GCB.shape
+        error_MB = error_GCB.mul_(scale).flatten(0, 1).to(feature_BD.dtype)
+        yield Update(0, (error_MB @ feature_BD).view(G, C, -1), decays=True)

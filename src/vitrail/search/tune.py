@@ -18,8 +18,9 @@ from vitrail.search.trial import Search, Trial
 
 if TYPE_CHECKING:
     from vitrail.data import Dataset, Split
+    from vitrail.heads.batched import TrainOptions
     from vitrail.heads.logistic import LogisticFit
-    from vitrail.heads.softmax import SoftmaxFit, SoftmaxOptions
+    from vitrail.heads.softmax import SoftmaxFit
 
 # Letters: N examples, D features, C classes, T trials.
 
@@ -258,10 +259,10 @@ def _softmax_trial(examples: _Examples, fits: "Sequence[SoftmaxFit]", seconds: f
     )
 
 
-def _softmax_options(options: TuneOptions, epochs: int) -> "SoftmaxOptions":
-    from vitrail.heads.softmax import SoftmaxOptions
+def _softmax_options(options: TuneOptions, epochs: int) -> "TrainOptions":
+    from vitrail.heads.batched import TrainOptions
 
-    return SoftmaxOptions(epochs=epochs, batch=options.batch, patience=options.patience, seed=options.seed)
+    return TrainOptions(epochs=epochs, batch=options.batch, patience=options.patience, seed=options.seed)
 
 
 def _scores(

@@ -1,0 +1,300 @@
+"""K heads trained together, epoch by epoch, each parameter of all of them one tensor.
+
+Head k of a batch of K is the same head as k trained alone: nothing in a head's arithmetic reads another head, and what
+is drawn at random does not depend on how many heads there are (`dropout.py`).
+
+How it is fast. Heads of the same dropout see the same rows, and their weights lie one below the other: one matrix
+product scores all of them, one gives all their gradients. What then binds is the optimiser, which reads and writes
+weights and memory at every step for little arithmetic. So heads go through an epoch block by block, a block being what
+stays in the last-level cache from step to step, and are updated part by part, a part being what stays in a core's own.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from vitrail.core.errors import UsageError
+from vitrail.heads.dropout import Draws, drop, kept_scale, threshold
+from vitrail.heads.early_stopping import CurvePoint, EarlyStopping
+from vitrail.heads.optimisers import OPTIMISERS, TABLE, OptimiserName
+from vitrail.heads.scaling import ScalingKind
+
+# Letters: N examples, B examples of a minibatch, D features, C classes, K heads trained together, G of them in a group.
+
+BLOCK_BYTES = 8 << 20  # of weights and memory; beside them the minibatch and its gradients need a place in the cache
+BYTES_A_DRAW = 160  # a block is made larger until drawing for it costs less than reading it
+PART = 1 << 16  # numbers that are updated at once
+SCORED_AT_ONCE = 1024  # rows
+
+
+class Setting(Protocol):
+    """What differs from head to head: see `SoftmaxSetting`."""
+
+    @property
+    def learning_rate(self) -> float: ...  # noqa: D102
+    @property
+    def dropout(self) -> float: ...  # noqa: D102
+    @property
+    def optimiser(self) -> OptimiserName: ...  # noqa: D102
+    @property
+    def weight_decay(self) -> float: ...  # noqa: D102
+
+
+def check_setting(setting: Setting) -> None:
+    """Raise a UsageError where no head could be trained like this."""
+    rules = {
+        "the learning rate must be above 0": setting.learning_rate > 0,
+        "dropout must lie in [0, 1)": 0 <= setting.dropout < 1,
+        f"the optimiser must be one of {', '.join(OPTIMISERS)}": setting.optimiser in OPTIMISERS,
+        "weight decay must lie in [0, 1 / learning rate)": 0 <= setting.weight_decay * setting.learning_rate < 1,
+    }
+    for rule, holds in rules.items():
+        if not holds:
+            raise UsageError(f"A head cannot be trained with {setting}: {rule}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainOptions:
+    """What all heads of a batch share. `batch` counts examples; `epochs` is the most a head trains.
+
+    `precision` is that of the products of training alone: "bfloat16" keeps weights, the optimiser's memory, losses and
+    the val figures in float32. It is worth it for minibatches of some hundred examples, on processors that have it.
+    """
+
+    epochs: int = 100
+    batch: int = 128
+    patience: int = 5
+    seed: int = 0
+    scaling: ScalingKind = "standardise"
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Heads of one dropout and one optimiser, side by side in every tensor."""
+
+    heads: slice
+    below: int
+    optimiser: OptimiserName
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A gradient of a group: of parameter `number`, G x the parameter's own axes. Only weights decay, biases do not."""
+
+    number: int
+    gradient: Tensor
+    decays: bool
+
+
+class Stack(Protocol):
+    """K heads of one kind. `parameters` are tensors whose first axis is K."""
+
+    parameters: list[Tensor]
+
+    def score(self, heads: slice, feature_BD: Tensor, scale: float) -> Tensor:
+        """Scores of some heads on rows times `scale`, G x C x B; products in the precision of the rows."""
+
+    def gradients(self, heads: slice, feature_BD: Tensor, error_GCB: Tensor, scale: float) -> Iterable[Update]:
+        """From the gradient of the scores just given. Weights are read before the first update, not after."""
+
+
+class Training:
+    """K heads on their way: `advance` them, `keep` some of them, take their parameters when they are far enough."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        settings: Sequence[Setting],
+        train: tuple[Tensor, Tensor],
+        val: tuple[Tensor, Tensor] | None,
+        options: TrainOptions,
+        class_weight_C: Tensor | None = None,
+    ) -> None:
+        for setting in settings:
+            check_setting(setting)
+        self.curves: list[list[CurvePoint]] = [[] for _ in settings]
+        self.stops = [EarlyStopping(patience=options.patience) for _ in settings]
+        self.epoch = 0
+        self._settings, self._options = settings, options
+        self._train, self._val = train, val
+        self._class_weight_C = class_weight_C
+        self._stack = stack
+        self._steps = 0
+        self._best = [
+            tensor.clone() for tensor in stack.parameters
+        ]  # by the heads' own places, as long as all are told
+        most = max(TABLE[setting.optimiser][1] for setting in settings)
+        self._memory = [[torch.zeros_like(tensor) for _ in range(most)] for tensor in stack.parameters]
+        self._which = list(range(len(settings)))  # the heads still going, in the order of the tensors
+        self._arrange(sorted(self._which, key=lambda k: (threshold(settings[k].dropout), settings[k].optimiser)))
+
+    @property
+    def going(self) -> list[int]:
+        """The heads that have not stopped and were kept."""
+        return sorted(self._which)
+
+    def advance(self, epochs: int) -> None:
+        """Train on, until every head has stopped by itself or this many epochs have passed."""
+        for _ in range(epochs):
+            if not self._which:
+                return
+            self.epoch += 1
+            loss_K, accuracy_K = self._train_epoch()
+            if self._val is None:
+                continue
+            val_loss_K, val_accuracy_K = self._score(*self._val)
+            columns = [figure_K.tolist() for figure_K in (loss_K, val_loss_K, accuracy_K, val_accuracy_K)]
+            for place, (k, train, held_out, right, held_out_right) in enumerate(
+                zip(self._which, *columns, strict=True)
+            ):
+                point = CurvePoint(
+                    epoch=self.epoch,
+                    train_loss=train,
+                    val_loss=held_out,
+                    train_accuracy=right,
+                    val_accuracy=held_out_right,
+                )
+                self._judge(k, place, point)
+            self.keep([k for k in self._which if not self.stops[k].exhausted(self.epoch)])
+
+    def keep(self, heads: Sequence[int]) -> None:
+        """Go on with these alone; what the others have come to stays as it is."""
+        wanted = set(heads)
+        if self._val is None:
+            self._remember([k for k in self._which if k not in wanted])
+        self._arrange([k for k in self._which if k in wanted])
+
+    def parameters(self) -> list[Tensor]:
+        """Of every head: at its best epoch on val, or where there is no val, as they are now."""
+        if self._val is None:
+            self._remember(self._which)
+        return self._best
+
+    def epochs_of(self, head: int) -> int:
+        """How many epochs the parameters of a head have seen."""
+        return self.epoch if self._val is None else self.stops[head].best_epoch
+
+    def _judge(self, k: int, place: int, point: CurvePoint) -> None:
+        self.curves[k].append(point)
+        if self.stops[k].improved(self.epoch, point.val_loss):
+            for best, tensor in zip(self._best, self._stack.parameters, strict=True):
+                best[k] = tensor[place]
+
+    def _remember(self, heads: Iterable[int]) -> None:
+        for k in heads:
+            for best, tensor in zip(self._best, self._stack.parameters, strict=True):
+                best[k] = tensor[self._which.index(k)]
+
+    def _arrange(self, heads: list[int]) -> None:
+        """Put the heads of the tensors in this order, leave out the others, and find groups and blocks anew."""
+        if heads != self._which:
+            places = torch.tensor([self._which.index(k) for k in heads], dtype=torch.int64)
+            self._stack.parameters[:] = [tensor[places] for tensor in self._stack.parameters]
+            self._memory = [[tensor[places] for tensor in memory] for memory in self._memory]
+            self._which = heads
+        settings = [self._settings[k] for k in heads]
+        dtype = self._stack.parameters[0].dtype
+        self._rate_K = torch.tensor([setting.learning_rate for setting in settings], dtype=dtype)
+        self._kept_K = [1 - setting.learning_rate * setting.weight_decay for setting in settings]
+        self._blocks = self._find_blocks(settings)
+
+    def _find_blocks(self, settings: Sequence[Setting]) -> list[list[Group]]:
+        """Groups of neighbours that are alike; as many of them together as a block holds, and none larger."""
+        N, D = self._train[0].shape
+        a_head = sum(tensor[0].nbytes * (1 + len(memory)) for tensor, memory in self._tensors()) if settings else 1
+        size = max(1, max(BLOCK_BYTES, BYTES_A_DRAW * min(N, self._options.batch) * D) // a_head)
+        blocks: list[list[Group]] = []
+        room, place = 0, 0
+        for (below, optimiser), alike in groupby(settings, key=lambda s: (threshold(s.dropout), s.optimiser)):
+            left = len(list(alike))
+            while left:
+                if not room:
+                    blocks.append([])
+                    room = size
+                taken = min(left, room)
+                blocks[-1].append(Group(slice(place, place + taken), below, optimiser))
+                place, left, room = place + taken, left - taken, room - taken
+        return blocks
+
+    def _tensors(self) -> Iterator[tuple[Tensor, list[Tensor]]]:
+        return zip(self._stack.parameters, self._memory, strict=True)
+
+    def _train_epoch(self) -> tuple[Tensor, Tensor]:
+        """One pass over the examples; mean loss and accuracy over its minibatches, for each head."""
+        feature_ND, label_N = self._train
+        N, D = feature_ND.shape
+        loss_K, correct_K = torch.zeros(len(self._which)), torch.zeros(len(self._which))
+        rows = torch.split(Draws(self._options.seed, self.epoch, 0).order(N), self._options.batch)
+        for block in self._blocks:
+            draws = Draws(self._options.seed, self.epoch, 1)
+            for step, row_B in enumerate(rows, start=self._steps + 1):
+                level_BD = draws.levels(len(row_B), D)
+                feature_BD, label_B = feature_ND[row_B], label_N[row_B]
+                for group in block:
+                    loss_G, correct_G = self._step(group, drop(feature_BD, level_BD, group.below), label_B, step)
+                    loss_K[group.heads] += loss_G
+                    correct_K[group.heads] += correct_G
+        self._steps += len(rows)
+        return loss_K / N, correct_K / N
+
+    def _step(self, group: Group, feature_BD: Tensor, label_B: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """One minibatch; its summed loss, and how many were right."""
+        scale = kept_scale(group.below)
+        score_GCB = self._stack.score(group.heads, feature_BD, scale)
+        weight_B = None if self._class_weight_C is None else self._class_weight_C[label_B]
+        loss_G, correct_G = _losses(score_GCB, label_B, weight_B)
+        for update in self._stack.gradients(group.heads, feature_BD, score_GCB, scale):
+            self._apply(group, update, step)
+        return loss_G, correct_G
+
+    def _apply(self, group: Group, update: Update, step: int) -> None:
+        move, remembered = TABLE[group.optimiser]
+        weight, memory = self._stack.parameters[update.number], self._memory[update.number][:remembered]
+        if not update.decays:
+            heads = group.heads
+            rate_G1 = self._rate_K[heads].view(-1, *[1] * (weight.dim() - 1))
+            move(weight[heads], update.gradient, [tensor[heads] for tensor in memory], rate_G1, step)
+            return
+        rows = max(1, PART // weight[0, 0].numel())
+        for place in range(group.heads.start, group.heads.stop):
+            gradient = update.gradient[place - group.heads.start]
+            tensors = (gradient, weight[place], *(tensor[place] for tensor in memory))
+            parts = zip(*(torch.split(tensor, rows) for tensor in tensors), strict=True)
+            for part_gradient, part_weight, *part_memory in parts:
+                if self._kept_K[place] < 1:
+                    part_weight.mul_(self._kept_K[place])
+                move(part_weight, part_gradient.to(weight.dtype), part_memory, self._rate_K[place], step)
+
+    def _score(self, feature_ND: Tensor, label_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean loss and accuracy without dropout, for each head."""
+        loss_K = torch.zeros(len(self._which), dtype=torch.float64)
+        correct_K = torch.zeros_like(loss_K)
+        everyone = slice(0, len(self._which))
+        parts = zip(torch.split(feature_ND, SCORED_AT_ONCE), torch.split(label_N, SCORED_AT_ONCE), strict=True)
+        for feature_BD, label_B in parts:
+            loss, correct = _losses(self._stack.score(everyone, feature_BD, 1.0), label_B, None)
+            loss_K += loss
+            correct_K += correct
+        return loss_K / len(label_N), correct_K / len(label_N)
+
+
+def _losses(score_GCB: Tensor, label_B: Tensor, weight_B: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Summed losses and how many are right; the scores become the gradient of the mean loss, in place."""
+    B = len(label_B)
+    label_G1B = label_B.expand(len(score_GCB), 1, B)
+    top_G1B, first_G1B = score_GCB.max(dim=1, keepdim=True)
+    own_G1B = score_GCB.gather(1, label_G1B) - top_G1B
+    score_GCB.sub_(top_G1B).exp_()
+    total_G1B = score_GCB.sum(dim=1, keepdim=True)
+    loss_G1B = total_G1B.log().sub_(own_G1B)
+    score_GCB.div_(total_G1B.mul_(B))
+    score_GCB.scatter_add_(1, label_G1B, score_GCB.new_full((1, 1, 1), -1 / B).expand_as(label_G1B))
+    if weight_B is not None:
+        loss_G1B.mul_(weight_B)
+        score_GCB.mul_(weight_B)
+    return loss_G1B.sum(dim=(1, 2)), (first_G1B == label_G1B).sum(dim=(1, 2))

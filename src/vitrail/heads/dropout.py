@@ -1,0 +1,46 @@
+"""What is drawn at random while heads are trained, so that it is the same for one head and for many.
+
+From the seed and the epoch come one order of the examples and, step by step, one number for each feature of each row of
+the minibatch. All heads share them; a head with dropout p drops the feature where the number is below p. So two heads
+differ by their settings, not by their luck, and heads that are trained one after the other can draw the same again.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Letters: N examples, B examples of a minibatch, D features.
+
+LEVELS = 1 << 16  # dropout is a multiple of 1 / 65,536
+
+
+class Draws:
+    """One epoch's draws. SFC64 because it is the fastest of numpy's generators; each is documented to stay as it is."""
+
+    def __init__(self, seed: int, epoch: int, part: int) -> None:
+        self._numbers = np.random.Generator(np.random.SFC64([seed, epoch, part]))
+
+    def order(self, examples: int) -> Tensor:
+        """The rows' numbers, shuffled."""
+        return torch.from_numpy(self._numbers.permutation(examples))
+
+    def levels(self, rows: int, features: int) -> Tensor:
+        """B x D whole numbers in [-LEVELS / 2, LEVELS / 2), four from each 64 random bits."""
+        count = rows * features
+        words = self._numbers.integers(0, 1 << 64, size=(count + 3) // 4, dtype=np.uint64)
+        return torch.from_numpy(words.view(np.int16)[:count]).view(rows, features)
+
+
+def threshold(dropout: float) -> int:
+    """Below which level a feature is dropped, counted from 0."""
+    return min(round(dropout * LEVELS), LEVELS - 1)
+
+
+def drop(feature_BD: Tensor, level_BD: Tensor, below: int) -> Tensor:
+    """The rows with 0 where the level is below the threshold; what is kept is not scaled up yet: see `kept_scale`."""
+    return feature_BD.masked_fill(level_BD < below - LEVELS // 2, 0) if below else feature_BD
+
+
+def kept_scale(below: int) -> float:
+    """What is kept is scaled up by this, so that the mean stays."""
+    return LEVELS / (LEVELS - below)

@@ -1,0 +1,52 @@
+"""One step of an optimiser on a part of a tensor of heads, in place and part by part while the part is in the cache.
+
+Each is written as Keras 3 has it (keras/src/optimizers: rmsprop.py, sgd.py, adamw.py), with one rate a head. Weight
+decay is decoupled from the gradient for all three, weight -= rate decay weight, as Keras does and as Loshchilov &
+Hutter 2019 (arXiv:1711.05101) argue for AdamW; that is done where the step is taken.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
+
+from torch import Tensor
+
+OptimiserName = Literal["rmsprop", "sgd", "adamw"]
+OPTIMISERS: tuple[OptimiserName, ...] = get_args(OptimiserName)
+
+RHO = 0.9  # keras/src/optimizers/rmsprop.py
+EPSILON = 1e-7  # of both rmsprop.py and adamw.py
+MOMENTUM = 0.9  # Keras leaves it at 0, everyone who trains a linear head by SGD sets it to this
+BETA_1, BETA_2 = 0.9, 0.999  # keras/src/optimizers/adamw.py
+
+#: weight, gradient (used up), the optimiser's memory of the same shape, rate (broadcast), steps taken with this one.
+Step = Callable[[Tensor, Tensor, Sequence[Tensor], Tensor, int], None]
+
+
+def rmsprop(weight: Tensor, gradient: Tensor, memory: Sequence[Tensor], rate: Tensor, step: int) -> None:
+    """Keras's form, epsilon inside the root: v = rho v + (1 - rho) g^2 from v = 0, weight -= rate g / sqrt(v + eps)."""
+    del step
+    (square,) = memory
+    square.mul_(RHO).addcmul_(gradient, gradient, value=1 - RHO)
+    gradient.div_(square.add(EPSILON).sqrt_())
+    weight.addcmul_(gradient, rate, value=-1)
+
+
+def sgd(weight: Tensor, gradient: Tensor, memory: Sequence[Tensor], rate: Tensor, step: int) -> None:
+    """With momentum as in Keras: v = momentum v - rate g, weight += v."""
+    del step
+    (velocity,) = memory
+    velocity.mul_(MOMENTUM).addcmul_(gradient, rate, value=-1)
+    weight.add_(velocity)
+
+
+def adamw(weight: Tensor, gradient: Tensor, memory: Sequence[Tensor], rate: Tensor, step: int) -> None:
+    """Keras's form, epsilon beside the root and not corrected for the start as torch's is."""
+    mean, square = memory
+    mean.lerp_(gradient, 1 - BETA_1)
+    square.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
+    ratio = (1 - BETA_2**step) ** 0.5 / (1 - BETA_1**step)
+    weight.addcmul_(mean / square.sqrt().add_(EPSILON), rate, value=-ratio)
+
+
+#: Each optimiser with the number of tensors that it remembers.
+TABLE: dict[OptimiserName, tuple[Step, int]] = {"rmsprop": (rmsprop, 1), "sgd": (sgd, 1), "adamw": (adamw, 2)}
