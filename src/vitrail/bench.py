@@ -13,9 +13,10 @@ from vitrail.core.machine import cache_folder, share_threads, usable_cores
 from vitrail.core.progress import Progress, Silent
 from vitrail.data import Dataset, Split, SplitOptions, load, make_split, open_source, require_enough
 from vitrail.delivery.report import Images, write_report
-from vitrail.evaluation import Candidate, find_traces, judge
+from vitrail.evaluation import Candidate, find_traces, judge, refusal_of
 from vitrail.features import Features, extract
 from vitrail.heads import probabilities
+from vitrail.heads.refusal import Refusal
 from vitrail.runs import (
     FINISHED,
     Clock,
@@ -111,10 +112,13 @@ def bench(
     require_enough(dataset, sealed=sealed, without=extraction.unreadable_ids)
     split = split.without(extraction.unreadable_ids)
     searches = [tune(features, split, dataset, options.search, progress) for features in extraction.features]
-    choices = fingerprint([split.fingerprint, *(search.digest for search in searches)])
+    refusals = [
+        refusal_of(search, features, dataset) for search, features in zip(searches, extraction.features, strict=True)
+    ]
+    choices = fingerprint([split.fingerprint, *(one.digest for one in searches), *(one.digest for one in refusals)])
     candidates = [
-        _candidate(backbone, features, search, dataset, split)
-        for backbone, features, search in zip(opened, extraction.features, searches, strict=True)
+        _candidate(*parts, dataset, split)
+        for parts in zip(opened, extraction.features, searches, refusals, strict=True)
     ]
     openings = journal.record_opening(choices)
     verdict = judge(
@@ -141,7 +145,7 @@ def bench(
         openings=openings,
         clock=clock,
     )
-    run = write_run(folder, results, dataset, split, searches, verdict.predictions)
+    run = write_run(folder, results, dataset, split, searches, refusals, verdict.predictions)
     write_report(
         run.results,
         {tested.name: tested for tested in verdict.predictions},
@@ -175,11 +179,16 @@ def _groups(dataset: Dataset) -> dict[str, str]:
     return {example: group for example, group in zip(*columns, strict=True) if group is not None}
 
 
-def _candidate(backbone: Backbone, features: Features, search: Search, dataset: Dataset, split: Split) -> Candidate:
+def _candidate(
+    backbone: Backbone, features: Features, search: Search, refusal: Refusal, dataset: Dataset, split: Split
+) -> Candidate:
+    rows = features.rows(split.test)
     return Candidate(
         name=backbone.name,
         gmacs=backbone.card.gmacs,
         licence=backbone.card.licence,
-        probability_NC=probabilities(search.head, features.rows(split.test)),
+        probability_NC=probabilities(search.head, rows),
         traces=find_traces(backbone.card, read_classifier(backbone), features, dataset, split),
+        refusal=refusal,
+        strange_N=refusal.strange(rows),
     )

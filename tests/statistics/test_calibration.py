@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from vitrail.statistics.calibration import BINS, ece, ece_null, reliability
+from vitrail.statistics.calibration import BINS, ece, ece_equal_mass, ece_null, reliability, reliability_equal_mass
 
 
 def plain_ece(confidence_N, correct_N, bins=BINS):
@@ -155,3 +155,28 @@ def test_a_bootstrap_interval_never_covers_a_calibrated_model():
 def test_the_interval_covers_many_shapes_of_error(shape, error):
     for n in (300, 2000):
         assert coverage(shape, ERRORS[error], n, 400, 9) >= 0.92
+
+
+def test_bins_of_equal_mass_hold_equally_many_and_part_no_equals():
+    draws = np.random.default_rng(5)
+    confidence_N = draws.uniform(0.5, 1.0, 150)
+    filled = reliability_equal_mass(confidence_N, draws.random(150) < confidence_N)
+    assert [one.n for one in filled] == [10] * 15
+    assert sum(one.n * one.confidence for one in filled) == pytest.approx(confidence_N.sum())
+    tied = reliability_equal_mass(np.repeat([0.6, 0.9], [40, 60]), np.arange(100) % 2 == 0)
+    assert [(one.n, one.low, one.high) for one in tied] == [(40, 0.6, 0.6), (60, 0.9, 0.9)]
+
+
+def test_the_equal_mass_error_is_that_of_its_bins_and_has_its_own_null():
+    draws = np.random.default_rng(6)
+    confidence_N = draws.uniform(0.4, 1.0, 1000)
+    correct_N = draws.random(1000) < confidence_N - 0.1
+    found = ece_equal_mass(confidence_N, correct_N, generator=np.random.default_rng(0))
+    order = np.argsort(confidence_N)
+    parts = np.array_split(order, 10)
+    by_hand = sum(len(p) * abs(correct_N[p].mean() - confidence_N[p].mean()) for p in parts) / 1000
+    assert ece_equal_mass(confidence_N, correct_N, generator=np.random.default_rng(0), bins=10).value == pytest.approx(
+        by_hand
+    )
+    assert found.low <= 0.1 <= found.high
+    assert found.null < 0.05 < found.debiased

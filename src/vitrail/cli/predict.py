@@ -26,6 +26,14 @@ def predict(
             show_default="the one the run decided for",
         ),
     ] = None,
+    sets: Annotated[
+        str,
+        typer.Option(
+            "--sets",
+            metavar="lac|adaptive[-by-class]",
+            help="How sets of classes are made: small on average, or growing with doubt; the same for each class.",
+        ),
+    ] = "lac",
     offline: options.Offline = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -37,7 +45,7 @@ def predict(
     from vitrail.delivery.predict import Predictor
 
     with watch(quiet=quiet) as progress:
-        predictor = Predictor.open(run, backbone, offline=offline, progress=progress)
+        predictor = Predictor.open(run, backbone, sets=sets, offline=offline, progress=progress)
         predictions = predictor.predict(images)
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(one) for one in predictions], indent=2))
@@ -51,5 +59,6 @@ def predict(
 def _line(one: "Prediction") -> str:
     if one.error is not None:
         return f"{one.path}\t-\t{one.error}"
-    rest = ", ".join(f"{name} {probability:.1%}" for name, probability in one.top[1:3])
-    return f"{one.path}\t{one.label}\t{one.probability:.1%}" + (f"\t({rest})" if rest else "")
+    best = f"{one.label}\t{one.probability:.1%}"
+    said = f"I do not know\t({one.doubt}; nearest {one.label} {one.probability:.1%})" if one.doubt else best
+    return f"{one.path}\t{said}" + (f"\t{{{', '.join(one.set)}}}" if one.set else "")

@@ -7,7 +7,7 @@ batches at once as its engine takes; only a few batches are in memory, however m
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Self, TypeVar
@@ -27,6 +27,7 @@ from vitrail.data import MAX_PIXELS, ImageRejected, SetAside, decode
 from vitrail.data.sources.local import read_file, written
 from vitrail.data.sources.walk import walk
 from vitrail.heads import Head, load_head, probabilities
+from vitrail.heads.refusal import RULES, Refusal, load_refusal
 from vitrail.runs import Run, load_run
 
 TASK = "Predicting"
@@ -40,7 +41,9 @@ Done = TypeVar("Done")
 class Prediction:
     """What is said of one image. Where it could not be read, `error` says why and nothing else is known.
 
-    `top` has the most probable classes, at most five, the answer first.
+    `top` has the most probable classes, at most five, the answer first. `set` holds the true class as often as the run
+    promised (90%), if the image is like the training images. Where `doubt` says why, the honest answer is "I do not
+    know": the image looks like none of the training images, or no class is probable enough for the promised precision.
     """
 
     path: str
@@ -48,16 +51,23 @@ class Prediction:
     probability: float | None
     top: tuple[tuple[str, float], ...]
     error: str | None
+    set: tuple[str, ...] = ()
+    doubt: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Predictor:
-    """A backbone with the head that a run chose for it."""
+    """A backbone with the head that a run chose for it, and with its thresholds where the run has them.
+
+    `sets` is the rule by which sets of classes are made, one of `vitrail.heads.refusal.RULES`.
+    """
 
     backbone: Backbone = field(repr=False)
     engine: Engine = field(repr=False)
     head: Head = field(repr=False)
     threads: int
+    refusal: Refusal | None = field(default=None, repr=False)
+    sets: str = RULES[0]
     max_pixels: int = MAX_PIXELS
     progress: Progress = field(default_factory=Silent, repr=False)
 
@@ -69,6 +79,7 @@ class Predictor:
         *,
         engine: str | None = None,
         precision: str | None = None,
+        sets: str = RULES[0],
         offline: bool = False,
         progress: Progress | None = None,
     ) -> Self:
@@ -79,6 +90,7 @@ class Predictor:
             backbone: "NAME" or "NAME=FILE"; where None the one that the run decided for, or its only one.
             engine: where this and precision are None, both are the run's own if this machine has them.
             precision: the same.
+            sets: how sets of classes are made: "lac", "adaptive", or either with "-by-class".
             offline: never use the network.
             progress: hears of downloads and of every image.
 
@@ -86,6 +98,7 @@ class Predictor:
             A predictor, ready. Where it cannot be had, the error is a RunError (no finished run), a UsageError (no such
             backbone, or none decided for) or a WeightsError (a damaged head, or not the weights of the run).
         """
+        _require_rule(sets)
         run, progress = load_run(folder), progress or Silent()
         spec = _choose(run, backbone)
         head, recipe = load_head(run.head_file(spec.name))
@@ -102,7 +115,16 @@ class Predictor:
         )
         _require_weights(opened.digest, spec, recipe)
         started = opened.start(threads=threads.compute)
-        return cls(backbone=opened, engine=started, head=head, threads=threads.decode, progress=progress)
+        thresholds = run.refusal_file(spec.name)
+        return cls(
+            backbone=opened,
+            engine=started,
+            head=head,
+            threads=threads.decode,
+            refusal=load_refusal(thresholds) if thresholds.exists() else None,
+            sets=sets,
+            progress=progress,
+        )
 
     def predict(self, paths: Iterable[str | Path]) -> list[Prediction]:
         """The prediction for every image, in order; a folder stands for all files under it."""
@@ -147,8 +169,26 @@ class Predictor:
 
     def _answer(self, batch: Sequence["_Read"]) -> list[Prediction]:
         readable = [read.pixels for read in batch if read.pixels is not None]
-        answers = iter(probabilities(self.head, self.engine(np.stack(readable))) if readable else ())
-        return [_prediction(read, None if read.pixels is None else next(answers), self.head.classes) for read in batch]
+        answers = iter(self._answers(self.engine(np.stack(readable))) if readable else ())
+        return [
+            Prediction(path=read.path, label=None, probability=None, top=(), error=read.reason)
+            if read.pixels is None
+            else replace(next(answers), path=read.path)
+            for read in batch
+        ]
+
+    def _answers(self, feature_ND: NDArray[np.float32]) -> list[Prediction]:
+        """One prediction a row, with what the thresholds say of it; the path is the caller's to fill in."""
+        probability_NC = probabilities(self.head, feature_ND)
+        answers = [_prediction(probability_C, self.head.classes) for probability_C in probability_NC]
+        if self.refusal is None:
+            return answers
+        set_NC = self.refusal.sets(probability_NC, self.sets)
+        doubts = _doubts(self.refusal, probability_NC, feature_ND)
+        return [
+            replace(one, set=tuple(self.head.classes[int(c)] for c in np.flatnonzero(set_C)), doubt=doubt)
+            for one, set_C, doubt in zip(answers, set_NC, doubts, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +198,11 @@ class _Read:
     path: str
     pixels: NDArray[np.uint8] | None
     reason: str | None
+
+
+def _require_rule(sets: str) -> None:
+    if sets not in RULES:
+        raise UsageError(f"There is no rule {sets!r} for sets of classes: choose {', '.join(RULES)}.")
 
 
 def _choose(run: Run, backbone: str | BackboneSpec | None) -> BackboneSpec:
@@ -226,9 +271,17 @@ def _batches(reads: Iterator[_Read], size: int) -> Iterator[list[_Read]]:
         yield batch
 
 
-def _prediction(read: _Read, probability_C: NDArray[np.float64] | None, classes: Sequence[str]) -> Prediction:
-    if probability_C is None:
-        return Prediction(path=read.path, label=None, probability=None, top=(), error=read.reason)
+def _prediction(probability_C: NDArray[np.float64], classes: Sequence[str]) -> Prediction:
     order = np.argsort(-probability_C, kind="stable")[:TOP]
     top = tuple((classes[int(c)], float(probability_C[c])) for c in order)
-    return Prediction(path=read.path, label=top[0][0], probability=top[0][1], top=top, error=None)
+    return Prediction(path="", label=top[0][0], probability=top[0][1], top=top, error=None)
+
+
+def _doubts(refusal: Refusal, probability_NC: NDArray[np.float64], feature_ND: NDArray[np.float32]) -> list[str | None]:
+    """Why each row should not be answered, or None."""
+    strange_N, sure_N = refusal.strange(feature_ND), refusal.sure(probability_NC)
+    unsure = f"less sure than the {refusal.confidence or 0:.1%} that answers right in {refusal.precision:.0%} ask for"
+    return [
+        "unlike any training image" if strange else None if sure else unsure
+        for strange, sure in zip(strange_N.tolist(), sure_N.tolist(), strict=True)
+    ]

@@ -8,6 +8,8 @@ from vitrail.evaluation.decision import Decision as Decision
 from vitrail.evaluation.decision import Pair as Pair
 from vitrail.evaluation.decision import conclude as conclude
 from vitrail.evaluation.decision import decide as decide
+from vitrail.evaluation.refusal import RefusalCheck as RefusalCheck
+from vitrail.evaluation.refusal import refusal_of as refusal_of
 from vitrail.evaluation.traces import Evidence as Evidence
 from vitrail.evaluation.traces import find_traces as find_traces
 from vitrail.evaluation.verdict import MARGIN as MARGIN

@@ -14,10 +14,12 @@ from vitrail.data.sealed import SealedTest
 from vitrail.evaluation.caveats import find_caveats
 from vitrail.evaluation.contamination import Contamination, temper, weigh
 from vitrail.evaluation.decision import Contender, Decision, Pair, conclude, decide
+from vitrail.evaluation.refusal import RefusalCheck, check_refusal
 from vitrail.evaluation.traces import Traces
 from vitrail.evaluation.winners_curse import WinnersCurse, correct_winner, say_winner
+from vitrail.heads.refusal import Refusal
 from vitrail.statistics import metrics, paired
-from vitrail.statistics.calibration import CalibrationError, ece
+from vitrail.statistics.calibration import CalibrationError, ReliabilityBin, ece, ece_equal_mass, reliability
 from vitrail.statistics.clustered import clustered_mcnemar, clustered_rate, pair_effect
 from vitrail.statistics.intervals import LEVEL, Interval, wilson
 
@@ -30,7 +32,8 @@ MARGIN = 0.01
 class Candidate:
     """One backbone with its tuned head, as its probabilities on the test images; `gmacs` are its card's.
 
-    `traces` are the signs that it saw them in pretraining; None where nobody looked.
+    `traces` are the signs that it saw them in pretraining; `refusal` says when not to answer, and `strange_N` which
+    test images look unlike the training images; None where nobody looked.
     """
 
     name: str
@@ -38,11 +41,16 @@ class Candidate:
     licence: str
     probability_NC: NDArray[np.float64] = field(repr=False)
     traces: Traces | None = field(default=None, repr=False)
+    refusal: Refusal | None = field(default=None, repr=False)
+    strange_N: NDArray[np.bool_] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metrics:
-    """The figures of one backbone on the test images. `top5` is None where there are five classes or fewer."""
+    """The figures of one backbone on the test images. `top5` is None where there are five classes or fewer.
+
+    `ece` has bins of equal width, `ece_equal_mass` bins of equally many examples.
+    """
 
     top1: Interval
     top5: Interval | None
@@ -51,6 +59,7 @@ class Metrics:
     nll: Interval
     ece: CalibrationError
     brier: Interval
+    ece_equal_mass: CalibrationError | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +81,8 @@ class BackboneVerdict:
     test: Metrics
     per_class: tuple[ClassMetrics, ...]
     contamination: Contamination | None
+    refusal: RefusalCheck | None
+    reliability: tuple[ReliabilityBin, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -220,8 +231,7 @@ def _judge_one(
     probability_NC, count = candidate.probability_NC, len(classes)
     predicted_N = probability_NC.argmax(axis=1)
     correct_N = predicted_N == label_N
-    # The same noise for every backbone: their intervals then differ by their data alone.
-    generator = np.random.default_rng(seed)
+    confidence_N = np.minimum(probability_NC.max(axis=1), 1.0)
     test = Metrics(
         top1=wilson(int(correct_N.sum()), len(label_N), level)
         if group_N is None
@@ -230,8 +240,10 @@ def _judge_one(
         balanced_accuracy=metrics.balanced_accuracy(label_N, predicted_N, count, level=level),
         macro_f1=metrics.macro_f1(label_N, predicted_N, count, level=level),
         nll=metrics.nll(probability_NC, label_N, level=level),
-        ece=ece(np.minimum(probability_NC.max(axis=1), 1.0), correct_N, generator=generator, level=level),
+        # The same noise for every backbone: their intervals then differ by their data alone.
+        ece=ece(confidence_N, correct_N, generator=np.random.default_rng(seed), level=level),
         brier=metrics.brier(probability_NC, label_N, level=level),
+        ece_equal_mass=ece_equal_mass(confidence_N, correct_N, generator=np.random.default_rng(seed), level=level),
     )
     traces = candidate.traces
     return BackboneVerdict(
@@ -239,7 +251,15 @@ def _judge_one(
         test=test,
         per_class=_judge_classes(label_N, predicted_N, classes, level),
         contamination=weigh(traces, candidate.name, label_N, predicted_N, level=level) if traces else None,
+        refusal=_check_refusal(candidate, label_N, level),
+        reliability=reliability(confidence_N, correct_N),
     )
+
+
+def _check_refusal(candidate: Candidate, label_N: NDArray[np.int64], level: float) -> RefusalCheck | None:
+    if candidate.refusal is None or candidate.strange_N is None:
+        return None
+    return check_refusal(candidate.refusal, candidate.probability_NC, candidate.strange_N, label_N, level=level)
 
 
 def _judge_classes(

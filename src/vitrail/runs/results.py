@@ -14,8 +14,9 @@ from vitrail.backbones import Card
 from vitrail.core.errors import RunError
 from vitrail.core.machine import Machine
 from vitrail.data import SetAside
-from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair, WinnersCurse
+from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair, RefusalCheck, WinnersCurse
 from vitrail.search import CurvePoint, Trial
+from vitrail.statistics.calibration import ReliabilityBin
 
 SCHEMA_VERSION = 1
 
@@ -79,7 +80,7 @@ class BackboneCost:
 class BackboneResult:
     """One backbone: what it is, how it ran, what it cost, what the search chose and what the test says.
 
-    `contamination` is None in the results of versions that did not look for it.
+    `contamination` and `refusal` are None, and `reliability` is empty, in the results of versions without them.
     """
 
     name: str
@@ -93,6 +94,8 @@ class BackboneResult:
     test: Metrics
     per_class: tuple[ClassMetrics, ...]
     contamination: Contamination | None = None
+    refusal: RefusalCheck | None = None
+    reliability: tuple[ReliabilityBin, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from vitrail.core.errors import UsageError
 from vitrail.data import Dataset, Split
 from vitrail.evaluation import Predictions
 from vitrail.heads import save_head
+from vitrail.heads.refusal import Refusal, save_refusal
 from vitrail.runs.folder import DATA, REPORT, RESULTS, safe_name, write_whole
 from vitrail.runs.results import BackboneResult, Results, read_results, results_to_json
 from vitrail.runs.tables import read_predictions, write_examples, write_predictions, write_trials
@@ -53,6 +54,10 @@ class Run:
         """Where the winning head of one backbone is."""
         return head_file(self.folder, self.backbone(name).name)
 
+    def refusal_file(self, name: str) -> Path:
+        """Where the thresholds of that head are; older runs have none."""
+        return refusal_file(self.folder, self.backbone(name).name)
+
 
 def load_run(folder: Path) -> Run:
     """The run in a folder; raises RunError where there is no finished one."""
@@ -62,6 +67,11 @@ def load_run(folder: Path) -> Run:
 def head_file(folder: Path, backbone: str) -> Path:
     """heads/<backbone>.safetensors."""
     return folder / "heads" / f"{safe_name(backbone)}.safetensors"
+
+
+def refusal_file(folder: Path, backbone: str) -> Path:
+    """heads/<backbone>.refusal.safetensors."""
+    return folder / "heads" / f"{safe_name(backbone)}.refusal.safetensors"
 
 
 def prediction_file(folder: Path, backbone: str) -> Path:
@@ -75,12 +85,14 @@ def write_run(
     dataset: Dataset,
     split: Split,
     searches: Sequence[Search],
+    refusals: Sequence[Refusal],
     predictions: Sequence[Predictions],
 ) -> Run:
     """Put the data, searches, heads, predictions and results of a run into its folder; results.json last."""
     write_whole(folder / DATA, lambda path: write_examples(path, dataset, split))
-    for search, tested, result in zip(searches, predictions, results.backbones, strict=True):
+    for search, refusal, tested, result in zip(searches, refusals, predictions, results.backbones, strict=True):
         _write_search(folder, search, result)
+        write_whole(refusal_file(folder, tested.name), partial(save_refusal, refusal))
         write_whole(
             prediction_file(folder, tested.name),
             partial(write_predictions, predictions=tested, classes=dataset.classes),

@@ -152,4 +152,6 @@ def _summarise_backbone(
         test=verdict.test,
         per_class=verdict.per_class,
         contamination=verdict.contamination,
+        refusal=verdict.refusal,
+        reliability=verdict.reliability,
     )

@@ -1,8 +1,9 @@
 """Whether probabilities mean what they say.
 
 The figure is the expected calibration error of the top class (Guo et al. 2017, arXiv 1706.04599): bins of equal width,
-closed on the right, |accuracy - mean confidence| weighted by examples. Not the class-wise and not the equal-mass error,
-which are other quantities. It is biased upwards: noise never cancels in an absolute value, so that a perfectly
+closed on the right, |accuracy - mean confidence| weighted by examples. Beside it the same with bins of equally many
+examples, which tells more where most confidences are high (Nixon et al. 2019, arXiv 1904.01685). Not the class-wise
+error, which is another quantity. It is biased upwards: noise never cancels in an absolute value, so that a perfectly
 calibrated model shows 0.088 at 100 examples. Hence `null`, `debiased` and an interval that knows of the bias.
 """
 
@@ -77,6 +78,38 @@ def reliability(
     )
 
 
+def reliability_equal_mass(
+    confidence_N: NDArray[np.float64], correct_N: NDArray[np.bool_], *, bins: int = BINS
+) -> tuple[ReliabilityBin, ...]:
+    """Accuracy against mean confidence, in bins of equally many examples.
+
+    A cut that would part equal confidences is moved up to where they end: the order of examples changes nothing.
+
+    Args:
+        confidence_N: the probability of the predicted class.
+        correct_N: whether the prediction is right.
+        bins: how many bins, fewer where there are fewer distinct confidences.
+
+    Returns:
+        The bins from low to high confidence.
+    """
+    order_N = np.argsort(confidence_N, kind="stable")
+    sorted_N, right_N = confidence_N[order_N], correct_N[order_N].astype(np.float64)
+    cuts = np.linspace(0, len(sorted_N), bins + 1).round().astype(np.int64)[1:]
+    ends = sorted({int(np.searchsorted(sorted_N, sorted_N[cut - 1], side="right")) for cut in cuts if cut})
+    starts = [0, *ends[:-1]]
+    return tuple(
+        ReliabilityBin(
+            low=float(sorted_N[start]),
+            high=float(sorted_N[end - 1]),
+            n=end - start,
+            confidence=float(sorted_N[start:end].mean()),
+            accuracy=float(right_N[start:end].mean()),
+        )
+        for start, end in zip(starts, ends, strict=True)
+    )
+
+
 def ece(
     confidence_N: NDArray[np.float64],
     correct_N: NDArray[np.bool_],
@@ -104,8 +137,35 @@ def ece(
     Returns:
         The error; the interval is widened where needed to hold the value itself.
     """
-    filled = reliability(confidence_N, correct_N, bins=bins)
-    value = sum(b.n * abs(b.accuracy - b.confidence) for b in filled) / len(confidence_N)
+    return _error(reliability(confidence_N, correct_N, bins=bins), generator, level)
+
+
+def ece_equal_mass(
+    confidence_N: NDArray[np.float64],
+    correct_N: NDArray[np.bool_],
+    *,
+    generator: np.random.Generator,
+    bins: int = BINS,
+    level: float = LEVEL,
+) -> CalibrationError:
+    """The same as `ece` with bins of equally many examples, as far as equal confidences stay together.
+
+    Args:
+        confidence_N: the probability of the predicted class.
+        correct_N: whether the prediction is right.
+        generator: draws the noise.
+        bins: how many bins.
+        level: the confidence level.
+
+    Returns:
+        The error; the interval is widened where needed to hold the value itself.
+    """
+    return _error(reliability_equal_mass(confidence_N, correct_N, bins=bins), generator, level)
+
+
+def _error(filled: tuple[ReliabilityBin, ...], generator: np.random.Generator, level: float) -> CalibrationError:
+    n = sum(b.n for b in filled)
+    value = sum(b.n * abs(b.accuracy - b.confidence) for b in filled) / n
     null = ece_null(filled)
     low, high = _invert(filled, value, generator.standard_normal((DRAWS, len(filled))), (1 - level) / 2)
     return CalibrationError(
@@ -114,7 +174,7 @@ def ece(
         high=max(value, high),
         level=level,
         method="inverted test of binned gaps",
-        n=len(confidence_N),
+        n=n,
         null=null,
         debiased=math.sqrt(max(0.0, value**2 - null**2)),
     )

@@ -1,0 +1,146 @@
+"""When a head should not answer: sets of classes, a confidence to ask for, and how strange an image may look.
+
+A refusal file is safetensors with the thresholds of each class and a bank of training features, and one entry of
+metadata, `vitrail_refusal`: canonical JSON with version, promises and thresholds.
+
+Letters: N examples, D features, C classes, B rows of the bank, R = 4 rules for sets.
+"""
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.core.errors import WeightsError
+from vitrail.core.hashing import fingerprint, sha256_bytes
+from vitrail.statistics.conformal import SCORES, ScoreKind
+
+FORMAT_VERSION = 1
+METADATA_KEY = "vitrail_refusal"
+ROWS_AT_ONCE = 4096
+RULES: tuple[str, ...] = ("lac", "adaptive", "lac-by-class", "adaptive-by-class")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """The promises and what they ask for; everything was set on training images, none of them on test images.
+
+    `threshold_RC` has a row for each of RULES; a score above it keeps a class out of the set. `confidence` is what an
+    answer needs for `precision`, None where the images cannot promise it. `bank_BD` are training features of unit
+    length, `distance` is the cosine distance to the `neighbours`-th of them that all but `alarms` of training images
+    stay below.
+    """
+
+    alpha: float
+    threshold_RC: NDArray[np.float64] = field(repr=False)
+    precision: float
+    risk: float
+    confidence: float | None
+    neighbours: int
+    alarms: float
+    distance: float
+    bank_BD: NDArray[np.float16] = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Stands for all of it, to the last bit."""
+        return fingerprint(
+            [_facts(self), *(sha256_bytes(array.tobytes()) for array in (self.threshold_RC, self.bank_BD))]
+        )
+
+    def sets(self, probability_NC: NDArray[np.float64], rule: str = "lac") -> NDArray[np.bool_]:
+        """Which classes are in the set of each example, N x C, by one of RULES."""
+        kind: ScoreKind = "adaptive" if rule.startswith("adaptive") else "lac"
+        score_NC = SCORES[kind](probability_NC)
+        result: NDArray[np.bool_] = score_NC <= self.threshold_RC[RULES.index(rule)]
+        return result
+
+    def sure(self, probability_NC: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether each answer has the confidence that the precision asks for; all have it where none is promised."""
+        return np.asarray(probability_NC.max(axis=1) >= (0.0 if self.confidence is None else self.confidence))
+
+    def strange(self, feature_ND: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Whether each example lies further from the training images than they from one another."""
+        return neighbour_distance(feature_ND, self.bank_BD, self.neighbours) > self.distance
+
+
+def unit_rows(feature_ND: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of length 1; a row of zeros stays one."""
+    norm_N1 = np.linalg.norm(feature_ND, axis=1, keepdims=True)
+    return np.asarray(feature_ND / np.where(norm_N1 > 0, norm_N1, 1.0), dtype=np.float32)
+
+
+def neighbour_distance(
+    feature_ND: NDArray[np.float32], bank_BD: NDArray[np.float16], neighbours: int
+) -> NDArray[np.float64]:
+    """The cosine distance from each row to its k-th nearest of the bank (Sun et al. 2022, arXiv:2204.06507).
+
+    Args:
+        feature_ND: features as they are stored.
+        bank_BD: unit rows.
+        neighbours: k, at most B.
+
+    Returns:
+        One distance a row.
+    """
+    bank_DB, kth = bank_BD.astype(np.float32).T, len(bank_BD) - neighbours
+    distance_N = np.empty(len(feature_ND))
+    for start in range(0, len(feature_ND), ROWS_AT_ONCE):
+        near_NB = unit_rows(feature_ND[start : start + ROWS_AT_ONCE]) @ bank_DB
+        distance_N[start : start + ROWS_AT_ONCE] = 1 - np.partition(near_NB, kth, axis=1)[:, kth]
+    return distance_N
+
+
+def save_refusal(refusal: Refusal, path: Path) -> None:
+    """Write it, the same bytes for the same thresholds."""
+    from safetensors.numpy import save_file
+
+    tensors: dict[str, NDArray[Any]] = {
+        "threshold": np.ascontiguousarray(refusal.threshold_RC),
+        "bank": np.ascontiguousarray(refusal.bank_BD),
+    }
+    save_file(tensors, path, metadata={METADATA_KEY: json.dumps(_facts(refusal), sort_keys=True, allow_nan=False)})
+
+
+def load_refusal(path: Path) -> Refusal:
+    """Read what `save_refusal` wrote. Nothing in the file is executed.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The thresholds.
+
+    Raises:
+        WeightsError: the file is damaged, none of ours, or of a newer format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = json.loads((file.metadata() or {})[METADATA_KEY])
+            if facts.pop("format_version") != FORMAT_VERSION:
+                raise WeightsError(f"{path} was written by a newer Vitrail: use that, or make the run again.")
+            refusal = Refusal(threshold_RC=file.get_tensor("threshold"), bank_BD=file.get_tensor("bank"), **facts)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read as thresholds of a head ({error!r}): make the run again.") from error
+    if refusal.threshold_RC.shape[0] != len(RULES) or not math.isfinite(refusal.distance):
+        raise WeightsError(f"{path} does not fit together: make the run again.")
+    return refusal
+
+
+def _facts(refusal: Refusal) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "alpha": refusal.alpha,
+        "precision": refusal.precision,
+        "risk": refusal.risk,
+        "confidence": refusal.confidence,
+        "neighbours": refusal.neighbours,
+        "alarms": refusal.alarms,
+        "distance": refusal.distance,
+    }

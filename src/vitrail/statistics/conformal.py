@@ -1,0 +1,119 @@
+"""Sets of classes that hold the true one as often as promised, whatever the classifier is worth.
+
+A score says how badly a class fits an example. The threshold is a quantile of the scores of the true classes of
+calibration examples, one rank up; the set of a new example holds every class whose score does not exceed it. With n
+calibration examples exchangeable with the new one, the set misses the true class with a chance of at most alpha, and of
+at least alpha - 1 / (n + 1) where scores do not tie (Vovk et al. 2005; Lei et al. 2018, JASA 113:1094-1111).
+
+Letters: N examples, C classes.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+ScoreKind = Literal["lac", "adaptive"]
+
+
+def lac_scores(probability_NC: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 less the probability: the sets of least average size (Sadinle et al. 2019, JASA 114:223-234). May be empty."""
+    return 1 - probability_NC
+
+
+def adaptive_scores(probability_NC: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The probability of all more probable classes together: sets grow where the classifier is unsure.
+
+    The score of adaptive prediction sets (Romano et al. 2020, arXiv:2006.02544) without its random part, so that the
+    same image always has the same set. The most probable class scores 0 and is in every set: where it is right more
+    often than promised, so is the set.
+
+    Args:
+        probability_NC: the probabilities.
+
+    Returns:
+        N x C; classes of one probability score alike.
+    """
+    order_NC = np.argsort(-probability_NC, axis=1, kind="stable")
+    sorted_NC = np.take_along_axis(probability_NC, order_NC, axis=1)
+    before_NC = np.cumsum(sorted_NC, axis=1) - sorted_NC
+    tied_NC = np.concatenate([np.zeros((len(sorted_NC), 1), bool), sorted_NC[:, 1:] == sorted_NC[:, :-1]], axis=1)
+    # A tied class has before it what the first of its equals has; sums only grow, so a running maximum carries it on.
+    before_NC = np.maximum.accumulate(np.where(tied_NC, 0.0, before_NC), axis=1)
+    score_NC = np.empty_like(before_NC)
+    np.put_along_axis(score_NC, order_NC, before_NC, axis=1)
+    return score_NC
+
+
+SCORES = {"lac": lac_scores, "adaptive": adaptive_scores}
+
+
+def threshold(score_N: NDArray[np.float64], alpha: float) -> float:
+    """The score that a true class exceeds with a chance of at most alpha.
+
+    Args:
+        score_N: the scores of the true classes of calibration examples.
+        alpha: the promised rate of misses.
+
+    Returns:
+        The ceil((n + 1) (1 - alpha))-th smallest score; infinite where there are too few to promise anything.
+    """
+    n = len(score_N)
+    rank = math.ceil((n + 1) * (1 - alpha) - 1e-9)
+    return float(np.partition(score_N, rank - 1)[rank - 1]) if rank <= n else math.inf
+
+
+def class_thresholds(
+    score_N: NDArray[np.float64], label_N: NDArray[np.int64], classes: int, alpha: float
+) -> NDArray[np.float64]:
+    """A threshold a class, so that the promise holds for every class and not on average alone (Vovk 2012).
+
+    Args:
+        score_N: the scores of the true classes.
+        label_N: the true classes.
+        classes: how many there are.
+        alpha: the promised rate of misses.
+
+    Returns:
+        C thresholds; infinite for a class of fewer than 1 / alpha - 1 examples, which is then in every set.
+    """
+    return np.array([threshold(score_N[label_N == index], alpha) for index in range(classes)])
+
+
+def true_scores(score_NC: NDArray[np.float64], label_N: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The score of each example's true class."""
+    return np.take_along_axis(score_NC, label_N[:, None], axis=1)[:, 0]
+
+
+def confident_enough(
+    confidence_N: NDArray[np.float64], correct_N: NDArray[np.bool_], *, precision: float, risk: float
+) -> float | None:
+    """The least confidence from which on answers are right at the target precision, but for a small risk.
+
+    Thresholds are tried from the highest on; the first whose Clopper-Pearson lower limit falls under the target ends
+    the search. Tested in that fixed order no correction is needed (Angelopoulos et al. 2021, arXiv:2110.01052, section
+    2.2): the chance that the answers given are right less often than the target is at most `risk`.
+
+    Args:
+        confidence_N: the probability of the predicted class of calibration examples.
+        correct_N: whether it is right.
+        precision: the target, a fraction.
+        risk: the chance that the promise fails.
+
+    Returns:
+        None where no threshold can promise it.
+    """
+    from scipy import stats
+
+    order_N = np.argsort(-confidence_N, kind="stable")
+    sorted_N = confidence_N[order_N]
+    right_N = np.cumsum(correct_N[order_N])
+    ends = np.flatnonzero(np.append(sorted_N[1:] != sorted_N[:-1], True))  # whole ties at a time
+    first = math.ceil(math.log(risk) / math.log(precision))  # with fewer examples not even no error would do
+    ends = ends[ends + 1 >= first]
+    total, right = ends + 1, right_N[ends]
+    low = np.where(right > 0, stats.beta.ppf(risk, right, total - right + 1), 0.0)
+    failed = np.flatnonzero(low < precision)
+    kept = ends[: failed[0]] if len(failed) else ends
+    return float(sorted_N[kept[-1]]) if len(kept) else None
