@@ -28,7 +28,7 @@ def count(card: Card) -> Counted:
         norms, activations, softmax and biases are not counted (torch's FlopCounterMode, halved).
     """
     with torch.device("meta"):
-        net = build_net(card, classes=0).eval()
+        net = build_net(card, classes=0).eval().requires_grad_(False)
         image_BCHW = torch.empty(1, 3, card.preprocessing.crop, card.preprocessing.crop)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         net(image_BCHW)

@@ -11,6 +11,7 @@ from vitrail.cli.backbones import backbones
 from vitrail.cli.bench import bench
 from vitrail.cli.predict import predict
 from vitrail.cli.pretrain import pretrain
+from vitrail.cli.reproduce import reproduce
 from vitrail.core.errors import VitrailError
 
 INTERRUPTED = 130
@@ -27,6 +28,7 @@ app.command()(bench)
 app.command()(predict)
 app.command()(backbones)
 app.command()(pretrain)
+app.add_typer(reproduce, name="reproduce")
 
 
 def _print_version(asked: bool) -> None:

@@ -1,0 +1,87 @@
+"""Which cards somebody is looking for. Imports no torch."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from vitrail.backbones.cards import Card
+from vitrail.core.errors import UsageError
+
+COMMERCIAL = "commercial"  # not a licence, but what people ask of one
+COUNT = re.compile(r"(\d+(?:\.\d+)?)([kmgb]?)", re.IGNORECASE)
+TIMES = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
+
+ORDERS: dict[str, Callable[[Card], str | float]] = {
+    "name": lambda card: card.name,
+    "params": lambda card: card.parameters,
+    "gmacs": lambda card: card.gmacs,
+    "width": lambda card: card.feature_width,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What a card must have to be shown; None asks for nothing.
+
+    `licence` is the name of one, or "commercial" for all that are known to allow commercial use.
+    `sort` is a key of ORDERS, the smallest first; None keeps the catalogue's order.
+    """
+
+    licence: str | None = None
+    max_parameters: int | None = None
+    pretrained_on: str | None = None
+    sort: str | None = None
+
+
+def select(cards: Iterable[Card], wanted: Wanted) -> list[Card]:
+    """The cards that have everything that is wanted. What no card has, or an order that is none, is a UsageError.
+
+    Args:
+        cards: to choose from.
+        wanted: the conditions and the order.
+
+    Returns:
+        The chosen ones; possibly none.
+    """
+    cards = list(cards)
+    if wanted.licence is not None and wanted.licence != COMMERCIAL:
+        _require("licence", wanted.licence, [COMMERCIAL, *(card.licence for card in cards if card.licence)])
+    if wanted.pretrained_on is not None:
+        _require("pretraining collection", wanted.pretrained_on, [name for card in cards for name in card.pretraining])
+    if wanted.sort is not None:
+        _require("order", wanted.sort, list(ORDERS))
+    chosen = [card for card in cards if _fits(card, wanted)]
+    return sorted(chosen, key=ORDERS[wanted.sort.lower()]) if wanted.sort else chosen
+
+
+def parse_count(text: str) -> int:
+    """A number of parameters as people write it: 30M, 1.1B, 500k, 25557032.
+
+    Raises UsageError for anything else.
+    """
+    match = COUNT.fullmatch(text.strip().replace("_", "").replace(",", ""))
+    if match is None:
+        raise UsageError(f"A number of parameters is written like 30M, 1.1B or 25557032, but {text!r} was given.")
+    return round(float(match[1]) * TIMES[match[2].lower()])
+
+
+def _fits(card: Card, wanted: Wanted) -> bool:
+    return (
+        (wanted.licence is None or _allows(card, wanted.licence.lower()))
+        and (wanted.max_parameters is None or card.parameters <= wanted.max_parameters)
+        and (wanted.pretrained_on is None or wanted.pretrained_on.lower() in card.pretraining)
+    )
+
+
+def _allows(card: Card, licence: str) -> bool:
+    return card.commercial == "yes" if licence == COMMERCIAL else card.licence.lower() == licence
+
+
+def _require(kind: str, asked: str, known: Sequence[str]) -> None:
+    there = {name.lower(): name for name in known}
+    if asked.lower() in there:
+        return
+    nearest = get_close_matches(asked.lower(), list(there), n=1, cutoff=0.6)
+    guess = f" Did you mean {there[nearest[0]]}?" if nearest else ""
+    raise UsageError(f"The catalogue has no {kind} {asked!r}.{guess} There are: {', '.join(there.values())}.")

@@ -1,0 +1,39 @@
+"""vitrail reproduce: what the deck and the papers show, computed again."""
+
+import dataclasses
+import json
+
+import typer
+
+from vitrail.cli import options
+
+reproduce = typer.Typer(no_args_is_help=True, help="Compute again what the deck and the papers show.")
+
+
+@reproduce.command()
+def table1(as_json: options.Json = False, debug: options.Debug = False) -> None:
+    """The sizes of the Vision Transformer, and of the networks it is compared with."""
+    from vitrail.reproduce.table1 import CLASSES, table1
+
+    sizes = table1()
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(size) for size in sizes], indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("Network", no_wrap=True)
+    for heading in ("Layers", "Width", "MLP", "Heads", "Parameters", "Published"):
+        table.add_column(heading, justify="right")
+    for size in sizes:
+        counts = [size.layers, size.width, size.mlp, size.heads]
+        table.add_row(
+            size.name,
+            *("-" if count is None else str(count) for count in counts),
+            f"{size.parameters:,}",
+            "-" if size.published is None else f"{size.published}M",
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"Parameters with a classifier of {CLASSES:,} classes; published: arXiv:2010.11929, table 1.")
