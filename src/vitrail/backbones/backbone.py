@@ -33,9 +33,9 @@ class Backbone:
 
     def read_weights(self) -> "dict[str, Tensor]":
         """Every tensor of the file by our names; raises WeightsError where it cannot be read."""
-        from vitrail.backbones.weights.timm import read_timm
+        from vitrail.backbones.weights import read_weights
 
-        return read_timm(self.file)
+        return read_weights(self.file)
 
     def _load_net(self) -> "nn.Module":
         import torch

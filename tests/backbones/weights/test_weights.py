@@ -1,12 +1,16 @@
 """Weights go in whole or not at all, and the error lists what does not fit."""
 
+import shutil
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
-from vitrail.backbones.weights import LISTED_TENSORS, load_into
+from vitrail.backbones.weights import LISTED_TENSORS, load_into, read_weights
 from vitrail.core.errors import WeightsError
 
 FILE = Path("some/weights.safetensors")
@@ -69,3 +73,46 @@ def test_a_network_has_no_silent_block_after_loading(net, state):
     initial = {name: tensor.clone() for name, tensor in net.named_parameters()}
     load_into(net, state, file=FILE)
     assert not any(torch.equal(tensor, initial[name]) for name, tensor in net.named_parameters())
+
+
+def save_h5(state: dict[str, torch.Tensor], file: Path) -> None:
+    with h5py.File(file, "w") as opened:
+        for name, tensor in state.items():
+            opened[f"{name}/{name}/value:0"] = tensor.numpy()
+
+
+WRITERS = {
+    "safetensors": save_file,
+    "pth": torch.save,
+    "old pth": lambda state, file: torch.save(state, file, _use_new_zipfile_serialization=False),
+    "npz": lambda state, file: np.savez(file, **{name: tensor.numpy() for name, tensor in state.items()}),
+    "h5": save_h5,
+}
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".npz", ".h5", ""])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_file_is_recognised_by_what_is_in_it(kind, suffix, tmp_path):
+    written = tmp_path / ("written.npz" if kind == "npz" else "written")
+    WRITERS[kind]({"a": torch.tensor([0.5, 2.0])}, written)
+    state = read_weights(shutil.move(written, tmp_path / f"given{suffix}"))
+    assert [tensor.tolist() for tensor in state.values()] == [[0.5, 2.0]]
+
+
+def test_names_of_our_own_are_left_as_they_are(tmp_path, state):
+    torch.save(state, tmp_path / "w.pth")
+    assert list(read_weights(tmp_path / "w.pth")) == list(state)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"\x80", b"<html>", b"\xff" * 99])
+def test_what_is_no_weights_file_is_one_sentence_that_says_what_to_do(content, tmp_path):
+    (tmp_path / "w.bin").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"w\.bin.*fetch the file again") as caught:
+        read_weights(tmp_path / "w.bin")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_or_is_a_folder_is_an_error(tmp_path):
+    for path in (tmp_path, tmp_path / "gone"):
+        with pytest.raises(WeightsError, match="check the path"):
+            read_weights(path)

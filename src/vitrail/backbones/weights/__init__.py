@@ -1,17 +1,72 @@
-"""From a weights file to a network. One reader a format, each giving our names; then one strict way in."""
+"""From a weights file to a network: one reader a kind of file, one layout a library's names, one strict way in.
 
-from collections.abc import Mapping
+What a file is, its bytes say, not its name. What its names are, the names say: timm's and torchvision's are ours.
+"""
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from vitrail.backbones.weights import google, keras, torchvision, transformers
+from vitrail.backbones.weights.archive import member_names
+from vitrail.backbones.weights.hdf5 import read_h5
+from vitrail.backbones.weights.npz import read_npz
+from vitrail.backbones.weights.pickled import read_pth
+from vitrail.backbones.weights.renaming import Layout, to_ours
+from vitrail.backbones.weights.timm import read_timm
 from vitrail.core.errors import WeightsError
 
 LISTED_TENSORS = 8  # of each kind, in an error message
 
 # Counters of training steps that inference never reads. Files from before 2019 lack them.
 UNUSED_COUNTER = ".num_batches_tracked"
+
+
+# The first whose mark is in a file is the file's: what has more comes before what it is made of.
+LAYOUTS: tuple[Layout, ...] = (
+    google.VIT_WITH_REPRESENTATION,
+    google.VIT,
+    google.BIT,
+    keras.RESNET,
+    transformers.DEIT,
+    transformers.DINOV2_WITH_REGISTERS,
+    transformers.DINOV2,
+    transformers.VIT,
+    torchvision.VIT,
+)
+
+HDF5_START, ZIP_START, PICKLE_START = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a weights file, by our names and in our form.
+
+    Args:
+        path: safetensors, PyTorch's .pth or .bin, NumPy's .npz or Keras' .h5, with the names of timm, torchvision,
+            transformers, keras.applications, or Google's ViT and BiT.
+
+    Returns:
+        Every tensor of it that a network has; floating-point ones as float32. A file that cannot be read, is damaged
+        or hostile or mixes names is a WeightsError.
+    """
+    stored = _reader_of(path)(path)
+    layout = next((layout for layout in LAYOUTS if layout.prefix_in(stored) is not None), None)
+    return stored if layout is None else to_ours(stored, layout, file=path)
+
+
+def _reader_of(path: Path) -> Callable[[Path], dict[str, torch.Tensor]]:
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(HDF5_START))
+    except OSError as error:
+        raise WeightsError(f"The weights {path} cannot be read ({error.strerror or error}): check the path.") from error
+    if start == HDF5_START:
+        return read_h5
+    if start.startswith(ZIP_START):
+        return read_npz if any(name.endswith(".npy") for name in member_names(path)) else read_pth
+    return read_pth if start.startswith(PICKLE_START) else read_timm
 
 
 def load_into(net: nn.Module, state: Mapping[str, torch.Tensor], *, file: Path) -> None:

@@ -27,7 +27,7 @@ def read_timm(path: Path) -> dict[str, torch.Tensor]:
         raise WeightsError(f"The weights {path} cannot be read ({error.strerror or error}): check the path.") from error
     except SafetensorError as error:
         raise WeightsError(
-            f"The weights {path} are not a whole safetensors file ({error}): fetch the file again, or convert a "
-            f"PyTorch checkpoint with safetensors.torch.save_file first, since pickles can run code and are not opened."
+            f"The weights {path} are not a whole safetensors file ({error}), nor PyTorch's, NumPy's or HDF5: fetch the "
+            f"file again from where it was published."
         ) from error
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}

@@ -1,0 +1,39 @@
+"""What is said of a zip archive before anything is unpacked: .npz and today's .pth are archives."""
+
+import zipfile
+from pathlib import Path
+
+from vitrail.core.errors import WeightsError
+
+MAX_BYTES = 16 * 2**30  # the largest published backbones, of a billion parameters in float32, have 5
+MAX_RATIO = 100  # trained weights hardly shrink at all; deflate can make a thousand of one
+
+
+def member_names(path: Path) -> list[str]:
+    """The names in an archive, as they are stored; raises WeightsError where its directory, at its end, is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except Exception as error:  # there is no end to what a damaged file makes its reader raise
+        raise WeightsError(
+            f"The weights {path} are an archive (.npz, .pth) without its end or otherwise damaged ({error}): fetch the "
+            f"file again from where it was published."
+        ) from error
+
+
+def require_modest(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse an archive that would unpack to more than weights ever have.
+
+    Args:
+        path: the file, for the message and its size.
+        archive: the same, open; only its directory is read, and no member gives more bytes than are declared there.
+
+    Raises:
+        WeightsError: if more is declared than MAX_BYTES, or than MAX_RATIO times the file.
+    """
+    declared, size = sum(member.file_size for member in archive.infolist()), path.stat().st_size
+    if declared > min(MAX_BYTES, MAX_RATIO * size):
+        raise WeightsError(
+            f"The weights {path} have {size:,} bytes and would unpack to {declared:,}, which no real weights do, so "
+            f"they are not unpacked: fetch the file again from where it was published."
+        )

@@ -1,0 +1,55 @@
+"""Reads NumPy's .npz: an archive of arrays. Pickled objects in it are refused, and nothing is larger than declared."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.lib import format as npy
+
+from vitrail.backbones.weights.archive import require_modest
+from vitrail.core.errors import WeightsError
+
+HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def read_npz(path: Path) -> dict[str, torch.Tensor]:
+    """The arrays of an .npz file, floating-point ones as float32.
+
+    Args:
+        path: a local file.
+
+    Returns:
+        Every array by its name in the archive, without ".npy".
+
+    Raises:
+        WeightsError: if the file is damaged, holds anything but arrays of numbers, or would unpack to far too much.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            require_modest(path, archive)
+            return {name.removesuffix(".npy"): _read(archive, name) for name in archive.namelist()}
+    except WeightsError:
+        raise
+    except Exception as error:  # there is no end to what a damaged file makes its reader raise
+        raise WeightsError(
+            f"The weights {path} are not a whole .npz file of plain arrays ({error}): fetch the file again from where "
+            f"it was published; pickled objects in it are never opened."
+        ) from error
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> torch.Tensor:
+    """One array, whose shape is believed only if the bytes for it are there: NumPy would make room for it first."""
+    with archive.open(name) as member:
+        version = npy.read_magic(member)
+        if version not in HEADERS:
+            raise ValueError(f"{name} has version {version} of the format")
+        shape, columns_first, dtype = HEADERS[version](member)
+        if dtype.kind not in "fiu":
+            raise ValueError(f"{name} holds {dtype}, not numbers")
+        content = member.read()
+    wanted = int(np.prod([int(side) for side in shape], dtype=object)) * dtype.itemsize
+    if len(content) != wanted or any(side < 0 for side in shape):
+        raise ValueError(f"{name} says that it has the shape {shape} and {wanted} bytes, and has {len(content)}")
+    array = np.frombuffer(content, dtype).reshape(shape, order="F" if columns_first else "C")
+    return torch.from_numpy(np.array(array, dtype=np.float32 if dtype.kind == "f" else np.int64))

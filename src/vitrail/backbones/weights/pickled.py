@@ -1,0 +1,73 @@
+"""Reads PyTorch's own .pth, which is a pickle: by torch's reader for weights alone, which runs nothing it finds."""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vitrail.backbones.weights.archive import require_modest
+from vitrail.core.errors import WeightsError
+
+
+def read_pth(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a .pth or .bin file, floating-point ones as float32.
+
+    Args:
+        path: a local file: tensors by name, or one dictionary of them under one key, as DeiT publishes it.
+
+    Returns:
+        Every tensor by its name.
+
+    Raises:
+        WeightsError: if the file is damaged or holds anything but plain tensors.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                require_modest(path, archive)
+        with path.open("rb") as file:  # of a path, torch believes the suffix
+            stored: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"The weights {path} hold more than tensors or are damaged, and what a pickle holds can be a program, so "
+            f"nothing of it was run: fetch the file again from where it was published, or have its tensors saved with "
+            f"safetensors.torch.save_file."
+        ) from error
+    except WeightsError:
+        raise
+    except Exception as error:  # there is no end to what a damaged file makes its reader raise
+        reason = str(error).strip().splitlines()[:1]
+        raise WeightsError(
+            f"The weights {path} are not a whole PyTorch file ({''.join(reason) or type(error).__name__}): fetch the "
+            f"file again from where it was published."
+        ) from error
+    if isinstance(stored, Mapping) and len(stored) == 1 and isinstance(inner := next(iter(stored.values())), Mapping):
+        stored = inner
+    return _only_tensors(stored, path)
+
+
+def _only_tensors(stored: Any, path: Path) -> dict[str, torch.Tensor]:
+    if not isinstance(stored, Mapping) or not stored:
+        raise WeightsError(f"The weights {path} hold a {type(stored).__name__}, not tensors by name: check the file.")
+    odd = [str(name) for name, value in stored.items() if not (isinstance(name, str) and _is_plain(value))]
+    if odd:
+        raise WeightsError(
+            f"The weights {path} hold more than plain tensors by name ({', '.join(odd[:8])}): save the network's "
+            f"state_dict() alone, and give that file."
+        )
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}
+
+
+def _is_plain(value: Any) -> bool:
+    """A dense tensor in memory that has all its numbers: strides can show one number as a billion."""
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and not value.is_quantized
+        and not value.is_complex()
+        and value.untyped_storage().nbytes() >= value.nbytes
+    )
