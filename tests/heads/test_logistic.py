@@ -3,7 +3,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from vitrail.core.errors import DataError, UsageError
+from vitrail.heads.labels import balanced_weights
 from vitrail.heads.logistic import fit_path
+from vitrail.heads.scaling import fit_scaling
 
 STRENGTHS = (1e-3, 1e-1, 10.0)
 
@@ -43,6 +45,33 @@ def test_with_two_classes_our_softmax_at_c_is_scikit_learns_logit_at_2c():
     same, other = (sklearn_nll(feature_ND, label_N, strength, feature_ND) for strength in (0.1, 0.05))
     np.testing.assert_allclose(softmax(fit.logits(feature_ND)), same, atol=2e-5)
     assert np.abs(softmax(fit.logits(feature_ND)) - other).max() > 1e-3
+
+
+@pytest.mark.parametrize("scaling", ["l2", "none"])
+def test_other_scalings_are_scikit_learns_solution_on_such_features(scaling):
+    feature_ND, label_N = problem()
+    feature_ND += 3  # far from centred
+    (fit,) = fit_path(feature_ND, label_N, classes=4, strengths=[0.1], scaling=scaling, tolerance=1e-8)
+    scaled_ND = fit_scaling(feature_ND, scaling).exact(feature_ND)
+    theirs = LogisticRegression(C=0.1, tol=1e-10, max_iter=20_000).fit(scaled_ND, label_N)
+    assert fit.converged
+    np.testing.assert_allclose(softmax(fit.logits(feature_ND)), theirs.predict_proba(scaled_ND), atol=1e-4)
+
+
+@pytest.mark.parametrize(("N", "D"), [(300, 12), (60, 100)], ids=["tall", "wide"])
+def test_class_weights_are_scikit_learns(N, D):
+    feature_ND, label_N = problem(N, D)
+    kept = (label_N != 2) | (np.arange(N) % 4 == 0)
+    feature_ND, label_N = feature_ND[kept], label_N[kept]
+    scaled_ND = fit_scaling(feature_ND).exact(feature_ND)
+    fits = [
+        fit_path(feature_ND, label_N, classes=4, strengths=[0.1], class_weights=weights, tolerance=1e-8)[0]
+        for weights in (balanced_weights(label_N, 4), None)
+    ]
+    theirs = LogisticRegression(C=0.1, tol=1e-9, max_iter=5000, class_weight="balanced").fit(scaled_ND, label_N)
+    wanted_NC = theirs.predict_proba(scaled_ND)
+    np.testing.assert_allclose(softmax(fits[0].logits(feature_ND)), wanted_NC, atol=2e-5)
+    assert np.abs(softmax(fits[1].logits(feature_ND)) - wanted_NC).max() > 1e-2
 
 
 def test_doubling_the_data_is_doubling_c():

@@ -4,13 +4,14 @@ The objective is scikit-learn's (sklearn/linear_model/_logistic.py, `l2_reg_stre
 
     mean over N of -log softmax(x W^T + b)[label]  +  |W|^2 / (2 C N),        b free,
 
-on features of mean 0 and deviation 1, with one row of W for each class, also where there are two (scikit-learn then
-has one row: ours at C is its at 2 C). C is called `strength` as in scikit-learn: a greater one regularises less.
+on scaled features, with one row of W for each class, also where there are two (scikit-learn then has one row: ours at C
+is its at 2 C). C is called `strength` as in scikit-learn: a greater one regularises less. With class weights the mean
+is a weighted one and N the sum of the weights, as scikit-learn has it.
 
-How it is fast. The features are turned into the axes of their covariance, once for the whole path. There the Hessian
-is nearly diagonal, about mean p (1 - p) x variance + 1 / (C N), and this diagonal is where L-BFGS starts from. With
-fewer rows than features only as many axes as rows are left, and nothing is lost by that: the best W lies in the span
-of the rows.
+How it is fast. The features are centred, which changes the bias alone, and turned into the axes of their covariance,
+once for the whole path. There the Hessian is nearly diagonal, about mean p (1 - p) x variance + 1 / (C N), and this
+diagonal is where L-BFGS starts from. With fewer rows than features only as many axes as rows are left, and nothing is
+lost by that: the best W lies in the span of the rows.
 Each strength starts from the solution of the one before. Products are float32; the end test is made on the scaled
 features in float64, and where float32 cannot pass it the last steps are done in float64.
 """
@@ -27,7 +28,7 @@ from torch import Tensor
 from vitrail.core.errors import UsageError
 from vitrail.heads.labels import require_labels
 from vitrail.heads.minimise import minimise
-from vitrail.heads.scaling import Scaling, fit_scaling
+from vitrail.heads.scaling import Scaling, ScalingKind, fit_scaling
 from vitrail.heads.scores import Linear
 
 # Letters: N examples, D features, A axes (A <= D), C classes, P parameters = (A + 1) C.
@@ -66,6 +67,8 @@ def fit_path(
     *,
     classes: int,
     strengths: Sequence[float],
+    scaling: ScalingKind = "standardise",
+    class_weights: NDArray[np.float64] | None = None,
     tolerance: float = TOLERANCE,
 ) -> list[LogisticFit]:
     """Fit every strength, from the strongest regularisation (least C) to the weakest.
@@ -75,6 +78,8 @@ def fit_path(
         labels: N class indices in [0, classes).
         classes: how many there are; one without examples is allowed and gets a low bias.
         strengths: scikit-learn's C, each above 0.
+        scaling: of the features.
+        class_weights: what each class's examples count, such as `balanced_weights`; None is 1 for all.
         tolerance: the largest entry of the gradient of the mean loss that counts as solved.
 
     Returns:
@@ -85,7 +90,9 @@ def fit_path(
     """
     if not all(strength > 0 for strength in strengths):
         raise UsageError(f"Strengths (C) must be above 0, but {min(strengths)} was given.")
-    path = LogisticPath(features, labels, classes=classes, tolerance=tolerance)
+    path = LogisticPath(
+        features, labels, classes=classes, scaling=scaling, class_weights=class_weights, tolerance=tolerance
+    )
     fits = {strength: path.fit(strength) for strength in sorted(set(strengths))}
     return [fits[strength] for strength in strengths]
 
@@ -99,12 +106,16 @@ class LogisticPath:
         labels: NDArray[np.int64],
         *,
         classes: int,
+        scaling: ScalingKind = "standardise",
+        class_weights: NDArray[np.float64] | None = None,
         tolerance: float = TOLERANCE,
     ) -> None:
         require_labels(features, labels, classes)
-        self._scaling = fit_scaling(features)
+        self._scaling = fit_scaling(features, scaling)
         self._scaled_ND = torch.from_numpy(self._scaling.apply(features))
-        self._label_N = torch.from_numpy(labels)
+        label_N = torch.from_numpy(labels)
+        weight_C = np.ones(classes) if class_weights is None else class_weights
+        self._labels = _Labels(label_N, torch.from_numpy(weight_C[labels]))
         self._classes = classes
         self._tolerance = tolerance
         self._axes = _Axes(self._scaled_ND)
@@ -114,7 +125,7 @@ class LogisticPath:
     def fit(self, strength: float) -> LogisticFit:
         """The solution at one strength."""
         start = time.perf_counter()
-        decay = 1 / (strength * len(self._label_N))
+        decay = 1 / (strength * self._labels.total)
         self._point_P, passes = self._descend(self._axes, self._point_P, decay)
         weight_CD, bias_C = self._axes.unfold(self._point_P, self._classes)
         gradient = self._gradient(weight_CD, bias_C, decay)
@@ -139,7 +150,7 @@ class LogisticPath:
     def _descend(self, axes: "_Axes", start_P: Tensor, decay: float) -> tuple[Tensor, int]:
         C = self._classes
         minimum = minimise(
-            lambda point_P: _loss(axes.turned_NA, self._label_N, point_P, decay, C),
+            lambda point_P: _loss(axes.turned_NA, self._labels, point_P, decay, C),
             start_P,
             curvature_P=_curvature(axes, start_P, decay, C),
             reached=lambda gradient_P: axes.largest(gradient_P, C) <= 0.9 * self._tolerance,
@@ -150,63 +161,82 @@ class LogisticPath:
     def _gradient(self, weight_CD: Tensor, bias_C: Tensor, decay: float) -> float:
         """The largest entry of the gradient on the scaled features, in float64 and block by block."""
         point_P = torch.cat([weight_CD.T.reshape(-1), bias_C])
-        _, gradient_P = _loss(self._scaled_ND, self._label_N, point_P, decay, self._classes)
+        _, gradient_P = _loss(self._scaled_ND, self._labels, point_P, decay, self._classes)
         return float(gradient_P.abs().max())
 
 
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """Each row's label and weight, float64; `total` is the sum of the weights."""
+
+    label_N: Tensor
+    weight_N: Tensor
+
+    @property
+    def total(self) -> float:
+        return float(self.weight_N.sum())
+
+
 class _Axes:
-    """Scaled features turned into the axes of their covariance, of variance `variance_A`."""
+    """Scaled features, centred and turned into the axes of their covariance, of variance `variance_A`."""
 
     def __init__(self, scaled_ND: Tensor) -> None:
         N, D = scaled_ND.shape
         span_DA = torch.linalg.qr(scaled_ND.T).Q if N < D else None
         spanned_NA = scaled_ND if span_DA is None else scaled_ND @ span_DA
-        variance_A, axis_DA = torch.linalg.eigh(spanned_NA.T @ spanned_NA / N)
+        centre_A = spanned_NA.mean(dim=0)
+        variance_A, axis_DA = torch.linalg.eigh(spanned_NA.T @ spanned_NA / N - torch.outer(centre_A, centre_A))
         axis_DA = axis_DA if span_DA is None else span_DA @ axis_DA
         self.axis_DA = axis_DA.contiguous()
-        self.turned_NA = scaled_ND @ self.axis_DA
+        self.centre_D = scaled_ND.mean(dim=0)
+        self.turned_NA = (scaled_ND @ self.axis_DA).sub_(self.centre_D @ self.axis_DA)
         self.variance_A = variance_A.clamp_min(0)
         self.width = len(variance_A)
 
     def unfold(self, point_P: Tensor, classes: int) -> tuple[Tensor, Tensor]:
         """Weight and bias on the scaled features, float64."""
         weight_AC, bias_C = _split(point_P.double(), classes)
-        return (self.axis_DA.double() @ weight_AC).T.contiguous(), bias_C.clone()
+        weight_CD = (self.axis_DA.double() @ weight_AC).T.contiguous()
+        return weight_CD, bias_C - weight_CD @ self.centre_D.double()
 
     def fold(self, weight_CD: Tensor, bias_C: Tensor) -> Tensor:
         """The other way round."""
         weight_AC = self.axis_DA.double().T @ weight_CD.T
+        bias_C = bias_C + weight_CD @ self.centre_D.double()
         return torch.cat([weight_AC.reshape(-1), bias_C]).to(self.axis_DA.dtype)
 
     def largest(self, gradient_P: Tensor, classes: int) -> float:
-        """The largest entry of a gradient on the scaled features."""
+        """The largest entry of a gradient on the scaled features, which are not centred."""
         gradient_AC, bias_C = _split(gradient_P, classes)
-        return max(float((self.axis_DA @ gradient_AC).abs().max()), float(bias_C.abs().max()))
+        gradient_DC = torch.addr(self.axis_DA @ gradient_AC, self.centre_D, bias_C)
+        return max(float(gradient_DC.abs().max()), float(bias_C.abs().max()))
 
 
 def _split(point_P: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     return point_P[:-classes].view(-1, classes), point_P[-classes:]
 
 
-def _loss(feature_NA: Tensor, label_N: Tensor, point_P: Tensor, decay: float, classes: int) -> tuple[float, Tensor]:
+def _loss(feature_NA: Tensor, labels: _Labels, point_P: Tensor, decay: float, classes: int) -> tuple[float, Tensor]:
     """The objective and its gradient, in the dtype of the point; sums of the loss in float64."""
     weight_AC, bias_C = _split(point_P, classes)
     gradient_P = torch.zeros_like(point_P)
     gradient_AC, gradient_C = _split(gradient_P, classes)
-    N, loss = len(label_N), 0.0
-    for start in range(0, N, ROWS_AT_ONCE):
+    loss, total = 0.0, labels.total
+    for start in range(0, len(feature_NA), ROWS_AT_ONCE):
         block_BA = feature_NA[start : start + ROWS_AT_ONCE].to(point_P.dtype)
-        label_B1 = label_N[start : start + ROWS_AT_ONCE, None]
+        label_B1 = labels.label_N[start : start + ROWS_AT_ONCE, None]
+        weight_B1 = labels.weight_N[start : start + ROWS_AT_ONCE, None]
         score_BC = torch.addmm(bias_C, block_BA, weight_AC)
         total_B1 = score_BC.logsumexp(dim=1, keepdim=True)
-        loss += float((total_B1 - score_BC.gather(1, label_B1)).sum(dtype=torch.float64))
+        loss += float(((total_B1 - score_BC.gather(1, label_B1)) * weight_B1).sum())
         error_BC = score_BC.sub_(total_B1).exp_()
         error_BC.scatter_add_(1, label_B1, error_BC.new_full(label_B1.shape, -1.0))
+        error_BC.mul_(weight_B1.to(point_P.dtype))
         gradient_AC.addmm_(block_BA.T, error_BC)
         gradient_C.add_(error_BC.sum(dim=0))
-    gradient_P.div_(N)
+    gradient_P.div_(total)
     gradient_AC.add_(weight_AC, alpha=decay)
-    return loss / N + decay / 2 * float(weight_AC.double().square().sum()), gradient_P
+    return loss / total + decay / 2 * float(weight_AC.double().square().sum()), gradient_P
 
 
 def _curvature(axes: _Axes, point_P: Tensor, decay: float, classes: int) -> Tensor:

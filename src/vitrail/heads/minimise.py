@@ -14,6 +14,7 @@ DECREASE = 1e-4  # Armijo's constant
 FLATTEN = 0.9  # Wolfe's constant, for steps whose decrease is lost in rounding
 ROUNDING = {torch.float32: 1e-6, torch.float64: 1e-13}  # of a value, relative
 HALVINGS = 25
+IDLE = 10  # steps in a row that win nothing which rounding could not have made: further ones would walk in circles
 
 Objective = Callable[[Tensor], tuple[float, Tensor]]
 
@@ -52,7 +53,8 @@ def minimise(
     value, gradient_P = objective(point_P)
     passes = 1
     pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=MEMORY)
-    while not (done := reached(gradient_P)) and passes < most_passes:
+    least, flattest, idle = value, float(gradient_P.norm()), 0
+    while not (done := reached(gradient_P)) and passes < most_passes and idle < IDLE:
         direction_P = _direction(gradient_P, pairs, curvature_P)
         slope = float(direction_P @ gradient_P)
         step = 1.0
@@ -70,6 +72,10 @@ def minimise(
         if (product := float(moved_P @ turned_P)) > 0:
             pairs.append((moved_P, turned_P, product))
         point_P, value, gradient_P = next_P, next_value, next_gradient_P
+        length = float(gradient_P.norm())
+        lower = value < least - ROUNDING[point_P.dtype] * abs(least)
+        idle = 0 if lower or length < FLATTEN * flattest else idle + 1
+        least, flattest = min(least, value), min(flattest, length)
     return Minimum(point_P, gradient_P, passes, reached=done)
 
 
