@@ -9,5 +9,6 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "Vitrail"
 myst_heading_anchors = 3
+myst_enable_extensions = ["dollarmath"]
 nitpicky = True
 suppress_warnings: list[str] = []

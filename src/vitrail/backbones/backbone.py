@@ -29,7 +29,7 @@ class Backbone:
 
     def start(self, *, threads: int) -> Engine:
         """Make the network ready to run on so many cores; raises WeightsError where the weights do not fit."""
-        return start_engine(self.engine, self._load_net, self.card, digest=self.digest, threads=threads)
+        return start_engine(self.engine, self.load_net, self.card, digest=self.digest, threads=threads)
 
     def read_weights(self) -> "dict[str, Tensor]":
         """Every tensor of the file by our names; raises WeightsError where it cannot be read."""
@@ -37,7 +37,8 @@ class Backbone:
 
         return read_weights(self.file)
 
-    def _load_net(self) -> "nn.Module":
+    def load_net(self) -> "nn.Module":
+        """The torch network with its weights, on the CPU, in evaluation mode; WeightsError where they do not fit."""
         import torch
 
         from vitrail.backbones.weights import load_into
