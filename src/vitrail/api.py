@@ -76,7 +76,8 @@ def bench(
     """Compare frozen backbones on labelled images and say which to build on.
 
     Args:
-        data: a folder with one folder of images a class, or a manifest (CSV, Parquet); None for scikit-learn's digits.
+        data: a folder with one folder of images a class, a manifest (CSV, Parquet), an archive, shards, Parquet with
+            images, or the URL of one of these; None for scikit-learn's digits.
         backbones: "NAME" of the catalogue or "NAME=FILE"; may be left out for the digits.
         out: the run folder; runs/<data>-<8 digits> where None.
         options: what may change the answer; defaults where None.

@@ -69,7 +69,8 @@ def bench(
     UsageError where the question does not fit together or `out` holds another run.
 
     Args:
-        data: a folder with one folder of images a class, or a manifest (CSV, Parquet); None for scikit-learn's digits.
+        data: a folder with one folder of images a class, a manifest (CSV, Parquet), an archive, shards, Parquet with
+            images, or the URL of one of these; None for scikit-learn's digits.
         backbones: "NAME" of the catalogue or "NAME=FILE"; may be empty for the digits, which have two of ours.
         out: the run folder; runs/<data>-<8 digits> where None.
         options: what may change the answer; defaults where None.

@@ -8,7 +8,8 @@ import typer
 from vitrail.cli import options
 
 DATA_HELP = (
-    "A folder with one folder of images a class (train/, val/, test/ on top are honoured), "
+    "A folder with one folder of images a class (train/, val/, test/ on top are honoured), an archive of one (.zip, "
+    ".tar, .tar.gz), WebDataset shards, Parquet with images, the URL of one of these (s3://bucket/images), "
     "or a CSV or Parquet manifest with path,label[,split][,group]. Without it: scikit-learn's digits."
 )
 

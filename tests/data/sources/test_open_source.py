@@ -13,11 +13,11 @@ def test_the_kind_of_source_follows_from_the_path(tmp_path):
 
 
 def test_a_path_to_nothing_is_one_sentence_with_a_remedy(tmp_path):
-    with pytest.raises(UsageError, match=r"There is nothing at .*typo: give a folder .* or a manifest"):
+    with pytest.raises(UsageError, match=r"There is nothing at .*typo: give a folder .* a manifest"):
         open_source(tmp_path / "typo")
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
-    (tmp_path / "images.zip").touch()
-    with pytest.raises(UsageError, match=r"images\.zip is no data set that can be read: give"):
-        open_source(tmp_path / "images.zip")
+    (tmp_path / "images.rar").touch()
+    with pytest.raises(UsageError, match=r"images\.rar is no data set that can be read: give"):
+        open_source(tmp_path / "images.rar")

@@ -1,56 +1,123 @@
-"""Where images come from. A new kind is a new file here and a line in KINDS."""
+"""Where images come from. A new kind is a new file here, and a line in `_open_file` or in `shards.py`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+import re
+from functools import partial
+from pathlib import Path, PurePosixPath
 
-from vitrail.core.errors import UsageError
+from vitrail.core.errors import DataError, UsageError
 from vitrail.data.dataset import Source
 from vitrail.data.sources.digits import DigitsSource
 from vitrail.data.sources.folder import FolderSource
 from vitrail.data.sources.manifest import ManifestSource
+from vitrail.data.sources.parquet import ParquetSource
+from vitrail.data.sources.ranges import FileRanges
+from vitrail.data.sources.remote import Remote, RemoteFolder
+from vitrail.data.sources.shards import expanded, open_archive, open_shards
+from vitrail.data.sources.tar import TarSource
+from vitrail.data.sources.zip import ZipSource
 
-__all__ = ["KINDS", "DigitsSource", "FolderSource", "Kind", "ManifestSource", "open_source"]
+__all__ = [
+    "DigitsSource",
+    "FolderSource",
+    "ManifestSource",
+    "ParquetSource",
+    "RemoteFolder",
+    "TarSource",
+    "ZipSource",
+    "open_source",
+]
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of source: what it is called, which paths are of it, and how one is opened."""
-
-    words: str
-    takes: Callable[[Path], bool]
-    open: Callable[[Path], Source]
-
-
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 KINDS = (
-    Kind("a folder with one folder of images a class", Path.is_dir, FolderSource),
-    Kind(
-        "a manifest (.csv or .parquet)",
-        lambda path: path.is_file() and path.suffix.lower() in {".csv", ".tsv", ".parquet"},
-        ManifestSource,
-    ),
+    "a folder with one folder of images a class, a manifest (.csv or .parquet), an archive (.zip, .tar, .tar.gz), "
+    "WebDataset shards (a folder of them, or x-{000..009}.tar), Parquet with images, or the URL of one of these "
+    "(s3://bucket/images)"
 )
 
 
 def open_source(data: str | Path | None) -> Source:
-    """The source that a path names; without one, scikit-learn's digits.
+    """The source that a path or URL names; without one, scikit-learn's digits.
 
     Args:
-        data: a folder, a manifest, or None.
+        data: a folder, a manifest, an archive, shards, the URL of one of these, or None.
 
     Returns:
-        A source, of which nothing has been read yet.
+        A source, of which nothing has been read yet but what tells its kind.
 
     Raises:
         UsageError: there is nothing at the path, or nothing of a kind that is read.
+        DataError: a server refuses to show what is there.
     """
     if data is None:
         return DigitsSource()
+    if URL.match(str(data)):
+        try:
+            return _open_remote(str(data))
+        except OSError as error:
+            raise DataError(f"{data} cannot be read: {error.strerror}. Check the address and the rights.") from error
+    names = list(expanded(str(data)))
+    if len(names) > 1 and not Path(data).exists():
+        return _open_listed([Path(name).expanduser() for name in names], str(data))
     path = Path(data).expanduser()
-    for kind in KINDS:
-        if kind.takes(path):
-            return kind.open(path)
-    kinds = " or ".join(kind.words for kind in KINDS)
     if not path.exists():
-        raise UsageError(f"There is nothing at {path}: give {kinds}.")
-    raise UsageError(f"{path} is no data set that can be read: give {kinds}.")
+        raise UsageError(f"There is nothing at {path}: give {KINDS}.")
+    source = _open_folder(path) if path.is_dir() else _open_file(path)
+    if source is None:
+        raise UsageError(f"{path} is no data set that can be read: give {KINDS}.")
+    return source
+
+
+def _open_file(path: Path) -> Source | None:
+    try:
+        source = open_archive(str(path), partial(FileRanges, path))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    if source is None and path.suffix.lower() in {".csv", ".tsv", ".parquet"}:
+        return ManifestSource(path)
+    return source
+
+
+def _open_folder(path: Path) -> Source:
+    """Shards where nothing else lies in the folder, or in its folder `data`, as Hugging Face has it."""
+    return _shards_in(path) or FolderSource(path)
+
+
+def _shards_in(path: Path) -> Source | None:
+    try:
+        inside = sorted(path.iterdir())
+        folders = [each for each in inside if each.is_dir() and not each.name.startswith(".")]
+        if [each.name for each in folders] == ["data"]:
+            inside = [each for each in inside if each.is_file()] + sorted(folders[0].iterdir())
+        elif folders:
+            return None
+        files = {
+            str(PurePosixPath(each.relative_to(path))): partial(FileRanges, each) for each in inside if each.is_file()
+        }
+        return open_shards(files, str(path))
+    except OSError:
+        return None  # the folder says better what is wrong with it
+
+
+def _open_listed(paths: list[Path], pattern: str) -> Source:
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise UsageError(f"There is no shard {missing[0]}, which {pattern} names: check the numbers in braces.")
+    source = open_shards({path.name: partial(FileRanges, path) for path in paths}, re.sub(r"[-_.]?\{.*", "", pattern))
+    if source is None:
+        raise UsageError(f"{pattern} names no shards that can be read: give .tar or .parquet files.")
+    return source
+
+
+def _open_remote(url: str) -> Source:
+    remote = Remote(url)
+    if not remote.is_file:
+        names = remote.sizes()
+        found = open_shards({name: partial(remote.ranges, name) for name in names}, remote.url)
+        return found or RemoteFolder(remote)
+    source = open_archive(remote.url, remote.ranges)
+    if source is None:
+        raise UsageError(
+            f"{remote.url} is no data set that can be read behind a URL: give a folder with one folder of images a "
+            "class, an archive (.zip, .tar, .tar.gz), or Parquet with images."
+        )
+    return source

@@ -47,7 +47,7 @@ class FolderSource:
             tops, strays = list_folder(self._root)
         except OSError as error:
             raise DataError(f"The folder {self._root} cannot be listed: {error.strerror}.") from error
-        splits = _split_folders(tops)
+        splits = split_folders(tops)
         yield from _outside(((name,) for name in strays), "it lies in no class folder")
         for top in tops:
             if not splits:
@@ -84,7 +84,7 @@ class FolderSource:
             yield SetAside(path=written_path(folder), reason="the folder of this class is empty")
 
 
-def _split_folders(tops: Sequence[str]) -> dict[str, SplitName]:
+def split_folders(tops: Sequence[str]) -> dict[str, SplitName]:
     """The folders on top that name a split; none where they are classes."""
     found = {top: SPLIT_WORDS[top.lower()] for top in tops if top.lower() in SPLIT_WORDS}
     beyond_doubt = "train" in found.values() and len(set(found.values())) > 1

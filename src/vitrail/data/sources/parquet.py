@@ -1,0 +1,229 @@
+"""Parquet files that hold the images themselves, as Hugging Face's `datasets` writes them.
+
+The image column is a struct with `bytes` (and `path`), or bytes; the label column is a number that the file's own
+metadata names (ClassLabel), a number or a text. `split` and `group` are read where they are there; else files called
+train-..., validation-..., test-... give the split.
+
+A row cannot be read alone: what is read is a few rows, and the last of these are kept, so reading in order costs one
+pass over each file. Memory is bounded by KEPT_BYTES and by one batch a file that is open.
+"""
+
+import json
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vitrail.core.errors import DataError
+from vitrail.data.dataset import Entry, SetAside, SplitName
+from vitrail.data.sources.folder import SPLIT_WORDS
+from vitrail.data.sources.local import as_on_disk, class_name, written
+from vitrail.data.sources.ranges import Ranges, as_file
+from vitrail.data.sources.webdataset import split_of_shard
+
+LABEL_NAMES = ("label", "labels", "class", "cls", "target")
+ROW = re.compile(r"(.*?)/(\d{8,})(/[^/]*)?")
+LISTED_ROWS, BATCH_ROWS = 1024, 16
+BUFFER_BYTES = 1 << 20  # else pyarrow reads a whole column of a row group at once, which may be the whole file
+KEPT_BYTES = 256 << 20
+KEPT_BATCHES = 4  # at least, so that threads a few rows apart never make each other read anew
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns matter. `names` are those of the classes, where the label is a number that the file names."""
+
+    image: str
+    label: str
+    names: tuple[str, ...] | None
+    split: str | None
+    group: str | None
+    path: str | None
+
+
+class ParquetSource:
+    """Images in Parquet files."""
+
+    def __init__(self, files: Mapping[str, Callable[[], Ranges]], where: str) -> None:
+        """Nothing is read yet.
+
+        Args:
+            files: how each is opened, by its name.
+            where: what all of them together are called.
+        """
+        self._files = dict(sorted(files.items()))
+        self._where = where
+        self._kept: OrderedDict[tuple[str, int], pa.Array] = OrderedDict()
+        self._cursors: dict[str, tuple[int, Iterator[pa.RecordBatch]]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return written(PurePosixPath(self._where).name.removesuffix(".parquet")) or "data"
+
+    def entries(self) -> Iterator[Entry | SetAside]:
+        """One entry a row, set aside where it has no label; DataError where a file makes no sense."""
+        splits = [split_of_shard(name) for name in self._files]
+        for name, split in zip(self._files, splits, strict=True):
+            try:
+                yield from self._entries_of(name, split if all(splits) else None)
+            except (pa.ArrowException, OSError) as error:
+                raise DataError(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}.") from error
+
+    def _entries_of(self, name: str, split: SplitName | None) -> Iterator[Entry | SetAside]:
+        file, number = self._opened(name), 0
+        columns = columns_of(file.schema_arrow, name)
+        wanted = [each for each in (columns.label, columns.split, columns.group, columns.path) if each is not None]
+        for batch in file.iter_batches(batch_size=LISTED_ROWS, columns=wanted):
+            for row in batch.to_pylist():
+                inside = (row[columns.image] or {}).get("path") if columns.path else None
+                base = PurePosixPath(str(inside).replace("\\", "/")).name if inside else ""
+                path = f"{written(name)}/{number:08d}" + (f"/{written(base)}" if base else "")
+                yield _entry(path, row, columns, split)
+                number += 1
+
+    def read(self, path: str) -> bytes:
+        """The image of one row; raises OSError where there is none or the file cannot be read."""
+        match = ROW.fullmatch(path)
+        if match is None:
+            raise OSError(0, "it is no row of a Parquet file")
+        batch, row = divmod(int(match[2]), BATCH_ROWS)
+        name = as_on_disk(match[1])
+        with self._lock:
+            images = self._kept.get((name, batch))
+            if images is None:
+                images = self._advance(name, batch)
+            content = images[row].as_py()
+        if not content:
+            raise OSError(0, "its row holds no bytes")
+        return bytes(content)
+
+    def _advance(self, name: str, wanted: int) -> pa.Array:
+        """Read on to a batch, from the beginning where it lies behind, keeping the last ones read."""
+        following, batches = self._cursors.get(name, (0, None))
+        if batches is None or following > wanted:
+            following, batches = 0, self._from_start(name)
+        try:
+            while True:
+                images = next(batches)
+                self._kept[name, following] = images
+                self._forget()
+                following += 1
+                if following > wanted:
+                    self._cursors[name] = following, batches
+                    return images
+        except (pa.ArrowException, StopIteration) as error:
+            self._cursors.pop(name, None)
+            raise OSError(0, "the Parquet file is damaged here") from error
+
+    def _from_start(self, name: str) -> Iterator[pa.Array]:
+        file = self._opened(name)
+        column = columns_of(file.schema_arrow, name).image
+        nested = pa.types.is_struct(file.schema_arrow.field(column).type)
+        part = f"{column}.bytes" if nested else column
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=[part]):
+            yield batch.column(0).field(0) if nested else batch.column(0)
+
+    def _forget(self) -> None:
+        while len(self._kept) > KEPT_BATCHES and sum(images.nbytes for images in self._kept.values()) > KEPT_BYTES:
+            self._kept.popitem(last=False)
+
+    def _opened(self, name: str) -> pq.ParquetFile:
+        """A reader of its own each time: one is in the middle of its file while another begins."""
+        return pq.ParquetFile(as_file(self._files[name]()), buffer_size=BUFFER_BYTES)
+
+
+def holds_images(file: Ranges) -> bool:
+    """Whether a Parquet file has a column of images, rather than being a manifest of paths, or nothing that is read."""
+    try:
+        return _image_column(pq.read_schema(as_file(file))) is not None
+    except (pa.ArrowException, OSError):
+        return False
+
+
+def columns_of(schema: pa.Schema, where: str) -> Columns:
+    """Which columns of a file hold what.
+
+    Args:
+        schema: its schema, with Hugging Face's metadata where there is some.
+        where: what the file is called in errors.
+
+    Returns:
+        The columns.
+
+    Raises:
+        DataError: there is no column of images, or not exactly one that can be the label.
+    """
+    image = _image_column(schema)
+    if image is None:
+        raise DataError(f"{where} has no column of images: it needs one whose cells hold the bytes of a file each.")
+    named = _class_names(schema)
+    known = [name for name in schema.names if name.lower() in LABEL_NAMES] or list(named)
+    if len(known) != 1:
+        found = ", ".join(map(written, known or schema.names))
+        what = "more than one column that may be the label" if known else "no column that may be the label"
+        raise DataError(f"{where} has {what} ({found}): call exactly one of them label.")
+    by_name = {name.lower(): name for name in schema.names}
+    kind = schema.field(image).type
+    return Columns(
+        image=image,
+        label=known[0],
+        names=named.get(known[0]),
+        split=by_name.get("split"),
+        group=by_name.get("group"),
+        path=f"{image}.path" if pa.types.is_struct(kind) and kind.get_field_index("path") >= 0 else None,
+    )
+
+
+def _image_column(schema: pa.Schema) -> str | None:
+    def holds_bytes(kind: pa.DataType) -> bool:
+        return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+    for field in schema:
+        if pa.types.is_struct(field.type):
+            index = field.type.get_field_index("bytes")
+            if index >= 0 and holds_bytes(field.type.field(index).type):
+                return str(field.name)
+    found = [field.name for field in schema if holds_bytes(field.type)]
+    return str(found[0]) if len(found) == 1 else None
+
+
+def _class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
+    """The names of classes by column, from what Hugging Face's `datasets` writes into a file."""
+    try:
+        features: Any = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {
+            column: tuple(str(name) for name in feature["names"])
+            for column, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and column in schema.names
+        }
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _entry(path: str, row: Mapping[str, Any], columns: Columns, split: SplitName | None) -> Entry | SetAside:
+    label = row[columns.label]
+    if columns.names is not None and isinstance(label, int):
+        # -1 is how a test split without labels is published.
+        label = columns.names[label] if 0 <= label < len(columns.names) else None
+    if label is None or not str(label).strip():
+        return SetAside(path=path, reason="its row has no label")
+    if columns.split is not None:
+        word = str(row[columns.split] or "").strip().lower()
+        if word not in SPLIT_WORDS:
+            return SetAside(path=path, reason=f"its row names no split that is known ({written(word) or 'empty'})")
+        split = SPLIT_WORDS[word]
+    group = row[columns.group] if columns.group is not None else None
+    return Entry(
+        path=path,
+        label=class_name(str(label)),
+        split=split,
+        group=None if group is None else str(group),
+    )

@@ -1,0 +1,77 @@
+"""Bytes at a place in a file, from several threads at once: what archives are read through, whatever holds them."""
+
+import io
+import os
+from pathlib import Path
+from typing import Protocol
+
+
+class Ranges(Protocol):
+    """A file of which any part can be read, by any number of threads."""
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+
+    @property
+    def block(self) -> int:
+        """How many bytes are well read at once, by one who looks through the file."""
+
+    def read_at(self, start: int, length: int) -> bytes:
+        """`length` bytes from `start`, fewer where the file ends before; raises OSError where it cannot be read."""
+
+
+class FileRanges:
+    """A file of this machine."""
+
+    block = 1 << 14
+
+    def __init__(self, path: Path) -> None:
+        """Open it; OSError where it cannot be."""
+        self._file = path.open("rb", buffering=0)
+        self._size = os.fstat(self._file.fileno()).st_size
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+        return self._size
+
+    def read_at(self, start: int, length: int) -> bytes:
+        """`length` bytes from `start`; raises OSError."""
+        return os.pread(self._file.fileno(), length, start)  # no position is shared, so no lock is needed
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, ranges: Ranges) -> None:
+        self._ranges, self._at = ranges, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._ranges.size}[whence]
+        if base + offset < 0:
+            raise OSError("the archive is cut off: it points before its own beginning")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        found = self._ranges.read_at(self._at, len(buffer))
+        buffer[: len(found)] = found
+        self._at += len(found)
+        return len(found)
+
+
+def as_file(ranges: Ranges) -> io.BufferedReader:
+    """A file object of its own position, for the one thread that lists an archive."""
+    return io.BufferedReader(_Reader(ranges), ranges.block)

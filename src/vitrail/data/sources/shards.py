@@ -1,0 +1,71 @@
+"""Which of the kinds of archives some files are, wherever they lie: one place for local files and for URLs."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePosixPath
+
+from vitrail.data.dataset import Source
+from vitrail.data.sources.parquet import ParquetSource, holds_images
+from vitrail.data.sources.ranges import Ranges
+from vitrail.data.sources.tar import ENDING as TAR
+from vitrail.data.sources.tar import TarSource
+from vitrail.data.sources.tree import is_clutter
+from vitrail.data.sources.zip import ZipSource
+
+BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
+PAPERS = frozenset({".md", ".txt", ".json", ".yaml", ".yml", ""})  # what lies beside shards and says of them
+
+Opener = Callable[[], Ranges]
+
+
+def open_archive(name: str, opened: Opener) -> Source | None:
+    """The source that one file is, by its ending, or None where it is no archive.
+
+    Args:
+        name: the file's name or URL.
+        opened: opens it.
+
+    Returns:
+        A source, of which nothing has been read but what tells a Parquet file of images from a manifest.
+    """
+    if name.lower().endswith(".zip"):
+        return ZipSource(opened(), name)
+    if TAR.search(name):
+        return TarSource({PurePosixPath(name).name: opened}, name)
+    if name.lower().endswith(".parquet") and holds_images(opened()):
+        return ParquetSource({PurePosixPath(name).name: opened}, name)
+    return None
+
+
+def open_shards(files: Mapping[str, Opener], where: str) -> Source | None:
+    """The source that several files are together: tar archives, or Parquet files of images; None for all else.
+
+    Args:
+        files: how each is opened, by its name below a folder, all of the folder.
+        where: what the folder is called.
+
+    Returns:
+        A source, or None.
+    """
+    shards = {
+        name: opened
+        for name, opened in files.items()
+        if not is_clutter(name) and PurePosixPath(name).suffix.lower() not in PAPERS
+    }
+    if shards and all(TAR.search(name) and "/" not in name for name in shards):
+        return TarSource(shards, where)
+    parquet = all(name.lower().endswith(".parquet") for name in shards)
+    if shards and parquet and holds_images(next(iter(shards.values()))()):
+        return ParquetSource(shards, where)
+    return None
+
+
+def expanded(pattern: str) -> Iterator[str]:
+    """The names that numbers in braces stand for: x-{000..002}.tar is three; one without braces is itself."""
+    match = BRACES.search(pattern)
+    if match is None:
+        yield pattern
+        return
+    first, last = match[1], match[2]
+    for number in range(int(first), int(last) + 1):
+        yield from expanded(f"{pattern[: match.start()]}{number:0{len(first)}d}{pattern[match.end() :]}")

@@ -1,0 +1,179 @@
+"""The rows of a manifest: CSV or Parquet with the columns path and label, and perhaps split and group.
+
+CSV is UTF-8, with or without a byte-order mark, separated by commas, semicolons or tabs, as spreadsheets write it in
+different countries. Names of columns are read in any case; other columns are left alone. Rows are numbered as a
+spreadsheet shows them, the header of a CSV being row 1.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vitrail.core.errors import DataError
+from vitrail.data.sources.folder import SPLIT_WORDS
+from vitrail.data.sources.local import written
+
+TABLES = (".csv", ".tsv", ".parquet")
+REQUIRED = ("path", "label")
+OPTIONAL = ("split", "group")
+SEPARATORS = (",", ";", "\t")
+NAMED_ROWS = 5  # of many bad rows, this many are named
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a manifest, as text without outer spaces; "" where a cell is empty or its column is not there."""
+
+    number: int
+    path: str
+    label: str
+    split: str
+    group: str
+
+
+def read_rows(content: bytes, where: str) -> list[Row]:
+    """The rows of a manifest; DataError where it is no table with the columns path and label.
+
+    Args:
+        content: the whole file.
+        where: its name, which says whether it is Parquet, and what it is called in errors.
+
+    Returns:
+        The rows that are not empty, in order.
+    """
+    return _from_parquet(content, where) if where.lower().endswith(".parquet") else _from_csv(content, where)
+
+
+def lists_images(content: bytes, where: str) -> bool:
+    """Whether a table has the columns of a manifest, rather than being some other table that lies about."""
+    if where.lower().endswith(".parquet"):
+        try:
+            names = pq.read_schema(pa.BufferReader(content)).names
+        except (pa.ArrowException, OSError):
+            return False
+    else:
+        header = content.partition(b"\n")[0].decode("utf-8-sig", errors="replace")
+        names = re.split(f"[{''.join(SEPARATORS)}]", header.replace('"', ""))
+    return set(REQUIRED) <= {name.strip().lower() for name in names}
+
+
+def check_rows(rows: Sequence[Row], where: str) -> None:
+    """Refuse rows that cannot carry a benchmark.
+
+    Args:
+        rows: the rows of one manifest.
+        where: what it is called in errors.
+
+    Raises:
+        DataError: there are none, or some have no path, no label, or a split that makes no sense.
+    """
+    if not rows:
+        raise DataError(f"The manifest {where} has no rows: add one row an image below the header.")
+    _refuse(rows, where, lambda row: not row.path, "no path", "fill it in or delete the row")
+    _refuse(rows, where, lambda row: not row.label, "no label", "fill it in or delete the row")
+    if any(row.split for row in rows):
+        _refuse(
+            rows,
+            where,
+            lambda row: bool(row.split) and row.split.lower() not in SPLIT_WORDS,
+            "an unknown split",
+            f"use one of {', '.join(sorted(SPLIT_WORDS))}",
+            lambda row: row.split,
+        )
+        _refuse(
+            rows,
+            where,
+            lambda row: not row.split,
+            "no split while others have one",
+            "fill the column in for every row, or leave it out and let Vitrail split",
+        )
+
+
+def _refuse(
+    rows: Sequence[Row],
+    where: str,
+    bad: Callable[[Row], bool],
+    what: str,
+    remedy: str,
+    shown: Callable[[Row], str] = lambda row: "",
+) -> None:
+    found = [row for row in rows if bad(row)]
+    if found:
+        named = ", ".join(
+            f"{row.number}" + (f" ({written(shown(row))})" if shown(row) else "") for row in found[:NAMED_ROWS]
+        )
+        more = f" and {len(found) - NAMED_ROWS} more" if len(found) > NAMED_ROWS else ""
+        noun = "Row" if len(found) == 1 else "Rows"
+        verb = "has" if len(found) == 1 else "have"
+        raise DataError(f"{noun} {named}{more} of {where} {verb} {what}: {remedy}.")
+
+
+def _from_csv(content: bytes, where: str) -> list[Row]:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DataError(f"The manifest {where} is not UTF-8 in line {line}: save it as CSV UTF-8.") from error
+    header, _, _ = text.partition("\n")
+    separator = max(SEPARATORS, key=header.count)
+    try:
+        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise DataError(f"The manifest {where} is no valid CSV ({error}): check its quotation marks.") from error
+    columns = _columns(table[0] if table else [], where)
+    width = len(table[0])
+    for number, cells in enumerate(table[1:], start=2):
+        if cells and len(cells) != width:
+            raise DataError(
+                f"Row {number} of {where} has {len(cells)} cells where the header has {width}: "
+                "put quotation marks round cells that contain the separator."
+            )
+    cell = {name: [cells[index] if cells else "" for cells in table[1:]] for name, index in columns.items()}
+    filled = [bool(cells) and any(map(str.strip, cells)) for cells in table[1:]]
+    return _make_rows(cell, filled, first=2)
+
+
+def _from_parquet(content: bytes, where: str) -> list[Row]:
+    try:
+        file = pa.BufferReader(content)
+        schema = pq.read_schema(file)
+        columns = _columns(schema.names, where)
+        table = pq.read_table(file, columns=[schema.names[index] for index in columns.values()])
+        cell = {
+            name: [value or "" for value in table.column(schema.names[index]).cast(pa.string()).to_pylist()]
+            for name, index in columns.items()
+        }
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"The manifest {where} cannot be read as Parquet: {str(error).splitlines()[0]}.") from error
+    return _make_rows(cell, [True] * table.num_rows, first=1)
+
+
+def _columns(names: Sequence[str], where: str) -> dict[str, int]:
+    """Where each column that we know is found."""
+    known = [name.strip().lower() for name in names]
+    missing = [name for name in REQUIRED if name not in known]
+    if missing:
+        found = ", ".join(written(name.strip()) for name in names) or "none"
+        raise DataError(
+            f"The manifest {where} has no column {' and no column '.join(missing)} (found: {found}): "
+            "its first row must name path and label, and may name split and group."
+        )
+    twice = [name for name in REQUIRED + OPTIONAL if known.count(name) > 1]
+    if twice:
+        raise DataError(f"The manifest {where} has the column {twice[0]} twice: rename or delete one of them.")
+    return {name: known.index(name) for name in REQUIRED + OPTIONAL if name in known}
+
+
+def _make_rows(cell: dict[str, list[str]], filled: Sequence[bool], *, first: int) -> list[Row]:
+    empty = [""] * len(filled)
+    columns = [[text.strip() for text in cell.get(name, empty)] for name in REQUIRED + OPTIONAL]
+    return [
+        Row(number, *cells)
+        for number, (keep, *cells) in enumerate(zip(filled, *columns, strict=True), start=first)
+        if keep
+    ]

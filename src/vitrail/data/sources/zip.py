@@ -1,0 +1,144 @@
+"""A zip archive, read in place: nothing is unpacked to disk, and no two threads wait for each other.
+
+The rules of `tree.py` give the labels. Members that are links, encrypted, packed by a method that is not read, or that
+would grow beyond any image are set aside; an archive whose members overlap is refused, since only an archive bomb is
+made so (D. Fifield, "A better zip bomb", 2019).
+"""
+
+import bz2
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from vitrail.core.errors import DataError
+from vitrail.data.dataset import Entry, SetAside
+from vitrail.data.sources.local import MAX_FILE_BYTES, as_on_disk, written
+from vitrail.data.sources.ranges import Ranges, as_file
+from vitrail.data.sources.tree import entries_of, is_clutter, why_not_inside
+
+LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of name and extra field (APPNOTE.TXT, 4.3.7)
+ENCRYPTED = 0x1
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+BOMB_RATIO, BOMB_BYTES = 200, 10_000_000  # no picture shrinks so much, but for small ones of a single colour
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Where a file lies in the archive, and what it must be once unpacked."""
+
+    start: int
+    packed: int
+    size: int
+    method: int
+    checksum: int
+
+
+class ZipSource:
+    """Images in a zip archive."""
+
+    def __init__(self, ranges: Ranges, where: str) -> None:
+        """Nothing is read yet.
+
+        Args:
+            ranges: the archive.
+            where: what it is called, in errors and as the data set's name.
+        """
+        self._ranges, self._where = ranges, where
+
+    @property
+    def name(self) -> str:
+        """The archive's name without its ending."""
+        return written(PurePosixPath(self._where).stem) or "data"
+
+    def entries(self) -> Iterator[Entry | SetAside]:
+        """Every member with its label, or the reason why it has none; DataError where the archive is damaged."""
+        members, aside = self._listing
+        yield from aside
+        yield from entries_of(list(members), self._where, self._member)
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one member; raises OSError where they are not what the archive promised."""
+        return self._member(as_on_disk(path))
+
+    @cached_property
+    def _listing(self) -> tuple[dict[str, Member], list[SetAside]]:
+        try:
+            with zipfile.ZipFile(as_file(self._ranges)) as archive:
+                listed = archive.infolist()
+        except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError) as error:
+            raise DataError(
+                f"{self._where} cannot be read as a zip archive ({error}): it was probably cut off or damaged on its "
+                "way here; fetch it again."
+            ) from error
+        _refuse_overlap(listed, self._where)
+        members: dict[str, Member] = {}
+        aside: list[SetAside] = []
+        for info in listed:
+            name = info.filename.replace("\\", "/")  # as old tools of Windows wrote it
+            if info.is_dir() or name.endswith("/") or is_clutter(name):
+                continue
+            if reason := _why_not(info):
+                aside.append(SetAside(path=written(name), reason=reason))
+                continue
+            if name in members:
+                reason = "the archive holds this name more than once: its last file is used"
+                aside.append(SetAside(path=written(name), reason=reason))
+            members[name] = Member(info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC)
+        return members, aside
+
+    def _member(self, name: str) -> bytes:
+        member = self._listing[0][name]
+        header = self._ranges.read_at(member.start, LOCAL_HEADER.size)
+        if len(header) < LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
+            raise OSError(0, "the archive is damaged where it should begin")
+        _, name_length, extra_length = LOCAL_HEADER.unpack(header)
+        packed = self._ranges.read_at(member.start + LOCAL_HEADER.size + name_length + extra_length, member.packed)
+        content = _unpack(packed, member)
+        if len(content) != member.size or zlib.crc32(content) != member.checksum:
+            raise OSError(0, "its bytes do not match the checksum in the archive")
+        return content
+
+
+def _why_not(info: zipfile.ZipInfo) -> str | None:
+    if reason := why_not_inside(info.orig_filename):
+        return reason
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "it is a link, which is not followed inside an archive"
+    if info.flag_bits & ENCRYPTED:
+        return "it is encrypted: unpack the archive with its password first"
+    if info.compress_type not in METHODS:
+        return f"it is packed by the method {info.compress_type}, which is not read: pack it again with deflate"
+    if info.file_size > MAX_FILE_BYTES:
+        return f"it is larger than any image ({info.file_size / 1e9:.1f} GB)"
+    if info.file_size > max(BOMB_BYTES, BOMB_RATIO * info.compress_size):
+        return f"it would grow from {info.compress_size:,} to {info.file_size:,} bytes, as no image does: a zip bomb"
+    return None
+
+
+def _refuse_overlap(listed: list[zipfile.ZipInfo], where: str) -> None:
+    end, before = 0, ""
+    for info in sorted(listed, key=lambda info: info.header_offset):
+        if info.header_offset < end:
+            raise DataError(
+                f"{where} is refused: its members {written(before)} and {written(info.filename)} lie over each other, "
+                "as they do only in an archive bomb."
+            )
+        end, before = info.header_offset + LOCAL_HEADER.size + info.compress_size, info.filename
+
+
+def _unpack(packed: bytes, member: Member) -> bytes:
+    """Never makes more than one byte beyond the promised size: what is longer has no valid checksum anyway."""
+    limit = member.size + 1
+    try:
+        if member.method == zipfile.ZIP_DEFLATED:
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, limit)
+        if member.method == zipfile.ZIP_BZIP2:
+            return bz2.BZ2Decompressor().decompress(packed, limit)
+    except (zlib.error, OSError, ValueError) as error:
+        raise OSError(0, "its bytes in the archive are damaged") from error
+    return packed

@@ -1,0 +1,113 @@
+import json
+import random
+import threading
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.data.sources.archives import listed
+from vitrail.core.errors import DataError
+from vitrail.data.sources import ManifestSource, ParquetSource, open_source, parquet
+
+NAMES = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["cat", "dog"]}, "image": {"_type": "Image"}}}}
+
+
+def write(path: Path, count: int, *, first: int = 0, labels: list[object] | None = None, **options) -> Path:
+    """As Hugging Face's `datasets` writes it: image struct, numbered label, names in the metadata."""
+    rows = range(first, first + count)
+    images = [{"bytes": row.to_bytes(2, "big") * 50, "path": f"img{row}.jpg"} for row in rows]
+    table = pa.table({"image": images, "label": labels or [row % 2 for row in rows]})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(NAMES)}), path, **options)
+    return path
+
+
+def test_labels_have_the_names_of_the_metadata_and_rows_their_bytes(tmp_path: Path):
+    source = open_source(write(tmp_path / "pets.parquet", 50, row_group_size=7))
+    assert isinstance(source, ParquetSource)
+    assert source.name == "pets"
+    entries, aside = listed(source)
+    expected = {(f"pets.parquet/{row:08d}/img{row}.jpg", ("cat", "dog")[row % 2], None) for row in range(50)}
+    assert (entries, aside) == (expected, {})
+    order = sorted(path for path, _, _ in entries)
+    random.Random(0).shuffle(order)
+    for path in order:
+        assert source.read(path) == int(path.split("/")[1]).to_bytes(2, "big") * 50
+
+
+def test_files_of_a_folder_are_one_data_set_and_their_names_say_the_split(tmp_path: Path):
+    write(tmp_path / "data" / "train-00000-of-00002.parquet", 5)
+    write(tmp_path / "data" / "train-00001-of-00002.parquet", 5, first=5)
+    write(tmp_path / "data" / "test-00000-of-00001.parquet", 4, first=10)
+    (tmp_path / "README.md").write_text("a card")
+    entries, _ = listed(open_source(tmp_path))
+    assert sorted(split for _, _, split in entries) == ["test"] * 4 + ["train"] * 10
+    assert open_source(tmp_path).read("data/test-00000-of-00001.parquet/00000001/img11.jpg") == b"\0\x0b" * 50
+
+
+def test_rows_without_label_or_bytes_are_set_aside(tmp_path: Path):
+    source = open_source(write(tmp_path / "x.parquet", 4, labels=[0, -1, None, 1]))
+    entries, aside = listed(source)
+    assert len(entries) == 2
+    assert set(aside.values()) == {"its row has no label"}
+    pq.write_table(pa.table({"jpg": pa.array([b"1", None], pa.binary()), "label": ["a", "b"]}), tmp_path / "y.parquet")
+    with pytest.raises(OSError, match="holds no bytes"):
+        open_source(tmp_path / "y.parquet").read("y.parquet/00000001")
+
+
+def test_reading_in_order_costs_one_pass_and_what_is_kept_is_bounded(tmp_path: Path, monkeypatch):
+    passes = []
+    from_start = ParquetSource._from_start
+    monkeypatch.setattr(ParquetSource, "_from_start", lambda self, name: passes.append(name) or from_start(self, name))
+    monkeypatch.setattr(parquet, "KEPT_BYTES", 1)
+    source = open_source(write(tmp_path / "x.parquet", 400))
+    paths = sorted(path for path, _, _ in listed(source)[0])
+    late = {0: 40, 1: 0, 2: 20, 3: 7}  # as threads of which some are rows behind the others
+    for path in sorted(paths, key=lambda path: int(path.split("/")[1]) + late[int(path.split("/")[1]) % 4]):
+        assert source.read(path) == int(path.split("/")[1]).to_bytes(2, "big") * 50
+    assert len(passes) == 1
+    assert len(source._kept) == parquet.KEPT_BATCHES
+
+
+def test_a_column_that_cannot_be_chosen_is_asked_for(tmp_path: Path):
+    columns = {"img": [{"bytes": b"1", "path": "1"}], "fine": [1], "coarse": [2]}
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"no column that may be the label \(img, fine, coarse\): call exactly one"):
+        listed(open_source(tmp_path / "x.parquet"))
+
+
+def test_a_table_of_paths_is_a_manifest_still(tmp_path: Path):
+    pq.write_table(pa.table({"path": ["a.jpg"], "label": ["cat"]}), tmp_path / "x.parquet")
+    assert isinstance(open_source(tmp_path / "x.parquet"), ManifestSource)
+
+
+def test_a_damaged_file_ends_in_an_error_of_ours(tmp_path: Path):
+    path = write(tmp_path / "x.parquet", 200)
+    whole = path.read_bytes()
+    source = open_source(path)
+    path.write_bytes(whole[:60] + bytes(len(whole) - 2000) + whole[len(whole) - 1940 :])
+    outcomes = set()
+    for row in range(0, 200, 20):
+        try:
+            source.read(f"x.parquet/{row:08d}")
+        except OSError:
+            outcomes.add("damaged")
+    assert outcomes == {"damaged"}
+
+
+def test_many_threads_read_at_once(tmp_path: Path):
+    source = open_source(write(tmp_path / "x.parquet", 400))
+    paths = sorted(path for path, _, _ in listed(source)[0])
+    wrong = []
+
+    def read(first: int) -> None:
+        wrong.extend(p for p in paths[first::4] if source.read(p) != int(p.split("/")[1]).to_bytes(2, "big") * 50)
+
+    threads = [threading.Thread(target=read, args=(first,)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

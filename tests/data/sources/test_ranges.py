@@ -1,0 +1,20 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from vitrail.data.sources.ranges import FileRanges, as_file
+
+
+def test_a_file_of_its_own_position_reads_seeks_and_ends(tmp_path: Path):
+    (tmp_path / "x").write_bytes(bytes(range(200)))
+    ranges = FileRanges(tmp_path / "x")
+    file = as_file(ranges)
+    assert (ranges.size, ranges.read_at(190, 50)) == (200, bytes(range(190, 200)))
+    assert file.seek(-5, os.SEEK_END) == 195
+    assert file.read() == bytes(range(195, 200))
+    file.seek(3)
+    file.seek(4, os.SEEK_CUR)
+    assert file.read(2) == b"\7\10"
+    with pytest.raises(OSError, match="points before its own beginning"):
+        file.seek(-1000, os.SEEK_END)

@@ -1,0 +1,63 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.data.sources.archives import listed, tar_of
+from vitrail.core.errors import UsageError
+from vitrail.data.sources import open_source
+from vitrail.data.sources.webdataset import split_of_shard
+
+
+def sample(key: str, label: object) -> dict[str, bytes]:
+    return {f"{key}.jpg": key.encode(), f"{key}.cls": str(label).encode()}
+
+
+def test_the_label_is_in_cls_or_in_json(tmp_path: Path):
+    files = sample("0001", 3) | sample("a.b/1", "cat\n")
+    files |= {"0002.png": b"2", "0002.json": json.dumps({"label": "dog", "width": 5}).encode()}
+    source = open_source(tar_of(tmp_path / "x.tar", files))
+    expected = {("0001.jpg", "3", None), ("a.b/1.jpg", "cat", None), ("0002.png", "dog", None)}
+    assert listed(source) == (expected, {})
+    assert source.read("0002.png") == b"2"
+
+
+def test_a_sample_without_label_or_with_two_images_is_set_aside(tmp_path: Path):
+    files = sample("1", "cat") | {"2.jpg": b"", "3.jpg": b"", "3.json": b"{", "4.jpg": b"", "4.png": b"", "4.cls": b"x"}
+    files |= {"1.seg.png": b"a mask, which is no image of the sample", "1.txt": b"a caption"}
+    entries, aside = listed(open_source(tar_of(tmp_path / "x.tar", files)))
+    assert entries == {("1.jpg", "cat", None)}
+    assert {name: reason.split("has ")[1] for name, reason in aside.items()} == {
+        "2.jpg": "no label in a .cls or .json",
+        "3.jpg": "no label in a .cls or .json",
+        "4.jpg": "more than one image",
+        "4.png": "more than one image",
+    }
+
+
+@pytest.mark.parametrize("names", [("x-000", "x-001", "x-002"), ("train-000", "train-001", "val-000")])
+def test_numbered_shards_are_one_data_set_and_their_names_may_say_the_split(tmp_path: Path, names):
+    for name in names:
+        tar_of(tmp_path / f"{name}.tar", sample("0", "cat") | sample("1", "dog"))
+    source = open_source(tmp_path)
+    split = {"train-000": "train", "train-001": "train", "val-000": "val"}
+    assert listed(source)[0] == {
+        (f"{name}/{key}.jpg", label, split.get(name)) for name in names for key, label in (("0", "cat"), ("1", "dog"))
+    }
+    assert source.read(f"{names[2]}/1.jpg") == b"1"
+
+
+def test_braces_name_shards(tmp_path: Path):
+    for number in range(3):
+        tar_of(tmp_path / f"x-{number:03d}.tar", sample(f"{number}", "cat"))
+    assert len(listed(open_source(tmp_path / "x-{000..001}.tar"))[0]) == 2
+    with pytest.raises(UsageError, match=r"no shard .*x-003\.tar.*check the numbers"):
+        open_source(tmp_path / "x-{000..004}.tar")
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [("train-000.tar", "train"), ("data/validation-00000-of-00002.parquet", "val"), ("trainer-0.tar", None)],
+)
+def test_a_split_is_the_first_word_of_a_shards_name(name, split):
+    assert split_of_shard(name) == split
