@@ -47,10 +47,10 @@ class BenchOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not (0 < self.level < 1 and 0 <= self.margin < 1 and self.max_pixels > 0):
+        if not (0 < self.level < 1 and 0 < self.margin < 1 and self.max_pixels > 0):
             raise UsageError(
                 f"A level of {self.level:g}, a margin of {self.margin:g} and at most {self.max_pixels:,} pixels make "
-                "no sense: the level lies between 0 and 1, the margin is a fraction below 1 (100 points)."
+                "no sense: the level lies between 0 and 1, the margin is a fraction above 0 and below 1 (100 points)."
             )
 
 

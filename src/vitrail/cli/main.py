@@ -9,9 +9,11 @@ from typer.exceptions import TyperException
 
 from vitrail.cli.backbones import backbones
 from vitrail.cli.bench import bench
+from vitrail.cli.compare import compare
 from vitrail.cli.predict import predict
 from vitrail.cli.pretrain import pretrain
 from vitrail.cli.reproduce import reproduce
+from vitrail.cli.verify import verify
 from vitrail.core.errors import VitrailError
 
 INTERRUPTED = 130
@@ -26,6 +28,8 @@ app = typer.Typer(
 )
 app.command()(bench)
 app.command()(predict)
+app.command()(compare)
+app.command()(verify)
 app.command()(backbones)
 app.command()(pretrain)
 app.add_typer(reproduce, name="reproduce")

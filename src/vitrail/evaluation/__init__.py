@@ -19,5 +19,6 @@ from vitrail.evaluation.verdict import ClassMetrics as ClassMetrics
 from vitrail.evaluation.verdict import Metrics as Metrics
 from vitrail.evaluation.verdict import Predictions as Predictions
 from vitrail.evaluation.verdict import Verdict as Verdict
+from vitrail.evaluation.verdict import assess as assess
 from vitrail.evaluation.verdict import judge as judge
 from vitrail.evaluation.winners_curse import WinnersCurse as WinnersCurse

@@ -4,7 +4,7 @@ The only place that opens the sealed test labels. By then every probability is c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,15 @@ from vitrail.core.errors import DataError
 from vitrail.data.sealed import SealedTest
 from vitrail.evaluation.caveats import find_caveats
 from vitrail.evaluation.contamination import Contamination, temper, weigh
-from vitrail.evaluation.decision import Contender, Decision, Pair, conclude, decide
+from vitrail.evaluation.decision import Contender, Decision, Pair, decide
+from vitrail.evaluation.pairs import judge_pairs, number_groups
 from vitrail.evaluation.refusal import RefusalCheck, check_refusal
 from vitrail.evaluation.traces import Traces
 from vitrail.evaluation.winners_curse import WinnersCurse, correct_winner, say_winner
 from vitrail.heads.refusal import Refusal
-from vitrail.statistics import metrics, paired
+from vitrail.statistics import metrics
 from vitrail.statistics.calibration import CalibrationError, ReliabilityBin, ece, ece_equal_mass, reliability
-from vitrail.statistics.clustered import clustered_mcnemar, clustered_rate, pair_effect
+from vitrail.statistics.clustered import clustered_rate
 from vitrail.statistics.intervals import LEVEL, Interval, wilson
 
 # Letters: N examples, C classes.
@@ -151,19 +152,70 @@ def judge(
             f"The level {level} and the margin {margin} must be fractions between 0 and 1; give 0.95 and 0.01."
         )
     label_N = _labels(sealed.open(choices_digest), test_ids, classes)
-    group_N = _number_groups(groups or {}, test_ids)
-    backbones = tuple(_judge_one(c, label_N, group_N, classes, level, seed) for c in candidates)
-    pairs = _judge_pairs(candidates, label_N, group_N, level, margin)
+    found = {
+        c.name: weigh(c.traces, c.name, label_N, c.probability_NC.argmax(axis=1), level=level)
+        for c in candidates
+        if c.traces
+    }
+    return assess(
+        candidates,
+        test_ids,
+        label_N,
+        classes,
+        warnings,
+        choices_digest=choices_digest,
+        found=found,
+        groups=groups,
+        level=level,
+        margin=margin,
+        seed=seed,
+    )
+
+
+def assess(
+    candidates: Sequence[Candidate],
+    test_ids: Sequence[str],
+    label_N: NDArray[np.int64],
+    classes: Sequence[str],
+    warnings: Sequence[str],
+    *,
+    choices_digest: str,
+    found: Mapping[str, Contamination],
+    groups: Mapping[str, str] | None,
+    level: float,
+    margin: float,
+    seed: int,
+) -> Verdict:
+    """Every figure from labels that are open already: what `judge` does after the opening, and what `verify` repeats.
+
+    Args:
+        candidates: every backbone with its probabilities, rows in the order of `test_ids`.
+        test_ids: the examples that all backbones are judged on.
+        label_N: their labels.
+        classes: the class names, in the order of the columns.
+        warnings: sentences about the data.
+        choices_digest: of the choices the labels were opened with.
+        found: what is known of each backbone's pretraining.
+        groups: the group of each example that has one.
+        level: the confidence level of every interval.
+        margin: the difference in accuracy, as a fraction, below which cost decides.
+        seed: of what is drawn.
+
+    Returns:
+        The verdict.
+    """
+    group_N = number_groups(groups or {}, test_ids)
+    backbones = tuple(_judge_one(c, label_N, group_N, classes, found.get(c.name), level, seed) for c in candidates)
+    correct = {c.name: c.probability_NC.argmax(axis=1) == label_N for c in candidates}
+    pairs = judge_pairs(correct, group_N, level, margin)
     contenders = [
         Contender(name=c.name, top1=b.test.top1, gmacs=c.gmacs, licence=c.licence)
         for c, b in zip(candidates, backbones, strict=True)
     ]
     test_groups = [groups.get(i, i) for i in test_ids] if groups else list(test_ids)
-    correct = {c.name: c.probability_NC.argmax(axis=1) == label_N for c in candidates}
     winner = correct_winner(correct, generator=np.random.default_rng(seed), level=level)
     caveats = find_caveats(contenders, pairs, np.bincount(label_N, minlength=len(classes)), classes, test_groups)
     decision = decide(contenders, pairs, margin=margin, caveats=(*warnings, *say_winner(winner), *caveats))
-    found = {b.name: b.contamination for b in backbones if b.contamination}
     return Verdict(
         backbones=backbones,
         pairs=pairs,
@@ -211,20 +263,12 @@ def _labels(label_of: Mapping[str, int], test_ids: Sequence[str], classes: Seque
     return label_N
 
 
-def _number_groups(groups: Mapping[str, str], test_ids: Sequence[str]) -> NDArray[np.int64] | None:
-    """The group of each test image as a number; None where there is none of two images, or nothing but one group."""
-    named = [("group", groups[i]) if i in groups else ("alone", i) for i in test_ids]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(named))}
-    if not 1 < len(numbers) < len(test_ids):
-        return None
-    return np.array([numbers[name] for name in named], dtype=np.int64)
-
-
 def _judge_one(
     candidate: Candidate,
     label_N: NDArray[np.int64],
     group_N: NDArray[np.int64] | None,
     classes: Sequence[str],
+    contamination: Contamination | None,
     level: float,
     seed: int,
 ) -> BackboneVerdict:
@@ -245,12 +289,11 @@ def _judge_one(
         brier=metrics.brier(probability_NC, label_N, level=level),
         ece_equal_mass=ece_equal_mass(confidence_N, correct_N, generator=np.random.default_rng(seed), level=level),
     )
-    traces = candidate.traces
     return BackboneVerdict(
         name=candidate.name,
         test=test,
         per_class=_judge_classes(label_N, predicted_N, classes, level),
-        contamination=weigh(traces, candidate.name, label_N, predicted_N, level=level) if traces else None,
+        contamination=contamination,
         refusal=_check_refusal(candidate, label_N, level),
         reliability=reliability(confidence_N, correct_N),
     )
@@ -277,59 +320,4 @@ def _judge_classes(
             f1=2 * hits / (labels + guesses) if labels + guesses else None,
         )
         for name, labels, guesses, hits in zip(classes, labels_C, guesses_C, hits_C, strict=True)
-    )
-
-
-def _judge_pairs(
-    candidates: Sequence[Candidate],
-    label_N: NDArray[np.int64],
-    group_N: NDArray[np.int64] | None,
-    level: float,
-    margin: float,
-) -> tuple[Pair, ...]:
-    correct = [(c.probability_NC.argmax(axis=1) == label_N).astype(np.int64) for c in candidates]
-    places = [(i, j) for i in range(len(candidates)) for j in range(i + 1, len(candidates))]
-    leads = [correct[i] - correct[j] for i, j in places]
-    p_values = [
-        paired.mcnemar_exact(int((lead_N == 1).sum()), int((lead_N == -1).sum()))
-        if group_N is None
-        else clustered_mcnemar(lead_N, group_N)
-        for lead_N in leads
-    ]
-    effects = [1.0 if group_N is None else pair_effect(lead_N, group_N) for lead_N in leads]
-    return tuple(
-        _judge_pair((candidates[i].name, candidates[j].name), lead_N, effect, p, adjusted, len(places), level, margin)
-        for (i, j), lead_N, effect, p, adjusted in zip(
-            places, leads, effects, p_values, paired.holm(p_values), strict=True
-        )
-    )
-
-
-def _judge_pair(
-    names: tuple[str, str],
-    lead_N: NDArray[np.int64],
-    effect: float,
-    p_value: float,
-    holm_p: float,
-    tests: int,
-    level: float,
-    margin: float,
-) -> Pair:
-    n, only_a, only_b = len(lead_N), int((lead_N == 1).sum()), int((lead_N == -1).sum())
-    scaled = (only_a / effect, only_b / effect, n / effect)
-    difference = replace(paired.paired_difference(*scaled, level), n=n)
-    # Two pseudo-examples of discordance: none seen in few images does not mean none to come.
-    discordance = (only_a + only_b + 2) / (n + 2)
-    return Pair(
-        a=names[0],
-        b=names[1],
-        difference=difference,
-        only_a=only_a,
-        only_b=only_b,
-        mcnemar_p=p_value,
-        holm_p=holm_p,
-        equivalence_p=paired.equivalence_p(*scaled, margin),
-        conclusion=conclude(difference, holm_p, margin),
-        design_effect=effect,
-        visible=paired.visible_difference(discordance, n / effect, alpha=(1 - level) / tests),
     )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +76,41 @@ def read_predictions(path: Path) -> Predictions:
     columns = [column for column in table.column_names if column.startswith(PROBABILITY_PREFIX)]
     probability_NC = np.column_stack([table[column].to_numpy() for column in columns])
     return Predictions(name=name, ids=tuple(ids), label_N=labels.astype(np.int64), probability_NC=probability_NC)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examples:
+    """What data.parquet holds, column by column; the label of a test example is None."""
+
+    classes: tuple[str, ...]
+    ids: list[str]
+    labels: list[int | None]
+    groups: list[str | None]
+    given: list[str | None]
+    parts: list[str | None]
+
+
+def read_examples(path: Path) -> Examples:
+    """Read what `write_examples` wrote.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The rows in their order.
+
+    Raises:
+        RunError: the file is missing or is no such table.
+    """
+    try:
+        table = pq.read_table(path)
+        return Examples(
+            classes=tuple(json.loads(table.schema.metadata[b"classes"])),
+            ids=table["id"].to_pylist(),
+            labels=table["label"].to_pylist(),
+            groups=table["group"].to_pylist(),
+            given=table["given_split"].to_pylist(),
+            parts=table["split"].to_pylist(),
+        )
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} cannot be read as a table of examples ({error}). Make the run again.") from error

@@ -1,0 +1,49 @@
+"""vitrail compare: two runs on the test images that both have."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vitrail.cli import options
+
+if TYPE_CHECKING:
+    from vitrail.runs.compare import RunComparison
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of another.")],
+    margin: options.Margin = "1pt",
+    level: Annotated[float, typer.Option("--level", help="Confidence level of every interval.")] = 0.95,
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Compare two runs image by image: who fixes what, whom it breaks, and whether the difference is one."""
+    from pydantic import TypeAdapter
+
+    from vitrail.runs import load_run
+    from vitrail.runs.compare import RunComparison, compare_runs
+
+    found = compare_runs(load_run(first), load_run(second), level=level, margin=options.read_margin(margin))
+    if as_json:
+        typer.echo(json.dumps(TypeAdapter(RunComparison).dump_python(found, mode="json"), indent=2))
+    else:
+        _print(found)
+
+
+def _print(found: "RunComparison") -> None:
+    from vitrail.evaluation.sentences import say_p, say_points, say_rate
+
+    typer.echo(
+        f"{found.common:,} common test images; {found.only_first:,} only in the first run, "
+        f"{found.only_second:,} only in the second."
+    )
+    for name, top1 in found.top1.items():
+        typer.echo(f"  {name}\t{say_rate(top1)}")
+    for pair, flips in zip(found.pairs, found.flips, strict=True):
+        typer.echo(
+            f"{pair.a} minus {pair.b}: {say_points(pair.difference)}; {pair.b} fixes {len(flips.fixed):,} and breaks "
+            f"{len(flips.broken):,}; {say_p(pair.holm_p)} after Holm's correction: {pair.conclusion}"
+        )

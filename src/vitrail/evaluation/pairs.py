@@ -1,0 +1,109 @@
+"""Every pair of backbones on the same test images: difference, tests, and what so many images could show."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.evaluation.decision import Pair, conclude
+from vitrail.statistics import paired
+from vitrail.statistics.clustered import clustered_mcnemar, pair_effect
+
+# Letters: N examples.
+
+
+def number_groups(groups: Mapping[str, str], test_ids: Sequence[str]) -> NDArray[np.int64] | None:
+    """The group of each test image as a number; None where there is none of two images, or nothing but one group."""
+    named = [("group", groups[i]) if i in groups else ("alone", i) for i in test_ids]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(named))}
+    if not 1 < len(numbers) < len(test_ids):
+        return None
+    return np.array([numbers[name] for name in named], dtype=np.int64)
+
+
+def judge_pairs(
+    correct: Mapping[str, NDArray[np.bool_]],
+    group_N: NDArray[np.int64] | None,
+    level: float,
+    margin: float,
+) -> tuple[Pair, ...]:
+    """Compare every backbone with every later one.
+
+    Args:
+        correct: whether each is right on each test image.
+        group_N: the number of each image's group; None where images are independent.
+        level: the confidence level.
+        margin: the difference in accuracy, as a fraction, below which cost decides.
+
+    Returns:
+        The pairs, p values adjusted over all of them.
+    """
+    names = list(correct)
+    return judge_these(correct, list(combinations(names, 2)), group_N, level, margin)
+
+
+def judge_these(
+    correct: Mapping[str, NDArray[np.bool_]],
+    places: Sequence[tuple[str, str]],
+    group_N: NDArray[np.int64] | None,
+    level: float,
+    margin: float,
+) -> tuple[Pair, ...]:
+    """The same for some pairs only, which are then all that p values are adjusted over.
+
+    Args:
+        correct: whether each backbone is right on each test image.
+        places: the pairs, by name.
+        group_N: the number of each image's group; None where images are independent.
+        level: the confidence level.
+        margin: the difference in accuracy, as a fraction, below which cost decides.
+
+    Returns:
+        One result a pair.
+    """
+    leads = [correct[one].astype(np.int64) - correct[other].astype(np.int64) for one, other in places]
+    p_values = [
+        paired.mcnemar_exact(int((lead_N == 1).sum()), int((lead_N == -1).sum()))
+        if group_N is None
+        else clustered_mcnemar(lead_N, group_N)
+        for lead_N in leads
+    ]
+    effects = [1.0 if group_N is None else pair_effect(lead_N, group_N) for lead_N in leads]
+    return tuple(
+        _judge_pair(names, lead_N, effect, p, adjusted, len(places), level, margin)
+        for names, lead_N, effect, p, adjusted in zip(
+            places, leads, effects, p_values, paired.holm(p_values), strict=True
+        )
+    )
+
+
+def _judge_pair(
+    names: tuple[str, str],
+    lead_N: NDArray[np.int64],
+    effect: float,
+    p_value: float,
+    holm_p: float,
+    tests: int,
+    level: float,
+    margin: float,
+) -> Pair:
+    n, only_a, only_b = len(lead_N), int((lead_N == 1).sum()), int((lead_N == -1).sum())
+    scaled = (only_a / effect, only_b / effect, n / effect)
+    difference = replace(paired.paired_difference(*scaled, level), n=n)
+    # Two pseudo-examples of discordance: none seen in few images does not mean none to come.
+    discordance = (only_a + only_b + 2) / (n + 2)
+    return Pair(
+        a=names[0],
+        b=names[1],
+        difference=difference,
+        only_a=only_a,
+        only_b=only_b,
+        mcnemar_p=p_value,
+        holm_p=holm_p,
+        equivalence_p=paired.equivalence_p(*scaled, margin),
+        conclusion=conclude(difference, holm_p, margin),
+        design_effect=effect,
+        visible=paired.visible_difference(discordance, n / effect, alpha=(1 - level) / tests),
+    )

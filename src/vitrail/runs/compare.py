@@ -1,0 +1,116 @@
+"""Two runs against each other, on the test images that both have: what a changed backbone, head or setting did.
+
+Every backbone of the one is compared with every backbone of the other, image by image; images that are in the test of
+one run alone are left out and counted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.core.errors import DataError
+from vitrail.evaluation.decision import Pair
+from vitrail.evaluation.pairs import judge_these, number_groups
+from vitrail.evaluation.verdict import MARGIN
+from vitrail.runs.folder import DATA
+from vitrail.runs.run import Run
+from vitrail.runs.tables import read_examples
+from vitrail.statistics.intervals import LEVEL, Interval, wilson
+
+# Letters: N common test images.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flips:
+    """Between the same two: ids that only the second run gets right, and ids that only the first does."""
+
+    a: str
+    b: str
+    fixed: tuple[str, ...]
+    broken: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunComparison:
+    """Both runs on their `common` test images. Names of backbones have "1:" or "2:" before them, for the run."""
+
+    common: int
+    only_first: int
+    only_second: int
+    top1: dict[str, Interval]
+    pairs: tuple[Pair, ...]
+    flips: tuple[Flips, ...]
+
+
+def compare_runs(first: Run, second: Run, *, level: float = LEVEL, margin: float = MARGIN) -> RunComparison:
+    """Compare two finished runs pair by pair.
+
+    Args:
+        first: a run.
+        second: another, whose test shares images with it.
+        level: the confidence level.
+        margin: the difference in accuracy, as a fraction, below which two are equivalent.
+
+    Returns:
+        The figures; p values are adjusted over all pairs.
+
+    Raises:
+        DataError: the runs have no test image in common, or label common images otherwise.
+    """
+    rows = [_Rows.of(run, f"{number}:") for number, run in enumerate((first, second), start=1)]
+    common = sorted(rows[0].label.keys() & rows[1].label.keys())
+    if not common:
+        raise DataError(
+            f"The runs {first.folder} and {second.folder} have no test image in common: nothing to compare."
+        )
+    changed = [example for example in common if rows[0].label[example] != rows[1].label[example]]
+    if changed:
+        one = changed[0]
+        raise DataError(
+            f"{len(changed)} of {len(common)} common test images have another label in the other run, first "
+            f"{one[:12]}…: {rows[0].label[one]} and {rows[1].label[one]}. Compare runs of one labelling."
+        )
+    correct = {name: right for one in rows for name, right in one.correct(common).items()}
+    places = [(one, other) for one in rows[0].right for other in rows[1].right]
+    examples = read_examples(first.folder / DATA)
+    groups = {e: group for e, group in zip(examples.ids, examples.groups, strict=True) if group is not None}
+    return RunComparison(
+        common=len(common),
+        only_first=len(rows[0].label) - len(common),
+        only_second=len(rows[1].label) - len(common),
+        top1={name: wilson(int(right_N.sum()), len(common), level) for name, right_N in correct.items()},
+        pairs=judge_these(correct, places, number_groups(groups, common), level, margin),
+        flips=tuple(_flips(correct, one, other, common) for one, other in places),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The test of one run: each image's label by name, and whether each backbone is right."""
+
+    label: dict[str, str]
+    right: dict[str, dict[str, bool]]
+
+    @classmethod
+    def of(cls, run: Run, prefix: str) -> "_Rows":
+        classes, label, right = run.results.data.classes, {}, {}
+        for one in run.results.backbones:
+            tested = run.predictions(one.name)
+            label = {e: classes[c] for e, c in zip(tested.ids, tested.label_N.tolist(), strict=True)}
+            hits_N = tested.probability_NC.argmax(axis=1) == tested.label_N
+            right[prefix + one.name] = dict(zip(tested.ids, hits_N.tolist(), strict=True))
+        return cls(label, right)
+
+    def correct(self, ids: list[str]) -> dict[str, NDArray[np.bool_]]:
+        return {name: np.array([hits[example] for example in ids], dtype=bool) for name, hits in self.right.items()}
+
+
+def _flips(correct: dict[str, NDArray[np.bool_]], one: str, other: str, ids: list[str]) -> Flips:
+    fixed_N, broken_N = ~correct[one] & correct[other], correct[one] & ~correct[other]
+    return Flips(
+        a=one,
+        b=other,
+        fixed=tuple(ids[row] for row in np.flatnonzero(fixed_N)),
+        broken=tuple(ids[row] for row in np.flatnonzero(broken_N)),
+    )

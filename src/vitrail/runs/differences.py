@@ -1,0 +1,55 @@
+"""What a verification compares and what it finds: values that a run stores, against the same values made again."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+RELATIVE, ABSOLUTE = 1e-9, 1e-12  # the last digits depend on the processor's order of sums
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """Something that the run says in one place and its files say otherwise."""
+
+    where: str
+    stored: str
+    found: str
+
+
+class Work:
+    """What a verification gathers."""
+
+    def __init__(self) -> None:
+        self.compared = 0
+        self.differences: list[Difference] = []
+        self.beyond: list[str] = []
+
+    def differ(self, where: str, stored: object, found: object) -> None:
+        """Note that something differs."""
+        self.differences.append(Difference(where=where, stored=str(stored), found=str(found)))
+
+    def compare(self, where: str, stored: Any, found: Any) -> None:
+        """Compare two JSON values, leaf by leaf."""
+        for path, one, other in _leaves(where, stored, found):
+            self.compared += 1
+            if not _same(one, other):
+                self.differ(path, one, other)
+
+
+def _leaves(where: str, stored: Any, found: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(stored, dict) and isinstance(found, dict):
+        for key in dict.fromkeys([*stored, *found]):
+            yield from _leaves(f"{where}.{key}", stored.get(key), found.get(key))
+    elif isinstance(stored, list) and isinstance(found, list) and len(stored) == len(found):
+        for place, (one, other) in enumerate(zip(stored, found, strict=True)):
+            name = one.get("name", place) if isinstance(one, dict) else place
+            yield from _leaves(f"{where}[{name}]", one, other)
+    else:
+        yield where, stored, found
+
+
+def _same(stored: Any, found: Any) -> bool:
+    if isinstance(stored, float) and isinstance(found, (int, float)):
+        return math.isclose(stored, found, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+    return bool(stored == found)
