@@ -18,7 +18,7 @@ from vitrail.search import TuneOptions
 
 walk = sys.modules["vitrail.bench"]  # the module; the package offers the function of that name
 EMBEDDED = ("vit_mini", "resnet_mini")
-FAST = BenchOptions(search=TuneOptions(strengths=(1e-2, 1.0), learning_rates=(1e-3,), dropouts=(0.0,), epochs=3))
+FAST = BenchOptions(search=TuneOptions(strengths=(1e-2, 1.0), trials=2, seeds=1, epochs=3))
 
 
 def what_counts(run: Run) -> dict:

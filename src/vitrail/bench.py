@@ -23,7 +23,9 @@ from vitrail.runs import (
     Run,
     default_folder,
     enter_folder,
+    forget_steps,
     load_run,
+    steps_folder,
     summarise,
     write_receipt,
     write_run,
@@ -89,6 +91,7 @@ def bench(
     folder = out or default_folder(dataset.name, identity)
     journal = enter_folder(folder, identity)
     if journal.events(FINISHED):
+        forget_steps(folder)
         return load_run(folder)
     journal.start(identity, command=command)
     dataset, split, sealed = make_split(dataset, options.split)
@@ -112,7 +115,10 @@ def bench(
     )
     require_enough(dataset, sealed=sealed, without=extraction.unreadable_ids)
     split = split.without(extraction.unreadable_ids)
-    searches = [tune(features, split, dataset, options.search, progress) for features in extraction.features]
+    searches = [
+        tune(features, split, dataset, options.search, progress, kept_in=steps_folder(folder, features.backbone))
+        for features in extraction.features
+    ]
     refusals = [
         refusal_of(search, features, dataset) for search, features in zip(searches, extraction.features, strict=True)
     ]
@@ -155,6 +161,7 @@ def bench(
     )
     write_receipt(folder, results)
     journal.write(FINISHED)
+    forget_steps(folder)
     return run
 
 

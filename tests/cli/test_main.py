@@ -39,6 +39,8 @@ def test_the_catalogue_is_listed_without_torch():
         (["bench", "no/such/folder", "-b", "vit_mini"], 2),
         (["bench", "-b", "vit_mini=no/such/file"], 2),
         (["bench", "--engine", "abacus", "-q"], 2),
+        (["bench", "--budget", "soon", "-q"], 2),
+        (["bench", "--choose-by", "luck", "-q"], 2),
         (["predict", "no/such/run", "a.png", "-q"], 1),
         (["pretrain", "vit_huge", "-q"], 2),
     ],

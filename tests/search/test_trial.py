@@ -10,7 +10,14 @@ from vitrail.search import Search, Trial
 def test_the_digest_sees_every_bit_of_the_head_and_not_the_clock():
     head, _ = fitted("logistic")
     trial = Trial(
-        kind="logistic", setting={"C": 1.0}, val_nll=1, val_nll_se=0.1, val_accuracy=0.5, weight_norm=1, seconds=1
+        kind="logistic",
+        setting={"C": 1.0},
+        val_nll=1,
+        val_nll_se=0.1,
+        val_accuracy=0.5,
+        val_balanced_accuracy=0.5,
+        weight_norm=1,
+        seconds=1,
     )
     one = Search(
         backbone="a",
@@ -20,6 +27,10 @@ def test_the_digest_sees_every_bit_of_the_head_and_not_the_clock():
         oof_ids=(),
         oof_probability_NC=np.zeros((0, 3)),
         curve=(),
+        seeds=(),
+        few_shot=(),
+        label_curves=(),
+        ended_early=False,
         seconds=1,
     )
     tensors = head.tensors()

@@ -9,13 +9,14 @@ from vitrail.core.errors import UsageError
 from vitrail.data import EXAMPLE_SCHEMA, Dataset, make_split, open_source
 from vitrail.search import Search, TuneOptions, tune
 
-FAST = TuneOptions(strengths=(1e-3, 1e-1, 1.0), learning_rates=(1e-2,), dropouts=(0.0, 0.5), epochs=5, batch=64)
+FAST = TuneOptions(strengths=(1e-3, 1e-1, 1.0), trials=4, epochs=5, batch=64, seeds=2)
 
 
 @dataclass(frozen=True)
 class Rows:
     feature: dict[str, np.ndarray]
     backbone: str = "planted"
+    key: str = "planted"
 
     def rows(self, ids):
         return np.stack([self.feature[id_] for id_ in ids])
@@ -75,11 +76,11 @@ def test_the_same_search_gives_the_same_bytes_and_never_needs_a_test_row():
 def test_the_path_is_widened_where_its_best_lies_at_an_end():
     rows, dataset = planted(400)
     sealed_dataset, split, _ = make_split(dataset)
-    narrow = replace(FAST, strengths=(1e-6, 3e-6), learning_rates=())
+    narrow = replace(FAST, strengths=(1e-6, 3e-6), kinds=("logistic",))
     tried = [trial.setting["C"] for trial in tune(rows, split, sealed_dataset, narrow).trials]
     assert max(tried) > 1e-3
 
 
 def test_options_that_make_no_sense_are_refused():
-    with pytest.raises(UsageError, match="dropouts"):
-        TuneOptions(dropouts=(1.0,))
+    with pytest.raises(UsageError, match="dropout"):
+        TuneOptions(dropouts=(0.0, 1.0))

@@ -26,6 +26,30 @@ def bench(
     max_megapixels: Annotated[
         float, typer.Option("--max-megapixels", help="Larger images are set aside.", min=0.01)
     ] = 100,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            "--trials",
+            help="Settings drawn for heads trained step by step, for each backbone.",
+            min=1,
+            show_default="16, or as --budget allows",
+        ),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            metavar="TIME",
+            help="Seconds, or 2m, 1h30m: no step of a backbone's search begins after.",
+            show_default="none",
+        ),
+    ] = None,
+    choose_by: Annotated[
+        str, typer.Option("--choose-by", metavar="nll|accuracy", help="The figure on val that a head is chosen by.")
+    ] = "nll",
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Every class counts the same in that figure, however few its images.")
+    ] = False,
     offline: options.Offline = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -41,7 +65,13 @@ def bench(
 
     chosen = BenchOptions(
         split=SplitOptions(seed=seed),
-        search=TuneOptions(seed=seed),
+        search=TuneOptions(
+            trials=trials,
+            budget_s=None if budget is None else options.read_seconds(budget),
+            metric=choose_by,  # type: ignore[arg-type]  # its own check names what is possible
+            balanced=balanced,
+            seed=seed,
+        ),
         engine=engine,
         precision=precision,
         margin=options.read_margin(margin),

@@ -1,9 +1,15 @@
 """Flags that mean the same in every verb."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from vitrail.core.errors import UsageError
+
+TIME = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?")
+SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 
 Backbones = Annotated[
     list[str] | None,
@@ -38,8 +44,6 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 def read_margin(text: str) -> float:
     """A margin as a fraction: "1pt", "1" and "1%" are 0.01; UsageError where it is no number of points."""
-    from vitrail.core.errors import UsageError
-
     number = text.strip().lower().removesuffix("%").removesuffix("points").removesuffix("pt").strip()
     try:
         return float(number) / 100
@@ -47,3 +51,21 @@ def read_margin(text: str) -> float:
         raise UsageError(
             f"The margin {text!r} is no number of points: give --margin 1pt for one point of accuracy."
         ) from None
+
+
+def read_seconds(text: str) -> float:
+    """A time as people write it: 90, 90s, 2m, 1h30m.
+
+    Args:
+        text: what was given.
+
+    Returns:
+        Seconds.
+
+    Raises:
+        UsageError: it is no time.
+    """
+    found = TIME.fullmatch(text.strip())
+    if not text.strip() or not found:
+        raise UsageError(f"{text!r} is no time: give seconds, or hours, minutes and seconds such as 90s, 2m or 1h30m.")
+    return sum(float(amount) * SECONDS[unit] for unit, amount in found.groupdict().items() if amount)

@@ -22,7 +22,7 @@ from vitrail.backbones.label_sets import imagenet_1k
 from vitrail.data import Dataset, Split
 from vitrail.evaluation.class_names import match_names, synsets
 from vitrail.evaluation.zero_training import MatchedBy, Untuned, answer_untuned, match_by_answers
-from vitrail.search.tune import Rows
+from vitrail.search.examples import Rows
 
 Strength = Literal["proof", "strong", "hint"]
 Pretraining = Literal["stated", "its classifier", "stated otherwise", "not stated"]

@@ -1,6 +1,6 @@
 """The run folder: all that one benchmark said."""
 
-from vitrail.runs.folder import default_folder, enter_folder, safe_name, write_whole
+from vitrail.runs.folder import default_folder, enter_folder, forget_steps, safe_name, steps_folder, write_whole
 from vitrail.runs.journal import FINISHED, Journal
 from vitrail.runs.receipt import write_receipt
 from vitrail.runs.results import (
@@ -34,11 +34,13 @@ __all__ = [
     "SplitSummary",
     "default_folder",
     "enter_folder",
+    "forget_steps",
     "load_run",
     "read_results",
     "results_schema",
     "results_to_json",
     "safe_name",
+    "steps_folder",
     "summarise",
     "write_receipt",
     "write_run",

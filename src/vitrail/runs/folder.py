@@ -3,12 +3,14 @@
 runs/dogs/
   results.json   report.html   receipt.json   data.parquet   log.jsonl
   search/<backbone>.parquet   heads/<backbone>.safetensors   predictions/<backbone>.parquet
+  unfinished/<backbone>/<step>.parquet   (gone once the run is finished)
 
 The folder is described in docs/formats.md. A file is written beside its name
 and renamed, so it is there whole or not there.
 """
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +23,7 @@ REPORT = "report.html"
 RECEIPT = "receipt.json"
 DATA = "data.parquet"
 LOG = "log.jsonl"
+UNFINISHED = "unfinished"  # from which an interrupted search goes on
 
 
 def default_folder(data_name: str, identity: str) -> Path:
@@ -66,6 +69,16 @@ def enter_folder(folder: Path, identity: str) -> Journal:
             "Choose another place with --out, or give the options of that run."
         )
     return journal
+
+
+def steps_folder(folder: Path, backbone: str) -> Path:
+    """Where the finished steps of an unfinished search are kept."""
+    return folder / UNFINISHED / safe_name(backbone)
+
+
+def forget_steps(folder: Path) -> None:
+    """Take away what a finished run no longer needs; a file that cannot be removed does no harm."""
+    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -4,15 +4,19 @@ import json
 from pathlib import Path
 
 from vitrail.core.hashing import sha256_file
-from vitrail.runs.folder import LOG, RECEIPT, write_whole
+from vitrail.runs.folder import LOG, RECEIPT, UNFINISHED, write_whole
 from vitrail.runs.results import Results
 
 RECEIPT_VERSION = 1
 
 
 def write_receipt(folder: Path, results: Results) -> None:
-    """Write the receipt of a run whose other files are all there; the log, which goes on, is left out."""
+    """Write the receipt of a run whose other files are all there.
+
+    Left out are the log, which goes on, and the steps of the search, which go once the run is finished.
+    """
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (LOG, RECEIPT))
+    files = [path for path in files if path.relative_to(folder).parts[0] != UNFINISHED]
     receipt = {
         "receipt_version": RECEIPT_VERSION,
         "data": results.data.fingerprint,

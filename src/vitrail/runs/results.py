@@ -15,7 +15,7 @@ from vitrail.core.errors import RunError
 from vitrail.core.machine import Machine
 from vitrail.data import SetAside
 from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair, RefusalCheck, WinnersCurse
-from vitrail.search import CurvePoint, Trial
+from vitrail.search import CurvePoint, FewShot, LabelCurve, Seeded, Trial
 from vitrail.statistics.calibration import ReliabilityBin
 
 SCHEMA_VERSION = 1
@@ -49,13 +49,20 @@ class SplitSummary:
 class SearchSummary:
     """What the search tried and chose; every trial is in search/<backbone>.parquet.
 
-    `curve` is the best softmax head's, epoch by epoch; `temperature` was fitted on out-of-fold probabilities.
+    `curve` is the best softmax head's, epoch by epoch; `temperature` was fitted on out-of-fold probabilities. `seeds`
+    has the winner under several seeds, where something in it is drawn. `few_shot` and `label_curves` say what images
+    are worth, on val. `ended_early` says that a time budget ended the
+    search: elsewhere the same budget may end it after more trials or fewer.
     """
 
     trials: int
+    ended_early: bool
     seconds: float
     winner: Trial
     temperature: float
+    seeds: tuple[Seeded, ...]
+    few_shot: tuple[FewShot, ...]
+    label_curves: tuple[LabelCurve, ...]
     curve: tuple[CurvePoint, ...]
 
 

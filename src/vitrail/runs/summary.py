@@ -144,9 +144,13 @@ def _summarise_backbone(
         ),
         search=SearchSummary(
             trials=len(search.trials),
+            ended_early=search.ended_early,
             seconds=search.seconds,
             winner=search.winner,
             temperature=search.head.temperature,
+            seeds=search.seeds,
+            few_shot=search.few_shot,
+            label_curves=search.label_curves,
             curve=search.curve,
         ),
         test=verdict.test,

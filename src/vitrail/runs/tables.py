@@ -38,6 +38,7 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
             "val_nll": trial.val_nll,
             "val_nll_se": trial.val_nll_se,
             "val_accuracy": trial.val_accuracy,
+            "val_balanced_accuracy": trial.val_balanced_accuracy,
             "seconds": trial.seconds,
         }
         for trial in trials

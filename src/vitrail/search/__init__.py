@@ -1,7 +1,12 @@
 """Everything that can be tuned on top of features, tuned on val, without the test labels."""
 
 from vitrail.heads import CurvePoint as CurvePoint
+from vitrail.search.curves import LabelCurve as LabelCurve
+from vitrail.search.curves import LabelForecast as LabelForecast
+from vitrail.search.curves import LabelPoint as LabelPoint
+from vitrail.search.fewshot import FewShot as FewShot
+from vitrail.search.options import TuneOptions as TuneOptions
 from vitrail.search.trial import Search as Search
+from vitrail.search.trial import Seeded as Seeded
 from vitrail.search.trial import Trial as Trial
-from vitrail.search.tune import TuneOptions as TuneOptions
 from vitrail.search.tune import tune as tune

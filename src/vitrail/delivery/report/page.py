@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -18,6 +19,7 @@ from vitrail.delivery.report.comparison import best_first, colours, compare, com
 from vitrail.delivery.report.confusion import Confusion, draw_confusion
 from vitrail.delivery.report.curves import Curves, draw_curves
 from vitrail.delivery.report.facts import data_facts, openings, option_rows, page_warnings
+from vitrail.delivery.report.labels import Labels, draw_labels
 from vitrail.delivery.report.mistakes import Images, Mistake, how_many, worst_mistakes
 from vitrail.evaluation import Predictions
 from vitrail.runs import BackboneResult, Results, write_whole
@@ -32,9 +34,11 @@ class Chapter:
     result: BackboneResult
     colour: int
     curves: Curves | None
+    labels: Labels | None
     classes: ClassList
     confusion: Confusion | None
     mistakes: tuple[Mistake, ...]
+    seeded: str | None
     unfolded: bool
 
 
@@ -103,13 +107,24 @@ def _chapters(results: Results, predictions: Mapping[str, Predictions], images: 
             result=one,
             colour=colour[one.name],
             curves=draw_curves(one.search.curve, one.name),
+            labels=draw_labels(one.search.few_shot, one.search.label_curves, one.name),
             classes=list_classes(one.per_class),
             confusion=draw_confusion(rows, results.data.classes) if rows else None,
             mistakes=worst_mistakes(rows, results.data.classes, images, limit=limit) if rows else (),
+            seeded=_over_seeds(one),
             unfolded=one.name == unfolded,
         )
         chapters.append(chapter)
     return chapters
+
+
+def _over_seeds(one: BackboneResult) -> str | None:
+    """Mean and deviation over seeds, as Table 2 of the ViT paper gives them; None where nothing was drawn."""
+    seeds = one.search.seeds
+    if len(seeds) < 2:
+        return None
+    rates = [100 * seeded.val_accuracy for seeded in seeds]
+    return f"Under {len(seeds)} seeds: {mean(rates):.2f} ± {stdev(rates):.2f}% right."
 
 
 def _margin(options: Mapping[str, Any]) -> float | None:

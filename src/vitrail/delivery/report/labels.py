@@ -1,0 +1,99 @@
+"""What images are worth: accuracy on val against images a class, from one shot to all there are."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from vitrail.delivery.report import words
+from vitrail.delivery.report.svg import Axis, drawing, element, fit
+from vitrail.search import FewShot, LabelCurve, LabelPoint
+
+WIDTH, HEIGHT = 460.0, 190.0
+LEFT, RIGHT, TOP, BOTTOM = 40.0, 16.0, 10.0, 30.0
+LEAST_APART = 30.0  # between two figures on the axis
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labels:
+    """The chart of one backbone, a row for each number of shots, and what more labels would be worth, in words."""
+
+    chart: Markup
+    shots: tuple[FewShot, ...]
+    whole: tuple[LabelPoint, ...]
+    sentences: tuple[str, ...]
+    hardest: tuple[str, ...]
+
+
+def draw_labels(shots: Sequence[FewShot], curves: Sequence[LabelCurve], name: str) -> Labels | None:
+    """The chart of few shots and of the curve over all classes.
+
+    Args:
+        shots: accuracy from a few images a class.
+        curves: that of all classes first.
+        name: the backbone, for those who hear the page.
+
+    Returns:
+        The chart; None where there were too few images for either.
+    """
+    whole = curves[0].points if curves else ()
+    if not shots and not whole:
+        return None
+    return Labels(
+        chart=_chart(shots, whole, name),
+        shots=tuple(shots),
+        whole=whole,
+        sentences=tuple(curve.sentence for curve in curves),
+        hardest=curves[1].classes if len(curves) > 1 else (),
+    )
+
+
+def _chart(shots: Sequence[FewShot], whole: Sequence[LabelPoint], name: str) -> Markup:
+    few = [(float(one.shots), one.mean, one.low, one.high) for one in shots]
+    full = [(one.images_per_class, one.accuracy, one.low, one.high) for one in whole]
+    ends = [end for _, _, low, high in (*few, *full) for end in (low, high)]
+    y = fit(ends, start=HEIGHT - BOTTOM, end=TOP, ticks=4, most=1.0)
+    images = [n for n, *_ in (*few, *full)]
+    x = Axis(low=math.log2(min(images)), high=math.log2(2 * max(images)), step=1, start=LEFT + 8, end=WIDTH - RIGHT)
+    return drawing(
+        *_grid(y), *_images(sorted(set(images)), x), *_line(few, "shots", x, y), *_line(full, "val", x, y),
+        width=WIDTH, height=HEIGHT, class_="chart wide", label=f"Accuracy on val of {name} by images a class",
+    )  # fmt: skip
+
+
+def _grid(y: Axis) -> list[Markup]:
+    return [
+        element("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y.at(tick), y2=y.at(tick))
+        + element("text", f"{100 * tick:.3g}%", x=LEFT - 6, y=y.at(tick) + 3.5, text_anchor="end")
+        for tick in y.ticks()
+    ]
+
+
+def _images(images: Sequence[float], x: Axis) -> list[Markup]:
+    """The numbers of images under the axis, the greatest always and no two in each other's way."""
+    shown: list[float] = []
+    for n in reversed(images):
+        if not shown or x.at(math.log2(shown[-1])) - x.at(math.log2(n)) >= LEAST_APART:
+            shown.append(n)
+    texts = [(n, f"{n:.3g} images a class" if n == shown[0] else f"{n:.3g}") for n in shown]
+    return [
+        element("text", text, x=x.at(math.log2(n)), y=HEIGHT - BOTTOM + 16, text_anchor="middle") for n, text in texts
+    ]
+
+
+def _line(points: Sequence[tuple[float, float, float, float]], part: str, x: Axis, y: Axis) -> list[Markup]:
+    if not points:
+        return []
+    at = [(x.at(math.log2(n)), y.at(value), y.at(low), y.at(high)) for n, value, low, high in points]
+    spans = [element("line", class_=f"{part}-span", x1=place, x2=place, y1=low, y2=high) for place, _, low, high in at]
+    line = element("polyline", class_=part, points=" ".join(f"{place:.1f},{value:.1f}" for place, value, *_ in at))
+    dots = [
+        element(
+            "circle",
+            element("title", f"{n:.3g} images a class: {words.percent(value)} [{100 * low:.1f}, {100 * high:.1f}]"),
+            class_=f"{part}-end", cx=place, cy=height, r=3.0,
+        )
+        for (n, value, low, high), (place, height, *_) in zip(points, at, strict=True)
+    ]  # fmt: skip
+    return [*spans, line, *dots]

@@ -1,0 +1,126 @@
+"""What follows once a trial has won: out-of-fold probabilities, the temperature, the refitted head, other seeds."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.heads import Fit, Head
+from vitrail.heads.head import softmax
+from vitrail.heads.temperature import fit_temperature
+from vitrail.search.curves import LabelCurve, hardest_classes, label_curve
+from vitrail.search.examples import Examples
+from vitrail.search.families import FAMILIES
+from vitrail.search.found import Found, score
+from vitrail.search.options import TuneOptions
+from vitrail.search.trial import Seeded
+
+# Letters: N examples, C classes.
+
+
+def out_of_fold(examples: Examples, winner: Found, options: TuneOptions) -> tuple[float, NDArray[np.float64]]:
+    """The temperature of the winning setting, and its calibrated probability for each example fitted without its fold.
+
+    Args:
+        examples: train and val.
+        winner: the setting.
+        options: of the search.
+
+    Returns:
+        The temperature, and N x C; the temperature was fitted on just these rows.
+    """
+    logit_NC = np.zeros((len(examples.ids), examples.classes))
+    for fold in examples.folds:
+        fitted = FAMILIES[winner.kind].fit(examples, fold.fit, winner, options)
+        logit_NC[fold.score] = fitted.logits(examples.feature_ND[fold.score])
+    temperature = fit_temperature(logit_NC, examples.label_N)
+    return temperature, softmax(logit_NC / temperature)
+
+
+def refit(
+    examples: Examples, winner: Found, options: TuneOptions, *, classes: tuple[str, ...], temperature: float
+) -> Head:
+    """The winning setting on train and val together.
+
+    Args:
+        examples: train and val.
+        winner: the setting.
+        options: of the search.
+        classes: their names.
+        temperature: what its scores are divided by.
+
+    Returns:
+        The head.
+    """
+    fitted = FAMILIES[winner.kind].fit(examples, np.arange(len(examples.ids)), winner, options)
+    epochs: dict[str, float | int | str] = {"epochs": winner.epochs} if winner.epochs else {}
+    return Head(
+        kind=winner.kind,
+        classes=classes,
+        scaling=fitted.scaling,
+        scores=fitted.scores,
+        temperature=temperature,
+        setting=winner.setting | epochs,
+    )
+
+
+def label_curves(
+    examples: Examples,
+    winner: Found,
+    options: TuneOptions,
+    *,
+    classes: tuple[str, ...],
+    oof_probability_NC: NDArray[np.float64],
+) -> tuple[LabelCurve, ...]:
+    """What images are worth to the winning setting: of all classes, and of the hardest.
+
+    Args:
+        examples: train and val.
+        winner: the setting; a head that is trained epoch by epoch gets as many steps with fewer images.
+        options: of the search.
+        classes: their names.
+        oof_probability_NC: of the winner.
+
+    Returns:
+        One or two curves; none where there are too few images.
+    """
+    whole = float(np.mean([len(part.fit) for part in examples.choices]))
+
+    def train(rows: NDArray[np.int64]) -> Fit:
+        as_long = replace(winner, epochs=round(winner.epochs * whole / len(rows)))
+        return FAMILIES[winner.kind].fit(examples, rows, as_long, options)
+
+    hardest = hardest_classes(examples, oof_probability_NC)
+    curves = [
+        label_curve(examples, train, classes=classes, growing=growing, seed=options.seed)
+        for growing in (None, hardest)
+        if growing is None or hardest
+    ]
+    return tuple(curve for curve in curves if curve is not None)
+
+
+def under_seeds(examples: Examples, winner: Found, options: TuneOptions) -> tuple[Seeded, ...]:
+    """The winning setting trained for its epochs under several seeds: the spread that comes from luck in training.
+
+    As in Table 2 of the ViT paper (arXiv:2010.11929), which gives mean and deviation over three runs. It says nothing
+    of how the figure would move with other images; the intervals do.
+
+    Args:
+        examples: train and val.
+        winner: the setting.
+        options: of the search; `seeds` says how many.
+
+    Returns:
+        One result a seed; none where the kind draws nothing, since all would be equal.
+    """
+    if not FAMILIES[winner.kind].draws:
+        return ()
+    seeded = []
+    for seed in range(options.seed, options.seed + options.seeds):
+        fits = [
+            FAMILIES[winner.kind].fit(examples, part.fit, winner, replace(options, seed=seed))
+            for part in examples.choices
+        ]
+        nll_S, right_S = score(examples, fits)
+        seeded.append(Seeded(seed=seed, val_nll=float(nll_S.mean()), val_accuracy=float(right_S.mean())))
+    return tuple(seeded)

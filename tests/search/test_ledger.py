@@ -1,0 +1,114 @@
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.search.test_tune import FAST, planted
+from vitrail.data import make_split
+from vitrail.heads import CurvePoint
+from vitrail.search import Search, TuneOptions, tune
+from vitrail.search.found import Found
+from vitrail.search.ledger import BudgetSpent, Ledger
+
+POINT = CurvePoint(epoch=1, train_loss=0.1, val_loss=1 / 3, train_accuracy=0.5, val_accuracy=1.0)
+FOUND = Found(
+    kind="softmax",
+    setting={"learning_rate": 0.1, "dropout": 0.5},
+    nll_S=np.array([1 / 3, 2.0]),
+    right_S=np.array([True, False]),
+    weight_norm=1 / 7,
+    epochs=3,
+    curve=(POINT,),
+    seconds=0.25,
+)
+
+
+class Interruption(BaseException):
+    pass
+
+
+class InterruptedAfter(Ledger):
+    """A ledger whose process ends before a step."""
+
+    left = 0
+
+    def do(self, step, work):
+        if InterruptedAfter.left == 0:
+            raise Interruption
+        InterruptedAfter.left -= 1
+        return super().do(step, work)
+
+
+def same(one: Search, other: Search) -> bool:
+    strip = [[replace(trial, seconds=0) for trial in search.trials] for search in (one, other)]
+    return strip[0] == strip[1] and one.digest == other.digest and one.seeds == other.seeds
+
+
+def search(folder, options: TuneOptions = FAST) -> Search:
+    rows, dataset = planted(400)
+    sealed_dataset, split, _ = make_split(dataset)
+    return tune(rows, split, sealed_dataset, options, kept_in=folder)
+
+
+def test_what_is_read_back_is_what_was_found_to_the_last_bit(tmp_path):
+    Ledger(tmp_path, identity="a").do("one", lambda: [FOUND])
+    (read,) = Ledger(tmp_path, identity="a").do("one", lambda: pytest.fail("done twice"))
+    assert read.nll_S.tobytes() == FOUND.nll_S.tobytes()
+    assert read.right_S.tolist() == FOUND.right_S.tolist()
+    assert replace(read, nll_S=FOUND.nll_S, right_S=FOUND.right_S) == FOUND
+
+
+@pytest.mark.parametrize("fault", ["other search", "cut", "no table"])
+def test_a_step_of_another_search_or_a_damaged_one_is_done_anew(tmp_path, fault):
+    Ledger(tmp_path, identity="a").do("one", lambda: [FOUND])
+    path = tmp_path / "one.parquet"
+    if fault == "cut":
+        path.write_bytes(path.read_bytes()[:100])
+    if fault == "no table":
+        path.write_bytes(b"")
+    other = replace(FOUND, epochs=9)
+    (found,) = Ledger(tmp_path, identity="b" if fault == "other search" else "a").do("one", lambda: [other])
+    assert found.epochs == 9
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+def test_an_interrupted_search_goes_on_to_the_same_trials_and_the_same_winner(tmp_path, monkeypatch, steps):
+    whole = search(None)
+    monkeypatch.setattr(sys.modules["vitrail.search.tune"], "Ledger", InterruptedAfter)
+    InterruptedAfter.left = steps
+    options = FAST
+    with pytest.raises(Interruption):
+        search(tmp_path, options)
+    assert len(list(tmp_path.glob("*.parquet"))) == steps
+    monkeypatch.undo()
+    assert same(search(tmp_path, options), whole)
+
+
+def test_a_search_asked_for_again_trains_no_trial_again(tmp_path, monkeypatch):
+    first = search(tmp_path)
+    monkeypatch.setattr("vitrail.search.softmax_trials._round", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("vitrail.search.logistic_trials._path", lambda *_: pytest.fail("fitted again"))
+    assert same(search(tmp_path), first)
+
+
+def test_no_step_begins_once_the_budget_is_spent_and_what_was_spent_before_counts(tmp_path):
+    ledger = Ledger(tmp_path, identity="a", budget_s=1e-9)
+    ledger.do("one", lambda: [FOUND])
+    with pytest.raises(BudgetSpent):
+        ledger.do("two", lambda: [FOUND])
+    assert ledger.ended_early
+    again = Ledger(tmp_path, identity="a", budget_s=1e-9)
+    again.do("one", lambda: pytest.fail("done twice"))
+    assert again.spent_s == ledger.spent_s
+    with pytest.raises(BudgetSpent):
+        again.do("two", lambda: [FOUND])
+
+
+def test_a_budget_ends_a_search_at_the_same_step_when_it_is_asked_for_again(tmp_path):
+    hurried = replace(FAST, budget_s=1e-9)
+    first = search(tmp_path, hurried)
+    assert first.ended_early
+    assert {trial.kind for trial in first.trials} == {"logistic"}
+    assert same(search(tmp_path, hurried), first)
+    assert not search(None).ended_early
