@@ -17,7 +17,7 @@ from vitrail.core.hashing import sha256_bytes
 from vitrail.data import Dataset
 from vitrail.heads.refusal import RULES, Refusal, neighbour_distance, unit_rows
 from vitrail.search import Search
-from vitrail.search.tune import Rows
+from vitrail.search.examples import Rows
 from vitrail.statistics.conformal import SCORES, class_thresholds, confident_enough, threshold, true_scores
 from vitrail.statistics.intervals import LEVEL, Interval, wilson
 
