@@ -18,7 +18,16 @@ from vitrail.search import TuneOptions
 
 walk = sys.modules["vitrail.bench"]  # the module; the package offers the function of that name
 EMBEDDED = ("vit_mini", "resnet_mini")
-FAST = BenchOptions(search=TuneOptions(strengths=(1e-2, 1.0), trials=2, seeds=1, epochs=3))
+QUICK = TuneOptions(
+    kinds=("logistic", "ridge", "softmax"),
+    strengths=(1e-2, 1.0),
+    alphas=(10.0,),
+    scalings=("standardise",),
+    trials=2,
+    seeds=1,
+    epochs=3,
+)
+FAST = BenchOptions(search=QUICK)
 
 
 def what_counts(run: Run) -> dict:

@@ -72,21 +72,26 @@ def test_a_step_of_another_search_or_a_damaged_one_is_done_anew(tmp_path, fault)
     assert found.epochs == 9
 
 
-@pytest.mark.parametrize("steps", [0, 1, 2, 3])
-def test_an_interrupted_search_goes_on_to_the_same_trials_and_the_same_winner(tmp_path, monkeypatch, steps):
-    whole = search(None)
+@pytest.fixture(scope="module")
+def whole() -> Search:
+    return search(None)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4])
+def test_an_interrupted_search_goes_on_to_the_same_trials_and_the_same_winner(tmp_path, monkeypatch, whole, steps):
     monkeypatch.setattr(sys.modules["vitrail.search.tune"], "Ledger", InterruptedAfter)
     InterruptedAfter.left = steps
-    options = FAST
     with pytest.raises(Interruption):
-        search(tmp_path, options)
+        search(tmp_path)
     assert len(list(tmp_path.glob("*.parquet"))) == steps
     monkeypatch.undo()
-    assert same(search(tmp_path, options), whole)
+    assert same(search(tmp_path), whole)
 
 
-def test_a_search_asked_for_again_trains_no_trial_again(tmp_path, monkeypatch):
+def test_a_search_asked_for_again_trains_no_trial_again(tmp_path, monkeypatch, whole):
     first = search(tmp_path)
+    assert same(first, whole)
+    assert not whole.ended_early
     monkeypatch.setattr("vitrail.search.softmax_trials._round", lambda *_: pytest.fail("trained again"))
     monkeypatch.setattr("vitrail.search.logistic_trials._path", lambda *_: pytest.fail("fitted again"))
     assert same(search(tmp_path), first)
@@ -111,4 +116,3 @@ def test_a_budget_ends_a_search_at_the_same_step_when_it_is_asked_for_again(tmp_
     assert first.ended_early
     assert {trial.kind for trial in first.trials} == {"logistic"}
     assert same(search(tmp_path, hurried), first)
-    assert not search(None).ended_early

@@ -7,9 +7,21 @@ import pytest
 from tests.heads.test_logistic import problem
 from vitrail.core.errors import UsageError
 from vitrail.data import EXAMPLE_SCHEMA, Dataset, make_split, open_source
+from vitrail.heads import probabilities
+from vitrail.heads.temperature import fit_temperature
 from vitrail.search import Search, TuneOptions, tune
+from vitrail.search.options import KINDS
 
-FAST = TuneOptions(strengths=(1e-3, 1e-1, 1.0), trials=4, epochs=5, batch=64, seeds=2)
+FAST = TuneOptions(
+    strengths=(1e-2, 1.0),
+    alphas=(1.0, 100.0),
+    neighbours=(5,),
+    scalings=("standardise",),
+    trials=4,
+    epochs=5,
+    batch=64,
+    seeds=2,
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,42 @@ def test_the_path_is_widened_where_its_best_lies_at_an_end():
     narrow = replace(FAST, strengths=(1e-6, 3e-6), kinds=("logistic",))
     tried = [trial.setting["C"] for trial in tune(rows, split, sealed_dataset, narrow).trials]
     assert max(tried) > 1e-3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_can_win_and_is_kept_calibrated(kind):
+    rows, dataset = planted(400)
+    sealed_dataset, split, _ = make_split(dataset)
+    found = tune(rows, split, sealed_dataset, replace(FAST, kinds=(kind,)))
+    label_N = np.array(dataset.table["label"].to_pylist())[[int(id_, 16) for id_ in found.oof_ids]]
+    log_NC = np.log(found.oof_probability_NC)
+    assert found.head.kind == kind
+    assert fit_temperature(log_NC, label_N) == pytest.approx(1, abs=0.01)
+    assert bool(found.seeds) is (kind == "softmax")
+    shown_NC = probabilities(found.head, rows.rows(found.oof_ids))
+    assert (shown_NC.argmax(axis=1) == label_N).mean() > 0.6
+
+
+def test_a_balanced_search_does_not_give_up_a_rare_class():
+    rows, dataset = planted(600)
+    label_N = np.array(dataset.table["label"].to_pylist())
+    kept = np.flatnonzero((label_N != 0) | (np.arange(600) % 12 == 0))
+    rare = replace(dataset, table=dataset.table.take(kept))
+    sealed_dataset, split, _ = make_split(rare)
+    options = replace(FAST, kinds=("softmax",), trials=2, epochs=8, learning_rate=(1e-3, 1e-2))
+    plain, balanced = (
+        tune(rows, split, sealed_dataset, replace(options, balanced=balanced)) for balanced in (False, True)
+    )
+    assert balanced.winner.val_balanced_accuracy > plain.winner.val_balanced_accuracy
+    assert balanced.winner.val_accuracy < plain.winner.val_accuracy + 0.02
+
+
+def test_a_search_by_accuracy_takes_one_of_the_most_accurate():
+    rows, dataset = planted(400)
+    sealed_dataset, split, _ = make_split(dataset)
+    found = tune(rows, split, sealed_dataset, replace(FAST, metric="accuracy"))
+    best = max(trial.val_accuracy for trial in found.trials)
+    assert found.winner.val_accuracy >= best - 0.03
 
 
 def test_options_that_make_no_sense_are_refused():

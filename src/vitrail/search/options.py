@@ -10,7 +10,7 @@ from vitrail.heads import SCALINGS
 STRENGTHS = tuple(float(f"{10 ** (half / 2):.3g}") for half in range(-12, 5))  # 1e-6 to 100, half a decade apart
 KINDS = ("logistic", "ridge", "centroid", "knn", "softmax")
 OPTIMISERS = ("rmsprop", "sgd", "adamw")  # heads/optimisers.py, which imports torch
-ALPHAS = tuple(float(f"{10 ** (half / 2):.3g}") for half in range(-2, 15))  # 0.1 to 10 million
+ALPHAS = tuple(float(10**whole) for whole in range(9))  # 1 to 100 million
 NEIGHBOURS = (5, 10, 20, 50)
 TOGETHER = 16  # heads of a round, and how many are drawn where nothing else was asked for
 
