@@ -44,14 +44,15 @@ class Ledger:
     def do(self, step: str, work: Callable[[], list[Found]]) -> list[Found]:
         """What a step found: read where it was done before, else done now and written.
 
-        BudgetSpent where it would have to be done now and there is no time left; the first step is always done.
-
         Args:
             step: its name within the search, fit for a file.
             work: does it.
 
         Returns:
             Its trials.
+
+        Raises:
+            BudgetSpent: it would have to be done now and there is no time left; the first step is always done.
         """
         kept = self._read(step)
         if kept is None:
