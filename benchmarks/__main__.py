@@ -1,9 +1,12 @@
 """`make benchmark`: every benchmark that needs no other machine, one after the other."""
 
-from benchmarks import dates, forward, heads_against_sklearn, kills
+from benchmarks import dates, deck, extraction, forward, heads_against_sklearn, kills, precision
 
 if __name__ == "__main__":
     forward.main()
+    extraction.main()
+    precision.main()
     heads_against_sklearn.main()
     kills.main()
     dates.main()
+    deck.main()

@@ -109,8 +109,8 @@ def features(
     Args:
         images: paths, or pictures that Pillow has opened.
         backbone: "NAME" of the catalogue or "NAME=FILE".
-        engine: "auto", "torch" or "openvino".
-        precision: "auto", "fp32" or "bf16".
+        engine: "auto", "torch", "torch-compile" or "openvino".
+        precision: "auto", "fp32", "bf16" or "fp16"; int8 needs the images of a benchmark.
         offline: never use the network.
 
     Returns:

@@ -13,8 +13,8 @@ from vitrail.core.machine import cache_folder, share_threads, usable_cores
 from vitrail.core.progress import Progress, Silent
 from vitrail.data import Dataset, Split, SplitOptions, load, make_split, open_source, require_enough
 from vitrail.delivery.report import Images, write_report
-from vitrail.evaluation import Candidate, find_traces, judge, refusal_of
-from vitrail.features import Features, extract
+from vitrail.evaluation import Candidate, find_traces, judge, measure_parity, refusal_of
+from vitrail.features import Features, calibrate, extract
 from vitrail.heads import probabilities
 from vitrail.heads.refusal import Refusal
 from vitrail.runs import (
@@ -63,6 +63,8 @@ def bench(
     out: Path | None = None,
     options: BenchOptions | None = None,
     offline: bool = False,
+    threads: int | None = None,
+    batch: int | None = None,
     command: str = "vitrail.bench",
     progress: Progress | None = None,
 ) -> Run:
@@ -77,6 +79,8 @@ def bench(
         out: the run folder; runs/<data>-<8 digits> where None.
         options: what may change the answer; defaults where None.
         offline: never use the network.
+        threads: cores that the pass over the images may use; all that this process may where None.
+        batch: images a batch; what is fastest here where None. With OpenVINO neither changes a feature.
         command: how the run was asked for, kept in the results.
         progress: who is told how far the work is.
 
@@ -105,13 +109,16 @@ def bench(
         )
         for spec in specs
     ]
+    opened = [calibrate(backbone, dataset, split.train, max_pixels=options.max_pixels) for backbone in opened]
+    shared = share_threads(threads or usable_cores())
     extraction = extract(
         dataset,
         opened,
         cache=cache_folder(),
-        threads=share_threads(usable_cores()),
+        threads=shared,
         max_pixels=options.max_pixels,
         progress=progress,
+        batch=batch,
     )
     require_enough(dataset, sealed=sealed, without=extraction.unreadable_ids)
     split = split.without(extraction.unreadable_ids)
@@ -121,6 +128,20 @@ def bench(
     ]
     refusals = [
         refusal_of(search, features, dataset) for search, features in zip(searches, extraction.features, strict=True)
+    ]
+    parities = [
+        measure_parity(
+            dataset,
+            backbone,
+            features,
+            search.head,
+            split.test,
+            cache=cache_folder(),
+            threads=shared,
+            max_pixels=options.max_pixels,
+            progress=progress,
+        )
+        for backbone, features, search in zip(opened, extraction.features, searches, strict=True)
     ]
     choices = fingerprint([split.fingerprint, *(one.digest for one in searches), *(one.digest for one in refusals)])
     candidates = [
@@ -149,6 +170,8 @@ def bench(
         extraction=extraction,
         searches=searches,
         verdict=verdict,
+        parities=parities,
+        threads=shared,
         openings=openings,
         clock=clock,
     )

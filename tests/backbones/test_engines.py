@@ -18,9 +18,9 @@ from vitrail.core.progress import Silent
 openvino = pytest.mark.skipif(choose_engine("auto", "auto").name != "openvino", reason="needs OpenVINO")
 
 
-def start(engine: str, precision: str = "auto", *, threads: int = 2, name: str = "vit_mini"):
+def start(engine: str, precision: str = "auto", *, threads: int = 2, name: str = "vit_mini", **how):
     opened = open_backbone(BackboneSpec(name=name), engine=engine, precision=precision, progress=Silent())
-    return opened.start(threads=threads)
+    return opened.start(threads=threads, **how)
 
 
 def pixels(count: int, side: int = 32) -> np.ndarray:
@@ -57,6 +57,33 @@ def test_a_row_does_not_depend_on_its_neighbours(engine):
 
 
 @openvino
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+@pytest.mark.parametrize("name", ["vit_mini", "resnet_mini"])
+def test_a_feature_is_the_same_at_every_batch(name, precision):
+    whole = start("openvino", precision, name=name, batch=16)(pixels(19))
+    for batch in (1, 2, 3, 8):
+        np.testing.assert_array_equal(start("openvino", precision, name=name, batch=batch)(pixels(19)), whole)
+
+
+@pytest.mark.parametrize("engine", ["torch", "auto"])
+def test_several_poolings_come_from_one_pass(engine):
+    both, own = start(engine, pooling="cls+mean")(pixels(5)), start(engine)(pixels(5))
+    assert both.shape == (5, 256)
+    assert cosine(both[:, :128], own) > 0.9999
+    assert cosine(both[:, 128:], start(engine, pooling="mean")(pixels(5))) > 0.9999
+    assert cosine(both[:, 128:], own) < 0.99
+
+
+@pytest.mark.parametrize("name", ["vit_mini", "resnet_mini"])
+def test_torch_in_bf16_keeps_the_direction_of_a_feature(name):
+    if not engines_module._has_bf16_units():
+        pytest.skip("needs a processor with bfloat16 units")
+    exact, half = start("torch", name=name)(pixels(9)), start("torch", "bf16", name=name)(pixels(9))
+    assert cosine(half, exact) > 0.999
+    assert not np.array_equal(half, exact)
+
+
+@openvino
 def test_a_converted_model_is_kept_and_a_damaged_one_made_again(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path))
     wanted = start("openvino")(pixels(3))
@@ -78,6 +105,45 @@ def test_what_is_not_there_is_wrong_usage(monkeypatch):
     with pytest.raises(UsageError, match="openvino"):
         choose_engine("openvino", "auto")
     assert choose_engine("auto", "auto").name == "torch"
+
+
+@openvino
+@pytest.mark.parametrize(
+    ("device", "asked", "chosen"),
+    [
+        ("cpu", ("auto", "fp32"), ("openvino", "fp32", "cpu")),
+        ("cpu", ("torch", "auto"), ("torch", "fp32", "cpu")),
+        ("cuda", ("auto", "auto"), ("torch", "bf16", "cuda")),
+        ("cuda", ("auto", "fp16"), ("torch", "fp16", "cuda")),
+        ("cuda", ("torch-compile", "auto"), ("torch-compile", "bf16", "cuda")),
+        ("cuda", ("openvino", "fp32"), ("openvino", "fp32", "cpu")),
+        ("cuda", ("auto", "int8"), ("openvino", "int8", "cpu")),
+        ("mps", ("auto", "auto"), ("torch", "fp32", "mps")),
+        ("mps", ("auto", "fp16"), ("torch", "fp16", "mps")),
+    ],
+)
+def test_auto_chooses_by_what_the_machine_has(monkeypatch, device, asked, chosen):
+    monkeypatch.setattr(engines_module, "_accelerator", lambda: device)
+    monkeypatch.setattr(engines_module, "_half_of_cuda", lambda: "bf16")
+    choice = choose_engine(*asked)
+    assert (choice.name, choice.precision, choice.device) == chosen
+
+
+@openvino
+@pytest.mark.parametrize(
+    ("device", "asked", "names"),
+    [
+        ("cpu", ("torch", "fp16"), "fp16"),
+        ("cpu", ("torch", "int8"), "OpenVINO"),
+        ("cpu", ("torch-compile", "auto"), "CUDA"),
+        ("cpu", ("openvino", "fp16"), "fp16"),
+        ("mps", ("torch-compile", "auto"), "CUDA"),
+    ],
+)
+def test_what_does_not_go_together_is_wrong_usage(monkeypatch, device, asked, names):
+    monkeypatch.setattr(engines_module, "_accelerator", lambda: device)
+    with pytest.raises(UsageError, match=names):
+        choose_engine(*asked)
 
 
 @openvino

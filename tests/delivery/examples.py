@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vitrail.backbones.catalogue import load_catalogue
-from vitrail.core.machine import Machine
+from vitrail.core.machine import Machine, Threads
 from vitrail.data import SealedTest, SetAside
 from vitrail.delivery.report import Images
-from vitrail.evaluation import Candidate, Predictions, Verdict, judge
+from vitrail.evaluation import Candidate, Parity, Predictions, Verdict, judge
 from vitrail.runs import (
     SCHEMA_VERSION,
     BackboneCost,
@@ -147,6 +147,10 @@ def _results(
                 weights_sha256="0d" * 32,
                 engine="openvino",
                 precision="bf16",
+                device="cpu",
+                threads=Threads(decode=2, compute=2),
+                calibration="",
+                parity=Parity(images=64, cosine_least=0.9996, cosine_median=0.9999, top1_agreement=63 / 64),
                 feature_key="91" * 32,
                 cost=_cost(cards[one.name].gmacs, len(classes) * (23 + per_class)),
                 search=_search(k, epochs),

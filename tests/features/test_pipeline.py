@@ -66,6 +66,17 @@ def test_a_feature_depends_on_no_neighbour_and_no_order(tmp_path: Path):
     np.testing.assert_array_equal(half.rows(kept), together.rows(kept))
 
 
+def test_every_pooling_that_a_card_offers_comes_from_one_pass(tmp_path: Path):
+    features = run(draw_folder(tmp_path / "data", per_class=2), tmp_path / "cache", "vit_mini").features[0]
+    assert features.poolings == ("cls", "mean", "cls+mean")
+    ids = sorted(features.stored.ids())
+    own_ND, mean_ND, both_ND = (features.rows(ids, pooling=pooling) for pooling in features.poolings)
+    np.testing.assert_array_equal(features.rows(ids), own_ND)
+    np.testing.assert_array_equal(both_ND, np.concatenate([own_ND, mean_ND], axis=1))
+    assert own_ND.shape == mean_ND.shape == (6, features.width)
+    assert not np.allclose(own_ND, mean_ND)
+
+
 def test_an_interrupted_pass_keeps_what_was_computed(tmp_path: Path, monkeypatch):
     data, cache = draw_folder(tmp_path / "data"), tmp_path / "cache"
     undisturbed = run(data, tmp_path / "other", "vit_mini")
@@ -111,13 +122,14 @@ def test_features_that_float16_cannot_hold_are_kept_in_float32(tmp_path: Path, m
 
 # What of a card changes no feature: names, costs and where the weights come from; their digest says which they are.
 NO_FEATURE = {
-    "name", "poolings", "feature_width", "parameters", "gmacs", "classifier_classes", "licence", "commercial",
+    "name", "feature_width", "parameters", "gmacs", "classifier_classes", "licence", "commercial",
     "pretraining", "labels", "repository", "revision", "sha256", "seen_in",
 }  # fmt: skip
 OTHER_FACTS = {
     "family": "resnet",
     "variant": {"size": "Ti", "patch": 4},
     "pooling": "mean",
+    "poolings": ("cls",),
     "activation": "gelu_tanh",
     "norm_eps": 1e-5,
     "positions": "bicubic",
@@ -146,6 +158,7 @@ def test_every_fact_of_a_backbone_is_in_its_key(tmp_path: Path):
         replace(backbone, engine=replace(backbone.engine, precision="bf16")),
         replace(backbone, engine=replace(backbone.engine, name="openvino")),
         replace(backbone, engine=replace(backbone.engine, version="0")),
+        replace(backbone, engine=replace(backbone.engine, calibration="0")),
         replace(backbone, card=replace(card, preprocessing=bilinear)),
         *(replace(backbone, card=other) for other in cards),
         *(replace(backbone, card=replace(card, preprocessing=other)) for other in pixels),

@@ -1,6 +1,6 @@
 """A card with its weights on an engine."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,8 @@ from vitrail.backbones.build import build_net, classes_in
 from vitrail.backbones.cards import NOT_STATED, Card
 from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.download import fetch
-from vitrail.backbones.engines import Engine, EngineChoice, choose_engine, start_engine
+from vitrail.backbones.engines import Engine, EngineChoice, ReadPixels, choose_engine, start_engine
+from vitrail.backbones.poolings import Taking, joined
 from vitrail.backbones.specs import BackboneSpec
 from vitrail.core.hashing import sha256_file
 from vitrail.core.progress import Progress
@@ -19,17 +20,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backbone:
-    """A pretrained network with its preprocessing and its weights' digest. Nothing is loaded until it starts."""
+    """A pretrained network with its preprocessing and its weights' digest. Nothing is loaded until it starts.
+
+    The network always gives every pooling that its card offers, and what is not asked for is left out: one feature has
+    the same bits wherever it is computed. `read_calibration` gives the pixels of the images that `engine.calibration`
+    is the digest of.
+    """
 
     name: str
     card: Card
     digest: str
     file: Path
     engine: EngineChoice
+    read_calibration: ReadPixels | None = field(default=None, repr=False, compare=False)
 
-    def start(self, *, threads: int) -> Engine:
-        """Make the network ready to run on so many cores; raises WeightsError where the weights do not fit."""
-        return start_engine(self.engine, self.load_net, self.card, digest=self.digest, threads=threads)
+    def start(self, *, threads: int, pooling: str | None = None, batch: int | None = None) -> Engine:
+        """Make the network ready to run; WeightsError where the weights do not fit.
+
+        Args:
+            threads: how many cores it may use.
+            pooling: which features it gives, in the words of `backbones/poolings.py`; the card's where None.
+            batch: images a call; what suits the network where None. Features are the same with any.
+
+        Returns:
+            The engine.
+        """
+        held, wanted = joined((self.card.pooling, *self.card.poolings)), pooling or self.card.pooling
+        engine = start_engine(
+            self.engine,
+            self.load_net,
+            self.card,
+            digest=self.digest,
+            threads=threads,
+            pooling=held,
+            batch=batch,
+            read_calibration=self.read_calibration,
+        )
+        return engine if wanted == held else Taking(engine, held=held, wanted=wanted)
 
     def read_weights(self) -> "dict[str, Tensor]":
         """Every tensor of the file by our names; raises WeightsError where it cannot be read."""
@@ -53,14 +80,21 @@ class Backbone:
 
 
 def open_backbone(
-    spec: BackboneSpec, *, engine: str = "auto", precision: str = "auto", offline: bool = False, progress: Progress
+    spec: BackboneSpec,
+    *,
+    engine: str = "auto",
+    precision: str = "auto",
+    calibration: str = "",
+    offline: bool = False,
+    progress: Progress,
 ) -> Backbone:
     """Find a backbone's weights and know them by their digest.
 
     Args:
         spec: what was given to `-b`.
-        engine: "auto", "torch" or "openvino".
-        precision: "auto", "fp32" or "bf16".
+        engine: "auto", or a name of `engines.py`.
+        precision: "auto", or a name of `engines.py`.
+        calibration: with int8, the digest of the calibration whose model is kept in the cache.
         offline: never use the network.
         progress: hears of a download.
 
@@ -68,6 +102,8 @@ def open_backbone(
         The backbone, which starts when it is first needed.
     """
     card, choice = find_card(spec.name), choose_engine(engine, precision)
+    if choice.precision == "int8":
+        choice = replace(choice, calibration=calibration)
     file = spec.file or fetch(card, offline=offline, progress=progress)
     digest = sha256_file(file)
     if spec.file is not None and digest != card.sha256:

@@ -1,100 +1,108 @@
-"""A torch network as an OpenVINO model, converted once and kept in `engines/` of the cache.
+"""A torch network as an OpenVINO model, in float32 and, calibrated on images, in int8.
 
-    engines/<key>/model.xml, model.bin    OpenVINO's own format, weights in float32, for one batch size
-    engines/<key>/digests.json            the sha256 of both, verified before they are used
+`openvino.convert_model` reports its use over the network, so its front end is called directly.
 
-The package openvino reports its use over the network as soon as it is imported (openvino/tools/ovc/__init__.py), and
-`openvino.convert_model` does so again. Here it is imported without its telemetry, and its front end called directly.
+Letters: B images, H rows, W columns, C channels, D features.
 """
 
-import json
-import os
-import shutil
+import io
+import logging
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vitrail.backbones.cards import Preprocessing
-from vitrail.core.hashing import fingerprint, sha256_file
+from vitrail.backbones.kept_models import kept_model, without_telemetry
+from vitrail.backbones.poolings import parts_of
 
 if TYPE_CHECKING:
     from torch import nn
 
-TELEMETRY = "openvino_telemetry"
-MODEL, WEIGHTS, DIGESTS = "model.xml", "model.bin", "digests.json"
-
-
-def import_openvino() -> ModuleType:
-    """OpenVINO, made to believe that its telemetry is not installed, which it takes well.
-
-    Where somebody has imported it before, that is as they chose; what we call of it opens no connection either way.
-    """
-    if "openvino" not in sys.modules:
-        theirs = sys.modules.pop(TELEMETRY, None)
-        sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # makes the import of that name fail
-        try:
-            import openvino
-        finally:
-            del sys.modules[TELEMETRY]
-            if theirs is not None:
-                sys.modules[TELEMETRY] = theirs
-    import openvino
-
-    return openvino  # type: ignore[no-any-return]
+TRACED_BATCH = 2  # of one image a size of 1 could be taken for a constant; the model takes any batch afterwards
+INT8_CODE_VERSION = 1  # bump with any change of how a model is quantised: it is in the key of what it computes
 
 
 def convert(
     load_net: "Callable[[], nn.Module]",
     preprocessing: Preprocessing,
     *,
-    batch: int,
+    pooling: str | None,
     facts: Mapping[str, object],
     cache: Path,
 ) -> Any:
-    """The OpenVINO model of a network: 8-bit `pixel_BHWC` in, `feature_BD` out.
+    """The OpenVINO model of a network: 8-bit `pixel_BHWC` in, `feature_BD` out, any B by `reshape`.
 
     Args:
         load_net: gives the network with its weights, in evaluation mode; called only where no model is kept yet.
         preprocessing: pixels are normalised inside the model.
-        batch: the one batch size that the model takes.
+        pooling: which features come out; the network's own where None.
         facts: everything of the network that the model depends on, for its key.
         cache: the cache folder; where it cannot be written, nothing is kept.
 
     Returns:
-        An openvino.Model, always read back from a file, so that the first run computes with the model of later ones.
+        An openvino.Model.
     """
     import torch
 
-    openvino = import_openvino()
-    versions = {"openvino": openvino.__version__, "torch": torch.__version__}
-    folder = cache / "engines" / fingerprint({**facts, **versions, "batch": batch})[:32]
-    core = openvino.Core()
-    if _is_whole(folder):
-        return core.read_model(folder / MODEL)
-    # A module's weights are shared with what is converted from it, so it stays alive until the model is written.
-    module = normalising(load_net(), preprocessing)
-    model, decoder = _trace(module, batch, preprocessing.crop)
-    try:
-        _keep(model, folder)
-    except OSError:
-        with tempfile.TemporaryDirectory(prefix="vitrail-") as passing:
-            _write(model, Path(passing))
-            return core.read_model(Path(passing) / MODEL)
-    finally:
-        del decoder
-    return core.read_model(folder / MODEL)
+    def make() -> tuple[Any, object]:
+        # A module's weights are shared with what is converted from it, so it stays alive until the model is written.
+        return _trace(normalising(load_net(), preprocessing, pooling), preprocessing.crop)
+
+    return kept_model({**facts, "pooling": pooling, "torch": torch.__version__}, make, cache=cache)
 
 
-def normalising(net: "nn.Module", preprocessing: Preprocessing) -> "nn.Module":
+def quantise(
+    model: Any,
+    read_calibration: Callable[[], NDArray[np.uint8]],
+    *,
+    transformer: bool,
+    facts: Mapping[str, object],
+    cache: Path,
+) -> Any:
+    """The model with 8-bit weights and activations, their ranges taken from images (NNCF post-training quantisation).
+
+    Args:
+        model: as `convert` made it.
+        read_calibration: gives `pixel_BHWC` of the user's train images; called only where no model is kept yet.
+        transformer: NNCF's scheme for transformers: SmoothQuant, and no quantised softmax or layer norm.
+        facts: everything that the model depends on, the calibration's digest among it.
+        cache: the cache folder; where it cannot be written, nothing is kept.
+
+    Returns:
+        An openvino.Model.
+    """
+
+    def make() -> tuple[Any, object]:
+        nncf = _import_nncf()
+        pixel_BHWC = read_calibration()
+        model.reshape([1, *pixel_BHWC.shape[1:]])
+        with redirect_stdout(io.StringIO()):  # where its bars would go, and where results belong
+            quantised = nncf.quantize(
+                model,
+                nncf.Dataset([pixel_BHWC[place : place + 1] for place in range(len(pixel_BHWC))]),
+                preset=nncf.QuantizationPreset.MIXED,  # costs no time here, and keeps ResNet50 nearer to fp32
+                subset_size=len(pixel_BHWC),
+                model_type=nncf.ModelType.TRANSFORMER if transformer else None,
+            )
+        return quantised, model
+
+    return kept_model({**facts, "int8": INT8_CODE_VERSION, "nncf": version("nncf")}, make, cache=cache)
+
+
+def normalising(net: "nn.Module", preprocessing: Preprocessing, pooling: str | None) -> "nn.Module":
     """The network with its normalisation in front: 8-bit `pixel_BHWC` in, `feature_BD` out.
 
     Args:
         net: a network with `forward_features`.
         preprocessing: its mean and standard deviation are used.
+        pooling: which features come out; the network's own where None.
 
     Returns:
         A module in evaluation mode.
@@ -109,65 +117,40 @@ def normalising(net: "nn.Module", preprocessing: Preprocessing) -> "nn.Module":
             self.net = net
 
         def forward(self, pixel_BHWC: Tensor) -> Tensor:
-            feature_BD: Tensor = net.forward_features(normalise(pixel_BHWC, preprocessing))  # type: ignore[operator]
-            return feature_BD
+            image_BCHW = normalise(pixel_BHWC, preprocessing)
+            if pooling is None:
+                feature_BD: Tensor = net.forward_features(image_BCHW)  # type: ignore[operator]
+                return feature_BD
+            pooled_BD: Tensor = net.forward_pooled(image_BCHW, parts_of(pooling))  # type: ignore[operator]
+            return pooled_BD
 
     return Normalising().eval()
 
 
-def _trace(module: "nn.Module", batch: int, crop: int) -> tuple[Any, Any]:
+def _trace(module: "nn.Module", crop: int) -> tuple[Any, object]:
     import torch
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    pixel_BHWC = torch.zeros((batch, crop, crop, 3), dtype=torch.uint8)
+    pixel_BHWC = torch.zeros((TRACED_BATCH, crop, crop, 3), dtype=torch.uint8)
     with torch.inference_mode(), warnings.catch_warnings():
         # torch.jit.trace is deprecated, but what torch.export makes is converted only by way of decompositions that
-        # log errors of their own. Tracing also warns of sizes that become constants: here all sizes are constant.
+        # log errors of their own. Tracing also warns of sizes that become constants: here all but the batch are.
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(module, pixel_BHWC, check_trace=False)  # type: ignore[no-untyped-call]
         decoder = TorchScriptPythonDecoder(traced)
         front_end = FrontEndManager().load_by_framework("pytorch")
         model = front_end.convert(front_end.load(decoder))
-    model.reshape([batch, crop, crop, 3])
-    return model, decoder
+    model.reshape([TRACED_BATCH, crop, crop, 3])
+    return model, (module, decoder)
 
 
-def _is_whole(folder: Path) -> bool:
-    try:
-        digests = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
-        return bool(digests == _digests(folder))
-    except (OSError, ValueError):
-        return False
+def _import_nncf() -> Any:
+    if "nncf" not in sys.modules:
+        with without_telemetry(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import nncf
+    import nncf
 
-
-def _digests(folder: Path) -> dict[str, str]:
-    return {name: sha256_file(folder / name) for name in (MODEL, WEIGHTS)}
-
-
-def _keep(model: Any, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-    try:
-        _write(model, beside)
-        if folder.exists() and not _is_whole(folder):
-            shutil.rmtree(folder)  # damaged: made anew
-        try:
-            beside.rename(folder)
-        except OSError:
-            if not _is_whole(folder):  # unless another process was quicker
-                raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def _write(model: Any, folder: Path) -> None:
-    openvino = import_openvino()
-    try:
-        openvino.save_model(model, folder / MODEL, compress_to_fp16=False)
-    except RuntimeError as error:  # how openvino says that it cannot write
-        raise OSError(str(error)) from error
-    (folder / DIGESTS).write_text(json.dumps(_digests(folder), indent=1) + "\n", encoding="utf-8")
-    for name in (MODEL, WEIGHTS, DIGESTS):
-        with (folder / name).open("rb") as file:
-            os.fsync(file.fileno())
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    return nncf

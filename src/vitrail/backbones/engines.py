@@ -1,4 +1,4 @@
-"""What runs a network: 8-bit pixels in, features out, on PyTorch or OpenVINO.
+"""What runs a network: 8-bit pixels in, features out, on PyTorch or OpenVINO. Which one, where, in which arithmetic.
 
 Each engine normalises inside, so that a batch travels as bytes. Batches have one fixed size and are padded to it:
 a row's feature depends neither on its neighbours nor on how many there are.
@@ -6,52 +6,51 @@ a row's feature depends neither on its neighbours nor on how many there are.
 Letters: B images, H rows, W columns, C channels, D features.
 """
 
-import queue
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.backbones.cards import Card
-from vitrail.backbones.converted import convert, import_openvino, normalising
 from vitrail.core.errors import UsageError
 from vitrail.core.machine import cache_folder
 
 if TYPE_CHECKING:
     from torch import nn
 
-FORWARD_CODE_VERSION = 1  # bump with any change of a network or an engine that moves a feature: it is in every key
+FORWARD_CODE_VERSION = 2  # bump with any change of a network or an engine that moves a feature: it is in every key
 
 # OpenVINO, images a batch. With a stream a core and one thread a stream, nothing is shared out within a batch, so small
-# ones lose nothing (benchmarks/forward.md). Below a billion multiply-adds an image, what a call costs itself is felt.
+# ones lose nothing (benchmarks/forward.py). Below a billion multiply-adds an image, what a call costs itself is felt.
 # Features are the same at every size.
 OPENVINO_BATCH = 4
 OPENVINO_SMALL_BATCH = 16
 SMALL_GMACS = 1.0
 
-TORCH_BATCH = {"cpu": 16, "cuda": 128}
+TORCH_BATCH = {"cpu": 16, "cuda": 128, "mps": 32}
 
-EngineName = Literal["torch", "openvino"]
-Precision = Literal["fp32", "bf16"]
-Device = Literal["cpu", "cuda"]
+EngineName = Literal["torch", "torch-compile", "openvino"]
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
+Device = Literal["cpu", "cuda", "mps"]
+ReadPixels = Callable[[], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineChoice:
-    """Which engine runs a backbone, its release, where, and in which arithmetic: part of every feature's key."""
+    """Which engine runs a backbone, its release, where, and in which arithmetic: part of every feature's key.
+
+    `calibration` is the digest of the images that int8 took its ranges from; empty for every other precision.
+    """
 
     name: EngineName
     precision: Precision
     device: Device = "cpu"
     version: str = ""
+    calibration: str = ""
 
 
 class Engine(Protocol):
@@ -71,8 +70,9 @@ def choose_engine(engine: str, precision: str) -> EngineChoice:
     """Settle "auto".
 
     Args:
-        engine: "auto", "torch" or "openvino". Auto is torch on a GPU, else OpenVINO where it is installed.
-        precision: "auto", "fp32" or "bf16". Auto is bf16 on a GPU, and with OpenVINO on a processor that has it.
+        engine: "auto" or an EngineName. Auto is torch on a GPU, else OpenVINO where it is installed.
+        precision: "auto" or a Precision. Auto is bf16 with OpenVINO on a processor that has it, half precision on a
+            CUDA device, and fp32 elsewhere; never int8.
 
     Returns:
         What will run.
@@ -80,27 +80,30 @@ def choose_engine(engine: str, precision: str) -> EngineChoice:
     Raises:
         UsageError: there is no such engine or precision, it is not installed, or they do not go together.
     """
-    if engine not in ("auto", "torch", "openvino"):
-        raise UsageError(f"There is no engine {engine!r}: choose auto, torch or openvino.")
-    if precision not in ("auto", "fp32", "bf16"):
-        raise UsageError(f"There is no precision {precision!r}: choose auto, fp32 or bf16.")
+    if engine not in ("auto", *get_args(EngineName)):
+        raise UsageError(f"There is no engine {engine!r}: choose auto, {', '.join(get_args(EngineName))}.")
+    if precision not in ("auto", *get_args(Precision)):
+        raise UsageError(f"There is no precision {precision!r}: choose auto, {', '.join(get_args(Precision))}.")
     installed = find_spec("openvino") is not None
     if engine == "openvino" and not installed:
         raise UsageError("The engine openvino is not installed: pip install 'vitrail[openvino]', or --engine torch.")
-    cuda = engine != "openvino" and _has_cuda()
-    if engine == "openvino" or (engine == "auto" and installed and not cuda):
+    if engine == "openvino" or (engine == "auto" and installed and (precision == "int8" or _accelerator() == "cpu")):
         return _choose_openvino(precision)
-    if precision == "bf16" and not cuda:
-        raise UsageError("The engine torch runs in fp32 on a processor: choose --precision fp32 or auto.")
-    chosen: Precision = "bf16" if cuda and precision != "fp32" else "fp32"
-    release = version("torch").partition("+")[0]
-    return EngineChoice(name="torch", precision=chosen, device="cuda" if cuda else "cpu", version=release)
+    return _choose_torch("torch-compile" if engine == "torch-compile" else "torch", precision, _accelerator())
 
 
 def start_engine(
-    choice: EngineChoice, load_net: "Callable[[], nn.Module]", card: Card, *, digest: str, threads: int
+    choice: EngineChoice,
+    load_net: "Callable[[], nn.Module]",
+    card: Card,
+    *,
+    digest: str,
+    threads: int,
+    pooling: str,
+    batch: int | None = None,
+    read_calibration: ReadPixels | None = None,
 ) -> Engine:
-    """Make a network ready to run.
+    """Make a network ready to run; UsageError where an int8 model is not kept here and has no images to be made from.
 
     Args:
         choice: as `choose_engine` settled it.
@@ -108,155 +111,111 @@ def start_engine(
         card: for the network's size, its pooling and its preprocessing.
         digest: of the weights.
         threads: how many cores it may use.
+        pooling: which features it gives.
+        batch: images a call; what suits the network where None. Features are the same with any.
+        read_calibration: gives the pixels of the images that `choice.calibration` names.
 
     Returns:
         The engine.
     """
-    if choice.name == "torch":
-        return TorchEngine(load_net(), card, choice, threads)
-    batch = OPENVINO_BATCH if card.gmacs >= SMALL_GMACS else OPENVINO_SMALL_BATCH
-    prepared = card.preprocessing
+    from vitrail.backbones.converted import convert, normalising, quantise
+
+    prepared, other = card.preprocessing, None if pooling == card.pooling else pooling
+    if choice.name != "openvino":
+        from vitrail.backbones.torch_engine import TorchEngine
+
+        return TorchEngine(
+            normalising(load_net(), prepared, other),
+            device=choice.device,
+            precision=choice.precision,
+            compiled=choice.name == "torch-compile",
+            batch=batch or TORCH_BATCH[choice.device],
+            threads=threads,
+        )
+    from vitrail.backbones.openvino_engine import OpenVinoEngine, openvino_capabilities
+
     facts = {
         "weights": digest,
         "net": card.network_facts(),
         "pixels": (prepared.crop, prepared.channels, prepared.divide_by, prepared.mean, prepared.std),
         "code": FORWARD_CODE_VERSION,
     }
-    model = convert(load_net, prepared, batch=batch, facts=facts, cache=cache_folder())
-    return OpenVinoEngine(model, choice, batch, threads)
-
-
-class TorchEngine:
-    """PyTorch, eager: float32 on a processor, with all threads on one batch; bf16 autocast or float32 on a GPU."""
-
-    streams = 1
-
-    def __init__(self, net: "nn.Module", card: Card, choice: EngineChoice, threads: int) -> None:
-        self.batch = TORCH_BATCH[choice.device]
-        self._choice, self._threads = choice, threads
-        self._lock = threading.Lock()
-        self._run = normalising(net.to(choice.device), card.preprocessing)
-
-    def __call__(self, pixel_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The features, in order."""
-        import torch
-
-        with self._lock, torch.inference_mode(), _torch_threads(self._threads), _arithmetic(self._choice):
-            parts = [
-                self._run(torch.from_numpy(part_BHWC).to(self._choice.device)).float().cpu().numpy()[:count]
-                for part_BHWC, count in _in_batches(pixel_BHWC, self.batch)
-            ]
-        return np.concatenate(parts)
-
-
-class OpenVinoEngine:
-    """OpenVINO on the processor: a stream a core and a thread a stream, each running a batch of its own.
-
-    Streams never wait for one another, which leaves no core idle while images are decoded beside them, and the number
-    of threads cannot change a sum. Normalising inside the bf16 graph costs no quality: OpenVINO keeps the arithmetic
-    on 8-bit inputs in float32 and rounds its outcome, as it would round an image that came normalised.
-    """
-
-    def __init__(self, model: Any, choice: EngineChoice, batch: int, threads: int) -> None:
-        self.batch, self.streams = batch, threads
-        compiled = (
-            import_openvino()
-            .Core()
-            .compile_model(
-                model,
-                "CPU",
-                {
-                    "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[choice.precision],
-                    "INFERENCE_NUM_THREADS": threads,
-                    "NUM_STREAMS": threads,
-                    "ENABLE_HYPER_THREADING": True,  # `threads` is what this process may use: nothing is left out of it
-                    "ENABLE_CPU_PINNING": False,  # a pinned stream waits for a decoding thread on its core
-                },
-            )
+    model = convert(load_net, prepared, pooling=other, facts=facts, cache=cache_folder())
+    if choice.precision == "int8":
+        facts |= {"calibration": choice.calibration, "taken": other}
+        model = quantise(
+            model,
+            read_calibration or _no_images(card),
+            transformer=card.family not in ("resnet", "bit"),
+            facts=facts,
+            cache=cache_folder(),
         )
-        self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(threads):
-            self._requests.put(compiled.create_infer_request())
-
-    def __call__(self, pixel_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The features, in order; more images than a batch run on as many streams as are free."""
-        parts: list[NDArray[np.float32]] = []
-        running: deque[tuple[Any, int]] = deque()
-        try:
-            for part_BHWC, count in _in_batches(pixel_BHWC, self.batch):
-                request = self._free_request(running, parts)
-                running.append((request, count))
-                request.start_async([part_BHWC])
-            for request, count in running:
-                parts.append(_collect(request, count))
-        finally:
-            for request, _ in running:
-                self._requests.put(request)
-        return np.concatenate(parts)
-
-    def _free_request(self, running: deque[tuple[Any, int]], parts: list[NDArray[np.float32]]) -> Any:
-        if not running:
-            return self._requests.get()
-        try:
-            return self._requests.get_nowait()
-        except queue.Empty:  # who holds one must not wait for another: two callers would wait for each other
-            parts.append(_collect(*running[0]))
-            return running.popleft()[0]
+    bf16 = choice.precision == "bf16" or (choice.precision == "int8" and "BF16" in openvino_capabilities())
+    small = OPENVINO_BATCH if card.gmacs >= SMALL_GMACS else OPENVINO_SMALL_BATCH
+    return OpenVinoEngine(model, bf16=bf16, batch=batch or small, threads=threads)
 
 
-def _collect(request: Any, count: int) -> NDArray[np.float32]:
-    request.wait()
-    feature_BD: NDArray[np.float32] = request.get_output_tensor().data[:count].copy()  # the next batch overwrites it
-    return feature_BD
+def _no_images(card: Card) -> ReadPixels:
+    def refuse() -> NDArray[np.uint8]:
+        raise UsageError(
+            f"There is no int8 model of {card.name} in the cache, and no images to make it from: int8 takes the ranges "
+            "of its activations from the train images of `vitrail bench --precision int8`. Run that first, or choose "
+            "--precision auto."
+        )
+
+    return refuse
 
 
 def _choose_openvino(precision: str) -> EngineChoice:
-    has_bf16 = "BF16" in _openvino_capabilities()
-    if precision == "bf16" and not has_bf16:
+    from vitrail.backbones.openvino_engine import openvino_capabilities
+
+    able = openvino_capabilities()
+    if precision == "fp16":
+        raise UsageError("The engine openvino has no fp16 on a processor: choose --precision bf16, fp32 or auto.")
+    if precision == "bf16" and "BF16" not in able:
         raise UsageError("This processor has no bfloat16 units: choose --precision fp32 or auto.")
-    chosen: Precision = "bf16" if precision != "fp32" and has_bf16 else "fp32"
+    if precision == "int8" and find_spec("nncf") is None:
+        raise UsageError("int8 needs NNCF, which is not installed: pip install 'vitrail[int8]', or --precision auto.")
+    auto: Precision = "bf16" if "BF16" in able else "fp32"
+    chosen = auto if precision == "auto" else _precision(precision)
     return EngineChoice(name="openvino", precision=chosen, version=version("openvino"))
 
 
-@cache
-def _openvino_capabilities() -> tuple[str, ...]:
-    return tuple(import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+def _choose_torch(name: EngineName, precision: str, device: Device) -> EngineChoice:
+    if precision == "int8":
+        raise UsageError("int8 runs on OpenVINO only: choose --engine openvino, or another --precision.")
+    if name == "torch-compile" and device != "cuda":
+        raise UsageError("The engine torch-compile is for CUDA devices, and there is none here: choose --engine auto.")
+    if device == "cpu" and precision == "fp16":
+        raise UsageError("A processor has no fp16 arithmetic to gain from: choose --precision bf16, fp32 or auto.")
+    if device == "cpu" and precision == "bf16" and not _has_bf16_units():
+        raise UsageError("This processor has no bfloat16 units: choose --precision fp32 or auto.")
+    auto = _half_of_cuda() if device == "cuda" else "fp32"
+    chosen = auto if precision == "auto" else _precision(precision)
+    return EngineChoice(name=name, precision=chosen, device=device, version=version("torch").partition("+")[0])
 
 
-def _has_cuda() -> bool:
+def _precision(precision: str) -> Precision:
+    chosen: dict[str, Precision] = {name: name for name in get_args(Precision)}
+    return chosen[precision]
+
+
+def _accelerator() -> Device:
     import torch
 
-    return torch.cuda.is_available()
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _in_batches(pixel_BHWC: NDArray[np.uint8], batch: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
-    """Parts of exactly `batch` images, the last one padded, each with how many of its images are real."""
-    for start in range(0, len(pixel_BHWC), batch):
-        part_BHWC = np.ascontiguousarray(pixel_BHWC[start : start + batch])
-        count = len(part_BHWC)
-        if count < batch:
-            padding_BHWC = np.zeros((batch - count, *part_BHWC.shape[1:]), np.uint8)
-            part_BHWC = np.concatenate([part_BHWC, padding_BHWC])
-        yield part_BHWC, count
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
+def _half_of_cuda() -> Precision:
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
-def _arithmetic(choice: EngineChoice) -> AbstractContextManager[Any]:
+def _has_bf16_units() -> bool:
     import torch
 
-    if choice.device == "cpu":
-        return nullcontext()
-    if choice.precision == "bf16":
-        return torch.autocast("cuda", torch.bfloat16)
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # torch's default computes in 19 bits
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))

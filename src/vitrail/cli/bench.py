@@ -51,6 +51,8 @@ def bench(
         bool, typer.Option("--balanced", help="Every class counts the same in that figure, however few its images.")
     ] = False,
     offline: options.Offline = False,
+    threads: options.Threads = None,
+    batch: options.Batch = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -81,7 +83,15 @@ def bench(
     )
     with watch(quiet=quiet) as progress:
         run = walk(
-            data, tuple(backbone or ()), out=out, options=chosen, offline=offline, command=_command(), progress=progress
+            data,
+            tuple(backbone or ()),
+            out=out,
+            options=chosen,
+            offline=offline,
+            threads=threads,
+            batch=batch,
+            command=_command(),
+            progress=progress,
         )
     if as_json:
         typer.echo(results_to_json(run.results).decode(), nl=False)

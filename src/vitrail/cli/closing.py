@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vitrail.evaluation import parity_in_words
 from vitrail.runs import BackboneResult, Run
 from vitrail.statistics.intervals import Interval
 
@@ -20,6 +21,10 @@ def print_closing(run: Run, console: Console) -> None:
     else:
         for backbone in results.backbones:
             _print_narrow(backbone, console)
+    for backbone in results.backbones:
+        if backbone.parity is not None:
+            said = f"{backbone.name}: {parity_in_words(backbone.parity, backbone.precision)}"
+            console.print(f"[dim]{escape(said)}[/]", soft_wrap=True)
     _print_set_aside(run, console)
     console.print()
     console.print(f"[bold]{escape(results.decision.sentence)}[/]")

@@ -26,15 +26,30 @@ Out = Annotated[
     typer.Option("--out", "-o", metavar="FOLDER", help="The run folder.", show_default="runs/<data>-<8 digits>"),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the split, the search and the intervals.", min=0)]
-Engine = Annotated[str, typer.Option("--engine", metavar="auto|torch|openvino", help="What runs the backbone.")]
+Engine = Annotated[
+    str, typer.Option("--engine", metavar="auto|torch|torch-compile|openvino", help="What runs the backbone.")
+]
 Precision = Annotated[
-    str, typer.Option("--precision", metavar="auto|fp32|bf16", help="Arithmetic of the forward pass.")
+    str,
+    typer.Option(
+        "--precision",
+        metavar="auto|fp32|bf16|fp16|int8",
+        help="Arithmetic of the forward pass. int8 is never chosen by auto: what it changes is measured and said.",
+    ),
 ]
 Margin = Annotated[
     str,
     typer.Option(
         "--margin", metavar="POINTS", help="Difference in accuracy below which cost decides, in points: 1pt, 0.5pt."
     ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", help="Cores that read images and run backbones.", min=1, show_default="all"),
+]
+Batch = Annotated[
+    int | None,
+    typer.Option("--batch", help="Images a batch.", min=1, show_default="what is fastest here, measured once"),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]

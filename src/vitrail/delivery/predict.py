@@ -110,6 +110,7 @@ class Predictor:
             spec,
             engine=chosen[0],
             precision=chosen[1],
+            calibration=recipe.get("calibration", ""),
             offline=offline,
             progress=progress,
         )

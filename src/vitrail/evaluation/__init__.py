@@ -8,6 +8,9 @@ from vitrail.evaluation.decision import Decision as Decision
 from vitrail.evaluation.decision import Pair as Pair
 from vitrail.evaluation.decision import conclude as conclude
 from vitrail.evaluation.decision import decide as decide
+from vitrail.evaluation.parity import Parity as Parity
+from vitrail.evaluation.parity import measure_parity as measure_parity
+from vitrail.evaluation.parity import parity_in_words as parity_in_words
 from vitrail.evaluation.refusal import RefusalCheck as RefusalCheck
 from vitrail.evaluation.refusal import refusal_of as refusal_of
 from vitrail.evaluation.traces import Evidence as Evidence

@@ -1,5 +1,6 @@
 """One pass of each backbone over the images, and the store that keeps its rows."""
 
+from vitrail.features.calibration import calibrate
 from vitrail.features.pipeline import Cost, Extraction, Features, extract
 
-__all__ = ["Cost", "Extraction", "Features", "extract"]
+__all__ = ["Cost", "Extraction", "Features", "calibrate", "extract"]

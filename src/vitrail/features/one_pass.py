@@ -12,15 +12,18 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.backbones import Backbone, to_pixels
+from vitrail.backbones import Backbone, Engine, to_pixels
+from vitrail.backbones.poolings import parts_of
 from vitrail.core.machine import Threads, user_seconds
 from vitrail.core.progress import Progress
 from vitrail.data import Dataset, ImageRejected, decode
+from vitrail.features.pace import start_at_pace
 from vitrail.features.store import ShardCost, open_features, widen
 
 SHARD_ROWS = 256
@@ -29,23 +32,43 @@ WAITING_BATCHES = 2  # a compute thread: enough that none ever waits for the que
 LOOK_S = 0.05  # how long a blocked thread sleeps before it looks whether the pass has stopped
 
 
+@dataclass(slots=True)
+class Computed:
+    """Rows of one backbone that wait for their shard, and what they cost."""
+
+    ids: list[str] = field(default_factory=list)
+    features: list[NDArray[np.float32]] = field(default_factory=list)
+    busy_s: float = 0.0
+    decode_s: float = 0.0
+
+
 class Lane:
     """One backbone on its way through a pass."""
 
-    def __init__(self, backbone: Backbone, facts: Mapping[str, object], cache: Path) -> None:
-        self.backbone, self.facts = backbone, facts
+    def __init__(self, backbone: Backbone, pooling: str, facts: Mapping[str, object], cache: Path) -> None:
+        self.backbone, self.facts, self.pooling = backbone, facts, pooling
         self.stored = open_features(cache, facts)
         self.too_narrow = False
         self.lock = threading.Lock()
+        self.sealing = threading.Lock()  # apart from `lock`: nobody waits for the disk but who writes to it
         self.clear()
 
     def clear(self) -> None:
         """Forget what is on its way."""
         self.batch: list[tuple[str, NDArray[np.uint8], float]] = []
-        self.ids: list[str] = []
-        self.features: list[NDArray[np.float32]] = []
-        self.busy_s = self.decode_s = 0.0
+        self.computed = Computed()
         self.since = time.monotonic()
+
+    def drain(self) -> Computed:
+        """Hand over what has been computed and is not on its way to the disk yet."""
+        done, self.computed = self.computed, Computed()
+        self.since = time.monotonic()
+        return done
+
+    def keeps(self, feature_ND: NDArray[np.float32]) -> bool:
+        """Whether the storage type keeps every pooling of these rows."""
+        poolings = len(parts_of(self.pooling))
+        return self.stored.keeps(feature_ND.reshape(len(feature_ND) * poolings, -1))
 
     def widen(self, cache: Path) -> None:
         """Begin again with rows kept in float32."""
@@ -65,8 +88,11 @@ class OnePass:
         threads: Threads,
         max_pixels: int,
         progress: Progress,
+        cache: Path,
+        batch: int | None,
     ) -> None:
         self.dataset, self.paths, self.missing = dataset, paths, missing
+        self.cache, self.batch = cache, batch
         self.threads, self.max_pixels, self.progress = threads, max_pixels, progress
         self.lanes = list(dict.fromkeys(lane for lanes in missing.values() for lane in lanes))
         self.stopped = threading.Event()
@@ -77,12 +103,12 @@ class OnePass:
 
     def run(self) -> dict[str, str]:
         """Do it; returns the reason of each id that could not be decoded."""
-        self.engines = {lane: lane.backbone.start(threads=self.threads.compute) for lane in self.lanes}
+        total = {lane: sum(lane in lanes for lanes in self.missing.values()) for lane in self.lanes}
+        self.engines = {lane: self._start(lane, total[lane]) for lane in self.lanes}
         self.begun_user_s = user_seconds()
         for lane in self.lanes:
             lane.clear()
-            total = sum(lane in lanes for lanes in self.missing.values())
-            self.progress.start(self._task(lane), total=total, unit="images")
+            self.progress.start(self._task(lane), total=total[lane], unit="images")
         workers = max(engine.streams for engine in self.engines.values())
         self.work: queue.Queue[tuple[Lane, list[tuple[str, NDArray[np.uint8], float]]] | None] = queue.Queue(
             WAITING_BATCHES * workers
@@ -101,11 +127,17 @@ class OnePass:
             self.stopped.set()
             _join([*decoders, *computers])
             for lane in self.lanes:
-                self._seal(lane)
+                self._seal(lane, lane.drain())
                 self.progress.done(self._task(lane))
         if self.failures:
             raise self.failures[0]
         return self.rejected
+
+    def _start(self, lane: Lane, images: int) -> Engine:
+        threads = self.threads.compute
+        if self.batch is not None:
+            return lane.backbone.start(threads=threads, pooling=lane.pooling, batch=self.batch)
+        return start_at_pace(lane.backbone, images=images, threads=threads, pooling=lane.pooling, cache=self.cache)
 
     def _task(self, lane: Lane) -> str:
         return f"Features of {lane.backbone.name}"
@@ -198,33 +230,35 @@ class OnePass:
         busy: float,
     ) -> None:
         with lane.lock:
-            lane.ids += [example for example, _, _ in batch]
-            lane.features.append(feature_BD)
-            lane.busy_s += busy
-            lane.decode_s += sum(spent for _, _, spent in batch)
-            if len(lane.ids) >= SHARD_ROWS or time.monotonic() - lane.since > SHARD_SECONDS:
-                self._seal(lane)
+            done = lane.computed
+            done.ids += [example for example, _, _ in batch]
+            done.features.append(feature_BD)
+            done.busy_s += busy
+            done.decode_s += sum(spent for _, _, spent in batch)
+            enough = len(done.ids) >= SHARD_ROWS or time.monotonic() - lane.since > SHARD_SECONDS
+            ready = lane.drain() if enough else None
         self.progress.advance(self._task(lane), len(batch))
+        if ready is not None:
+            self._seal(lane, ready)
 
-    def _seal(self, lane: Lane) -> None:
-        if not lane.ids or lane.too_narrow:
-            return
-        feature_ND = np.concatenate(lane.features)
-        if lane.stored.keeps(feature_ND):
-            lane.stored.seal(lane.ids, feature_ND, self._cost(lane))
-        else:
-            lane.too_narrow = True
-        lane.ids, lane.features, lane.busy_s, lane.decode_s = [], [], 0.0, 0.0
-        lane.since = time.monotonic()
+    def _seal(self, lane: Lane, ready: Computed) -> None:
+        with lane.sealing:
+            if not ready.ids or lane.too_narrow:
+                return
+            feature_ND = np.concatenate(ready.features)
+            if lane.keeps(feature_ND):
+                lane.stored.seal(ready.ids, feature_ND, self._cost(ready))
+            else:
+                lane.too_narrow = True
 
-    def _cost(self, lane: Lane) -> ShardCost:
+    def _cost(self, ready: Computed) -> ShardCost:
         """Clock time in the engine counts the waiting for decoders too; CPU time does not, so it is what is kept."""
         compute_s = max(0.0, user_seconds() - self.begun_user_s - self.decode_s)
-        forward_user_s = lane.busy_s * compute_s / self.busy_s
+        forward_user_s = ready.busy_s * compute_s / self.busy_s
         return ShardCost(
             forward_s=forward_user_s / self.threads.compute,
-            decode_s=lane.decode_s,
-            user_s=forward_user_s + lane.decode_s,
+            decode_s=ready.decode_s,
+            user_s=forward_user_s + ready.decode_s,
         )
 
 

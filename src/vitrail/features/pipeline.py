@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vitrail.backbones import PIXEL_CODE_VERSION, Backbone
 from vitrail.backbones.engines import FORWARD_CODE_VERSION
+from vitrail.backbones.poolings import joined, take
 from vitrail.core.machine import Threads
 from vitrail.core.progress import Progress
 from vitrail.data import Dataset, SetAside
@@ -37,17 +38,30 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Features:
-    """One backbone's rows for one data set, memory-mapped, found by example id."""
+    """One backbone's rows for one data set, memory-mapped, found by example id.
+
+    `width` is that of the card's `pooling`; every one of `poolings` can be had without another pass.
+    """
 
     backbone: str
     key: str
     width: int
+    pooling: str
+    poolings: tuple[str, ...]
     cost: Cost
     stored: FeatureSet = field(repr=False)
 
-    def rows(self, ids: Sequence[str]) -> NDArray[np.float32]:
-        """The rows of these examples, N x D in float32, in this order; raises KeyError for one that has none."""
-        return self.stored.rows(ids)
+    def rows(self, ids: Sequence[str], *, pooling: str | None = None) -> NDArray[np.float32]:
+        """The rows of these examples, in this order; raises KeyError for one that has none.
+
+        Args:
+            ids: the examples.
+            pooling: one of `poolings`; the card's where None.
+
+        Returns:
+            N x D in float32; D is `width` times the parts of the pooling.
+        """
+        return take(self.stored.rows(ids), held=joined(self.poolings), wanted=pooling or self.pooling)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +85,7 @@ def extract(
     threads: Threads,
     max_pixels: int,
     progress: Progress,
+    batch: int | None = None,
 ) -> Extraction:
     """Compute the rows that are missing, and only those.
 
@@ -81,11 +96,12 @@ def extract(
         threads: how many decode, and how many cores the networks have.
         max_pixels: larger images are set aside.
         progress: hears of every row.
+        batch: images a batch of every network; what `features/pace.py` finds best where None.
 
     Returns:
         The features, and what could not be read.
     """
-    lanes = [Lane(backbone, _facts(backbone), cache) for backbone in backbones]
+    lanes = [Lane(backbone, joined(_poolings(backbone)), _facts(backbone), cache) for backbone in backbones]
     for lane in lanes:
         for name in lane.stored.damaged:
             progress.note(f"The shard {name} of {lane.backbone.name} is damaged; its rows are computed again.")
@@ -98,7 +114,7 @@ def extract(
         missing = {example: [lane for lane in waiting if example not in lane.stored] for example in paths}
         missing = {example: lanes for example, lanes in missing.items() if lanes and example not in rejected}
         if missing:
-            done = OnePass(dataset, paths, missing, threads, max_pixels, progress)
+            done = OnePass(dataset, paths, missing, threads, max_pixels, progress, cache, batch)
             rejected |= done.run()
             decode_s += done.decode_s
         waiting = [lane for lane in waiting if lane.too_narrow]
@@ -122,6 +138,8 @@ def _features(lane: Lane, ids: Sequence[str], computed: int) -> Features:
         backbone=lane.backbone.name,
         key=lane.stored.key,
         width=lane.backbone.card.feature_width,
+        pooling=lane.backbone.card.pooling,
+        poolings=_poolings(lane.backbone),
         cost=Cost(
             images=len(ids),
             computed=computed,
@@ -131,6 +149,11 @@ def _features(lane: Lane, ids: Sequence[str], computed: int) -> Features:
         ),
         stored=lane.stored,
     )
+
+
+def _poolings(backbone: Backbone) -> tuple[str, ...]:
+    """What its rows hold; the card's own pooling first, so that it stands first in a row."""
+    return tuple(dict.fromkeys((backbone.card.pooling, *backbone.card.poolings)))
 
 
 def _facts(backbone: Backbone) -> dict[str, object]:
@@ -144,5 +167,7 @@ def _facts(backbone: Backbone) -> dict[str, object]:
         "device": backbone.engine.device,
         "forward_code": FORWARD_CODE_VERSION,
         "precision": backbone.engine.precision,
+        "calibration": backbone.engine.calibration,
+        "poolings": joined(_poolings(backbone)),
         "pixel_code": PIXEL_CODE_VERSION,
     }

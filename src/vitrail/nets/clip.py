@@ -11,6 +11,7 @@ Letters: B images, C channels, H rows, W columns; L tokens (the class token firs
 D width, P width of the space shared with text.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -90,7 +91,13 @@ class ClipImageTower(nn.Module):
 
     def forward_features(self, image_BCHW: Tensor) -> Tensor:
         """One vector an image, `feature_BD`: the class token before the projection."""
-        return self.forward_tokens(image_BCHW)[:, 0]
+        return self.forward_pooled(image_BCHW, ("cls",))
+
+    def forward_pooled(self, image_BCHW: Tensor, poolings: Sequence[Literal["cls", "mean"]]) -> Tensor:
+        """The features of several poolings side by side, `feature_BD` with D = poolings * width, from one pass."""
+        token_BLD = self.forward_tokens(image_BCHW)
+        pooled_BD = {"cls": token_BLD[:, 0], "mean": token_BLD[:, 1:].mean(dim=1)}
+        return torch.cat([pooled_BD[pooling] for pooling in poolings], dim=-1)
 
     def forward_tokens(self, image_BCHW: Tensor) -> Tensor:
         """All tokens after the last block and the final norm, `token_BLD`, the class token first."""

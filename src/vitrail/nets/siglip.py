@@ -8,7 +8,9 @@ Letters: B images, C channels, H rows, W columns; L tokens (the patches row by r
 E width of one head (D = A * E).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -94,8 +96,13 @@ class SiglipImageTower(nn.Module):
 
     def forward_features(self, image_BCHW: Tensor) -> Tensor:
         """One vector an image, `feature_BD`."""
-        feature_BD: Tensor = self.attn_pool(self.forward_tokens(image_BCHW))
-        return feature_BD
+        return self.forward_pooled(image_BCHW, ("map",))
+
+    def forward_pooled(self, image_BCHW: Tensor, poolings: Sequence[Literal["map", "mean"]]) -> Tensor:
+        """The features of several poolings side by side, `feature_BD` with D = poolings * width, from one pass."""
+        token_BLD = self.forward_tokens(image_BCHW)
+        pooled_BD = {"map": self.attn_pool(token_BLD), "mean": token_BLD.mean(dim=1)}
+        return torch.cat([pooled_BD[pooling] for pooling in poolings], dim=-1)
 
     def forward_tokens(self, image_BCHW: Tensor) -> Tensor:
         """All patches after the last block and the final norm, `token_BLD`."""

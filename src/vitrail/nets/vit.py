@@ -10,6 +10,7 @@ Letters: B images, C channels, H rows, W columns; L tokens (the class token firs
 row by row), D width, A attention heads, E width of one head (D = A * E), F width of the MLP.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -257,10 +258,13 @@ class VisionTransformer(nn.Module):
 
     def forward_features(self, image_BCHW: Tensor) -> Tensor:
         """One vector an image, `feature_BD`: what the classifier sees."""
+        return self.forward_pooled(image_BCHW, (self.pooling,))
+
+    def forward_pooled(self, image_BCHW: Tensor, poolings: Sequence[Pooling]) -> Tensor:
+        """The features of several poolings side by side, `feature_BD` with D = poolings * width, from one pass."""
         token_BLD = self.forward_tokens(image_BCHW)
-        pooled_BD = token_BLD[:, self.prefix :].mean(dim=1) if self.pooling == "mean" else token_BLD[:, 0]
-        feature_BD: Tensor = self.fc_norm(pooled_BD)
-        return feature_BD
+        pooled_BD = {"cls": token_BLD[:, 0], "mean": token_BLD[:, self.prefix :].mean(dim=1)}
+        return torch.cat([self.fc_norm(pooled_BD[pooling]) for pooling in poolings], dim=-1)
 
     def forward_tokens(self, image_BCHW: Tensor) -> Tensor:
         """All tokens after the last block and the final norm, `token_BLD`: class token, registers, patches.

@@ -12,9 +12,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from vitrail.backbones import Card
 from vitrail.core.errors import RunError
-from vitrail.core.machine import Machine
+from vitrail.core.machine import Machine, Threads
 from vitrail.data import SetAside
-from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair, RefusalCheck, WinnersCurse
+from vitrail.evaluation import (
+    ClassMetrics,
+    Contamination,
+    Decision,
+    Metrics,
+    Pair,
+    Parity,
+    RefusalCheck,
+    WinnersCurse,
+)
 from vitrail.search import CurvePoint, FewShot, LabelCurve, Seeded, Trial
 from vitrail.statistics.calibration import ReliabilityBin
 
@@ -88,6 +97,8 @@ class BackboneResult:
     """One backbone: what it is, how it ran, what it cost, what the search chose and what the test says.
 
     `contamination` and `refusal` are None, and `reliability` is empty, in the results of versions without them.
+    `calibration` is the digest of the images that int8 was calibrated on, "" for other precisions; `parity` compares a
+    reduced precision with float32 on this run's images, and is null where float32 ran. `threads` are those of the pass.
     """
 
     name: str
@@ -103,6 +114,10 @@ class BackboneResult:
     contamination: Contamination | None = None
     refusal: RefusalCheck | None = None
     reliability: tuple[ReliabilityBin, ...] = ()
+    device: str = "cpu"
+    threads: Threads | None = None
+    calibration: str = ""
+    parity: Parity | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -109,6 +109,7 @@ def _write_search(folder: Path, search: Search, result: BackboneResult) -> None:
         "weights_sha256": result.weights_sha256,
         "engine": result.engine,
         "precision": result.precision,
+        "calibration": result.calibration,
         "feature_key": result.feature_key,
     }
     trials = folder / "search" / f"{safe_name(search.backbone)}.parquet"

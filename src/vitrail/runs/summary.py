@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from vitrail.backbones import Backbone
-from vitrail.core.machine import describe_machine, peak_rss_bytes, user_seconds
+from vitrail.core.machine import Threads, describe_machine, peak_rss_bytes, user_seconds
 from vitrail.data import Dataset, Split
-from vitrail.evaluation import BackboneVerdict, Predictions, Verdict
+from vitrail.evaluation import BackboneVerdict, Parity, Predictions, Verdict
 from vitrail.features import Extraction, Features
 from vitrail.runs.results import (
     SCHEMA_VERSION,
@@ -45,6 +45,8 @@ def summarise(
     extraction: Extraction,
     searches: Sequence[Search],
     verdict: Verdict,
+    parities: Sequence[Parity | None],
+    threads: Threads,
     openings: int,
     clock: Clock,
 ) -> Results:
@@ -59,13 +61,15 @@ def summarise(
         extraction: their features, and what could not be read.
         searches: what was tuned on each.
         verdict: what the test split said.
+        parities: what a reduced precision changed in each backbone.
+        threads: that the pass over the images was given.
         openings: how often it was opened with different choices.
         clock: when the run began.
 
     Returns:
         The document that results.json holds.
     """
-    per_backbone = zip(backbones, extraction.features, searches, verdict.backbones, strict=True)
+    per_backbone = zip(backbones, extraction.features, searches, verdict.backbones, parities, strict=True)
     return Results(
         schema_version=SCHEMA_VERSION,
         vitrail_version=version("vitrail"),
@@ -88,7 +92,7 @@ def summarise(
             fingerprint=split.fingerprint,
             test_openings=openings,
         ),
-        backbones=tuple(_summarise_backbone(*parts) for parts in per_backbone),
+        backbones=tuple(_summarise_backbone(*parts, threads) for parts in per_backbone),
         pairs=verdict.pairs,
         winner=verdict.winner,
         decision=verdict.decision,
@@ -123,7 +127,12 @@ def _counts(dataset: Dataset, split: Split, test: Predictions) -> dict[str, dict
 
 
 def _summarise_backbone(
-    backbone: Backbone, features: Features, search: Search, verdict: BackboneVerdict
+    backbone: Backbone,
+    features: Features,
+    search: Search,
+    verdict: BackboneVerdict,
+    parity: Parity | None,
+    threads: Threads,
 ) -> BackboneResult:
     cost = features.cost
     return BackboneResult(
@@ -132,6 +141,10 @@ def _summarise_backbone(
         weights_sha256=backbone.digest,
         engine=backbone.engine.name,
         precision=backbone.engine.precision,
+        device=backbone.engine.device,
+        threads=threads,
+        calibration=backbone.engine.calibration,
+        parity=parity,
         feature_key=features.key,
         cost=BackboneCost(
             images=cost.images,

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from vitrail.backbones.cards import NOT_STATED
+from vitrail.evaluation import parity_in_words
 from vitrail.statistics.intervals import Interval
 
 MINUS = "\N{MINUS SIGN}"
@@ -177,6 +178,7 @@ FILTERS = {
     "memory": memory,
     "milliseconds": milliseconds,
     "p_value": p_value,
+    "parity": parity_in_words,
     "percent": percent,
     "plain": plain,
     "plural": plural,

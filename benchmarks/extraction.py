@@ -1,0 +1,147 @@
+"""From files to stored features: the limits of the machine, what extraction reaches, and what others reach.
+
+The combined limit is 1 / (t_forward + t_decode / cores), each measured alone in the same run. Extraction begins with an
+empty feature store and ends when the last row is on disk; starting the engine is part of it, converting the network is
+not, since that happens once. ResNet50 has the product-quantised weights of ../shared, ViT-S/16 random ones.
+"""
+
+import shutil
+import statistics
+import sys
+import threading
+import time
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+
+from benchmarks.forward import cosine
+from benchmarks.peers import timm_loop, transformers_loop
+from benchmarks.report import REAL, RESNET50, VIT_S, VIT_TI, Page, pictures, spread, weights
+from vitrail.backbones import Backbone, open_backbone, to_pixels
+from vitrail.core.hashing import sha256_file
+from vitrail.core.machine import share_threads, usable_cores
+from vitrail.core.progress import Silent
+from vitrail.data import Dataset, decode, load, open_source
+from vitrail.features import Features, extract
+
+ROUNDS, FORWARD_IMAGES = 3, 128
+IMAGES = {"stanford_dogs_224": 2400, "flowers_original": 800}
+PEER_IMAGES = {VIT_TI: 640, VIT_S: 320, RESNET50: 320}
+CORES = usable_cores()
+TRIALS, EPOCHS, DECK_TRAIN = 64, 20, 12_000  # of 20,580 dogs; trials and epochs are an assumption, and said to be one
+
+
+def main(*asked: str) -> None:
+    """Measure the data sets that are asked for, both by default, and write a page for each."""
+    for data in asked or tuple(IMAGES):
+        page = Page(__doc__.split("\n", 1)[0] if __doc__ else "", f"benchmarks.extraction {data}")
+        page.say(f"{IMAGES[data]} images of {data}. Median of {ROUNDS} rounds, with least and most.", "")
+        page.head("backbone", "forward ms", "decode ms of a core", "limit img/s", "end to end img/s", "of the limit")
+        with_features = {name: measure(page, data, name) for name in (VIT_TI, VIT_S, RESNET50)}
+        if data == "stanford_dogs_224":
+            for name, (features, reached) in with_features.items():
+                measure_peers(page, name, features, reached)
+        page.write(f"extraction_{data.split('_')[-2]}")
+
+
+def measure(page: Page, data: str, name: str) -> tuple[Features, float]:
+    """One row: the parts and the whole, in turns, so that a busy moment hits all alike."""
+    files = pictures(data, IMAGES[data])
+    dataset = _dataset(files)
+    backbone = open_backbone(weights(name, WORK), progress=Silent())
+    engine = backbone.start(threads=CORES)
+    pixel_BHWC = np.stack([_pixels(backbone, file) for file in files[:FORWARD_IMAGES]])
+    engine(pixel_BHWC)
+    forward, decoding, whole = [], [], []
+    for _ in range(ROUNDS):
+        forward.append(_seconds(lambda: engine(pixel_BHWC)) / len(pixel_BHWC))
+        decoding.append(_decode_all(backbone, files) / len(files))
+        begun = time.perf_counter()
+        features = _extract(dataset, backbone)
+        whole.append((time.perf_counter() - begun) / len(files))
+    limits = [1 / (one + other / CORES) for one, other in zip(forward, decoding, strict=True)]
+    shares = [1 / (one * limit) for one, limit in zip(whole, limits, strict=True)]
+    page.row(
+        f"{name} {backbone.engine.precision}",
+        spread([1e3 * one for one in forward], 2),
+        spread([1e3 * one for one in decoding], 2),
+        spread(limits),
+        spread([1 / one for one in whole]),
+        spread(shares, 3),
+    )
+    return features, 1 / statistics.median(whole)
+
+
+def measure_peers(page: Page, name: str, features: Features, reached: float) -> None:
+    """What others reach on the same files with the same weights, and how near our features are to theirs in fp32."""
+    files = pictures("stanford_dogs_224", IMAGES["stanford_dogs_224"])[: PEER_IMAGES[name]]
+    fp32, feature_ND = timm_loop(weights(name, WORK), files, bf16=False)
+    bf16, _ = timm_loop(weights(name, WORK), files, bf16=True)
+    pipeline = transformers_loop(name, files[: len(files) // 2])
+    ours_ND = features.rows([sha256_file(file) for file in files])
+    page.say("", f"{name}, {len(files)} of these images, weights {'real' if name in REAL else 'random'}:")
+    page.say(f"- timm loop, 2 workers, fp32 eager: {fp32:.1f} img/s; Vitrail {reached / fp32:.2f} x that")
+    page.say(f"- timm loop, 2 workers, bf16 autocast: {bf16:.1f} img/s; Vitrail {reached / bf16:.2f} x that")
+    page.say(f"- transformers pipeline, fp32: {pipeline:.1f} img/s; Vitrail {reached / pipeline:.2f} x that")
+    page.say(f"- least cosine of Vitrail's stored features to timm's in fp32: {cosine(ours_ND, feature_ND):.5f}")
+    epoch_s = DECK_TRAIN / fp32
+    page.say(
+        f"- the deck's way, multiplied out from the first line and not run: the backbone again over {DECK_TRAIN:,} "
+        f"train images, {epoch_s / 60:.1f} min an epoch, in each of {EPOCHS} epochs of {TRIALS} trials (assumed), is "
+        f"{EPOCHS * TRIALS * epoch_s / 3600:.0f} h; one pass of Vitrail is {DECK_TRAIN / reached / 60:.1f} min"
+    )
+
+
+def _dataset(files: list[Path]) -> Dataset:
+    folder = Path(mkdtemp(dir=WORK))
+    for file in files:
+        (folder / file.parent.name).mkdir(exist_ok=True)
+        (folder / file.parent.name / file.name).symlink_to(file)
+    return load(open_source(folder), progress=Silent())
+
+
+def _extract(dataset: Dataset, backbone: Backbone) -> Features:
+    cache = WORK / "store"
+    shutil.rmtree(cache, ignore_errors=True)
+    threads = share_threads(CORES)
+    return extract(dataset, [backbone], cache=cache, threads=threads, max_pixels=10**8, progress=Silent()).features[0]
+
+
+def _pixels(backbone: Backbone, file: Path) -> np.ndarray:
+    return to_pixels(decode(file.read_bytes(), max_pixels=10**8), backbone.card.preprocessing)
+
+
+def _decode_all(backbone: Backbone, files: list[Path]) -> float:
+    """Seconds of a core: the clock of all threads together, times their number."""
+    left, lock = iter(files), threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                file = next(left, None)
+            if file is None:
+                return
+            _pixels(backbone, file)
+
+    threads = [threading.Thread(target=work) for _ in range(CORES)]
+
+    def together() -> None:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    return CORES * _seconds(together)
+
+
+def _seconds(work) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+WORK = Path(mkdtemp(prefix="vitrail-extraction-"))
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

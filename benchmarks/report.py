@@ -1,0 +1,83 @@
+"""What every benchmark needs: the images and weights in ../shared, and a page that says what was measured on what."""
+
+import re
+import statistics
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from vitrail.backbones import BackboneSpec, find_card
+from vitrail.backbones.build import build_net
+from vitrail.core.machine import describe_machine
+
+HERE = Path(__file__).resolve().parent
+SHARED = HERE.parents[1] / "shared"
+VIT_TI, VIT_S, RESNET50 = (
+    "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
+    "vit_small_patch16_224.augreg_in21k_ft_in1k",
+    "resnet50.tv_in1k",
+)
+REAL = {VIT_TI: VIT_TI, RESNET50: "resnet50.pqf_in1k"}  # the quantised ResNet50 of ../shared/weights
+VENDORS = {"AMD", "CPU", "Intel", "Processor", "R", "TM"}
+
+
+class Page:
+    """Lines that are printed at once and written at the end."""
+
+    def __init__(self, title: str, module: str) -> None:
+        machine = describe_machine()
+        self.lines: list[str] = []
+        self.say(title, "", f"    python -m {module}", "")
+        versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+        self.say(
+            f"{machine.cpu}, {machine.cores} cores, {machine.memory / 2**30:.0f} GiB, {machine.os}; {versions}.", ""
+        )
+        words = [word for word in re.findall(r"[A-Za-z]\w*", machine.cpu) if word not in VENDORS]
+        self._hardware = f"{words[0].lower() if words else 'cpu'}_{machine.cores}cores"
+
+    def say(self, *lines: str) -> None:
+        """Print lines and keep them."""
+        for line in lines:
+            print(line, flush=True)
+            self.lines.append(line)
+
+    def row(self, *cells: object) -> None:
+        """A row of a table."""
+        self.say("| " + " | ".join(str(cell) for cell in cells) + " |")
+
+    def head(self, *names: str) -> None:
+        """The head of a table."""
+        self.row(*names)
+        self.row(*["---"] * len(names))
+
+    def write(self, theme: str) -> Path:
+        """benchmarks/<theme>_<hardware>_<yyyymm>.md."""
+        path = HERE / f"{theme}_{self._hardware}_{datetime.now(UTC):%Y%m}.md"
+        path.write_text("\n".join(self.lines) + "\n")
+        return path
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """The median, with the least and the most."""
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def weights(name: str, folder: Path) -> BackboneSpec:
+    """A backbone with its real weights where ../shared has them, and with random ones of seed 0 elsewhere."""
+    if name in REAL:
+        return BackboneSpec(name=name, file=SHARED / "weights" / f"{REAL[name]}.safetensors")
+    file = folder / f"{name}.safetensors"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(0)
+        save_file(build_net(find_card(name)).state_dict(), file)
+    return BackboneSpec(name=name, file=file)
+
+
+def pictures(data: str, count: int) -> list[Path]:
+    """So many image files of a data set, evenly from all of them."""
+    files = sorted((SHARED / "data" / data).rglob("*.jpg"))
+    return [files[place * len(files) // count] for place in range(min(count, len(files)))]

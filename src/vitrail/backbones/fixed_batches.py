@@ -1,0 +1,28 @@
+"""Batches of one fixed size: a row's feature depends neither on its neighbours nor on how many there are.
+
+Letters: B images, H rows, W columns, C channels.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def in_batches(pixel_BHWC: NDArray[np.uint8], batch: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    """Parts of exactly so many images, the last one padded.
+
+    Args:
+        pixel_BHWC: any number of images.
+        batch: how many a part has.
+
+    Yields:
+        tuple[NDArray[np.uint8], int]: a part, and how many of its images are real.
+    """
+    for start in range(0, len(pixel_BHWC), batch):
+        part_BHWC = np.ascontiguousarray(pixel_BHWC[start : start + batch])
+        count = len(part_BHWC)
+        if count < batch:
+            padding_BHWC = np.zeros((batch - count, *part_BHWC.shape[1:]), np.uint8)
+            part_BHWC = np.concatenate([part_BHWC, padding_BHWC])
+        yield part_BHWC, count

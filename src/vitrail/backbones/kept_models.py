@@ -1,0 +1,119 @@
+"""OpenVINO models that were made once, in `engines/` of the cache.
+
+    engines/<key>/model.xml, model.bin    OpenVINO's own format, with the weights as they were computed
+    engines/<key>/digests.json            the sha256 of both, verified before they are used
+
+The package openvino reports its use over the network as soon as it is imported (openvino/tools/ovc/__init__.py), and so
+does nncf (nncf/telemetry/wrapper.py). Here both are imported without that telemetry.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from vitrail.core.hashing import fingerprint, sha256_file
+
+TELEMETRY = "openvino_telemetry"
+MODEL, WEIGHTS, DIGESTS = "model.xml", "model.bin", "digests.json"
+
+
+@contextmanager
+def without_telemetry() -> Iterator[None]:
+    """Imports made in here find that the telemetry is not installed, which they take well.
+
+    Where somebody has imported them before, that is as they chose; what we call of them opens no connection either way.
+    """
+    theirs = sys.modules.pop(TELEMETRY, None)
+    sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # makes the import of that name fail
+    try:
+        yield
+    finally:
+        del sys.modules[TELEMETRY]
+        if theirs is not None:
+            sys.modules[TELEMETRY] = theirs
+
+
+def import_openvino() -> ModuleType:
+    """OpenVINO, without its telemetry."""
+    if "openvino" not in sys.modules:
+        with without_telemetry():
+            import openvino
+    import openvino
+
+    return openvino  # type: ignore[no-any-return]
+
+
+def kept_model(facts: Mapping[str, object], make: Callable[[], tuple[Any, object]], *, cache: Path) -> Any:
+    """The model that these facts lead to.
+
+    Args:
+        facts: everything that the model depends on, for its key.
+        make: makes it, with what its weights belong to; called only where it is not kept yet.
+        cache: the cache folder; where it cannot be written, nothing is kept.
+
+    Returns:
+        An openvino.Model, always read back from a file, so that the first run computes with the model of later ones.
+    """
+    openvino = import_openvino()
+    folder = cache / "engines" / fingerprint({**facts, "openvino": openvino.__version__})[:32]
+    core = openvino.Core()
+    if is_whole(folder):
+        return core.read_model(folder / MODEL)
+    model, owner = make()
+    try:
+        _keep(model, folder)
+    except OSError:
+        with tempfile.TemporaryDirectory(prefix="vitrail-") as passing:
+            _write(model, Path(passing))
+            return core.read_model(Path(passing) / MODEL)
+    finally:
+        del owner
+    return core.read_model(folder / MODEL)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds a model whose bytes are those that were written."""
+    try:
+        digests = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
+        return bool(digests == _digests(folder))
+    except (OSError, ValueError):
+        return False
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {name: sha256_file(folder / name) for name in (MODEL, WEIGHTS)}
+
+
+def _keep(model: Any, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    try:
+        _write(model, beside)
+        if folder.exists() and not is_whole(folder):
+            shutil.rmtree(folder)  # damaged: made anew
+        try:
+            beside.rename(folder)
+        except OSError:
+            if not is_whole(folder):  # unless another process was quicker
+                raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _write(model: Any, folder: Path) -> None:
+    openvino = import_openvino()
+    try:
+        openvino.save_model(model, folder / MODEL, compress_to_fp16=False)
+    except RuntimeError as error:  # how openvino says that it cannot write
+        raise OSError(str(error)) from error
+    (folder / DIGESTS).write_text(json.dumps(_digests(folder), indent=1) + "\n", encoding="utf-8")
+    for name in (MODEL, WEIGHTS, DIGESTS):
+        with (folder / name).open("rb") as file:
+            os.fsync(file.fileno())

@@ -1,0 +1,80 @@
+"""PyTorch, on a processor, a CUDA device or an Apple GPU.
+
+Letters: B images, H rows, W columns, C channels, D features.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.backbones.fixed_batches import in_batches
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class TorchEngine:
+    """One batch at a time: on a processor all threads share it, on a GPU decoding goes on beside it.
+
+    Convolutions run channels-last, which is how pixels come and what oneDNN and cuDNN are fastest at.
+    """
+
+    streams = 1
+
+    def __init__(
+        self, module: "nn.Module", *, device: str, precision: str, compiled: bool, batch: int, threads: int
+    ) -> None:
+        """Put a network on its device.
+
+        Args:
+            module: 8-bit `pixel_BHWC` in, `feature_BD` out.
+            device: "cpu", "cuda" or "mps".
+            precision: "fp32", or "bf16" or "fp16" by autocast.
+            compiled: whether torch.compile makes kernels for it, at the first batch.
+            batch: images a call.
+            threads: cores it may use on a processor.
+        """
+        import torch
+
+        self.batch = batch
+        self._device, self._precision, self._threads = device, precision, threads
+        self._lock = threading.Lock()
+        module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._run = torch.compile(module, dynamic=False) if compiled else module
+
+    def __call__(self, pixel_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The features, in order."""
+        import torch
+
+        with self._lock, torch.inference_mode(), _torch_threads(self._threads), self._arithmetic():
+            parts = [
+                self._run(torch.from_numpy(part_BHWC).to(self._device)).float().cpu().numpy()[:count]
+                for part_BHWC, count in in_batches(pixel_BHWC, self.batch)
+            ]
+        return np.concatenate(parts)
+
+    def _arithmetic(self) -> AbstractContextManager[Any]:
+        import torch
+
+        if self._precision != "fp32":
+            half = torch.bfloat16 if self._precision == "bf16" else torch.float16
+            return torch.autocast(self._device, half)
+        if self._device == "cuda":
+            return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # torch's default computes in 19 bits
+        return nullcontext()
+
+
+@contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,117 @@
+"""What a reduced precision changes, measured on the user's own images: features and answers against float32.
+
+The rows in float32 go into the feature store like any others, so they are computed at the first use of a precision
+with a backbone on these images, and never again.
+
+Letters: N rows, D features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from vitrail.backbones import Backbone
+from vitrail.core.machine import Threads
+from vitrail.core.progress import Progress
+from vitrail.data import Dataset
+from vitrail.features import Features, extract
+from vitrail.heads import Head, probabilities
+
+IMAGES = {"bf16": 64, "fp16": 64, "int8": 256}  # at most; int8 moves features most, and is only used when asked for
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parity:
+    """A backbone's features in the precision that ran, beside float32 on the same engine.
+
+    `cosine_least` and `cosine_median` are over `images`; `top1_agreement` is the fraction of them for which the tuned
+    head gives the same class on both.
+    """
+
+    images: int
+    cosine_least: float
+    cosine_median: float
+    top1_agreement: float
+
+
+def parity_in_words(parity: Parity, precision: str) -> str:
+    """The figures in a clause that follows a backbone's name."""
+    same = round(parity.top1_agreement * parity.images)
+    return (
+        f"{precision} against fp32 on {parity.images} test images: cosine of features {parity.cosine_least:.4f} at "
+        f"least, the same answer on {same}"
+    )
+
+
+def measure_parity(
+    dataset: Dataset,
+    backbone: Backbone,
+    features: Features,
+    head: Head,
+    ids: Sequence[str],
+    *,
+    pooling: str | None = None,
+    cache: Path,
+    threads: Threads,
+    max_pixels: int,
+    progress: Progress,
+) -> Parity | None:
+    """Compare with float32; None where float32 is what ran.
+
+    Args:
+        dataset: the examples.
+        backbone: in the precision that ran.
+        features: its rows.
+        head: tuned on them.
+        ids: images that the head was not fitted on; the first ones by id are used, and no label of them.
+        pooling: what the head takes; the card's where None.
+        cache: where the rows in float32 are kept.
+        threads: for computing them.
+        max_pixels: as for the features.
+        progress: hears of it.
+
+    Returns:
+        What differs.
+    """
+    precision = backbone.engine.precision
+    if precision == "fp32" or not ids:
+        return None
+    chosen = sorted(ids)[: IMAGES[precision]]
+    wanted = pc.is_in(dataset.table["id"], value_set=pa.array(chosen, pa.string()))
+    exact = extract(
+        replace(dataset, table=dataset.table.filter(wanted)),
+        [replace(backbone, engine=replace(backbone.engine, precision="fp32", calibration=""), read_calibration=None)],
+        cache=cache,
+        threads=threads,
+        max_pixels=max_pixels,
+        progress=progress,
+    ).features[0]
+    return compare(features.rows(chosen, pooling=pooling), exact.rows(chosen, pooling=pooling), head)
+
+
+def compare(reduced: NDArray[np.float32], exact: NDArray[np.float32], head: Head) -> Parity:
+    """How far apart features are, and how often a head says the same of both.
+
+    Args:
+        reduced: N x D.
+        exact: N x D, of the same images.
+        head: takes such rows.
+
+    Returns:
+        What differs; cosines in float64.
+    """
+    one_ND, other_ND = reduced.astype(np.float64), exact.astype(np.float64)
+    norm_N = np.linalg.norm(one_ND, axis=1) * np.linalg.norm(other_ND, axis=1)
+    cosine_N = (one_ND * other_ND).sum(axis=1) / np.where(norm_N == 0, 1, norm_N)
+    same_N = probabilities(head, reduced).argmax(axis=1) == probabilities(head, exact).argmax(axis=1)
+    return Parity(
+        images=len(cosine_N),
+        cosine_least=float(cosine_N.min()),
+        cosine_median=float(np.median(cosine_N)),
+        top1_agreement=float(same_N.mean()),
+    )

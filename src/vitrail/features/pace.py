@@ -1,0 +1,98 @@
+"""How many images a batch: measured once on each machine for each network, and remembered in `pace/` of the cache.
+
+Only OpenVINO's batch is chosen like that. Its features have the same bits at every batch, so that the choice, which
+hangs on a clock, can change no result; of torch that cannot be said.
+
+Letters: B images.
+"""
+
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from vitrail.backbones import Backbone, Engine
+from vitrail.core.hashing import fingerprint
+from vitrail.core.machine import describe_machine
+from vitrail.core.whole_files import put_in_place
+
+PACE_VERSION = 1
+BATCHES = (1, 2, 4, 8, 16, 32)
+PAYS_FROM = 1_000  # images; for fewer, measuring costs more than the best batch can save
+LONG_S = 2.0  # a pass that takes this long is not followed by one with a larger batch
+TURNS = 3  # batches of every stream in one measurement
+NEAR = 0.98  # of the fastest: the smallest batch that reaches this needs the least memory
+
+
+def start_at_pace(backbone: Backbone, *, images: int, threads: int, pooling: str, cache: Path) -> Engine:
+    """Start a backbone with the batch that suits this machine.
+
+    Args:
+        backbone: not started yet.
+        images: how many it will see.
+        threads: how many cores it may use.
+        pooling: which features it gives.
+        cache: where the choice is remembered; where it cannot be written, it is measured again next time.
+
+    Returns:
+        The engine.
+    """
+    if backbone.engine.name != "openvino" or images < PAYS_FROM:
+        return backbone.start(threads=threads, pooling=pooling)
+    file = cache / "pace" / f"{_key(backbone, threads)}.json"
+    batch = _remembered(file)
+    if batch is not None:
+        return backbone.start(threads=threads, pooling=pooling, batch=batch)
+    rates = _measure(backbone, threads, pooling)
+    chosen = min(batch for batch, rate in rates.items() if rate >= NEAR * max(rates.values()))
+    text = json.dumps({"version": PACE_VERSION, "batch": chosen, "images_per_s": rates}, indent=1)
+    with suppress(OSError):
+        put_in_place(file, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+    return backbone.start(threads=threads, pooling=pooling, batch=chosen)
+
+
+def _measure(backbone: Backbone, threads: int, pooling: str) -> dict[int, float]:
+    """Images a second by batch, from small to large, until it gets slower or takes long."""
+    rates: dict[int, float] = {}
+    for batch in BATCHES:
+        engine = backbone.start(threads=threads, pooling=pooling, batch=batch)
+        images = batch * engine.streams * TURNS
+        rates[batch] = _rate(engine, images, backbone.card.preprocessing.crop)
+        if rates[batch] < NEAR * max(rates.values()) or images / rates[batch] > LONG_S:
+            break
+    return rates
+
+
+def _key(backbone: Backbone, threads: int) -> str:
+    machine = describe_machine()
+    facts = {
+        "cpu": machine.cpu,
+        "threads": threads,
+        "engine": backbone.engine.version,
+        "precision": backbone.engine.precision,
+        "net": backbone.card.network_facts(),
+        "crop": backbone.card.preprocessing.crop,
+        "version": PACE_VERSION,
+    }
+    return fingerprint(facts)[:32]
+
+
+def _remembered(file: Path) -> int | None:
+    try:
+        batch = json.loads(file.read_text(encoding="utf-8"))["batch"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return batch if isinstance(batch, int) and batch in BATCHES else None
+
+
+def _rate(engine: Engine, count: int, crop: int) -> float:
+    """Images a second, the better of two passes, on noise: what a network computes takes as long on any image."""
+    pixel_BHWC = np.random.default_rng(0).integers(0, 256, (count, crop, crop, 3), dtype=np.uint8)
+    seconds = []
+    for _ in range(2):
+        begun = time.perf_counter()
+        engine(pixel_BHWC)
+        seconds.append(time.perf_counter() - begun)
+    return count / min(seconds)

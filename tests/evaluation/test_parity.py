@@ -1,0 +1,58 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pictures import draw_folder
+from vitrail.backbones import BackboneSpec, open_backbone
+from vitrail.backbones.engines import choose_engine
+from vitrail.core.machine import Threads
+from vitrail.core.progress import Silent
+from vitrail.data import load, open_source
+from vitrail.evaluation.parity import compare, measure_parity, parity_in_words
+from vitrail.features import extract
+from vitrail.heads import Head
+
+HOW = {"threads": Threads(decode=1, compute=1), "max_pixels": 10**8, "progress": Silent()}
+
+
+def head(width: int) -> Head:
+    weight_CD = np.random.default_rng(0).normal(size=(3, width)).astype(np.float32)
+    return Head(
+        kind="softmax",
+        classes=("a", "b", "c"),
+        mean_D=np.zeros(width, np.float32),
+        scale_D=np.ones(width, np.float32),
+        weight_CD=weight_CD,
+        bias_C=np.zeros(3, np.float32),
+        temperature=1.0,
+        setting={},
+    )
+
+
+def test_figures_are_those_of_the_definition():
+    exact_ND = np.eye(4, dtype=np.float32)
+    turned_ND = exact_ND.copy()
+    turned_ND[0] = (0.6, 0.8, 0, 0)
+    assert compare(exact_ND, exact_ND, head(4)).cosine_least == 1
+    figures = compare(turned_ND, exact_ND, head(4))
+    assert figures.cosine_least == pytest.approx(0.6)
+    assert figures.cosine_median == 1
+    opposite = compare(-exact_ND, exact_ND, head(4))
+    assert opposite.cosine_least == -1
+    assert opposite.top1_agreement < 1
+
+
+@pytest.mark.skipif(choose_engine("auto", "auto").precision != "bf16", reason="needs bf16")
+def test_a_reduced_precision_is_compared_with_float32_on_the_users_images(tmp_path: Path):
+    dataset = load(open_source(draw_folder(tmp_path / "data", per_class=4)), progress=Silent())
+    backbone = open_backbone(BackboneSpec(name="vit_mini"), progress=Silent())
+    features = extract(dataset, [backbone], cache=tmp_path / "cache", **HOW).features[0]
+    asked = (dataset, backbone, features, head(features.width), dataset.table["id"].to_pylist()[:5])
+    parity = measure_parity(*asked, cache=tmp_path / "cache", **HOW)
+    assert parity.images == 5
+    assert 0.99 < parity.cosine_least < 1
+    assert "bf16 against fp32 on 5 test images" in parity_in_words(parity, "bf16")
+    exact = dataclasses.replace(backbone, engine=dataclasses.replace(backbone.engine, precision="fp32"))
+    assert measure_parity(dataset, exact, *asked[2:], cache=tmp_path / "cache", **HOW) is None

@@ -1,0 +1,80 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vitrail.backbones import Backbone, BackboneSpec, open_backbone
+from vitrail.backbones.engines import choose_engine
+from vitrail.core.progress import Silent
+from vitrail.features import pace
+from vitrail.features.pace import start_at_pace
+
+pytestmark = pytest.mark.skipif(choose_engine("auto", "auto").name != "openvino", reason="needs OpenVINO")
+SLOW_FROM = 8
+
+
+class Clocked:
+    """An engine with batches that count, and a rate that the test sets."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch, self.streams = batch, 2
+
+    def __call__(self, pixel_BHWC: np.ndarray) -> np.ndarray:
+        return np.zeros((len(pixel_BHWC), 1), np.float32)
+
+
+@pytest.fixture
+def started(monkeypatch) -> list[int | None]:
+    """Every batch that a backbone was started with; 4 is the fastest, 2 all but as fast."""
+    batches: list[int | None] = []
+
+    def start(self, *, threads, pooling, batch=None):
+        batches.append(batch)
+        return Clocked(batch or 4)
+
+    rates = {1: 50.0, 2: 99.0, 4: 100.0, 8: 80.0}
+    monkeypatch.setattr(Backbone, "start", start)
+    monkeypatch.setattr(pace, "_rate", lambda engine, count, crop: rates[engine.batch])
+    return batches
+
+
+def backbone(engine: str = "auto") -> Backbone:
+    return open_backbone(BackboneSpec(name="vit_mini"), engine=engine, progress=Silent())
+
+
+def test_the_smallest_batch_near_the_fastest_is_chosen_once_and_remembered(tmp_path: Path, started):
+    how = {"images": 5_000, "threads": 2, "pooling": "cls", "cache": tmp_path}
+    assert start_at_pace(backbone(), **how).batch == 2
+    assert started == [1, 2, 4, SLOW_FROM, 2]
+    assert start_at_pace(backbone(), **how).batch == 2
+    assert started[5:] == [2]
+    other = replace(backbone(), engine=replace(backbone().engine, precision="fp32"))
+    start_at_pace(other, **how)
+    assert started[6:] == [1, 2, 4, SLOW_FROM, 2]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"batch": 3}', '{"batch": "4"}', "{}"])
+def test_what_is_remembered_wrongly_is_measured_again(tmp_path: Path, started, content: str):
+    how = {"images": 5_000, "threads": 2, "pooling": "cls", "cache": tmp_path}
+    start_at_pace(backbone(), **how)
+    (file,) = tmp_path.glob("pace/*.json")
+    file.write_text(content)
+    assert start_at_pace(backbone(), **how).batch == 2
+    assert json.loads(file.read_text())["batch"] == 2
+
+
+def test_few_images_and_torch_are_not_measured(tmp_path: Path, started):
+    how = {"threads": 2, "pooling": "cls", "cache": tmp_path}
+    start_at_pace(backbone(), images=pace.PAYS_FROM - 1, **how)
+    start_at_pace(backbone("torch"), images=5_000, **how)
+    assert started == [None, None]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_real_measurement_leads_to_an_engine(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(pace, "BATCHES", (1, 2))
+    engine = start_at_pace(backbone(), images=5_000, threads=1, pooling="cls", cache=tmp_path)
+    assert engine.batch in (1, 2)
+    assert engine(np.zeros((3, 32, 32, 3), np.uint8)).shape == (3, 128)
