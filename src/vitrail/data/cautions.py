@@ -39,10 +39,8 @@ def cautions(examples: Sequence[Example], duplicates: Duplicates, *, animations:
 
 def _of_copies(duplicates: Duplicates) -> Iterator[str]:
     if duplicates.two_labels:
-        yield (
-            f"{_files(duplicates.two_labels_files)} set aside: the same bytes have two labels "
-            f"({duplicates.two_labels} different contents)."
-        )
+        contents = "one content" if duplicates.two_labels == 1 else f"{duplicates.two_labels} different contents"
+        yield f"{_files(duplicates.two_labels_files)} set aside: the same bytes have two labels ({contents})."
     if duplicates.files:
         yield f"{_files(duplicates.files)} byte for byte a copy of another: each content counts once."
     if duplicates.across_splits:

@@ -31,7 +31,7 @@ def save_head(head: Head, path: Path, recipe: dict[str, str]) -> None:
         path: the file; overwritten.
         recipe: what features the head takes, in words: backbone, weights' digest, preprocessing and so on.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     facts = {
         "format_version": FORMAT_VERSION,
@@ -42,7 +42,8 @@ def save_head(head: Head, path: Path, recipe: dict[str, str]) -> None:
         "setting": head.setting,
         "recipe": recipe,
     }
-    save_file(head.tensors(), path, metadata={METADATA_KEY: json.dumps(facts, sort_keys=True, allow_nan=False)})
+    metadata = {METADATA_KEY: json.dumps(facts, sort_keys=True, allow_nan=False)}
+    path.write_bytes(save(head.tensors(), metadata=metadata))  # save_file makes files that only their owner can read
 
 
 def load_head(path: Path) -> tuple[Head, dict[str, str]]:

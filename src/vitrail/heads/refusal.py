@@ -97,13 +97,14 @@ def neighbour_distance(
 
 def save_refusal(refusal: Refusal, path: Path) -> None:
     """Write it, the same bytes for the same thresholds."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     tensors: dict[str, NDArray[Any]] = {
         "threshold": np.ascontiguousarray(refusal.threshold_RC),
         "bank": np.ascontiguousarray(refusal.bank_BD),
     }
-    save_file(tensors, path, metadata={METADATA_KEY: json.dumps(_facts(refusal), sort_keys=True, allow_nan=False)})
+    metadata = {METADATA_KEY: json.dumps(_facts(refusal), sort_keys=True, allow_nan=False)}
+    path.write_bytes(save(tensors, metadata=metadata))
 
 
 def load_refusal(path: Path) -> Refusal:
