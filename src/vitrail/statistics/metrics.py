@@ -11,6 +11,7 @@ classes of 8 examples).
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from vitrail.statistics.intervals import LEVEL, Interval, effective_wilson, mean_interval, normal_quantile, wilson
 
@@ -82,7 +83,9 @@ def balanced_accuracy(
     """The mean over classes of the share of their examples that were recognised.
 
     Its variance is that of a mean of independent rates, the counts of the classes taken as given. Each rate is first
-    drawn towards their mean by z^2 pseudo-examples: a class of 8 that shows no error does not have none.
+    drawn towards their mean by z^2 pseudo-examples: a class of 8 that shows no error does not have none. Where a few
+    small classes carry the variance, it is known as badly as they are: Student's quantile at Satterthwaite's degrees of
+    freedom (1946, Biometrics Bulletin 2:110-114) then stands for the normal one.
 
     Args:
         label_N: the true classes.
@@ -99,8 +102,11 @@ def balanced_accuracy(
     value = float((hits_C / labels_C).mean())
     pseudo = normal_quantile(level) ** 2
     smooth_C = (hits_C + pseudo * value) / (labels_C + pseudo)
-    variance = float((smooth_C * (1 - smooth_C) / labels_C).sum()) / len(labels_C) ** 2
-    n_effective = value * (1 - value) / variance if 0 < hits_C.sum() < len(label_N) else _even_n(labels_C)
+    variance_C = smooth_C * (1 - smooth_C) / labels_C
+    variance = float(variance_C.sum()) / len(labels_C) ** 2
+    mixed = 0 < hits_C.sum() < len(label_N)
+    plain = value * (1 - value) / variance if mixed else _even_n(labels_C)
+    n_effective = plain * _few_classes(variance_C, labels_C, level) if mixed else plain
     return effective_wilson(value, n_effective, n=len(label_N), level=level)
 
 
@@ -172,6 +178,12 @@ def _counts(
     hits_C = np.bincount(label_N[label_N == predicted_N], minlength=classes)
     guesses_C = np.bincount(predicted_N, minlength=classes)
     return labels_C.astype(np.float64), hits_C.astype(np.float64), guesses_C.astype(np.float64)
+
+
+def _few_classes(variance_C: NDArray[np.float64], labels_C: NDArray[np.float64], level: float) -> float:
+    """The factor to an effective number of examples for variances that were estimated from few."""
+    freedom = float(variance_C.sum() ** 2 / (variance_C**2 / np.maximum(labels_C - 1, 1)).sum())
+    return float(normal_quantile(level) / stats.t.ppf((1 + level) / 2, freedom)) ** 2
 
 
 def _even_n(labels_C: NDArray[np.float64]) -> float:
