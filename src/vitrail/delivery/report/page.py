@@ -12,6 +12,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from vitrail.delivery.report import words
 from vitrail.delivery.report.classes import ClassList, list_classes
@@ -21,6 +22,7 @@ from vitrail.delivery.report.curves import Curves, draw_curves
 from vitrail.delivery.report.facts import data_facts, openings, option_rows, page_warnings
 from vitrail.delivery.report.labels import Labels, draw_labels
 from vitrail.delivery.report.mistakes import Images, Mistake, how_many, worst_mistakes
+from vitrail.delivery.report.reliability import draw_reliability
 from vitrail.evaluation import Predictions
 from vitrail.runs import BackboneResult, Results, write_whole
 
@@ -37,6 +39,7 @@ class Chapter:
     labels: Labels | None
     classes: ClassList
     confusion: Confusion | None
+    reliability: Markup | None
     mistakes: tuple[Mistake, ...]
     seeded: str | None
     unfolded: bool
@@ -109,6 +112,7 @@ def _chapters(results: Results, predictions: Mapping[str, Predictions], images: 
             curves=draw_curves(one.search.curve, one.name),
             labels=draw_labels(one.search.few_shot, one.search.label_curves, one.name),
             classes=list_classes(one.per_class),
+            reliability=draw_reliability(one.reliability, one.name),
             confusion=draw_confusion(rows, results.data.classes) if rows else None,
             mistakes=worst_mistakes(rows, results.data.classes, images, limit=limit) if rows else (),
             seeded=_over_seeds(one),

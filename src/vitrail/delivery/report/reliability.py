@@ -1,0 +1,57 @@
+"""Accuracy against confidence: what a backbone's probabilities are worth, as a drawing."""
+
+import math
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from vitrail.delivery.report.svg import drawing, element
+from vitrail.statistics.calibration import ReliabilityBin
+
+SIDE, EDGE = 180.0, 22.0
+LARGEST_DOT = 7.0
+GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def draw_reliability(bins: Sequence[ReliabilityBin], name: str) -> Markup | None:
+    """A dot a bin, the larger the more test images it holds; on the diagonal confidence is what it says.
+
+    Args:
+        bins: the bins that hold test images.
+        name: of the backbone, for those who cannot see the drawing.
+
+    Returns:
+        None where there are no bins.
+    """
+    if not bins:
+        return None
+    most = max(one.n for one in bins)
+    frame = [element("line", class_="grid", x1=_x(0), x2=_x(1), y1=_y(tick), y2=_y(tick)) for tick in GRID]
+    words = [
+        element("text", f"{tick:.0%}", x=_x(tick), y=SIDE - 6.0, text_anchor="middle") for tick in (0.0, 0.5, 1.0)
+    ] + [element("text", f"{tick:.0%}", x=EDGE - 3.0, y=_y(tick) + 3.0, text_anchor="end") for tick in (0.5, 1.0)]
+    diagonal = element("line", class_="zero", x1=_x(0), y1=_y(0), x2=_x(1), y2=_y(1))
+    dots = [
+        element(
+            "circle",
+            element(
+                "title",
+                f"{one.n:,} images: {100 * one.confidence:.1f}% sure on average, {100 * one.accuracy:.1f}% right",
+            ),
+            class_="dot",
+            cx=_x(one.confidence),
+            cy=_y(one.accuracy),
+            r=max(2.0, LARGEST_DOT * math.sqrt(one.n / most)),
+        )
+        for one in bins
+    ]
+    label = f"Accuracy against confidence of {name}, {len(bins)} bins"
+    return drawing(*frame, *words, diagonal, *dots, width=SIDE, height=SIDE, class_="chart", label=label)
+
+
+def _x(share: float) -> float:
+    return EDGE + share * (SIDE - EDGE - 10.0)
+
+
+def _y(share: float) -> float:
+    return SIDE - EDGE - share * (SIDE - EDGE - 10.0)

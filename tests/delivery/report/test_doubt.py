@@ -1,0 +1,93 @@
+"""What the page says of contamination and of when not to answer."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.delivery.examples import make_run
+from tests.delivery.report.pages import parse
+from vitrail.delivery.report import render_report
+from vitrail.delivery.report.reliability import draw_reliability
+from vitrail.evaluation.contamination import weigh
+from vitrail.evaluation.refusal import check_refusal, fit_refusal
+from vitrail.evaluation.traces import Evidence, Traces
+from vitrail.evaluation.zero_training import answer_untuned
+from vitrail.runs import Results
+from vitrail.statistics.calibration import reliability
+
+CLASSES = [f"<b>class {place}</b>" for place in range(8)]
+
+
+@pytest.fixture(scope="module")
+def told() -> Results:
+    """A run of which everything is known: one backbone saw the test images, both have thresholds."""
+    results, predictions = make_run(CLASSES, per_class=30)
+    backbones = []
+    for place, one in enumerate(results.backbones):
+        rows = predictions[one.name]
+        n = len(rows.ids)
+        feature_ND = np.random.default_rng(place).normal(size=(n, 12)).astype(np.float32)
+        refusal = fit_refusal(rows.ids, rows.probability_NC, rows.label_N, feature_ND)
+        untuned = answer_untuned(
+            np.log(rows.probability_NC),
+            {index: (index,) for index in range(8)},
+            label_set="ImageNet-1k",
+            matched_by="names",
+        )
+        evidence = Evidence(kind="file names", strength="proof", share=1.0, sentence="about 100% are named so")
+        traces = Traces(
+            trained=place == 0,
+            pretraining="stated" if place == 0 else "not stated",
+            evidence=(evidence,),
+            named_N=np.ones(n, dtype=bool),
+            untuned=untuned,
+        )
+        correct_N = rows.probability_NC.argmax(axis=1) == rows.label_N
+        backbones.append(
+            replace(
+                one,
+                contamination=weigh(traces, one.name, rows.label_N, rows.probability_NC.argmax(axis=1)),
+                refusal=check_refusal(refusal, rows.probability_NC, refusal.strange(feature_ND), rows.label_N),
+                reliability=reliability(rows.probability_NC.max(axis=1), correct_N),
+            )
+        )
+    return replace(results, backbones=tuple(backbones))
+
+
+def test_what_each_backbone_saw_stands_beside_its_untuned_classifier(told: Results):
+    section = parse(render_report(told, {}, images=None)).by_id("contamination")
+    rows = section.one("tbody").all("tr")
+    verdicts = {row.one("th").text: row.all("td")[0].text for row in rows}
+    names = [one.name for one in told.backbones]
+    assert verdicts == {names[0]: "seen, 100%", names[1]: "not seen"}
+    assert "recall of training data" in section.text
+
+
+def test_every_promise_stands_with_what_became_of_it(told: Results):
+    section = parse(render_report(told, {}, images=None)).by_id("refusal")
+    cards = section.all("article")
+    assert len(cards) == 2
+    for card in cards:
+        assert [row.one("th").text for row in card.one("tbody").all("tr")] == [
+            "lac",
+            "adaptive",
+            "lac-by-class",
+            "adaptive-by-class",
+        ]
+        assert "no finite-sample guarantee" in card.text
+
+
+def test_a_run_of_an_older_version_has_neither_chapter():
+    results, _ = make_run(CLASSES)
+    page = render_report(results, {}, images=None)
+    assert 'id="contamination"' not in page
+    assert 'id="refusal"' not in page
+
+
+def test_the_drawing_has_a_dot_a_bin_and_says_what_it_shows():
+    bins = reliability(np.array([0.3, 0.9, 0.95]), np.array([True, True, False]))
+    drawn = draw_reliability(bins, "net")
+    assert drawn.count("<circle") == len(bins) == 3
+    assert "1 images: 30.0% sure on average, 100.0% right" in drawn
+    assert draw_reliability((), "net") is None
