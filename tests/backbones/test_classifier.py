@@ -43,6 +43,18 @@ def test_a_classifier_that_no_table_explains_is_none(tmp_path: Path):
     assert read_classifier(open_backbone(BackboneSpec(name="vit_mini"), progress=Silent())) is None
 
 
+def test_the_classifier_of_bit_is_a_convolution_and_clips_projection_is_none(tmp_path: Path):
+    spec, weight = (
+        BackboneSpec(name="resnetv2_50x1_bit.goog_in21k_ft_in1k", file=tmp_path / "bit"),
+        torch.ones(1000, 2048),
+    )
+    save_file({"head.fc.weight": weight[:, :, None, None].contiguous(), "head.fc.bias": torch.zeros(1000)}, spec.file)
+    assert read_classifier(open_backbone(spec, progress=Silent())).weight_KD.shape == (1000, 2048)
+    spec = BackboneSpec(name="vit_base_patch32_clip_224.laion2b", file=tmp_path / "clip")
+    save_file({"head.weight": torch.ones(512, 768), "head.bias": torch.zeros(512)}, spec.file)
+    assert read_classifier(open_backbone(spec, progress=Silent())) is None
+
+
 def test_the_label_set_is_that_of_ilsvrc_2012():
     labels = imagenet_1k()
     assert len(labels.ids) == len(labels.names) == len(set(labels.ids)) == 1000

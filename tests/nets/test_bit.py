@@ -139,7 +139,7 @@ Trap = Callable[[pytest.MonkeyPatch], None]
 
 
 def group_norm_eps_of_flax(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(bit, "GROUP_NORM_EPS", 1e-6)
+    patch.setattr(bit, "norm", lambda channels, eps: nn.GroupNorm(bit.GROUPS, channels, eps=1e-6))
 
 
 def weight_eps_of_timms_default(patch: pytest.MonkeyPatch) -> None:
@@ -193,8 +193,8 @@ def padding_of_tensorflow(patch: pytest.MonkeyPatch) -> None:
 def stride_on_the_first_convolution(patch: pytest.MonkeyPatch) -> None:
     right = Bottleneck.__init__
 
-    def build(block: Bottleneck, inputs: int, outputs: int, *, stride: int, first: bool) -> None:
-        right(block, inputs, outputs, stride=stride, first=first)
+    def build(block: Bottleneck, inputs: int, outputs: int, *, stride: int, first: bool, norm_eps: float) -> None:
+        right(block, inputs, outputs, stride=stride, first=first, norm_eps=norm_eps)
         block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
 
     patch.setattr(Bottleneck, "__init__", build)

@@ -1,13 +1,17 @@
 """The ResNet computes what torchvision's and timm's compute, and would not if a known trap were in it."""
 
+import re
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.nets.transformers_names import models
 from tests.references import randomise, relative_gap, timm_net, torchvision
 from vitrail.nets.resnet import BasicBlock, Bottleneck, BottleneckV1, ResNet, build_resnet
 
 PARITY = 5e-6  # relative norm in float32
+EXACT = 1e-10  # in float64
 
 
 @pytest.fixture
@@ -46,6 +50,45 @@ def test_features_and_logits_are_timms(options, theirs):
         feature_BD = reference.forward_head(reference.forward_features(image_BCHW), pre_logits=True)
         assert relative_gap(net.forward_features(image_BCHW), feature_BD) <= PARITY
         assert relative_gap(net(image_BCHW), reference(image_BCHW)) <= PARITY
+
+
+def in_transformers_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's names as transformers' ResNetModel has them."""
+    kinds = {"conv": "convolution", "bn": "normalization"}
+    renamed = {}
+    for name, tensor in state.items():
+        name = re.sub(r"^(conv|bn)1\.", lambda m: f"embedder.embedder.{kinds[m[1]]}.", name)
+        name = re.sub(r"^layer(\d)\.(\d+)\.", lambda m: f"encoder.stages.{int(m[1]) - 1}.layers.{m[2]}.", name)
+        name = re.sub(r"\.(conv|bn)(\d)\.", lambda m: f".layer.{int(m[2]) - 1}.{kinds[m[1]]}.", name)
+        name = name.replace(".downsample.0.", ".shortcut.convolution.").replace(
+            ".downsample.1.", ".shortcut.normalization."
+        )
+        renamed[name] = tensor
+    return renamed
+
+
+@pytest.mark.parametrize("sides", [(64, 64), (65, 97), (96, 63)], ids=str)
+@pytest.mark.parametrize(
+    ("block", "options"),
+    [
+        (BasicBlock, {"layer_type": "basic", "hidden_sizes": [16, 32, 64, 128]}),
+        (Bottleneck, {"layer_type": "bottleneck", "hidden_sizes": [64, 128, 256, 512]}),
+        (
+            BottleneckV1,
+            {"layer_type": "bottleneck", "hidden_sizes": [64, 128, 256, 512], "downsample_in_bottleneck": True},
+        ),
+    ],
+)
+def test_features_are_those_of_transformers(block, options, sides):
+    """In both versions: transformers has a switch for the stride of the paper."""
+    family = models("resnet")
+    theirs = family.ResNetModel(family.ResNetConfig(depths=[2, 1, 2, 1], embedding_size=16, **options)).double().eval()
+    ours = ResNet(block, [2, 1, 2, 1], classes=0, width=16).double().eval()
+    theirs.load_state_dict(in_transformers_names(randomise(ours)), strict=True)
+    image_BCHW = torch.randn(2, 3, *sides, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    with torch.inference_mode():
+        feature_BD = theirs(image_BCHW).pooler_output.flatten(1)
+        assert relative_gap(ours.forward_features(image_BCHW), feature_BD) <= EXACT
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
@@ -135,10 +178,7 @@ def test_the_mini_depth_keeps_small_images_and_is_small_enough_to_ship():
 
 def test_version_1_has_the_same_parameters_and_is_another_function(image_BCHW):
     """The paper's own strides: on the first 1x1."""
-    ours, paper = (
-        ResNet(Bottleneck, [1, 1, 1, 1], classes=0).eval(),
-        ResNet(BottleneckV1, [1, 1, 1, 1], classes=0).eval(),
-    )
+    ours, paper = (ResNet(block, [1, 1, 1, 1], classes=0, width=16).eval() for block in (Bottleneck, BottleneckV1))
     paper.load_state_dict(randomise(ours), strict=True)
     strides = [(stage[0].conv1.stride[0], stage[0].conv2.stride[0]) for stage in (paper.layer1, paper.layer2)]
     assert strides == [(1, 1), (2, 1)]

@@ -92,7 +92,7 @@ def _resnet(card: Card, classes: int) -> "nn.Module":
 def _bit(card: Card, classes: int) -> "nn.Module":
     from vitrail.nets.bit import build_bit
 
-    return build_bit(str(card.variant["size"]), classes=classes)
+    return build_bit(str(card.variant["size"]), classes=classes, norm_eps=card.norm_eps)
 
 
 BUILDERS: dict[str, "Callable[[Card, int], nn.Module]"] = {

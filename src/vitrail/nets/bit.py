@@ -36,9 +36,9 @@ class StdConv(nn.Conv2d):
         return (self.weight - mean_O111) / torch.sqrt(variance_O111 + WEIGHT_EPS)
 
 
-def norm(channels: int) -> nn.GroupNorm:
+def norm(channels: int, eps: float) -> nn.GroupNorm:
     """A group norm; a ReLU follows wherever it is used."""
-    return nn.GroupNorm(GROUPS, channels, eps=GROUP_NORM_EPS)
+    return nn.GroupNorm(GROUPS, channels, eps=eps)
 
 
 class Stem(nn.Module):
@@ -72,14 +72,16 @@ class Downsample(nn.Module):
 class Bottleneck(nn.Module):
     """Norm and ReLU before each convolution: 1x1 to narrow, 3x3, 1x1 to widen four times."""
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int, first: bool) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, stride: int, first: bool, norm_eps: float = GROUP_NORM_EPS
+    ) -> None:
         super().__init__()
         narrow = outputs // 4
-        self.norm1 = norm(inputs)
+        self.norm1 = norm(inputs, norm_eps)
         self.conv1 = StdConv(inputs, narrow, 1)
-        self.norm2 = norm(narrow)
+        self.norm2 = norm(narrow, norm_eps)
         self.conv2 = StdConv(narrow, narrow, 3, stride=stride)  # the stride is here, not on the first 1x1
-        self.norm3 = norm(narrow)
+        self.norm3 = norm(narrow, norm_eps)
         self.conv3 = StdConv(narrow, outputs, 1)
         self.downsample = Downsample(inputs, outputs, stride) if first else None
 
@@ -97,10 +99,11 @@ class Bottleneck(nn.Module):
 class Stage(nn.Module):
     """Blocks of one width, the first of which may halve the map."""
 
-    def __init__(self, inputs: int, outputs: int, *, blocks: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, blocks: int, stride: int, norm_eps: float) -> None:
         super().__init__()
-        rest = (Bottleneck(outputs, outputs, stride=1, first=False) for _ in range(blocks - 1))
-        self.blocks = nn.Sequential(Bottleneck(inputs, outputs, stride=stride, first=True), *rest)
+        first = Bottleneck(inputs, outputs, stride=stride, first=True, norm_eps=norm_eps)
+        rest = (Bottleneck(outputs, outputs, stride=1, first=False, norm_eps=norm_eps) for _ in range(blocks - 1))
+        self.blocks = nn.Sequential(first, *rest)
 
     def forward(self, map_BCHW: Tensor) -> Tensor:
         """The map after this stage."""
@@ -124,24 +127,27 @@ class Head(nn.Module):
 class BiT(nn.Module):
     """A stem, four stages of blocks that double the width and halve the map, a last norm, and the mean over the map."""
 
-    def __init__(self, blocks: tuple[int, int, int, int], *, widening: int, classes: int) -> None:
+    def __init__(
+        self, blocks: tuple[int, int, int, int], *, widening: int, classes: int, norm_eps: float = GROUP_NORM_EPS
+    ) -> None:
         """Build the network with random weights.
 
         Args:
             blocks: how many in each of the four stages.
             widening: what every width of a ResNet is multiplied with.
             classes: outputs of `head`; 0 leaves it out, and `forward` gives the feature.
+            norm_eps: eps of every group norm.
         """
         super().__init__()
         first, second, third, fourth = (256 * widening * 2**stage for stage in range(4))
         self.stem = Stem(64 * widening)
         self.stages = nn.Sequential(
-            Stage(64 * widening, first, blocks=blocks[0], stride=1),
-            Stage(first, second, blocks=blocks[1], stride=2),
-            Stage(second, third, blocks=blocks[2], stride=2),
-            Stage(third, fourth, blocks=blocks[3], stride=2),
+            Stage(64 * widening, first, blocks=blocks[0], stride=1, norm_eps=norm_eps),
+            Stage(first, second, blocks=blocks[1], stride=2, norm_eps=norm_eps),
+            Stage(second, third, blocks=blocks[2], stride=2, norm_eps=norm_eps),
+            Stage(third, fourth, blocks=blocks[3], stride=2, norm_eps=norm_eps),
         )
-        self.norm = norm(fourth)
+        self.norm = norm(fourth, norm_eps)
         self.head = Head(fourth, classes)
         self._initialise()
 
@@ -184,15 +190,16 @@ BIT_SIZES = {  # "R<layers>x<widening>" of arXiv:1912.11370, section 3.1 and app
 }
 
 
-def build_bit(size: str = "50x1", *, classes: int = 1000) -> BiT:
+def build_bit(size: str = "50x1", *, classes: int = 1000, norm_eps: float = GROUP_NORM_EPS) -> BiT:
     """A BiT of a named size, with random weights.
 
     Args:
         size: a key of BIT_SIZES.
         classes: outputs of the classifier; 0 for none.
+        norm_eps: eps of every group norm.
 
     Returns:
         The network in training mode.
     """
     chosen = BIT_SIZES[size]
-    return BiT(chosen.blocks, widening=chosen.widening, classes=classes)
+    return BiT(chosen.blocks, widening=chosen.widening, classes=classes, norm_eps=norm_eps)
