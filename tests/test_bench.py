@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.pictures import draw_folder
 from vitrail.bench import BenchOptions, bench
@@ -123,6 +125,25 @@ def test_a_backbone_must_be_named_for_ones_own_images_and_only_once(data: Path):
         bench(data)
     with pytest.raises(UsageError, match="twice"):
         bench(data, ["vit_mini", "vit_mini"])
+
+
+def test_near_duplicates_across_given_splits_are_reported_with_the_accuracy_without_them(tmp_path: Path):
+    root = tmp_path / "given"
+    for part, seed in (("train", 0), ("test", 1)):
+        draw_folder(root / part, per_class=16, seed=seed)
+    for number, path in enumerate(sorted((root / "train" / "red").glob("*.png"))[:4]):
+        Image.open(path).convert("RGB").save(root / "test" / "red" / f"copy-{number}.jpg", quality=90)
+    run = bench(root, ["vit_mini"], out=tmp_path / "run", options=FAST)
+    assert len(run.results.data.leaked) == 4
+    assert run.results.data.duplicates["near_across_splits"] == 4
+    (one,) = run.results.backbones
+    assert one.top1_without_leaked is not None
+    assert one.top1_without_leaked.n == one.test.top1.n - 4
+    assert "near-duplicate" in run.report.read_text()
+    unsearched = dataclasses.replace(FAST, near_duplicates=False)
+    other = bench(root, ["vit_mini"], out=tmp_path / "other", options=unsearched)
+    assert not other.results.data.near_pairs
+    assert other.results.backbones[0].test.top1.n == one.test.top1.n
 
 
 @pytest.mark.parametrize("options", [{"level": 1.5}, {"level": 0.0}, {"margin": 2.0}, {"margin": -0.1}])

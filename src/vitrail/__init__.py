@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vitrail.api import BenchOptions as BenchOptions
     from vitrail.api import Run as Run
+    from vitrail.api import audit as audit
     from vitrail.api import bench as bench
     from vitrail.api import features as features
     from vitrail.api import load_run as load_run
 
-__all__ = ["BenchOptions", "Run", "bench", "features", "load_run"]
+__all__ = ["BenchOptions", "Run", "audit", "bench", "features", "load_run"]
 
 
 def _offer(name: str) -> property:

@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vitrail.audit import Audit as Audit
+from vitrail.audit import AuditOptions as AuditOptions
+from vitrail.audit import audit as look_through
 from vitrail.backbones import Card, open_backbone, parse_spec, to_pixels
 from vitrail.bench import BenchOptions as BenchOptions
 from vitrail.bench import bench as walk
@@ -89,6 +92,22 @@ def bench(
     """
     folder = None if out is None else Path(out)
     return Run(walk(data, backbones, out=folder, options=options, offline=offline, progress=progress))
+
+
+def audit(
+    data: str | Path | None = None, options: AuditOptions | None = None, progress: Progress | None = None
+) -> Audit:
+    """Look a data set through for what would spoil a benchmark.
+
+    Args:
+        data: as for `bench`.
+        options: the backbone that judges labels, a run whose test labels are judged too; the defaults where None.
+        progress: hears how far it is.
+
+    Returns:
+        What was found; `vitrail.audit.write_page` and `write_manifest` put it on disk.
+    """
+    return look_through(data, options, progress)
 
 
 def load_run(folder: str | Path) -> Run:

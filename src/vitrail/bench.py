@@ -11,7 +11,18 @@ from vitrail.core.errors import UsageError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.core.machine import cache_folder, share_threads, usable_cores
 from vitrail.core.progress import Progress, Silent
-from vitrail.data import Dataset, Split, SplitOptions, load, make_split, open_source, require_enough
+from vitrail.data import (
+    Dataset,
+    NearPair,
+    Split,
+    SplitOptions,
+    find_near_duplicates,
+    keep_together,
+    load,
+    make_split,
+    open_source,
+    require_enough,
+)
 from vitrail.delivery.report import Images, write_report
 from vitrail.evaluation import Candidate, find_traces, judge, measure_parity, refusal_of
 from vitrail.features import Features, calibrate, extract
@@ -37,7 +48,10 @@ EMBEDDED = ("vit_mini", "resnet_mini")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BenchOptions:
-    """Everything that may change an answer. `margin` and `level` are fractions."""
+    """Everything that may change an answer. `margin` and `level` are fractions.
+
+    `near_duplicates` is whether they are looked for and kept on one side of the split.
+    """
 
     split: SplitOptions = field(default_factory=SplitOptions)
     search: TuneOptions = field(default_factory=TuneOptions)
@@ -46,6 +60,7 @@ class BenchOptions:
     margin: float = 0.01
     level: float = 0.95
     max_pixels: int = 100_000_000
+    near_duplicates: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -98,6 +113,12 @@ def bench(
         forget_steps(folder)
         return load_run(folder)
     journal.start(identity, command=command)
+    near_pairs: tuple[NearPair, ...] = ()
+    if options.near_duplicates:
+        near_pairs = find_near_duplicates(
+            dataset, cache=cache_folder(), max_pixels=options.max_pixels, progress=progress
+        )
+        dataset = keep_together(dataset, near_pairs)
     dataset, split, sealed = make_split(dataset, options.split)
     opened = [
         open_backbone(
@@ -167,6 +188,7 @@ def bench(
         dataset=dataset,
         split=split,
         backbones=opened,
+        near_pairs=near_pairs,
         extraction=extraction,
         searches=searches,
         verdict=verdict,

@@ -88,9 +88,12 @@ def test_groups_are_joined_with_those_that_were_given():
     assert grouped.fingerprint == dataset.fingerprint
 
 
-def test_without_pairs_nothing_changes():
+def test_without_pairs_nothing_changes_but_that_it_is_known():
     dataset = dataset_of([("a", 0, None, None)], classes=1)
-    assert keep_together(dataset, []) is dataset
+    kept = keep_together(dataset, [])
+    assert kept.table is dataset.table
+    assert kept.warnings == dataset.warnings
+    assert kept.duplicates["near_pairs"] == 0
 
 
 def test_what_crosses_given_splits_or_labels_is_counted_and_said():

@@ -50,6 +50,13 @@ def bench(
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Every class counts the same in that figure, however few its images.")
     ] = False,
+    near_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--near-duplicates/--no-near-duplicates",
+            help="Find resized, cropped, mirrored copies of images and keep them on one side of the split.",
+        ),
+    ] = True,
     offline: options.Offline = False,
     threads: options.Threads = None,
     batch: options.Batch = None,
@@ -79,6 +86,7 @@ def bench(
         margin=options.read_margin(margin),
         level=level,
         max_pixels=round(max_megapixels * 1e6),
+        near_duplicates=near_duplicates,
         seed=seed,
     )
     with watch(quiet=quiet) as progress:

@@ -25,6 +25,7 @@ def print_closing(run: Run, console: Console) -> None:
         if backbone.parity is not None:
             said = f"{backbone.name}: {parity_in_words(backbone.parity, backbone.precision)}"
             console.print(f"[dim]{escape(said)}[/]", soft_wrap=True)
+    _print_leaked(run, console)
     _print_set_aside(run, console)
     console.print()
     console.print(f"[bold]{escape(results.decision.sentence)}[/]")
@@ -64,6 +65,17 @@ def _print_narrow(one: BackboneResult, console: Console) -> None:
     console.print(f"  ECE (null)  {_calibration(one)}")
     console.print(f"  cost        {one.card.gmacs:.3g} GMACs, {_milliseconds(one)} ms/image")
     console.print(f"  head        {_head(one)}")
+
+
+def _print_leaked(run: Run, console: Console) -> None:
+    leaked = run.results.data.leaked
+    if not leaked:
+        return
+    console.print()
+    console.print(f"[bold]Without the test images that have a near-duplicate in train or val: {len(leaked)}[/]")
+    for one in run.results.backbones:
+        if one.top1_without_leaked:
+            console.print(f"  {escape(one.name)}  test top-1  {_percent(one.top1_without_leaked)} %")
 
 
 def _print_set_aside(run: Run, console: Console) -> None:

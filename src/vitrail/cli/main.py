@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from vitrail.cli.audit import audit
 from vitrail.cli.backbones import backbones
 from vitrail.cli.bench import bench
 from vitrail.cli.compare import compare
@@ -30,6 +31,7 @@ app.command()(bench)
 app.command()(predict)
 app.command()(compare)
 app.command()(verify)
+app.command()(audit)
 app.command()(backbones)
 app.command()(pretrain)
 app.add_typer(reproduce, name="reproduce")

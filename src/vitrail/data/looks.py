@@ -55,7 +55,7 @@ def look_at(dataset: Dataset, *, cache: Path, max_pixels: int, progress: Progres
         progress: hears of every look that is taken.
 
     Returns:
-        The looks, without the examples that are tiny or cannot be decoded: the features will say why.
+        The looks, without the examples that cannot be decoded: the features will say why.
     """
     folder = cache / "looks" / f"v{LOOK_VERSION}"
     known = _read_all(folder)
@@ -73,6 +73,9 @@ def look_at(dataset: Dataset, *, cache: Path, max_pixels: int, progress: Progres
 def take_look(data: bytes, *, max_pixels: int, side: int = SIDE) -> NDArray[np.uint8]:
     """The look of one file, squeezed into a square, so that a copy of another aspect has the same.
 
+    ImageRejected where it cannot be decoded. A picture with fewer than 32 pixels along a side has a black one, which
+    resembles nothing.
+
     Args:
         data: the whole file.
         max_pixels: the largest width times height that is accepted.
@@ -80,13 +83,10 @@ def take_look(data: bytes, *, max_pixels: int, side: int = SIDE) -> NDArray[np.u
 
     Returns:
         S x S.
-
-    Raises:
-        ImageRejected: it cannot be decoded, or a side has fewer than 32 pixels.
     """
     image = decode_grey(data, at_least=2 * side, max_pixels=max_pixels)
     if min(image.size) < LEAST_PIXELS:
-        raise ImageRejected(f"too small to be told from others: {image.width} x {image.height}")
+        return np.zeros((side, side), np.uint8)
     return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 

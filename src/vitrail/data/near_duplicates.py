@@ -86,13 +86,13 @@ def keep_together(dataset: Dataset, pairs: Sequence[NearPair]) -> Dataset:
     Returns:
         The same with groups, counts and warnings; its fingerprint stays that of what was given.
     """
+    counts = count_near(dataset, pairs)
     if not pairs:
-        return dataset
+        return replace(dataset, duplicates={**dataset.duplicates, **counts})
     table = dataset.table
     group_of = _joined(table.column("id").to_pylist(), table.column("group").to_pylist(), pairs)
     groups = pa.array([group_of.get(id_) for id_ in table.column("id").to_pylist()], pa.string())
     field = table.schema.get_field_index("group")
-    counts = count_near(dataset, pairs)
     return replace(
         dataset,
         table=table.set_column(field, table.schema.field("group"), groups),

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from vitrail.backbones import Card
 from vitrail.core.errors import RunError
 from vitrail.core.machine import Machine, Threads
-from vitrail.data import SetAside
+from vitrail.data import NearPair, SetAside
 from vitrail.evaluation import (
     ClassMetrics,
     Contamination,
@@ -26,13 +26,18 @@ from vitrail.evaluation import (
 )
 from vitrail.search import CurvePoint, FewShot, LabelCurve, Seeded, Trial
 from vitrail.statistics.calibration import ReliabilityBin
+from vitrail.statistics.intervals import Interval
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataSummary:
-    """What was benchmarked on. `counts` maps a split's name to the number of examples of each class."""
+    """What was benchmarked on. `counts` maps a split's name to the number of examples of each class.
+
+    `near_pairs` are the near-duplicates, by id (data.parquet has their paths); `leaked` the test ids that have one
+    in train or val, which only a given split leaves there.
+    """
 
     name: str
     fingerprint: str
@@ -41,6 +46,8 @@ class DataSummary:
     set_aside: tuple[SetAside, ...]
     duplicates: dict[str, int]
     warnings: tuple[str, ...]
+    near_pairs: tuple[NearPair, ...] = ()
+    leaked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +106,8 @@ class BackboneResult:
     `contamination` and `refusal` are None, and `reliability` is empty, in the results of versions without them.
     `calibration` is the digest of the images that int8 was calibrated on, "" for other precisions; `parity` compares a
     reduced precision with float32 on this run's images, and is null where float32 ran. `threads` are those of the pass.
+    `top1_without_leaked` is the accuracy
+    without the test images of `data.leaked`; None where there are none.
     """
 
     name: str
@@ -118,6 +127,7 @@ class BackboneResult:
     threads: Threads | None = None
     calibration: str = ""
     parity: Parity | None = None
+    top1_without_leaked: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -11,8 +11,9 @@ import numpy as np
 
 from vitrail.backbones import Backbone
 from vitrail.core.machine import Threads, describe_machine, peak_rss_bytes, user_seconds
-from vitrail.data import Dataset, Split
+from vitrail.data import Dataset, NearPair, Split, leaking_into
 from vitrail.evaluation import BackboneVerdict, Parity, Predictions, Verdict
+from vitrail.evaluation.near_copies import accuracy_without
 from vitrail.features import Extraction, Features
 from vitrail.runs.results import (
     SCHEMA_VERSION,
@@ -42,6 +43,7 @@ def summarise(
     dataset: Dataset,
     split: Split,
     backbones: Sequence[Backbone],
+    near_pairs: Sequence[NearPair],
     extraction: Extraction,
     searches: Sequence[Search],
     verdict: Verdict,
@@ -58,6 +60,7 @@ def summarise(
         dataset: the examples, test labels sealed.
         split: which of them were used for what.
         backbones: in the order they were asked for.
+        near_pairs: the near-duplicates among the examples.
         extraction: their features, and what could not be read.
         searches: what was tuned on each.
         verdict: what the test split said.
@@ -69,7 +72,13 @@ def summarise(
     Returns:
         The document that results.json holds.
     """
+    leaked = leaking_into(near_pairs, split.test)
+    without = [
+        accuracy_without(tested, leaked, level=one.test.top1.level)
+        for tested, one in zip(verdict.predictions, verdict.backbones, strict=True)
+    ]
     per_backbone = zip(backbones, extraction.features, searches, verdict.backbones, parities, strict=True)
+    summaries = [_summarise_backbone(*parts, threads) for parts in per_backbone]
     return Results(
         schema_version=SCHEMA_VERSION,
         vitrail_version=version("vitrail"),
@@ -84,6 +93,8 @@ def summarise(
             set_aside=(*dataset.set_aside, *extraction.set_aside),
             duplicates=dict(dataset.duplicates),
             warnings=dataset.warnings,
+            near_pairs=tuple(near_pairs),
+            leaked=leaked,
         ),
         split=SplitSummary(
             how=split.how,
@@ -92,7 +103,7 @@ def summarise(
             fingerprint=split.fingerprint,
             test_openings=openings,
         ),
-        backbones=tuple(_summarise_backbone(*parts, threads) for parts in per_backbone),
+        backbones=tuple(replace(one, top1_without_leaked=rate) for one, rate in zip(summaries, without, strict=True)),
         pairs=verdict.pairs,
         winner=verdict.winner,
         decision=verdict.decision,

@@ -26,6 +26,10 @@ DUPLICATES = {
         "group was joined to another by shared content",
         "groups were joined to others by shared content",
     ),
+    "near_pairs": ("pair of images are near-duplicates", "pairs of images are near-duplicates"),
+    "near_examples": ("image is in such a pair", "images are in such a pair"),
+    "near_across_splits": ("such pair crosses the given splits", "such pairs cross the given splits"),
+    "near_two_labels": ("such pair has two labels", "such pairs have two labels"),
     "cut_from_splits": (
         "content was taken out of its given split, since its group lies in a better guarded one",
         "contents were taken out of their given split, since their groups lie in a better guarded one",

@@ -77,7 +77,7 @@ def worst_mistakes(
     order = [int(row) for row in np.argsort(-sure_N, kind="stable")[:limit] if sure_N[row] >= 0]
     found = []
     for row in order:
-        picture, tiny, missing = _thumbnail(predictions.ids[row], images)
+        picture, tiny, missing = thumbnail(predictions.ids[row], images)
         label = int(predictions.label_N[row])
         mistake = Mistake(
             label=classes[label],
@@ -93,7 +93,16 @@ def worst_mistakes(
     return tuple(found)
 
 
-def _thumbnail(id_: str, images: Images | None) -> tuple[str | None, bool, str]:
+def thumbnail(id_: str, images: Images | None) -> tuple[str | None, bool, str]:
+    """A small picture of an example as a data URI, whether it is a tiny one, and why there is none.
+
+    Args:
+        id_: of the example.
+        images: the pictures; None where they are no longer at hand.
+
+    Returns:
+        The URI or None, whether its pixels should be seen as such, and the reason or nothing.
+    """
     if images is None:
         return None, False, "not at hand"
     try:

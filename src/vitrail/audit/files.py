@@ -1,0 +1,146 @@
+"""One file at a time: does it decode, and is what it shows odd?
+
+Unreadable files are set aside by every benchmark; the other findings are suspicions, and such files are used.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from vitrail.core.ahead import in_order
+from vitrail.core.machine import usable_cores
+from vitrail.core.progress import Progress
+from vitrail.data import Dataset, ImageRejected, decode, inspect
+
+TASK = "Decoding files"
+AHEAD = 32
+TINY = 32  # pixels along the shorter side
+LONGEST = 4.0  # times as long as wide
+ONE_COLOUR = 2.0  # grey levels of standard deviation in every channel
+
+# The endings that people give to what each format's bytes say.
+ENDINGS = {
+    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif"},
+    "PNG": {".png"},
+    "WebP": {".webp"},
+    "GIF": {".gif"},
+    "BMP": {".bmp", ".dib"},
+    "TIFF": {".tif", ".tiff"},
+    "PPM": {".ppm", ".pgm", ".pbm", ".pnm"},
+    "AVIF": {".avif"},
+    "JPEG 2000": {".jp2", ".j2k", ".jpx", ".jpf"},
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileFinding:
+    """One thing about one file; `kind` is unreadable, tiny, one colour, odd aspect or wrong ending."""
+
+    path: str
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileFacts:
+    """The formats, and the range of sizes: least, median and most of width and height (pixels) and of bytes."""
+
+    formats: dict[str, int]
+    width: tuple[int, int, int]
+    height: tuple[int, int, int]
+    bytes: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    format: str
+    width: int
+    height: int
+    bytes: int
+    findings: tuple[FileFinding, ...]
+
+
+def look_through(
+    dataset: Dataset, *, max_pixels: int, progress: Progress
+) -> tuple[list[FileFinding], FileFacts, tuple[str, ...]]:
+    """Decode every example once, whole.
+
+    Args:
+        dataset: the examples; what was set aside before is listed first.
+        max_pixels: larger images are unreadable.
+        progress: hears of every file.
+
+    Returns:
+        The findings, the facts, and the ids that cannot be decoded.
+    """
+    findings = [FileFinding(path=aside.path, kind="unreadable", detail=aside.reason) for aside in dataset.set_aside]
+    read: list[_Read] = []
+    broken: list[str] = []
+    for id_, paths, outcome in _read_all(dataset, max_pixels, progress):
+        if isinstance(outcome, str):
+            broken.append(id_)
+            findings.extend(FileFinding(path=path, kind="unreadable", detail=outcome) for path in paths)
+            continue
+        read.append(outcome)
+        findings.extend(outcome.findings)
+    return findings, _facts(read), tuple(broken)
+
+
+def _read_all(
+    dataset: Dataset, max_pixels: int, progress: Progress
+) -> Iterator[tuple[str, Sequence[str], _Read | str]]:
+    ids, paths = (dataset.table.column(name).to_pylist() for name in ("id", "paths"))
+
+    def read(where: Sequence[str]) -> _Read | str:
+        try:
+            return _examine(dataset.source.read(where[0]), where, max_pixels)
+        except ImageRejected as error:
+            return error.reason
+        except OSError as error:
+            return f"it cannot be read: {error.strerror or type(error).__name__}"
+        finally:
+            progress.advance(TASK)
+
+    progress.start(TASK, total=len(ids), unit="files")
+    pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="examine")
+    try:
+        yield from zip(ids, paths, in_order(pool, read, paths, ahead=AHEAD), strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        progress.done(TASK)
+
+
+def _examine(data: bytes, paths: Sequence[str], max_pixels: int) -> _Read:
+    header = inspect(data, max_pixels=max_pixels)
+    image = decode(data, max_pixels=max_pixels)
+    width, height = image.size
+    findings = []
+    if min(width, height) < TINY:
+        findings.append(FileFinding(path=paths[0], kind="tiny", detail=f"{width} x {height} pixels"))
+    if max(width, height) >= LONGEST * min(width, height):
+        findings.append(FileFinding(path=paths[0], kind="odd aspect", detail=f"{width} x {height} pixels"))
+    spread = float(np.asarray(image.reduce(max(1, min(width, height) // 32))).std(axis=(0, 1)).max())
+    if spread < ONE_COLOUR:
+        findings.append(FileFinding(path=paths[0], kind="one colour", detail="there is nothing to see on it"))
+    for path in paths:
+        ending = PurePosixPath(path).suffix.lower()
+        if ending and ending not in ENDINGS[header.format]:
+            findings.append(FileFinding(path=path, kind="wrong ending", detail=f"its bytes are {header.format}"))
+    return _Read(header.format, width, height, len(data), tuple(findings))
+
+
+def _facts(read: Sequence[_Read]) -> FileFacts:
+    def span(values: Sequence[int]) -> tuple[int, int, int]:
+        ordered = sorted(values) or [0]
+        return ordered[0], ordered[len(ordered) // 2], ordered[-1]
+
+    return FileFacts(
+        formats=dict(Counter(one.format for one in read).most_common()),
+        width=span([one.width for one in read]),
+        height=span([one.height for one in read]),
+        bytes=span([one.bytes for one in read]),
+    )

@@ -1,0 +1,109 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.pictures import encoded, photograph
+from tests.pictures import draw_folder
+from vitrail.audit import AuditOptions, audit, audit_to_json, write_manifest, write_page
+from vitrail.core.errors import UsageError
+from vitrail.core.progress import Silent
+from vitrail.data import load, open_source
+
+NO_LABELS = AuditOptions(labels=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two classes with given splits: a copy, a conflict of near-duplicates, one that crosses, a broken file."""
+    root = tmp_path / "data"
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            (root / part / name).mkdir(parents=True)
+    for seed in range(8):
+        path = root / ("train" if seed < 6 else "test") / ("cat" if seed % 2 else "dog") / f"{seed}.png"
+        path.write_bytes(encoded(photograph(seed)))
+    (root / "train" / "dog" / "again.png").write_bytes((root / "train" / "dog" / "0.png").read_bytes())
+    (root / "train" / "cat" / "dog.jpg").write_bytes(encoded(photograph(2), "JPEG"))
+    (root / "train" / "dog" / "leak.jpg").write_bytes(encoded(photograph(6), "JPEG"))
+    (root / "train" / "dog" / "broken.jpg").write_bytes(encoded(photograph(9), "JPEG")[:-2000])
+    return root
+
+
+def test_an_audit_names_copies_conflicts_leaks_and_broken_files(folder: Path):
+    found = audit(folder, NO_LABELS)
+    assert [one.paths for one in found.exact] == [("train/dog/0.png", "train/dog/again.png")]
+    assert {tuple(sorted(one.paths)) for one in found.conflicts} == {("train/cat/dog.jpg", "train/dog/2.png")}
+    assert {tuple(sorted(one.paths)) for one in found.crossing} == {("test/dog/6.png", "train/dog/leak.jpg")}
+    assert [(one.path, one.kind) for one in found.findings] == [("train/dog/broken.jpg", "unreadable")]
+    assert found.labels.why_not
+    told = json.loads(audit_to_json(found))
+    assert len(told["near"]) == 2
+    assert "dataset" not in told
+
+
+def test_the_cleaned_manifest_is_what_a_benchmark_should_read_and_touches_nothing(folder: Path, tmp_path: Path):
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    manifest = tmp_path / "elsewhere" / "clean.csv"
+    cleaned = write_manifest(audit(folder, NO_LABELS), folder, manifest)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    rows = list(csv.DictReader(manifest.read_text().splitlines()))
+    assert cleaned.rows == len(rows) == 8 - 1
+    again = load(open_source(manifest), progress=Silent())
+    assert not again.set_aside
+    assert {Path(path).name for paths in again.table["paths"].to_pylist() for path in paths} == {
+        "0.png", "1.png", "3.png", "4.png", "5.png", "6.png", "7.png"
+    }  # fmt: skip
+    assert {row["split"] for row in rows} == {"train", "test"}
+    assert not audit(manifest, NO_LABELS).near
+
+
+def test_the_page_is_whole_fetches_nothing_and_escapes_names(folder: Path, tmp_path: Path):
+    (folder / "train" / "<b>cat").mkdir()
+    (folder / "train" / "<b>cat" / "x.png").write_bytes(encoded(photograph(3).resize((80, 60))))
+    write_page(audit(folder, NO_LABELS), tmp_path / "audit.html")
+    page = (tmp_path / "audit.html").read_text()
+    assert "<b>cat" not in page.replace("&lt;b&gt;cat", "")
+    assert "http" not in page.replace("http-equiv", "")
+    assert page.count("data:image/") >= 4
+    assert "Two labels." in page
+
+
+def test_planted_wrong_labels_come_first_among_the_suspects(tmp_path: Path):
+    root = draw_folder(tmp_path / "pictures", per_class=30)
+    planted = []
+    for path in sorted((root / "red").iterdir())[:3]:
+        planted.append(f"blue/moved-{path.name}")
+        path.rename(root / planted[-1])
+    found = audit(root, AuditOptions(backbone="resnet_mini")).labels
+    assert not found.why_not
+    assert not found.test_included
+    judged = {one.path: one for one in found.suspects}
+    assert set(judged) <= set(planted), "only what was planted is suspect"
+    assert judged, "at least one of the three lies in train and is found"
+    assert all(one.suggested == "red" and one.label == "blue" for one in found.suspects)
+
+
+def test_a_run_of_other_images_is_wrong_usage(tmp_path: Path):
+    from tests.test_bench import FAST
+    from vitrail.bench import bench
+
+    root = draw_folder(tmp_path / "pictures", per_class=20)
+    run = bench(root, ["vit_mini"], out=tmp_path / "run", options=FAST)
+    found = audit(root, AuditOptions(run=run.folder)).labels
+    assert found.test_included
+    assert found.judged == 60
+    assert found.backbone == "vit_mini"
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(root / "red" / "new.png")
+    with pytest.raises(UsageError, match="other images"):
+        audit(root, AuditOptions(run=run.folder))
+
+
+def test_what_cannot_be_split_is_audited_but_for_its_labels(tmp_path: Path):
+    root = draw_folder(tmp_path / "pictures", per_class=3)
+    found = audit(root)
+    assert "fewer than 8" in found.labels.why_not
+    assert found.balance == {"blue": 3, "green": 3, "red": 3}
