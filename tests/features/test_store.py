@@ -53,6 +53,7 @@ def test_a_damaged_shard_is_named_put_out_of_use_and_only_its_rows_are_missing(t
         content[{"first": 0, "middle": len(content) // 2, "last": -1}[damage.split()[1]]] ^= 1
     path.write_bytes({"cut": content[: len(content) // 2], "empty": b""}.get(damage, content))
     again = open_features(tmp_path, FACTS)
+    assert again.has([*kept[0], *lost[0]]).tolist() == [True] * 6 + [False] * 6
     assert again.damaged == [path.name]
     assert again.ids() == set(kept[0])
     assert not path.exists()
@@ -112,3 +113,44 @@ def test_equal_rows_of_two_writers_count_once(tmp_path: Path):
     first.seal(ids, feature_ND, COST)
     second.seal(ids[:2], feature_ND[:2], COST)
     assert len(open_features(tmp_path, FACTS)) == 4
+
+
+def test_a_shard_is_verified_when_its_rows_are_wanted_and_no_other_is_read(tmp_path: Path, monkeypatch):
+    wanted, other = rows(6, seed=1), rows(6, seed=2)
+    stored = open_features(tmp_path, FACTS)
+    stored.seal(*other, COST)
+    (path,) = stored.folder.glob("*.arrow")
+    content = bytearray(path.read_bytes())
+    content[content.find(other[1].astype(np.float16).tobytes())] ^= 1
+    path.write_bytes(content)
+    stored.seal(*wanted, COST)
+    again = open_features(tmp_path, FACTS)
+    assert again.has(wanted[0]).all()
+    assert not again.damaged
+    np.testing.assert_array_equal(again.rows(wanted[0]), wanted[1].astype(np.float16).astype(np.float32))
+    for use in (again.rows, again.cost):
+        with pytest.raises(StoreError, match=r"is damaged. Run the same command again: only its rows"):
+            use(other[0])
+    assert not again.has(other[0]).any()
+    assert again.damaged == [path.name]
+
+
+def test_a_row_that_stands_twice_is_taken_from_the_first_shard_by_name(tmp_path: Path):
+    ids, feature_ND = rows(4)
+    stored = open_features(tmp_path, FACTS)
+    stored.seal(ids, feature_ND, COST)
+    stored.seal(ids, feature_ND + 1, COST)
+    found = [open_features(tmp_path, FACTS).rows(ids) for _ in range(3)]
+    np.testing.assert_array_equal(found[0], found[1])
+    assert found[0][0, 0] in (np.float16(feature_ND[0, 0]), np.float16(feature_ND[0, 0] + 1))
+    first = min(path.name for path in stored.folder.glob("*.arrow"))
+    (stored.folder / first).rename(stored.folder / "gone")
+    assert (open_features(tmp_path, FACTS).rows(ids) != found[0]).all()
+
+
+def test_an_example_without_row_is_named(tmp_path: Path):
+    stored = open_features(tmp_path, FACTS)
+    stored.seal(*rows(2), COST)
+    with pytest.raises(KeyError, match="nobody"):
+        stored.rows(["0-0", "nobody"])
+    assert stored.rows([]).shape == (0, 5)

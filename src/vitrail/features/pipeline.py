@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from vitrail.backbones import PIXEL_CODE_VERSION, Backbone
@@ -18,7 +19,9 @@ from vitrail.backbones.poolings import joined, take
 from vitrail.core.machine import Threads
 from vitrail.core.progress import Progress
 from vitrail.data import Dataset, SetAside
+from vitrail.features.by_id import Missing, Paths
 from vitrail.features.one_pass import Lane, OnePass
+from vitrail.features.part import Part
 from vitrail.features.store import FeatureSet
 
 
@@ -86,6 +89,7 @@ def extract(
     max_pixels: int,
     progress: Progress,
     batch: int | None = None,
+    part: Part | None = None,
 ) -> Extraction:
     """Compute the rows that are missing, and only those.
 
@@ -97,22 +101,25 @@ def extract(
         max_pixels: larger images are set aside.
         progress: hears of every row.
         batch: images a batch of every network; what `features/pace.py` finds best where None.
+        part: only these examples, where several machines share a cache; all of them where None.
 
     Returns:
         The features, and what could not be read.
     """
     lanes = [Lane(backbone, joined(_poolings(backbone)), _facts(backbone), cache) for backbone in backbones]
+    paths = Paths(dataset.table)
+    wanted_N = np.ones(len(paths), np.bool_) if part is None else part.of_ids(paths.ids)
+    wanted = paths.ids.filter(pa.array(wanted_N))
+    before = [int(lane.stored.has(wanted).sum()) for lane in lanes]
     for lane in lanes:
         for name in lane.stored.damaged:
             progress.note(f"The shard {name} of {lane.backbone.name} is damaged; its rows are computed again.")
-    paths = dict(zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True))
-    before = [len(lane.stored) for lane in lanes]
     rejected: dict[str, str] = {}
     decode_s = 0.0
     waiting = lanes
     while waiting:
-        missing = {example: [lane for lane in waiting if example not in lane.stored] for example in paths}
-        missing = {example: lanes for example, lanes in missing.items() if lanes and example not in rejected}
+        readable_N = wanted_N & ~np.isin(np.arange(len(paths)), [paths.row(example) for example in rejected])
+        missing = Missing(paths, waiting, [readable_N & ~lane.stored.has(paths.ids) for lane in waiting])
         if missing:
             done = OnePass(dataset, paths, missing, threads, max_pixels, progress, cache, batch)
             rejected |= done.run()
@@ -121,18 +128,17 @@ def extract(
         for lane in waiting:
             lane.widen(cache)
     unreadable = tuple(sorted(rejected))
-    readable = [example for example in paths if example not in rejected]
+    readable_N = wanted_N & ~np.isin(np.arange(len(paths)), [paths.row(example) for example in unreadable])
+    readable = paths.ids.filter(pa.array(readable_N))
     return Extraction(
-        features=tuple(
-            _features(lane, readable, len(lane.stored) - had) for lane, had in zip(lanes, before, strict=True)
-        ),
+        features=tuple(_features(lane, readable, len(readable) - had) for lane, had in zip(lanes, before, strict=True)),
         set_aside=tuple(SetAside(path=path, reason=rejected[id_]) for id_ in unreadable for path in paths[id_]),
         unreadable_ids=unreadable,
         decode_s=decode_s,
     )
 
 
-def _features(lane: Lane, ids: Sequence[str], computed: int) -> Features:
+def _features(lane: Lane, ids: pa.Array, computed: int) -> Features:
     cost = lane.stored.cost(ids)
     return Features(
         backbone=lane.backbone.name,

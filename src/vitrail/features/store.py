@@ -1,7 +1,8 @@
 """The feature store: Arrow IPC shards under a key that holds everything that changes a feature (docs/formats.md).
 
 A shard is written beside its name, synced and renamed, so it is there whole or not there. Its name is the start of the
-sha256 of the file, which is verified before any row of it is used: a flipped byte anywhere is noticed.
+sha256 of the file, which is verified before any row of it is used: a flipped byte anywhere is noticed. It is read
+through for that in blocks, so that memory does not grow with the number of rows.
 
 Letters: N rows, D features.
 """
@@ -17,16 +18,18 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vitrail.core.errors import StoreError
-from vitrail.core.hashing import fingerprint
+from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.core.whole_files import TEMPORARY, put_in_place
 
 SHARD_VERSION = "1"
 SHARD = ".arrow"
 FACTS = "facts.json"
 DAMAGED = ".damaged"
+NAME_DIGITS = 24
 STALE_S = 24 * 3600  # a temporary file this old belongs to a writer that is gone
 KEPT_COSINE = 0.99999  # float16 must keep this cosine to the computed row, else float32 is stored
 
@@ -42,14 +45,15 @@ class ShardCost:
     user_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shard:
-    """One verified file, memory-mapped."""
+    """One file, memory-mapped; `verified` once its bytes were found to be those that were written."""
 
     path: Path
-    ids: tuple[str, ...]
+    ids: pa.StringArray
     feature_ND: NDArray[np.float16] | NDArray[np.float32]
     cost: ShardCost
+    verified: bool = False
 
 
 class FeatureSet:
@@ -69,35 +73,52 @@ class FeatureSet:
         self.folder = cache / "features" / self.key
         self.damaged: list[str] = []
         self._shards: list[Shard] = []
-        self._place: dict[str, tuple[int, int]] = {}
         for path in _listed(self.folder):
             self._take(path)
 
-    def __contains__(self, example: object) -> bool:
-        return example in self._place
-
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self._ids().unique())
 
     def ids(self) -> frozenset[str]:
         """The examples that have a row."""
-        return frozenset(self._place)
+        return frozenset(self._ids().to_pylist())
+
+    def has(self, ids: pa.Array | Sequence[str]) -> NDArray[np.bool_]:
+        """Which of these examples have a row, in their order.
+
+        Their shards are verified first, and no others: a cache that many data sets share is not read whole. What is
+        damaged is put out of use and named in `damaged`, and its examples have no row.
+        """
+        while True:
+            place_N = self._find(ids)
+            bad = [shard for shard in self._used(place_N) if not self._is_whole(shard)]
+            if not bad:
+                return place_N >= 0
+            for shard in bad:
+                self._shards.remove(shard)
+                self._give_up(shard.path)
 
     def rows(self, ids: Sequence[str]) -> NDArray[np.float32]:
         """The rows of these examples, in this order, N x D in float32; raises KeyError for one that has none."""
-        places = np.array([self._place[example] for example in ids], dtype=np.int64).reshape(-1, 2)
+        place_N = self._find(ids)
+        if (place_N < 0).any():
+            raise KeyError(ids[int(np.argmin(place_N >= 0))])
+        self._require_whole(place_N)
+        starts = self._starts()
         width = self._shards[0].feature_ND.shape[1] if self._shards else 0
         feature_ND = np.empty((len(ids), width), np.float32)
-        for number in np.unique(places[:, 0]):
-            chosen = places[:, 0] == number
-            feature_ND[chosen] = self._shards[number].feature_ND[places[chosen, 1]]
+        shard_N = np.searchsorted(starts, place_N, side="right") - 1
+        for number in np.unique(shard_N):
+            chosen = shard_N == number
+            feature_ND[chosen] = self._shards[number].feature_ND[place_N[chosen] - starts[number]]
         return feature_ND
 
     def cost(self, ids: Sequence[str]) -> ShardCost:
         """What the rows of these examples cost when they were computed: each takes its part of its shard's cost."""
-        used = np.zeros(len(self._shards))
-        for example in ids:
-            used[self._place[example][0]] += 1
+        place_N = self._find(ids)
+        self._require_whole(place_N)
+        shard_N = np.searchsorted(self._starts(), place_N, side="right") - 1
+        used = np.bincount(shard_N, minlength=len(self._shards))
         shares = [(count / len(shard.ids), shard.cost) for count, shard in zip(used, self._shards, strict=True)]
         return ShardCost(
             forward_s=float(sum(share * cost.forward_s for share, cost in shares)),
@@ -144,12 +165,41 @@ class FeatureSet:
     def _take(self, path: Path) -> None:
         shard = _read(path)
         if shard is None:
-            self.damaged.append(path.name)
-            _put_out_of_use(path)
-            return
-        self._shards.append(shard)
-        for row, example in enumerate(shard.ids):
-            self._place.setdefault(example, (len(self._shards) - 1, row))
+            self._give_up(path)
+        else:
+            self._shards.append(shard)
+
+    def _give_up(self, path: Path) -> None:
+        self.damaged.append(path.name)
+        _put_out_of_use(path)
+
+    def _ids(self) -> pa.ChunkedArray:
+        return pa.chunked_array([shard.ids for shard in self._shards], pa.string())
+
+    def _starts(self) -> NDArray[np.int64]:
+        """The place of each shard's first row, where all rows are counted through."""
+        return np.cumsum([0, *(len(shard.ids) for shard in self._shards[:-1])], dtype=np.int64)
+
+    def _find(self, ids: pa.Array | Sequence[str]) -> NDArray[np.int64]:
+        """The place of each example's first row, or -1. Arrow looks it up: a dictionary would cost 300 bytes a row."""
+        wanted = ids if isinstance(ids, pa.Array) else pa.array(ids, pa.string())
+        found = pc.index_in(wanted, value_set=self._ids()).fill_null(-1)
+        return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+    def _used(self, place_N: NDArray[np.int64]) -> list[Shard]:
+        numbers = np.unique(np.searchsorted(self._starts(), place_N[place_N >= 0], side="right") - 1)
+        return [self._shards[number] for number in numbers]
+
+    def _is_whole(self, shard: Shard) -> bool:
+        shard.verified = shard.verified or _matches_its_name(shard.path)
+        return shard.verified
+
+    def _require_whole(self, place_N: NDArray[np.int64]) -> None:
+        bad = [shard for shard in self._used(place_N) if not self._is_whole(shard)]
+        if bad:
+            raise StoreError(
+                f"The shard {bad[0].path} is damaged. Run the same command again: only its rows are computed anew."
+            )
 
 
 def open_features(cache: Path, facts: Mapping[str, object]) -> FeatureSet:
@@ -226,18 +276,16 @@ def _to_arrow(ids: Sequence[str], kept_ND: NDArray[np.float16] | NDArray[np.floa
 
 
 def _shard_name(content: pa.Buffer) -> str:
-    return sha256(content).hexdigest()[:24] + SHARD
+    return sha256(content).hexdigest()[:NAME_DIGITS] + SHARD
 
 
 def _read(path: Path) -> Shard | None:
-    """The shard, or None where it is damaged."""
+    """The shard, not yet verified, or None where it is seen to be damaged."""
     try:
-        content = pa.memory_map(str(path)).read_buffer()
-        if _shard_name(content) != path.name:
-            return None
-        table = pa.ipc.open_file(content).read_all()
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        table.validate(full=False)
         facts = table.schema.metadata
-        ids = tuple(table.column("id").to_pylist())
+        ids = table.column("id").chunk(0)
         rows = table.column("feature").chunk(0)
         feature_ND = rows.values.to_numpy(zero_copy_only=True).reshape(len(ids), rows.type.list_size)
         cost = ShardCost(**json.loads(facts[b"cost"]))
@@ -246,6 +294,13 @@ def _read(path: Path) -> Shard | None:
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError):
         return None
     return Shard(path, ids, feature_ND, cost)
+
+
+def _matches_its_name(path: Path) -> bool:
+    try:
+        return sha256_file(path)[:NAME_DIGITS] + SHARD == path.name
+    except OSError:
+        return False
 
 
 def _put_out_of_use(path: Path) -> None:

@@ -1,0 +1,66 @@
+"""What is known of each example, found by its id in the sorted table: no object of Python is kept for each of them."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Who = TypeVar("Who")
+
+
+class Paths(Mapping[str, list[str]]):
+    """The paths of each example."""
+
+    def __init__(self, table: pa.Table) -> None:
+        """From a table with EXAMPLE_SCHEMA, sorted by id."""
+        self.ids = table["id"].combine_chunks()
+        self._paths = table["paths"].combine_chunks()
+
+    def __getitem__(self, example: str) -> list[str]:
+        found: list[str] = self._paths[self.row(example)].as_py()
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (self.ids[row].as_py() for row in range(len(self.ids)))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def row(self, example: str) -> int:
+        """The row of an example in the table; raises KeyError where it has none."""
+        row = bisect_left(range(len(self.ids)), example, key=lambda row: self.ids[row].as_py())
+        if row == len(self.ids) or self.ids[row].as_py() != example:
+            raise KeyError(example)
+        return row
+
+    def reading_order(self) -> NDArray[np.int64]:
+        """The rows in the order of their first paths: neighbours in an archive or on a disk are read together."""
+        first = pc.list_element(self._paths, 0)
+        return np.asarray(pc.array_sort_indices(first).to_numpy(), dtype=np.int64)
+
+
+class Missing(Mapping[str, list[Who]], Generic[Who]):
+    """Who lacks the row of which example, for the examples that somebody lacks, in reading order."""
+
+    def __init__(self, paths: Paths, who: Sequence[Who], lacks: Sequence[NDArray[np.bool_]]) -> None:
+        """From one mask over the table's rows for each."""
+        self._paths, self._who, self._lacks = paths, who, lacks
+        some = np.logical_or.reduce(lacks) if lacks else np.zeros(len(paths), np.bool_)
+        order = paths.reading_order()
+        self._rows = order[some[order]]
+
+    def __getitem__(self, example: str) -> list[Who]:
+        return self._at(self._paths.row(example))
+
+    def __iter__(self) -> Iterator[str]:
+        return (self._paths.ids[row].as_py() for row in self._rows.tolist())
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def _at(self, row: int) -> list[Who]:
+        return [one for one, lacks_N in zip(self._who, self._lacks, strict=True) if lacks_N[row]]
