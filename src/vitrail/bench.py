@@ -103,7 +103,7 @@ def bench(
         The finished run; the one that was finished before, where the same was asked before.
     """
     clock, options, progress = Clock(), options or BenchOptions(), progress or Silent()
-    specs = _specs(data, backbones)
+    specs = chosen_specs(data, backbones)
     dataset = load(open_source(data), max_pixels=options.max_pixels, progress=progress)
     asked = json.loads(json.dumps(asdict(options))) | {"backbones": [_asked(spec) for spec in specs]}
     identity = fingerprint({"data": dataset.fingerprint, "options": asked})
@@ -120,17 +120,7 @@ def bench(
         )
         dataset = keep_together(dataset, near_pairs)
     dataset, split, sealed = make_split(dataset, options.split)
-    opened = [
-        open_backbone(
-            spec,
-            engine=options.engine,
-            precision=options.precision,
-            offline=offline,
-            progress=progress,
-        )
-        for spec in specs
-    ]
-    opened = [calibrate(backbone, dataset, split.train, max_pixels=options.max_pixels) for backbone in opened]
+    opened = open_all(specs, dataset, split, options, offline=offline, progress=progress)
     shared = share_threads(threads or usable_cores())
     extraction = extract(
         dataset,
@@ -210,7 +200,31 @@ def bench(
     return run
 
 
-def _specs(data: str | Path | None, backbones: Sequence[str]) -> list[BackboneSpec]:
+def open_all(
+    specs: Sequence[BackboneSpec],
+    dataset: Dataset,
+    split: Split,
+    options: BenchOptions,
+    *,
+    offline: bool,
+    progress: Progress,
+) -> list[Backbone]:
+    """Every backbone with its weights on its engine, calibrated on the train split where its precision asks for it."""
+    opened = [
+        open_backbone(
+            spec,
+            engine=options.engine,
+            precision=options.precision,
+            offline=offline,
+            progress=progress,
+        )
+        for spec in specs
+    ]
+    return [calibrate(backbone, dataset, split.train, max_pixels=options.max_pixels) for backbone in opened]
+
+
+def chosen_specs(data: str | Path | None, backbones: Sequence[str]) -> list[BackboneSpec]:
+    """The backbones that were asked for; raises UsageError where there are none, or one is there twice."""
     if not backbones and data is not None:
         raise UsageError(
             f"Say which backbones to compare on {data}: -b NAME, once for each, such as "

@@ -1,11 +1,16 @@
 """vitrail bench: from labelled images to a decision."""
 
+import dataclasses
+import json
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vitrail.cli import options
+
+if TYPE_CHECKING:
+    from vitrail.part import PartDone
 
 DATA_HELP = (
     "A folder with one folder of images a class (train/, val/, test/ on top are honoured), an archive of one (.zip, "
@@ -57,6 +62,15 @@ def bench(
             help="Find resized, cropped, mirrored copies of images and keep them on one side of the split.",
         ),
     ] = True,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--part",
+            metavar="I/N",
+            help="Compute only this part of the features, into the cache that several machines share, and stop.",
+            show_default="all of it, to a decision",
+        ),
+    ] = None,
     offline: options.Offline = False,
     threads: options.Threads = None,
     batch: options.Batch = None,
@@ -69,6 +83,8 @@ def bench(
     from vitrail.bench import bench as walk
     from vitrail.cli.drawing import watch
     from vitrail.data import SplitOptions
+    from vitrail.features import parse_part
+    from vitrail.part import compute_part
     from vitrail.runs import results_to_json
     from vitrail.search import TuneOptions
 
@@ -89,6 +105,20 @@ def bench(
         near_duplicates=near_duplicates,
         seed=seed,
     )
+    if part is not None:
+        with watch(quiet=quiet) as progress:
+            done = compute_part(
+                data,
+                tuple(backbone or ()),
+                parse_part(part),
+                options=chosen,
+                offline=offline,
+                threads=threads,
+                batch=batch,
+                progress=progress,
+            )
+        _say_part(done, as_json=as_json)
+        return
     with watch(quiet=quiet) as progress:
         run = walk(
             data,
@@ -109,6 +139,18 @@ def bench(
     from vitrail.cli.closing import print_closing
 
     print_closing(run, Console())
+
+
+def _say_part(done: "PartDone", *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(done), indent=2))
+        return
+    computed = ", ".join(f"{count:,} of {name}" for name, count in done.computed.items())
+    unreadable = f" {done.unreadable:,} cannot be read." if done.unreadable else ""
+    typer.echo(
+        f"Part {done.part} has {done.in_part:,} of the {done.images:,} images; its rows are in the cache "
+        f"(computed now: {computed}).{unreadable} When every part is there, the same command without --part decides."
+    )
 
 
 def _command() -> str:

@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 from vitrail.cli.audit import audit
 from vitrail.cli.backbones import backbones
 from vitrail.cli.bench import bench
+from vitrail.cli.cache import app as cache
 from vitrail.cli.compare import compare
 from vitrail.cli.predict import predict
 from vitrail.cli.pretrain import pretrain
@@ -34,6 +35,7 @@ app.command()(verify)
 app.command()(audit)
 app.command()(backbones)
 app.command()(pretrain)
+app.add_typer(cache, name="cache")
 app.add_typer(reproduce, name="reproduce")
 
 

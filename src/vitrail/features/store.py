@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -87,12 +88,15 @@ class FeatureSet:
         """Which of these examples have a row, in their order.
 
         Their shards are verified first, and no others: a cache that many data sets share is not read whole. What is
-        damaged is put out of use and named in `damaged`, and its examples have no row.
+        damaged is put out of use and named in `damaged`, and its examples have no row. The time is noted as that of
+        the last use, by which `vitrail cache` prunes.
         """
         while True:
             place_N = self._find(ids)
             bad = [shard for shard in self._used(place_N) if not self._is_whole(shard)]
             if not bad:
+                with suppress(OSError):  # a read-only cache does not remember when it was used
+                    os.utime(self.folder / FACTS)
                 return place_N >= 0
             for shard in bad:
                 self._shards.remove(shard)
@@ -191,7 +195,7 @@ class FeatureSet:
         return [self._shards[number] for number in numbers]
 
     def _is_whole(self, shard: Shard) -> bool:
-        shard.verified = shard.verified or _matches_its_name(shard.path)
+        shard.verified = shard.verified or matches_its_name(shard.path)
         return shard.verified
 
     def _require_whole(self, place_N: NDArray[np.int64]) -> None:
@@ -296,7 +300,8 @@ def _read(path: Path) -> Shard | None:
     return Shard(path, ids, feature_ND, cost)
 
 
-def _matches_its_name(path: Path) -> bool:
+def matches_its_name(path: Path) -> bool:
+    """Whether a shard's bytes are those that were written: its name is the start of their sha256."""
     try:
         return sha256_file(path)[:NAME_DIGITS] + SHARD == path.name
     except OSError:

@@ -168,7 +168,7 @@ def _stored_features(cache: Path, one: BackboneResult, rows: Predictions) -> Fea
     storage = facts.pop("storage")
     facts.pop("shard_version")
     stored = FeatureSet(cache, facts, storage)
-    return stored if stored.key == one.feature_key and all(example in stored for example in rows.ids) else None
+    return stored if stored.key == one.feature_key and stored.has(rows.ids).all() else None
 
 
 def _check_head(run: Run, one: BackboneResult, rows: Predictions, stored: FeatureSet, work: Work) -> None:

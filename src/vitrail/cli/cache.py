@@ -1,0 +1,146 @@
+"""vitrail cache: what it holds, whether it is whole, and what to throw away."""
+
+import dataclasses
+import json
+import re
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vitrail.cli import options
+from vitrail.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from vitrail.features.shelves import Shelf
+
+SIZES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
+
+app = typer.Typer(invoke_without_command=True, help="List the cached features; verify or prune them.")
+
+
+@app.callback()
+def listed(context: typer.Context, as_json: options.Json = False, debug: options.Debug = False) -> None:
+    """List the cached features, those used last first; with a command, verify or prune them."""
+    if context.invoked_subcommand is not None:
+        return
+    from vitrail.core.machine import cache_folder
+    from vitrail.features.shelves import list_shelves
+
+    shelves = list_shelves(cache_folder())
+    if as_json:
+        typer.echo(
+            json.dumps({"cache": str(cache_folder()), "shelves": list(map(dataclasses.asdict, shelves))}, indent=2)
+        )
+        return
+    _draw(shelves)
+    typer.echo(f"{_size(sum(shelf.bytes for shelf in shelves))} in {cache_folder()}")
+
+
+@app.command()
+def verify(as_json: options.Json = False, debug: options.Debug = False) -> None:
+    """Read every shard against the digest in its name; exit 1 where one is damaged."""
+    from vitrail.core.machine import cache_folder
+    from vitrail.features.shelves import list_shelves, verify_shelf
+
+    cache, whole, damaged = cache_folder(), 0, []
+    for shelf in list_shelves(cache):
+        for name, good in verify_shelf(cache, shelf.key):
+            whole += good
+            if not good:
+                damaged.append(f"{shelf.key}/{name}")
+    if as_json:
+        typer.echo(json.dumps({"cache": str(cache), "whole": whole, "damaged": damaged}, indent=2))
+    else:
+        for name in damaged:
+            typer.echo(f"damaged: {name}")
+        remedy = " Their rows are computed again when they are next needed." if damaged else ""
+        typer.echo(f"{whole:,} shards are whole, {len(damaged):,} damaged.{remedy}")
+    if damaged:
+        raise typer.Exit(1)
+
+
+@app.command()
+def prune(
+    keys: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY]...", help="Keys, or how they begin.", show_default=False)
+    ] = None,
+    older_than: Annotated[
+        str | None, typer.Option("--older-than", metavar="AGE", help="Not used for so long: 30d, 8w, 6m, 1y.")
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option("--keep", metavar="SIZE", help="Leave at most so much, used last: 500M, 20G, 0.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and delete nothing.")] = False,
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Delete cached features: by key, by age, or down to a size. Trusted weights stay locked as they are."""
+    from vitrail.core.machine import cache_folder
+    from vitrail.features.shelves import choose, list_shelves, remove
+
+    if not keys and older_than is None and keep is None:
+        raise UsageError(
+            "Say what to prune: keys, --older-than 30d or --keep 20G; `vitrail cache` lists what is there."
+        )
+    cache = cache_folder()
+    gone = choose(
+        list_shelves(cache),
+        keys=keys or (),
+        older_than_s=None if older_than is None else _days(older_than) * 86_400,
+        keep_bytes=None if keep is None else _bytes(keep),
+    )
+    if not dry_run:
+        remove(cache, gone)
+    if as_json:
+        found = {"deleted": not dry_run, "shelves": list(map(dataclasses.asdict, gone))}
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for shelf in gone:
+        typer.echo(f"{shelf.key}  {shelf.backbone}  {shelf.rows:,} rows, {_size(shelf.bytes)}")
+    freed = _size(sum(shelf.bytes for shelf in gone))
+    typer.echo(f"{freed} would be freed." if dry_run else f"{freed} freed.")
+
+
+def _draw(shelves: "list[Shelf]") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("Key", "Backbone (weights)", "Engine", "Pooling"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("Rows", "Bytes", "Last used"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for shelf in shelves:
+        damaged = f" [red]({shelf.damaged} damaged)[/]" if shelf.damaged else ""
+        table.add_row(
+            shelf.key[:8],
+            escape(shelf.backbone),
+            escape(f"{shelf.engine} {shelf.precision}, {shelf.storage}"),
+            escape(shelf.pooling),
+            f"{shelf.rows:,}{damaged}",
+            _size(shelf.bytes),
+            time.strftime("%Y-%m-%d", time.localtime(shelf.last_used)),
+        )
+    Console().print(table)
+
+
+def _size(count: int) -> str:
+    name = next((name for name in ("T", "G", "M", "K") if count >= SIZES[name]), "")
+    return f"{count / SIZES[name]:.3g} {name.lower() if name == 'K' else name}B"
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip().upper())
+    if match is None:
+        raise UsageError(f"{text} is no size: write 500M or 20G.")
+    return round(float(match[1]) * SIZES[match[2]])
+
+
+def _days(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([dwmy])", text.strip().lower())
+    if match is None:
+        raise UsageError(f"{text} is no age: write 30d, 8w, 6m or 1y.")
+    return float(match[1]) * DAYS[match[2]]

@@ -1,0 +1,169 @@
+"""What the feature cache holds, seen from outside: one shelf a key. Listing, verifying and pruning read no feature.
+
+Pruning touches `features/` and nothing else: not the converted models, and never the lock of trusted weights, which
+lies in the config folder.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from vitrail.core.errors import StoreError, UsageError
+from vitrail.features.store import DAMAGED, FACTS, SHARD, matches_its_name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shelf:
+    """All rows under one key. `last_used` is in seconds since 1970: when rows were last asked for or written."""
+
+    key: str
+    backbone: str
+    engine: str
+    precision: str
+    pooling: str
+    storage: str
+    rows: int
+    shards: int
+    damaged: int
+    bytes: int
+    last_used: float
+
+
+def list_shelves(cache: Path) -> list[Shelf]:
+    """Every key of the cache, the one used last first.
+
+    Args:
+        cache: the cache folder; it need not exist.
+
+    Returns:
+        What each holds. A shard that cannot be opened counts as damaged and has no rows.
+
+    Raises:
+        StoreError: the folder cannot be listed.
+    """
+    try:
+        folders = sorted(path for path in (cache / "features").iterdir() if path.is_dir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreError(f"The cache {cache} cannot be listed ({error.strerror}): mend its permissions.") from error
+    return sorted((_shelf(folder) for folder in folders), key=lambda shelf: (-shelf.last_used, shelf.key))
+
+
+def verify_shelf(cache: Path, key: str) -> Iterator[tuple[str, bool]]:
+    """Read every shard of a key against the digest in its name.
+
+    Args:
+        cache: the cache folder.
+        key: of a shelf that is there.
+
+    Yields:
+        tuple[str, bool]: the shard's file name, and whether its bytes are those that were written.
+    """
+    for path in _shards(cache / "features" / key):
+        yield path.name, matches_its_name(path)
+
+
+def choose(
+    shelves: Sequence[Shelf], *, keys: Sequence[str], older_than_s: float | None, keep_bytes: int | None
+) -> list[Shelf]:
+    """Which shelves pruning takes: those of `keys`, and those not used for long, and then the oldest until it fits.
+
+    Args:
+        shelves: all that are there.
+        keys: the beginning of a key is enough where it is of one only.
+        older_than_s: seconds since the last use beyond which a shelf goes.
+        keep_bytes: at most this much stays.
+
+    Returns:
+        What goes, the one used longest ago first.
+
+    Raises:
+        UsageError: a key is of no shelf, or its beginning of several.
+    """
+    gone: set[str] = set()
+    for key in keys:
+        found = [shelf.key for shelf in shelves if shelf.key.startswith(key)]
+        if len(found) != 1:
+            number = "no key" if not found else f"{len(found)} keys"
+            raise UsageError(f"{key} is the beginning of {number} in the cache: `vitrail cache` lists them.")
+        gone.add(found[0])
+    oldest_first = sorted(shelves, key=lambda shelf: (shelf.last_used, shelf.key))
+    if older_than_s is not None:
+        gone |= {shelf.key for shelf in oldest_first if time.time() - shelf.last_used > older_than_s}
+    if keep_bytes is not None:
+        left = sum(shelf.bytes for shelf in shelves if shelf.key not in gone)
+        for shelf in oldest_first:
+            if left > keep_bytes and shelf.key not in gone:
+                gone.add(shelf.key)
+                left -= shelf.bytes
+    return [shelf for shelf in oldest_first if shelf.key in gone]
+
+
+def remove(cache: Path, shelves: Sequence[Shelf]) -> None:
+    """Take shelves away; a run that uses one goes on with what it has open, and computes the rest again.
+
+    Args:
+        cache: the cache folder.
+        shelves: what goes.
+
+    Raises:
+        StoreError: a folder cannot be deleted.
+    """
+    for shelf in shelves:
+        folder = cache / "features" / shelf.key
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            continue  # another pruning was quicker
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be deleted ({error.strerror}): mend its permissions.") from error
+
+
+def _shelf(folder: Path) -> Shelf:
+    try:
+        facts = json.loads((folder / FACTS).read_text())
+    except (OSError, ValueError):
+        facts = {}
+    entries = [(entry, entry.stat()) for entry in os.scandir(folder) if entry.is_file()]
+    rows = [_rows(path) for path in _shards(folder)]
+    stored = facts.get("storage", "unknown")
+    return Shelf(
+        key=folder.name,
+        backbone=_backbone(facts),
+        engine=str(facts.get("engine", "unknown")),
+        precision=str(facts.get("precision", "unknown")),
+        pooling=str(facts.get("poolings", "unknown")),
+        storage=str(stored),
+        rows=sum(count for count in rows if count is not None),
+        shards=len(rows),
+        damaged=rows.count(None) + sum(entry.name.endswith(DAMAGED) for entry, _ in entries),
+        bytes=sum(status.st_size for _, status in entries),
+        last_used=max((status.st_mtime for _, status in entries), default=folder.stat().st_mtime),
+    )
+
+
+def _backbone(facts: dict[str, Any]) -> str:
+    """Facts hold what changes a feature, and a name does not: the network and the beginning of its weights' digest."""
+    net = facts.get("net", {})
+    variant = " ".join(f"{key} {value}" for key, value in sorted(net.get("variant", {}).items()))
+    return f"{net.get('family', 'unknown')} {variant} ({str(facts.get('weights', 'unknown'))[:12]})"
+
+
+def _shards(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.name.endswith(SHARD))
+
+
+def _rows(path: Path) -> int | None:
+    try:
+        file = pa.ipc.open_file(pa.memory_map(str(path)))
+        return int(sum(file.get_batch(number).num_rows for number in range(file.num_record_batches)))
+    except (OSError, pa.ArrowException):
+        return None

@@ -1,0 +1,52 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.features.test_shelves import fill
+from vitrail.cli.main import _run
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    code = _run(["cache", *arguments])
+    captured = capsys.readouterr()
+    return code, captured.out + captured.err
+
+
+def test_the_cache_is_listed_verified_and_pruned_and_the_trust_lock_stays(capsys):
+    cache, config = Path(os.environ["VITRAIL_CACHE"]), Path(os.environ["VITRAIL_CONFIG"])
+    lock = config / "weights.lock.json"
+    lock.write_text("{}")
+    new, old = fill(cache, "new", 4, 1), fill(cache, "old", 6, 100)
+    listing = json.loads(run(capsys, "--json")[1])
+    assert [(shelf["key"], shelf["rows"]) for shelf in listing["shelves"]] == [(new, 4), (old, 6)]
+    assert new[:8] in run(capsys)[1]
+    assert run(capsys, "verify") == (0, "2 shards are whole, 0 damaged.\n")
+    (shard,) = (cache / "features" / old).glob("*.arrow")
+    shard.write_bytes(shard.read_bytes()[:-1] + b"!")
+    os.utime(shard, (0, 0))
+    code, said = run(capsys, "verify")
+    assert code == 1
+    assert f"damaged: {old}/{shard.name}" in said
+    assert "would be freed" in run(capsys, "prune", "--older-than", "30d", "--dry-run")[1]
+    assert (cache / "features" / old).is_dir()
+    assert json.loads(run(capsys, "prune", "--older-than", "30d", "--json")[1])["shelves"][0]["key"] == old
+    assert "freed" in run(capsys, "prune", "--keep", "0")[1]
+    assert json.loads(run(capsys, "--json")[1])["shelves"] == []
+    assert lock.read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "Say what to prune"),
+        (("--keep", "many"), "is no size"),
+        (("--older-than", "3"), "is no age"),
+        (("zz",), "no key"),
+    ],
+)
+def test_a_prune_that_makes_no_sense_is_wrong_usage(capsys, arguments, words):
+    code, said = run(capsys, "prune", *arguments)
+    assert code == 2
+    assert words in said

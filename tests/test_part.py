@@ -1,0 +1,37 @@
+import pyarrow as pa
+
+from tests.pictures import draw_folder
+from vitrail.bench import BenchOptions
+from vitrail.core.machine import cache_folder
+from vitrail.core.progress import Silent
+from vitrail.features import Part
+from vitrail.features.shelves import list_shelves
+from vitrail.part import PartDone, compute_part
+
+
+def compute(data, part: Part) -> PartDone:
+    return compute_part(
+        data, ["vit_mini"], part, options=BenchOptions(), offline=True, threads=1, batch=8, progress=Silent()
+    )
+
+
+def test_parts_fill_one_cache_each_row_once_and_the_whole_finds_all_of_them(tmp_path):
+    data = draw_folder(tmp_path / "data")
+    done = [compute(data, Part(number, 3)) for number in (1, 2, 3)]
+    assert [one.part for one in done] == ["1/3", "2/3", "3/3"]
+    assert sum(one.in_part for one in done) == done[0].images == 36
+    assert all(one.computed == {"vit_mini": one.in_part} for one in done)
+    assert [shelf.rows for shelf in list_shelves(cache_folder())] == [36]
+    assert compute(data, Part(1, 1)).computed == {"vit_mini": 0}
+
+
+def test_rows_do_not_depend_on_how_the_work_was_parted(tmp_path, monkeypatch):
+    data, found = draw_folder(tmp_path / "data"), []
+    for parts in (1, 4):
+        monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / f"cache{parts}"))
+        for number in range(1, parts + 1):
+            compute(data, Part(number, parts))
+        (shelf,) = list_shelves(cache_folder())
+        tables = [pa.ipc.open_file(path).read_all() for path in cache_folder().glob("features/*/*.arrow")]
+        found.append((shelf.key, pa.concat_tables(table.replace_schema_metadata() for table in tables).sort_by("id")))
+    assert found[0] == found[1]
