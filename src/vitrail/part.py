@@ -7,7 +7,7 @@ from pathlib import Path
 from vitrail.bench import BenchOptions, chosen_specs, open_all
 from vitrail.core.machine import cache_folder, share_threads, usable_cores
 from vitrail.core.progress import Progress
-from vitrail.data import load, make_split, open_source
+from vitrail.data import find_near_duplicates, keep_together, load, make_split, open_source
 from vitrail.features import Part, extract
 
 
@@ -50,6 +50,10 @@ def compute_part(
     """
     specs = chosen_specs(data, backbones)
     dataset = load(open_source(data), max_pixels=options.max_pixels, progress=progress)
+    if options.near_duplicates and options.precision == "int8":
+        # int8 is calibrated on the train split, and copies move images between splits; nothing else here needs them.
+        found = find_near_duplicates(dataset, cache=cache_folder(), max_pixels=options.max_pixels, progress=progress)
+        dataset = keep_together(dataset, found)
     dataset, split, _ = make_split(dataset, options.split)
     extraction = extract(
         dataset,
