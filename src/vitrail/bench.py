@@ -8,7 +8,7 @@ from pathlib import Path
 from vitrail.backbones import Backbone, BackboneSpec, open_backbone, parse_spec
 from vitrail.backbones.classifier import read_classifier
 from vitrail.core.errors import UsageError
-from vitrail.core.hashing import fingerprint, sha256_file
+from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import cache_folder, share_threads, usable_cores
 from vitrail.core.progress import Progress, Silent
 from vitrail.data import (
@@ -238,7 +238,7 @@ def chosen_specs(data: str | Path | None, backbones: Sequence[str]) -> list[Back
 
 
 def _asked(spec: BackboneSpec) -> str:
-    return spec.name if spec.file is None else f"{spec.name}={sha256_file(spec.file)}"
+    return spec.name if spec.file is None else f"{spec.name}={spec.given_digest()}"
 
 
 def _groups(dataset: Dataset) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A hub on this machine that speaks just enough of the hub's language for one file of one repository."""
+"""A hub on this machine that speaks just enough of the hub's language for the files of one repository."""
 
 import hashlib
 import re
@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-WHERE = re.compile(r"/(?P<repository>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/model\.safetensors")
+WHERE = re.compile(r"/(?P<repository>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
+WEIGHTS = "model.safetensors"
 
 
 def commit_of(content: bytes) -> str:
@@ -23,12 +24,14 @@ class Hub:
 
     repository: str = "timm/tiny"
     commits: dict[str, bytes] = field(default_factory=dict)
+    others: dict[str, bytes] = field(default_factory=dict)  # files beside the weights, the same in every commit
     newest: str = ""
     endpoint: str = ""
     break_after: int | None = None  # bytes of a body after which the connection is cut
     refuse: int | None = None  # a status to answer everything with
     forget_commit: bool = False  # answer as a server that is no hub
     etag: str | None = None  # announced instead of the digest
+    announced: int | None = None  # a length to announce before the bytes are sent, instead of the true one
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
 
     def push(self, content: bytes) -> str:
@@ -67,7 +70,10 @@ class _Answer(BaseHTTPRequestHandler):
         commit = hub.newest if place["revision"] == "main" else place["revision"]
         if commit not in hub.commits:
             return self._fail(404, "RevisionNotFound")
-        self._send(commit, hub.commits[commit], body=body)
+        files = {WEIGHTS: hub.commits[commit], **hub.others}
+        if place["file"] not in files:
+            return self._fail(404, "EntryNotFound")
+        self._send(commit, files[place["file"]], body=body)
         return None
 
     def _fail(self, status: int, code: str | None) -> None:
@@ -85,7 +91,8 @@ class _Answer(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
         else:
             self.send_response(200)
-        self.send_header("Content-Length", str(len(content) - first))
+        lie = hub.announced is not None and not body
+        self.send_header("Content-Length", str(hub.announced if lie else len(content) - first))
         self.send_header("ETag", f'"{hub.etag or hashlib.sha256(content).hexdigest()}"')
         if not hub.forget_commit:
             self.send_header("X-Repo-Commit", commit)

@@ -101,6 +101,17 @@ def test_a_part_that_is_damaged_is_found_and_the_next_try_succeeds(wrong, card, 
     assert downloaded(card).read_bytes() == WEIGHTS
 
 
+@pytest.mark.parametrize("announced", [len(WEIGHTS) - 400, len(WEIGHTS) + 400, 5])
+def test_a_length_that_is_a_lie_is_found_and_the_next_try_succeeds(announced, card, hub):
+    """Nothing of the wrong length enters the cache, and a part that was kept does not spoil the next try."""
+    hub.announced = announced
+    with pytest.raises(DownloadError, match=r"resnet18\.tv_in1k.*run the same command again"):
+        downloaded(card)
+    assert find_cached(card, hub.newest) is None
+    hub.announced = None
+    assert downloaded(card).read_bytes() == WEIGHTS
+
+
 def test_bytes_that_fail_the_check_never_enter_the_cache(card, hub):
     def refuse(path: Path) -> str:
         raise DownloadError("not these")

@@ -101,17 +101,22 @@ def open_backbone(
     Returns:
         The backbone, which starts when it is first needed.
     """
-    card, choice = find_card(spec.name), choose_engine(engine, precision)
+    choice = choose_engine(engine, precision)
     if choice.precision == "int8":
         choice = replace(choice, calibration=calibration)
+    if spec.is_adapted:
+        from vitrail.backbones.adapters import open_adapted
+
+        return open_adapted(spec, choice, offline=offline, progress=progress)
+    card = find_card(spec.name)
     file = spec.file or fetch(card, offline=offline, progress=progress)
     digest = sha256_file(file)
     if spec.file is not None and digest != card.sha256:
-        card = _of_local_file(card, digest)
+        card = of_local_file(card, digest)
     return Backbone(name=spec.name, card=card, digest=digest, file=file, engine=choice)
 
 
-def _of_local_file(card: Card, digest: str) -> Card:
+def of_local_file(card: Card, digest: str) -> Card:
     """Of a local file only network and preprocessing are known: where it came from and on what terms, nobody said."""
     stated = f"{NOT_STATED} (local file, sha256 {digest[:12]}…)"
     return replace(

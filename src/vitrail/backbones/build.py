@@ -46,7 +46,7 @@ def _vit(card: Card, classes: int) -> "nn.Module":
         positions=_positions(card),
         pooling="mean" if card.pooling == "mean" else "cls",
         activation=cast("vit.Activation", card.activation),
-        norm_eps=card.norm_eps,
+        norm_eps=_norm_eps(card),
     )
 
 
@@ -60,7 +60,7 @@ def _clip(card: Card, classes: int) -> "nn.Module":
         projection=classes,
         activation=cast("clip.Activation", card.activation),
         positions=_positions(card),
-        norm_eps=card.norm_eps,
+        norm_eps=_norm_eps(card),
     )
 
 
@@ -73,8 +73,13 @@ def _siglip(card: Card, _classes: int) -> "nn.Module":
         image_size=card.preprocessing.crop,
         activation=cast("vit.Activation", card.activation),
         positions=_positions(card),
-        norm_eps=card.norm_eps,
+        norm_eps=_norm_eps(card),
     )
+
+
+def _norm_eps(card: Card) -> float:
+    assert card.norm_eps is not None, f"the card {card.name} is of a network of ours"
+    return card.norm_eps
 
 
 def _positions(card: Card) -> "PositionRule":
@@ -86,13 +91,13 @@ def _positions(card: Card) -> "PositionRule":
 def _resnet(card: Card, classes: int) -> "nn.Module":
     from vitrail.nets.resnet import build_resnet
 
-    return build_resnet(card.variant["depth"], classes=classes, norm_eps=card.norm_eps)
+    return build_resnet(card.variant["depth"], classes=classes, norm_eps=_norm_eps(card))
 
 
 def _bit(card: Card, classes: int) -> "nn.Module":
     from vitrail.nets.bit import build_bit
 
-    return build_bit(str(card.variant["size"]), classes=classes, norm_eps=card.norm_eps)
+    return build_bit(str(card.variant["size"]), classes=classes, norm_eps=_norm_eps(card))
 
 
 BUILDERS: dict[str, "Callable[[Card, int], nn.Module]"] = {

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-Family = Literal["vit", "clip", "siglip", "resnet", "bit"]
+Family = Literal["vit", "clip", "siglip", "resnet", "bit", "timm", "hf"]  # the last two are other libraries' networks
 Interpolation = Literal["bilinear", "bicubic"]
 ResizeRule = Literal["short side", "squash"]
 Channels = Literal["RGB", "BGR"]
-Pooling = Literal["cls", "mean", "cls+mean", "map"]
-Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "relu"]
+Pooling = Literal["cls", "mean", "cls+mean", "map", "own"]
+Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "own"]
 PositionRule = Literal["bicubic-antialias", "bicubic", "bicubic-offset", "bilinear", "bilinear-corners"]
 Commercial = Literal["yes", "no", "unknown"]
 
@@ -53,7 +53,8 @@ class Card:
     What is computed: `family` and `variant` say which network of `vitrail.nets` to build: ("vit", {"size": "S",
     "patch": 16}); `activation` and `norm_eps` complete it, and `positions` is how its table of position embeddings is
     brought to another input size, None where it has no table. `pooling` is the one that is used, one of the `poolings`
-    that the network offers.
+    that the network offers. Of another library's network (`backbones/adapters.py`) `variant` names library, release and
+    model, pooling and activation are its "own", and `norm_eps` is None.
 
     What it costs: `parameters` counts the network without its classifier; `gmacs` are 1e9 multiply-adds at
     `preprocessing.crop`, without the classifier, counted by torch's FlopCounterMode / 2 (`backbones/counting.py`).
@@ -73,7 +74,7 @@ class Card:
     pooling: Pooling
     poolings: tuple[Pooling, ...]
     activation: Activation
-    norm_eps: float
+    norm_eps: float | None
     positions: PositionRule | None
     feature_width: int
     parameters: int

@@ -44,7 +44,7 @@ def read_classifier(backbone: "Backbone") -> Classifier | None:
         None where the file has none, or one whose outputs no table explains.
     """
     state = backbone.read_weights()
-    layer = CLASSIFIER[backbone.card.family]
+    layer = CLASSIFIER.get(backbone.card.family)
     weight, bias = state.get(f"{layer}.weight"), state.get(f"{layer}.bias")
     labels = imagenet_1k()
     if weight is None or bias is None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vitrail.backbones.build import build_net
@@ -11,10 +12,11 @@ from vitrail.backbones.cards import Card
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counted:
-    """Parameters of a network without its classifier, and 1e9 multiply-adds for one image."""
+    """Parameters of a network without its classifier, 1e9 multiply-adds for one image, and the feature's width."""
 
     parameters: int
     gmacs: float
+    width: int
 
 
 def count(card: Card) -> Counted:
@@ -29,8 +31,21 @@ def count(card: Card) -> Counted:
     """
     with torch.device("meta"):
         net = build_net(card, classes=0).eval().requires_grad_(False)
-        image_BCHW = torch.empty(1, 3, card.preprocessing.crop, card.preprocessing.crop)
+    return count_net(net, side=card.preprocessing.crop)
+
+
+def count_net(net: nn.Module, *, side: int) -> Counted:
+    """Count any network without its classifier, on the meta device and in evaluation mode, at an input of side x side.
+
+    Args:
+        net: its `forward` gives the feature.
+        side: of the image, in pixels.
+
+    Returns:
+        As `count` says.
+    """
+    image_BCHW = torch.empty(1, 3, side, side, device="meta")
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        net(image_BCHW)
+        feature_BD = net(image_BCHW)
     parameters = sum(parameter.numel() for parameter in net.parameters())
-    return Counted(parameters=parameters, gmacs=counter.get_total_flops() / 2 / 1e9)
+    return Counted(parameters=parameters, gmacs=counter.get_total_flops() / 2 / 1e9, width=feature_BD.shape[-1])

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
-from vitrail.backbones.cards import Card
+from vitrail.backbones.specs import HF, HF_FILES
 from vitrail.core.errors import DownloadError
 from vitrail.core.progress import Progress
 
@@ -26,22 +26,45 @@ PLAIN_NAME = re.compile(r"[0-9A-Za-z_-]+")  # of a file that is named after what
 SHA256_DIGITS = 64  # an etag this long is the digest of a file kept in large-file storage
 
 
-def find_cached(card: Card, revision: str) -> Path | None:
-    """Where the hub's cache has the weights of a revision, or None. Uses no network."""
+class Published(Protocol):
+    """What a download needs to know: a card is one. An empty revision or digest is one that nobody has stated."""
+
+    @property
+    def name(self) -> str:
+        """The backbone's name."""
+
+    @property
+    def repository(self) -> str:
+        """Where it is on the hub."""
+
+    @property
+    def revision(self) -> str:
+        """The commit."""
+
+    @property
+    def sha256(self) -> str:
+        """The digest of its weights."""
+
+
+def find_cached(card: Published, revision: str, *, file: str = WEIGHTS_FILE) -> Path | None:
+    """Where the hub's cache has a file of a revision, or None. Uses no network."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(card.repository, WEIGHTS_FILE, revision=revision)
+    found = try_to_load_from_cache(card.repository, file, revision=revision)
     return Path(found) if isinstance(found, str) else None
 
 
-def download(card: Card, revision: str, check: Callable[[Path], str], progress: Progress) -> Path:
-    """Fetch the weights of a revision into the hub's cache.
+def download(
+    card: Published, revision: str, check: Callable[[Path], str], progress: Progress, *, file: str = WEIGHTS_FILE
+) -> Path:
+    """Fetch a file of a revision into the hub's cache.
 
     Args:
         card: its repository.
         revision: a commit, or a branch, of which the newest commit is taken.
         check: gives the sha256 of the file it is given, or raises DownloadError where it is not a wanted one.
         progress: told of the bytes as they arrive.
+        file: its name in the repository.
 
     Returns:
         The file, in a folder named after its commit.
@@ -52,8 +75,8 @@ def download(card: Card, revision: str, check: Callable[[Path], str], progress: 
     from filelock import FileLock
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
-    with _one_sentence(card, revision):
-        about = get_hf_file_metadata(hf_hub_url(card.repository, WEIGHTS_FILE, revision=revision))
+    with _one_sentence(card, revision, file):
+        about = get_hf_file_metadata(hf_hub_url(card.repository, file, revision=revision))
         commit = about.commit_hash
         if commit is None or about.etag is None or not PLAIN_NAME.fullmatch(about.etag):
             raise DownloadError(
@@ -65,28 +88,29 @@ def download(card: Card, revision: str, check: Callable[[Path], str], progress: 
         with FileLock(blob.with_name(f"{about.etag}.vitrail.lock")):
             if not blob.exists():
                 part = blob.with_name(f"{about.etag}.vitrail.part")
-                _complete(part, card, about, progress)
+                _complete(part, card, file, about, progress)
                 _check_or_delete(part, check, about.etag)
                 part.replace(blob)
-        return Path(hf_hub_download(card.repository, WEIGHTS_FILE, revision=commit))  # finds the blob and links it
+        return Path(hf_hub_download(card.repository, file, revision=commit))  # finds the blob and links it
 
 
-def bring_by_hand(card: Card) -> str:
+def bring_by_hand(card: Published) -> str:
     """The end of a sentence: what a person without a connection can do."""
+    files, given = (", ".join(HF_FILES), "FOLDER") if card.name.startswith(HF) else (WEIGHTS_FILE, "FILE.safetensors")
     return (
-        f"bring {WEIGHTS_FILE} of the hub's repository {card.repository} here by other means and give it as "
-        f"-b {card.name}=FILE.safetensors."
+        f"bring {files} of the hub's repository {card.repository} here by other means and give it as "
+        f"-b {card.name}={given}."
     )
 
 
-def _blobs_folder(card: Card) -> Path:
+def _blobs_folder(card: Published) -> Path:
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
     return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=card.repository, repo_type="model") / "blobs"
 
 
-def _complete(part: Path, card: Card, about: "HfFileMetadata", progress: Progress) -> None:
+def _complete(part: Path, card: Published, name: str, about: "HfFileMetadata", progress: Progress) -> None:
     """Append to `part` what it still lacks of the file."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
@@ -99,7 +123,7 @@ def _complete(part: Path, card: Card, about: "HfFileMetadata", progress: Progres
     try:
         with part.open("ab" if goes_on else "wb") as file:
             http_get(
-                hf_hub_url(card.repository, WEIGHTS_FILE, revision=about.commit_hash),
+                hf_hub_url(card.repository, name, revision=about.commit_hash),
                 file,
                 resume_size=arrived if goes_on else 0,
                 headers=build_hf_headers(),
@@ -146,7 +170,7 @@ def _check_or_delete(part: Path, check: Callable[[Path], str], etag: str) -> Non
 
 
 @contextmanager
-def _one_sentence(card: Card, revision: str) -> Iterator[None]:
+def _one_sentence(card: Published, revision: str, file: str) -> Iterator[None]:
     """Turn what the hub's library raises into a sentence that says what to do."""
     from huggingface_hub import errors
 
@@ -161,7 +185,7 @@ def _one_sentence(card: Card, revision: str) -> Iterator[None]:
         ) from error
     except (errors.RepositoryNotFoundError, errors.RemoteEntryNotFoundError) as error:
         raise DownloadError(
-            f"The hub shows no {WEIGHTS_FILE} in {card.repository}: if it is private or gated, log in with "
+            f"The hub shows no {file} in {card.repository}: if it is private or gated, log in with "
             f"`hf auth login`; else {bring_by_hand(card)}"
         ) from error
     except (http_error, OSError) as error:

@@ -4,14 +4,34 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.core.errors import UsageError
+from vitrail.core.hashing import fingerprint, sha256_file
+
+TIMM, HF = "timm:", "hf:"  # names of other libraries' networks begin with these
+HF_FILES = ("config.json", "model.safetensors", "preprocessor_config.json")  # network, weights and pixels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackboneSpec:
-    """A name of the catalogue; `file` is where its weights are, or None for the card's own."""
+    """A name of the catalogue, or timm:NAME, or hf:REPO; `file` is where the weights are, None for the published."""
 
     name: str
     file: Path | None = None
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether another library builds the network."""
+        return self.name.startswith((TIMM, HF))
+
+    def given_digest(self) -> str:
+        """The digest of what was given, "" where nothing was."""
+        return digest_of(self.file) if self.file else ""
+
+
+def digest_of(path: Path) -> str:
+    """The sha256 of a weights file; of a folder, one over those of its files that its features depend on."""
+    if path.is_file():
+        return sha256_file(path)
+    return fingerprint({name: sha256_file(path / name) for name in HF_FILES if (path / name).is_file()})
 
 
 def parse_spec(text: str) -> BackboneSpec:
@@ -30,12 +50,12 @@ def parse_spec(text: str) -> BackboneSpec:
     if not name or (equals and not file):
         raise UsageError(
             f"A backbone is written NAME or NAME=FILE.safetensors, but {text!r} was given; "
-            f"`vitrail backbones` lists the names."
+            f"`vitrail backbones` lists the names, and timm:NAME and hf:REPO are other libraries'."
         )
     if not equals:
         return BackboneSpec(name=name)
     path = Path(file).expanduser()
-    if not path.is_file():
+    if not path.is_file() and not (name.startswith(HF) and path.is_dir()):
         raise UsageError(
             f"There is no weights file {file} for the backbone {name}: check the path, or leave out "
             f"={file} to download the published weights."

@@ -100,7 +100,7 @@ def _explain(card: "Card") -> None:
         "feature": f"{card.feature_width} wide, pooling {card.pooling} of {', '.join(card.poolings)}",
         "preprocessing": _preprocessing(card),
         "positions": card.positions or "none",
-        "activation": f"{card.activation}, norm eps {card.norm_eps:g}",
+        "activation": card.activation if card.norm_eps is None else f"{card.activation}, norm eps {card.norm_eps:g}",
         "pretrained on": ", ".join(card.pretraining) or "unknown",
         "labels": f"{card.labels or 'none'}, {card.classifier_classes:,} outputs of the last layer",
         "licence": f"{card.licence or 'unknown'}, commercial use: {card.commercial}",

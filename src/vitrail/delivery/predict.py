@@ -20,7 +20,6 @@ from vitrail.backbones.engines import choose_engine
 from vitrail.backbones.preprocess import to_pixels
 from vitrail.core.ahead import in_order
 from vitrail.core.errors import RunError, UsageError, WeightsError
-from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import share_threads, usable_cores
 from vitrail.core.progress import Progress, Silent
 from vitrail.data import MAX_PIXELS, ImageRejected, SetAside, decode
@@ -239,7 +238,7 @@ def _like_the_run(recipe: Mapping[str, str], progress: Progress) -> tuple[str, s
 
 def _refuse_early(spec: BackboneSpec, recipe: Mapping[str, str]) -> None:
     """Find the wrong weights before they are downloaded or put on an engine."""
-    known = sha256_file(spec.file) if spec.file else find_card(spec.name).sha256
+    known = spec.given_digest() or ("" if spec.is_adapted else find_card(spec.name).sha256)
     if known:
         _require_weights(known, spec, recipe)
 

@@ -1,0 +1,269 @@
+"""Networks that another library builds: `timm:NAME`, any of timm's, and `hf:REPO`, an image model of transformers.
+
+Each gives a network whose output is the feature, and describes itself: preprocessing, licence, repository. The card is
+made from that on the fly, its size and cost counted on torch's meta device. From there on it is a backbone like any.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from vitrail.backbones.backbone import Backbone, of_local_file
+from vitrail.backbones.cards import Card, Commercial, Family, Preprocessing
+from vitrail.backbones.download import fetch
+from vitrail.backbones.engines import Engine, EngineChoice
+from vitrail.backbones.specs import HF, HF_FILES, BackboneSpec, digest_of
+from vitrail.core.errors import DownloadError, UsageError, VitrailError, WeightsError
+from vitrail.core.progress import Progress
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+# Of the licences that timm's and the hub's metadata name: those whose text settles the question. The rest is unknown.
+COMMERCIAL: dict[str, Commercial] = {
+    "apache-2.0": "yes",
+    "mit": "yes",
+    "bsd-3-clause": "yes",
+    "cc-by-4.0": "yes",
+    "cc-by-nc-4.0": "no",
+    "cc-by-nc-sa-4.0": "no",
+    "fair-noncommercial-research-license": "no",
+}
+
+TORCHVISION_OPERATORS = ("nms", "qnms")  # what torchvision/_meta_registrations.py describes as it is imported
+
+
+class Network(Protocol):
+    """A network of another library, before it is loaded."""
+
+    def blank(self) -> "nn.Module":
+        """It without classifier, on the meta device, in evaluation mode: `image_BCHW -> feature_BD`."""
+
+    def loaded(self, file: Path) -> "nn.Module":
+        """It with the weights of a file, likewise; raises WeightsError where they do not fit."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Described:
+    """What a library says of one of its networks."""
+
+    family: Family
+    model: str
+    release: str
+    network: Network
+    preprocessing: Preprocessing
+    licence: str
+    classes: int
+    seen_in: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """Where a name's files are on the hub; nobody has stated more."""
+
+    name: str
+    repository: str
+    revision: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdaptedBackbone(Backbone):
+    """A backbone whose network another library builds."""
+
+    network: Network
+
+    def start(self, *, threads: int, pooling: str | None = None, batch: int | None = None) -> Engine:
+        """Make it ready to run, as any backbone; raises WeightsError where the engine cannot have it, too."""
+        try:
+            return super(AdaptedBackbone, self).start(threads=threads, pooling=pooling, batch=batch)
+        except VitrailError:
+            raise
+        except Exception as error:  # whatever a network that nobody has tried makes an engine raise
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise WeightsError(
+                f"{self.name} does not run on the engine {self.engine.name} ({reason}): try --engine torch, or another "
+                f"backbone."
+            ) from error
+
+    def read_weights(self) -> "dict[str, Tensor]":
+        """Nothing: no table says what this classifier's outputs stand for."""
+        return {}
+
+    def load_net(self) -> "nn.Module":
+        """The library's network with its weights, all of them finite."""
+        import torch
+
+        net = self.network.loaded(self.file)
+        odd = [name for name, tensor in net.state_dict().items() if not torch.isfinite(tensor).all()]
+        if odd:
+            raise WeightsError(f"The weights {self.file} of {self.name} are not finite: {', '.join(odd[:8])}.")
+        return net.requires_grad_(False)
+
+
+def open_adapted(spec: BackboneSpec, choice: EngineChoice, *, offline: bool, progress: Progress) -> AdaptedBackbone:
+    """Find a network of another library and its weights.
+
+    Args:
+        spec: timm:NAME, timm:NAME=FILE, hf:REPO or hf:REPO=FOLDER.
+        choice: the engine that will run it.
+        offline: never use the network.
+        progress: hears of a download.
+
+    Returns:
+        The backbone.
+
+    Raises:
+        UsageError: if the library is not installed or does not know the name, or it is no network for square images.
+    """
+    library, model = spec.name.split(":", 1)
+    if library + ":" == HF:
+        return _open_transformers(spec, model, choice, offline=offline, progress=progress)
+    from vitrail.backbones.timm_networks import describe
+
+    described, repository = describe(model, spec.name)
+    published = Published(name=spec.name, repository=repository)
+    if spec.file is None and not repository:
+        raise UsageError(f"timm knows no published weights for {model}: give a file, as -b {spec.name}=FILE.")
+    file = spec.file or fetch(published, offline=offline, progress=progress)
+    return _opened(spec, described, file, file, repository, choice)
+
+
+def _open_transformers(
+    spec: BackboneSpec, repository: str, choice: EngineChoice, *, offline: bool, progress: Progress
+) -> AdaptedBackbone:
+    from vitrail.backbones.transformers_networks import describe
+
+    folder = spec.file or _fetch_folder(Published(name=spec.name, repository=repository), offline, progress)
+    if not folder.is_dir():
+        raise UsageError(f"Give {spec.name} the folder that holds {', '.join(HF_FILES)}, not the file {folder}.")
+    missing = [name for name in HF_FILES if not (folder / name).is_file()]
+    if missing:
+        raise UsageError(f"The folder {folder} lacks {', '.join(missing)}, which {spec.name} is made of.")
+    return _opened(spec, describe(folder, spec.name), folder, folder / "model.safetensors", repository, choice)
+
+
+def _fetch_folder(published: Published, offline: bool, progress: Progress) -> Path:
+    """The three files, all of the commit of the weights, and the model's page for its licence where there is one."""
+    weights = fetch(published, offline=offline, progress=progress)
+    same_commit = replace(published, revision=weights.parent.name)
+    for name in HF_FILES:
+        fetch(same_commit, offline=offline, progress=progress, file=name)
+    try:
+        fetch(same_commit, offline=offline, progress=progress, file="README.md")
+    except DownloadError:
+        progress.note(f"{published.name} has no page that states its licence.")
+    return weights.parent
+
+
+def _opened(
+    spec: BackboneSpec, described: Described, given: Path, file: Path, repository: str, choice: EngineChoice
+) -> AdaptedBackbone:
+    digest = digest_of(given)
+    card = _card(spec.name, described, repository, revision="" if spec.file else file.parent.name, digest=digest)
+    if spec.file:
+        card = of_local_file(card, digest)
+    return AdaptedBackbone(
+        name=spec.name, card=card, digest=digest, file=file, engine=choice, network=described.network
+    )
+
+
+def _card(name: str, described: Described, repository: str, *, revision: str, digest: str) -> Card:
+    from vitrail.backbones.counting import count_net
+
+    counted = count_net(described.network.blank(), side=described.preprocessing.crop)
+    seen_in = {"preprocessing": described.seen_in} | ({"licence": described.seen_in} if described.licence else {})
+    return Card(
+        name=name,
+        family=described.family,
+        variant={"model": described.model, "library": described.release},
+        preprocessing=described.preprocessing,
+        pooling="own",
+        poolings=("own",),
+        activation="own",
+        norm_eps=None,
+        positions=None,
+        feature_width=counted.width,
+        parameters=counted.parameters,
+        gmacs=counted.gmacs,
+        classifier_classes=described.classes,
+        licence=described.licence,
+        commercial=COMMERCIAL.get(described.licence.lower(), "unknown"),
+        pretraining=(),
+        labels="",
+        repository=repository,
+        revision=revision,
+        sha256=digest,
+        seen_in=seen_in,
+    )
+
+
+def import_library(name: str, *, extra: str) -> ModuleType:
+    """Import timm or transformers, and torchvision before it.
+
+    Args:
+        name: the library's.
+        extra: of Vitrail, that brings it.
+
+    Returns:
+        The library.
+
+    Raises:
+        UsageError: if it is not installed.
+    """
+    if importlib.util.find_spec(name) is None:
+        raise UsageError(f"{name} is not installed: pip install 'vitrail[{extra}]' for backbones named {extra}:.")
+    _torchvision_first()
+    return importlib.import_module(name)
+
+
+@cache
+def _torchvision_first() -> Any:
+    """Import torchvision where it is installed, even if its compiled operators do not fit the torch that is there.
+
+    Its wheels have none for a torch without CUDA, and its import fails where it describes operators that were never
+    loaded. Declaring their names is enough: no classifier calls one. What is returned keeps the declarations alive.
+    """
+    if importlib.util.find_spec("torchvision") is None:
+        return None
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError:
+        import torch
+
+        library: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+        for operator in TORCHVISION_OPERATORS:
+            library.define(f"{operator}(Tensor any) -> Tensor")
+        importlib.import_module("torchvision")
+        return library
+
+
+def pooled(function: "Callable[[Tensor], Tensor]", inner: "nn.Module") -> "nn.Module":
+    """A module with our networks' way in.
+
+    Args:
+        function: from `image_BCHW` to what the library makes of it, one vector an image whatever its shape.
+        inner: the library's network, whose weights they are.
+
+    Returns:
+        `forward` and `forward_features` both give `feature_BD`.
+    """
+    from torch import Tensor, nn
+
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, image_BCHW: Tensor) -> Tensor:
+            return function(image_BCHW).flatten(1)
+
+        def forward_features(self, image_BCHW: Tensor) -> Tensor:
+            return function(image_BCHW).flatten(1)
+
+    return Pooled().eval()

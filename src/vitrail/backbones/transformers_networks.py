@@ -1,0 +1,193 @@
+"""Image models of transformers, from a folder with config.json, preprocessor_config.json and model.safetensors.
+
+The feature is what the architecture pools without one more layer (ResNet, ConvNeXt, Swin, DINOv2, the towers of CLIP
+and SigLIP), else the class token after the last norm: the pooler of ViT and DeiT is such a layer, which a file may lack
+and which is then drawn at random. No code that comes with a model is run.
+
+Pixels follow the processor's settings, made by Pillow. One rule is not theirs: where a crop cannot lie in the middle,
+transformers begins it half a pixel above and left, Vitrail at the even number.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vitrail.backbones.adapters import Described, import_library, pooled
+from vitrail.backbones.cards import Interpolation, Preprocessing
+from vitrail.core.errors import UsageError, WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+FILTERS: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers, which a processor stores
+
+
+@dataclass(frozen=True, slots=True)
+class TransformersNetwork:
+    """The model of a folder."""
+
+    folder: Path
+
+    def blank(self) -> "nn.Module":
+        """Without weights, on the meta device."""
+        import torch
+
+        transformers = import_library("transformers", extra="hf")
+        with torch.device("meta"):
+            return _feature(transformers.AutoModel.from_config(_config(self.folder), trust_remote_code=False).eval())
+
+    def loaded(self, file: Path) -> "nn.Module":
+        """With the weights of its folder; a pickle in it is never opened."""
+        transformers = import_library("transformers", extra="hf")
+        try:
+            with _quietly(transformers):
+                net, found = transformers.AutoModel.from_pretrained(
+                    file.parent,
+                    local_files_only=True,
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                    dtype="float32",
+                    ignore_mismatched_sizes=True,  # they are named below
+                    output_loading_info=True,
+                )
+        except Exception as error:  # whatever a damaged file makes transformers raise
+            raise WeightsError(
+                f"The weights {file} cannot be read ({' '.join(str(error).split())[:400]}): fetch them again from "
+                f"where they were published."
+            ) from error
+        missing = [name for name in found["missing_keys"] if not name.startswith("pooler.")]
+        odd = ", ".join(sorted([*missing, *(name for name, *_ in found["mismatched_keys"])])[:8])
+        if odd:
+            raise WeightsError(
+                f"The weights {file} do not fit the config.json beside them ({odd} missing or misshapen): fetch both "
+                f"again from one place."
+            )
+        return _feature(net.eval())
+
+
+def describe(folder: Path, name: str) -> Described:
+    """What the files of a folder say.
+
+    Args:
+        folder: with the three files.
+        name: what was given to -b, for the message.
+
+    Returns:
+        The description.
+
+    Raises:
+        UsageError: if transformers is not installed, or it is no image model, or its processor does what Vitrail does
+            not.
+    """
+    transformers = import_library("transformers", extra="hf")
+    try:
+        config = _config(folder)
+        model = transformers.models.auto.modeling_auto.MODEL_MAPPING[type(config)]
+    except (KeyError, ValueError, OSError, TypeError) as error:
+        raise UsageError(
+            f"transformers {transformers.__version__} has no model for the config.json of {name} "
+            f"({' '.join(str(error).split())[:200]}); code that comes with a model is not run."
+        ) from error
+    if model.main_input_name != "pixel_values":
+        raise UsageError(f"{name} is a {model.__name__}, which takes {model.main_input_name}, not images alone.")
+    return Described(
+        family="hf",
+        model=model.__name__,
+        release=f"transformers {transformers.__version__}",
+        network=TransformersNetwork(folder),
+        preprocessing=_preprocessing(transformers, folder, name),
+        licence=_licence(folder),
+        classes=0,
+        seen_in=f"config.json, preprocessor_config.json and README.md of {name.split(':', 1)[1]}",
+    )
+
+
+@contextmanager
+def _quietly(transformers: Any) -> Iterator[None]:
+    """What it has to say of a file comes back as values; its reports and bars would disturb the terminal."""
+    logging = transformers.utils.logging
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()
+
+
+def _config(folder: Path) -> Any:
+    transformers = import_library("transformers", extra="hf")
+    return transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def _preprocessing(transformers: Any, folder: Path, name: str) -> Preprocessing:
+    try:
+        processor = transformers.AutoImageProcessor.from_pretrained(
+            folder, backend="pil", local_files_only=True, trust_remote_code=False
+        )
+        said = json.loads(processor.to_json_string())
+    except (ValueError, OSError, KeyError, TypeError, AttributeError, ImportError) as error:
+        raise UsageError(
+            f"The preprocessor_config.json of {name} is none that transformers reads ({error})."
+        ) from error
+    size, crop = said.get("size") or {}, said.get("crop_size") or {}
+    squash = "height" in size
+    resize = size.get("height") if squash else size.get("shortest_edge")
+    square = not squash or size.get("width") == resize
+    if said.get("do_center_crop"):
+        square, side = square and crop.get("height") == crop.get("width"), crop.get("height")
+    else:
+        square, side = square and squash, resize
+    if "crop_pct" in said and resize:  # ConvNeXt: below 384 the short side is made longer and the centre cut out
+        squash, square, side = resize >= 384, True, resize
+        resize = resize if squash else int(resize / said["crop_pct"])
+    known = said.get("do_resize", True) and not said.get("do_flip_channel_order") and not said.get("rescale_offset")
+    if not (known and square and resize and side and said.get("resample") in FILTERS):
+        raise UsageError(
+            f"The processor of {name} does what Vitrail does not (size {size}, crop {crop or 'none'}, filter "
+            f"{said.get('resample')}): it makes square images, bilinear or bicubic, cut from the centre."
+        )
+    normalised = said.get("do_normalize", True)
+    return Preprocessing(
+        resize=resize,
+        crop=side,
+        interpolation=FILTERS[said["resample"]],
+        mean=tuple(said["image_mean"]) if normalised else (0.0, 0.0, 0.0),
+        std=tuple(said["image_std"]) if normalised else (1.0, 1.0, 1.0),
+        resize_rule="squash" if squash else "short side",
+        divide_by=round(1 / said["rescale_factor"], 6) if said.get("do_rescale", True) else 1.0,
+    )
+
+
+def _licence(folder: Path) -> str:
+    """The licence field at the top of the model's page."""
+    from huggingface_hub import metadata_load
+
+    page = folder / "README.md"
+    try:
+        facts = metadata_load(page) if page.is_file() else None
+    except (ValueError, OSError):
+        return ""
+    licence = (facts or {}).get("license")
+    return licence if isinstance(licence, str) else ""
+
+
+def _feature(net: Any) -> "nn.Module":
+    from torch import nn
+
+    pooler = getattr(net, "pooler", None)
+    has_layer = pooler is not None and any(isinstance(module, nn.Linear) for module in pooler.modules())
+
+    def feature(image_BCHW: "Tensor") -> "Tensor":
+        output = net(pixel_values=image_BCHW)
+        if not has_layer and getattr(output, "pooler_output", None) is not None:
+            result: Tensor = output.pooler_output
+            return result
+        last: Tensor = output.last_hidden_state
+        return last[:, 0] if last.ndim == 3 else last.mean(dim=(2, 3))
+
+    return pooled(feature, net)
