@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import timm
 import torch
 from PIL import Image
+from tests.references import timm, timm_config, torchvision
 from torch.utils.data import DataLoader, Dataset
-from transformers import BitImageProcessorPil, ResNetConfig, ResNetModel, ViTConfig, ViTImageProcessorPil, ViTModel
-from transformers import pipeline as transformers_pipeline
 
 from benchmarks.report import RESNET50
 from vitrail.backbones import BackboneSpec, find_card
@@ -38,11 +36,11 @@ class Files(Dataset):  # type: ignore[type-arg]
 
 def timm_loop(spec: BackboneSpec, files: Sequence[Path], *, bf16: bool) -> tuple[float, np.ndarray]:
     """Images a second of timm's model behind a DataLoader of two workers, and its features."""
-    model = timm.create_model(spec.name, pretrained=False)
+    model = timm().create_model(spec.name, pretrained=False)
     model.load_state_dict(read_timm(spec.file))
     model.reset_classifier(0)
     model.eval()
-    transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=model), is_training=False)
+    transform = timm().data.create_transform(**timm_config(spec.name), is_training=False)
     torch.set_num_threads(WORKERS)
     features, begun = [], 0.0
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
@@ -54,6 +52,10 @@ def timm_loop(spec: BackboneSpec, files: Sequence[Path], *, bf16: bool) -> tuple
 
 def transformers_loop(name: str, files: Sequence[Path]) -> float:
     """Images a second of transformers' pipeline on a network of the same size, with random weights."""
+    torchvision()  # which transformers imports
+    from transformers import BitImageProcessorPil, ResNetConfig, ResNetModel, ViTConfig, ViTImageProcessorPil, ViTModel
+    from transformers import pipeline as transformers_pipeline
+
     card = find_card(name)
     side, prepared = card.preprocessing.crop, card.preprocessing
     if name == RESNET50:
