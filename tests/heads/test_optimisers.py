@@ -14,7 +14,8 @@ def moved(name: str, gradients: list[float], rate: float = 1e-3) -> float:
     for number, gradient in enumerate(gradients, start=1):
         step(
             weight,
-            torch.tensor([gradient], dtype=torch.float64),
+            torch.tensor([gradient / 2], dtype=torch.float64),
+            2.0,
             memory,
             torch.tensor(rate, dtype=torch.float64),
             number,

@@ -84,10 +84,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A gradient of a group: of parameter `number`, G x the parameter's own axes. Only weights decay, biases do not."""
+    """`factor` x `gradient` is the gradient of parameter `number` of a group. Only weights decay, biases do not."""
 
     number: int
     gradient: Tensor
+    factor: float
     decays: bool
 
 
@@ -100,7 +101,7 @@ class Stack(Protocol):
         """Scores of some heads on rows times `scale`, G x C x B; products in the precision of the rows."""
 
     def gradients(self, heads: slice, feature_BD: Tensor, error_GCB: Tensor, scale: float) -> Iterable[Update]:
-        """From the gradient of the scores just given. Weights are read before the first update, not after."""
+        """From B times the gradient of the scores just given. Weights are read before the first update, not after."""
 
 
 class Training:
@@ -247,8 +248,8 @@ class Training:
         scale = kept_scale(group.below)
         score_GCB = self._stack.score(group.heads, feature_BD, scale)
         weight_B = None if self._class_weight_C is None else self._class_weight_C[label_B]
-        loss_G, correct_G = _losses(score_GCB, label_B, weight_B)
-        for update in self._stack.gradients(group.heads, feature_BD, score_GCB, scale):
+        loss_G, correct_G, error_GCB = _losses(score_GCB, label_B, weight_B)
+        for update in self._stack.gradients(group.heads, feature_BD, error_GCB, scale):
             self._apply(group, update, step)
         return loss_G, correct_G
 
@@ -258,7 +259,8 @@ class Training:
         if not update.decays:
             heads = group.heads
             rate_G1 = self._rate_K[heads].view(-1, *[1] * (weight.dim() - 1))
-            move(weight[heads], update.gradient, [tensor[heads] for tensor in memory], rate_G1, step)
+            remembered_G = [tensor[heads] for tensor in memory]
+            move(weight[heads], update.gradient, update.factor, remembered_G, rate_G1, step)
             return
         rows = max(1, PART // weight[0, 0].numel())
         for place in range(group.heads.start, group.heads.stop):
@@ -268,7 +270,8 @@ class Training:
             for part_gradient, part_weight, *part_memory in parts:
                 if self._kept_K[place] < 1:
                     part_weight.mul_(self._kept_K[place])
-                move(part_weight, part_gradient.to(weight.dtype), part_memory, self._rate_K[place], step)
+                part_gradient = part_gradient.to(weight.dtype)
+                move(part_weight, part_gradient, update.factor, part_memory, self._rate_K[place], step)
 
     def _score(self, feature_ND: Tensor, label_N: Tensor) -> tuple[Tensor, Tensor]:
         """Mean loss and accuracy without dropout, for each head."""
@@ -277,24 +280,26 @@ class Training:
         everyone = slice(0, len(self._which))
         parts = zip(torch.split(feature_ND, SCORED_AT_ONCE), torch.split(label_N, SCORED_AT_ONCE), strict=True)
         for feature_BD, label_B in parts:
-            loss, correct = _losses(self._stack.score(everyone, feature_BD, 1.0), label_B, None)
+            loss, correct, _ = _losses(self._stack.score(everyone, feature_BD, 1.0), label_B, None)
             loss_K += loss
             correct_K += correct
         return loss_K / len(label_N), correct_K / len(label_N)
 
 
-def _losses(score_GCB: Tensor, label_B: Tensor, weight_B: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Summed losses and how many are right; the scores become the gradient of the mean loss, in place."""
-    B = len(label_B)
-    label_G1B = label_B.expand(len(score_GCB), 1, B)
-    top_G1B, first_G1B = score_GCB.max(dim=1, keepdim=True)
-    own_G1B = score_GCB.gather(1, label_G1B) - top_G1B
-    score_GCB.sub_(top_G1B).exp_()
-    total_G1B = score_GCB.sum(dim=1, keepdim=True)
-    loss_G1B = total_G1B.log().sub_(own_G1B)
-    score_GCB.div_(total_G1B.mul_(B))
-    score_GCB.scatter_add_(1, label_G1B, score_GCB.new_full((1, 1, 1), -1 / B).expand_as(label_G1B))
+def _losses(score_GCB: Tensor, label_B: Tensor, weight_B: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Summed losses, how many are right, and the gradient of the summed losses in the scores.
+
+    A row is right where its class is the most probable one; where all are as probable as each other none is. (Finding
+    the place of the greatest score takes twenty times as long as finding the greatest score.)
+    """
+    C = score_GCB.shape[1]
+    label_G1B = label_B.expand(len(score_GCB), 1, len(label_B))
+    probability_GCB = score_GCB.softmax(dim=1)
+    own_GB = probability_GCB.gather(1, label_G1B)[:, 0]
+    right_GB = (own_GB == probability_GCB.amax(dim=1)) & (own_GB * C > 1 + 1e-5)
+    loss_GB = own_GB.clamp_min(torch.finfo(own_GB.dtype).tiny).log_().neg_()
+    error_GCB = probability_GCB.scatter_add_(1, label_G1B, own_GB.new_full((1, 1, 1), -1).expand_as(label_G1B))
     if weight_B is not None:
-        loss_G1B.mul_(weight_B)
-        score_GCB.mul_(weight_B)
-    return loss_G1B.sum(dim=(1, 2)), (first_G1B == label_G1B).sum(dim=(1, 2))
+        loss_GB.mul_(weight_B)
+        error_GCB.mul_(weight_B)
+    return loss_GB.sum(dim=1), right_GB.sum(dim=1), error_GCB

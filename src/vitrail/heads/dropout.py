@@ -38,7 +38,7 @@ def threshold(dropout: float) -> int:
 
 def drop(feature_BD: Tensor, level_BD: Tensor, below: int) -> Tensor:
     """The rows with 0 where the level is below the threshold; what is kept is not scaled up yet: see `kept_scale`."""
-    return feature_BD.masked_fill(level_BD < below - LEVELS // 2, 0) if below else feature_BD
+    return feature_BD * (level_BD >= below - LEVELS // 2) if below else feature_BD
 
 
 def kept_scale(below: int) -> float:

@@ -118,16 +118,16 @@ class _MlpStack:
     def score(self, heads: slice, feature_BD: Tensor, scale: float) -> Tensor:
         hidden_weight_GHD, hidden_bias_GH, weight_GCH, bias_GC = (tensor[heads] for tensor in self.parameters)
         before_MB = hidden_weight_GHD.flatten(0, 1).to(feature_BD.dtype) @ feature_BD.T
-        before_GHB = before_MB.view(*hidden_bias_GH.shape, -1).to(bias_GC.dtype).mul_(scale)
-        self._active_GHB = before_GHB.add_(hidden_bias_GH[:, :, None]).relu_()
+        before_GHB = before_MB.view(*hidden_bias_GH.shape, -1).to(bias_GC.dtype)
+        self._active_GHB = torch.add(hidden_bias_GH[:, :, None], before_GHB, alpha=scale).relu_()
         return torch.baddbmm(bias_GC[:, :, None], weight_GCH, self._active_GHB)
 
     def gradients(self, heads: slice, feature_BD: Tensor, error_GCB: Tensor, scale: float) -> Iterator[Update]:
         active_GHB = self._active_GHB
         hidden_GHB = (self.parameters[2][heads].mT @ error_GCB).masked_fill_(active_GHB == 0, 0)
-        yield Update(2, error_GCB @ active_GHB.mT, decays=True)
-        yield Update(3, error_GCB.sum(dim=2), decays=False)
-        yield Update(1, hidden_GHB.sum(dim=2), decays=False)
-        G, H, _ = hidden_GHB.shape
-        hidden_MB = hidden_GHB.mul_(scale).flatten(0, 1).to(feature_BD.dtype)
-        yield Update(0, (hidden_MB @ feature_BD).view(G, H, -1), decays=True)
+        G, H, B = hidden_GHB.shape
+        yield Update(2, error_GCB @ active_GHB.mT, 1 / B, decays=True)
+        yield Update(3, error_GCB.sum(dim=2), 1 / B, decays=False)
+        yield Update(1, hidden_GHB.sum(dim=2), 1 / B, decays=False)
+        hidden_MB = hidden_GHB.flatten(0, 1).to(feature_BD.dtype)
+        yield Update(0, (hidden_MB @ feature_BD).view(G, H, -1), scale / B, decays=True)

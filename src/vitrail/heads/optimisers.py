@@ -18,32 +18,33 @@ EPSILON = 1e-7  # of both rmsprop.py and adamw.py
 MOMENTUM = 0.9  # Keras leaves it at 0, everyone who trains a linear head by SGD sets it to this
 BETA_1, BETA_2 = 0.9, 0.999  # keras/src/optimizers/adamw.py
 
-#: weight, gradient (used up), the optimiser's memory of the same shape, rate (broadcast), steps taken with this one.
-Step = Callable[[Tensor, Tensor, Sequence[Tensor], Tensor, int], None]
+#: weight, gradient (used up) and what it is to be multiplied by, memory of the same shape, rate (broadcast), and how
+#: many steps this one makes. The factor costs nothing here; beforehand it would cost a pass over the gradient.
+Step = Callable[[Tensor, Tensor, float, Sequence[Tensor], Tensor, int], None]
 
 
-def rmsprop(weight: Tensor, gradient: Tensor, memory: Sequence[Tensor], rate: Tensor, step: int) -> None:
+def rmsprop(weight: Tensor, gradient: Tensor, factor: float, memory: Sequence[Tensor], rate: Tensor, step: int) -> None:
     """Keras's form, epsilon inside the root: v = rho v + (1 - rho) g^2 from v = 0, weight -= rate g / sqrt(v + eps)."""
     del step
     (square,) = memory
-    square.mul_(RHO).addcmul_(gradient, gradient, value=1 - RHO)
+    square.mul_(RHO).addcmul_(gradient, gradient, value=(1 - RHO) * factor**2)
     gradient.div_(square.add(EPSILON).sqrt_())
-    weight.addcmul_(gradient, rate, value=-1)
+    weight.addcmul_(gradient, rate, value=-factor)
 
 
-def sgd(weight: Tensor, gradient: Tensor, memory: Sequence[Tensor], rate: Tensor, step: int) -> None:
+def sgd(weight: Tensor, gradient: Tensor, factor: float, memory: Sequence[Tensor], rate: Tensor, step: int) -> None:
     """With momentum as in Keras: v = momentum v - rate g, weight += v."""
     del step
     (velocity,) = memory
-    velocity.mul_(MOMENTUM).addcmul_(gradient, rate, value=-1)
+    velocity.mul_(MOMENTUM).addcmul_(gradient, rate, value=-factor)
     weight.add_(velocity)
 
 
-def adamw(weight: Tensor, gradient: Tensor, memory: Sequence[Tensor], rate: Tensor, step: int) -> None:
+def adamw(weight: Tensor, gradient: Tensor, factor: float, memory: Sequence[Tensor], rate: Tensor, step: int) -> None:
     """Keras's form, epsilon beside the root and not corrected for the start as torch's is."""
     mean, square = memory
-    mean.lerp_(gradient, 1 - BETA_1)
-    square.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
+    mean.mul_(BETA_1).add_(gradient, alpha=(1 - BETA_1) * factor)
+    square.mul_(BETA_2).addcmul_(gradient, gradient, value=(1 - BETA_2) * factor**2)
     ratio = (1 - BETA_2**step) ** 0.5 / (1 - BETA_1**step)
     weight.addcmul_(mean / square.sqrt().add_(EPSILON), rate, value=-ratio)
 

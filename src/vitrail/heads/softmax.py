@@ -163,11 +163,12 @@ class _SoftmaxStack:
     def score(self, heads: slice, feature_BD: Tensor, scale: float) -> Tensor:
         weight_GCD, bias_GC = (tensor[heads] for tensor in self.parameters)
         product_MB = weight_GCD.flatten(0, 1).to(feature_BD.dtype) @ feature_BD.T
-        return product_MB.view(*bias_GC.shape, -1).to(weight_GCD.dtype).mul_(scale).add_(bias_GC[:, :, None])
+        product_GCB = product_MB.view(*bias_GC.shape, -1).to(weight_GCD.dtype)
+        return torch.add(bias_GC[:, :, None], product_GCB, alpha=scale)
 
     def gradients(self, heads: slice, feature_BD: Tensor, error_GCB: Tensor, scale: float) -> Iterator[Update]:
         del heads
-        yield Update(1, error_GCB.sum(dim=2), decays=False)
-        G, C, _ = error_GCB.shape
-        error_MB = error_GCB.mul_(scale).flatten(0, 1).to(feature_BD.dtype)
-        yield Update(0, (error_MB @ feature_BD).view(G, C, -1), decays=True)
+        G, C, B = error_GCB.shape
+        yield Update(1, error_GCB.sum(dim=2), 1 / B, decays=False)
+        error_MB = error_GCB.flatten(0, 1).to(feature_BD.dtype)
+        yield Update(0, (error_MB @ feature_BD).view(G, C, -1), scale / B, decays=True)
