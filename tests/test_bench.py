@@ -37,7 +37,7 @@ def what_counts(run: Run) -> dict:
     found = json.loads((run.folder / "results.json").read_text())
     for one in found["backbones"]:
         del one["cost"]
-        del one["search"]["seconds"], one["search"]["winner"]["seconds"]
+        del one["search"]["seconds"], one["search"]["user_s"], one["search"]["winner"]["seconds"]
     return {part: found[part] for part in ("data", "split", "backbones", "pairs", "decision")}
 
 

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from vitrail.backbones import Backbone, BackboneSpec, open_backbone, parse_spec
+from vitrail.backbones import BackboneSpec, open_backbone, parse_spec
 from vitrail.backbones.classifier import read_classifier
 from vitrail.core.errors import UsageError
 from vitrail.core.hashing import fingerprint
@@ -28,6 +28,7 @@ from vitrail.evaluation import Candidate, find_traces, judge, measure_parity, re
 from vitrail.features import Features, calibrate, extract
 from vitrail.heads import probabilities
 from vitrail.heads.refusal import Refusal
+from vitrail.recipes import DEFAULT, Entry, check_recipes, enter
 from vitrail.runs import (
     FINISHED,
     Clock,
@@ -61,9 +62,11 @@ class BenchOptions:
     level: float = 0.95
     max_pixels: int = 100_000_000
     near_duplicates: bool = True
+    recipes: tuple[str, ...] = (DEFAULT,)
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_recipes(self.recipes)
         if not (0 < self.level < 1 and 0 < self.margin < 1 and self.max_pixels > 0):
             raise UsageError(
                 f"A level of {self.level:g}, a margin of {self.margin:g} and at most {self.max_pixels:,} pixels make "
@@ -120,11 +123,11 @@ def bench(
         )
         dataset = keep_together(dataset, near_pairs)
     dataset, split, sealed = make_split(dataset, options.split)
-    opened = open_all(specs, dataset, split, options, offline=offline, progress=progress)
+    entries = open_all(specs, dataset, split, options, offline=offline, progress=progress)
     shared = share_threads(threads or usable_cores())
     extraction = extract(
         dataset,
-        opened,
+        [entry.backbone for entry in entries],
         cache=cache_folder(),
         threads=shared,
         max_pixels=options.max_pixels,
@@ -134,8 +137,15 @@ def bench(
     require_enough(dataset, sealed=sealed, without=extraction.unreadable_ids)
     split = split.without(extraction.unreadable_ids)
     searches = [
-        tune(features, split, dataset, options.search, progress, kept_in=steps_folder(folder, features.backbone))
-        for features in extraction.features
+        tune(
+            features,
+            split,
+            dataset,
+            entry.search_options(options.search),
+            progress,
+            kept_in=steps_folder(folder, features.backbone),
+        )
+        for entry, features in zip(entries, extraction.features, strict=True)
     ]
     refusals = [
         refusal_of(search, features, dataset) for search, features in zip(searches, extraction.features, strict=True)
@@ -143,7 +153,7 @@ def bench(
     parities = [
         measure_parity(
             dataset,
-            backbone,
+            entry.backbone,
             features,
             search.head,
             split.test,
@@ -152,12 +162,12 @@ def bench(
             max_pixels=options.max_pixels,
             progress=progress,
         )
-        for backbone, features, search in zip(opened, extraction.features, searches, strict=True)
+        for entry, features, search in zip(entries, extraction.features, searches, strict=True)
     ]
     choices = fingerprint([split.fingerprint, *(one.digest for one in searches), *(one.digest for one in refusals)])
     candidates = [
         _candidate(*parts, dataset, split)
-        for parts in zip(opened, extraction.features, searches, refusals, strict=True)
+        for parts in zip(entries, extraction.features, searches, refusals, strict=True)
     ]
     openings = journal.record_opening(choices)
     verdict = judge(
@@ -177,7 +187,7 @@ def bench(
         options=asked,
         dataset=dataset,
         split=split,
-        backbones=opened,
+        entries=entries,
         near_pairs=near_pairs,
         extraction=extraction,
         searches=searches,
@@ -208,8 +218,8 @@ def open_all(
     *,
     offline: bool,
     progress: Progress,
-) -> list[Backbone]:
-    """Every backbone with its weights on its engine, calibrated on the train split where its precision asks for it."""
+) -> list[Entry]:
+    """Every backbone under every recipe, calibrated on the train split where its precision asks for it."""
     opened = [
         open_backbone(
             spec,
@@ -220,7 +230,10 @@ def open_all(
         )
         for spec in specs
     ]
-    return [calibrate(backbone, dataset, split.train, max_pixels=options.max_pixels) for backbone in opened]
+    return [
+        replace(entry, backbone=calibrate(entry.backbone, dataset, split.train, max_pixels=options.max_pixels))
+        for entry in enter(opened, options.recipes)
+    ]
 
 
 def chosen_specs(data: str | Path | None, backbones: Sequence[str]) -> list[BackboneSpec]:
@@ -247,9 +260,9 @@ def _groups(dataset: Dataset) -> dict[str, str]:
 
 
 def _candidate(
-    backbone: Backbone, features: Features, search: Search, refusal: Refusal, dataset: Dataset, split: Split
+    entry: Entry, features: Features, search: Search, refusal: Refusal, dataset: Dataset, split: Split
 ) -> Candidate:
-    rows = features.rows(split.test)
+    backbone, rows = entry.backbone, features.rows(split.test)
     return Candidate(
         name=backbone.name,
         gmacs=backbone.card.gmacs,

@@ -57,7 +57,7 @@ def compute_part(
     dataset, split, _ = make_split(dataset, options.split)
     extraction = extract(
         dataset,
-        open_all(specs, dataset, split, options, offline=offline, progress=progress),
+        [entry.backbone for entry in open_all(specs, dataset, split, options, offline=offline, progress=progress)],
         cache=cache_folder(),
         threads=share_threads(threads or usable_cores()),
         max_pixels=options.max_pixels,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from tests.references import noise_image, timm_pixels
 from vitrail.backbones import preprocess
@@ -180,3 +180,19 @@ def test_the_channels_order_and_the_division_each_move_pixels():
     image = noise_image(300, 300)
     for wrong in (replace(CAFFE, channels="RGB"), replace(CAFFE, divide_by=255.0)):
         assert (ours(image, CAFFE) - ours(image, wrong)).abs().max() > 1
+
+
+def test_equalising_is_pillows_on_the_crop_and_not_on_the_whole_image():
+    image = noise_image(90, 60)
+    plain = Preprocessing(resize=48, crop=32, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3)
+    crop = Image.fromarray(to_pixels(image, plain))
+    equalised = to_pixels(image, replace(plain, equalise=True))
+    np.testing.assert_array_equal(equalised, np.array(ImageOps.equalize(crop)))
+    before = to_pixels(ImageOps.equalize(image), plain)
+    assert np.abs(equalised.astype(int) - before).max() > 3, "the order must show"
+
+
+def test_one_colour_stays_one_colour_when_equalised():
+    plain = Preprocessing(resize=32, crop=32, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3, equalise=True)
+    pixel_HWC = to_pixels(Image.new("RGB", (40, 40), (200, 3, 77)), plain)
+    assert np.unique(pixel_HWC.reshape(-1, 3), axis=0).tolist() == [[200, 3, 77]]

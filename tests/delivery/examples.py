@@ -213,6 +213,7 @@ def _search(k: int, epochs: int) -> SearchSummary:
         trials=57,
         ended_early=False,
         seconds=31.0 + k,
+        user_s=52.0 + k,
         winner=winner,
         temperature=1.08,
         seeds=seeds,

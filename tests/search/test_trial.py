@@ -32,6 +32,7 @@ def test_the_digest_sees_every_bit_of_the_head_and_not_the_clock():
         label_curves=(),
         ended_early=False,
         seconds=1,
+        user_s=1,
     )
     tensors = head.tensors()
     tensors["bias"][0] = np.nextafter(tensors["bias"][0], np.float32(10))

@@ -18,12 +18,12 @@ NOT_STATED = "not stated"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preprocessing:
-    """From an RGB image to the network's pixels: equalise, resize, crop the centre, order the channels, normalise.
+    """From an RGB image to the network's pixels: resize, crop the centre, equalise, order the channels, normalise.
 
     `resize` is the short side, or with "squash" both sides, whatever that does to a circle. `antialias` is Pillow's
     way of making an image smaller; TensorFlow and torch on tensors leave it out unless asked. Pixels of 0 to 255 are
     divided by `divide_by`; `mean` and `std` are of the outcome, in the order of `channels`. Keras' "caffe" is BGR,
-    divided by 1, mean (103.939, 116.779, 123.68), std 1. `equalise` flattens each channel's histogram first.
+    divided by 1, mean (103.939, 116.779, 123.68), std 1. `equalise` flattens each channel's histogram of the crop.
 
     Raises:
         ValueError: if it is to be bicubic without antialiasing, of which there are three kinds (a = -0.5 in TensorFlow,

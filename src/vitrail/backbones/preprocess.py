@@ -10,6 +10,7 @@ ToTensor and Normalize on a PIL image; `torchvision/transforms/functional.py`):
   looks at the 2 x 2 nearest pixels only, as tf.image.resize does and torch on tensors;
 - the crop starts at round((side - crop) / 2) with Python's rounding, halves to even: sides of 227 and 229
   both start a crop of 224 at 2. A side shorter than the crop gets (crop - side) // 2 black pixels first;
+- where the card asks for it, equalise the histogram of each channel of what is left, as Pillow does;
 - order the channels, divide by 255 (Keras' "caffe": by 1), subtract the mean, divide by the standard deviation,
   each in float32.
 
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from vitrail.backbones.cards import Preprocessing
 
@@ -37,7 +38,7 @@ FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BI
 
 
 def to_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """Resize and crop the centre.
+    """Resize, crop the centre, and equalise where the card asks for it.
 
     Args:
         image: decoded, in mode RGB.
@@ -55,7 +56,7 @@ def to_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.ui
     columns, rows = image.size
     left, top = _crop_start(columns, preprocessing.crop), _crop_start(rows, preprocessing.crop)
     image = image.crop((left, top, left + preprocessing.crop, top + preprocessing.crop))  # black outside the image
-    return np.array(image)
+    return np.array(ImageOps.equalize(image) if preprocessing.equalise else image)
 
 
 def normalise(pixel_BHWC: "torch.Tensor", preprocessing: Preprocessing) -> "torch.Tensor":

@@ -31,6 +31,15 @@ def bench(
     max_megapixels: Annotated[
         float, typer.Option("--max-megapixels", help="Larger images are set aside.", min=0.01)
     ] = 100,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--recipe",
+            metavar="default|deck",
+            help="What we recommend, or what the deck did; give both to see both. The first has the plain names.",
+            show_default="default",
+        ),
+    ] = None,
     trials: Annotated[
         int | None,
         typer.Option(
@@ -85,6 +94,7 @@ def bench(
     from vitrail.data import SplitOptions
     from vitrail.features import parse_part
     from vitrail.part import compute_part
+    from vitrail.recipes import DEFAULT
     from vitrail.runs import results_to_json
     from vitrail.search import TuneOptions
 
@@ -103,6 +113,7 @@ def bench(
         level=level,
         max_pixels=round(max_megapixels * 1e6),
         near_duplicates=near_duplicates,
+        recipes=tuple(recipe or (DEFAULT,)),
         seed=seed,
     )
     if part is not None:

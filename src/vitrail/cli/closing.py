@@ -5,6 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vitrail.evaluation import parity_in_words
+from vitrail.recipes import DECK
 from vitrail.runs import BackboneResult, Run
 from vitrail.statistics.intervals import Interval
 
@@ -26,6 +27,7 @@ def print_closing(run: Run, console: Console) -> None:
             said = f"{backbone.name}: {parity_in_words(backbone.parity, backbone.precision)}"
             console.print(f"[dim]{escape(said)}[/]", soft_wrap=True)
     _print_leaked(run, console)
+    _print_deck(results.backbones, console)
     _print_set_aside(run, console)
     console.print()
     console.print(f"[bold]{escape(results.decision.sentence)}[/]")
@@ -33,6 +35,7 @@ def print_closing(run: Run, console: Console) -> None:
         console.print(f"  · {escape(reason)}")
     for caveat in results.decision.caveats:
         console.print(f"  [yellow]! {escape(caveat)}[/]")
+    _print_labels(run, console)
     console.print()
     console.print(f"[dim]Report[/]  {escape(str(run.folder / 'report.html'))}", soft_wrap=True)
 
@@ -76,6 +79,28 @@ def _print_leaked(run: Run, console: Console) -> None:
     for one in run.results.backbones:
         if one.top1_without_leaked:
             console.print(f"  {escape(one.name)}  test top-1  {_percent(one.top1_without_leaked)} %")
+
+
+def _print_deck(backbones: tuple[BackboneResult, ...], console: Console) -> None:
+    """The test line and the closing table of the deck: accuracy, and CPU seconds of features and head."""
+    for one in backbones:
+        if one.recipe == DECK:
+            right = round(one.test.top1.value * one.test.top1.n)
+            console.print()
+            console.print(
+                f"[bold]The deck's recipe on {escape(one.name)}[/]: test loss {one.test.nll.value:.4f}, accuracy "
+                f"{one.test.top1.value:.4f} ({right:,} of {one.test.top1.n:,}); user time "
+                f"{one.cost.user_s + one.search.user_s:,.0f} s",
+                soft_wrap=True,
+            )
+
+
+def _print_labels(run: Run, console: Console) -> None:
+    """What more labels are worth to the backbone that was decided for."""
+    for one in run.results.backbones:
+        if one.name == run.results.decision.choose:
+            for curve in one.search.label_curves:
+                console.print(f"  · {escape(curve.sentence)}")
 
 
 def _print_set_aside(run: Run, console: Console) -> None:

@@ -27,6 +27,7 @@ from vitrail.data.sources.local import read_file, written
 from vitrail.data.sources.walk import walk
 from vitrail.heads import Head, load_head, probabilities
 from vitrail.heads.refusal import RULES, Refusal, load_refusal
+from vitrail.recipes import under
 from vitrail.runs import Run, load_run
 
 TASK = "Predicting"
@@ -103,10 +104,12 @@ class Predictor:
         head, recipe = load_head(run.head_file(spec.name))
         _require_recipe(recipe, run.head_file(spec.name))
         threads = share_threads(usable_cores())
-        _refuse_early(spec, recipe)
+        result = run.backbone(spec.name)
+        named = BackboneSpec(name=result.card.name, file=spec.file)  # without the recipe
+        _refuse_early(named, recipe)
         chosen = (engine or "auto", precision or "auto") if engine or precision else _like_the_run(recipe, progress)
         opened = open_backbone(
-            spec,
+            named,
             engine=chosen[0],
             precision=chosen[1],
             calibration=recipe.get("calibration", ""),
@@ -114,6 +117,7 @@ class Predictor:
             progress=progress,
         )
         _require_weights(opened.digest, spec, recipe)
+        opened = under(opened, result.recipe, name=spec.name)
         started = opened.start(threads=threads.compute)
         thresholds = run.refusal_file(spec.name)
         return cls(

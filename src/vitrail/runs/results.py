@@ -72,14 +72,15 @@ class SearchSummary:
     """
 
     trials: int
-    ended_early: bool
     seconds: float
     winner: Trial
     temperature: float
-    seeds: tuple[Seeded, ...]
-    few_shot: tuple[FewShot, ...]
-    label_curves: tuple[LabelCurve, ...]
     curve: tuple[CurvePoint, ...]
+    ended_early: bool = False
+    user_s: float = 0.0
+    seeds: tuple[Seeded, ...] = ()
+    few_shot: tuple[FewShot, ...] = ()
+    label_curves: tuple[LabelCurve, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +103,9 @@ class BackboneCost:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackboneResult:
     """One backbone: what it is, how it ran, what it cost, what the search chose and what the test says.
+
+    `name` is what was given to `-b`, with +recipe where it is under a second recipe. `departures` say where a run of
+    the deck's recipe is not the deck's.
 
     `contamination` and `refusal` are None, and `reliability` is empty, in the results of versions without them.
     `calibration` is the digest of the images that int8 was calibrated on, "" for other precisions; `parity` compares a
@@ -128,6 +132,8 @@ class BackboneResult:
     calibration: str = ""
     parity: Parity | None = None
     top1_without_leaked: Interval | None = None
+    recipe: str = "default"
+    departures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

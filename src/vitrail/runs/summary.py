@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from vitrail.backbones import Backbone
 from vitrail.core.machine import Threads, describe_machine, peak_rss_bytes, user_seconds
 from vitrail.data import Dataset, NearPair, Split, leaking_into
 from vitrail.evaluation import BackboneVerdict, Parity, Predictions, Verdict
 from vitrail.evaluation.near_copies import accuracy_without
 from vitrail.features import Extraction, Features
+from vitrail.recipes import Entry
 from vitrail.runs.results import (
     SCHEMA_VERSION,
     BackboneCost,
@@ -42,8 +42,8 @@ def summarise(
     options: dict[str, Any],
     dataset: Dataset,
     split: Split,
-    backbones: Sequence[Backbone],
     near_pairs: Sequence[NearPair],
+    entries: Sequence[Entry],
     extraction: Extraction,
     searches: Sequence[Search],
     verdict: Verdict,
@@ -59,8 +59,8 @@ def summarise(
         options: after defaults.
         dataset: the examples, test labels sealed.
         split: which of them were used for what.
-        backbones: in the order they were asked for.
         near_pairs: the near-duplicates among the examples.
+        entries: every backbone under every recipe, in the order they were asked for.
         extraction: their features, and what could not be read.
         searches: what was tuned on each.
         verdict: what the test split said.
@@ -77,7 +77,7 @@ def summarise(
         accuracy_without(tested, leaked, level=one.test.top1.level)
         for tested, one in zip(verdict.predictions, verdict.backbones, strict=True)
     ]
-    per_backbone = zip(backbones, extraction.features, searches, verdict.backbones, parities, strict=True)
+    per_backbone = zip(entries, extraction.features, searches, verdict.backbones, parities, strict=True)
     summaries = [_summarise_backbone(*parts, threads) for parts in per_backbone]
     return Results(
         schema_version=SCHEMA_VERSION,
@@ -138,14 +138,14 @@ def _counts(dataset: Dataset, split: Split, test: Predictions) -> dict[str, dict
 
 
 def _summarise_backbone(
-    backbone: Backbone,
+    entry: Entry,
     features: Features,
     search: Search,
     verdict: BackboneVerdict,
     parity: Parity | None,
     threads: Threads,
 ) -> BackboneResult:
-    cost = features.cost
+    backbone, cost = entry.backbone, features.cost
     return BackboneResult(
         name=backbone.name,
         card=backbone.card,
@@ -170,6 +170,7 @@ def _summarise_backbone(
             trials=len(search.trials),
             ended_early=search.ended_early,
             seconds=search.seconds,
+            user_s=search.user_s,
             winner=search.winner,
             temperature=search.head.temperature,
             seeds=search.seeds,
@@ -182,4 +183,6 @@ def _summarise_backbone(
         contamination=verdict.contamination,
         refusal=verdict.refusal,
         reliability=verdict.reliability,
+        recipe=entry.recipe,
+        departures=entry.departures,
     )

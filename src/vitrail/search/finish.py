@@ -40,7 +40,7 @@ def out_of_fold(examples: Examples, winner: Found, options: TuneOptions) -> tupl
 def refit(
     examples: Examples, winner: Found, options: TuneOptions, *, classes: tuple[str, ...], temperature: float
 ) -> Head:
-    """The winning setting on train and val together.
+    """The winning setting on train and val together, or on train alone where the options ask for no refit.
 
     Args:
         examples: train and val.
@@ -52,7 +52,9 @@ def refit(
     Returns:
         The head.
     """
-    fitted = FAMILIES[winner.kind].fit(examples, np.arange(len(examples.ids)), winner, options)
+    as_trained = len(examples.choices) == 1 and not options.refit
+    rows = examples.choices[0].fit if as_trained else np.arange(len(examples.ids))
+    fitted = FAMILIES[winner.kind].fit(examples, rows, winner, options)
     epochs: dict[str, float | int | str] = {"epochs": winner.epochs} if winner.epochs else {}
     return Head(
         kind=winner.kind,

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vitrail.core.machine import user_seconds
 from vitrail.core.whole_files import put_in_place
 from vitrail.heads import CurvePoint
 from vitrail.search.found import Found
@@ -31,7 +32,8 @@ class BudgetSpent(Exception):  # noqa: N818 - an end, not an error
 class Ledger:
     """Does each step once. `spent_s` is what all steps took, whenever they were done.
 
-    `ended_early` says that a step was refused for want of time.
+    `earlier_user_s` is the CPU time in user mode of the steps that were read. `ended_early` says that a step was
+    refused for want of time.
     """
 
     def __init__(self, folder: Path | None, *, identity: str, budget_s: float | None = None) -> None:
@@ -39,6 +41,7 @@ class Ledger:
         self._identity = identity
         self._budget_s = budget_s
         self.spent_s = 0.0
+        self.earlier_user_s = 0.0
         self.ended_early = False
 
     def do(self, step: str, work: Callable[[], list[Found]]) -> list[Found]:
@@ -59,26 +62,28 @@ class Ledger:
             if self._budget_s is not None and self.spent_s >= self._budget_s:
                 self.ended_early = True
                 raise BudgetSpent
-            begun = time.perf_counter()
-            kept = work(), time.perf_counter() - begun
-            self._write(step, *kept)
-        found, seconds = kept
+            begun, user = time.perf_counter(), user_seconds()
+            found, seconds = work(), time.perf_counter() - begun
+            self._write(step, found, seconds, user_seconds() - user)
+        else:
+            found, seconds, user = kept
+            self.earlier_user_s += user
         self.spent_s += seconds
         return found
 
     def _path(self, step: str) -> Path | None:
         return None if self._folder is None else self._folder / f"{step}.parquet"
 
-    def _write(self, step: str, found: list[Found], seconds: float) -> None:
+    def _write(self, step: str, found: list[Found], seconds: float, user_s: float) -> None:
         path = self._path(step)
         if path is None:
             return
-        facts = {"version": VERSION, "identity": self._identity, "seconds": seconds}
+        facts = {"version": VERSION, "identity": self._identity, "seconds": seconds, "user_s": user_s}
         table = pa.Table.from_pylist([_row(trial) for trial in found])
         table = table.replace_schema_metadata({FACTS: json.dumps(facts)})
         put_in_place(path, lambda temporary: pq.write_table(table, temporary))
 
-    def _read(self, step: str) -> tuple[list[Found], float] | None:
+    def _read(self, step: str) -> tuple[list[Found], float, float] | None:
         """None also where the file is damaged or of another search: then the step is done anew."""
         path = self._path(step)
         if path is None or not path.is_file():
@@ -88,7 +93,7 @@ class Ledger:
             facts = json.loads(table.schema.metadata[FACTS])
             if (facts["version"], facts["identity"]) != (VERSION, self._identity):
                 return None
-            return [_found(row) for row in table.to_pylist()], float(facts["seconds"])
+            return [_found(row) for row in table.to_pylist()], float(facts["seconds"]), float(facts["user_s"])
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
             return None
 

@@ -24,7 +24,8 @@ class TuneOptions:
     `trials` counts the settings that are drawn for heads trained step by step; what is solved at once comes besides.
     With a `budget_s` (seconds of search on each backbone) no new step begins once they are spent, and where `trials`
     is None as many are drawn as there is time for. `metric` is what is chosen by; `balanced` lets every class count
-    the same in it, however many images it has. `seeds` is how often the winner is trained for the spread.
+    the same in it, however many images it has. `seeds` is how often the winner is trained for the spread. Without
+    `refit` the winner is kept as it was trained on train, where there is a val.
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -43,6 +44,7 @@ class TuneOptions:
     epochs: int = 40
     batch: int = 128
     patience: int = 5
+    refit: bool = True
     seeds: int = 3
     seed: int = 0
 

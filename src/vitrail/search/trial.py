@@ -53,7 +53,7 @@ class Search:
     just these rows). `curve` is the best softmax head's, whatever kind won. `seeds` has the winner under several
     seeds, the search's own first; it is empty for a kind in which nothing is drawn. `label_curves` say what images are
     worth, of all classes and of the hardest. `ended_early` says that a budget ended the search, so that the same budget
-    elsewhere may end it elsewhere.
+    elsewhere may end it elsewhere. `user_s` is CPU time in user mode, that of steps done earlier included.
     """
 
     backbone: str
@@ -68,6 +68,7 @@ class Search:
     label_curves: tuple[LabelCurve, ...]
     ended_early: bool
     seconds: float
+    user_s: float
 
     @property
     def digest(self) -> str:

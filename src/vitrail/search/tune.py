@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitrail.core.hashing import fingerprint
+from vitrail.core.machine import user_seconds
 from vitrail.core.progress import Progress, Silent
 from vitrail.heads import CurvePoint
 from vitrail.search.examples import Examples, Rows, gather
@@ -53,7 +54,7 @@ def tune(
         budget that holds for the same folder only.
     """
     options, progress = options or TuneOptions(), progress or Silent()
-    begun = time.perf_counter()
+    begun, user = time.perf_counter(), user_seconds()
     examples = gather(features, split, dataset)
     asked = {"features": features.key, "split": split.fingerprint, "options": asdict(options)}
     identity = fingerprint(asked | {"code": SEARCH_CODE_VERSION})
@@ -77,6 +78,7 @@ def tune(
         ),
         ended_early=ledger.ended_early,
         seconds=time.perf_counter() - begun,
+        user_s=user_seconds() - user + ledger.earlier_user_s,
     )
 
 

@@ -19,6 +19,7 @@ from vitrail.delivery.report.classes import ClassList, list_classes
 from vitrail.delivery.report.comparison import best_first, colours, compare, compare_pairs
 from vitrail.delivery.report.confusion import Confusion, draw_confusion
 from vitrail.delivery.report.curves import Curves, draw_curves
+from vitrail.delivery.report.deck import compare_deck
 from vitrail.delivery.report.facts import data_facts, openings, option_rows, page_warnings
 from vitrail.delivery.report.labels import Labels, draw_labels
 from vitrail.delivery.report.mistakes import Images, Mistake, how_many, worst_mistakes
@@ -89,6 +90,7 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
         "pair_rows": pair_rows,
         "pair_axis": pair_axis,
         "margin": margin,
+        "deck": compare_deck(results),
         "chapters": _chapters(results, predictions, images),
         "images_at_hand": images is not None,
         "facts": data_facts(results),

@@ -1,0 +1,113 @@
+"""What a recipe changes of a backbone and of its search: the one we recommend, and the one of the deck.
+
+The deck compared a frozen ResNet50 with a frozen ViT-S/16 on Stanford Dogs. Its recipe, with what is known of it:
+pixels equalised; ResNet50: pooling, dropout searched in [0.5, 0.8], softmax; ViT: softmax alone; RMSprop as in Keras
+with a searched learning rate, minibatches of 24, early stopping; judged as trained, without a refit on val.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from vitrail.backbones import Backbone, Card
+from vitrail.core.errors import UsageError
+from vitrail.search import TuneOptions
+
+DEFAULT, DECK = "default", "deck"
+RECIPES = (DEFAULT, DECK)
+DECK_DROPOUTS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
+DECK_EPOCHS = 100  # the most; early stopping ends nearly all of them before
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One backbone under one recipe: what is compared. Its name is the backbone's, with +recipe after the first."""
+
+    backbone: Backbone
+    recipe: str
+
+    def search_options(self, options: TuneOptions) -> TuneOptions:
+        """What is tried on it; trials, budget, metric and seed stay as they were asked for."""
+        if self.recipe != DECK:
+            return options
+        return replace(
+            options,
+            kinds=("softmax",),
+            scalings=("none",),
+            optimisers=("rmsprop",),
+            weight_decays=(0.0,),
+            dropouts=(0.0,) if self.backbone.card.family == "vit" else DECK_DROPOUTS,
+            batch=24,
+            patience=5,
+            epochs=DECK_EPOCHS,
+            refit=False,
+        )
+
+    @property
+    def departures(self) -> tuple[str, ...]:
+        """Where this run of the deck's recipe is not the deck's, one sentence each."""
+        card = self.backbone.card
+        return (*_of_backbone(card), *_of_pixels(card), *OF_TRAINING) if self.recipe == DECK else ()
+
+
+def check_recipes(recipes: Sequence[str]) -> None:
+    """Raise a UsageError unless each is known and given once."""
+    if not recipes or len(set(recipes)) < len(recipes) or not set(recipes) <= set(RECIPES):
+        raise UsageError(
+            f"The recipes {', '.join(recipes) or 'given'} make no sense: give {' or '.join(RECIPES)}, or each once."
+        )
+
+
+def enter(backbones: Sequence[Backbone], recipes: Sequence[str]) -> list[Entry]:
+    """Every backbone under every recipe, recipe by recipe."""
+    return [
+        Entry(backbone=under(backbone, recipe, name=entry_name(backbone.name, recipe, recipes)), recipe=recipe)
+        for recipe in recipes
+        for backbone in backbones
+    ]
+
+
+def entry_name(backbone: str, recipe: str, recipes: Sequence[str]) -> str:
+    """The name of an entry: the first recipe's have the backbone's own."""
+    return backbone if recipe == recipes[0] else f"{backbone}+{recipe}"
+
+
+def under(backbone: Backbone, recipe: str, *, name: str) -> Backbone:
+    """The backbone as a recipe feeds it: the deck's pixels are equalised, which is part of every feature's key."""
+    if recipe != DECK:
+        return replace(backbone, name=name)
+    prepared = replace(backbone.card.preprocessing, equalise=True)
+    return replace(backbone, name=name, card=replace(backbone.card, preprocessing=prepared))
+
+
+OF_TRAINING = (
+    "The head's weights start at 0 and not at Glorot's noise; the loss is convex, so that only the way there differs.",
+    "Probabilities are divided by a temperature fitted out of fold, which changes the loss and no answer.",
+)
+
+
+def _of_backbone(card: Card) -> Iterator[str]:
+    if card.family == "vit" and not card.name.startswith("vit_small_patch16_224.augreg"):
+        yield "The deck's ViT was AugReg's S/16."
+    if card.family != "vit" and not card.name.startswith("resnet50"):
+        yield "The deck's convolutional network was a ResNet50."
+
+
+def _of_pixels(card: Card) -> Iterator[str]:
+    prepared = card.preprocessing
+    side = f"resized to {prepared.resize} and cropped to {prepared.crop}, {prepared.interpolation}, as the card says"
+    if card.family == "vit" and (prepared.mean, prepared.std) != ((0.5,) * 3, (0.5,) * 3):
+        yield (
+            f"Pixels are {side}, and normalised with {_three(prepared.mean)} and {_three(prepared.std)}; the deck's "
+            "ViT, AugReg's, takes 0.5 and 0.5."
+        )
+    elif card.family != "vit" and prepared.channels != "BGR":
+        yield (
+            f"Pixels are {side}, RGB normalised with {_three(prepared.mean)} and {_three(prepared.std)}; the deck's "
+            "ResNet50 was Keras's, which takes BGR from 0 to 255 less ImageNet's mean, and has weights of its own."
+        )
+    else:
+        yield f"Pixels are {side}; how the deck resized is not known."
+
+
+def _three(values: Sequence[float]) -> str:
+    return f"({', '.join(f'{value:g}' for value in values)})"
