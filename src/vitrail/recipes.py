@@ -58,25 +58,23 @@ def check_recipes(recipes: Sequence[str]) -> None:
 
 
 def enter(backbones: Sequence[Backbone], recipes: Sequence[str]) -> list[Entry]:
-    """Every backbone under every recipe, recipe by recipe."""
+    """Every backbone under every recipe, recipe by recipe; the first recipe's entries have the backbones' own names."""
     return [
-        Entry(backbone=under(backbone, recipe, name=entry_name(backbone.name, recipe, recipes)), recipe=recipe)
+        Entry(
+            backbone=under(replace(one, name=one.name if recipe == recipes[0] else f"{one.name}+{recipe}"), recipe),
+            recipe=recipe,
+        )
         for recipe in recipes
-        for backbone in backbones
+        for one in backbones
     ]
 
 
-def entry_name(backbone: str, recipe: str, recipes: Sequence[str]) -> str:
-    """The name of an entry: the first recipe's have the backbone's own."""
-    return backbone if recipe == recipes[0] else f"{backbone}+{recipe}"
-
-
-def under(backbone: Backbone, recipe: str, *, name: str) -> Backbone:
+def under(backbone: Backbone, recipe: str) -> Backbone:
     """The backbone as a recipe feeds it: the deck's pixels are equalised, which is part of every feature's key."""
     if recipe != DECK:
-        return replace(backbone, name=name)
+        return backbone
     prepared = replace(backbone.card.preprocessing, equalise=True)
-    return replace(backbone, name=name, card=replace(backbone.card, preprocessing=prepared))
+    return replace(backbone, card=replace(backbone.card, preprocessing=prepared))
 
 
 OF_TRAINING = (

@@ -117,7 +117,7 @@ class Predictor:
             progress=progress,
         )
         _require_weights(opened.digest, spec, recipe)
-        opened = under(opened, result.recipe, name=spec.name)
+        opened = under(opened, result.recipe)
         started = opened.start(threads=threads.compute)
         thresholds = run.refusal_file(spec.name)
         return cls(
