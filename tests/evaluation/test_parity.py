@@ -12,7 +12,7 @@ from vitrail.core.progress import Silent
 from vitrail.data import load, open_source
 from vitrail.evaluation.parity import compare, measure_parity, parity_in_words
 from vitrail.features import extract
-from vitrail.heads import Head
+from vitrail.heads import Head, Linear, Scaling
 
 HOW = {"threads": Threads(decode=1, compute=1), "max_pixels": 10**8, "progress": Silent()}
 
@@ -22,10 +22,8 @@ def head(width: int) -> Head:
     return Head(
         kind="softmax",
         classes=("a", "b", "c"),
-        mean_D=np.zeros(width, np.float32),
-        scale_D=np.ones(width, np.float32),
-        weight_CD=weight_CD,
-        bias_C=np.zeros(3, np.float32),
+        scaling=Scaling(mean_D=np.zeros(width, np.float32), scale_D=np.ones(width, np.float32)),
+        scores=Linear(weight_CD=weight_CD, bias_C=np.zeros(3, np.float32)),
         temperature=1.0,
         setting={},
     )
