@@ -1,0 +1,103 @@
+"""Peak memory of files to stored features against the number of images: 5,000 and 100,000.
+
+    python -m benchmarks.memory
+
+Small JPEGs, each made distinct by a comment segment, go through the walk from the listing of files to stored features
+in a process of their own for each number. Peak is the kernel's (VmHWM); anonymous memory (RssAnon) is what the process
+itself holds at the end, without pages of files that the kernel may drop at any time.
+"""
+
+import io
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from vitrail.core.machine import describe_machine
+
+COUNTS = (5_000, 100_000)
+CLASSES, PICTURES = 10, 50
+BACKBONE = "vit_mini"
+ALLOWED = 1.10
+
+
+def main() -> None:
+    """Measure each number of images, and write the table."""
+    lines = [__doc__.split("\n", 1)[0] if __doc__ else "", "", "    python -m benchmarks.memory", ""]
+    lines += [f"{describe_machine()}", "", f"Backbone {BACKBONE}; JPEGs of 32 x 32 pixels; MB are 10^6 bytes.", ""]
+    lines += ["| images | after imports | after reading and split | peak | anonymous at the end |"]
+    lines += ["| --- | --- | --- | --- | --- |"]
+    peaks = []
+    for count in COUNTS:
+        with tempfile.TemporaryDirectory() as folder:
+            draw(Path(folder) / "data", count)
+            command = [sys.executable, "-m", "benchmarks.memory", folder]
+            found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+        peaks.append(found["peak"])
+        cells = (found[part] / 1e6 for part in ("imports", "read", "peak", "anonymous"))
+        lines.append(f"| {count:,} | " + " | ".join(f"{cell:.0f} MB" for cell in cells) + " |")
+        print(lines[-1], flush=True)
+    ratio = peaks[1] / peaks[0]
+    lines += ["", f"Peak at {COUNTS[1]:,} over peak at {COUNTS[0]:,}: {ratio:.3f} (the bar is {ALLOWED})."]
+    print(lines[-1])
+    Path(__file__).with_name("memory_epyc_2cores_202611.md").write_text("\n".join(lines) + "\n")
+
+
+def draw(folder: Path, count: int) -> None:
+    """`count` files of PICTURES pictures, all of different bytes."""
+    draws = np.random.default_rng(0)
+    pictures = []
+    for _ in range(PICTURES):
+        buffer = io.BytesIO()
+        Image.fromarray(draws.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(buffer, "JPEG")
+        pictures.append(buffer.getvalue())
+    for number in range(CLASSES):
+        (folder / f"class{number}").mkdir(parents=True)
+    for number in range(count):
+        comment = f"{number:08d}".encode()
+        segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment  # COM, right after SOI
+        picture = pictures[number % PICTURES]
+        (folder / f"class{number % CLASSES}" / f"{number:06d}.jpg").write_bytes(picture[:2] + segment + picture[2:])
+
+
+def walk(folder: Path) -> dict[str, int]:
+    """The walk from files to stored features, and the memory of this process along it, in bytes."""
+    from vitrail.backbones import BackboneSpec, open_backbone
+    from vitrail.core.machine import share_threads, usable_cores
+    from vitrail.core.progress import Silent
+    from vitrail.data import SplitOptions, load, make_split, open_source
+    from vitrail.features import extract
+
+    opened = [open_backbone(BackboneSpec(name=BACKBONE), progress=Silent())]
+    found = {"imports": status("VmHWM")}
+    dataset = load(open_source(folder / "data"), max_pixels=10**8, progress=Silent())
+    dataset, _, _ = make_split(dataset, SplitOptions())
+    found["read"] = status("VmHWM")
+    extraction = extract(
+        dataset,
+        opened,
+        cache=folder / "cache",
+        threads=share_threads(usable_cores()),
+        max_pixels=10**8,
+        progress=Silent(),
+    )
+    if extraction.features[0].cost.computed != dataset.table.num_rows:
+        raise SystemExit("not every image has its row: the figure would mean nothing")
+    return found | {"peak": status("VmHWM"), "anonymous": status("RssAnon")}
+
+
+def status(field: str) -> int:
+    """A field of /proc/self/status, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field + ":")).split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        print(json.dumps(walk(Path(sys.argv[1]))))
+    else:
+        main()
