@@ -1,19 +1,9 @@
 from vitrail.data.cautions import cautions
-from vitrail.data.duplicates import Duplicates, Example
-
-
-def examples(**sizes: int) -> list[Example]:
-    return [
-        Example(id=f"{label}{number}", paths=("p",), label=label, split=None, group=None)
-        for label, size in sizes.items()
-        for number in range(size)
-    ]
+from vitrail.data.duplicates import Duplicates
 
 
 def said(duplicates: Duplicates | None = None, animations: int = 0, **sizes: int) -> list[str]:
-    return list(
-        cautions(examples(**(sizes or {"cat": 30, "dog": 30})), duplicates or Duplicates(), animations=animations)
-    )
+    return list(cautions(sizes or {"cat": 30, "dog": 30}, duplicates or Duplicates(), animations=animations))
 
 
 def test_sound_data_raise_no_warning():

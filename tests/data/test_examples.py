@@ -10,8 +10,20 @@ import pytest
 
 from tests.data.pictures import MemorySource, encoded, image_file, picture, png_that_claims
 from vitrail.core.errors import DataError
+from vitrail.core.hashing import fingerprint
 from vitrail.core.progress import Silent
-from vitrail.data import EXAMPLE_SCHEMA, Dataset, Entry, ImageRejected, SetAside, decode, load, make_split, open_source
+from vitrail.data import (
+    EXAMPLE_SCHEMA,
+    Dataset,
+    Entry,
+    ImageRejected,
+    SetAside,
+    decode,
+    examples,
+    load,
+    make_split,
+    open_source,
+)
 
 
 def read(listing: list[tuple[str, str, bytes | OSError]]) -> Dataset:
@@ -280,3 +292,12 @@ def test_the_dogs_load_in_well_under_two_seconds(shared):
     dataset = load(open_source(shared / "data" / "stanford_dogs_224"), progress=Silent())
     assert time.monotonic() - began < 8  # four times over, for a machine that has other work
     assert (dataset.table.num_rows, len(dataset.classes), dataset.set_aside) == (4_800, 120, ())
+
+
+def test_the_fingerprint_is_that_of_the_columns_as_json(monkeypatch):
+    monkeypatch.setattr(examples, "CHUNK_ROWS", 4)
+    dataset = read(SOUND)
+    columns = {name: dataset.table[name].to_pylist() for name in ("id", "label", "group", "given_split")}
+    assert dataset.fingerprint == fingerprint({"classes": list(dataset.classes)} | columns)
+    assert dataset.table.schema == EXAMPLE_SCHEMA
+    assert dataset.table["id"].to_pylist() == sorted(columns["id"])

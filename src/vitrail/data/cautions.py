@@ -1,20 +1,20 @@
 """What a person should know of a data set before believing a number about it."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
-from vitrail.data.duplicates import Duplicates, Example
+from vitrail.data.duplicates import Duplicates
 
 SMALL_CLASS = 20  # with the default split, four test images: one of them is worth 25 points of this class
 UNEQUAL = 10  # the largest class over the smallest
 NAMED = 5
 
 
-def cautions(examples: Sequence[Example], duplicates: Duplicates, *, animations: int) -> Iterator[str]:
+def cautions(sizes: Mapping[str, int], duplicates: Duplicates, *, animations: int) -> Iterator[str]:
     """Sentences of warning about the examples of a data set.
 
     Args:
-        examples: at least one.
+        sizes: how many examples each class has; at least one has one.
         duplicates: what equal bytes led to.
         animations: the files of which only one frame of several is used.
 
@@ -24,14 +24,14 @@ def cautions(examples: Sequence[Example], duplicates: Duplicates, *, animations:
     yield from _of_copies(duplicates)
     if animations:
         yield f"{_files(animations)} an animation or has pages: of each, the first frame is used."
-    sizes = Counter(example.label for example in examples).most_common()
-    (largest, most), (smallest, fewest) = sizes[0], sizes[-1]
+    ordered = Counter(sizes).most_common()
+    (largest, most), (smallest, fewest) = ordered[0], ordered[-1]
     if most >= UNEQUAL * fewest:
         yield (
             f"The largest class, {largest}, has {most:,} images and the smallest, {smallest}, has {fewest:,}: "
             "read balanced accuracy and macro F1 beside top-1, which the large classes decide."
         )
-    small = [f"{label} ({count})" for label, count in reversed(sizes) if count < SMALL_CLASS]
+    small = [f"{label} ({count})" for label, count in reversed(ordered) if count < SMALL_CLASS]
     if small:
         more = f" and {len(small) - NAMED} more" if len(small) > NAMED else ""
         yield f"Fewer than {SMALL_CLASS} images of {', '.join(small[:NAMED])}{more}: little can be said of them."

@@ -1,14 +1,18 @@
 """From a source to the examples: read each file once, know it by its bytes, keep none of them."""
 
+import hashlib
+import json
+import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from vitrail.core.errors import DataError
-from vitrail.core.hashing import fingerprint, sha256_bytes
+from vitrail.core.hashing import sha256_bytes
 from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Progress
 from vitrail.data.cautions import cautions
@@ -18,16 +22,9 @@ from vitrail.data.images import ImageRejected, inspect
 
 MAX_PIXELS = 100_000_000
 TASK = "Reading files"
-BATCH = 64  # files a task: fewer would spend the time on handing over
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """What reading one file left behind."""
-
-    digest: str
-    entry: Entry
-    animated: bool
+LETTERS = 64  # a sha256 in hexadecimal
+PROGRESS_FILES = 64  # reported at once
+CHUNK_ROWS = 4096  # held as objects at once
 
 
 def load(source: Source, *, max_pixels: int = MAX_PIXELS, progress: Progress) -> Dataset:
@@ -44,52 +41,99 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, progress: Progress) ->
     Raises:
         DataError: there is no file, or none that can be used.
     """
-    listing = list(source.entries())
-    entries = [found for found in listing if isinstance(found, Entry)]
-    set_aside = [found for found in listing if isinstance(found, SetAside)]
-    read: list[Listed] = []
-    for found in _read_all(source, entries, max_pixels, progress):
-        if isinstance(found, SetAside):
-            set_aside.append(found)
+    entries: list[Entry] = []
+    set_aside: list[SetAside] = []
+    for found in source.entries():
+        if isinstance(found, Entry):
+            entries.append(found)
         else:
-            read.append(found)
-    examples, conflicts, duplicates = merge([(found.digest, found.entry) for found in read])
-    set_aside = sorted(set_aside + conflicts, key=lambda aside: (aside.path, aside.reason))
-    if not examples:
+            set_aside.append(found)
+    reading = _Reading(source, entries, max_pixels, progress)
+    reading.run()
+    plain, others = _apart(reading.digest_N, entries)
+    merged, conflicts, duplicates = merge(others)
+    set_aside = sorted(set_aside + reading.set_aside + conflicts, key=lambda aside: (aside.path, aside.reason))
+    if not plain and not merged:
         raise DataError(_nothing_left(source, set_aside))
     classes = tuple(sorted({entry.label for entry in entries}))
-    table = _table(examples, classes)
+    table = _table(plain, reading.digest_N, entries, merged, classes)
+    sizes = Counter(entries[number].label for number in plain) + Counter(example.label for example in merged)
     return Dataset(
         name=source.name,
         table=table,
         classes=classes,
         set_aside=tuple(set_aside),
-        warnings=tuple(cautions(examples, duplicates, animations=sum(found.animated for found in read))),
+        warnings=tuple(cautions(sizes, duplicates, animations=reading.animated)),
         fingerprint=_fingerprint(table, classes),
         source=source,
         duplicates=duplicates.as_counts(),
     )
 
 
-def _read_all(
-    source: Source, entries: Sequence[Entry], max_pixels: int, progress: Progress
-) -> Iterator[Listed | SetAside]:
-    def read_batch(start: int) -> list[Listed | SetAside]:
-        found = [_read(source, entry, max_pixels) for entry in entries[start : start + BATCH]]
-        progress.advance(TASK, len(found))
-        return found
+class _Reading:
+    """The threads that read every file once. Each takes the next file, so an archive is read in its own order."""
 
-    progress.start(TASK, total=len(entries), unit="files")
-    pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="read")
-    try:
-        for batch in pool.map(read_batch, range(0, len(entries), BATCH)):
-            yield from batch
-    finally:
-        pool.shutdown(cancel_futures=True)
-        progress.done(TASK)
+    def __init__(self, source: Source, entries: Sequence[Entry], max_pixels: int, progress: Progress) -> None:
+        self._source, self._entries, self._max_pixels, self._progress = source, entries, max_pixels, progress
+        self._numbers = iter(range(len(entries)))
+        self._lock = threading.Lock()
+        self.digest_N = np.zeros(len(entries), f"S{LETTERS}")  # empty where the file is set aside
+        self.set_aside: list[SetAside] = []
+        self.animated = 0
+
+    def run(self) -> None:
+        """Read them all; what a thread raises is raised here."""
+        self._progress.start(TASK, total=len(self._entries), unit="files")
+        pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="read")
+        try:
+            for ended in as_completed([pool.submit(self._work) for _ in range(usable_cores())]):
+                ended.result()
+        finally:
+            self._numbers = iter(())  # what ended one thread, or the wait for them, ends them all
+            pool.shutdown()
+            self._progress.done(TASK)
+
+    def _work(self) -> None:
+        done = 0
+        while True:
+            with self._lock:
+                number = next(self._numbers, None)
+            if number is None:
+                break
+            found = _read(self._source, self._entries[number], self._max_pixels)
+            if isinstance(found, SetAside):
+                self.set_aside.append(found)
+            else:
+                self.digest_N[number], animated = found
+                with self._lock:
+                    self.animated += animated
+            done += 1
+            if done == PROGRESS_FILES:
+                self._progress.advance(TASK, done)
+                done = 0
+        self._progress.advance(TASK, done)
 
 
-def _read(source: Source, entry: Entry, max_pixels: int) -> Listed | SetAside:
+def _apart(digest_N: NDArray[np.bytes_], entries: Sequence[Entry]) -> tuple[list[int], list[tuple[str, Entry]]]:
+    """The numbers of entries that nothing ties to another, by their digests' order, and all others for `merge`."""
+    order_N = np.argsort(digest_N, kind="stable")
+    order_N = order_N[digest_N[order_N] != b""]
+    same_N = digest_N[order_N][1:] == digest_N[order_N][:-1]
+    repeated_N = np.zeros(len(order_N), np.bool_)
+    repeated_N[1:] |= same_N
+    repeated_N[:-1] |= same_N
+    plain: list[int] = []
+    others: list[tuple[str, Entry]] = []
+    for number, repeated in zip(order_N.tolist(), repeated_N.tolist(), strict=True):
+        if repeated or entries[number].group is not None:
+            others.append((digest_N[number].decode(), entries[number]))
+        else:
+            plain.append(number)
+    return plain, others
+
+
+def _read(source: Source, entry: Entry, max_pixels: int) -> tuple[str, bool] | SetAside:
+    """The digest of a file and whether it is an animation, or why it is set aside."""
     try:
         data = source.read(entry.path)
         header = inspect(data, max_pixels=max_pixels)
@@ -97,7 +141,7 @@ def _read(source: Source, entry: Entry, max_pixels: int) -> Listed | SetAside:
         return SetAside(path=entry.path, reason=error.reason)
     except OSError as error:
         return SetAside(path=entry.path, reason=f"it cannot be read: {error.strerror or type(error).__name__}")
-    return Listed(sha256_bytes(data), entry, header.animated)
+    return sha256_bytes(data), header.animated
 
 
 def _nothing_left(source: Source, set_aside: Sequence[SetAside]) -> str:
@@ -112,8 +156,29 @@ def _nothing_left(source: Source, set_aside: Sequence[SetAside]) -> str:
     )
 
 
-def _table(examples: Sequence[Example], classes: Sequence[str]) -> pa.Table:
+def _table(
+    plain: Sequence[int],
+    digest_N: NDArray[np.bytes_],
+    entries: Sequence[Entry],
+    merged: Sequence[Example],
+    classes: Sequence[str],
+) -> pa.Table:
     index = {name: number for number, name in enumerate(classes)}
+    chunks = [
+        _rows(
+            [
+                Example(id=digest_N[number].decode(), paths=(one.path,), label=one.label, split=one.split, group=None)
+                for number in plain[start : start + CHUNK_ROWS]
+                for one in (entries[number],)
+            ],
+            index,
+        )
+        for start in range(0, len(plain), CHUNK_ROWS)
+    ]
+    return pa.concat_tables([*chunks, _rows(merged, index)]).sort_by("id").combine_chunks()
+
+
+def _rows(examples: Sequence[Example], index: Mapping[str, int]) -> pa.Table:
     return pa.table(
         {
             "id": [example.id for example in examples],
@@ -127,5 +192,13 @@ def _table(examples: Sequence[Example], classes: Sequence[str]) -> pa.Table:
 
 
 def _fingerprint(table: pa.Table, classes: Sequence[str]) -> str:
-    columns = ("id", "label", "group", "given_split")
-    return fingerprint({"classes": list(classes)} | {name: table.column(name).to_pylist() for name in columns})
+    """`core.hashing.fingerprint` of a mapping of the classes and these columns, without holding them as objects."""
+    digest = hashlib.sha256(b'{"classes":' + json.dumps(list(classes), separators=(",", ":")).encode())
+    for name in ("given_split", "group", "id", "label"):
+        digest.update(f',"{name}":['.encode())
+        for start in range(0, table.num_rows, CHUNK_ROWS):
+            cells = table.column(name).slice(start, CHUNK_ROWS).to_pylist()
+            digest.update((b"," if start else b"") + json.dumps(cells, separators=(",", ":"))[1:-1].encode())
+        digest.update(b"]")
+    digest.update(b"}")
+    return digest.hexdigest()
