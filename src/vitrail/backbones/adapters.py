@@ -63,7 +63,7 @@ class Described:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Published:
+class OnTheHub:
     """Where a name's files are on the hub; nobody has stated more."""
 
     name: str
@@ -127,7 +127,7 @@ def open_adapted(spec: BackboneSpec, choice: EngineChoice, *, offline: bool, pro
     from vitrail.backbones.timm_networks import describe
 
     described, repository = describe(model, spec.name)
-    published = Published(name=spec.name, repository=repository)
+    published = OnTheHub(name=spec.name, repository=repository)
     if spec.file is None and not repository:
         raise UsageError(f"timm knows no published weights for {model}: give a file, as -b {spec.name}=FILE.")
     file = spec.file or fetch(published, offline=offline, progress=progress)
@@ -139,7 +139,7 @@ def _open_transformers(
 ) -> AdaptedBackbone:
     from vitrail.backbones.transformers_networks import describe
 
-    folder = spec.file or _fetch_folder(Published(name=spec.name, repository=repository), offline, progress)
+    folder = spec.file or _fetch_folder(OnTheHub(name=spec.name, repository=repository), offline, progress)
     if not folder.is_dir():
         raise UsageError(f"Give {spec.name} the folder that holds {', '.join(HF_FILES)}, not the file {folder}.")
     missing = [name for name in HF_FILES if not (folder / name).is_file()]
@@ -148,7 +148,7 @@ def _open_transformers(
     return _opened(spec, describe(folder, spec.name), folder, folder / "model.safetensors", repository, choice)
 
 
-def _fetch_folder(published: Published, offline: bool, progress: Progress) -> Path:
+def _fetch_folder(published: OnTheHub, offline: bool, progress: Progress) -> Path:
     """The three files, all of the commit of the weights, and the model's page for its licence where there is one."""
     weights = fetch(published, offline=offline, progress=progress)
     same_commit = replace(published, revision=weights.parent.name)

@@ -36,7 +36,7 @@ class TransformersNetwork:
         import torch
 
         transformers = import_library("transformers", extra="hf")
-        with torch.device("meta"):
+        with torch.device("meta"), _quietly(transformers):
             return _feature(transformers.AutoModel.from_config(_config(self.folder), trust_remote_code=False).eval())
 
     def loaded(self, file: Path) -> "nn.Module":
