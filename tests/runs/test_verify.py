@@ -20,7 +20,7 @@ from vitrail.runs.differences import Work
 from vitrail.runs.verify import verify_run
 from vitrail.search import TuneOptions
 
-FAST = BenchOptions(search=TuneOptions(strengths=(1e-2, 1.0), learning_rates=(), dropouts=()))
+FAST = BenchOptions(search=TuneOptions(kinds=("logistic",), strengths=(1e-2, 1.0), seeds=1))
 
 
 @pytest.fixture(scope="module")

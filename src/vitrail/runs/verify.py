@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from vitrail.backbones.poolings import take
 from vitrail.core.errors import VitrailError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.evaluation import Candidate, Predictions, Verdict, assess
@@ -147,7 +149,7 @@ def _candidate(run: Run, one: BackboneResult, rows: Predictions, cache: Path, wo
         except VitrailError as error:
             work.differ(path.name, "thresholds", str(error))
     if refusal is not None:
-        strange_N = np.zeros(len(rows.ids), bool) if stored is None else refusal.strange(stored.rows(rows.ids))
+        strange_N = np.zeros(len(rows.ids), bool) if stored is None else refusal.strange(stored)
     if one.contamination is not None:
         work.beyond.append(f"what {one.name} saw in pretraining, for which its weights are needed; taken as stored")
     return Candidate(
@@ -160,7 +162,8 @@ def _candidate(run: Run, one: BackboneResult, rows: Predictions, cache: Path, wo
     )
 
 
-def _stored_features(cache: Path, one: BackboneResult, rows: Predictions) -> FeatureSet | None:
+def _stored_features(cache: Path, one: BackboneResult, rows: Predictions) -> NDArray[np.float32] | None:
+    """The rows of the test images as the head takes them, or None where the cache lacks one."""
     facts_file = cache / "features" / one.feature_key / FACTS
     if not facts_file.is_file():
         return None
@@ -168,14 +171,17 @@ def _stored_features(cache: Path, one: BackboneResult, rows: Predictions) -> Fea
     storage = facts.pop("storage")
     facts.pop("shard_version")
     stored = FeatureSet(cache, facts, storage)
-    return stored if stored.key == one.feature_key and stored.has(rows.ids).all() else None
+    if stored.key != one.feature_key or not stored.has(rows.ids).all():
+        return None
+    held = str(facts.get("poolings", one.card.pooling))
+    return np.asarray(take(stored.rows(rows.ids), held=held, wanted=one.card.pooling))
 
 
-def _check_head(run: Run, one: BackboneResult, rows: Predictions, stored: FeatureSet, work: Work) -> None:
+def _check_head(run: Run, one: BackboneResult, rows: Predictions, feature_ND: NDArray[np.float32], work: Work) -> None:
     where = f"predictions of {one.name} against its head and features"
     try:
         head, recipe = load_head(run.head_file(one.name))
-        again_NC = probabilities(head, stored.rows(rows.ids))
+        again_NC = probabilities(head, feature_ND)
     except VitrailError as error:
         work.differ(where, "a head that fits", str(error))
         return

@@ -8,8 +8,8 @@ from markupsafe import Markup
 from vitrail.delivery.report.svg import drawing, element
 from vitrail.statistics.calibration import ReliabilityBin
 
-SIDE, EDGE = 180.0, 22.0
-LARGEST_DOT = 7.0
+SIDE, EDGE, RIM = 300.0, 34.0, 16.0
+LARGEST_DOT = 9.0
 GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -28,8 +28,8 @@ def draw_reliability(bins: Sequence[ReliabilityBin], name: str) -> Markup | None
     most = max(one.n for one in bins)
     frame = [element("line", class_="grid", x1=_x(0), x2=_x(1), y1=_y(tick), y2=_y(tick)) for tick in GRID]
     words = [
-        element("text", f"{tick:.0%}", x=_x(tick), y=SIDE - 6.0, text_anchor="middle") for tick in (0.0, 0.5, 1.0)
-    ] + [element("text", f"{tick:.0%}", x=EDGE - 3.0, y=_y(tick) + 3.0, text_anchor="end") for tick in (0.5, 1.0)]
+        element("text", f"{tick:.0%}", x=_x(tick), y=SIDE - 12.0, text_anchor="middle") for tick in (0.0, 0.5, 1.0)
+    ] + [element("text", f"{tick:.0%}", x=EDGE - 5.0, y=_y(tick) + 4.0, text_anchor="end") for tick in (0.5, 1.0)]
     diagonal = element("line", class_="zero", x1=_x(0), y1=_y(0), x2=_x(1), y2=_y(1))
     dots = [
         element(
@@ -41,17 +41,17 @@ def draw_reliability(bins: Sequence[ReliabilityBin], name: str) -> Markup | None
             class_="dot",
             cx=_x(one.confidence),
             cy=_y(one.accuracy),
-            r=max(2.0, LARGEST_DOT * math.sqrt(one.n / most)),
+            r=max(2.5, LARGEST_DOT * math.sqrt(one.n / most)),
         )
         for one in bins
     ]
     label = f"Accuracy against confidence of {name}, {len(bins)} bins"
-    return drawing(*frame, *words, diagonal, *dots, width=SIDE, height=SIDE, class_="chart", label=label)
+    return drawing(*frame, *words, diagonal, *dots, width=SIDE, height=SIDE, class_="chart reliability", label=label)
 
 
 def _x(share: float) -> float:
-    return EDGE + share * (SIDE - EDGE - 10.0)
+    return EDGE + share * (SIDE - EDGE - RIM)
 
 
 def _y(share: float) -> float:
-    return SIDE - EDGE - share * (SIDE - EDGE - 10.0)
+    return SIDE - EDGE - share * (SIDE - EDGE - RIM)
