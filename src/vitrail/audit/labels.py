@@ -16,12 +16,17 @@ from vitrail.core.progress import Progress
 from vitrail.data import Dataset, Split
 from vitrail.evaluation import Predictions
 from vitrail.features import extract
-from vitrail.search import TuneOptions, tune
+from vitrail.search import TuneOptions
+from vitrail.search.examples import Examples, gather
+from vitrail.search.finish import out_of_fold
+from vitrail.search.ledger import Ledger
+from vitrail.search.logistic_trials import rounds
 from vitrail.statistics.confident_learning import suspect_labels
 
 # Only the strength of one convex head is searched: which label is odd depends little on the head, and an audit of
 # many images should not take longer than their features.
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
+TASK = "Judging labels"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,11 +85,8 @@ def find_suspects(
         progress=progress,
     )
     split = split.without(extraction.unreadable_ids)
-    options = TuneOptions(kinds=("logistic",), strengths=STRENGTHS, seeds=1)
-    search = tune(extraction.features[0], split, dataset, options, progress)
-    label = dict(zip(dataset.table["id"].to_pylist(), dataset.table["label"].to_pylist(), strict=True))
-    label_N = np.array([label[id_] for id_ in search.oof_ids], dtype=np.int64)
-    parts = [("train", search.oof_ids, label_N, search.oof_probability_NC)]
+    examples = gather(extraction.features[0], split, dataset)
+    parts = [("train", examples.ids, examples.label_N, _out_of_fold(examples, progress))]
     if tested is not None:
         parts.append(("test", tested.ids, tested.label_N, tested.probability_NC))
     suspects = [one for part in parts for one in _suspects(dataset, *part)]
@@ -97,6 +99,18 @@ def find_suspects(
         test_included=tested is not None,
         suspects=tuple(sorted(suspects, key=lambda one: one.label_probability - one.suggested_probability)),
     )
+
+
+def _out_of_fold(examples: Examples, progress: Progress) -> NDArray[np.float64]:
+    """What the strength that is best on val says of each example, fitted without its fold, calibrated."""
+    options = TuneOptions(kinds=("logistic",), strengths=STRENGTHS)
+    progress.start(TASK, total=None, unit="heads")
+    found = [trial for trials in rounds(examples, options, Ledger(None, identity="")) for trial in trials]
+    best = min(found, key=lambda trial: float(trial.nll_S.mean()))
+    progress.advance(TASK, len(found))
+    _, probability_NC = out_of_fold(examples, best, options)
+    progress.done(TASK)
+    return probability_NC
 
 
 def _suspects(

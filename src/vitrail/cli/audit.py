@@ -92,13 +92,16 @@ def _print(found: "Audit", console: "Console") -> None:
     from rich.markup import escape
 
     from vitrail.audit.page import sentence
+    from vitrail.delivery.report import words
 
     console.print()
     console.print(f"[bold]{escape(sentence(found))}[/]")
     if found.crossing:
-        console.print(f"  [yellow]! {len(found.crossing):,} pairs of near-duplicates cross the given splits[/]")
+        said = words.plural(len(found.crossing), "pair of near-duplicates crosses", "pairs of near-duplicates cross")
+        console.print(f"  [yellow]! {said} the given splits[/]")
     if found.conflicts:
-        console.print(f"  [yellow]! {len(found.conflicts):,} pairs of near-duplicates have two labels[/]")
+        said = words.plural(len(found.conflicts), "pair of near-duplicates has", "pairs of near-duplicates have")
+        console.print(f"  [yellow]! {said} two labels[/]")
     lines = [f"{one.path}: {one.kind}, {one.detail}" for one in found.findings]
     lists = {
         "Files": lines,

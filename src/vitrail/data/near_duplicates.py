@@ -71,7 +71,7 @@ def find_near_duplicates(dataset: Dataset, *, cache: Path, max_pixels: int, prog
     looks = look_at(dataset, cache=cache, max_pixels=max_pixels, progress=progress)
     progress.start(TASKS[0], total=len(looks.ids), unit="images")
     pairs_P2 = propose(looks.look_NSS, advance=lambda rows: progress.advance(TASKS[0], rows))
-    pairs_P2, looked = _compare_looks(looks.look_NSS, pairs_P2)
+    pairs_P2, looked = compare_looks(looks.look_NSS, pairs_P2)
     progress.done(TASKS[0])
     return tuple(_decide(dataset, looks, pairs_P2, looked, max_pixels, progress))
 
@@ -140,8 +140,16 @@ def _joined(ids: Sequence[str], given: Sequence[str | None], pairs: Sequence[Nea
     return {id_: called[int(component_V[number])] for id_, number in row.items() if int(component_V[number]) in called}
 
 
-def _compare_looks(look_NSS: NDArray[np.uint8], pairs_P2: NDArray[np.int64]) -> tuple[NDArray[np.int64], Agreement]:
-    """The pairs whose looks agree once aligned, and how."""
+def compare_looks(look_NSS: NDArray[np.uint8], pairs_P2: NDArray[np.int64]) -> tuple[NDArray[np.int64], Agreement]:
+    """The second stage: lay looks over one another.
+
+    Args:
+        look_NSS: uint8.
+        pairs_P2: rows of those that were proposed.
+
+    Returns:
+        The pairs whose looks agree once aligned, and how.
+    """
 
     def compare(start: int) -> Agreement:
         batch_P2 = pairs_P2[start : start + BATCH]
