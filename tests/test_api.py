@@ -13,7 +13,7 @@ from vitrail.core.errors import DataError
 
 
 def test_the_public_names_are_these():
-    assert vitrail.__all__ == ["BenchOptions", "Run", "bench", "features", "load_run"]
+    assert vitrail.__all__ == ["BenchOptions", "Run", "audit", "bench", "features", "load_run"]
     with pytest.raises(AttributeError):
         _ = vitrail.nothing
 
