@@ -25,7 +25,7 @@ from vitrail.backbones.poolings import parts_of
 if TYPE_CHECKING:
     from torch import nn
 
-TRACED_BATCH = 2  # of one image a size of 1 could be taken for a constant; the model takes any batch afterwards
+TRACED_BATCH = 2  # with 1, what depends on the batch could be taken for a constant; any batch can be set afterwards
 INT8_CODE_VERSION = 1  # bump with any change of how a model is quantised: it is in the key of what it computes
 
 

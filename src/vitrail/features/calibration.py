@@ -14,7 +14,7 @@ from vitrail.core.errors import DataError
 from vitrail.core.hashing import fingerprint
 from vitrail.data import Dataset, ImageRejected, decode
 
-IMAGES = 128  # of ResNet50, 240 gave the cosine to fp32 that 120 gave (benchmarks/int8.py)
+IMAGES = 128  # NNCF takes 300 where nobody says; each is run in float32, more than once
 
 
 def calibrate(backbone: Backbone, dataset: Dataset, train: Sequence[str], *, max_pixels: int) -> Backbone:
