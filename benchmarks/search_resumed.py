@@ -85,7 +85,7 @@ def main() -> None:
         "",
         f"{describe_machine()}",
         "",
-        f"Undisturbed: {len(whole.trials)} trials, winner {whole.head.kind} {whole.head.setting}, {undisturbed_s:.1f} s.",
+        f"Undisturbed: {len(whole.trials)} trials in {undisturbed_s:.1f} s; winner {whole.head.kind} {whole.head.setting}.",
         "",
         "| process | lived, s | steps on disk when it ended | ended by |",
         "| --- | --- | --- | --- |",
