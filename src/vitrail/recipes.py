@@ -40,6 +40,7 @@ class Entry:
             patience=5,
             epochs=DECK_EPOCHS,
             refit=False,
+            label_curves=False,  # of a recipe that we do not recommend; minibatches of 24 make them slow
         )
 
     @property

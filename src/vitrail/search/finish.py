@@ -84,8 +84,10 @@ def label_curves(
         oof_probability_NC: of the winner.
 
     Returns:
-        One or two curves; none where there are too few images.
+        One or two curves; none where there are too few images, or the options ask for none.
     """
+    if not options.label_curves:
+        return ()
     whole = float(np.mean([len(part.fit) for part in examples.choices]))
 
     def train(rows: NDArray[np.int64]) -> Fit:

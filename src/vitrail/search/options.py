@@ -25,7 +25,8 @@ class TuneOptions:
     With a `budget_s` (seconds of search on each backbone) no new step begins once they are spent, and where `trials`
     is None as many are drawn as there is time for. `metric` is what is chosen by; `balanced` lets every class count
     the same in it, however many images it has. `seeds` is how often the winner is trained for the spread. Without
-    `refit` the winner is kept as it was trained on train, where there is a val.
+    `refit` the winner is kept as it was trained on train, where there is a val. `label_curves` are some
+    twenty more fits of the winner.
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -45,6 +46,7 @@ class TuneOptions:
     batch: int = 128
     patience: int = 5
     refit: bool = True
+    label_curves: bool = True
     seeds: int = 3
     seed: int = 0
 
