@@ -1,6 +1,6 @@
 """`make benchmark`: every benchmark that needs no other machine, one after the other."""
 
-from benchmarks import dates, deck, extraction, forward, heads_against_sklearn, kills, precision
+from benchmarks import dates, deck, extraction, forward, heads_against_sklearn, kills, memory, precision
 
 if __name__ == "__main__":
     forward.main()
@@ -8,5 +8,6 @@ if __name__ == "__main__":
     precision.main()
     heads_against_sklearn.main()
     kills.main()
+    memory.main()
     dates.main()
     deck.main()

@@ -1,17 +1,17 @@
-"""A benchmark killed with SIGKILL at five random moments, then run again, against an undisturbed one.
+"""Features after 20 kills -9, two writers at once, a flipped byte and a full disk, against an undisturbed pass.
 
     python -m benchmarks.kills
 
-Needs the images and weights in ../shared. Writes benchmarks/kills.md.
+The 1,797 digits and both embedded backbones, each pass in a process of its own (`vitrail bench --part 1/1`).
 """
 
-import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,70 +19,105 @@ import pyarrow as pa
 
 from vitrail.core.machine import describe_machine
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-BACKBONES = {
-    "vit_tiny_patch16_224.augreg_in21k_ft_in1k": "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
-    "resnet50.tv_in1k": "resnet50.pqf_in1k",
-}
-KILLS, SEED = 5, 0
+KILLS, SEED = 20, 0
+SMALL_FILE = 40_000  # bytes: less than a whole shard
 
 
 def main() -> None:
-    """Run both, compare, and write the outcome beside this file."""
+    """Run all of it, compare, and write the outcome."""
     lines = [__doc__.split("\n", 1)[0] if __doc__ else "", "", "    python -m benchmarks.kills", ""]
     lines += [f"{describe_machine()}", ""]
+
+    def say(line: str) -> None:
+        lines.append(line)
+        print(line, flush=True)
+
     with tempfile.TemporaryDirectory() as folder:
         undisturbed, disturbed = Path(folder) / "undisturbed", Path(folder) / "disturbed"
         begun = time.monotonic()
         start(undisturbed).wait()
         whole_s = time.monotonic() - begun
-        lines.append(f"flowers_original, 800 images, two backbones; the undisturbed run took {whole_s:.1f} s.")
-        draws = np.random.default_rng(SEED)
-        for _ in range(KILLS):
-            moment = draws.uniform(1, 0.7 * whole_s)
-            process = start(disturbed)
-            try:
-                process.wait(moment)
-                outcome = "it had finished"
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                outcome = "killed"
-            lines.append(f"- after {moment:.1f} s {outcome}; rows on disk: {rows(disturbed)[0]}")
-            print(lines[-1], flush=True)
+        wanted = features(undisturbed)
+        say(f"Undisturbed: {whole_s:.1f} s, {sum(table.num_rows for table in wanted.values()):,} rows.")
+        kill_often(disturbed, whole_s, say)
+        full = start(disturbed, smallest=True)
+        said = full.communicate()[1].decode().strip().splitlines()
+        say(f"- disk full (RLIMIT_FSIZE of {SMALL_FILE:,} bytes): exit {full.returncode}, {len(said)} line: {said[-1]}")
+        writers = [start(disturbed), start(disturbed)]
+        say(f"- two writers at once: exits {[writer.wait() for writer in writers]}; rows: {count(disturbed)}")
+        say(f"Equal bit for bit: {features(disturbed) == wanted}.")
+        shards = sorted(disturbed.glob("features/*/*.arrow"))
+        flip(shards[0])
+        say(f"- a flipped byte in one of {len(shards)} shards: equal {features(disturbed) == wanted}")
         start(disturbed).wait()
-        total, distinct = rows(disturbed)
-        equal = figures(disturbed) == figures(undisturbed)
-        lines += ["", f"Resumed: {total} rows on disk, {distinct} distinct, of 1,600; results equal: {equal}."]
-        print(lines[-1])
-    Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n")
+        again = sorted(disturbed.glob("features/*/*.arrow"))
+        say(f"- computed again: {len(set(again) - set(shards))} new shards, {len(set(shards) & set(again))} kept")
+        say(f"Equal bit for bit: {features(disturbed) == wanted}.")
+    Path(__file__).with_name("kills_epyc_2cores_202611.md").write_text("\n".join(lines) + "\n")
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
-    """The benchmark, with a cache of its own."""
-    asked = [f"-b{name}={SHARED / 'weights' / f'{file}.safetensors'}" for name, file in BACKBONES.items()]
-    command = [sys.executable, "-c", "from vitrail.cli import main; main()", "bench"]
-    command += [str(SHARED / "data" / "flowers_original"), *asked, "--out", str(folder / "run"), "-q"]
-    environment = os.environ | {"VITRAIL_CACHE": str(folder / "cache")}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+def kill_often(folder: Path, whole_s: float, say: Callable[[str], None]) -> None:
+    """KILLS passes, each killed at a random moment; the cache is emptied whenever a pass has finished before that."""
+    draws, killed = np.random.default_rng(SEED), []
+    while len(killed) < KILLS:
+        moment = draws.uniform(0.3, 1) * whole_s
+        process = start(folder)
+        try:
+            process.wait(moment)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed.append(count(folder))
+            continue
+        for shard in folder.glob("features/*/*.arrow"):
+            shard.unlink()
+    say(f"- {KILLS} kills -9 at random moments; rows on disk after each: {', '.join(map(str, killed))}")
 
 
-def rows(folder: Path) -> tuple[int, int]:
-    """Rows in all shards, and how many of them are distinct by backbone and example."""
-    found = Counter(
-        (path.parent.name, example)
-        for path in (folder / "cache").glob("features/*/*.arrow")
-        for example in pa.ipc.open_file(pa.memory_map(str(path))).read_all()["id"].to_pylist()
+def start(cache: Path, *, smallest: bool = False) -> subprocess.Popen[bytes]:
+    """One pass over the digits."""
+    command = [sys.executable, "-c", "from vitrail.cli import main; main()", "bench", "--part", "1/1", "-q"]
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL_FILE, SMALL_FILE))
+
+    return subprocess.Popen(
+        command,
+        env=os.environ | {"VITRAIL_CACHE": str(cache)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE if smallest else None,
+        preexec_fn=limit if smallest else None,  # noqa: PLW1509 - this process has one thread
     )
-    return sum(found.values()), len(found)
 
 
-def figures(folder: Path) -> dict[str, object]:
-    """What two equal runs share: data, split, search figures, test, pairs and decision."""
-    results = json.loads((folder / "run" / "results.json").read_text())
-    for one in results["backbones"]:
-        del one["cost"], one["search"]["seconds"], one["search"]["winner"]["seconds"]
-    return {part: results[part] for part in ("data", "split", "backbones", "pairs", "decision")}
+def features(cache: Path) -> dict[str, pa.Table]:
+    """All rows of each key, sorted by example, each example once; a row that stands twice must be twice the same."""
+    found = {}
+    for folder in sorted((cache / "features").iterdir()):
+        shards = [pa.ipc.open_file(path.read_bytes()).read_all() for path in sorted(folder.glob("*.arrow"))]
+        if not shards:
+            continue
+        rows = {}
+        for example, feature in (
+            pair for shard in shards for pair in zip(shard["id"].to_pylist(), shard["feature"].to_pylist(), strict=True)
+        ):
+            if rows.setdefault(example, feature) != feature:
+                raise SystemExit(f"{example} has two rows that differ")
+        ids = sorted(rows)
+        found[folder.name] = pa.table({"id": ids, "feature": [rows[example] for example in ids]})
+    return found
+
+
+def count(cache: Path) -> int:
+    """Rows in all shards."""
+    return sum(pa.ipc.open_file(path.read_bytes()).read_all().num_rows for path in cache.glob("features/*/*.arrow"))
+
+
+def flip(path: Path) -> None:
+    """One bit of one byte in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,5 @@
+import shutil
+
 import pyarrow as pa
 
 from tests.pictures import draw_folder
@@ -35,3 +37,11 @@ def test_rows_do_not_depend_on_how_the_work_was_parted(tmp_path, monkeypatch):
         tables = [pa.ipc.open_file(path).read_all() for path in cache_folder().glob("features/*/*.arrow")]
         found.append((shelf.key, pa.concat_tables(table.replace_schema_metadata() for table in tables).sort_by("id")))
     assert found[0] == found[1]
+
+
+def test_an_archive_of_a_folder_has_the_rows_of_the_folder(tmp_path):
+    data = draw_folder(tmp_path / "data")
+    compute(data, Part(1, 1))
+    archive = shutil.make_archive(str(tmp_path / "archive"), "zip", data)
+    done = compute(archive, Part(1, 1))
+    assert (done.images, done.computed) == (36, {"vit_mini": 0})

@@ -1,4 +1,7 @@
 import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +157,66 @@ def test_an_example_without_row_is_named(tmp_path: Path):
     with pytest.raises(KeyError, match="nobody"):
         stored.rows(["0-0", "nobody"])
     assert stored.rows([]).shape == (0, 5)
+
+
+WRITER = """
+import resource, sys
+from pathlib import Path
+from tests.features.test_store import COST, FACTS, rows
+from vitrail.core.errors import StoreError
+from vitrail.features.store import open_features
+ids, feature_ND = rows(400)
+if sys.argv[2] == "full":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+try:
+    stored = open_features(Path(sys.argv[1]), FACTS)
+    for start in range(0, 400, 4):
+        stored.seal(ids[start : start + 4], feature_ND[start : start + 4], COST)
+    if sys.argv[2] == "full":
+        stored.seal(ids, feature_ND, COST)
+except StoreError as error:
+    sys.exit(str(error))
+"""
+
+
+def writer(cache: Path, kind: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", WRITER, str(cache), kind]
+    return subprocess.Popen(command, cwd=Path(__file__).parents[2], env=os.environ.copy(), stderr=subprocess.PIPE)
+
+
+def test_processes_that_write_the_same_rows_at_once_leave_each_row_as_it_is(tmp_path: Path):
+    writers = [writer(tmp_path, "plain") for _ in range(2)]
+    for one in writers:
+        assert one.communicate()[1] == b""
+        assert one.returncode == 0
+    ids, feature_ND = rows(400)
+    again = open_features(tmp_path, FACTS)
+    assert again.has(ids).all()
+    np.testing.assert_array_equal(again.rows(ids), feature_ND.astype(np.float16).astype(np.float32))
+    assert not list(again.folder.glob(".*"))
+
+
+def test_a_file_size_limit_is_one_sentence_and_loses_nothing(tmp_path: Path):
+    full = writer(tmp_path, "full")
+    said = full.communicate()[1].decode()
+    assert full.returncode == 1
+    assert said.count("\n") == 1
+    assert "could not be written" in said
+    assert "File too large" in said
+    again = open_features(tmp_path, FACTS)
+    assert again.has(rows(400)[0]).all()
+    assert not list(again.folder.glob(".*"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
+def test_a_read_only_cache_is_read_and_writing_to_it_is_one_sentence(tmp_path: Path):
+    stored = open_features(tmp_path, FACTS)
+    stored.seal(*rows(4, seed=1), COST)
+    stored.folder.chmod(0o500)
+    try:
+        again = open_features(tmp_path, FACTS)
+        assert again.has(rows(4, seed=1)[0]).all()
+        with pytest.raises(StoreError, match=r"could not be written .*Permission denied.*VITRAIL_CACHE"):
+            again.seal(*rows(4, seed=2), COST)
+    finally:
+        stored.folder.chmod(0o700)
