@@ -111,3 +111,12 @@ def test_many_threads_read_at_once(tmp_path: Path):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_columns_called_split_and_group_are_honoured(tmp_path: Path):
+    columns = {"jpg": [b"1", b"2", b"3"], "label": ["a", "b", "b"]}
+    columns |= {"split": ["train", "Test", "other"], "group": ["g", " ", None]}
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    found = list(open_source(tmp_path / "x.parquet").entries())
+    assert [(each.split, each.group) for each in found[:2]] == [("train", "g"), ("test", None)]
+    assert "no split that is known (other)" in found[2].reason

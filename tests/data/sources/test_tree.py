@@ -73,3 +73,11 @@ def test_an_archive_is_listed_as_its_folder_would_be_whatever_the_order(tmp_path
     shuffled = sorted(listing)
     draws.shuffle(shuffled)
     assert short(names(*shuffled)) == short(list(FolderSource(root).entries()))
+
+
+def test_a_manifest_that_cannot_be_read_is_one_sentence():
+    def damaged(name: str) -> bytes:
+        raise OSError(0, "its bytes do not match")
+
+    with pytest.raises(DataError, match=r"A table in x\.zip cannot be read: its bytes do not match"):
+        list(entries_of(["list.csv", "cat/1.jpg"], "x.zip", damaged))

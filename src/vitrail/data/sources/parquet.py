@@ -225,5 +225,5 @@ def _entry(path: str, row: Mapping[str, Any], columns: Columns, split: SplitName
         path=path,
         label=class_name(str(label)),
         split=split,
-        group=None if group is None else str(group),
+        group=None if group is None else str(group).strip() or None,
     )

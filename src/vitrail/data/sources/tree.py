@@ -54,11 +54,14 @@ def entries_of(names: Sequence[str], where: str, read: Callable[[str], bytes]) -
         Entry | SetAside: in the order of the names.
 
     Raises:
-        DataError: the manifest inside makes no sense.
+        DataError: the manifest inside is damaged or makes no sense.
     """
     names = sorted(name for name in names if not is_clutter(name))
     root = _wrapper(names)
-    content = {name: read(name) for name in names if _is_table(name, root)}
+    try:
+        content = {name: read(name) for name in names if _is_table(name, root)}
+    except OSError as error:
+        raise DataError(f"A table in {where} cannot be read: {error.strerror}. Fetch the archive again.") from error
     manifests = [name for name in content if lists_images(content[name], name)]
     if len(manifests) > 1:
         both = " and ".join(map(written, manifests))
