@@ -17,7 +17,7 @@ from vitrail.backbones.catalogue import find_card, load_catalogue, nearest_names
 from vitrail.core.errors import UsageError
 
 CATALOGUE = load_catalogue()
-PUBLISHED = [name for name, card in CATALOGUE.items() if card.repository != "embedded"]
+PUBLISHED = [name for name, card in CATALOGUE.items() if card.repository not in ("embedded", "")]
 SOURCED = ("licence", "pretraining", "revision", "sha256")
 COMMERCIAL = {"Apache-2.0": "yes", "BSD-3-Clause": "yes", "MIT": "yes"}
 COLLECTIONS = {"imagenet-1k", "imagenet-21k", "lvd-142m", "wit-400m", "laion-2b", "webli", "formula-images"}

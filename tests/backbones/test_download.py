@@ -128,6 +128,12 @@ def test_the_same_bytes_of_another_commit_in_the_cache_will_do(card, hub):
         fetched(replace(stated, name="other", sha256="0" * 64), offline=True)
 
 
+def test_weights_that_are_on_no_hub_are_asked_for(hub):
+    with pytest.raises(DownloadError, match=r"on no hub.*-b resnet50\.keras_in1k=FILE"):
+        fetched(find_card("resnet50.keras_in1k"))
+    assert hub.requests == []
+
+
 def test_embedded_weights_are_in_the_package(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "files", lambda package: tmp_path)
     with pytest.raises(DownloadError, match=r"vit_mini.*install Vitrail again"):

@@ -35,6 +35,11 @@ def fetch(card: Published, *, offline: bool, progress: Progress, file: str = WEI
     """
     if card.repository == EMBEDDED:
         return _embedded(card)
+    if not card.repository:
+        raise DownloadError(
+            f"The weights of {card.name} are on no hub that Vitrail fetches from; `vitrail backbones {card.name}` says "
+            f"where they are published: give the file as -b {card.name}=FILE."
+        )
     lock, key = config_folder() / LOCK_FILE, card.name if file == WEIGHTS_FILE else f"{card.name}/{file}"
     trusted = read_trusted(lock).get(key)
     revision = trusted.revision if trusted else card.revision or NEWEST

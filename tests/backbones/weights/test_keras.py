@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tests.references import relative_gap
 from vitrail.backbones.build import build_net
-from vitrail.backbones.cards import Card, Preprocessing
+from vitrail.backbones.cards import Card
 from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.preprocess import normalise
 from vitrail.backbones.weights import keras, load_into, read_weights
@@ -108,17 +108,7 @@ def our_feature(state: dict[str, Tensor], file: Path, card: Card) -> Tensor:
         return net.eval().forward_features(normalise(pixels(), card.preprocessing))
 
 
-CAFFE = Preprocessing(
-    resize=224,
-    crop=224,
-    interpolation="bilinear",
-    resize_rule="squash",
-    channels="BGR",
-    divide_by=1.0,
-    mean=(103.939, 116.779, 123.68),
-    std=(1.0, 1.0, 1.0),
-)
-CARD = replace(find_card("resnet50.tv_in1k"), variant={"depth": "50v1"}, norm_eps=1.001e-5, preprocessing=CAFFE)
+CARD = find_card("resnet50.keras_in1k")
 
 
 @pytest.mark.slow
