@@ -1,0 +1,94 @@
+"""What is said of images that backbones saw in pretraining, and of images that they did not.
+
+    python -m benchmarks.contamination [digits flowers dogs renamed]
+
+`renamed` are the dogs with random file names and classes named 1 to 120. Needs the images and weights in ../shared but
+for the digits. Logistic heads alone are searched: the figure of interest is the untuned classifier beside them. Writes
+benchmarks/contamination_epyc_2cores_202611.md where all are asked for.
+"""
+
+import csv
+import random
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from vitrail.bench import BenchOptions, bench
+from vitrail.core.machine import describe_machine
+from vitrail.runs import Results
+from vitrail.search import TuneOptions
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+DOGS = SHARED / "data" / "stanford_dogs_224.csv"
+WEIGHTS = {
+    "vit_tiny_patch16_224.augreg_in21k_ft_in1k": "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
+    "deit_tiny_patch16_224.fb_in1k": "deit_tiny_patch16_224.fb_in1k",
+    "resnet18.tv_in1k": "resnet18.pqf_in1k",
+    "resnet50.tv_in1k": "resnet50.pqf_in1k",
+}
+DATA = ("digits", "flowers", "dogs", "renamed")
+OPTIONS = BenchOptions(search=TuneOptions(kinds=("logistic",), seeds=1))
+RESULT = Path(__file__).with_name("contamination_epyc_2cores_202611.md")
+
+
+def main() -> None:
+    """Measure, print, and write the table beside this file."""
+    asked = [name for name in DATA if name in sys.argv[1:]] or list(DATA)
+    lines = [__doc__.split("\n", 1)[0] if __doc__ else "", "", "    python -m benchmarks.contamination", ""]
+    lines += [f"{describe_machine()}", ""]
+    with TemporaryDirectory() as folder:
+        for name in asked:
+            for line in [f"## {name}", "", *say(run(name, Path(folder))), ""]:
+                print(line, flush=True)
+                lines.append(line)
+    if len(asked) == len(DATA):
+        RESULT.write_text("\n".join(lines))
+
+
+def run(name: str, folder: Path) -> Results:
+    """The benchmark of one data set."""
+    backbones = [f"{known}={SHARED / 'weights' / file}.safetensors" for known, file in WEIGHTS.items()]
+    if name == "digits":
+        return bench(None, out=folder / name, options=OPTIONS).results
+    data = {"flowers": SHARED / "data" / "flowers_original", "dogs": DOGS}.get(name) or rename(folder)
+    return bench(data, backbones, out=folder / name, options=OPTIONS).results
+
+
+def rename(folder: Path) -> Path:
+    """The dogs under names that say nothing: a manifest beside the copies."""
+    rows = list(csv.DictReader(DOGS.read_text().splitlines()))
+    draws = random.Random(0)
+    breeds = sorted({row["label"] for row in rows})
+    number = dict(zip(breeds, draws.sample(range(1, len(breeds) + 1), len(breeds)), strict=True))
+    (folder / "images").mkdir()
+    lines = ["path,label,split"]
+    for row in rows:
+        name = f"images/{draws.getrandbits(64):016x}.jpg"
+        shutil.copy(DOGS.parent / row["path"], folder / name)
+        lines.append(f"{name},{number[row['label']]},{row['split']}")
+    manifest = folder / "renamed.csv"
+    manifest.write_text("\n".join(lines) + "\n")
+    return manifest
+
+
+def say(results: Results) -> Iterator[str]:
+    """A table of one run, and its sentences."""
+    yield "| backbone | verdict | untuned | classes, matched by | tuned head | test images |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for one in results.backbones:
+        found = one.contamination
+        assert found is not None
+        zero, tuned = found.zero_training, one.test.top1
+        untuned = f"{100 * zero.accuracy.value:.1f}% | {zero.classes}, {zero.matched_by}" if zero else "- | -"
+        yield f"| {one.name} | {found.verdict} | {untuned} | {100 * tuned.value:.1f}% | {tuned.n:,} |"
+    yield ""
+    for one in results.backbones:
+        yield f"- {one.contamination.sentence if one.contamination else ''}"
+    yield ""
+    yield results.decision.sentence
+
+
+if __name__ == "__main__":
+    main()
