@@ -12,7 +12,6 @@ from vitrail.features import pace
 from vitrail.features.pace import start_at_pace
 
 pytestmark = pytest.mark.skipif(choose_engine("auto", "auto").name != "openvino", reason="needs OpenVINO")
-SLOW_FROM = 8
 
 
 class Clocked:
@@ -34,7 +33,7 @@ def started(monkeypatch) -> list[int | None]:
         batches.append(batch)
         return Clocked(batch or 4)
 
-    rates = {1: 50.0, 2: 99.0, 4: 100.0, 8: 80.0}
+    rates = {1: 50.0, 2: 99.0, 4: 100.0, 8: 80.0, 16: 70.0, 32: 60.0}
     monkeypatch.setattr(Backbone, "start", start)
     monkeypatch.setattr(pace, "_rate", lambda engine, count, crop: rates[engine.batch])
     return batches
@@ -47,12 +46,12 @@ def backbone(engine: str = "auto") -> Backbone:
 def test_the_smallest_batch_near_the_fastest_is_chosen_once_and_remembered(tmp_path: Path, started):
     how = {"images": 5_000, "threads": 2, "pooling": "cls", "cache": tmp_path}
     assert start_at_pace(backbone(), **how).batch == 2
-    assert started == [1, 2, 4, SLOW_FROM, 2]
+    assert started == [1, 2, 4, 8, 16, 2]
     assert start_at_pace(backbone(), **how).batch == 2
-    assert started[5:] == [2]
+    assert started[6:] == [2]
     other = replace(backbone(), engine=replace(backbone().engine, precision="fp32"))
     start_at_pace(other, **how)
-    assert started[6:] == [1, 2, 4, SLOW_FROM, 2]
+    assert started[7:] == [1, 2, 4, 8, 16, 2]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"batch": 3}', '{"batch": "4"}', "{}"])
