@@ -1,6 +1,16 @@
 """`make benchmark`: every benchmark that needs no other machine, one after the other."""
 
-from benchmarks import dates, deck, extraction, forward, heads_against_sklearn, kills, memory, precision
+from benchmarks import (
+    dates,
+    deck,
+    extraction,
+    forward,
+    heads_against_sklearn,
+    kills,
+    memory,
+    precision,
+    search_resumed,
+)
 
 if __name__ == "__main__":
     forward.main()
@@ -9,5 +19,6 @@ if __name__ == "__main__":
     heads_against_sklearn.main()
     kills.main()
     memory.main()
+    search_resumed.main()
     dates.main()
     deck.main()

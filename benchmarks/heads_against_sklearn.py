@@ -4,7 +4,7 @@
 
 Same features, split and test images. scikit-learn's C is chosen by val NLL on the same val from 1e-6 to 100, and
 refitted on train + val, on standardised features. Needs the images and weights in ../shared. Writes
-benchmarks/heads_against_sklearn.md.
+benchmarks/heads_against_sklearn_<hardware>_<yyyymm>.md.
 """
 
 from pathlib import Path
@@ -30,6 +30,7 @@ WEIGHTS = {
     "deit_tiny_patch16_224.fb_in1k": "deit_tiny_patch16_224.fb_in1k",
     "resnet18.tv_in1k": "resnet18.pqf_in1k",
 }
+RESULT = Path(__file__).with_name("heads_against_sklearn_epyc_2cores_202611.md")
 STRENGTHS = np.logspace(-6, 2, 17)
 
 
@@ -75,7 +76,7 @@ def main() -> None:
             alone_NC = probabilities(alone.head, features.rows(split.test))
             lines.append(_row("", f"{_named(alone)} alone", alone_NC, ours_NC, test_N))
         print("\n".join(lines[-len(KINDS) - 2 :]), flush=True)
-    Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n")
+    RESULT.write_text("\n".join(lines) + "\n")
 
 
 def _named(search):
