@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.search.test_tune import FAST, planted
+from vitrail.core.errors import RunError
 from vitrail.data import make_split
 from vitrail.heads import CurvePoint
 from vitrail.search import Search, TuneOptions, tune
@@ -70,6 +71,12 @@ def test_a_step_of_another_search_or_a_damaged_one_is_done_anew(tmp_path, fault)
     other = replace(FOUND, epochs=9)
     (found,) = Ledger(tmp_path, identity="b" if fault == "other search" else "a").do("one", lambda: [other])
     assert found.epochs == 9
+
+
+def test_a_step_that_cannot_be_written_is_one_sentence_with_the_way_out(tmp_path):
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    with pytest.raises(RunError, match="could not be written .* Free some room"):
+        Ledger(tmp_path / "taken", identity="a").do("one", lambda: [FOUND])
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vitrail.core.errors import RunError
 from vitrail.core.machine import user_seconds
 from vitrail.core.whole_files import put_in_place
 from vitrail.heads import CurvePoint
@@ -81,7 +82,13 @@ class Ledger:
         facts = {"version": VERSION, "identity": self._identity, "seconds": seconds, "user_s": user_s}
         table = pa.Table.from_pylist([_row(trial) for trial in found])
         table = table.replace_schema_metadata({FACTS: json.dumps(facts)})
-        put_in_place(path, lambda temporary: pq.write_table(table, temporary))
+        try:
+            put_in_place(path, lambda temporary: pq.write_table(table, temporary))
+        except OSError as error:
+            raise RunError(
+                f"The finished step {path} of the search could not be written ({error.strerror or error}). "
+                "Free some room, then run the same command again: it goes on from the steps before."
+            ) from error
 
     def _read(self, step: str) -> tuple[list[Found], float, float] | None:
         """None also where the file is damaged or of another search: then the step is done anew."""
