@@ -29,6 +29,11 @@ def test_copies_are_proposed_and_strangers_are_not():
     assert not {pair for pair in found if max(pair) >= 5}
 
 
+def test_each_look_resembles_itself_and_that_is_no_pair():
+    assert pairs_of(photograph(1), photograph(2)) == set()
+    assert pairs_of(photograph(1)) == set()
+
+
 def test_mirroring_turns_the_sign_of_the_second_half_of_a_description():
     image = photograph(3)
     looks = np.stack([look(image), look(image)[:, ::-1]])

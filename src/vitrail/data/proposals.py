@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from vitrail.core.machine import usable_cores
 
@@ -25,7 +26,7 @@ CUT = 0.92
 WINDOWS = ((0.0, CUT), (1 - CUT, 1.0))
 LEAST = 0.78  # correlation of descriptions: copies stay above, as do some in 100,000 other pairs of photographs
 MOST = 8  # proposals a look: where all pictures resemble one another, the nearest must do
-BLOCK = 2048
+BLOCK, TILE = 1024, 256  # rows and columns of products in the cache at once; TILE is a multiple of eight
 SAMPLES = 4  # a pixel is cut where the window ends inside it
 FLAT = 1.0  # grey levels of contrast under which there is nothing to compare
 
@@ -45,14 +46,16 @@ def propose(look_NSS: NDArray[np.uint8], *, advance: Callable[[int], None]) -> N
     whole_ND = describe(look_NSS, (0.0, 1.0), (0.0, 1.0))
     middle = ((1 - CUT) / 2, (1 + CUT) / 2)
     windows = [(rows, columns) for rows in WINDOWS for columns in WINDOWS] + [(middle, middle)]
+    all_MD = np.concatenate([whole_ND, np.zeros((-len(whole_ND) % TILE, whole_ND.shape[1]), np.float32)])
     described = [whole_ND, *(describe(look_NSS, rows, columns) for rows, columns in windows)]
 
     def search(start: int) -> NDArray[np.int64]:
-        found = [pairs for one_ND in described for pairs in _compare(one_ND[start : start + BLOCK], whole_ND, start)]
+        found = [pairs for one_ND in described for pairs in _compare(one_ND[start : start + BLOCK], all_MD, start)]
         advance(min(BLOCK, len(look_NSS) - start))
         return _nearest(found)[0]
 
-    with ThreadPoolExecutor(usable_cores(), thread_name_prefix="propose") as pool:
+    # Each thread multiplies by itself: threads inside threads would fight over the cores.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(usable_cores(), "propose") as pool:
         found = list(pool.map(search, range(0, len(look_NSS), BLOCK)))
     pairs_P2 = np.concatenate([*found, np.empty((0, 2), np.int64)])
     return np.unique(np.sort(pairs_P2, axis=1), axis=0)
@@ -92,19 +95,29 @@ def _cosines(side: int, low: float, high: float) -> Floats:
 Found = tuple[NDArray[np.int64], Floats]  # P x 2 rows, and how well each pair matches
 
 
-def _compare(block_BD: Floats, whole_ND: Floats, start: int) -> Iterator[Found]:
-    """The pairs of a block of rows, which begins at `start`, with all rows."""
-    half = whole_ND.shape[1] // 2
+def _compare(block_BD: Floats, all_MD: Floats, start: int) -> Iterator[Found]:
+    """The pairs of a block of rows, which begins at `start`, with all rows; M is N, filled up to whole tiles.
+
+    A tile of products stays in the processor's cache while it is made, joined and compared.
+    """
+    half = all_MD.shape[1] // 2
+    match_BT = np.empty((len(block_BD), TILE), np.float32)
+    odd_BT, above_BT = np.empty_like(match_BT), np.empty(match_BT.shape, bool)
     waiting: list[Found] = []
-    for begin in range(0, len(whole_ND), BLOCK):
-        part_BD = whole_ND[begin : begin + BLOCK]
-        match_BB = np.abs(block_BD[:, half:] @ part_BD[:, half:].T)
-        match_BB += block_BD[:, :half] @ part_BD[:, :half].T
-        row_P, column_P = np.nonzero(match_BB > LEAST)
+    for begin in range(0, len(all_MD), TILE):
+        part_TD = all_MD[begin : begin + TILE]
+        np.matmul(block_BD[:, half:], part_TD[:, half:].T, out=odd_BT)
+        np.matmul(block_BD[:, :half], part_TD[:, :half].T, out=match_BT)
+        match_BT += np.abs(odd_BT, out=odd_BT)
+        np.greater(match_BT, LEAST, out=above_BT)
+        if not above_BT.reshape(-1).view(np.uint64).any():  # eight at once
+            continue
+        row_P, column_P = np.nonzero(above_BT)
         other = row_P + start != column_P + begin
         row_P, column_P = row_P[other], column_P[other]
-        if len(row_P):
-            waiting.append((np.stack([row_P + start, column_P + begin], axis=1), match_BB[row_P, column_P]))
+        if not len(row_P):
+            continue
+        waiting.append((np.stack([row_P + start, column_P + begin], axis=1), match_BT[row_P, column_P]))
         if sum(len(match_P) for _, match_P in waiting) > 2 * MOST * BLOCK:
             waiting = [_nearest(waiting)]
     yield from waiting
