@@ -47,6 +47,7 @@ def test_one_is_explained_with_its_sources(capsys, monkeypatch):
         "6.124 G at 224 x 224",
         "FlopCounterMode",
         "short side to 256 bicubic with antialiasing, centre crop 224",
+        "384 wide, pooling cls (also mean, cls+mean)",
         "bicubic-offset",
         "norm eps 1e-06",
         "commercial use: yes",

@@ -97,12 +97,13 @@ def _explain(card: "Card") -> None:
         "parameters": f"{card.parameters:,} without the classifier",
         "multiply-adds": f"{card.gmacs:.3f} G at {card.preprocessing.crop} x {card.preprocessing.crop}, without the "
         "classifier, counted by torch's FlopCounterMode / 2",
-        "feature": f"{card.feature_width} wide, pooling {card.pooling} of {', '.join(card.poolings)}",
+        "feature": f"{card.feature_width} wide, pooling {card.pooling}{_others(card)}",
         "preprocessing": _preprocessing(card),
         "positions": card.positions or "none",
         "activation": card.activation if card.norm_eps is None else f"{card.activation}, norm eps {card.norm_eps:g}",
         "pretrained on": ", ".join(card.pretraining) or "unknown",
-        "labels": f"{card.labels or 'none'}, {card.classifier_classes:,} outputs of the last layer",
+        "labels": card.labels or "none",
+        "last layer": f"{card.classifier_classes:,} outputs" if card.classifier_classes else "not in the weights",
         "licence": f"{card.licence or 'unknown'}, commercial use: {card.commercial}",
         "weights": card.repository or "unknown",
         "revision": card.revision or "resolved and locked at first download",
@@ -127,6 +128,11 @@ def _preprocessing(card: "Card") -> str:
         f"std {_triple(prepared.std)}",
     ]
     return ", ".join([*(["equalise"] if prepared.equalise else []), *steps])
+
+
+def _others(card: "Card") -> str:
+    others = [pooling for pooling in card.poolings if pooling != card.pooling]
+    return f" (also {', '.join(others)})" if others else ""
 
 
 def _triple(values: tuple[float, float, float]) -> str:
