@@ -119,6 +119,7 @@ class RidgePath:
         self._centred_ND = scaled_ND - self._mean_D.to(scaled_ND.dtype)
         self._square_S, self._axis_DS = _axes(self._centred_ND)
         self._turned_NS = self._centred_ND @ self._axis_DS.to(scaled_ND.dtype)
+        self._turned_square_NS = self._turned_NS.square()  # once: a tensor as large as the features for each strength
         self._pull_SC = self._axis_DS.T @ self._pull()
 
     def leave_one_out(self, alpha: float) -> LeftOut:
@@ -140,7 +141,7 @@ class RidgePath:
         shrunk_S = 1 / (self._square_S + alpha)
         slope_SC = self._pull_SC * shrunk_S[:, None]
         turned_NS = self._turned_NS
-        leverage_N = 1 / N + turned_NS.square() @ shrunk_S.to(turned_NS.dtype)
+        leverage_N = 1 / N + self._turned_square_NS @ shrunk_S.to(turned_NS.dtype)
         if turned_NS.dtype == torch.float32 and leverage_N.max() > SURE:
             turned_NS = self._centred_ND.double() @ self._axis_DS
             leverage_N = 1 / N + turned_NS.square() @ shrunk_S
