@@ -48,13 +48,19 @@ class ShardCost:
 
 @dataclass(slots=True)
 class Shard:
-    """One file, memory-mapped; `verified` once its bytes were found to be those that were written."""
+    """One file; `verified` once its bytes were found to be those that were written."""
 
     path: Path
     ids: pa.StringArray
-    feature_ND: NDArray[np.float16] | NDArray[np.float32]
+    width: int
     cost: ShardCost
     verified: bool = False
+
+    def features(self) -> NDArray[np.float16] | NDArray[np.float32]:
+        """Its rows, mapped only as long as they are held: pages that stay mapped would count as this process's."""
+        rows = pa.ipc.open_file(pa.memory_map(str(self.path))).read_all().column("feature").chunk(0)
+        feature_ND: NDArray[np.float16] | NDArray[np.float32] = rows.values.to_numpy(zero_copy_only=True)
+        return feature_ND.reshape(len(self.ids), self.width)
 
 
 class FeatureSet:
@@ -109,12 +115,12 @@ class FeatureSet:
             raise KeyError(ids[int(np.argmin(place_N >= 0))])
         self._require_whole(place_N)
         starts = self._starts()
-        width = self._shards[0].feature_ND.shape[1] if self._shards else 0
+        width = self._shards[0].width if self._shards else 0
         feature_ND = np.empty((len(ids), width), np.float32)
         shard_N = np.searchsorted(starts, place_N, side="right") - 1
         for number in np.unique(shard_N):
             chosen = shard_N == number
-            feature_ND[chosen] = self._shards[number].feature_ND[place_N[chosen] - starts[number]]
+            feature_ND[chosen] = self._shards[number].features()[place_N[chosen] - starts[number]]
         return feature_ND
 
     def cost(self, ids: Sequence[str]) -> ShardCost:
@@ -286,18 +292,17 @@ def _shard_name(content: pa.Buffer) -> str:
 def _read(path: Path) -> Shard | None:
     """The shard, not yet verified, or None where it is seen to be damaged."""
     try:
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        table.validate(full=False)
-        facts = table.schema.metadata
-        ids = table.column("id").chunk(0)
-        rows = table.column("feature").chunk(0)
-        feature_ND = rows.values.to_numpy(zero_copy_only=True).reshape(len(ids), rows.type.list_size)
-        cost = ShardCost(**json.loads(facts[b"cost"]))
+        with pa.OSFile(str(path)) as file:
+            schema = pa.ipc.open_file(file).schema
+            ids_alone = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index("id")])
+            ids = pa.ipc.open_file(file, options=ids_alone).read_all().column("id").chunk(0)
+        width = schema.field("feature").type.list_size
+        cost = ShardCost(**json.loads(schema.metadata[b"cost"]))
     except PermissionError as error:
         raise StoreError(f"The features in {path} cannot be read ({error.strerror}): mend its permissions.") from error
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError):
         return None
-    return Shard(path, ids, feature_ND, cost)
+    return Shard(path, ids, width, cost)
 
 
 def matches_its_name(path: Path) -> bool:
