@@ -17,7 +17,7 @@ Backbones = Annotated[
         "--backbone",
         "-b",
         metavar="NAME[=FILE]",
-        help="A backbone of the catalogue; with =FILE its weights come from a local safetensors file. Repeatable.",
+        help="One of the catalogue, timm:NAME or hf:REPO; with =FILE (hf: =FOLDER) for local weights. Repeatable.",
         show_default=False,
     ),
 ]
