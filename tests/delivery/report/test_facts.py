@@ -1,8 +1,10 @@
 """What a benchmark was made on, in words."""
 
 from tests.delivery.examples import make_run
-from vitrail.data import SetAside
+from vitrail.data import Dataset, SetAside, open_source
+from vitrail.data.dataset import EXAMPLE_SCHEMA
 from vitrail.data.duplicates import Duplicates
+from vitrail.data.near_duplicates import count_near
 from vitrail.delivery.report.facts import DUPLICATES, data_facts, openings, option_rows
 
 
@@ -31,7 +33,16 @@ def test_a_reason_of_a_thousand_letters_is_cut() -> None:
 
 
 def test_every_count_of_duplicates_has_its_words() -> None:
-    assert set(Duplicates().as_counts()) == set(DUPLICATES)
+    nothing = Dataset(
+        name="none",
+        table=EXAMPLE_SCHEMA.empty_table(),
+        classes=(),
+        set_aside=(),
+        warnings=(),
+        fingerprint="",
+        source=open_source(None),
+    )
+    assert {*Duplicates().as_counts(), *count_near(nothing, [])} == set(DUPLICATES)
     assert data_facts(make_run(["a", "b"])[0]).duplicates[0] == "3 files are byte for byte copies of others"
 
 
