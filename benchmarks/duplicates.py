@@ -55,7 +55,7 @@ SEEN_TO_BE_ONE = {
 }
 
 
-def reencode(image: Image.Image, draws: np.random.Generator) -> bytes:
+def re_encode(image: Image.Image, draws: np.random.Generator) -> bytes:
     """The same pixels at another quality, 40 to 95."""
     return jpeg(image, quality=int(draws.integers(40, 96)))
 
@@ -83,7 +83,7 @@ def brighten(image: Image.Image, draws: np.random.Generator) -> bytes:
     return jpeg(ImageEnhance.Brightness(image).enhance(draws.uniform(1.1, 1.5)))
 
 
-KINDS = (reencode, resize, brighten, crop, mirror)
+KINDS = (re_encode, resize, brighten, crop, mirror)
 
 
 def jpeg(image: Image.Image, quality: int = 90) -> bytes:
