@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from tests.pictures import draw_folder
@@ -31,6 +32,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         patch.setenv("VITRAIL_CACHE", str(root / "cache"))
         patch.setenv("VITRAIL_CONFIG", str(root / "config"))
         data = draw_folder(root / "pictures", per_class=20)
+        one = next((data / "red").glob("*.png"))
+        Image.open(one).convert("RGB").save(data / "red" / "copy.jpg", quality=90)  # a near-duplicate: it makes a group
         bench(data, ("vit_mini", "resnet_mini"), out=root / "run", options=FAST)
     return root / "run", root / "cache"
 

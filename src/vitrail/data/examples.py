@@ -1,7 +1,5 @@
 """From a source to the examples: read each file once, know it by its bytes, keep none of them."""
 
-import hashlib
-import json
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +14,7 @@ from vitrail.core.hashing import sha256_bytes
 from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Progress
 from vitrail.data.cautions import cautions
-from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, Entry, SetAside, Source
+from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, Entry, SetAside, Source, fingerprint_of
 from vitrail.data.duplicates import Example, merge
 from vitrail.data.images import ImageRejected, inspect
 
@@ -64,7 +62,7 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, progress: Progress) ->
         classes=classes,
         set_aside=tuple(set_aside),
         warnings=tuple(cautions(sizes, duplicates, animations=reading.animated)),
-        fingerprint=_fingerprint(table, classes),
+        fingerprint=fingerprint_of(table, classes),
         source=source,
         duplicates=duplicates.as_counts(),
     )
@@ -189,16 +187,3 @@ def _rows(examples: Sequence[Example], index: Mapping[str, int]) -> pa.Table:
         },
         schema=EXAMPLE_SCHEMA,
     )
-
-
-def _fingerprint(table: pa.Table, classes: Sequence[str]) -> str:
-    """`core.hashing.fingerprint` of a mapping of the classes and these columns, without holding them as objects."""
-    digest = hashlib.sha256(b'{"classes":' + json.dumps(list(classes), separators=(",", ":")).encode())
-    for name in ("given_split", "group", "id", "label"):
-        digest.update(f',"{name}":['.encode())
-        for start in range(0, table.num_rows, CHUNK_ROWS):
-            cells = table.column(name).slice(start, CHUNK_ROWS).to_pylist()
-            digest.update((b"," if start else b"") + json.dumps(cells, separators=(",", ":"))[1:-1].encode())
-        digest.update(b"]")
-    digest.update(b"}")
-    return digest.hexdigest()

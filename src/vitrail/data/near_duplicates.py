@@ -25,7 +25,7 @@ from scipy.sparse.csgraph import connected_components
 from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Progress
 from vitrail.data.alignment import Agreement, align, refine
-from vitrail.data.dataset import Dataset
+from vitrail.data.dataset import Dataset, fingerprint_of
 from vitrail.data.images import ImageRejected
 from vitrail.data.looks import Looks, look_at, take_look
 from vitrail.data.proposals import propose
@@ -84,7 +84,7 @@ def keep_together(dataset: Dataset, pairs: Sequence[NearPair]) -> Dataset:
         pairs: the near-duplicates among them.
 
     Returns:
-        The same with groups, counts and warnings; its fingerprint stays that of what was given.
+        The same with groups, counts, warnings, and the fingerprint of all this.
     """
     counts = count_near(dataset, pairs)
     if not pairs:
@@ -93,9 +93,11 @@ def keep_together(dataset: Dataset, pairs: Sequence[NearPair]) -> Dataset:
     group_of = _joined(table.column("id").to_pylist(), table.column("group").to_pylist(), pairs)
     groups = pa.array([group_of.get(id_) for id_ in table.column("id").to_pylist()], pa.string())
     field = table.schema.get_field_index("group")
+    grouped = table.set_column(field, table.schema.field("group"), groups)
     return replace(
         dataset,
-        table=table.set_column(field, table.schema.field("group"), groups),
+        table=grouped,
+        fingerprint=fingerprint_of(grouped, dataset.classes),
         duplicates={**dataset.duplicates, **counts},
         warnings=(*dataset.warnings, *_cautions(counts)),
     )
@@ -203,15 +205,16 @@ def _cautions(counts: Mapping[str, int]) -> Iterable[str]:
     pairs, crossing, labels = (counts[key] for key in ("near_pairs", "near_across_splits", "near_two_labels"))
     yield (
         f"{counts['near_examples']:,} images have a near-duplicate (resized, re-encoded, cropped, mirrored or "
-        f"brightened; {pairs:,} pairs): they stay on one side of every split that is drawn."
+        f"brightened; {_pairs(pairs)}): they stay on one side of every split that is drawn."
     )
     if crossing:
         yield (
-            f"Leakage between the given splits: {crossing:,} pairs of near-duplicates lie in two of them. The splits "
-            "are kept as given; the accuracy without the test images concerned stands beside the other."
+            f"Leakage between the given splits, by near-duplicates that lie in two of them: {_pairs(crossing)}. The "
+            "splits are kept as given; the accuracy without the test images concerned stands beside the other."
         )
     if labels:
-        yield (
-            f"{labels:,} pairs of near-duplicates have two labels, and one of the two is wrong: "
-            "`vitrail audit` shows them."
-        )
+        yield (f"Near-duplicates with two labels, of which one is wrong: {_pairs(labels)}; `vitrail audit` shows them.")
+
+
+def _pairs(count: int) -> str:
+    return "1 pair" if count == 1 else f"{count:,} pairs"
