@@ -6,6 +6,7 @@ from benchmarks import (
     extraction,
     forward,
     heads_against_sklearn,
+    killed_runs,
     kills,
     memory,
     precision,
@@ -18,6 +19,7 @@ if __name__ == "__main__":
     precision.main()
     heads_against_sklearn.main()
     kills.main()
+    killed_runs.main()
     memory.main()
     search_resumed.main()
     dates.main()
