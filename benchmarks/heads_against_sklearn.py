@@ -76,7 +76,7 @@ def main() -> None:
             alone_NC = probabilities(alone.head, features.rows(split.test))
             lines.append(_row("", f"{_named(alone)} alone", alone_NC, ours_NC, test_N))
         print("\n".join(lines[-len(KINDS) - 2 :]), flush=True)
-    RESULT.write_text("\n".join(lines) + "\n")
+        RESULT.write_text("\n".join(lines) + "\n")
 
 
 def _named(search):
