@@ -127,6 +127,14 @@ def test_a_backbone_must_be_named_for_ones_own_images_and_only_once(data: Path):
         bench(data, ["vit_mini", "vit_mini"])
 
 
+def test_a_misspelt_backbone_is_found_before_any_image_is_read(tmp_path: Path):
+    """A folder that is not there would be complained of first, were it looked at before the names."""
+    with pytest.raises(UsageError, match=r"nearest names are .*vit_mini"):
+        bench(tmp_path / "nowhere", ["resnet_mini", "vit_minni"])
+    with pytest.raises(UsageError, match="nowhere"):
+        bench(tmp_path / "nowhere", ["resnet_mini", "vit_mini"])
+
+
 def test_near_duplicates_across_given_splits_are_reported_with_the_accuracy_without_them(tmp_path: Path):
     root = tmp_path / "given"
     for part, seed in (("train", 0), ("test", 1)):

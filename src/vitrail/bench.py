@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from vitrail.backbones import BackboneSpec, open_backbone, parse_spec
+from vitrail.backbones import BackboneSpec, find_card, open_backbone, parse_spec
 from vitrail.backbones.classifier import read_classifier
 from vitrail.core.errors import UsageError
 from vitrail.core.hashing import fingerprint
@@ -237,7 +237,7 @@ def open_all(
 
 
 def chosen_specs(data: str | Path | None, backbones: Sequence[str]) -> list[BackboneSpec]:
-    """The backbones that were asked for; raises UsageError where there are none, or one is there twice."""
+    """The backbones that were asked for; UsageError where there are none, one is there twice or nobody knows it."""
     if not backbones and data is not None:
         raise UsageError(
             f"Say which backbones to compare on {data}: -b NAME, once for each, such as "
@@ -247,6 +247,9 @@ def chosen_specs(data: str | Path | None, backbones: Sequence[str]) -> list[Back
     twice = {spec.name for spec in specs if [other.name for other in specs].count(spec.name) > 1}
     if twice:
         raise UsageError(f"The backbone {min(twice)} was given twice; each name can take part once.")
+    for spec in specs:
+        if not spec.is_adapted:
+            find_card(spec.name)  # a misspelt name is found before any image is read
     return specs
 
 
