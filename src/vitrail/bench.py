@@ -24,7 +24,7 @@ from vitrail.data import (
     require_enough,
 )
 from vitrail.delivery.report import Images, write_report
-from vitrail.evaluation import Candidate, find_traces, judge, measure_parity, refusal_of
+from vitrail.evaluation import Candidate, find_traces, judge, measure_parity, predict_calibration, refusal_of
 from vitrail.features import Features, calibrate, extract
 from vitrail.heads import probabilities
 from vitrail.heads.refusal import Refusal
@@ -147,8 +147,13 @@ def bench(
         )
         for entry, features in zip(entries, extraction.features, strict=True)
     ]
+    calibrated = [
+        predict_calibration(search, features, split, dataset)
+        for search, features in zip(searches, extraction.features, strict=True)
+    ]
     refusals = [
-        refusal_of(search, features, dataset) for search, features in zip(searches, extraction.features, strict=True)
+        refusal_of(search, features, dataset, rows)
+        for search, features, rows in zip(searches, extraction.features, calibrated, strict=True)
     ]
     parities = [
         measure_parity(
@@ -197,7 +202,7 @@ def bench(
         openings=openings,
         clock=clock,
     )
-    run = write_run(folder, results, dataset, split, searches, refusals, verdict.predictions)
+    run = write_run(folder, results, dataset, split, searches, refusals, calibrated, verdict.predictions)
     write_report(
         run.results,
         {tested.name: tested for tested in verdict.predictions},

@@ -42,19 +42,20 @@ def grouped(rows):
 
 
 @settings(deadline=None)
-@given(ROWS, st.integers(0, 3))
-def test_parts_are_disjoint_cover_all_and_keep_groups_whole(rows, seed):
+@given(ROWS, st.integers(0, 3), st.sampled_from([0.0, 0.1, 0.3]))
+def test_parts_are_disjoint_cover_all_and_keep_groups_whole(rows, seed, calibration):
     dataset = grouped(rows)
     try:
-        _, split, _ = make_split(dataset, SplitOptions(seed=seed))
+        _, split, _ = make_split(dataset, SplitOptions(seed=seed, calibration=calibration))
     except DataError:
         return  # one group holds all of a class and went to test
     everything = dataset.table["id"].to_pylist()
-    assert sorted(split.train + split.val + split.test) == everything
+    assert sorted(split.train + split.val + split.test + split.calibration) == everything
+    assert bool(split.calibration) is bool(calibration)
     assert sorted(sum(split.folds, ())) == sorted(split.train + split.val)
     assert len(split.folds) == 5
     group_of = dict(zip(everything, dataset.table["group"].to_pylist(), strict=True))
-    for parts in ((split.train, split.val, split.test), split.folds):
+    for parts in ((split.train, split.val, split.test, split.calibration), split.folds):
         homes: dict[str, set[int]] = {}
         for number, part in enumerate(parts):
             assert list(part) == sorted(part)
@@ -145,6 +146,54 @@ def test_test_labels_leave_the_table_and_are_under_the_seal():
     assert after.table.schema == dataset.table.schema
     assert labels_of(dataset) == before
     assert sealed.open("choices") == {example: before[example] for example in split.test}
+
+
+def test_calibration_is_cut_from_train_and_leaves_test_and_val_as_they_are():
+    dataset = simple(1_500, 1_000)
+    _, without, _ = make_split(dataset)
+    _, split, _ = make_split(dataset, SplitOptions(calibration=0.1))
+    assert (split.val, split.test) == (without.val, without.test)
+    assert sorted(split.train + split.calibration) == list(without.train)
+    assert counts(dataset, split.calibration) == [150, 100]
+    assert not set(split.calibration) & set(sum(split.folds, ()))
+    assert "From train a calibration part was cut (83.3/16.7)" in split.how
+    assert split.fingerprint != without.fingerprint
+    assert without.calibration == ()
+
+
+def test_train_counts_as_small_by_what_calibration_left_of_it():
+    _, split, _ = make_split(simple(900, 900), SplitOptions(calibration=0.1))
+    assert (split.val, len(split.calibration)) == ((), 180)
+    assert "Train would have 900 images" in split.how
+
+
+def quarters(label: int, number: int) -> str:
+    return ("train", "val", "test", "calibration")[number % 4]
+
+
+def test_a_given_calibration_part_is_taken_and_none_is_cut_beside_it():
+    dataset = simple(40, 40, split=quarters)
+    shown, split, _ = make_split(dataset)
+    given = dict(zip(dataset.table["id"].to_pylist(), dataset.table["given_split"].to_pylist(), strict=True))
+    assert {given[example] for example in split.calibration} == {"calibration"}
+    assert split.how == "Train, val and test as given. Calibration as given."
+    assert all(labels_of(shown)[example] is not None for example in split.calibration)
+    with pytest.raises(UsageError, match="a calibration part of their own already"):
+        make_split(dataset, SplitOptions(calibration=0.1))
+
+
+def test_a_class_without_calibration_images_is_a_warning():
+    dataset = simple(
+        20, 20, split=lambda label, number: "train" if label and number % 4 == 3 else quarters(label, number)
+    )
+    after, _, _ = make_split(dataset)
+    assert "No calibration images of class 1: no promise is set for these classes." in after.warnings
+
+
+@pytest.mark.parametrize("calibration", [-0.1, 0.6, 0.9])
+def test_a_calibration_part_that_train_does_not_have_is_refused(calibration):
+    with pytest.raises(UsageError, match="makes no sense"):
+        SplitOptions(calibration=calibration)
 
 
 def thirds(label: int, number: int) -> str:

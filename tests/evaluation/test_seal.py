@@ -32,12 +32,12 @@ def given(tmp_path: Path) -> Path:
     return tmp_path / "given"
 
 
-def poison(given: Path, to: Path) -> Path:
-    """The same images, with those of the test in the folder of the next class."""
+def poison(given: Path, to: Path, part: str = "test") -> Path:
+    """The same images, with those of one part in the folder of the next class."""
     names = sorted(COLOURS)
-    shutil.copytree(given / "train", to / "train")
+    shutil.copytree(given, to, ignore=lambda folder, _: [part] if Path(folder) == given else [])
     for name, other in zip(names, names[1:] + names[:1], strict=True):
-        shutil.copytree(given / "test" / name, to / "test" / other)
+        shutil.copytree(given / part / name, to / part / other)
     return to
 
 
@@ -47,6 +47,19 @@ def test_a_given_test_with_poisoned_labels_changes_not_one_bit_of_the_search(giv
     assert what_was_searched(honest) == what_was_searched(lied_to)
     right = [run.results.backbones[0].test.top1.value for run in (honest, lied_to)]
     assert right[0] > 0.9 > 0.1 > right[1]  # the twin: the poison was there, and the verdict saw it
+
+
+def test_poisoned_labels_of_the_calibration_part_change_no_head_and_no_trial(given: Path, tmp_path: Path):
+    """They set thresholds and nothing else."""
+    draw_folder(given / "calibration", per_class=12, seed=2)
+    honest = bench(given, ["vit_mini"], out=tmp_path / "honest", options=FAST)
+    to = poison(given, tmp_path / "poisoned", "calibration")
+    lied_to = bench(to, ["vit_mini"], out=tmp_path / "lied", options=FAST)
+    said, other = what_was_searched(honest), what_was_searched(lied_to)
+    thresholds = "vit_mini.refusal.safetensors"
+    assert said.pop(thresholds) != other.pop(thresholds)  # the twin: the poison was there
+    assert said == other
+    assert honest.results.backbones[0].test == lied_to.results.backbones[0].test
 
 
 def test_a_second_opening_in_a_process_raises():

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from tests.pictures import draw_folder
 from vitrail.bench import BenchOptions, bench
 from vitrail.core.errors import RunError
+from vitrail.data import SplitOptions
 from vitrail.runs import load_run
 from vitrail.runs.compare import compare_runs
 from vitrail.runs.differences import Work
@@ -43,6 +45,18 @@ def copy(made: tuple[Path, Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(made[0], tmp_path / "run"))
 
 
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A finished run with a calibration part of its own, and the cache with its features."""
+    root = tmp_path_factory.mktemp("apart")
+    options = replace(FAST, split=SplitOptions(calibration=0.2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VITRAIL_CACHE", str(root / "cache"))
+        patch.setenv("VITRAIL_CONFIG", str(root / "config"))
+        bench(draw_folder(root / "pictures", per_class=30), ("vit_mini",), out=root / "run", options=options)
+    return root / "run", root / "cache"
+
+
 def edit_table(path: Path, column: str, change: Callable[[list], None]) -> None:
     table = pq.read_table(path)
     values = table[column].to_pylist()
@@ -69,6 +83,31 @@ def test_a_moved_run_without_its_cache_is_equal_too_and_says_what_it_could_not_s
     found = verify_run(copy, cache=tmp_path / "empty")
     assert found.equal
     assert any("predictions of vit_mini from its features" in one for one in found.not_recomputed)
+
+
+def test_thresholds_are_set_again_from_the_calibration_part(apart: tuple[Path, Path]):
+    found = verify_run(apart[0], cache=apart[1])
+    assert found.differences == ()
+    assert not any("thresholds" in one for one in found.not_recomputed)
+    (one,) = load_run(apart[0]).results.backbones
+    assert one.refusal is not None
+    assert one.refusal.set_on == "calibration"
+    assert one.refusal.images == 18 == len(load_run(apart[0]).calibration("vit_mini").ids)
+    assert load_run(apart[0]).results.data.counts["calibration"] == {"blue": 6, "green": 6, "red": 6}
+    assert "split conformal: set on 18 images" in (apart[0] / "report.html").read_text()
+
+
+def test_one_changed_answer_of_the_calibration_part_is_named(apart: tuple[Path, Path], tmp_path: Path):
+    copied = Path(shutil.copytree(apart[0], tmp_path / "run"))
+
+    def lower(values: list) -> None:
+        values[int(np.argmax(values))] -= 0.9
+
+    edit_table(copied / "calibration" / "vit_mini.parquet", "p:red", lower)
+    said = named(copied, apart[1])
+    assert "receipt.json: calibration/vit_mini.parquet" in said
+    assert "calibration of vit_mini: thresholds lac" in said
+    assert "calibration of vit_mini against its head and features: 1 of 18 images" in said
 
 
 def test_one_changed_probability_is_named(copy: Path, made: tuple[Path, Path]):

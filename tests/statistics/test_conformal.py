@@ -11,6 +11,7 @@ from vitrail.statistics.conformal import (
     adaptive_scores,
     class_thresholds,
     confident_enough,
+    coverage_range,
     lac_scores,
     threshold,
     true_scores,
@@ -50,6 +51,16 @@ def test_too_few_examples_promise_nothing_and_hold_every_class():
     assert threshold(np.zeros(8), 0.1) == math.inf
     assert threshold(np.arange(9.0), 0.1) == 8.0
     assert threshold(np.arange(10.0), 0.5) == 5.0
+
+
+def test_the_coverage_of_one_calibration_draw_lies_in_its_range():
+    """Vovk 2012: over draws of 99 examples the coverage of one threshold is Beta(90, 10) distributed."""
+    assert coverage_range(99, 0.1) == pytest.approx(stats.beta(90, 10).interval(0.95))
+    draws = np.random.default_rng(6)
+    limits = [threshold(draws.random(99), 0.1) for _ in range(2000)]  # of uniform scores a threshold is its coverage
+    low, high = coverage_range(99, 0.1)
+    assert np.mean([low <= limit <= high for limit in limits]) == pytest.approx(0.95, abs=0.015)
+    assert coverage_range(8, 0.1) == (1.0, 1.0)
 
 
 def test_by_class_every_class_is_covered_where_on_average_some_are_not():

@@ -64,6 +64,15 @@ def bench(
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Every class counts the same in that figure, however few its images.")
     ] = False,
+    calibration: Annotated[
+        float,
+        typer.Option(
+            "--calibration",
+            metavar="FRACTION",
+            help="A part of the images, cut from train, on which alone sets of classes and refusals are set: 0.1.",
+            show_default="none: on out-of-fold answers",
+        ),
+    ] = 0.0,
     near_duplicates: Annotated[
         bool,
         typer.Option(
@@ -99,7 +108,7 @@ def bench(
     from vitrail.search import TuneOptions
 
     chosen = BenchOptions(
-        split=SplitOptions(seed=seed),
+        split=SplitOptions(calibration=calibration, seed=seed),
         search=TuneOptions(
             trials=trials,
             budget_s=None if budget is None else options.read_seconds(budget),

@@ -27,6 +27,7 @@ def print_closing(run: Run, console: Console) -> None:
             said = f"{backbone.name}: {parity_in_words(backbone.parity, backbone.precision)}"
             console.print(f"[dim]{escape(said)}[/]", soft_wrap=True)
     _print_leaked(run, console)
+    _print_sets(results.backbones, console)
     _print_deck(results.backbones, console)
     _print_set_aside(run, console)
     console.print()
@@ -79,6 +80,18 @@ def _print_leaked(run: Run, console: Console) -> None:
     for one in run.results.backbones:
         if one.top1_without_leaked:
             console.print(f"  {escape(one.name)}  test top-1  {_percent(one.top1_without_leaked)} %")
+
+
+def _print_sets(backbones: tuple[BackboneResult, ...], console: Console) -> None:
+    """What a calibration part of its own promises, and what became of it on the test images."""
+    promised = [(one, one.refusal) for one in backbones if one.refusal and one.refusal.set_on == "calibration"]
+    if not promised:
+        return
+    console.print()
+    console.print(f"[bold]Sets of classes[/] are {escape(promised[0][1].guarantee)}.", soft_wrap=True)
+    for one, found in promised:
+        held = ", ".join(f"{each.rule} {_percent(each.coverage)} % ({each.mean_size:.2f})" for each in found.sets[:2])
+        console.print(f"  {escape(one.name)}  held the class of test images (classes a set): {held}", soft_wrap=True)
 
 
 def _print_deck(backbones: tuple[BackboneResult, ...], console: Console) -> None:

@@ -7,12 +7,13 @@ from vitrail.data.images import Header, ImageRejected, decode, inspect
 from vitrail.data.near_duplicates import NearPair, find_near_duplicates, keep_together, leaking_into
 from vitrail.data.sealed import SealedTest
 from vitrail.data.sources import open_source
-from vitrail.data.split import Split, SplitOptions, make_split
+from vitrail.data.split import PARTS, Split, SplitOptions, make_split
 
 __all__ = [
     "EXAMPLE_SCHEMA",
     "MAX_PIXELS",
     "MIN_IMAGES_PER_CLASS",
+    "PARTS",
     "Dataset",
     "Entry",
     "Header",

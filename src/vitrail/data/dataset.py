@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import pyarrow as pa
 
-SplitName = Literal["train", "val", "test"]
+SplitName = Literal["train", "val", "test", "calibration"]
 
 FINGERPRINT_ROWS = 4096  # held as objects at once
 
@@ -18,7 +18,7 @@ EXAMPLE_SCHEMA = pa.schema(
         pa.field("paths", pa.list_(pa.string()), nullable=False),  # sorted; all places that hold these bytes
         pa.field("label", pa.int32()),  # index into classes; null where sealed
         pa.field("group", pa.string()),  # examples of one group never cross a split
-        pa.field("given_split", pa.string()),  # train, val or test, where the source says so
+        pa.field("given_split", pa.string()),  # a SplitName, where the source says so
     ]
 )
 

@@ -5,7 +5,8 @@ The rules, in this order:
 1. Equal bytes under one label are one example with all its paths.
 2. Equal bytes under two labels are no example: one of the labels is wrong, and nobody can say which.
 3. Equal bytes in two groups join these groups, since what joins them would cross between splits otherwise.
-4. Equal bytes, or a group, in two given splits belong to the one that guards the other: test before val before train.
+4. Equal bytes, or a group, in two given splits belong to the one that guards the other: test before calibration before
+   val before train.
    The test split stays as it was given and published, and what would have leaked into it is taken out of train.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 from vitrail.data.dataset import Entry, SetAside, SplitName
 
-GUARD: tuple[SplitName, ...] = ("train", "val", "test")  # the last is guarded best
+GUARD: tuple[SplitName, ...] = ("train", "val", "calibration", "test")  # the last is guarded best
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +117,7 @@ def _join_groups(contents: Iterable[Sequence[Entry]]) -> tuple[dict[str, str], i
 
 
 def _guard_groups(examples: Sequence[Example]) -> tuple[list[Example], list[SetAside]]:
-    """Take out of train and val what shares its group with a better guarded split."""
+    """Take out of a split what shares its group with a better guarded one."""
     guard: dict[str, SplitName] = {}
     for example in examples:
         if example.group is not None and example.split is not None:

@@ -1,4 +1,4 @@
-"""Train, val and test: stratified, groups whole, the same whatever order the files are listed in.
+"""Train, val, test and calibration: stratified, groups whole, the same whatever order the files are listed in.
 
 Examples are shuffled by sha256 of the seed and their id, so a renamed or moved image keeps its split. The rules:
 
@@ -7,6 +7,8 @@ Examples are shuffled by sha256 of the seed and their id, so a renamed or moved 
 - test given without val: val is cut from the given train, in the proportion of the fractions;
 - val given without test: test is cut from the given train, in the proportion of the fractions;
 - train alone given: as if nothing were given;
+- a calibration part that is given is taken as it is; one that is asked for is cut from train last, so that with and
+  without it test and val are the same images;
 - where val is not given and train would have fewer than 1,000 images, there is no val: choices are made by
   five-fold cross-validation on all of it.
 """
@@ -29,16 +31,20 @@ from vitrail.data.sealed import SealedTest
 MIN_TRAIN_FOR_VAL = 1_000
 FOLDS = 5
 UNEVEN = 0.05  # a part that misses its fraction by more than this is worth a warning
-PARTS: tuple[SplitName, ...] = ("train", "val", "test")
-TRAIN, VAL, TEST = range(3)
+PARTS: tuple[SplitName, ...] = ("train", "val", "test", "calibration")
+TRAIN, VAL, TEST, CALIBRATION = range(4)
 STRATIFIED = "stratified by class, groups whole"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitOptions:
-    """How to split what is not split already. `fractions` are those of train, val and test."""
+    """How to split what is not split already. `fractions` are those of train, val and test.
+
+    `calibration` is what train hands over of its fraction to a part of its own, on which promises are set; 0 for none.
+    """
 
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    calibration: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -47,6 +53,11 @@ class SplitOptions:
                 f"The fractions {self.fractions} of the split make no sense: give three for train, val and test, "
                 "each above 0, that sum to 1."
             )
+        if not 0 <= self.calibration < self.fractions[0]:
+            raise UsageError(
+                f"A calibration part of {self.calibration:g} makes no sense: it is cut from train, which has "
+                f"{self.fractions[0]:g} of the images; give --calibration 0.1."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,12 +65,14 @@ class Split:
     """Which example is in which part; all ids are sorted.
 
     `val` is empty where choices are made by cross-validation: `train` then holds all that is not test.
-    `folds` are five disjoint parts of train and val together.
+    `folds` are five disjoint parts of train and val together. `calibration` is used for setting promises and for
+    nothing else; it is empty where nobody asked for it.
     """
 
     train: tuple[str, ...]
     val: tuple[str, ...]
     test: tuple[str, ...]
+    calibration: tuple[str, ...]
     folds: tuple[tuple[str, ...], ...]
     how: str
     seed: int
@@ -77,6 +90,7 @@ class Split:
             train=left(self.train),
             val=left(self.val),
             test=left(self.test),
+            calibration=left(self.calibration),
             folds=tuple(left(fold) for fold in self.folds),
             how=self.how,
             seed=self.seed,
@@ -106,12 +120,13 @@ def make_split(dataset: Dataset, options: SplitOptions | None = None) -> tuple[D
         train=_ids(rows, part_N == TRAIN),
         val=_ids(rows, part_N == VAL),
         test=_ids(rows, part_N == TEST),
-        folds=_folds(dataset.table, set(_ids(rows, part_N == TEST)), options.seed),
+        calibration=_ids(rows, part_N == CALIBRATION),
+        folds=_folds(dataset.table, set(_ids(rows, (part_N == TRAIN) | (part_N == VAL))), options.seed),
         how=how,
         seed=options.seed,
         fractions=options.fractions,
     )
-    warnings = (*dataset.warnings, *_warnings(dataset.classes, rows, part_N, split))
+    warnings = (*dataset.warnings, *_warnings(dataset.classes, rows, part_N, split, options))
     sealed = SealedTest({rows.id[row]: int(rows.label_N[row]) for row in np.flatnonzero(part_N == TEST)})
     return replace(dataset, table=_without_labels(dataset.table, set(split.test)), warnings=warnings), split, sealed
 
@@ -141,6 +156,26 @@ def _shuffled(table: pa.Table, salt: str) -> _Rows:
 def _assign(rows: _Rows, options: SplitOptions) -> tuple[NDArray[np.int64], str]:
     """The part of each row, and how it came about."""
     given = set(rows.given)
+    _check_given(rows, given, options)
+    part_N = np.asarray([PARTS.index(split or "train") for split in rows.given], dtype=np.int64)
+    how = _cut_main(rows, part_N, given - {"calibration"}, options)
+    if "calibration" in given:
+        how += " Calibration as given."
+    elif options.calibration:
+        shares = {TRAIN: options.fractions[0] - options.calibration, CALIBRATION: options.calibration}
+        _cut(rows, part_N, shares)
+        how += f" From train a calibration part was cut ({_ratio(*shares.values())}), {STRATIFIED}."
+    in_train = int((part_N == TRAIN).sum())
+    if "val" not in given and in_train < MIN_TRAIN_FOR_VAL:
+        part_N[part_N == VAL] = TRAIN
+        how += (
+            f" Train would have {in_train} images, fewer than {MIN_TRAIN_FOR_VAL:,}, so there is no val: "
+            f"choices are made by {FOLDS}-fold cross-validation on train."
+        )
+    return part_N, how
+
+
+def _check_given(rows: _Rows, given: set[SplitName | None], options: SplitOptions) -> None:
     if None in given and len(given) > 1:
         raise DataError(
             f"{rows.given.count(None)} of {len(rows.given)} examples have no split while others have one: "
@@ -148,30 +183,23 @@ def _assign(rows: _Rows, options: SplitOptions) -> tuple[NDArray[np.int64], str]
         )
     if not given & {"train", None}:
         raise DataError("The given split has no training images: put some into train.")
+    if "calibration" in given and options.calibration:
+        raise UsageError("The data have a calibration part of their own already: leave out --calibration.")
+
+
+def _cut_main(rows: _Rows, part_N: NDArray[np.int64], given: set[SplitName | None], options: SplitOptions) -> str:
+    """Cut from train what is not given of val and test, and say how."""
     train, val, test = options.fractions
-    part_N = np.asarray([PARTS.index(split or "train") for split in rows.given], dtype=np.int64)
     if given == {"train", "val", "test"}:
-        return part_N, "Train, val and test as given."
+        return "Train, val and test as given."
     if given == {"train", "val"}:
         _cut(rows, part_N, {TRAIN: train, TEST: test})
-        return (
-            part_N,
-            f"Train and val as given, but that a test was cut from train ({_ratio(train, test)}), {STRATIFIED}.",
-        )
+        return f"Train and val as given, but that a test was cut from train ({_ratio(train, test)}), {STRATIFIED}."
     if given == {"train", "test"}:
         _cut(rows, part_N, {TRAIN: train, VAL: val})
-        how = f"Test as given; val cut from the given train ({_ratio(train, val)}), {STRATIFIED}."
-    else:
-        _cut(rows, part_N, {TRAIN: train, TEST: test, VAL: val})
-        how = f"Train, val and test {_ratio(train, val, test)}, drawn with seed {options.seed}, {STRATIFIED}."
-    in_train = int((part_N == TRAIN).sum())
-    if in_train < MIN_TRAIN_FOR_VAL:
-        part_N[part_N == VAL] = TRAIN
-        how += (
-            f" Train would have {in_train} images, fewer than {MIN_TRAIN_FOR_VAL:,}, so there is no val: "
-            f"choices are made by {FOLDS}-fold cross-validation on train."
-        )
-    return part_N, how
+        return f"Test as given; val cut from the given train ({_ratio(train, val)}), {STRATIFIED}."
+    _cut(rows, part_N, {TRAIN: train, TEST: test, VAL: val})
+    return f"Train, val and test {_ratio(train, val, test)}, drawn with seed {options.seed}, {STRATIFIED}."
 
 
 def _cut(rows: _Rows, part_N: NDArray[np.int64], shares: dict[int, float]) -> None:
@@ -182,8 +210,8 @@ def _cut(rows: _Rows, part_N: NDArray[np.int64], shares: dict[int, float]) -> No
     part_N[where] = np.asarray(list(shares))[dealt]
 
 
-def _folds(table: pa.Table, test: set[str], seed: int) -> tuple[tuple[str, ...], ...]:
-    kept = table.filter(pa.array([example not in test for example in table.column("id").to_pylist()]))
+def _folds(table: pa.Table, chosen_on: set[str], seed: int) -> tuple[tuple[str, ...], ...]:
+    kept = table.filter(pa.array([example in chosen_on for example in table.column("id").to_pylist()]))
     rows = _shuffled(kept, f"{seed}:fold:")
     fold_N = deal(rows.label_N, rows.group, [1 / FOLDS] * FOLDS)
     return tuple(_ids(rows, fold_N == fold) for fold in range(FOLDS))
@@ -198,20 +226,23 @@ def _make(
     train: tuple[str, ...],
     val: tuple[str, ...],
     test: tuple[str, ...],
+    calibration: tuple[str, ...],
     folds: tuple[tuple[str, ...], ...],
     how: str,
     seed: int,
     fractions: tuple[float, float, float],
 ) -> Split:
+    parts = {"train": train, "val": val, "test": test, "folds": folds}
     return Split(
         train=train,
         val=val,
         test=test,
+        calibration=calibration,
         folds=folds,
         how=how,
         seed=seed,
         fractions=fractions,
-        fingerprint=fingerprint({"train": train, "val": val, "test": test, "folds": folds}),
+        fingerprint=fingerprint(parts | ({"calibration": calibration} if calibration else {})),
     )
 
 
@@ -229,16 +260,20 @@ def _require_train(classes: Sequence[str], rows: _Rows, part_N: NDArray[np.int64
     require_training([name for label, name in enumerate(classes) if label not in trained])
 
 
-def _warnings(classes: Sequence[str], rows: _Rows, part_N: NDArray[np.int64], split: Split) -> Iterator[str]:
+def _warnings(
+    classes: Sequence[str], rows: _Rows, part_N: NDArray[np.int64], split: Split, options: SplitOptions
+) -> Iterator[str]:
     def lacking(count_C: NDArray[np.int64], least: int) -> str:
         return listed([name for name, count in zip(classes, count_C, strict=True) if count < least])
 
-    parts = (TRAIN, VAL, TEST)
+    parts = range(len(PARTS))
     count_PC = np.stack([np.bincount(rows.label_N[part_N == part], minlength=len(classes)) for part in parts])
     if untested := lacking(count_PC[TEST], 1):
         yield f"No test images of {untested}: nothing is known of how well these classes are recognised."
     if split.val and (unchosen := lacking(count_PC[VAL], 1)):
         yield f"No val images of {unchosen}: choices are made without regard to these classes."
+    if split.calibration and (unset := lacking(count_PC[CALIBRATION], 1)):
+        yield f"No calibration images of {unset}: no promise is set for these classes."
     label_of = dict(zip(rows.id, rows.label_N.tolist(), strict=True))
     folds_C = np.bincount(
         [label for fold in split.folds for label in {label_of[example] for example in fold}], minlength=len(classes)
@@ -248,20 +283,23 @@ def _warnings(classes: Sequence[str], rows: _Rows, part_N: NDArray[np.int64], sp
             f"All training images of {confined} stay together, as one group or since there is one: "
             "in cross-validation these classes are tested where they were not learnt."
         )
-    yield from _uneven(rows, count_PC.sum(axis=1), split)
+    yield from _uneven(rows, count_PC.sum(axis=1), split, options.calibration)
 
 
-def _uneven(rows: _Rows, count_P: NDArray[np.int64], split: Split) -> Iterator[str]:
+def _uneven(rows: _Rows, count_P: NDArray[np.int64], split: Split, calibration: float) -> Iterator[str]:
     """Warn where groups too large for their part made the fractions come out otherwise than asked."""
     train, val, test = split.fractions
-    wanted_P = np.asarray([train, val, test] if split.val else [train + val, 0.0, test])
+    trained = train - calibration
+    wanted_P = np.asarray([trained, val, test, calibration] if split.val else [trained + val, 0.0, test, calibration])
     came_out_P = count_P / count_P.sum()
     named = [group for group in rows.group if group is not None]
     if None in rows.given and named and np.abs(came_out_P - wanted_P).max() > UNEVEN:
         largest, size = Counter(named).most_common(1)[0]
+        there = 4 if calibration else 3
         yield (
-            f"Groups stay whole, so train, val and test hold {_ratio(*came_out_P)} percent of the images where "
-            f"{_ratio(*wanted_P)} was asked for; the largest group, {largest}, has {size} of {len(rows.id)} images."
+            f"Groups stay whole, so {', '.join(PARTS[: there - 1])} and {PARTS[there - 1]} hold "
+            f"{_ratio(*came_out_P[:there])} percent of the images where {_ratio(*wanted_P[:there])} was asked for; "
+            f"the largest group, {largest}, has {size} of {len(rows.id)} images."
         )
 
 

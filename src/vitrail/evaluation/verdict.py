@@ -15,6 +15,7 @@ from vitrail.evaluation.caveats import find_caveats
 from vitrail.evaluation.contamination import Contamination, temper, weigh
 from vitrail.evaluation.decision import Contender, Decision, Pair, decide
 from vitrail.evaluation.pairs import judge_pairs, number_groups
+from vitrail.evaluation.predictions import Predictions
 from vitrail.evaluation.refusal import RefusalCheck, check_refusal
 from vitrail.evaluation.traces import Traces
 from vitrail.evaluation.winners_curse import WinnersCurse, correct_winner, say_winner
@@ -84,16 +85,6 @@ class BackboneVerdict:
     contamination: Contamination | None
     refusal: RefusalCheck | None
     reliability: tuple[ReliabilityBin, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Predictions:
-    """What one backbone said of every test example: a row each, in the order of `ids`."""
-
-    name: str
-    ids: tuple[str, ...] = field(repr=False)
-    label_N: NDArray[np.int64] = field(repr=False)
-    probability_NC: NDArray[np.float64] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

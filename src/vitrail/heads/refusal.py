@@ -10,7 +10,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,22 +19,29 @@ from vitrail.core.errors import WeightsError
 from vitrail.core.hashing import fingerprint, sha256_bytes
 from vitrail.statistics.conformal import SCORES, ScoreKind
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # version 1 knew cross-conformal thresholds only
 METADATA_KEY = "vitrail_refusal"
 ROWS_AT_ONCE = 4096
 RULES: tuple[str, ...] = ("lac", "adaptive", "lac-by-class", "adaptive-by-class")
+SetOn = Literal["out-of-fold", "calibration"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """The promises and what they ask for; everything was set on training images, none of them on test images.
+    """The promises and what they ask for; nothing of it was set on test images.
 
+    `set_on` says on which `images` thresholds and confidence were set: out-of-fold probabilities of train and val
+    (cross-conformal), or a calibration part that was used for nothing else (split conformal). These images come from so
+    many `groups`, an image without one being a group of its own.
     `threshold_RC` has a row for each of RULES; a score above it keeps a class out of the set. `confidence` is what an
     answer needs for `precision`, None where the images cannot promise it. `bank_BD` are training features of unit
     length, `distance` is the cosine distance to the `neighbours`-th of them that all but `alarms` of training images
     stay below.
     """
 
+    set_on: SetOn
+    images: int
+    groups: int
     alpha: float
     threshold_RC: NDArray[np.float64] = field(repr=False)
     precision: float
@@ -124,8 +131,9 @@ def load_refusal(path: Path) -> Refusal:
     try:
         with safe_open(path, framework="numpy") as file:
             facts = json.loads((file.metadata() or {})[METADATA_KEY])
-            if facts.pop("format_version") != FORMAT_VERSION:
+            if facts.pop("format_version") > FORMAT_VERSION:
                 raise WeightsError(f"{path} was written by a newer Vitrail: use that, or make the run again.")
+            facts = {"set_on": "out-of-fold", "images": 0, "groups": 0} | facts  # version 1 said none of it
             refusal = Refusal(threshold_RC=file.get_tensor("threshold"), bank_BD=file.get_tensor("bank"), **facts)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read as thresholds of a head ({error!r}): make the run again.") from error
@@ -137,6 +145,9 @@ def load_refusal(path: Path) -> Refusal:
 def _facts(refusal: Refusal) -> dict[str, Any]:
     return {
         "format_version": FORMAT_VERSION,
+        "set_on": refusal.set_on,
+        "images": refusal.images,
+        "groups": refusal.groups,
         "alpha": refusal.alpha,
         "precision": refusal.precision,
         "risk": refusal.risk,

@@ -45,6 +45,10 @@ class Run:
         """The test rows of one backbone, with their probabilities."""
         return read_predictions(prediction_file(self.folder, self.backbone(name).name))
 
+    def calibration(self, name: str) -> Predictions:
+        """The same of the calibration part; RunError in a run without one."""
+        return read_predictions(calibration_file(self.folder, self.backbone(name).name))
+
     @property
     def report(self) -> Path:
         """The page."""
@@ -79,6 +83,11 @@ def prediction_file(folder: Path, backbone: str) -> Path:
     return folder / "predictions" / f"{safe_name(backbone)}.parquet"
 
 
+def calibration_file(folder: Path, backbone: str) -> Path:
+    """calibration/<backbone>.parquet."""
+    return folder / "calibration" / f"{safe_name(backbone)}.parquet"
+
+
 def write_run(
     folder: Path,
     results: Results,
@@ -86,10 +95,17 @@ def write_run(
     split: Split,
     searches: Sequence[Search],
     refusals: Sequence[Refusal],
+    calibrated: Sequence[Predictions | None],
     predictions: Sequence[Predictions],
 ) -> Run:
     """Put the data, searches, heads, predictions and results of a run into its folder; results.json last."""
     write_whole(folder / DATA, lambda path: write_examples(path, dataset, split))
+    for rows in calibrated:
+        if rows is not None:
+            write_whole(
+                calibration_file(folder, rows.name),
+                partial(write_predictions, predictions=rows, classes=dataset.classes),
+            )
     for search, refusal, tested, result in zip(searches, refusals, predictions, results.backbones, strict=True):
         _write_search(folder, search, result)
         write_whole(refusal_file(folder, tested.name), partial(save_refusal, refusal))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vitrail.core.machine import Threads, describe_machine, peak_rss_bytes, user_seconds
-from vitrail.data import Dataset, NearPair, Split, leaking_into
+from vitrail.data import PARTS, Dataset, NearPair, Split, leaking_into
 from vitrail.evaluation import BackboneVerdict, Parity, Predictions, Verdict
 from vitrail.evaluation.near_copies import accuracy_without
 from vitrail.features import Extraction, Features
@@ -120,10 +120,10 @@ def summarise(
 
 def _counts(dataset: Dataset, split: Split, test: Predictions) -> dict[str, dict[str, int]]:
     label = dict(zip(dataset.table["id"].to_pylist(), dataset.table["label"].to_pylist(), strict=True))
-    labels_of = {
-        "train": [label[id_] for id_ in split.train],
-        "val": [label[id_] for id_ in split.val],
-        "test": test.label_N.tolist(),
+    labels_of: dict[str, list[int]] = {
+        part: test.label_N.tolist() if part == "test" else [label[id_] for id_ in getattr(split, part)]
+        for part in PARTS
+        if part != "calibration" or split.calibration
     }
     return {
         name: dict(

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vitrail.core.errors import RunError
-from vitrail.data import Dataset, Split
+from vitrail.data import PARTS, Dataset, Split
 from vitrail.evaluation import Predictions
 from vitrail.search import Trial
 
@@ -20,9 +20,7 @@ PROBABILITY_PREFIX = "p:"
 
 def write_examples(path: Path, dataset: Dataset, split: Split) -> None:
     """data.parquet: the data set with its split; a row that no part of the split has is null there."""
-    part = {
-        id_: name for name, ids in (("train", split.train), ("val", split.val), ("test", split.test)) for id_ in ids
-    }
+    part = {id_: name for name in PARTS for id_ in getattr(split, name)}
     names = pa.array([part.get(id_) for id_ in dataset.table["id"].to_pylist()], pa.string())
     table = dataset.table.append_column("split", names)
     facts = {"vitrail_table": TABLE_VERSION, "name": dataset.name, "classes": json.dumps(dataset.classes)}
@@ -48,7 +46,10 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
 
 
 def write_predictions(path: Path, predictions: Predictions, classes: Sequence[str]) -> None:
-    """predictions/<backbone>.parquet: a row a test example, with one column of probabilities a class."""
+    """predictions/<backbone>.parquet: a row a test example, with one column of probabilities a class.
+
+    The same of the calibration part is calibration/<backbone>.parquet.
+    """
     columns = {"id": pa.array(predictions.ids, pa.string()), "label": pa.array(predictions.label_N, pa.int32())}
     for index, name in enumerate(classes):
         columns[PROBABILITY_PREFIX + name] = pa.array(predictions.probability_NC[:, index], pa.float64())

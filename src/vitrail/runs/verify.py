@@ -20,7 +20,8 @@ from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.evaluation import Candidate, Predictions, Verdict, assess
 from vitrail.features.store import FACTS, FeatureSet
 from vitrail.heads import load_head, probabilities
-from vitrail.heads.refusal import load_refusal
+from vitrail.heads.refusal import Refusal, load_refusal
+from vitrail.runs.calibration import check_calibration
 from vitrail.runs.differences import Difference, Work
 from vitrail.runs.folder import DATA, RECEIPT
 from vitrail.runs.results import BackboneResult, Results
@@ -29,7 +30,7 @@ from vitrail.runs.tables import Examples, read_examples
 
 HEAD_ROUNDING = 1e-6  # of a probability: a head file keeps float32, its fit may have been finer
 ALWAYS_BEYOND = (
-    "the search: its trials, out-of-fold figures, temperatures and thresholds",
+    "the search: its trials, out-of-fold figures and temperatures",
     "the split, from the images that it was made of",
     "costs and times",
 )
@@ -67,7 +68,8 @@ def verify_run(folder: Path, *, cache: Path) -> Verification:
     _check_rows(predictions, examples, work)
     _check_data(run.results, examples, predictions[0], work)
     candidates = [
-        _candidate(run, one, rows, cache, work) for one, rows in zip(run.results.backbones, predictions, strict=True)
+        _candidate(run, one, rows, examples, cache, work)
+        for one, rows in zip(run.results.backbones, predictions, strict=True)
     ]
     try:
         verdict = _judge_again(run.results, candidates, examples, predictions[0])
@@ -134,7 +136,9 @@ def _check_data(results: Results, examples: Examples, test: Predictions, work: W
     work.compare("data.fingerprint", results.data.fingerprint, fingerprint(whole))
 
 
-def _candidate(run: Run, one: BackboneResult, rows: Predictions, cache: Path, work: Work) -> Candidate:
+def _candidate(
+    run: Run, one: BackboneResult, rows: Predictions, examples: Examples, cache: Path, work: Work
+) -> Candidate:
     """One backbone as it went into the verdict, its predictions checked where its features are at hand."""
     stored = _stored_features(cache, one, rows)
     path = run.refusal_file(one.name)
@@ -142,13 +146,14 @@ def _candidate(run: Run, one: BackboneResult, rows: Predictions, cache: Path, wo
     if stored is None:
         work.beyond.append(f"predictions of {one.name} from its features, which the cache has not")
     else:
-        _check_head(run, one, rows, stored, work)
+        _check_head(run, one, rows, stored, work, where=f"predictions of {one.name}")
     if path.exists():
         try:
             refusal = load_refusal(path)
         except VitrailError as error:
             work.differ(path.name, "thresholds", str(error))
     if refusal is not None:
+        _check_thresholds(run, one, refusal, examples, cache, work)
         strange_N = np.zeros(len(rows.ids), bool) if stored is None else refusal.strange(stored)
     if one.contamination is not None:
         work.beyond.append(f"what {one.name} saw in pretraining, for which its weights are needed; taken as stored")
@@ -163,7 +168,7 @@ def _candidate(run: Run, one: BackboneResult, rows: Predictions, cache: Path, wo
 
 
 def _stored_features(cache: Path, one: BackboneResult, rows: Predictions) -> NDArray[np.float32] | None:
-    """The rows of the test images as the head takes them, or None where the cache lacks one."""
+    """The rows of these images as the head takes them, or None where the cache lacks one."""
     facts_file = cache / "features" / one.feature_key / FACTS
     if not facts_file.is_file():
         return None
@@ -177,8 +182,28 @@ def _stored_features(cache: Path, one: BackboneResult, rows: Predictions) -> NDA
     return np.asarray(take(stored.rows(rows.ids), held=held, wanted=one.card.pooling))
 
 
-def _check_head(run: Run, one: BackboneResult, rows: Predictions, feature_ND: NDArray[np.float32], work: Work) -> None:
-    where = f"predictions of {one.name} against its head and features"
+def _check_thresholds(
+    run: Run, one: BackboneResult, refusal: Refusal, examples: Examples, cache: Path, work: Work
+) -> None:
+    """Set them again from what the head said of the calibration part, and that again from stored features."""
+    if refusal.set_on != "calibration":
+        work.beyond.append("thresholds that were set on out-of-fold probabilities")
+        return
+    try:
+        rows = run.calibration(one.name)
+    except VitrailError as error:
+        work.differ(f"calibration of {one.name}", "predictions", str(error))
+        return
+    check_calibration(one.name, refusal, rows, examples, work)
+    stored = _stored_features(cache, one, rows)
+    if stored is not None:
+        _check_head(run, one, rows, stored, work, where=f"calibration of {one.name}")
+
+
+def _check_head(
+    run: Run, one: BackboneResult, rows: Predictions, feature_ND: NDArray[np.float32], work: Work, *, where: str
+) -> None:
+    where += " against its head and features"
     try:
         head, recipe = load_head(run.head_file(one.name))
         again_NC = probabilities(head, feature_ND)

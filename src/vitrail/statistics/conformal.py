@@ -64,6 +64,29 @@ def threshold(score_N: NDArray[np.float64], alpha: float) -> float:
     return float(np.partition(score_N, rank - 1)[rank - 1]) if rank <= n else math.inf
 
 
+def coverage_range(n: int, alpha: float, level: float = 0.95) -> tuple[float, float]:
+    """Where the coverage lies that a threshold from one draw of n calibration examples has for ever after.
+
+    The promise is kept on average over draws; of one draw the coverage is Beta(k, n + 1 - k) distributed, with k the
+    rank of the threshold, where scores do not tie (Vovk 2012, arXiv:1209.2673, section 3).
+
+    Args:
+        n: how many examples the threshold was set on.
+        alpha: the promised rate of misses.
+        level: how much of the distribution the range holds.
+
+    Returns:
+        The ends of the range; (1, 1) where n is too small for a threshold, so that every class is in every set.
+    """
+    from scipy import stats
+
+    rank = math.ceil((n + 1) * (1 - alpha) - 1e-9)
+    if rank > n:
+        return 1.0, 1.0
+    coverage = stats.beta(rank, n + 1 - rank)
+    return float(coverage.ppf((1 - level) / 2)), float(coverage.ppf((1 + level) / 2))
+
+
 def class_thresholds(
     score_N: NDArray[np.float64], label_N: NDArray[np.int64], classes: int, alpha: float
 ) -> NDArray[np.float64]:

@@ -28,7 +28,7 @@ def told() -> Results:
         rows = predictions[one.name]
         n = len(rows.ids)
         feature_ND = np.random.default_rng(place).normal(size=(n, 12)).astype(np.float32)
-        refusal = fit_refusal(rows.ids, rows.probability_NC, rows.label_N, feature_ND)
+        refusal = fit_refusal(rows.ids, feature_ND, rows.probability_NC, rows.label_N)
         untuned = answer_untuned(
             np.log(rows.probability_NC),
             {index: (index,) for index in range(8)},

@@ -3,9 +3,9 @@
     root/cat/1.jpg              label cat; so is root/cat/kittens/2.jpg
     root/train/cat/1.jpg        the same with a split, where train, val and test lie on top
 
-Names of splits, in any case: train, training; val, valid, validation; test, testing. They are splits where nothing
-else lies beside them, or where train and one more are there; then what lies outside is set aside. So a class of
-railway pictures may be called "train".
+Names of splits, in any case: train, training; val, valid, validation; test, testing; calibration. They are splits where
+nothing else lies beside them, or where train and one more are there; then what lies outside is set aside. So a class
+of railway pictures may be called "train".
 
 Every file is a candidate whatever its name; what it is, its bytes say. `walk.py` has the list of clutter that is
 passed over.
@@ -27,6 +27,7 @@ SPLIT_WORDS: dict[str, SplitName] = {
     "validation": "val",
     "test": "test",
     "testing": "test",
+    "calibration": "calibration",
 }
 
 

@@ -10,7 +10,7 @@ from vitrail.data import SetAside
 from vitrail.delivery.report import words
 from vitrail.runs import Results
 
-PARTS = ("train", "val", "test")
+PARTS = ("train", "val", "calibration", "test")
 OPEN_LIST = 8  # a longer list of what was set aside is folded
 LONGEST_LIST = 1_000
 LONGEST_REASON = 300
