@@ -12,12 +12,16 @@ from vitrail.cli import options
 from vitrail.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from vitrail.features.pace import Pace
     from vitrail.features.shelves import Shelf
 
 SIZES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
 
-app = typer.Typer(invoke_without_command=True, help="List the cached features; verify or prune them.")
+app = typer.Typer(
+    invoke_without_command=True,
+    help="List the cached features, and the batch that each network was fastest with; verify or prune them.",
+)
 
 
 @app.callback()
@@ -26,16 +30,20 @@ def listed(context: typer.Context, as_json: options.Json = False, debug: options
     if context.invoked_subcommand is not None:
         return
     from vitrail.core.machine import cache_folder
+    from vitrail.features.pace import list_paces
     from vitrail.features.shelves import list_shelves
 
-    shelves = list_shelves(cache_folder())
+    cache = cache_folder()
+    shelves, paces = list_shelves(cache), list_paces(cache)
     if as_json:
-        typer.echo(
-            json.dumps({"cache": str(cache_folder()), "shelves": list(map(dataclasses.asdict, shelves))}, indent=2)
-        )
+        _echo_json({"cache": str(cache)}, shelves, paces)
         return
     _draw(shelves)
-    typer.echo(f"{_size(sum(shelf.bytes for shelf in shelves))} in {cache_folder()}")
+    if paces:
+        typer.echo()
+        _draw_paces(paces)
+    total = sum(shelf.bytes for shelf in shelves) + sum(pace.bytes for pace in paces)
+    typer.echo(f"{_size(total)} in {cache}")
 
 
 @app.command()
@@ -76,30 +84,34 @@ def prune(
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Delete cached features: by key, by age, or down to a size. Trusted weights stay locked as they are."""
+    """Delete cached features and remembered batches: by key, by age, or down to a size. Weights stay locked."""
     from vitrail.core.machine import cache_folder
-    from vitrail.features.shelves import choose, list_shelves, remove
+    from vitrail.features.pace import Pace, list_paces
+    from vitrail.features.shelves import Shelf, choose, list_shelves, remove
 
     if not keys and older_than is None and keep is None:
         raise UsageError(
             "Say what to prune: keys, --older-than 30d or --keep 20G; `vitrail cache` lists what is there."
         )
     cache = cache_folder()
-    gone = choose(
-        list_shelves(cache),
+    gone: list[Shelf | Pace] = choose(
+        [*list_shelves(cache), *list_paces(cache)],
         keys=keys or (),
         older_than_s=None if older_than is None else _days(older_than) * 86_400,
         keep_bytes=None if keep is None else _bytes(keep),
     )
     if not dry_run:
         remove(cache, gone)
+    shelves = [thing for thing in gone if isinstance(thing, Shelf)]
+    paces = [thing for thing in gone if isinstance(thing, Pace)]
     if as_json:
-        found = {"deleted": not dry_run, "shelves": list(map(dataclasses.asdict, gone))}
-        typer.echo(json.dumps(found, indent=2))
+        _echo_json({"deleted": not dry_run}, shelves, paces)
         return
-    for shelf in gone:
+    for shelf in shelves:
         typer.echo(f"{shelf.key}  {shelf.backbone}  {shelf.rows:,} rows, {_size(shelf.bytes)}")
-    freed = _size(sum(shelf.bytes for shelf in gone))
+    for pace in paces:
+        typer.echo(f"{pace.key}  {pace.backbone}  batch of {pace.batch}, {_size(pace.bytes)}")
+    freed = _size(sum(thing.bytes for thing in gone))
     typer.echo(f"{freed} would be freed." if dry_run else f"{freed} freed.")
 
 
@@ -125,6 +137,33 @@ def _draw(shelves: "list[Shelf]") -> None:
             time.strftime("%Y-%m-%d", time.localtime(shelf.last_used)),
         )
     Console().print(table)
+
+
+def _draw_paces(paces: "list[Pace]") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("Key", "Fastest batch of"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("Images", "Images/s", "Bytes", "Last used"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for pace in paces:
+        table.add_row(
+            pace.key[:8],
+            escape(pace.backbone),
+            str(pace.batch) if pace.batch else "[red]damaged[/]",
+            f"{pace.images_per_s:.3g}",
+            _size(pace.bytes),
+            time.strftime("%Y-%m-%d", time.localtime(pace.last_used)),
+        )
+    Console().print(table)
+
+
+def _echo_json(head: dict[str, object], shelves: "list[Shelf]", paces: "list[Pace]") -> None:
+    lists = {"shelves": list(map(dataclasses.asdict, shelves)), "paces": list(map(dataclasses.asdict, paces))}
+    typer.echo(json.dumps(head | lists, indent=2))
 
 
 def _size(count: int) -> str:

@@ -7,24 +7,51 @@ Letters: B images.
 """
 
 import json
+import os
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vitrail.backbones import Backbone, Engine
+from vitrail.core.errors import StoreError
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import describe_machine
 from vitrail.core.whole_files import put_in_place
 
 PACE_VERSION = 1
+FOLDER = "pace"
 BATCHES = (1, 2, 4, 8, 16, 32)
 PAYS_FROM = 1_000  # images; for fewer, measuring costs more than the best batch can save
 LONG_S = 2.0  # a pass that takes this long is not followed by one with a larger batch
 SHORT_S = 0.3  # passes are repeated for at least this long
 TURNS = 3  # batches of every stream in one measurement
 NEAR = 0.98  # of the fastest: the smallest batch that reaches this needs the least memory
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """What is remembered of one network on one processor. `last_used` is in seconds since 1970."""
+
+    key: str
+    backbone: str
+    batch: int
+    images_per_s: float
+    bytes: int
+    last_used: float
+
+    def place(self, cache: Path) -> Path:
+        """Where it lies."""
+        return cache / FOLDER / f"{self.key}.json"
+
+
+def list_paces(cache: Path) -> list[Pace]:
+    """What is remembered in a cache, the one used last first; StoreError where the folder cannot be listed."""
+    return sorted(_paces(cache / FOLDER), key=lambda pace: (-pace.last_used, pace.key))
 
 
 def start_at_pace(backbone: Backbone, *, images: int, threads: int, pooling: str, cache: Path) -> Engine:
@@ -42,13 +69,16 @@ def start_at_pace(backbone: Backbone, *, images: int, threads: int, pooling: str
     """
     if backbone.engine.name != "openvino" or images < PAYS_FROM:
         return backbone.start(threads=threads, pooling=pooling)
-    file = cache / "pace" / f"{_key(backbone, threads)}.json"
+    file = cache / FOLDER / f"{_key(backbone, threads)}.json"
     batch = _remembered(file)
     if batch is not None:
+        with suppress(OSError):  # a read-only cache does not remember when it was used
+            os.utime(file)
         return backbone.start(threads=threads, pooling=pooling, batch=batch)
     rates = _measure(backbone, threads, pooling)
     chosen = min(batch for batch, rate in rates.items() if rate >= NEAR * max(rates.values()))
-    text = json.dumps({"version": PACE_VERSION, "batch": chosen, "images_per_s": rates}, indent=1)
+    found = {"version": PACE_VERSION, "backbone": backbone.name, "batch": chosen, "images_per_s": rates}
+    text = json.dumps(found, indent=1)
     with suppress(OSError):
         put_in_place(file, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
     return backbone.start(threads=threads, pooling=pooling, batch=chosen)
@@ -82,11 +112,42 @@ def _key(backbone: Backbone, threads: int) -> str:
     return fingerprint(facts)[:32]
 
 
-def _remembered(file: Path) -> int | None:
+def _paces(folder: Path) -> Iterator[Pace]:
     try:
-        batch = json.loads(file.read_text(encoding="utf-8"))["batch"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        files = [(path, path.stat()) for path in folder.iterdir() if path.suffix == ".json"]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(f"The folder {folder} cannot be listed ({error.strerror}): mend its permissions.") from error
+    for path, status in files:
+        found = _read(path)
+        batch = _batch_of(found) or 0
+        rates = found.get("images_per_s")
+        rate = rates.get(str(batch)) if isinstance(rates, dict) else None
+        yield Pace(
+            key=path.stem,
+            backbone=str(found.get("backbone", "unknown")),
+            batch=batch,
+            images_per_s=float(rate) if isinstance(rate, int | float) else 0.0,
+            bytes=status.st_size,
+            last_used=status.st_mtime,
+        )
+
+
+def _remembered(file: Path) -> int | None:
+    return _batch_of(_read(file))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _batch_of(found: dict[str, Any]) -> int | None:
+    batch = found.get("batch")
     return batch if isinstance(batch, int) and batch in BATCHES else None
 
 

@@ -1,7 +1,7 @@
 """What the feature cache holds, seen from outside: one shelf a key. Listing, verifying and pruning read no feature.
 
-Pruning touches `features/` and nothing else: not the converted models, and never the lock of trusted weights, which
-lies in the config folder.
+Pruning touches `features/` and what `pace.py` remembers, and nothing else: not the converted models, and never the lock
+of trusted weights, which lies in the config folder.
 """
 
 import json
@@ -11,12 +11,34 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
 from vitrail.core.errors import StoreError, UsageError
 from vitrail.features.store import DAMAGED, FACTS, SHARD, matches_its_name
+
+
+class Kept(Protocol):
+    """Something in the cache that pruning may take."""
+
+    @property
+    def key(self) -> str:
+        """Its name."""
+
+    @property
+    def bytes(self) -> int:
+        """How much it takes."""
+
+    @property
+    def last_used(self) -> float:
+        """When, in seconds since 1970."""
+
+    def place(self, cache: Path) -> Path:
+        """Its file or folder."""
+
+
+Thing = TypeVar("Thing", bound=Kept)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +56,10 @@ class Shelf:
     damaged: int
     bytes: int
     last_used: float
+
+    def place(self, cache: Path) -> Path:
+        """The folder of its shards."""
+        return cache / "features" / self.key
 
 
 def list_shelves(cache: Path) -> list[Shelf]:
@@ -72,59 +98,62 @@ def verify_shelf(cache: Path, key: str) -> Iterator[tuple[str, bool]]:
 
 
 def choose(
-    shelves: Sequence[Shelf], *, keys: Sequence[str], older_than_s: float | None, keep_bytes: int | None
-) -> list[Shelf]:
-    """Which shelves pruning takes: those of `keys`, and those not used for long, and then the oldest until it fits.
+    things: Sequence[Thing], *, keys: Sequence[str], older_than_s: float | None, keep_bytes: int | None
+) -> list[Thing]:
+    """What pruning takes: the things of `keys`, and those not used for long, and then the oldest until it fits.
 
     Args:
-        shelves: all that are there.
+        things: all that are there.
         keys: the beginning of a key is enough where it is of one only.
-        older_than_s: seconds since the last use beyond which a shelf goes.
+        older_than_s: seconds since the last use beyond which a thing goes.
         keep_bytes: at most this much stays.
 
     Returns:
         What goes, the one used longest ago first.
 
     Raises:
-        UsageError: a key is of no shelf, or its beginning of several.
+        UsageError: a key is of nothing there, or its beginning of several.
     """
     gone: set[str] = set()
     for key in keys:
-        found = [shelf.key for shelf in shelves if shelf.key.startswith(key)]
+        found = [thing.key for thing in things if thing.key.startswith(key)]
         if len(found) != 1:
             number = "no key" if not found else f"{len(found)} keys"
             raise UsageError(f"{key} is the beginning of {number} in the cache: `vitrail cache` lists them.")
         gone.add(found[0])
-    oldest_first = sorted(shelves, key=lambda shelf: (shelf.last_used, shelf.key))
+    oldest_first = sorted(things, key=lambda thing: (thing.last_used, thing.key))
     if older_than_s is not None:
-        gone |= {shelf.key for shelf in oldest_first if time.time() - shelf.last_used > older_than_s}
+        gone |= {thing.key for thing in oldest_first if time.time() - thing.last_used > older_than_s}
     if keep_bytes is not None:
-        left = sum(shelf.bytes for shelf in shelves if shelf.key not in gone)
-        for shelf in oldest_first:
-            if left > keep_bytes and shelf.key not in gone:
-                gone.add(shelf.key)
-                left -= shelf.bytes
-    return [shelf for shelf in oldest_first if shelf.key in gone]
+        left = sum(thing.bytes for thing in things if thing.key not in gone)
+        for thing in oldest_first:
+            if left > keep_bytes and thing.key not in gone:
+                gone.add(thing.key)
+                left -= thing.bytes
+    return [thing for thing in oldest_first if thing.key in gone]
 
 
-def remove(cache: Path, shelves: Sequence[Shelf]) -> None:
-    """Take shelves away; a run that uses one goes on with what it has open, and computes the rest again.
+def remove(cache: Path, things: Sequence[Kept]) -> None:
+    """Take things away; a run that uses a shelf goes on with what it has open, and computes the rest again.
 
     Args:
         cache: the cache folder.
-        shelves: what goes.
+        things: what goes.
 
     Raises:
-        StoreError: a folder cannot be deleted.
+        StoreError: a file or folder cannot be deleted.
     """
-    for shelf in shelves:
-        folder = cache / "features" / shelf.key
+    for thing in things:
+        place = thing.place(cache)
         try:
-            shutil.rmtree(folder)
+            if place.is_dir():
+                shutil.rmtree(place)
+            else:
+                place.unlink()
         except FileNotFoundError:
             continue  # another pruning was quicker
         except OSError as error:
-            raise StoreError(f"{folder} cannot be deleted ({error.strerror}): mend its permissions.") from error
+            raise StoreError(f"{place} cannot be deleted ({error.strerror}): mend its permissions.") from error
 
 
 def _shelf(folder: Path) -> Shelf:
