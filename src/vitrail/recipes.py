@@ -41,6 +41,7 @@ class Entry:
             epochs=DECK_EPOCHS,
             refit=False,
             label_curves=False,  # of a recipe that we do not recommend; minibatches of 24 make them slow
+            splits=0,  # the same
         )
 
     @property

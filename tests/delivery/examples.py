@@ -23,7 +23,7 @@ from vitrail.runs import (
     SearchSummary,
     SplitSummary,
 )
-from vitrail.search import CurvePoint, FewShot, LabelCurve, LabelForecast, LabelPoint, Seeded, Trial
+from vitrail.search import CurvePoint, FewShot, LabelCurve, LabelForecast, LabelPoint, Seeded, SplitSpread, Trial
 
 BACKBONES = (
     ("vit_small_patch16_224.augreg_in21k_ft_in1k", 1.25),
@@ -217,6 +217,9 @@ def _search(k: int, epochs: int) -> SearchSummary:
         winner=winner,
         temperature=1.08,
         seeds=seeds,
+        splits=SplitSpread(
+            n=240, accuracies=(0.79 + 0.01 * k, 0.81, 0.83), mean=0.81 + 0.01 * k / 3, deviation=0.02, sampling=0.025
+        ),
         few_shot=_few_shot(k),
         label_curves=_label_curves(k),
         curve=curve,

@@ -5,7 +5,8 @@ import pytest
 
 from vitrail.core.errors import RunError
 from vitrail.evaluation import Predictions
-from vitrail.runs.tables import read_predictions, write_predictions
+from vitrail.runs.tables import read_predictions, read_resplits, write_predictions, write_resplits
+from vitrail.search import Resplit
 
 
 def test_predictions_come_back_to_the_last_bit(tmp_path: Path):
@@ -18,6 +19,17 @@ def test_predictions_come_back_to_the_last_bit(tmp_path: Path):
     assert (found.name, found.ids) == ("a", wanted.ids)
     np.testing.assert_array_equal(found.probability_NC, probability_NC)
     np.testing.assert_array_equal(found.label_N, wanted.label_N)
+
+
+def test_other_splits_come_back_as_they_were(tmp_path: Path):
+    wanted = [
+        Resplit(number=k, ids=ids, label_M=np.arange(len(ids)), predicted_M=np.arange(len(ids))[::-1].copy())
+        for k, ids in enumerate((("b", "a"), ("c", "a", "b")))
+    ]
+    write_resplits(tmp_path / "a.parquet", wanted)
+    for one, other in zip(wanted, read_resplits(tmp_path / "a.parquet"), strict=True):
+        assert (one.number, one.ids, one.accuracy) == (other.number, other.ids, other.accuracy)
+        np.testing.assert_array_equal(one.predicted_M, other.predicted_M)
 
 
 def test_a_file_that_is_no_table_is_one_sentence(tmp_path: Path):

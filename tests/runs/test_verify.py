@@ -138,6 +138,18 @@ def test_one_changed_weight_is_named(copy: Path, made: tuple[Path, Path]):
     assert "vit_mini" not in said
 
 
+def test_one_changed_answer_on_another_split_is_named(copy: Path, made: tuple[Path, Path]):
+    def turn(values: list) -> None:
+        values[0] = (values[0] + 1) % 3
+
+    edit_table(copy / "splits" / "vit_mini.parquet", "predicted", turn)
+    said = named(copy, made[1])
+    assert "receipt.json: splits/vit_mini.parquet" in said
+    assert "backbones[vit_mini].search.splits.deviation" in said
+    edit_table(copy / "splits" / "vit_mini.parquet", "label", turn)
+    assert "splits of vit_mini: labels of number 0" in named(copy, made[1])
+
+
 @pytest.mark.parametrize("with_receipt", [False, True])
 def test_one_changed_label_is_named_though_the_receipt_was_made_to_fit(
     copy: Path, made: tuple[Path, Path], with_receipt: bool

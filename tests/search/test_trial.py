@@ -28,6 +28,7 @@ def test_the_digest_sees_every_bit_of_the_head_and_not_the_clock():
         oof_probability_NC=np.zeros((0, 3)),
         curve=(),
         seeds=(),
+        resplits=(),
         few_shot=(),
         label_curves=(),
         ended_early=False,

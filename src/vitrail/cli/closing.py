@@ -1,5 +1,7 @@
 """The closing table of a benchmark: what a person reads last on the terminal."""
 
+from statistics import stdev
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -26,6 +28,7 @@ def print_closing(run: Run, console: Console) -> None:
         if backbone.parity is not None:
             said = f"{backbone.name}: {parity_in_words(backbone.parity, backbone.precision)}"
             console.print(f"[dim]{escape(said)}[/]", soft_wrap=True)
+    _print_spread(results.backbones, console)
     _print_leaked(run, console)
     _print_sets(results.backbones, console)
     _print_deck(results.backbones, console)
@@ -80,6 +83,18 @@ def _print_leaked(run: Run, console: Console) -> None:
     for one in run.results.backbones:
         if one.top1_without_leaked:
             console.print(f"  {escape(one.name)}  test top-1  {_percent(one.top1_without_leaked)} %")
+
+
+def _print_spread(backbones: tuple[BackboneResult, ...], console: Console) -> None:
+    """Beside the intervals, which tell the luck of the test images: that of the split and of the seed."""
+    for one in backbones:
+        splits, seeds = one.search.splits, one.search.seeds
+        if splits is not None:
+            said = f"{one.name}: ± {100 * splits.deviation:.1f} points over {len(splits.accuracies)} other splits of "
+            said += f"train and val (± {100 * splits.sampling:.1f} by the draw of val alone)"
+            if len(seeds) > 1:
+                said += f", ± {100 * stdev(seeded.val_accuracy for seeded in seeds):.1f} over {len(seeds)} seeds"
+            console.print(f"[dim]{escape(said)}[/]", soft_wrap=True)
 
 
 def _print_sets(backbones: tuple[BackboneResult, ...], console: Console) -> None:

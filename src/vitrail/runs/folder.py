@@ -3,7 +3,7 @@
 runs/dogs/
   results.json   report.html   receipt.json   data.parquet   log.jsonl
   search/<backbone>.parquet   heads/<backbone>.safetensors   predictions/<backbone>.parquet
-  calibration/<backbone>.parquet   (where a part of the data was kept for it)
+  splits/<backbone>.parquet   calibration/<backbone>.parquet   (where there is such a part)
   unfinished/<backbone>/<step>.parquet   (gone once the run is finished)
 
 The folder is described in docs/formats.md. A file is written beside its name

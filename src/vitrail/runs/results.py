@@ -24,7 +24,7 @@ from vitrail.evaluation import (
     RefusalCheck,
     WinnersCurse,
 )
-from vitrail.search import CurvePoint, FewShot, LabelCurve, Seeded, Trial
+from vitrail.search import CurvePoint, FewShot, LabelCurve, Seeded, SplitSpread, Trial
 from vitrail.statistics.calibration import ReliabilityBin
 from vitrail.statistics.intervals import Interval
 
@@ -66,9 +66,10 @@ class SearchSummary:
     """What the search tried and chose; every trial is in search/<backbone>.parquet.
 
     `curve` is the best softmax head's, epoch by epoch; `temperature` was fitted on out-of-fold probabilities. `seeds`
-    has the winner under several seeds, where something in it is drawn. `few_shot` and `label_curves` say what images
-    are worth, on val. `ended_early` says that a time budget ended the
-    search: elsewhere the same budget may end it after more trials or fewer.
+    has the winner under several seeds, where something in it is drawn; `splits` on other splits of train and val, None
+    where nobody looked (splits/<backbone>.parquet has the answers). `few_shot` and `label_curves` say what
+    images are worth, on val. `ended_early` says that a time budget ended the search: elsewhere the same budget may end
+    it after more trials or fewer.
     """
 
     trials: int
@@ -79,6 +80,7 @@ class SearchSummary:
     ended_early: bool = False
     user_s: float = 0.0
     seeds: tuple[Seeded, ...] = ()
+    splits: SplitSpread | None = None
     few_shot: tuple[FewShot, ...] = ()
     label_curves: tuple[LabelCurve, ...] = ()
 

@@ -12,8 +12,15 @@ from vitrail.heads import save_head
 from vitrail.heads.refusal import Refusal, save_refusal
 from vitrail.runs.folder import DATA, REPORT, RESULTS, safe_name, write_whole
 from vitrail.runs.results import BackboneResult, Results, read_results, results_to_json
-from vitrail.runs.tables import read_predictions, write_examples, write_predictions, write_trials
-from vitrail.search import Search
+from vitrail.runs.tables import (
+    read_predictions,
+    read_resplits,
+    write_examples,
+    write_predictions,
+    write_resplits,
+    write_trials,
+)
+from vitrail.search import Resplit, Search
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +56,10 @@ class Run:
         """The same of the calibration part; RunError in a run without one."""
         return read_predictions(calibration_file(self.folder, self.backbone(name).name))
 
+    def resplits(self, name: str) -> tuple[Resplit, ...]:
+        """What the winner said on other splits of train and val; RunError where there are none."""
+        return read_resplits(resplits_file(self.folder, self.backbone(name).name))
+
     @property
     def report(self) -> Path:
         """The page."""
@@ -81,6 +92,11 @@ def refusal_file(folder: Path, backbone: str) -> Path:
 def prediction_file(folder: Path, backbone: str) -> Path:
     """predictions/<backbone>.parquet."""
     return folder / "predictions" / f"{safe_name(backbone)}.parquet"
+
+
+def resplits_file(folder: Path, backbone: str) -> Path:
+    """splits/<backbone>.parquet."""
+    return folder / "splits" / f"{safe_name(backbone)}.parquet"
 
 
 def calibration_file(folder: Path, backbone: str) -> Path:
@@ -119,7 +135,7 @@ def write_run(
 
 
 def _write_search(folder: Path, search: Search, result: BackboneResult) -> None:
-    """Every trial of one backbone, and its winning head with the recipe of the features it takes."""
+    """Every trial of one backbone, its winner on other splits, and as a head with the recipe of its features."""
     recipe = {
         "backbone": result.name,
         "weights_sha256": result.weights_sha256,
@@ -130,4 +146,6 @@ def _write_search(folder: Path, search: Search, result: BackboneResult) -> None:
     }
     trials = folder / "search" / f"{safe_name(search.backbone)}.parquet"
     write_whole(trials, lambda path: write_trials(path, search.trials))
+    if search.resplits:
+        write_whole(resplits_file(folder, search.backbone), lambda path: write_resplits(path, search.resplits))
     write_whole(head_file(folder, search.backbone), lambda path: save_head(search.head, path, recipe))

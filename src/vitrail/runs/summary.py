@@ -25,7 +25,7 @@ from vitrail.runs.results import (
     SearchSummary,
     SplitSummary,
 )
-from vitrail.search import Search
+from vitrail.search import Search, spread_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +174,7 @@ def _summarise_backbone(
             winner=search.winner,
             temperature=search.head.temperature,
             seeds=search.seeds,
+            splits=spread_of(search.resplits),
             few_shot=search.few_shot,
             label_curves=search.label_curves,
             curve=search.curve,

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from vitrail.core.errors import RunError
 from vitrail.data import PARTS, Dataset, Split
 from vitrail.evaluation import Predictions
-from vitrail.search import Trial
+from vitrail.search import Resplit, Trial
 
 TABLE_VERSION = "1"
 PROBABILITY_PREFIX = "p:"
@@ -43,6 +43,42 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
     ]
     table = pa.Table.from_pylist(rows)
     pq.write_table(table.replace_schema_metadata({"vitrail_table": TABLE_VERSION}), path)
+
+
+def write_resplits(path: Path, resplits: Sequence[Resplit]) -> None:
+    """splits/<backbone>.parquet: a row an example of the val of each other split, with what was predicted."""
+    columns = {
+        "split": pa.array(np.repeat([one.number for one in resplits], [len(one.ids) for one in resplits]), pa.int32()),
+        "id": pa.array([example for one in resplits for example in one.ids], pa.string()),
+        "label": pa.array(np.concatenate([one.label_M for one in resplits]), pa.int32()),
+        "predicted": pa.array(np.concatenate([one.predicted_M for one in resplits]), pa.int32()),
+    }
+    pq.write_table(pa.table(columns).replace_schema_metadata({"vitrail_table": TABLE_VERSION}), path)
+
+
+def read_resplits(path: Path) -> tuple[Resplit, ...]:
+    """Read what `write_resplits` wrote.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The splits in their order.
+
+    Raises:
+        RunError: the file is missing or is no such table.
+    """
+    try:
+        table = pq.read_table(path)
+        number_N, ids = table["split"].to_numpy(), np.array(table["id"].to_pylist(), dtype=object)
+        label_N, predicted_N = (table[name].to_numpy().astype(np.int64) for name in ("label", "predicted"))
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} cannot be read as a table of splits ({error}). Make the run again.") from error
+    rows = [(int(number), np.flatnonzero(number_N == number)) for number in np.unique(number_N)]
+    return tuple(
+        Resplit(number=number, ids=tuple(ids[row]), label_M=label_N[row], predicted_M=predicted_N[row])
+        for number, row in rows
+    )
 
 
 def write_predictions(path: Path, predictions: Predictions, classes: Sequence[str]) -> None:

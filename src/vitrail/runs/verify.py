@@ -27,6 +27,7 @@ from vitrail.runs.folder import DATA, RECEIPT
 from vitrail.runs.results import BackboneResult, Results
 from vitrail.runs.run import Run, load_run
 from vitrail.runs.tables import Examples, read_examples
+from vitrail.search import spread_of
 
 HEAD_ROUNDING = 1e-6  # of a probability: a head file keeps float32, its fit may have been finer
 ALWAYS_BEYOND = (
@@ -67,6 +68,8 @@ def verify_run(folder: Path, *, cache: Path) -> Verification:
     predictions = [run.predictions(one.name) for one in run.results.backbones]
     _check_rows(predictions, examples, work)
     _check_data(run.results, examples, predictions[0], work)
+    for one in run.results.backbones:
+        _check_resplits(run, one, examples, work)
     candidates = [
         _candidate(run, one, rows, examples, cache, work)
         for one, rows in zip(run.results.backbones, predictions, strict=True)
@@ -134,6 +137,27 @@ def _check_data(results: Results, examples: Examples, test: Predictions, work: W
         "given_split": examples.given,
     }
     work.compare("data.fingerprint", results.data.fingerprint, fingerprint(whole))
+
+
+def _check_resplits(run: Run, one: BackboneResult, examples: Examples, work: Work) -> None:
+    """The spread over other splits, from what was answered on each; labels are those of data.parquet."""
+    if one.search.splits is None:
+        return
+    where = f"backbones[{one.name}].search.splits"
+    try:
+        resplits = run.resplits(one.name)
+    except VitrailError as error:
+        work.differ(where, "answers on each split", str(error))
+        return
+    label = {
+        example: label
+        for example, label, part in zip(examples.ids, examples.labels, examples.parts, strict=True)
+        if part in ("train", "val")
+    }
+    for each in resplits:
+        known = [label.get(example) for example in each.ids]
+        work.compare(f"splits of {one.name}: labels of number {each.number}", each.label_M.tolist(), known)
+    work.compare(where, _json(one.search.splits), _json(spread_of(resplits)))
 
 
 def _candidate(

@@ -6,6 +6,9 @@ from vitrail.search.curves import LabelForecast as LabelForecast
 from vitrail.search.curves import LabelPoint as LabelPoint
 from vitrail.search.fewshot import FewShot as FewShot
 from vitrail.search.options import TuneOptions as TuneOptions
+from vitrail.search.resplits import Resplit as Resplit
+from vitrail.search.resplits import SplitSpread as SplitSpread
+from vitrail.search.resplits import spread_of as spread_of
 from vitrail.search.trial import Search as Search
 from vitrail.search.trial import Seeded as Seeded
 from vitrail.search.trial import Trial as Trial

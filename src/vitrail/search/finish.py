@@ -1,10 +1,11 @@
-"""What follows once a trial has won: out-of-fold probabilities, the temperature, the refitted head, other seeds."""
+"""What follows once a trial has won: out-of-fold probabilities, temperature, refitted head, other seeds and splits."""
 
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vitrail.data.deal import deal
 from vitrail.heads import Fit, Head
 from vitrail.heads.head import softmax
 from vitrail.heads.temperature import fit_temperature
@@ -13,9 +14,10 @@ from vitrail.search.examples import Examples
 from vitrail.search.families import FAMILIES
 from vitrail.search.found import Found, score
 from vitrail.search.options import TuneOptions
+from vitrail.search.resplits import Resplit
 from vitrail.search.trial import Seeded
 
-# Letters: N examples, C classes.
+# Letters: N examples, M examples of a val, C classes.
 
 
 def out_of_fold(examples: Examples, winner: Found, options: TuneOptions) -> tuple[float, NDArray[np.float64]]:
@@ -128,3 +130,38 @@ def under_seeds(examples: Examples, winner: Found, options: TuneOptions) -> tupl
         nll_S, right_S = score(examples, fits)
         seeded.append(Seeded(seed=seed, val_nll=float(nll_S.mean()), val_accuracy=float(right_S.mean())))
     return tuple(seeded)
+
+
+def over_splits(examples: Examples, winner: Found, options: TuneOptions) -> tuple[Resplit, ...]:
+    """Fit and score the winning setting on other splits of the same images.
+
+    Args:
+        examples: train and val; a val drawn anew is as large as the one that was chosen on, or as a fold.
+        winner: the setting, trained for its epochs.
+        options: of the search; `splits` says how many, `seed` which.
+
+    Returns:
+        One result a split.
+    """
+    found = []
+    for number in range(options.splits):
+        fit_rows, score_rows = _deal_again(examples, np.random.default_rng([options.seed, number]))
+        fitted = FAMILIES[winner.kind].fit(examples, fit_rows, winner, options)
+        found.append(
+            Resplit(
+                number=number,
+                ids=tuple(examples.ids[row] for row in score_rows),
+                label_M=examples.label_N[score_rows],
+                predicted_M=np.asarray(fitted.logits(examples.feature_ND[score_rows]).argmax(axis=1), dtype=np.int64),
+            )
+        )
+    return tuple(found)
+
+
+def _deal_again(examples: Examples, draws: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to fit on and rows to score on."""
+    share = float(np.mean([len(part.score) for part in examples.choices])) / len(examples.ids)
+    order = draws.permutation(len(examples.ids))
+    groups = [str(group) for group in examples.group_N[order]]
+    part_N = deal(examples.label_N[order], groups, [1 - share, share])
+    return np.sort(order[part_N == 0]), np.sort(order[part_N == 1])

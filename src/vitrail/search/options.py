@@ -24,9 +24,9 @@ class TuneOptions:
     `trials` counts the settings that are drawn for heads trained step by step; what is solved at once comes besides.
     With a `budget_s` (seconds of search on each backbone) no new step begins once they are spent, and where `trials`
     is None as many are drawn as there is time for. `metric` is what is chosen by; `balanced` lets every class count
-    the same in it, however many images it has. `seeds` is how often the winner is trained for the spread. Without
-    `refit` the winner is kept as it was trained on train, where there is a val. `label_curves` are some
-    twenty more fits of the winner.
+    the same in it, however many images it has. `seeds` and `splits` are how often the winner is trained
+    for its spread over seeds, and over other splits of train and val (0 for none). Without `refit` the winner is kept
+    as it was trained on train, where there is a val. `label_curves` are some twenty more fits of the winner.
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -48,6 +48,7 @@ class TuneOptions:
     refit: bool = True
     label_curves: bool = True
     seeds: int = 3
+    splits: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,6 +66,7 @@ class TuneOptions:
             "trials must be at least 1": self.trials is None or self.trials >= 1,
             "a budget must be above 0 seconds": self.budget_s is None or self.budget_s > 0,
             "the metric must be nll or accuracy": self.metric in ("nll", "accuracy"),
+            "splits must be none or at least 2": self.splits == 0 or self.splits >= 2,
             "epochs, batch, patience and seeds must be at least 1": (
                 min(self.epochs, self.batch, self.patience, self.seeds) >= 1
             ),

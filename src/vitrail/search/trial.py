@@ -9,6 +9,7 @@ from vitrail.core.hashing import fingerprint, sha256_bytes
 from vitrail.heads import CurvePoint, Head
 from vitrail.search.curves import LabelCurve
 from vitrail.search.fewshot import FewShot
+from vitrail.search.resplits import Resplit
 
 # Letters: N examples, C classes.
 
@@ -51,9 +52,10 @@ class Search:
     `oof_probability_NC` has a row for each id of `oof_ids`, which are train and val: the probability that the winning
     setting gives an example when fitted without its fold, calibrated with the head's temperature (which was fitted on
     just these rows). `curve` is the best softmax head's, whatever kind won. `seeds` has the winner under several
-    seeds, the search's own first; it is empty for a kind in which nothing is drawn. `label_curves` say what images are
-    worth, of all classes and of the hardest. `ended_early` says that a budget ended the search, so that the same budget
-    elsewhere may end it elsewhere. `user_s` is CPU time in user mode, that of steps done earlier included.
+    seeds, the search's own first; it is empty for a kind in which nothing is drawn. `resplits` has it on other splits
+    of train and val. `label_curves` say what images are worth, of all classes and of the hardest. `ended_early` says
+    that a budget ended the search, so that the same budget elsewhere may end it elsewhere. `user_s` is CPU time in
+    user mode, that of steps done earlier included.
     """
 
     backbone: str
@@ -64,6 +66,7 @@ class Search:
     oof_probability_NC: NDArray[np.float64] = field(repr=False)
     curve: tuple[CurvePoint, ...] = field(repr=False)
     seeds: tuple[Seeded, ...]
+    resplits: tuple[Resplit, ...] = field(repr=False)
     few_shot: tuple[FewShot, ...]
     label_curves: tuple[LabelCurve, ...]
     ended_early: bool

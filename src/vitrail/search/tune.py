@@ -15,7 +15,7 @@ from vitrail.heads import CurvePoint
 from vitrail.search.examples import Examples, Rows, gather
 from vitrail.search.families import FAMILIES
 from vitrail.search.fewshot import few_shot
-from vitrail.search.finish import label_curves, out_of_fold, refit, under_seeds
+from vitrail.search.finish import label_curves, out_of_fold, over_splits, refit, under_seeds
 from vitrail.search.found import Found, class_weights
 from vitrail.search.ledger import BudgetSpent, Ledger
 from vitrail.search.options import TuneOptions
@@ -72,6 +72,7 @@ def tune(
         oof_probability_NC=probability_NC,
         curve=_best_curve(found),
         seeds=under_seeds(examples, winner, options),
+        resplits=over_splits(examples, winner, options),
         few_shot=few_shot(examples, seed=options.seed),
         label_curves=label_curves(
             examples, winner, options, classes=dataset.classes, oof_probability_NC=probability_NC

@@ -24,6 +24,7 @@ from vitrail.delivery.report.facts import data_facts, openings, option_rows, pag
 from vitrail.delivery.report.labels import Labels, draw_labels
 from vitrail.delivery.report.mistakes import Images, Mistake, how_many, worst_mistakes
 from vitrail.delivery.report.reliability import draw_reliability
+from vitrail.delivery.report.spread import compare_spread
 from vitrail.evaluation import Predictions
 from vitrail.runs import BackboneResult, Results, write_whole
 
@@ -91,6 +92,7 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
         "pair_axis": pair_axis,
         "margin": margin,
         "deck": compare_deck(results),
+        "spread": compare_spread(results),
         "chapters": _chapters(results, predictions, images),
         "images_at_hand": images is not None,
         "facts": data_facts(results),

@@ -1,0 +1,60 @@
+"""The luck behind a figure, each kind apart: which test images, which split of train and val, which seed."""
+
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+from vitrail.delivery.report.comparison import best_first
+from vitrail.runs import BackboneResult, Results
+from vitrail.search import SplitSpread
+from vitrail.statistics.intervals import Interval
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spread:
+    """One backbone. `seeds` is the deviation over seeds in words.
+
+    `ahead` is in how many splits the first row's backbone was more accurate on val, `lead` and `lead_deviation` by how
+    much; None in the first row.
+    """
+
+    name: str
+    test: Interval
+    splits: SplitSpread
+    least: float
+    greatest: float
+    seeds: str
+    ahead: int | None
+    lead: float | None
+    lead_deviation: float | None
+
+
+def compare_spread(results: Results) -> list[Spread]:
+    """A row for each backbone that was fitted on other splits, the best on test first; all had the same splits."""
+    looked = [one for one in best_first(results) if one.search.splits is not None]
+    return [_row(one, looked[0]) for one in looked]
+
+
+def _row(one: BackboneResult, first: BackboneResult) -> Spread:
+    splits, best, seeds = one.search.splits, first.search.splits, one.search.seeds
+    assert splits is not None
+    assert best is not None
+    leads = None
+    if one is not first and len(best.accuracies) == len(splits.accuracies):
+        leads = [a - b for a, b in zip(best.accuracies, splits.accuracies, strict=True)]
+    return Spread(
+        name=one.name,
+        test=one.test.top1,
+        splits=splits,
+        least=min(splits.accuracies),
+        greatest=max(splits.accuracies),
+        seeds=_say_seeds([seeded.val_accuracy for seeded in seeds]),
+        ahead=sum(lead > 0 for lead in leads) if leads else None,
+        lead=mean(leads) if leads else None,
+        lead_deviation=stdev(leads) if leads else None,
+    )
+
+
+def _say_seeds(rates: list[float]) -> str:
+    if len(rates) < 2:
+        return "one seed" if rates else "nothing drawn"
+    return f"± {100 * stdev(rates):.2f} over {len(rates)}"
