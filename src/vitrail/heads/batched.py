@@ -20,6 +20,7 @@ from torch import Tensor
 from vitrail.core.errors import UsageError
 from vitrail.heads.dropout import Draws, drop, kept_scale, threshold
 from vitrail.heads.early_stopping import CurvePoint, EarlyStopping
+from vitrail.heads.losses import losses
 from vitrail.heads.optimisers import OPTIMISERS, TABLE, OptimiserName
 from vitrail.heads.scaling import ScalingKind
 
@@ -61,8 +62,9 @@ def check_setting(setting: Setting) -> None:
 class TrainOptions:
     """What all heads of a batch share. `batch` counts examples; `epochs` is the most a head trains.
 
-    `precision` is that of the products of training alone: "bfloat16" keeps weights, the optimiser's memory, losses and
-    the val figures in float32. It is worth it for minibatches of some hundred examples, on processors that have it.
+    `precision` is that of training's products and of what they give, a minibatch's scores and gradients: "bfloat16"
+    keeps weights, the optimiser's memory and the val figures in float32. It is worth it for minibatches of some hundred
+    examples, on processors that have it.
     """
 
     epochs: int = 100
@@ -201,7 +203,9 @@ class Training:
         settings = [self._settings[k] for k in heads]
         dtype = self._stack.parameters[0].dtype
         self._rate_K = torch.tensor([setting.learning_rate for setting in settings], dtype=dtype)
-        self._kept_K = [1 - setting.learning_rate * setting.weight_decay for setting in settings]
+        self._kept_K = torch.tensor(
+            [1 - setting.learning_rate * setting.weight_decay for setting in settings], dtype=dtype
+        )
         self._blocks = self._find_blocks(settings)
 
     def _find_blocks(self, settings: Sequence[Setting]) -> list[list[Group]]:
@@ -248,7 +252,7 @@ class Training:
         scale = kept_scale(group.below)
         score_GCB = self._stack.score(group.heads, feature_BD, scale)
         weight_B = None if self._class_weight_C is None else self._class_weight_C[label_B]
-        loss_G, correct_G, error_GCB = _losses(score_GCB, label_B, weight_B)
+        loss_G, correct_G, error_GCB = losses(score_GCB, label_B, weight_B)
         for update in self._stack.gradients(group.heads, feature_BD, error_GCB, scale):
             self._apply(group, update, step)
         return loss_G, correct_G
@@ -256,22 +260,15 @@ class Training:
     def _apply(self, group: Group, update: Update, step: int) -> None:
         move, remembered = TABLE[group.optimiser]
         weight, memory = self._stack.parameters[update.number], self._memory[update.number][:remembered]
-        if not update.decays:
-            heads = group.heads
-            rate_G1 = self._rate_K[heads].view(-1, *[1] * (weight.dim() - 1))
-            remembered_G = [tensor[heads] for tensor in memory]
-            move(weight[heads], update.gradient, update.factor, remembered_G, rate_G1, step)
-            return
-        rows = max(1, PART // weight[0, 0].numel())
-        for place in range(group.heads.start, group.heads.stop):
-            gradient = update.gradient[place - group.heads.start]
-            tensors = (gradient, weight[place], *(tensor[place] for tensor in memory))
-            parts = zip(*(torch.split(tensor, rows) for tensor in tensors), strict=True)
-            for part_gradient, part_weight, *part_memory in parts:
-                if self._kept_K[place] < 1:
-                    part_weight.mul_(self._kept_K[place])
-                part_gradient = part_gradient.to(weight.dtype)
-                move(part_weight, part_gradient, update.factor, part_memory, self._rate_K[place], step)
+        tensors_GCD = (update.gradient, *(tensor[group.heads] for tensor in (weight, *memory)))
+        rates_G = self._rate_K[group.heads].view(-1, *[1] * (weight.dim() - 1))
+        kept_G = self._kept_K[group.heads].view(rates_G.shape)
+        decays = update.decays and bool((kept_G < 1).any())
+        for heads, rows in _parts(update.gradient):
+            gradient, part, *part_memory = (tensor[heads, rows] for tensor in tensors_GCD)
+            if decays:
+                part.mul_(kept_G[heads])
+            move(part, gradient.to(weight.dtype), update.factor, part_memory, rates_G[heads], step)
 
     def _score(self, feature_ND: Tensor, label_N: Tensor) -> tuple[Tensor, Tensor]:
         """Mean loss and accuracy without dropout, for each head."""
@@ -280,26 +277,17 @@ class Training:
         everyone = slice(0, len(self._which))
         parts = zip(torch.split(feature_ND, SCORED_AT_ONCE), torch.split(label_N, SCORED_AT_ONCE), strict=True)
         for feature_BD, label_B in parts:
-            loss, correct, _ = _losses(self._stack.score(everyone, feature_BD, 1.0), label_B, None)
+            loss, correct, _ = losses(self._stack.score(everyone, feature_BD, 1.0), label_B, None)
             loss_K += loss
             correct_K += correct
         return loss_K / len(label_N), correct_K / len(label_N)
 
 
-def _losses(score_GCB: Tensor, label_B: Tensor, weight_B: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Summed losses, how many are right, and the gradient of the summed losses in the scores.
-
-    A row is right where its class is the most probable one; where all are as probable as each other none is. (Finding
-    the place of the greatest score takes twenty times as long as finding the greatest score.)
-    """
-    C = score_GCB.shape[1]
-    label_G1B = label_B.expand(len(score_GCB), 1, len(label_B))
-    probability_GCB = score_GCB.softmax(dim=1)
-    own_GB = probability_GCB.gather(1, label_G1B)[:, 0]
-    right_GB = (own_GB == probability_GCB.amax(dim=1)) & (own_GB * C > 1 + 1e-5)
-    loss_GB = own_GB.clamp_min(torch.finfo(own_GB.dtype).tiny).log_().neg_()
-    error_GCB = probability_GCB.scatter_add_(1, label_G1B, own_GB.new_full((1, 1, 1), -1).expand_as(label_G1B))
-    if weight_B is not None:
-        loss_GB.mul_(weight_B)
-        error_GCB.mul_(weight_B)
-    return loss_GB.sum(dim=1), right_GB.sum(dim=1), error_GCB
+def _parts(tensor: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Cuts of the first two axes into parts that are updated at once: of several heads, or of one head's rows."""
+    G, C = tensor.shape[:2]
+    a_row = tensor[0, 0].numel()
+    rows, heads = max(1, PART // a_row), max(1, PART // (C * a_row))
+    for head in range(0, G, heads):
+        for row in range(0, C, rows):
+            yield slice(head, head + heads), slice(row, row + rows)

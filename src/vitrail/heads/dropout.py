@@ -38,7 +38,12 @@ def threshold(dropout: float) -> int:
 
 def drop(feature_BD: Tensor, level_BD: Tensor, below: int) -> Tensor:
     """The rows with 0 where the level is below the threshold; what is kept is not scaled up yet: see `kept_scale`."""
-    return feature_BD * (level_BD >= below - LEVELS // 2) if below else feature_BD
+    if not below:
+        return feature_BD
+    least = below - LEVELS // 2
+    # 1 where kept and 0 where not, in whole numbers of 16 bits: a comparison gives bytes, and takes four times as long.
+    kept_BD = level_BD.clamp(least - 1, least).sub_(least - 1)
+    return kept_BD.to(feature_BD.dtype).mul_(feature_BD)
 
 
 def kept_scale(below: int) -> float:

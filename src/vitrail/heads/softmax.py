@@ -161,10 +161,9 @@ class _SoftmaxStack:
         self.parameters = [torch.zeros(heads, classes, features, dtype=dtype), torch.zeros(heads, classes, dtype=dtype)]
 
     def score(self, heads: slice, feature_BD: Tensor, scale: float) -> Tensor:
-        weight_GCD, bias_GC = (tensor[heads] for tensor in self.parameters)
-        product_MB = weight_GCD.flatten(0, 1).to(feature_BD.dtype) @ feature_BD.T
-        product_GCB = product_MB.view(*bias_GC.shape, -1).to(weight_GCD.dtype)
-        return torch.add(bias_GC[:, :, None], product_GCB, alpha=scale)
+        weight_MD, bias_M = (tensor[heads].flatten(0, 1).to(feature_BD.dtype) for tensor in self.parameters)
+        score_MB = torch.addmm(bias_M[:, None], weight_MD, feature_BD.T, alpha=scale)
+        return score_MB.view(*self.parameters[1][heads].shape, -1)
 
     def gradients(self, heads: slice, feature_BD: Tensor, error_GCB: Tensor, scale: float) -> Iterator[Update]:
         del heads
