@@ -15,7 +15,8 @@ import numpy as np
 from scipy import stats
 
 from vitrail.core.machine import describe_machine
-from vitrail.statistics.clustered import clustered_rate
+from vitrail.statistics import metrics
+from vitrail.statistics.calibration import ece
 from vitrail.statistics.conformal import SCORES, confident_enough, threshold, true_scores
 from vitrail.statistics.intervals import normal_quantile, wilson
 from vitrail.statistics.metrics import balanced_accuracy
@@ -26,6 +27,7 @@ from vitrail.statistics.paired import equivalence_p, holm, mcnemar_exact, paired
 DRAWS = 5_000
 SIZES = (100, 1_000, 10_000)
 LOWEST, HIGHEST, STEP, WINDOW = 0.5, 0.99, 0.0005, 0.02
+FLOORS = {100: 0.915, 1_000: 0.94, 10_000: 0.94}  # asked of Wilson at every rate
 RESULT = Path(__file__).with_name("coverage_epyc_2cores_202611.md")
 
 
@@ -43,15 +45,44 @@ def main() -> None:
 
 def rate_coverage(n: int, method: str) -> tuple[np.ndarray, np.ndarray]:
     """The exact coverage of 95% intervals for a rate, at rates from LOWEST to HIGHEST: rates and coverages."""
-    low_K, high_K = _limits(n, method)
     rate_P = np.arange(LOWEST, HIGHEST + STEP / 2, STEP)
-    covered = np.empty(len(rate_P))
-    for place, rate in enumerate(rate_P):
-        # The counts that cover a rate are consecutive, since both limits grow with the count.
-        first = int(np.searchsorted(high_K, rate, side="left"))
-        last = int(np.searchsorted(low_K, rate, side="right")) - 1
-        covered[place] = stats.binom.cdf(last, n, rate) - stats.binom.cdf(first - 1, n, rate)
-    return rate_P, covered
+    return rate_P, _covered(rate_P, n, *_limits(n, method))
+
+
+def windowed(n: int, method: str) -> tuple[np.ndarray, np.ndarray]:
+    """The mean coverage over rates within WINDOW of each rate from LOWEST to HIGHEST: these rates and the means.
+
+    A window that reaches 1 is cut there, and 1 itself is no rate in it.
+    """
+    around_P = np.arange(LOWEST - WINDOW, 1 - STEP / 2, STEP)
+    sum_P = np.concatenate([[0.0], np.cumsum(_covered(around_P, n, *_limits(n, method)))])
+    rate_P = np.arange(LOWEST, HIGHEST + STEP / 2, STEP)
+    first_P = np.searchsorted(around_P, rate_P - WINDOW - STEP / 2)
+    end_P = np.searchsorted(around_P, rate_P + WINDOW + STEP / 2)
+    return rate_P, (sum_P[end_P] - sum_P[first_P]) / (end_P - first_P)
+
+
+def least_coverage(n: int, method: str) -> tuple[float, float]:
+    """The least coverage of any rate from LOWEST to HIGHEST, and that rate.
+
+    Between two limits the counts that cover stay the same, and the chance of these counts has one peak over rates: it
+    is least at an end. So every limit is tried, a hair below and a hair above, and both ends of the range.
+    """
+    low_K, high_K = _limits(n, method)
+    limits = np.concatenate([low_K, high_K])
+    limits = limits[(limits >= LOWEST) & (limits <= HIGHEST)]
+    rate_P = np.concatenate([[LOWEST, HIGHEST], limits - 1e-12, limits + 1e-12])
+    rate_P = rate_P[(rate_P >= LOWEST) & (rate_P <= HIGHEST)]
+    covered_P = _covered(rate_P, n, low_K, high_K)
+    least = int(covered_P.argmin())
+    return float(covered_P[least]), float(rate_P[least])
+
+
+def _covered(rate_P: np.ndarray, n: int, low_K: np.ndarray, high_K: np.ndarray) -> np.ndarray:
+    # The counts that cover a rate are consecutive, since both limits grow with the count.
+    first_P = np.searchsorted(high_K, rate_P, side="left")
+    last_P = np.searchsorted(low_K, rate_P, side="right") - 1
+    return np.asarray(stats.binom.cdf(last_P, n, rate_P) - stats.binom.cdf(first_P - 1, n, rate_P))
 
 
 def _limits(n: int, method: str) -> tuple[np.ndarray, np.ndarray]:
@@ -71,28 +102,29 @@ def _limits(n: int, method: str) -> tuple[np.ndarray, np.ndarray]:
     return low_K, high_K
 
 
-def windowed(covered: np.ndarray) -> np.ndarray:
-    """The mean over rates within WINDOW, where all of that lies inside the range."""
-    wide = 2 * round(WINDOW / STEP) + 1
-    return np.convolve(covered, np.ones(wide) / wide, mode="valid")
-
-
 def rates() -> Iterator[str]:
     """Wilson and Clopper-Pearson, exactly."""
     yield f"## Rates, {LOWEST:g} to {HIGHEST:g}, exact binomial sums (promised 95%)"
     yield ""
-    yield f"| interval | n | lowest, steps of {STEP:g} | steps of 0.01 | mean | over p ± {WINDOW:g}: lowest, highest |"
-    yield "| --- | --- | --- | --- | --- | --- |"
+    yield f"| interval | n | lowest of all p | of whole per cent | mean | mean over p ± {WINDOW:g}: lowest | highest |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
     for method in ("wilson", "clopper-pearson"):
         for n in SIZES:
-            rate_P, covered = rate_coverage(n, method)
-            near = windowed(covered)
-            at, coarse = rate_P[covered.argmin()], covered[:: round(0.01 / STEP)]
+            covered, (least, at) = rate_coverage(n, method)[1], least_coverage(n, method)
+            (rate_P, near), coarse = windowed(n, method), covered[:: round(0.01 / STEP)]
+            low, high = int(near.argmin()), int(near.argmax())
             yield (
-                f"| {method} | {n:,} | {100 * covered.min():.2f} at {at:.4f} | {100 * coarse.min():.2f} | "
-                f"{100 * covered.mean():.2f} | "
-                f"{100 * near.min():.2f}, {100 * near.max():.2f} |"
+                f"| {method} | {n:,} | {100 * least:.2f} at {at:.4f} | {100 * coarse.min():.2f} | "
+                f"{100 * covered.mean():.2f} | {100 * near[low]:.2f} at {rate_P[low]:.4f} | "
+                f"{100 * near[high]:.2f} at {rate_P[high]:.4f} |"
             )
+    yield ""
+    for n in SIZES:
+        below = rate_coverage(n, "wilson")[1] < FLOORS[n]
+        yield (
+            f"Of all rates in steps of {STEP:g} Wilson covers less than {FLOORS[n]:.1%} at {below.mean():.1%} for n = "
+            f"{n:,}."
+        )
     yield ""
     yield "Wilson is printed: its coverage is the promise on average, Clopper-Pearson's is above it nearly everywhere."
 
@@ -236,22 +268,105 @@ def answers() -> Iterator[str]:
         yield f"| {n:,} | {given / 10:.1f}% | {failed / 10:.1f}% |"
 
 
+GROUP_SIZE, GROUP_CLASSES = 8, 5
+GROUP_DRAWS = 1_000
+FIGURES = ("top-1", "balanced accuracy", "macro F1", "NLL", "Brier", "ECE")
+
+
+def draw_grouped(
+    draws: np.random.Generator, count: int, size: int = GROUP_SIZE, *, one_class: bool = True
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, probabilities and groups of images that share the luck of their group, and its class or not.
+
+    Half of the luck shows in the confidence and half does not, of a group as of an image.
+    """
+    group_N = np.repeat(np.arange(count), size)
+    label_N = draws.integers(0, GROUP_CLASSES, count)[group_N]
+    if not one_class:
+        label_N = draws.integers(0, GROUP_CLASSES, count * size)
+    shown_N, hidden_N = (0.7 * (draws.normal(size=count)[group_N] + draws.normal(size=count * size)) for _ in range(2))
+    sure_N = np.maximum(0.1, np.linspace(0.6, 2.2, GROUP_CLASSES)[label_N] + shown_N)
+    answer_N = (label_N + (sure_N + hidden_N < 0.8)) % GROUP_CLASSES
+    confidence_N = 1 / (1 + (GROUP_CLASSES - 1) * np.exp(-1.3 * sure_N))
+    probability_NC = np.repeat((1 - confidence_N)[:, None] / (GROUP_CLASSES - 1), GROUP_CLASSES, axis=1)
+    np.put_along_axis(probability_NC, answer_N[:, None], confidence_N[:, None], axis=1)
+    return label_N, probability_NC, group_N
+
+
+def grouped_figures(
+    label_N: np.ndarray, probability_NC: np.ndarray, group_N: np.ndarray | None
+) -> dict[str, tuple[float, float, float]]:
+    """Value, low and high of each of FIGURES, as a verdict makes them."""
+    predicted_N, confidence_N = probability_NC.argmax(axis=1), probability_NC.max(axis=1)
+    rows = (label_N, predicted_N, GROUP_CLASSES)
+    found = (
+        metrics.rate(predicted_N == label_N, group_N),
+        metrics.balanced_accuracy(*rows, group_N=group_N),
+        metrics.macro_f1(*rows, group_N=group_N),
+        metrics.nll(probability_NC, label_N, group_N=group_N),
+        metrics.brier(probability_NC, label_N, group_N=group_N),
+        ece(confidence_N, predicted_N == label_N, generator=np.random.default_rng(0), group_N=group_N),
+    )
+    return {name: (one.value, one.low, one.high) for name, one in zip(FIGURES, found, strict=True)}
+
+
+@cache
+def grouped_truth(one_class: bool) -> dict[str, float]:
+    """The figures of a million images, each a group of its own: groups move no mean."""
+    label_N, probability_NC, _ = draw_grouped(np.random.default_rng(6), 1_000_000, 1, one_class=one_class)
+    return {name: value for name, (value, _, _) in grouped_figures(label_N, probability_NC, None).items()}
+
+
 def groups() -> Iterator[str]:
-    """A rate of images in groups."""
-    yield "## A rate of images in groups of 8, 2,000 draws (promised 95%)"
+    """Figures of images in groups."""
+    yield f"## Images in groups of {GROUP_SIZE}, {GROUP_DRAWS:,} draws (promised 95%)"
     yield ""
-    yield "| groups | by group | as if independent |"
-    yield "| --- | --- | --- |"
+    yield "| groups | classes | figure | by group | as if independent | bootstrap of groups |"
+    yield "| --- | --- | --- | --- | --- | --- |"
     draws = np.random.default_rng(5)
-    truth = float(stats.norm.cdf(0.8 / math.sqrt(2)))
-    for count in (20, 60, 200):
-        held = np.zeros(2)
-        for _ in range(2_000):
-            group_N = np.repeat(np.arange(count), 8)
-            right_N = draws.normal(size=count)[group_N] + draws.normal(size=8 * count) < 0.8
-            both = clustered_rate(right_N, group_N), wilson(int(right_N.sum()), len(right_N))
-            held += [one.low <= truth <= one.high for one in both]
-        yield f"| {count} | {held[0] / 20:.1f}% | {held[1] / 20:.1f}% |"
+    for one_class in (True, False):
+        truth = grouped_truth(one_class)
+        for count in (20, 60, 200):
+            held = {name: np.zeros(3) for name in FIGURES}
+            for _ in range(GROUP_DRAWS):
+                drawn = draw_grouped(draws, count, one_class=one_class)
+                ways = (grouped_figures(*drawn), grouped_figures(*drawn[:2], None), _bootstrap(draws, *drawn))
+                for name in FIGURES:
+                    held[name] += [way[name][1] <= truth[name] <= way[name][2] for way in ways]
+            for name, shares in held.items():
+                kind = "one a group" if one_class else "mixed"
+                yield f"| {count} | {kind} | {name} | {' | '.join(_shares(shares, name))} |"
+
+
+def _shares(held: np.ndarray, name: str) -> list[str]:
+    drawn = name in ("top-1", "balanced accuracy", "NLL")
+    return [f"{100 * n / GROUP_DRAWS:.1f}%" for n in held[: 3 if drawn else 2]] + ["-"] * (not drawn)
+
+
+def _bootstrap(
+    draws: np.random.Generator, label_N: np.ndarray, probability_NC: np.ndarray, group_N: np.ndarray
+) -> dict[str, tuple[float, float, float]]:
+    """Percentile intervals of 200 draws of groups, of accuracies and NLL; no limits for the others."""
+    count = int(group_N.max()) + 1
+    times_RG = draws.multinomial(count, np.full(count, 1 / count), size=200)
+    right_N = probability_NC.argmax(axis=1) == label_N
+    loss_N = -np.log(np.take_along_axis(probability_NC, label_N[:, None], axis=1)[:, 0])
+    cell_N = group_N * GROUP_CLASSES + label_N
+
+    def summed(weight_N: np.ndarray) -> np.ndarray:
+        cells = np.bincount(cell_N, weights=weight_N, minlength=count * GROUP_CLASSES)
+        return np.asarray(times_RG @ cells.reshape(count, GROUP_CLASSES))
+
+    n_RC, right_RC, loss_RC = summed(np.ones(len(label_N))), summed(right_N), summed(loss_N)
+    with np.errstate(invalid="ignore"):
+        balanced_R = np.nanmean(np.where(n_RC > 0, right_RC / n_RC, np.nan), axis=1)
+    drawn = {
+        "top-1": right_RC.sum(axis=1) / n_RC.sum(axis=1),
+        "balanced accuracy": balanced_R,
+        "NLL": loss_RC.sum(axis=1) / n_RC.sum(axis=1),
+    }
+    limits = {name: np.quantile(value_R, (0.025, 0.975)) for name, value_R in drawn.items()}
+    return {name: (math.nan, *limits.get(name, (math.nan, math.nan))) for name in FIGURES}
 
 
 def _share(event: Callable[[], bool]) -> str:

@@ -59,4 +59,4 @@ def test_a_backbone_no_better_than_the_largest_class_is_said_to_be_none():
 
 def test_groups_make_intervals_too_narrow_and_that_is_said():
     said = caveats([200, 200], 380, groups=[str(i // 4) for i in range(400)])
-    assert said[0].startswith("The 400 test images come from 100 groups. Top-1, pairs")
+    assert said[0].startswith("The 400 test images come from 100 groups. The figures of each backbone, pairs")

@@ -43,3 +43,17 @@ def test_the_same_seed_gives_the_same_correction():
     right = draw(np.random.default_rng(4), [0.8, 0.79, 0.78], 200)
     assert correct(right) == correct(right)
     assert "best of 3" in say_winner(correct(right))[0]
+
+
+def test_groups_are_drawn_whole_and_make_luck_larger_and_the_interval_wider():
+    """Every image ten times over tells no more than once; taken as independent it would seem to."""
+    draws = np.random.default_rng(5)
+    single = draw(draws, [0.8] * 4, 100)
+    copied = {name: np.repeat(right_N, 10) for name, right_N in single.items()}
+    group_N = np.repeat(np.arange(100), 10)
+    generator = np.random.default_rng(0)
+    found, alone = correct_winner(copied, group_N, generator=generator), correct_winner(copied, generator=generator)
+    wanted = correct(single)
+    assert abs(found.luck - wanted.luck) < 0.003
+    assert alone.luck < 0.6 * wanted.luck
+    assert found.corrected.high - found.corrected.low > 2 * (alone.corrected.high - alone.corrected.low)

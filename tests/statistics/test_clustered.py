@@ -2,10 +2,20 @@
 
 import numpy as np
 import pytest
+from benchmarks.coverage import FIGURES, draw_grouped, grouped_figures, grouped_truth
 from scipy import stats
+from statsmodels.regression.linear_model import OLS
 
-from vitrail.statistics.clustered import clustered_mcnemar, clustered_rate, pair_effect
-from vitrail.statistics.intervals import wilson
+from vitrail.statistics import metrics
+from vitrail.statistics.clustered import (
+    clustered_mcnemar,
+    clustered_mean,
+    clustered_rate,
+    design_effect,
+    few_groups,
+    pair_effect,
+)
+from vitrail.statistics.intervals import effective_wilson, mean_interval, wilson
 from vitrail.statistics.paired import mcnemar_exact, paired_difference
 
 
@@ -42,6 +52,78 @@ def test_for_single_images_the_test_is_mcnemars_up_to_its_approximation():
     lead_N = np.repeat([1, -1, 0], [80, 50, 300])
     assert clustered_mcnemar(lead_N, np.arange(430)) == pytest.approx(mcnemar_exact(80, 50), abs=0.004)
     assert clustered_mcnemar(lead_N, np.zeros(430, dtype=np.int64)) == 1.0
+
+
+@pytest.mark.parametrize("one_class", [True, False], ids=["one class a group", "mixed"])
+def test_every_figure_covers_by_group_where_it_does_not_as_if_images_were_independent(one_class):
+    draws = np.random.default_rng(3)
+    truth = grouped_truth(one_class)
+    held = {name: np.zeros(2) for name in FIGURES}
+    for _ in range(150):
+        drawn = draw_grouped(draws, 60, one_class=one_class)
+        for place, found in enumerate((grouped_figures(*drawn), grouped_figures(*drawn[:2], None))):
+            for name, (_, low, high) in found.items():
+                held[name][place] += low <= truth[name] <= high
+    assert min(by_group for by_group, _ in held.values()) >= 0.89 * 150
+    assert max(alone for name, (_, alone) in held.items() if name != "ECE") < 0.87 * 150
+
+
+def test_the_variance_over_groups_is_that_of_statsmodels():
+    """A mean is a regression on a constant, whose clustered variance statsmodels has, with G / (G - 1)."""
+    draws = np.random.default_rng(6)
+    group_N = np.sort(draws.integers(0, 40, 500))
+    group_N = np.unique(group_N, return_inverse=True)[1]
+    values_N = draws.normal(size=40)[group_N] + draws.normal(size=500)
+    fit = OLS(values_N, np.ones(500)).fit(cov_type="cluster", cov_kwds={"groups": group_N, "df_correction": True})
+    influence_N = (values_N - values_N.mean()) / 500
+    ours = design_effect(influence_N, group_N) * (influence_N**2).sum()
+    assert ours == pytest.approx(float(fit.bse[0]) ** 2, abs=1e-10, rel=1e-10)
+    interval = clustered_rate(values_N > 0, group_N)
+    right_N = (values_N > 0).astype(float)
+    fit = OLS(right_N, np.ones(500)).fit(cov_type="cluster", cov_kwds={"groups": group_N, "df_correction": True})
+    n = right_N.mean() * (1 - right_N.mean()) / float(fit.bse[0]) ** 2 * few_groups(40, 0.95)
+    expected = effective_wilson(right_N.mean(), n, n=500)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-10)
+
+
+def test_doubled_images_change_no_interval_of_a_mean_and_groups_of_one_none_at_all():
+    values_N = np.random.default_rng(4).exponential(size=200)
+    limits = {"lowest": 0.0, "highest": 36.0}
+    single = mean_interval(values_N, **limits)
+    alone = clustered_mean(values_N, np.arange(200), **limits)
+    doubled = clustered_mean(np.repeat(values_N, 2), np.repeat(np.arange(200), 2), **limits)
+    assert (alone.low, alone.high) == pytest.approx((single.low, single.high), abs=1e-12)
+    assert (doubled.low, doubled.high) == pytest.approx((single.low, single.high), abs=1e-12)
+    assert mean_interval(np.repeat(values_N, 2), **limits).low > single.low  # the twin
+
+
+def test_the_effect_of_equal_groups_is_their_size_and_of_single_images_one():
+    influence_N = np.random.default_rng(5).normal(size=300)
+    influence_N -= influence_N.mean()
+    assert design_effect(influence_N, np.arange(300)) == pytest.approx(300 / 299)
+    assert design_effect(np.repeat(influence_N, 4), np.repeat(np.arange(300), 4)) == pytest.approx(4 * 300 / 299)
+    assert design_effect(np.tile([1.0, -1.0], 50), np.repeat(np.arange(50), 2)) == 1.0  # groups are never a gain
+
+
+def test_where_every_image_is_right_every_group_is_one_example_for_every_rate():
+    label_N, group_N = np.arange(100) % 5, np.arange(100) // 10
+    probability_NC = np.full((100, 7), 0.02)
+    probability_NC[np.arange(100), label_N] = 0.88
+    balanced = metrics.balanced_accuracy(label_N, label_N, 7, group_N=group_N)
+    top5 = metrics.top_k(probability_NC, label_N, 5, group_N=group_N)
+    assert (balanced.low, balanced.high) == pytest.approx((wilson(10, 10).low, 1.0))
+    assert (top5.low, top5.high) == pytest.approx((wilson(10, 10).low, 1.0))
+    assert metrics.macro_f1(label_N, label_N, 7, group_N=group_N).low == pytest.approx(balanced.low)
+
+
+def test_a_class_of_one_group_does_not_make_the_balanced_accuracy_sure():
+    """Each class is one animal: between animals nothing is seen, but that classes differ shows what one may do."""
+    label_N = np.repeat(np.arange(10), 30)
+    right_N = np.arange(300) % 30 < np.repeat(np.linspace(12, 30, 10), 30)
+    answer_N = np.where(right_N, label_N, (label_N + 1) % 10)
+    found = metrics.balanced_accuracy(label_N, answer_N, 10, group_N=label_N)
+    alone = metrics.balanced_accuracy(label_N, answer_N, 10)
+    assert found.high - found.low > 2 * (alone.high - alone.low)
 
 
 def draw_groups(draws, groups, size):

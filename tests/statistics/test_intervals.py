@@ -9,10 +9,20 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
+from vitrail.statistics.conformal import confident_enough
 from vitrail.statistics.intervals import effective_wilson, mean_interval, wilson
 
 # Newcombe 1998, Statistics in Medicine 17:857-872, table I, method 3 (score, without continuity correction).
 NEWCOMBE = [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
+
+# R, binom::binom.confint(x, n, tol = 1e-8), as statsmodels keeps it (stats/tests/results/results_proportion.py):
+# correct, total, "wilson" low and high, "exact" low (Clopper-Pearson).
+FROM_R = [
+    (18, 20, 0.6989663547715128, 0.972133518786232, 0.6830172859809176),
+    (4, 20, 0.0806576625797981, 0.4160174322518935, 0.05733399705003284),
+    (4, 200, 0.00780442641634947, 0.05028708690582643, 0.005475565879556443),
+    (190, 200, 0.910421851861224, 0.972617354399236, 0.9099724622986486),
+]
 
 
 @st.composite
@@ -25,6 +35,16 @@ def counts(draw):
 def test_wilson_gives_the_published_values(correct, total, low, high):
     interval = wilson(correct, total)
     assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
+
+
+@pytest.mark.parametrize(("correct", "total", "low", "high", "exact_low"), FROM_R)
+def test_wilson_and_the_limit_behind_a_promised_precision_are_those_of_r(correct, total, low, high, exact_low):
+    interval = wilson(correct, total)
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-10)
+    # `confident_enough` with a risk of 2.5% promises just what the exact interval's lower limit carries.
+    right_N = np.arange(total) < correct
+    for precision, kept in ((exact_low - 1e-10, 1.0), (exact_low + 1e-10, None)):
+        assert confident_enough(np.ones(total), right_N, precision=precision, risk=0.025) == kept
 
 
 @given(counts(), st.sampled_from([0.5, 0.9, 0.95, 0.99]))

@@ -99,6 +99,17 @@ def test_mcnemar_gives_the_published_value():
     assert mcnemar_exact(6, 16) == pytest.approx(0.052479, abs=1e-6)
 
 
+# R, exact2x2::mcnemar.exact and mcnemar.test(correct = FALSE) of matrix(c(23, 15, 19, 31), 2), as kept by statsmodels
+# (stats/tests/results/contingency_table_r_results.csv): only_a, only_b, exact p, p of the score test.
+FROM_R = [(15, 19, 0.60759136127308, 0.492716677227088)]
+
+
+@pytest.mark.parametrize(("only_a", "only_b", "exact", "score"), FROM_R)
+def test_both_tests_of_mcnemar_give_the_values_of_r(only_a, only_b, exact, score):
+    assert mcnemar_exact(only_a, only_b) == pytest.approx(exact, abs=1e-10)
+    assert 2 * noninferiority_p(only_b, only_a, 88, 1e-13) == pytest.approx(score, abs=1e-10)
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 @settings(max_examples=30)
 def test_holm_agrees_with_statsmodels(p_values):

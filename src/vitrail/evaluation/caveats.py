@@ -41,8 +41,9 @@ def find_caveats(
     distinct = len(set(groups))
     if distinct < n:
         said.append(
-            f"The {n:,} test images come from {distinct:,} groups. Top-1, pairs and their tests allow for it; "
-            "all other intervals take images as independent, which makes them too narrow."
+            f"The {n:,} test images come from {distinct:,} groups. The figures of each backbone, pairs and their tests "
+            "allow for it; the intervals of single classes, of sets and refusals, and of parts of the test images take "
+            "images as independent, which makes them too narrow."
         )
     said += _beside_chance(contenders, labels_C, classes)
     if n < FEW_IMAGES:

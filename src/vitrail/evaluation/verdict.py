@@ -22,7 +22,6 @@ from vitrail.evaluation.winners_curse import WinnersCurse, correct_winner, say_w
 from vitrail.heads.refusal import Refusal
 from vitrail.statistics import metrics
 from vitrail.statistics.calibration import CalibrationError, ReliabilityBin, ece, ece_equal_mass, reliability
-from vitrail.statistics.clustered import clustered_rate
 from vitrail.statistics.intervals import LEVEL, Interval, wilson
 
 # Letters: N examples, C classes.
@@ -204,7 +203,7 @@ def assess(
         for c, b in zip(candidates, backbones, strict=True)
     ]
     test_groups = [groups.get(i, i) for i in test_ids] if groups else list(test_ids)
-    winner = correct_winner(correct, generator=np.random.default_rng(seed), level=level)
+    winner = correct_winner(correct, group_N, generator=np.random.default_rng(seed), level=level)
     caveats = find_caveats(contenders, pairs, np.bincount(label_N, minlength=len(classes)), classes, test_groups)
     decision = decide(contenders, pairs, margin=margin, caveats=(*warnings, *say_winner(winner), *caveats))
     return Verdict(
@@ -268,17 +267,17 @@ def _judge_one(
     correct_N = predicted_N == label_N
     confidence_N = np.minimum(probability_NC.max(axis=1), 1.0)
     test = Metrics(
-        top1=wilson(int(correct_N.sum()), len(label_N), level)
-        if group_N is None
-        else clustered_rate(correct_N, group_N, level),
-        top5=metrics.top_k(probability_NC, label_N, 5, level=level),
-        balanced_accuracy=metrics.balanced_accuracy(label_N, predicted_N, count, level=level),
-        macro_f1=metrics.macro_f1(label_N, predicted_N, count, level=level),
-        nll=metrics.nll(probability_NC, label_N, level=level),
+        top1=metrics.rate(correct_N, group_N, level=level),
+        top5=metrics.top_k(probability_NC, label_N, 5, group_N=group_N, level=level),
+        balanced_accuracy=metrics.balanced_accuracy(label_N, predicted_N, count, group_N=group_N, level=level),
+        macro_f1=metrics.macro_f1(label_N, predicted_N, count, group_N=group_N, level=level),
+        nll=metrics.nll(probability_NC, label_N, group_N=group_N, level=level),
         # The same noise for every backbone: their intervals then differ by their data alone.
-        ece=ece(confidence_N, correct_N, generator=np.random.default_rng(seed), level=level),
-        brier=metrics.brier(probability_NC, label_N, level=level),
-        ece_equal_mass=ece_equal_mass(confidence_N, correct_N, generator=np.random.default_rng(seed), level=level),
+        ece=ece(confidence_N, correct_N, generator=np.random.default_rng(seed), group_N=group_N, level=level),
+        brier=metrics.brier(probability_NC, label_N, group_N=group_N, level=level),
+        ece_equal_mass=ece_equal_mass(
+            confidence_N, correct_N, generator=np.random.default_rng(seed), group_N=group_N, level=level
+        ),
     )
     return BackboneVerdict(
         name=candidate.name,

@@ -4,6 +4,7 @@ Of several backbones the one that looks best had luck on its side more often tha
 themselves: they are drawn again and again with replacement, the best of each draw is taken, and what it gains over its
 accuracy on the real images is the luck of being chosen (Efron 2014's view of selection, JASA 109:991-1007). The
 interval is Wilson's at the level of Bonferroni's correction over all backbones, which holds for whichever is chosen.
+Where images come in groups, groups are drawn and the interval is that of groups.
 """
 
 from collections.abc import Mapping
@@ -13,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.evaluation.sentences import say_rate
-from vitrail.statistics.intervals import LEVEL, Interval, wilson
+from vitrail.statistics.intervals import LEVEL, Interval
+from vitrail.statistics.metrics import rate
 
-# Letters: N examples, K backbones, R draws, P patterns of who is right.
+# Letters: N examples, G groups, K backbones, R draws, P patterns of who is right.
 
 DRAWS = 4000
+AT_ONCE = 20_000_000  # counts in memory, where groups are drawn
 SHOWN = 0.0005  # half a tenth of a point
 
 
@@ -33,13 +36,18 @@ class WinnersCurse:
 
 
 def correct_winner(
-    correct: Mapping[str, NDArray[np.bool_]], *, generator: np.random.Generator, level: float = LEVEL
+    correct: Mapping[str, NDArray[np.bool_]],
+    group_N: NDArray[np.int64] | None = None,
+    *,
+    generator: np.random.Generator,
+    level: float = LEVEL,
 ) -> WinnersCurse | None:
     """Correct the accuracy of the best of several.
 
     Args:
         correct: whether each backbone is right on each of the same test images; equal ones are told apart by order.
-        generator: draws the images.
+        group_N: the number of each image's group; None where images are independent.
+        generator: draws the images, or the groups.
         level: the confidence level.
 
     Returns:
@@ -50,24 +58,44 @@ def correct_winner(
     names = list(correct)
     right_KN = np.stack([correct[name] for name in names])
     n = right_KN.shape[1]
-    pattern_KP, count_P = np.unique(right_KN, axis=1, return_counts=True)
-    count_RP = generator.multinomial(n, count_P / n, size=DRAWS)
-    rate_RK = count_RP @ pattern_KP.T / n
+    rate_RK = _draw(right_KN, generator) if group_N is None else _draw_groups(right_KN, group_N, generator)
     rate_K = right_KN.mean(axis=1)
     best_R = rate_RK.argmax(axis=1)
     luck = max(0.0, float((rate_RK.max(axis=1) - rate_K[best_R]).mean()))
     best = int(rate_K.argmax())
-    wide = wilson(int(right_KN[best].sum()), n, 1 - (1 - level) / len(names))
+    wide = rate(right_KN[best], group_N, level=1 - (1 - level) / len(names))
     value = max(0.0, float(rate_K[best]) - luck)
     corrected = Interval(
         value=value,
         low=min(value, wide.low),
         high=max(value, wide.high),
         level=level,
-        method=f"wilson, bonferroni over {len(names)}; value less the luck of being chosen",
+        method=f"{wide.method}, bonferroni over {len(names)}; value less the luck of being chosen",
         n=n,
     )
     return WinnersCurse(name=names[best], of=len(names), seen=float(rate_K[best]), luck=luck, corrected=corrected)
+
+
+def _draw(right_KN: NDArray[np.bool_], generator: np.random.Generator) -> NDArray[np.float64]:
+    """The accuracies of all in each draw of images, R x K; images that are right with the same ones count together."""
+    n = right_KN.shape[1]
+    pattern_KP, count_P = np.unique(right_KN, axis=1, return_counts=True)
+    count_RP = generator.multinomial(n, count_P / n, size=DRAWS)
+    return np.asarray(count_RP @ pattern_KP.T / n)
+
+
+def _draw_groups(
+    right_KN: NDArray[np.bool_], group_N: NDArray[np.int64], generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """The same for draws of groups."""
+    size_G = np.bincount(group_N).astype(np.float64)
+    right_GK = np.stack([np.bincount(group_N, weights=right_N) for right_N in right_KN], axis=1)
+    groups, parts = len(size_G), []
+    rows = max(1, AT_ONCE // groups)
+    for start in range(0, DRAWS, rows):
+        count_RG = generator.multinomial(groups, np.full(groups, 1 / groups), size=min(rows, DRAWS - start))
+        parts.append(count_RG @ right_GK / (count_RG @ size_G)[:, None])
+    return np.concatenate(parts)
 
 
 def say_winner(winner: WinnersCurse | None) -> tuple[str, ...]:

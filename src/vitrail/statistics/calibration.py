@@ -9,12 +9,13 @@ calibrated model shows 0.088 at 100 examples. Hence `null`, `debiased` and an in
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from vitrail.statistics.clustered import design_effect, few_groups
 from vitrail.statistics.intervals import LEVEL, Interval
 
 # Letters: N examples, J bins that hold examples, R draws.
@@ -115,6 +116,7 @@ def ece(
     correct_N: NDArray[np.bool_],
     *,
     generator: np.random.Generator,
+    group_N: NDArray[np.int64] | None = None,
     bins: int = BINS,
     level: float = LEVEL,
 ) -> CalibrationError:
@@ -131,13 +133,15 @@ def ece(
         confidence_N: the probability of the predicted class.
         correct_N: whether the prediction is right.
         generator: draws the noise.
+        group_N: the number of each example's group, 0 to G - 1; None where examples are independent.
         bins: how many bins of equal width.
         level: the confidence level.
 
     Returns:
         The error; the interval is widened where needed to hold the value itself.
     """
-    return _error(reliability(confidence_N, correct_N, bins=bins), generator, level)
+    filled = reliability(confidence_N, correct_N, bins=bins)
+    return _error(filled, _effect(filled, confidence_N, correct_N, group_N, level), generator, level)
 
 
 def ece_equal_mass(
@@ -145,6 +149,7 @@ def ece_equal_mass(
     correct_N: NDArray[np.bool_],
     *,
     generator: np.random.Generator,
+    group_N: NDArray[np.int64] | None = None,
     bins: int = BINS,
     level: float = LEVEL,
 ) -> CalibrationError:
@@ -154,18 +159,41 @@ def ece_equal_mass(
         confidence_N: the probability of the predicted class.
         correct_N: whether the prediction is right.
         generator: draws the noise.
+        group_N: the number of each example's group, 0 to G - 1; None where examples are independent.
         bins: how many bins.
         level: the confidence level.
 
     Returns:
         The error; the interval is widened where needed to hold the value itself.
     """
-    return _error(reliability_equal_mass(confidence_N, correct_N, bins=bins), generator, level)
+    filled = reliability_equal_mass(confidence_N, correct_N, bins=bins)
+    return _error(filled, _effect(filled, confidence_N, correct_N, group_N, level), generator, level)
 
 
-def _error(filled: tuple[ReliabilityBin, ...], generator: np.random.Generator, level: float) -> CalibrationError:
+def _effect(
+    filled: tuple[ReliabilityBin, ...],
+    confidence_N: NDArray[np.float64],
+    correct_N: NDArray[np.bool_],
+    group_N: NDArray[np.int64] | None,
+    level: float,
+) -> float | None:
+    """By how much groups widen the variance of the gaps, one figure for all bins; None without groups."""
+    if group_N is None:
+        return None
+    bin_N = np.searchsorted([b.high for b in filled[:-1]], confidence_N, side="left")
+    gap_J = np.array([b.accuracy - b.confidence for b in filled])
+    off_N = correct_N - confidence_N - gap_J[bin_N]
+    effect = design_effect(off_N, group_N, bin_N) if off_N.any() else 1.0
+    return effect / few_groups(int(group_N.max()) + 1, level)
+
+
+def _error(
+    filled: tuple[ReliabilityBin, ...], effect: float | None, generator: np.random.Generator, level: float
+) -> CalibrationError:
     n = sum(b.n for b in filled)
     value = sum(b.n * abs(b.accuracy - b.confidence) for b in filled) / n
+    if effect is not None:
+        filled = tuple(replace(b, n=max(1, round(b.n / effect))) for b in filled)
     null = ece_null(filled)
     low, high = _invert(filled, value, generator.standard_normal((DRAWS, len(filled))), (1 - level) / 2)
     return CalibrationError(
@@ -173,7 +201,7 @@ def _error(filled: tuple[ReliabilityBin, ...], generator: np.random.Generator, l
         low=min(value, low),
         high=max(value, high),
         level=level,
-        method="inverted test of binned gaps",
+        method="inverted test of binned gaps" + ("" if effect is None else ", by group"),
         n=n,
         null=null,
         debiased=math.sqrt(max(0.0, value**2 - null**2)),
