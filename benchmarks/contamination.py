@@ -4,7 +4,7 @@
 
 `renamed` are the dogs with random file names and classes named 1 to 120. Needs the images and weights in ../shared but
 for the digits. Logistic heads alone are searched: the figure of interest is the untuned classifier beside them. Writes
-benchmarks/contamination_epyc_2cores_202611.md where all are asked for.
+benchmarks/contamination_epyc_2cores_202611.md, a chapter a data set.
 """
 
 import csv
@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.results import keep_chapter
 from vitrail.bench import BenchOptions, bench
-from vitrail.core.machine import describe_machine
 from vitrail.runs import Results
 from vitrail.search import TuneOptions
 
@@ -34,17 +34,12 @@ RESULT = Path(__file__).with_name("contamination_epyc_2cores_202611.md")
 
 
 def main() -> None:
-    """Measure, print, and write the table beside this file."""
-    asked = [name for name in DATA if name in sys.argv[1:]] or list(DATA)
-    lines = [__doc__.split("\n", 1)[0] if __doc__ else "", "", "    python -m benchmarks.contamination", ""]
-    lines += [f"{describe_machine()}", ""]
-    with TemporaryDirectory() as folder:
-        for name in asked:
-            for line in [f"## {name}", "", *say(run(name, Path(folder))), ""]:
-                print(line, flush=True)
-                lines.append(line)
-    if len(asked) == len(DATA):
-        RESULT.write_text("\n".join(lines))
+    """Measure, print, and write each chapter beside this file."""
+    for name in [name for name in DATA if name in sys.argv[1:]] or DATA:
+        with TemporaryDirectory() as folder:
+            lines = list(say(run(name, Path(folder))))
+        print("\n".join([f"## {name}", "", *lines, ""]), flush=True)
+        keep_chapter(RESULT, "benchmarks.contamination", (__doc__ or "").splitlines()[0], name, lines)
 
 
 def run(name: str, folder: Path) -> Results:

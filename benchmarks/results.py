@@ -3,7 +3,7 @@
 import argparse
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,3 +41,12 @@ def write_results(script: str, lines: list[str]) -> Path:
     path.write_text("\n".join(lines) + "\n")
     print(path)
     return path
+
+
+def keep_chapter(path: Path, script: str, promise: str, title: str, lines: Sequence[str]) -> None:
+    """Put one chapter into a result file, with the machine it was measured on; its other chapters stay."""
+    text = path.read_text() if path.exists() else ""
+    known = dict(re.findall(r"^## (.*?)\n\n(.*?)(?=\n## |\Z)", text, re.M | re.S))
+    known[title] = "\n".join([*lines, "", machine_line()])
+    head = f"# {promise}\n\n    python -m {script} {' '.join(known)}\n"
+    path.write_text(head + "".join(f"\n## {name}\n\n{chapter.strip()}\n" for name, chapter in known.items()))

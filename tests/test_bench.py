@@ -27,6 +27,7 @@ QUICK = TuneOptions(
     scalings=("standardise",),
     trials=2,
     seeds=1,
+    splits=2,
     epochs=3,
 )
 FAST = BenchOptions(search=QUICK)

@@ -92,10 +92,12 @@ def test_a_run_of_other_images_is_wrong_usage(tmp_path: Path):
     from vitrail.bench import bench
 
     root = draw_folder(tmp_path / "pictures", per_class=20)
+    one = next((root / "red").glob("*.png"))
+    Image.open(one).convert("RGB").save(root / "red" / "copy.jpg", quality=90)  # a near-duplicate: it makes a group
     run = bench(root, ["vit_mini"], out=tmp_path / "run", options=FAST)
     found = audit(root, AuditOptions(run=run.folder)).labels
     assert found.test_included
-    assert found.judged == 60
+    assert found.judged == 61
     assert found.backbone == "vit_mini"
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(root / "red" / "new.png")
     with pytest.raises(UsageError, match="other images"):

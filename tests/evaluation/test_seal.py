@@ -13,7 +13,9 @@ from vitrail.data import SealedTest
 from vitrail.runs import Run
 from vitrail.search import TuneOptions
 
-FAST = BenchOptions(search=TuneOptions(kinds=("logistic",), strengths=(1e-2, 1.0), seeds=1))
+FAST = BenchOptions(
+    search=TuneOptions(kinds=("logistic",), strengths=(1e-2, 1.0), seeds=1, splits=0, label_curves=False)
+)
 
 
 def what_was_searched(run: Run) -> dict[str, object]:

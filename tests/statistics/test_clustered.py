@@ -40,6 +40,14 @@ def test_without_an_error_every_group_is_one_example():
     assert (found.low, found.high) == pytest.approx((wilson(10, 10).low, 1.0))
 
 
+def test_of_one_group_a_rate_is_as_unsure_as_one_example_and_single_images_are_wilsons():
+    correct_N = np.arange(40) % 4 > 0
+    one = metrics.rate(correct_N, np.full(40, 7))
+    assert one.value == 0.75
+    assert one.high - one.low > 0.7
+    assert metrics.rate(correct_N, np.arange(40)) == metrics.rate(correct_N) == wilson(30, 40)
+
+
 def test_the_effect_of_a_pair_is_one_for_single_images_and_the_size_for_equal_groups():
     draws = np.random.default_rng(0)
     lead_N = draws.integers(-1, 2, 500)

@@ -110,15 +110,15 @@ def audit(
     options, progress = options or AuditOptions(), progress or Silent()
     run = load_run(options.run) if options.run else None
     dataset = load(open_source(data), max_pixels=options.max_pixels, progress=progress)
-    if run and run.results.data.fingerprint != dataset.fingerprint:
-        raise UsageError(
-            f"The run {run.folder} is of other images or labels than {dataset.name}: give the data that it was made "
-            "with, or leave out --run."
-        )
     findings, facts, broken = look_through(dataset, max_pixels=options.max_pixels, progress=progress)
     pairs = find_near_duplicates(dataset, cache=cache_folder(), max_pixels=options.max_pixels, progress=progress)
     grouped = keep_together(dataset, pairs)
     together = grouped if run is None or run.results.options.get("near_duplicates") else dataset
+    if run and run.results.data.fingerprint != together.fingerprint:
+        raise UsageError(
+            f"The run {run.folder} is of other images or labels than {dataset.name}: give the data that it was made "
+            "with, or leave out --run."
+        )
     labels = (
         _judge_labels(together, run, options, progress) if options.labels else _no_labels("They were not asked for.")
     )

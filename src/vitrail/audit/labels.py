@@ -86,7 +86,7 @@ def find_suspects(
     )
     split = split.without(extraction.unreadable_ids)
     examples = gather(extraction.features[0], split, dataset)
-    parts = [("train", examples.ids, examples.label_N, _out_of_fold(examples, progress))]
+    parts = [("train", examples.ids, examples.label_N, answer_out_of_fold(examples, progress))]
     if tested is not None:
         parts.append(("test", tested.ids, tested.label_N, tested.probability_NC))
     suspects = [one for part in parts for one in _suspects(dataset, *part)]
@@ -101,8 +101,8 @@ def find_suspects(
     )
 
 
-def _out_of_fold(examples: Examples, progress: Progress) -> NDArray[np.float64]:
-    """What the strength that is best on val says of each example, fitted without its fold, calibrated."""
+def answer_out_of_fold(examples: Examples, progress: Progress) -> NDArray[np.float64]:
+    """What the strength that is best on val says of each example, fitted without its fold, calibrated: N x C."""
     options = TuneOptions(kinds=("logistic",), strengths=STRENGTHS)
     progress.start(TASK, total=None, unit="heads")
     found = [trial for trials in rounds(examples, options, Ledger(None, identity="")) for trial in trials]

@@ -42,8 +42,8 @@ def find_caveats(
     if distinct < n:
         said.append(
             f"The {n:,} test images come from {distinct:,} groups. The figures of each backbone, pairs and their tests "
-            "allow for it; the intervals of single classes, of sets and refusals, and of parts of the test images take "
-            "images as independent, which makes them too narrow."
+            "allow for it; those of an untuned classifier and of parts of the test images take images as independent, "
+            "which makes their intervals too narrow."
         )
     said += _beside_chance(contenders, labels_C, classes)
     if n < FEW_IMAGES:

@@ -35,7 +35,8 @@ from vitrail.statistics.conformal import (
     threshold,
     true_scores,
 )
-from vitrail.statistics.intervals import LEVEL, Interval, wilson
+from vitrail.statistics.intervals import LEVEL, Interval
+from vitrail.statistics.metrics import rate
 
 CROSS = "cross-conformal: set on out-of-fold probabilities of a head refitted since, no finite-sample guarantee"
 BANK = 2_000  # rows: enough for k-th neighbours, small beside the weights
@@ -206,6 +207,7 @@ def check_refusal(
     strange_N: NDArray[np.bool_],
     label_N: NDArray[np.int64],
     *,
+    group_N: NDArray[np.int64] | None = None,
     level: float = LEVEL,
 ) -> RefusalCheck:
     """See on the test images whether the promises hold.
@@ -215,6 +217,7 @@ def check_refusal(
         probability_NC: of the test images.
         strange_N: which of them look strange.
         label_N: their labels.
+        group_N: the number of each one's group; None where they are independent.
         level: the confidence level.
 
     Returns:
@@ -223,17 +226,17 @@ def check_refusal(
     sure_N = refusal.sure(probability_NC)
     right_N = probability_NC.argmax(axis=1) == label_N
     promised = refusal.confidence is not None
-    n, answered = len(label_N), int(sure_N.sum())
+    answered = None if group_N is None else group_N[sure_N]
     return RefusalCheck(
         guarantee=say_guarantee(refusal),
-        sets=tuple(_check_sets(refusal, rule, probability_NC, label_N, level) for rule in RULES),
+        sets=tuple(_check_sets(refusal, rule, probability_NC, label_N, group_N, level) for rule in RULES),
         target_precision=refusal.precision,
         risk=refusal.risk,
         confidence=refusal.confidence,
-        precision=wilson(int((right_N & sure_N).sum()), answered, level) if promised and answered else None,
-        answered=wilson(answered, n, level) if promised else None,
+        precision=rate(right_N[sure_N], answered, level=level) if promised and sure_N.any() else None,
+        answered=rate(sure_N, group_N, level=level) if promised else None,
         alarms=refusal.alarms,
-        flagged=wilson(int(strange_N.sum()), n, level),
+        flagged=rate(strange_N, group_N, level=level),
         set_on=refusal.set_on,
         images=refusal.images,
     )
@@ -260,7 +263,12 @@ def _column(dataset: Dataset, name: str, ids: Sequence[str]) -> list[Any]:
 
 
 def _check_sets(
-    refusal: Refusal, rule: str, probability_NC: NDArray[np.float64], label_N: NDArray[np.int64], level: float
+    refusal: Refusal,
+    rule: str,
+    probability_NC: NDArray[np.float64],
+    label_N: NDArray[np.int64],
+    group_N: NDArray[np.int64] | None,
+    level: float,
 ) -> SetCheck:
     set_NC = refusal.sets(probability_NC, rule)
     held_N = np.take_along_axis(set_NC, label_N[:, None], axis=1)[:, 0]
@@ -268,7 +276,7 @@ def _check_sets(
     return SetCheck(
         rule=rule,
         promised=1 - refusal.alpha,
-        coverage=wilson(int(held_N.sum()), len(label_N), level),
+        coverage=rate(held_N, group_N, level=level),
         mean_size=float(size_N.mean()),
         empty=float((size_N == 0).mean()),
         worst_class=min(float(held_N[label_N == index].mean()) for index in np.unique(label_N)),

@@ -22,7 +22,7 @@ from vitrail.evaluation.winners_curse import WinnersCurse, correct_winner, say_w
 from vitrail.heads.refusal import Refusal
 from vitrail.statistics import metrics
 from vitrail.statistics.calibration import CalibrationError, ReliabilityBin, ece, ece_equal_mass, reliability
-from vitrail.statistics.intervals import LEVEL, Interval, wilson
+from vitrail.statistics.intervals import LEVEL, Interval
 
 # Letters: N examples, C classes.
 
@@ -282,22 +282,33 @@ def _judge_one(
     return BackboneVerdict(
         name=candidate.name,
         test=test,
-        per_class=_judge_classes(label_N, predicted_N, classes, level),
+        per_class=_judge_classes(label_N, predicted_N, group_N, classes, level),
         contamination=contamination,
-        refusal=_check_refusal(candidate, label_N, level),
+        refusal=_check_refusal(candidate, label_N, group_N, level),
         reliability=reliability(confidence_N, correct_N),
     )
 
 
-def _check_refusal(candidate: Candidate, label_N: NDArray[np.int64], level: float) -> RefusalCheck | None:
+def _check_refusal(
+    candidate: Candidate, label_N: NDArray[np.int64], group_N: NDArray[np.int64] | None, level: float
+) -> RefusalCheck | None:
     if candidate.refusal is None or candidate.strange_N is None:
         return None
-    return check_refusal(candidate.refusal, candidate.probability_NC, candidate.strange_N, label_N, level=level)
+    return check_refusal(
+        candidate.refusal, candidate.probability_NC, candidate.strange_N, label_N, group_N=group_N, level=level
+    )
 
 
 def _judge_classes(
-    label_N: NDArray[np.int64], predicted_N: NDArray[np.int64], classes: Sequence[str], level: float
+    label_N: NDArray[np.int64],
+    predicted_N: NDArray[np.int64],
+    group_N: NDArray[np.int64] | None,
+    classes: Sequence[str],
+    level: float,
 ) -> tuple[ClassMetrics, ...]:
+    order_N = np.argsort(label_N, kind="stable")
+    ends_C = np.cumsum(np.bincount(label_N, minlength=len(classes)))
+    rows_of = np.split(order_N, ends_C[:-1])
     labels_C = np.bincount(label_N, minlength=len(classes)).tolist()
     guesses_C = np.bincount(predicted_N, minlength=len(classes)).tolist()
     hits_C = np.bincount(label_N[label_N == predicted_N], minlength=len(classes)).tolist()
@@ -305,9 +316,11 @@ def _judge_classes(
         ClassMetrics(
             name=name,
             n=labels,
-            recall=wilson(hits, labels, level) if labels else None,
+            recall=metrics.rate((predicted_N == label_N)[rows], None if group_N is None else group_N[rows], level=level)
+            if labels
+            else None,
             precision=hits / guesses if guesses else None,
             f1=2 * hits / (labels + guesses) if labels + guesses else None,
         )
-        for name, labels, guesses, hits in zip(classes, labels_C, guesses_C, hits_C, strict=True)
+        for name, labels, guesses, hits, rows in zip(classes, labels_C, guesses_C, hits_C, rows_of, strict=True)
     )

@@ -16,7 +16,8 @@ from vitrail.evaluation.verdict import MARGIN
 from vitrail.runs.folder import DATA
 from vitrail.runs.run import Run
 from vitrail.runs.tables import read_examples
-from vitrail.statistics.intervals import LEVEL, Interval, wilson
+from vitrail.statistics.intervals import LEVEL, Interval
+from vitrail.statistics.metrics import rate
 
 # Letters: N common test images.
 
@@ -75,12 +76,13 @@ def compare_runs(first: Run, second: Run, *, level: float = LEVEL, margin: float
     places = [(one, other) for one in rows[0].right for other in rows[1].right]
     examples = read_examples(first.folder / DATA)
     groups = {e: group for e, group in zip(examples.ids, examples.groups, strict=True) if group is not None}
+    group_N = number_groups(groups, common)
     return RunComparison(
         common=len(common),
         only_first=len(rows[0].label) - len(common),
         only_second=len(rows[1].label) - len(common),
-        top1={name: wilson(int(right_N.sum()), len(common), level) for name, right_N in correct.items()},
-        pairs=judge_these(correct, places, number_groups(groups, common), level, margin),
+        top1={name: rate(right_N, group_N, level=level) for name, right_N in correct.items()},
+        pairs=judge_these(correct, places, group_N, level, margin),
         flips=tuple(_flips(correct, one, other, common) for one, other in places),
     )
 

@@ -141,7 +141,8 @@ def ece(
         The error; the interval is widened where needed to hold the value itself.
     """
     filled = reliability(confidence_N, correct_N, bins=bins)
-    return _error(filled, _effect(filled, confidence_N, correct_N, group_N, level), generator, level)
+    together = None if group_N is None else _together(filled, confidence_N, correct_N, group_N, level)
+    return _error(filled, together, generator, level)
 
 
 def ece_equal_mass(
@@ -167,45 +168,71 @@ def ece_equal_mass(
         The error; the interval is widened where needed to hold the value itself.
     """
     filled = reliability_equal_mass(confidence_N, correct_N, bins=bins)
-    return _error(filled, _effect(filled, confidence_N, correct_N, group_N, level), generator, level)
+    together = None if group_N is None else _together(filled, confidence_N, correct_N, group_N, level)
+    return _error(filled, together, generator, level)
 
 
-def _effect(
+@dataclass(frozen=True, slots=True)
+class _Together:
+    """What groups make of the noise of the bins' gaps: their design effect, and how the gaps move together.
+
+    Independent noise times `mix_JJ` has the correlations of the gaps. An effect alone would not do: more noise in each
+    bin is taken for more bias, which lowers the interval, where noise that bins share hardly adds to the bias.
+    """
+
+    effect: float
+    mix_JJ: NDArray[np.float64]
+
+
+def _together(
     filled: tuple[ReliabilityBin, ...],
     confidence_N: NDArray[np.float64],
     correct_N: NDArray[np.bool_],
-    group_N: NDArray[np.int64] | None,
+    group_N: NDArray[np.int64],
     level: float,
-) -> float | None:
-    """By how much groups widen the variance of the gaps, one figure for all bins; None without groups."""
-    if group_N is None:
-        return None
+) -> _Together:
+    J, groups = len(filled), int(group_N.max()) + 1
     bin_N = np.searchsorted([b.high for b in filled[:-1]], confidence_N, side="left")
     gap_J = np.array([b.accuracy - b.confidence for b in filled])
     off_N = correct_N - confidence_N - gap_J[bin_N]
-    effect = design_effect(off_N, group_N, bin_N) if off_N.any() else 1.0
-    return effect / few_groups(int(group_N.max()) + 1, level)
+    if not off_N.any():
+        return _Together(1.0, np.eye(J))
+    sum_JG = np.stack(
+        [np.bincount(group_N, weights=np.where(bin_N == j, off_N, 0), minlength=groups) for j in range(J)]
+    )
+    length_J = np.linalg.norm(sum_JG, axis=1)
+    unit_JG = sum_JG / np.where(length_J > 0, length_J, 1)[:, None]
+    correlation_JJ = unit_JG @ unit_JG.T + np.diag((length_J == 0).astype(np.float64))
+    value_J, vector_JJ = np.linalg.eigh(correlation_JJ)
+    mix_JJ = vector_JJ * np.sqrt(np.maximum(value_J, 0)) @ vector_JJ.T
+    return _Together(design_effect(off_N, group_N, bin_N) / few_groups(groups, level), mix_JJ)
 
 
 def _error(
-    filled: tuple[ReliabilityBin, ...], effect: float | None, generator: np.random.Generator, level: float
+    filled: tuple[ReliabilityBin, ...], together: _Together | None, generator: np.random.Generator, level: float
 ) -> CalibrationError:
     n = sum(b.n for b in filled)
     value = sum(b.n * abs(b.accuracy - b.confidence) for b in filled) / n
-    if effect is not None:
-        filled = tuple(replace(b, n=max(1, round(b.n / effect))) for b in filled)
+    noise_RJ = generator.standard_normal((DRAWS, len(filled)))
+    if together is not None:
+        filled, noise_RJ = _thin(filled, together.effect), noise_RJ @ together.mix_JJ
     null = ece_null(filled)
-    low, high = _invert(filled, value, generator.standard_normal((DRAWS, len(filled))), (1 - level) / 2)
+    low, high = _invert(filled, value, noise_RJ, (1 - level) / 2)
     return CalibrationError(
         value=value,
         low=min(value, low),
         high=max(value, high),
         level=level,
-        method="inverted test of binned gaps" + ("" if effect is None else ", by group"),
+        method="inverted test of binned gaps" + ("" if together is None else ", by group"),
         n=n,
         null=null,
         debiased=math.sqrt(max(0.0, value**2 - null**2)),
     )
+
+
+def _thin(filled: tuple[ReliabilityBin, ...], effect: float) -> tuple[ReliabilityBin, ...]:
+    """The bins with as many examples as independent ones would be."""
+    return tuple(replace(b, n=max(1, round(b.n / effect))) for b in filled)
 
 
 def ece_null(filled: tuple[ReliabilityBin, ...]) -> float:

@@ -24,20 +24,21 @@ def clustered_rate(correct_N: NDArray[np.bool_], group_N: NDArray[np.int64], lev
     """A rate with Wilson's interval at its effective number of examples.
 
     The variance is that of a ratio over groups, and Student's quantile at G - 1 degrees of freedom stands for the
-    normal one (Korn and Graubard 1998). Where all examples go one way there is nothing to estimate an effect from:
-    then every group counts as one example.
+    normal one (Korn and Graubard 1998). Where all examples go one way, or all are of one group, there is nothing to
+    estimate an effect from: then every group counts as one example.
 
     Args:
         correct_N: whether each example counts.
-        group_N: the number of its group, 0 to G - 1; two groups at least.
+        group_N: the number of its group.
         level: the confidence level.
 
     Returns:
         The rate with its interval.
     """
+    group_N = np.unique(group_N, return_inverse=True)[1]
     n, groups = len(correct_N), int(group_N.max()) + 1
     value = float(correct_N.mean())
-    if 0 < value < 1:
+    if 0 < value < 1 and groups > 1:
         off_G = np.bincount(group_N, weights=correct_N - value, minlength=groups)
         variance = groups / (groups - 1) * float((off_G**2).sum()) / n**2
         plain = min(float(n), value * (1 - value) / variance) if variance > 0 else float(n)
