@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 BLOCK_BYTES = 1 << 20
+SHA256_LETTERS = 64  # of a digest in hexadecimal
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -31,5 +32,8 @@ def fingerprint(value: Any) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return sha256_bytes(text.encode())
+    encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    digest = hashlib.sha256()
+    for piece in encoder.iterencode(value):  # the text of a million ids never stands whole in memory
+        digest.update(piece.encode())
+    return digest.hexdigest()

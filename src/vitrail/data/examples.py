@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vitrail.core.errors import DataError
-from vitrail.core.hashing import sha256_bytes
+from vitrail.core.hashing import SHA256_LETTERS, sha256_bytes
 from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Progress
 from vitrail.data.cautions import cautions
@@ -20,7 +20,6 @@ from vitrail.data.images import ImageRejected, inspect
 
 MAX_PIXELS = 100_000_000
 TASK = "Reading files"
-LETTERS = 64  # a sha256 in hexadecimal
 PROGRESS_FILES = 64  # reported at once
 CHUNK_ROWS = 4096  # held as objects at once
 
@@ -75,7 +74,7 @@ class _Reading:
         self._source, self._entries, self._max_pixels, self._progress = source, entries, max_pixels, progress
         self._numbers = iter(range(len(entries)))
         self._lock = threading.Lock()
-        self.digest_N = np.zeros(len(entries), f"S{LETTERS}")  # empty where the file is set aside
+        self.digest_N = np.zeros(len(entries), f"S{SHA256_LETTERS}")  # empty where the file is set aside
         self.set_aside: list[SetAside] = []
         self.animated = 0
 

@@ -19,10 +19,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vitrail.core.errors import DataError, UsageError
-from vitrail.core.hashing import fingerprint, sha256_bytes
+from vitrail.core.hashing import SHA256_LETTERS, fingerprint, sha256_bytes
 from vitrail.data.dataset import Dataset, SplitName
 from vitrail.data.deal import deal
 from vitrail.data.enough import listed, require_enough, require_training
@@ -113,7 +114,8 @@ def make_split(dataset: Dataset, options: SplitOptions | None = None) -> tuple[D
     """
     options = options or SplitOptions()
     require_enough(dataset)
-    rows = _shuffled(dataset.table, f"{options.seed}:")
+    listed_rows = _rows(dataset.table)
+    rows = _shuffled(listed_rows, f"{options.seed}:")
     part_N, how = _assign(rows, options)
     _require_train(dataset.classes, rows, part_N)
     split = _make(
@@ -121,36 +123,49 @@ def make_split(dataset: Dataset, options: SplitOptions | None = None) -> tuple[D
         val=_ids(rows, part_N == VAL),
         test=_ids(rows, part_N == TEST),
         calibration=_ids(rows, part_N == CALIBRATION),
-        folds=_folds(dataset.table, set(_ids(rows, (part_N == TRAIN) | (part_N == VAL))), options.seed),
+        folds=_folds(listed_rows, set(_ids(rows, (part_N == TRAIN) | (part_N == VAL))), options.seed),
         how=how,
         seed=options.seed,
         fractions=options.fractions,
     )
     warnings = (*dataset.warnings, *_warnings(dataset.classes, rows, part_N, split, options))
     sealed = SealedTest({rows.id[row]: int(rows.label_N[row]) for row in np.flatnonzero(part_N == TEST)})
-    return replace(dataset, table=_without_labels(dataset.table, set(split.test)), warnings=warnings), split, sealed
+    return replace(dataset, table=_without_labels(dataset.table, split.test), warnings=warnings), split, sealed
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The examples in the order in which they are dealt."""
+    """What dealing needs of the examples. All orders of them share one string an id: there may be a million."""
 
     id: list[str]
     label_N: NDArray[np.int64]
     group: list[str | None]
     given: list[SplitName | None]
 
+    def take(self, order_M: NDArray[np.int64]) -> "_Rows":
+        """Some of them, in this order."""
+        order = order_M.tolist()
+        return _Rows(
+            [self.id[row] for row in order],
+            self.label_N[order_M],
+            [self.group[row] for row in order],
+            [self.given[row] for row in order],
+        )
 
-def _shuffled(table: pa.Table, salt: str) -> _Rows:
-    ids = table.column("id").to_pylist()
-    order = sorted(range(len(ids)), key=lambda row: sha256_bytes(f"{salt}{ids[row]}".encode()))
-    shuffled = table.take(pa.array(order, pa.int64()))
+
+def _rows(table: pa.Table) -> _Rows:
     return _Rows(
-        shuffled.column("id").to_pylist(),
-        np.asarray(shuffled.column("label").to_pylist(), dtype=np.int64),
-        shuffled.column("group").to_pylist(),
-        shuffled.column("given_split").to_pylist(),
+        table.column("id").to_pylist(),
+        np.asarray(table.column("label").to_numpy(), dtype=np.int64),
+        table.column("group").to_pylist(),
+        table.column("given_split").to_pylist(),
     )
+
+
+def _shuffled(rows: _Rows, salt: str) -> _Rows:
+    digests = (sha256_bytes(f"{salt}{example}".encode()).encode() for example in rows.id)
+    digest_N = np.fromiter(digests, dtype=f"S{SHA256_LETTERS}", count=len(rows.id))
+    return rows.take(np.argsort(digest_N, kind="stable"))
 
 
 def _assign(rows: _Rows, options: SplitOptions) -> tuple[NDArray[np.int64], str]:
@@ -210,11 +225,11 @@ def _cut(rows: _Rows, part_N: NDArray[np.int64], shares: dict[int, float]) -> No
     part_N[where] = np.asarray(list(shares))[dealt]
 
 
-def _folds(table: pa.Table, chosen_on: set[str], seed: int) -> tuple[tuple[str, ...], ...]:
-    kept = table.filter(pa.array([example in chosen_on for example in table.column("id").to_pylist()]))
-    rows = _shuffled(kept, f"{seed}:fold:")
-    fold_N = deal(rows.label_N, rows.group, [1 / FOLDS] * FOLDS)
-    return tuple(_ids(rows, fold_N == fold) for fold in range(FOLDS))
+def _folds(rows: _Rows, chosen_on: set[str], seed: int) -> tuple[tuple[str, ...], ...]:
+    kept_N = np.asarray([example in chosen_on for example in rows.id])
+    kept = _shuffled(rows.take(np.flatnonzero(kept_N)), f"{seed}:fold:")
+    fold_N = deal(kept.label_N, kept.group, [1 / FOLDS] * FOLDS)
+    return tuple(_ids(kept, fold_N == fold) for fold in range(FOLDS))
 
 
 def _ids(rows: _Rows, mask_N: NDArray[np.bool_]) -> tuple[str, ...]:
@@ -246,13 +261,13 @@ def _make(
     )
 
 
-def _without_labels(table: pa.Table, test: set[str]) -> pa.Table:
-    labels = [
-        None if example in test else label
-        for example, label in zip(table.column("id").to_pylist(), table.column("label").to_pylist(), strict=True)
-    ]
+def _without_labels(table: pa.Table, test: Sequence[str]) -> pa.Table:
+    labels = table.column("label")
+    sealed = pc.is_in(table.column("id"), value_set=pa.array(test, pa.string()))
     position = table.schema.get_field_index("label")
-    return table.set_column(position, table.schema.field("label"), pa.array(labels, pa.int32()))
+    return table.set_column(
+        position, table.schema.field("label"), pc.if_else(sealed, pa.scalar(None, labels.type), labels)
+    )
 
 
 def _require_train(classes: Sequence[str], rows: _Rows, part_N: NDArray[np.int64]) -> None:

@@ -106,6 +106,7 @@ def extract(
     Returns:
         The features, and what could not be read.
     """
+    pa.default_memory_pool().release_unused()  # what reading and splitting left is not kept beside the networks
     lanes = [Lane(backbone, joined(_poolings(backbone)), _facts(backbone), cache) for backbone in backbones]
     paths = Paths(dataset.table)
     wanted_N = np.ones(len(paths), np.bool_) if part is None else part.of_ids(paths.ids)
