@@ -29,7 +29,7 @@ from vitrail.data import Dataset, decode, load, open_source
 from vitrail.features import Features, extract
 
 ROUNDS, FORWARD_IMAGES = 5, 256
-IMAGES = {"stanford_dogs_224": 1200, "flowers_original": 1000}
+IMAGES = {"stanford_dogs_224": 1200, "flowers_original": 800}
 PEER_IMAGES = {VIT_TI: 480, VIT_S: 256, RESNET50: 256}
 CORES = usable_cores()
 TRIALS, EPOCHS, DECK_TRAIN = 64, 20, 12_000  # of 20,580 dogs; trials and epochs are an assumption, and said to be one

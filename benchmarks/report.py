@@ -78,6 +78,7 @@ def weights(name: str, folder: Path) -> BackboneSpec:
 
 
 def pictures(data: str, count: int) -> list[Path]:
-    """So many image files of a data set, evenly from all of them."""
+    """So many image files of a data set, evenly from all of them; all, where there are not so many."""
     files = sorted((SHARED / "data" / data).rglob("*.jpg"))
-    return [files[place * len(files) // count] for place in range(min(count, len(files)))]
+    count = min(count, len(files))
+    return [files[place * len(files) // count] for place in range(count)]
