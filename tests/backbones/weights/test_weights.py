@@ -116,3 +116,14 @@ def test_a_file_that_is_not_there_or_is_a_folder_is_an_error(tmp_path):
     for path in (tmp_path, tmp_path / "gone"):
         with pytest.raises(WeightsError, match="check the path"):
             read_weights(path)
+
+
+@pytest.mark.parametrize("first", [0x80, 0x50], ids=["as a pickle", "as an archive"])
+def test_a_safetensors_file_whose_first_byte_is_that_of_another_kind_is_read(first, tmp_path):
+    file = tmp_path / "w.safetensors"
+    for letters in range(8, 300, 8):  # the header's length is a multiple of 8, and its low byte comes first
+        save_file({"a" * letters: torch.ones(2)}, file)
+        if file.read_bytes()[0] == first:
+            break
+    assert file.read_bytes()[0] == first
+    assert [tensor.tolist() for tensor in read_weights(file).values()] == [[1.0, 1.0]]

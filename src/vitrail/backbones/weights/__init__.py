@@ -38,6 +38,7 @@ LAYOUTS: tuple[Layout, ...] = (
 )
 
 HDF5_START, ZIP_START, PICKLE_START = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
+LENGTH_BYTES = 8  # of the JSON that a safetensors file begins with
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -59,14 +60,20 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 def _reader_of(path: Path) -> Callable[[Path], dict[str, torch.Tensor]]:
     try:
         with path.open("rb") as file:
-            start = file.read(len(HDF5_START))
+            start, size = file.read(LENGTH_BYTES + 1), path.stat().st_size
     except OSError as error:
         raise WeightsError(f"The weights {path} cannot be read ({error.strerror or error}): check the path.") from error
-    if start == HDF5_START:
+    if start.startswith(HDF5_START):
         return read_h5
     if start.startswith(ZIP_START):
         return read_npz if any(name.endswith(".npy") for name in member_names(path)) else read_pth
-    return read_pth if start.startswith(PICKLE_START) else read_timm
+    return read_pth if start.startswith(PICKLE_START) and not _is_safetensors(start, size) else read_timm
+
+
+def _is_safetensors(start: bytes, size: int) -> bool:
+    """Its first byte is the low one of a length, and so may be any: of one file in 32 it is a pickle's."""
+    header = int.from_bytes(start[:LENGTH_BYTES], "little")
+    return start[LENGTH_BYTES:] == b"{" and LENGTH_BYTES + header <= size
 
 
 def load_into(net: nn.Module, state: Mapping[str, torch.Tensor], *, file: Path) -> None:
