@@ -218,7 +218,12 @@ def _search(k: int, epochs: int) -> SearchSummary:
         temperature=1.08,
         seeds=seeds,
         splits=SplitSpread(
-            n=240, accuracies=(0.79 + 0.01 * k, 0.81, 0.83), mean=0.81 + 0.01 * k / 3, deviation=0.02, sampling=0.025
+            n=240,
+            pool=960,
+            accuracies=(0.79 + 0.01 * k, 0.81, 0.83),
+            mean=0.81 + 0.01 * k / 3,
+            deviation=0.02,
+            sampling=0.025,
         ),
         few_shot=_few_shot(k),
         label_curves=_label_curves(k),

@@ -42,7 +42,7 @@ def test_groups_stay_whole_or_copies_would_be_recognised():
     label_N = draws.integers(0, 8, 160)[copied]
     twins = replace(data, feature_ND=data.feature_ND[copied], label_N=label_N, group_N=copied)
     whole, parted = (
-        spread_of(over_splits(one, NEAREST, TuneOptions(splits=5)))
+        spread_of(over_splits(one, NEAREST, TuneOptions(splits=5)), 320)
         for one in (twins, replace(twins, group_N=np.arange(320)))
     )
     assert whole.mean < 0.25
@@ -55,15 +55,15 @@ def test_the_spread_is_the_deviation_over_splits_with_that_of_the_draw_of_val_be
         Resplit(number=k, ids=tuple(map(str, range(100))), label_M=label_M, predicted_M=(np.arange(100) >= right) * 1)
         for k, right in enumerate((80, 90))
     ]
-    spread = spread_of(resplits)
+    spread = spread_of(resplits, 400)
     assert spread.accuracies == (0.8, 0.9)
     assert (spread.mean, spread.deviation) == pytest.approx((0.85, np.std([0.8, 0.9], ddof=1)))
-    assert spread.sampling == pytest.approx((0.85 * 0.15 / 100) ** 0.5)
-    assert spread_of([]) is None
+    assert spread.sampling == pytest.approx((0.85 * 0.15 / 100 * 0.75) ** 0.5)
+    assert spread_of([], 400) is None
 
 
 def test_of_a_setting_that_learns_nothing_the_spread_is_the_draw_of_val_alone():
-    """Answers that are right for 70% whatever was learnt: splits of one pool, a quarter each, share a pool."""
+    """Answers that are right for 70% whatever was learnt, and splits of one pool, a quarter each."""
     draws = np.random.default_rng(1)
     right_N = draws.random(4000) < 0.7
     found = []
@@ -77,8 +77,9 @@ def test_of_a_setting_that_learns_nothing_the_spread_is_the_draw_of_val_alone():
                 predicted_M=right_N[rows].astype(np.int64),
             )
         )
-    spread = spread_of(found)
-    assert spread.deviation == pytest.approx(spread.sampling * 0.75**0.5, rel=0.15)
+    spread = spread_of(found, 4000)
+    assert spread.deviation == pytest.approx(spread.sampling, rel=0.12)
+    assert abs(spread.deviation / (0.7 * 0.3 / 1000) ** 0.5 - 1) > 0.06  # the twin: as if val came from everywhere
 
 
 def test_one_split_has_no_spread():

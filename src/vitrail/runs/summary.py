@@ -174,7 +174,7 @@ def _summarise_backbone(
             winner=search.winner,
             temperature=search.head.temperature,
             seeds=search.seeds,
-            splits=spread_of(search.resplits),
+            splits=spread_of(search.resplits, len(search.oof_ids)),
             few_shot=search.few_shot,
             label_curves=search.label_curves,
             curve=search.curve,

@@ -157,7 +157,7 @@ def _check_resplits(run: Run, one: BackboneResult, examples: Examples, work: Wor
     for each in resplits:
         known = [label.get(example) for example in each.ids]
         work.compare(f"splits of {one.name}: labels of number {each.number}", each.label_M.tolist(), known)
-    work.compare(where, _json(one.search.splits), _json(spread_of(resplits)))
+    work.compare(where, _json(one.search.splits), _json(spread_of(resplits, len(label))))
 
 
 def _candidate(

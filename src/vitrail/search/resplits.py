@@ -37,27 +37,29 @@ class Resplit:
 class SplitSpread:
     """Accuracy on the val of each other split, and how far it moves: `deviation` (divided by splits - 1) around `mean`.
 
-    `sampling` is the deviation that drawing a val of `n` images alone would give, sqrt(mean (1 - mean) / n), images
-    being independent: what is beyond it comes from what was learnt from.
+    `sampling` is the deviation that drawing a val of `n` out of these `pool` images would give by itself, images being
+    independent: sqrt(mean (1 - mean) / n (1 - n / pool)). What is beyond it comes from what was learnt from.
     """
 
     n: int
+    pool: int
     accuracies: tuple[float, ...]
     mean: float
     deviation: float
     sampling: float
 
 
-def spread_of(resplits: Sequence[Resplit]) -> SplitSpread | None:
-    """How far the accuracy moves between splits; None where there are none."""
+def spread_of(resplits: Sequence[Resplit], pool: int) -> SplitSpread | None:
+    """How far the accuracy moves between splits of a pool of images; None where there are none."""
     if not resplits:
         return None
     rates, n = [one.accuracy for one in resplits], round(float(np.mean([len(one.ids) for one in resplits])))
     mean = float(np.mean(rates))
     return SplitSpread(
         n=n,
+        pool=pool,
         accuracies=tuple(rates),
         mean=mean,
         deviation=float(np.std(rates, ddof=1)),
-        sampling=float(np.sqrt(mean * (1 - mean) / n)),
+        sampling=float(np.sqrt(mean * (1 - mean) / n * (1 - n / pool))),
     )
