@@ -8,7 +8,7 @@ the setting, which is not made anew, and the draw of all these images together, 
 is smaller than that between data sets of their own (Nadeau and Bengio 2003, Machine Learning 52:239-281). Part of it is
 the sampling of val alone, which is said beside it. All backbones get the same splits, so they can be compared on each.
 
-Letters: N examples, M examples of a val, V splits.
+Letters: M examples of a val.
 """
 
 from collections.abc import Sequence

@@ -116,11 +116,12 @@ def design_effect(
     Returns:
         The effect, at least 1.
     """
-    stratum_N = np.zeros_like(group_N) if stratum_N is None else stratum_N
-    cell, cell_N = np.unique(np.stack([stratum_N, group_N]), axis=1, return_inverse=True)
-    together = np.bincount(cell_N, weights=influence_N) ** 2
-    groups_J = np.bincount(cell[0])
-    free = (groups_J / np.maximum(groups_J - 1, 1))[cell[0]]  # one sum of each stratum follows from the others
+    groups = int(group_N.max()) + 1
+    cell_N = group_N if stratum_N is None else stratum_N * groups + group_N
+    cell, number_N = np.unique(cell_N, return_inverse=True)
+    together = np.bincount(number_N, weights=influence_N) ** 2
+    groups_J = np.bincount(cell // groups)
+    free = (groups_J / np.maximum(groups_J - 1, 1))[cell // groups]  # one sum of each stratum follows from the others
     return max(1.0, float((free * together).sum() / (influence_N**2).sum()))
 
 

@@ -156,7 +156,8 @@ def macro_f1(
     """The mean over classes of F1: 2 hits / (examples of the class + predictions of it).
 
     Its variance is the delta method's: the sum over examples of the square of what each moves the mean by, on a
-    confusion table smoothed as for balanced accuracy.
+    confusion table smoothed as for balanced accuracy. With four groups a class the interval by group covers 89% of a
+    promised 95%, with twelve 94% (benchmarks/coverage.py).
 
     Args:
         label_N: the true classes.
@@ -226,7 +227,8 @@ def _f1_influence(
 
 def _groups_of(label_N: NDArray[np.int64], group_N: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
     """From how many groups the examples of each class come."""
-    return np.bincount(np.unique(np.stack([label_N, group_N]), axis=1)[0], minlength=classes)
+    groups = int(group_N.max()) + 1
+    return np.bincount(np.unique(label_N * groups + group_N) // groups, minlength=classes)
 
 
 def _smooth_f1(
