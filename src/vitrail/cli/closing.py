@@ -91,7 +91,7 @@ def _print_spread(backbones: tuple[BackboneResult, ...], console: Console) -> No
         splits, seeds = one.search.splits, one.search.seeds
         if splits is not None:
             said = f"{one.name}: ± {100 * splits.deviation:.1f} points over {len(splits.accuracies)} other splits of "
-            said += f"train and val (± {100 * splits.sampling:.1f} by the draw of val alone)"
+            said += f"train and val (± {100 * splits.sampling:.1f} expected of drawing val alone)"
             if len(seeds) > 1:
                 said += f", ± {100 * stdev(seeded.val_accuracy for seeded in seeds):.1f} over {len(seeds)} seeds"
             console.print(f"[dim]{escape(said)}[/]", soft_wrap=True)

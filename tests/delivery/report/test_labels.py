@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from tests.delivery.examples import make_run
 from tests.delivery.report.pages import parse
 from vitrail.delivery.report import render_report
@@ -20,6 +22,19 @@ def test_every_point_of_both_lines_is_drawn():
     drawn = parse(str(found.chart))
     assert len(drawn.all("circle", "shots-end")) == len(one.search.few_shot)
     assert len(drawn.all("circle", "val-end")) == len(one.search.label_curves[0].points)
+
+
+def test_the_last_figure_of_the_axis_has_words_and_room_for_them():
+    one = make_run(["a", "b", "c"])[0].backbones[0]
+    (curve, *_) = one.search.label_curves
+    points = tuple(
+        replace(point, images_per_class=n) for point, n in zip(curve.points, (12.6, 25.1, 50.3, 101.0), strict=True)
+    )
+    chart = parse(str(draw_labels(one.search.few_shot, (replace(curve, points=points),), "a").chart))
+    figures = [(text.text, float(text.attributes["x"])) for text in chart.all("text") if "%" not in text.text]
+    (last,) = [x for text, x in figures if text == "101 images a class"]
+    assert max(x for _, x in figures if x != last) < last - 60
+    assert min(abs(a - b) for _, a in figures for _, b in figures if a != b) >= 30
 
 
 def test_there_is_no_chart_without_figures():

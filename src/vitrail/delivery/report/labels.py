@@ -12,7 +12,7 @@ from vitrail.search import FewShot, LabelCurve, LabelPoint
 
 WIDTH, HEIGHT = 460.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 16.0, 10.0, 30.0
-LEAST_APART = 30.0  # between two figures on the axis
+LEAST_APART, LAST_APART = 30.0, 66.0  # between two figures on the axis, and before the last, which has words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +74,8 @@ def _images(images: Sequence[float], x: Axis) -> list[Markup]:
     """The numbers of images under the axis, the greatest always and no two in each other's way."""
     shown: list[float] = []
     for n in reversed(images):
-        if not shown or x.at(math.log2(shown[-1])) - x.at(math.log2(n)) >= LEAST_APART:
+        apart = LAST_APART if len(shown) == 1 else LEAST_APART
+        if not shown or x.at(math.log2(shown[-1])) - x.at(math.log2(n)) >= apart:
             shown.append(n)
     texts = [(n, f"{n:.3g} images a class" if n == shown[0] else f"{n:.3g}") for n in shown]
     return [
