@@ -99,7 +99,7 @@ def test_a_search_asked_for_again_trains_no_trial_again(tmp_path, monkeypatch, w
     first = search(tmp_path)
     assert same(first, whole)
     assert not whole.ended_early
-    monkeypatch.setattr("vitrail.search.softmax_trials._round", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("vitrail.search.halving.Stepwise._round", lambda *_: pytest.fail("trained again"))
     monkeypatch.setattr("vitrail.search.logistic_trials._path", lambda *_: pytest.fail("fitted again"))
     assert same(search(tmp_path), first)
 

@@ -93,6 +93,27 @@ def test_the_path_is_widened_where_its_best_lies_at_an_end():
     assert max(tried) > 1e-3
 
 
+def test_a_further_scaling_of_logistic_heads_starts_near_the_best_strength():
+    rows, dataset = planted(400)
+    sealed_dataset, split, _ = make_split(dataset)
+    options = replace(
+        FAST,
+        kinds=("logistic",),
+        strengths=tuple(10.0**whole for whole in range(-5, 3)),
+        scalings=("standardise", "l2"),
+        label_curves=False,
+    )
+    trials = tune(rows, split, sealed_dataset, options).trials
+    tried = {
+        scaling: {trial.setting["C"]: trial.val_nll for trial in trials if trial.setting["scaling"] == scaling}
+        for scaling in options.scalings
+    }
+    assert set(tried["standardise"]) == set(options.strengths)
+    assert min(tried["l2"]) > min(options.strengths)
+    best = min(tried["l2"], key=tried["l2"].__getitem__)
+    assert min(tried["l2"]) < best < max(tried["l2"])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_can_win_and_is_kept_calibrated(kind):
     rows, dataset = planted(400)
@@ -102,7 +123,7 @@ def test_every_kind_can_win_and_is_kept_calibrated(kind):
     log_NC = np.log(found.oof_probability_NC)
     assert found.head.kind == kind
     assert fit_temperature(log_NC, label_N) == pytest.approx(1, abs=0.01)
-    assert bool(found.seeds) is (kind == "softmax")
+    assert bool(found.seeds) is (kind in ("softmax", "mlp"))
     shown_NC = probabilities(found.head, rows.rows(found.oof_ids))
     assert (shown_NC.argmax(axis=1) == label_N).mean() > 0.6
 

@@ -46,6 +46,11 @@ class MlpFit:
     epochs: int
     curve: tuple[CurvePoint, ...]
 
+    @property
+    def weight_CD(self) -> NDArray[np.floating]:  # noqa: N802
+        """What a row for which every unit is active is multiplied by: its length tells how regularised a head is."""
+        return self.scores.weight_CH @ self.scores.hidden_weight_HD
+
     def logits(self, feature_ND: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores of unscaled rows, float64."""
         return self.scores.logits(self.scaling.exact(feature_ND))
@@ -76,28 +81,81 @@ def fit_mlps(
     Returns:
         One fit a setting, in their order.
     """
-    scaling, rows = ready(train, val, classes=classes, options=options, dtype=dtype)
-    weight_C = None if class_weights is None else torch.from_numpy(class_weights).to(dtype)
     fits: dict[int, MlpFit] = {}
     order = sorted(range(len(settings)), key=lambda place: settings[place].hidden)
-    for hidden, alike in groupby(order, key=lambda place: settings[place].hidden):
+    for _, alike in groupby(order, key=lambda place: settings[place].hidden):
         places = list(alike)
-        stack = _MlpStack(len(places), train[0].shape[1], hidden, classes, options.seed, dtype)
-        training = Training(stack, [settings[place] for place in places], *rows, options, weight_C)
+        training = MlpTraining(
+            train,
+            val,
+            classes=classes,
+            settings=[settings[place] for place in places],
+            options=options,
+            class_weights=class_weights,
+            dtype=dtype,
+        )
         training.advance(options.epochs)
-        parameters = training.parameters()
-        for k, place in enumerate(places):
-            hidden_weight_HD, hidden_bias_H, weight_CH, bias_C = (t[k].double().numpy().copy() for t in parameters)
-            fits[place] = MlpFit(
-                setting=settings[place],
-                scaling=scaling,
-                scores=Mlp(
-                    hidden_weight_HD=hidden_weight_HD, hidden_bias_H=hidden_bias_H, weight_CH=weight_CH, bias_C=bias_C
-                ),
-                epochs=training.epochs_of(k),
-                curve=tuple(training.curves[k]),
-            )
+        fits |= dict(zip(places, training.fits(), strict=True))
     return [fits[place] for place in range(len(settings))]
+
+
+class MlpTraining:
+    """`fit_mlps` step by step, for heads with as many hidden units as each other."""
+
+    def __init__(
+        self,
+        train: Labelled,
+        val: Labelled | None,
+        *,
+        classes: int,
+        settings: Sequence[MlpSetting],
+        options: TrainOptions,
+        class_weights: NDArray[np.float64] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        widths = {setting.hidden for setting in settings}
+        if len(widths) != 1:
+            raise UsageError(f"Perceptrons of one training need one number of hidden units, but got {sorted(widths)}.")
+        self._settings = settings
+        self._scaling, rows = ready(train, val, classes=classes, options=options, dtype=dtype)
+        stack = _MlpStack(len(settings), train[0].shape[1], widths.pop(), classes, options.seed, dtype)
+        weight_C = None if class_weights is None else torch.from_numpy(class_weights).to(dtype)
+        self._training = Training(stack, settings, *rows, options, weight_C)
+
+    @property
+    def going(self) -> list[int]:
+        """The places of the heads that have not stopped and were kept."""
+        return self._training.going
+
+    def advance(self, epochs: int) -> None:
+        """Train on, until every head has stopped by itself or this many epochs have passed."""
+        self._training.advance(epochs)
+
+    def keep(self, heads: Sequence[int]) -> None:
+        """Go on with these alone."""
+        self._training.keep(heads)
+
+    def fits(self) -> list[MlpFit]:
+        """What every head has come to, the stopped ones too."""
+        parameters = self._training.parameters()
+        return [
+            MlpFit(
+                setting=setting,
+                scaling=self._scaling,
+                scores=Mlp(
+                    **{
+                        name: tensor[k].double().numpy().copy()
+                        for name, tensor in zip(_FIELDS, parameters, strict=True)
+                    }
+                ),
+                epochs=self._training.epochs_of(k),
+                curve=tuple(self._training.curves[k]),
+            )
+            for k, setting in enumerate(self._settings)
+        ]
+
+
+_FIELDS = ("hidden_weight_HD", "hidden_bias_H", "weight_CH", "bias_C")  # of `Mlp`, in the order of the stack
 
 
 class _MlpStack:

@@ -1,11 +1,13 @@
-"""Trials of logistic heads: one path of strengths, widened at the end where its best lies."""
+"""Trials of logistic heads: a path of strengths a scaling, widened at the end where its best lies."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vitrail.heads import ScalingKind
 from vitrail.search.examples import Examples
 from vitrail.search.found import Found, score, weight_norm
 from vitrail.search.ledger import Ledger
@@ -16,40 +18,57 @@ if TYPE_CHECKING:
 
 STRENGTH_LIMITS = (1e-9, 1e5)  # how far the path is widened
 WIDENING = 10**0.5
+NEAR = 2  # strengths on each side of the best that further scalings start with
 
 
 def planned(options: TuneOptions) -> int:
-    """How many trials the path has as given."""
-    return len(set(options.strengths))
+    """How many trials the paths have unless they are widened."""
+    given = len(set(options.strengths))
+    return given + (len(set(options.scalings)) - 1) * min(given, 2 * NEAR + 1)
 
 
 def rounds(examples: Examples, options: TuneOptions, ledger: Ledger) -> Iterator[list[Found]]:
-    """The whole path is one step, since each strength starts from the solution of the one before."""
-    yield ledger.do("logistic", lambda: _path(examples, options.strengths))
+    """The whole path of a scaling is one step, since each strength starts from the solution of the one before."""
+    first, *others = dict.fromkeys(options.scalings)
+    found = ledger.do(f"logistic-{first}", partial(_path, examples, options.strengths, first))
+    yield found
+    near = _near(found)
+    for scaling in others:
+        yield ledger.do(f"logistic-{scaling}", partial(_path, examples, near, scaling))
 
 
 def fit(examples: Examples, rows: NDArray[np.int64], found: Found, options: TuneOptions) -> "LogisticFit":
     """The same strength on other rows. Nothing is drawn, so the seed of the options has no say."""
     from vitrail.heads.logistic import fit_path
 
-    strengths = [float(found.setting["C"])]
-    return fit_path(*examples.part(rows), classes=examples.classes, strengths=strengths)[0]
+    strengths, scaling = [float(found.setting["C"])], _scaling(str(found.setting["scaling"]))
+    return fit_path(*examples.part(rows), classes=examples.classes, strengths=strengths, scaling=scaling)[0]
 
 
-def _path(examples: Examples, strengths: Sequence[float]) -> list[Found]:
+def _path(examples: Examples, strengths: Sequence[float], scaling: str) -> list[Found]:
     from vitrail.heads.logistic import LogisticPath
 
-    paths = [LogisticPath(*examples.part(part.fit), classes=examples.classes) for part in examples.choices]
+    paths = [
+        LogisticPath(*examples.part(part.fit), classes=examples.classes, scaling=_scaling(scaling))
+        for part in examples.choices
+    ]
     tried: dict[float, Found] = {}
 
     def try_(strength: float) -> None:
-        tried[strength] = _trial(examples, [path.fit(strength) for path in paths])
+        tried[strength] = _trial(examples, [path.fit(strength) for path in paths], scaling)
 
     for strength in sorted(set(strengths)):
         try_(strength)
     while len(tried) > 1 and (further := _further(tried)):
         try_(further)
     return list(tried.values())
+
+
+def _near(found: Sequence[Found]) -> list[float]:
+    """The best strength and those beside it: a scaling moves the best, but seldom far, and widening finds it then."""
+    in_order = sorted(found, key=lambda trial: float(trial.setting["C"]))
+    best = min(range(len(in_order)), key=lambda place: float(in_order[place].nll_S.mean()))
+    return [float(trial.setting["C"]) for trial in in_order[max(0, best - NEAR) : best + NEAR + 1]]
 
 
 def _further(tried: dict[float, Found]) -> float | None:
@@ -61,11 +80,11 @@ def _further(tried: dict[float, Found]) -> float | None:
     return strength if STRENGTH_LIMITS[0] <= strength <= STRENGTH_LIMITS[1] else None
 
 
-def _trial(examples: Examples, fits: "Sequence[LogisticFit]") -> Found:
+def _trial(examples: Examples, fits: "Sequence[LogisticFit]", scaling: str) -> Found:
     nll_S, right_S = score(examples, fits)
     return Found(
         kind="logistic",
-        setting={"C": fits[0].strength},
+        setting={"C": fits[0].strength, "scaling": scaling},
         nll_S=nll_S,
         right_S=right_S,
         weight_norm=weight_norm([fit.weight_CD for fit in fits]),
@@ -73,3 +92,7 @@ def _trial(examples: Examples, fits: "Sequence[LogisticFit]") -> Found:
         curve=(),
         seconds=sum(fit.seconds for fit in fits),
     )
+
+
+def _scaling(name: str) -> ScalingKind:
+    return name  # type: ignore[return-value]  # the options have checked it

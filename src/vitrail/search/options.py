@@ -8,7 +8,7 @@ from vitrail.core.errors import UsageError
 from vitrail.heads import SCALINGS
 
 STRENGTHS = tuple(float(f"{10 ** (half / 2):.3g}") for half in range(-12, 5))  # 1e-6 to 100, half a decade apart
-KINDS = ("logistic", "ridge", "centroid", "knn", "softmax")
+KINDS = ("logistic", "ridge", "centroid", "knn", "softmax", "mlp")
 OPTIMISERS = ("rmsprop", "sgd", "adamw")  # heads/optimisers.py, which imports torch
 ALPHAS = tuple(float(10**whole) for whole in range(9))  # 1 to 100 million
 NEIGHBOURS = (5, 10, 20, 50)
@@ -19,9 +19,10 @@ TOGETHER = 16  # heads of a round, and how many are drawn where nothing else was
 class TuneOptions:
     """What a search tries. `strengths` are scikit-learn's C, `alphas` its ridge penalties, `neighbours` how many vote.
 
-    Of what softmax heads are drawn from, `learning_rate` is the least and the most, the others are all there is. Each
-    kind is tried under each of the `scalings`, except `logistic`, which always standardises.
-    `trials` counts the settings that are drawn for heads trained step by step; what is solved at once comes besides.
+    Of what softmax heads and perceptrons are drawn from, `learning_rate` is the least and the most, the others are all
+    there is. Each kind is tried under each of the `scalings`; `logistic` under the first of them with every strength,
+    under the others near the best. `trials` counts the settings that are drawn for heads trained step by step, a
+    quarter of them perceptrons; what is solved at once comes besides.
     With a `budget_s` (seconds of search on each backbone) no new step begins once they are spent, and where `trials`
     is None as many are drawn as there is time for. `metric` is what is chosen by; `balanced` lets every class count
     the same in it, however many images it has. `seeds` and `splits` are how often the winner is trained

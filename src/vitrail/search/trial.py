@@ -22,8 +22,8 @@ class Trial:
 
     `val_nll` is in nats, after one temperature fitted on the same rows; `val_nll_se` is its standard error.
     `val_balanced_accuracy` is the mean of the classes' accuracies. `weight_norm` is the length of the weight on scaled
-    features, less its mean over classes: among trials of one kind, the less, the stronger the regularisation.
-    `seconds` of a head trained with others is its share.
+    features (of a perceptron, of its two weights' product), less its mean over classes: among trials of one kind, the
+    less, the stronger the regularisation. `seconds` of a head trained with others is its share.
     """
 
     kind: str

@@ -25,7 +25,7 @@ from vitrail.search.trial import Search
 if TYPE_CHECKING:
     from vitrail.data import Dataset, Split
 
-SEARCH_CODE_VERSION = 2  # bump with any change that moves a trial: finished steps of another version are done anew
+SEARCH_CODE_VERSION = 3  # bump with any change that moves a trial: finished steps of another version are done anew
 
 
 def tune(
@@ -120,5 +120,5 @@ def _place(found: Sequence[Found], weight_S: np.ndarray, metric: str) -> int:
 
 
 def _best_curve(found: Sequence[Found]) -> tuple[CurvePoint, ...]:
-    heads = [trial for trial in found if trial.curve]
+    heads = [trial for trial in found if trial.kind == "softmax" and trial.curve]
     return min(heads, key=lambda trial: float(trial.nll_S.mean())).curve if heads else ()

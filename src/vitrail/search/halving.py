@@ -1,0 +1,155 @@
+"""Heads trained step by step, together, of which after some epochs only the better half goes on.
+
+Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943). The heads of one round are one tensor, which `keep`
+makes smaller. Those that are left at the end stop by themselves, after `patience` epochs without a lesser val loss. A
+head that was halved away is a trial too: it has the weights of its best epoch so far.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.heads import CurvePoint, Fit
+from vitrail.search.examples import Examples, Part
+from vitrail.search.found import Found, score, weight_norm
+from vitrail.search.ledger import Ledger
+from vitrail.search.options import TOGETHER, TuneOptions
+from vitrail.search.sobol import Choice, Range, sobol
+from vitrail.search.trial import Setting
+
+if TYPE_CHECKING:
+    from vitrail.heads.batched import TrainOptions
+
+RUNGS = (4, 12)  # epochs after which the better half goes on
+MOST_TRIALS = 4096  # where only time is an end
+MLP_SHARE = 4  # of so many drawn heads one is a perceptron, where softmax heads are tried too: it costs more
+
+
+class Trained(Fit, Protocol):
+    """A head that was trained epoch by epoch."""
+
+    @property
+    def weight_CD(self) -> NDArray[np.floating]:  # noqa: D102, N802
+        ...
+
+    @property
+    def epochs(self) -> int:  # noqa: D102
+        ...
+
+    @property
+    def curve(self) -> tuple[CurvePoint, ...]:  # noqa: D102
+        ...
+
+
+class Steps(Protocol):
+    """Heads on their way: `SoftmaxTraining`, `MlpTraining`."""
+
+    @property
+    def going(self) -> list[int]: ...  # noqa: D102
+    def advance(self, epochs: int) -> None: ...  # noqa: D102
+    def keep(self, heads: Sequence[int]) -> None: ...  # noqa: D102
+    def fits(self) -> Sequence[Trained]: ...  # noqa: D102
+
+
+#: Starts the heads of some settings, all of one scaling, on one choice.
+Start = Callable[[Examples, Sequence[Setting], TuneOptions, Part], Steps]
+
+
+@dataclass(frozen=True, slots=True)
+class Stepwise:
+    """A kind of head that is trained step by step: `space` is drawn from, `together` heads a round."""
+
+    kind: str
+    together: int
+    space: Callable[[TuneOptions], dict[str, Range | Choice]]
+    start: Start
+
+    def planned(self, options: TuneOptions) -> int | None:
+        """How many heads are drawn; None where as many as there is time for."""
+        if options.trials is None and options.budget_s is not None:
+            return None
+        total = TOGETHER if options.trials is None else options.trials
+        if not {"softmax", "mlp"} <= set(options.kinds):
+            return total
+        return total // MLP_SHARE if self.kind == "mlp" else total - total // MLP_SHARE
+
+    def rounds(self, examples: Examples, options: TuneOptions, ledger: Ledger) -> Iterator[list[Found]]:
+        """Round after round of drawn settings; those of one scaling are trained together, and are a step."""
+        planned = self.planned(options)
+        total = MOST_TRIALS if planned is None else planned
+        for first in range(0, total, self.together):
+            count = min(self.together, total - first)
+            settings = sobol(self.space(options), start=first, count=count, seed=options.seed)
+            for scaling in options.scalings:
+                alike = [setting for setting in settings if setting["scaling"] == scaling]
+                if alike:
+                    work = partial(self._round, examples, alike, options)
+                    yield ledger.do(f"{self.kind}-{first}-{scaling}", work)
+
+    def _round(self, examples: Examples, settings: Sequence[Setting], options: TuneOptions) -> list[Found]:
+        begun = time.perf_counter()
+        trainings = [self.start(examples, settings, options, part) for part in examples.choices]
+        for rung, following in pairwise((*(rung for rung in (0, *RUNGS) if rung < options.epochs), options.epochs)):
+            if rung:
+                _keep_the_better_half(trainings)
+            for training in trainings:
+                training.advance(following - rung)
+        per_choice = [training.fits() for training in trainings]
+        share = (time.perf_counter() - begun) / len(settings)
+        return [
+            _trial(self.kind, examples, setting, fits, share)
+            for setting, fits in zip(settings, zip(*per_choice, strict=True), strict=True)
+        ]
+
+
+def space(options: TuneOptions) -> dict[str, Range | Choice]:
+    """What every kind that is trained step by step is drawn from."""
+    return {
+        "learning_rate": Range(*options.learning_rate, log=True),
+        "dropout": Choice(options.dropouts),
+        "weight_decay": Choice(options.weight_decays),
+        "optimiser": Choice(options.optimisers),
+        "scaling": Choice(options.scalings),
+    }
+
+
+def training_options(options: TuneOptions, *, epochs: int, scaling: str) -> "TrainOptions":
+    """What the heads of a training share."""
+    from vitrail.heads.batched import TrainOptions
+
+    return TrainOptions(
+        epochs=epochs,
+        batch=options.batch,
+        patience=options.patience,
+        seed=options.seed,
+        scaling=scaling,  # type: ignore[arg-type]
+    )
+
+
+def _keep_the_better_half(trainings: Sequence[Steps]) -> None:
+    """By the least val loss so far, summed over the choices: on each of them the same heads go on."""
+    going = sorted({head for training in trainings for head in training.going})
+    loss_KP = np.array([[min(point.val_loss for point in fit.curve) for fit in one.fits()] for one in trainings]).T
+    better = sorted(going, key=lambda head: float(loss_KP[head].sum()))[: (len(going) + 1) // 2]
+    for training in trainings:
+        training.keep([head for head in training.going if head in better])
+
+
+def _trial(kind: str, examples: Examples, setting: Setting, fits: Sequence[Trained], seconds: float) -> Found:
+    nll_S, right_S = score(examples, fits)
+    return Found(
+        kind=kind,
+        setting=setting,
+        nll_S=nll_S,
+        right_S=right_S,
+        weight_norm=weight_norm([fit.weight_CD for fit in fits]),
+        epochs=max(1, round(float(np.median([fit.epochs for fit in fits])))),
+        curve=fits[0].curve,
+        seconds=seconds,
+    )
