@@ -4,6 +4,7 @@ import pytest
 
 from tests.search.test_tune import FAST, planted
 from vitrail.data import make_split
+from vitrail.search import tune
 from vitrail.search.examples import gather
 from vitrail.search.ledger import Ledger
 from vitrail.search.mlp_trials import MLP
@@ -31,3 +32,13 @@ def test_the_better_half_goes_on(kind):
     assert sorted(len(trial.curve) for trial in found) == [4, 4, 12, 14]
     after_4 = {len(trial.curve): min(point.val_loss for point in trial.curve[:4]) for trial in found}
     assert after_4[4] >= max(after_4[12], after_4[14])
+
+
+@pytest.mark.parametrize(("N", "tried"), [(400, False), (2000, True)])
+def test_perceptrons_are_tried_beside_others_only_where_there_is_a_val(N, tried):
+    rows, dataset = planted(N)
+    sealed_dataset, split, _ = make_split(dataset)
+    options = replace(FAST, kinds=("softmax", "mlp"), epochs=2, label_curves=False)
+    found = tune(rows, split, sealed_dataset, options)
+    assert bool(split.val) is tried
+    assert ("mlp" in {trial.kind for trial in found.trials}) is tried

@@ -47,9 +47,9 @@ class MlpFit:
     curve: tuple[CurvePoint, ...]
 
     @property
-    def weight_CD(self) -> NDArray[np.floating]:  # noqa: N802
+    def weight_CD(self) -> NDArray[np.float64]:  # noqa: N802
         """What a row for which every unit is active is multiplied by: its length tells how regularised a head is."""
-        return self.scores.weight_CH @ self.scores.hidden_weight_HD
+        return np.asarray(self.scores.weight_CH @ self.scores.hidden_weight_HD, dtype=np.float64)
 
     def logits(self, feature_ND: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores of unscaled rows, float64."""

@@ -35,7 +35,7 @@ class Trained(Fit, Protocol):
     """A head that was trained epoch by epoch."""
 
     @property
-    def weight_CD(self) -> NDArray[np.floating]:  # noqa: D102, N802
+    def weight_CD(self) -> NDArray[np.float64]:  # noqa: D102, N802
         ...
 
     @property

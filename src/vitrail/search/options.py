@@ -21,7 +21,8 @@ class TuneOptions:
 
     Of what softmax heads and perceptrons are drawn from, `learning_rate` is the least and the most, the others are all
     there is. Each kind is tried under each of the `scalings`; `logistic` under the first of them with every strength,
-    under the others near the best. `trials` counts the settings that are drawn for heads trained step by step, a
+    under the others near the best. `mlp` is left out beside other kinds where there is no val and folds have to do.
+    `trials` counts the settings that are drawn for heads trained step by step, a
     quarter of them perceptrons; what is solved at once comes besides.
     With a `budget_s` (seconds of search on each backbone) no new step begins once they are spent, and where `trials`
     is None as many are drawn as there is time for. `metric` is what is chosen by; `balanced` lets every class count
