@@ -74,6 +74,7 @@ def bench(
     out: str | Path | None = None,
     options: BenchOptions | None = None,
     offline: bool = False,
+    cluster: str | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Compare frozen backbones on labelled images and say which to build on.
@@ -85,13 +86,14 @@ def bench(
         out: the run folder; runs/<data>-<8 digits> where None.
         options: what may change the answer; defaults where None.
         offline: never use the network.
+        cluster: a Ray cluster whose machines compute the features, "auto" or host:port; this machine where None.
         progress: who is told how far the work is.
 
     Returns:
         The finished run.
     """
     folder = None if out is None else Path(out)
-    return Run(walk(data, backbones, out=folder, options=options, offline=offline, progress=progress))
+    return Run(walk(data, backbones, out=folder, options=options, offline=offline, cluster=cluster, progress=progress))
 
 
 def audit(

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from vitrail.backbones import BackboneSpec, find_card, open_backbone, parse_spec
+from vitrail.backbones import BackboneSpec, EngineChoice, find_card, open_backbone, parse_spec
 from vitrail.backbones.classifier import read_classifier
 from vitrail.core.errors import UsageError
 from vitrail.core.hashing import fingerprint
-from vitrail.core.machine import cache_folder, share_threads, usable_cores
+from vitrail.core.machine import Threads, cache_folder, share_threads, usable_cores
 from vitrail.core.progress import Progress, Silent
 from vitrail.data import (
     Dataset,
@@ -24,8 +25,18 @@ from vitrail.data import (
     require_enough,
 )
 from vitrail.delivery.report import Images, write_report
-from vitrail.evaluation import Candidate, find_traces, judge, measure_parity, predict_calibration, refusal_of
-from vitrail.features import Features, calibrate, extract
+from vitrail.evaluation import (
+    Candidate,
+    compared_images,
+    find_traces,
+    in_float32,
+    judge,
+    measure_parity,
+    predict_calibration,
+    refusal_of,
+)
+from vitrail.features import Extraction, Features, calibrate, extract
+from vitrail.features.cluster import join
 from vitrail.heads import probabilities
 from vitrail.heads.refusal import Refusal
 from vitrail.recipes import DEFAULT, Entry, check_recipes, enter
@@ -83,6 +94,7 @@ def bench(
     offline: bool = False,
     threads: int | None = None,
     batch: int | None = None,
+    cluster: str | None = None,
     command: str = "vitrail.bench",
     progress: Progress | None = None,
 ) -> Run:
@@ -99,6 +111,8 @@ def bench(
         offline: never use the network.
         threads: cores that the pass over the images may use; all that this process may where None.
         batch: images a batch; what is fastest here where None. With OpenVINO neither changes a feature.
+        cluster: a Ray cluster whose machines compute the features, "auto" or host:port; this machine where None. Data
+            and cache must lie where all of them see it.
         command: how the run was asked for, kept in the results.
         progress: who is told how far the work is.
 
@@ -123,16 +137,17 @@ def bench(
         )
         dataset = keep_together(dataset, near_pairs)
     dataset, split, sealed = make_split(dataset, options.split)
-    entries = open_all(specs, dataset, split, options, offline=offline, progress=progress)
-    shared = share_threads(threads or usable_cores())
-    extraction = extract(
+    entries, extraction, shared = _extract_all(
+        specs,
         dataset,
-        [entry.backbone for entry in entries],
-        cache=cache_folder(),
-        threads=shared,
-        max_pixels=options.max_pixels,
-        progress=progress,
+        split,
+        options,
+        data=data,
+        cluster=cluster,
+        offline=offline,
+        threads=threads,
         batch=batch,
+        progress=progress,
     )
     require_enough(dataset, sealed=sealed, without=extraction.unreadable_ids)
     split = split.without(extraction.unreadable_ids)
@@ -223,22 +238,77 @@ def open_all(
     *,
     offline: bool,
     progress: Progress,
+    engine: EngineChoice | None = None,
 ) -> list[Entry]:
-    """Every backbone under every recipe, calibrated on the train split where its precision asks for it."""
+    """Every backbone under every recipe, calibrated on the train split where its precision asks for it.
+
+    Args:
+        specs: what was given to `-b`.
+        dataset: the examples.
+        split: theirs.
+        options: those of the benchmark.
+        offline: never use the network.
+        progress: hears of downloads.
+        engine: what runs them where that is not this machine, which settles `options.engine` where None.
+
+    Returns:
+        Them, recipe by recipe.
+    """
+    asked = (options.engine, options.precision) if engine is None else ("auto", "auto")
     opened = [
-        open_backbone(
-            spec,
-            engine=options.engine,
-            precision=options.precision,
-            offline=offline,
-            progress=progress,
-        )
-        for spec in specs
+        open_backbone(spec, engine=asked[0], precision=asked[1], offline=offline, progress=progress) for spec in specs
     ]
+    if engine is not None:
+        opened = [replace(one, engine=engine) for one in opened]
     return [
         replace(entry, backbone=calibrate(entry.backbone, dataset, split.train, max_pixels=options.max_pixels))
         for entry in enter(opened, options.recipes)
     ]
+
+
+def _extract_all(
+    specs: Sequence[BackboneSpec],
+    dataset: Dataset,
+    split: Split,
+    options: BenchOptions,
+    *,
+    data: str | Path | None,
+    cluster: str | None,
+    offline: bool,
+    threads: int | None,
+    batch: int | None,
+    progress: Progress,
+) -> tuple[list[Entry], Extraction, Threads]:
+    """Every backbone with its rows, computed here or on a cluster, and the threads that one process had for it."""
+    cache, shared = cache_folder(), share_threads(threads or usable_cores())
+    opened = partial(open_all, specs, dataset, split, options, offline=offline, progress=progress)
+    extracted = partial(
+        extract, cache=cache, threads=shared, max_pixels=options.max_pixels, progress=progress, batch=batch
+    )
+    if cluster is None:
+        entries = opened()
+        return entries, extracted(dataset, [entry.backbone for entry in entries]), shared
+    with join(
+        cluster,
+        dataset,
+        split.train,
+        data=data,
+        cache=cache,
+        engine=options.engine,
+        precision=options.precision,
+        max_pixels=options.max_pixels,
+        offline=offline,
+        threads=threads,
+        batch=batch,
+        progress=progress,
+    ) as machines:
+        entries = opened(engine=machines.engine)
+        extraction = extracted(dataset, [entry.backbone for entry in entries], elsewhere=machines.fill)
+        readable = split.without(extraction.unreadable_ids).test
+        if readable and machines.engine.precision != "fp32":  # for measure_parity: this machine may lack the engine
+            compared = compared_images(dataset, readable, machines.engine.precision)
+            extracted(compared, [in_float32(entry.backbone) for entry in entries], elsewhere=machines.fill)
+        return entries, extraction, machines.threads
 
 
 def chosen_specs(data: str | Path | None, backbones: Sequence[str]) -> list[BackboneSpec]:

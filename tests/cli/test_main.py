@@ -13,7 +13,7 @@ from vitrail.cli.main import _run
 def test_help_loads_neither_torch_nor_numpy():
     code = (
         "import sys\nfrom vitrail.cli.main import _run\n_run(['--help'])\n"
-        "assert not {'torch', 'numpy', 'pyarrow'} & set(sys.modules)"
+        "assert not {'torch', 'numpy', 'pyarrow', 'ray'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
@@ -41,6 +41,7 @@ def test_the_catalogue_is_listed_without_torch():
         (["bench", "--engine", "abacus", "-q"], 2),
         (["bench", "--budget", "soon", "-q"], 2),
         (["bench", "--choose-by", "luck", "-q"], 2),
+        (["bench", "--part", "1/2", "--cluster", "auto", "-q"], 2),
         (["predict", "no/such/run", "a.png", "-q"], 1),
         (["pretrain", "vit_huge", "-q"], 2),
     ],

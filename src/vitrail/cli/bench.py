@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.cli import options
+from vitrail.core.errors import UsageError
 
 if TYPE_CHECKING:
     from vitrail.part import PartDone
@@ -89,6 +90,15 @@ def bench(
             show_default="all of it, to a decision",
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="auto|ADDRESS",
+            help="Compute the features on the machines of a Ray cluster, which must all see DATA and the cache.",
+            show_default="this machine alone",
+        ),
+    ] = None,
     offline: options.Offline = False,
     threads: options.Threads = None,
     batch: options.Batch = None,
@@ -126,6 +136,8 @@ def bench(
         seed=seed,
     )
     if part is not None:
+        if cluster is not None:
+            raise UsageError("A cluster deals out the parts itself: give --cluster or --part, not both.")
         with watch(quiet=quiet) as progress:
             done = compute_part(
                 data,
@@ -148,6 +160,7 @@ def bench(
             offline=offline,
             threads=threads,
             batch=batch,
+            cluster=cluster,
             command=_command(),
             progress=progress,
         )

@@ -6,6 +6,7 @@ VitrailError                  exit code 1: the work failed
 ├── WeightsError              a weights file does not fit, is damaged or is hostile
 ├── DownloadError             weights could not be fetched, or are not the ones locked before
 ├── StoreError                the feature store cannot be read or written
+├── ClusterError              a cluster is not there, or its machines cannot do the work
 ├── RunError                  a run folder is missing, damaged or belongs to another question
 └── SealError                 the test labels were asked for twice, or too early
 
@@ -39,6 +40,10 @@ class DownloadError(VitrailError):
 
 class StoreError(VitrailError):
     """The feature store cannot be read or written."""
+
+
+class ClusterError(VitrailError):
+    """A cluster is not there, or its machines cannot do the work."""
 
 
 class RunError(VitrailError):

@@ -6,7 +6,7 @@ from vitrail.data.examples import MAX_PIXELS, load
 from vitrail.data.images import Header, ImageRejected, decode, inspect
 from vitrail.data.near_duplicates import NearPair, find_near_duplicates, keep_together, leaking_into
 from vitrail.data.sealed import SealedTest
-from vitrail.data.sources import open_source
+from vitrail.data.sources import is_url, open_source
 from vitrail.data.split import PARTS, Split, SplitOptions, make_split
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "decode",
     "find_near_duplicates",
     "inspect",
+    "is_url",
     "keep_together",
     "leaking_into",
     "load",

@@ -9,6 +9,8 @@ from vitrail.evaluation.decision import Pair as Pair
 from vitrail.evaluation.decision import conclude as conclude
 from vitrail.evaluation.decision import decide as decide
 from vitrail.evaluation.parity import Parity as Parity
+from vitrail.evaluation.parity import compared_images as compared_images
+from vitrail.evaluation.parity import in_float32 as in_float32
 from vitrail.evaluation.parity import measure_parity as measure_parity
 from vitrail.evaluation.parity import parity_in_words as parity_in_words
 from vitrail.evaluation.predictions import Predictions as Predictions

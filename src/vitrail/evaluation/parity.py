@@ -81,17 +81,29 @@ def measure_parity(
     precision = backbone.engine.precision
     if precision == "fp32" or not ids:
         return None
-    chosen = sorted(ids)[: IMAGES[precision]]
-    wanted = pc.is_in(dataset.table["id"], value_set=pa.array(chosen, pa.string()))
+    some = compared_images(dataset, ids, precision)
+    chosen = some.table["id"].to_pylist()
     exact = extract(
-        replace(dataset, table=dataset.table.filter(wanted)),
-        [replace(backbone, engine=replace(backbone.engine, precision="fp32", calibration=""), read_calibration=None)],
+        some,
+        [in_float32(backbone)],
         cache=cache,
         threads=threads,
         max_pixels=max_pixels,
         progress=progress,
     ).features[0]
     return compare(features.rows(chosen, pooling=pooling), exact.rows(chosen, pooling=pooling), head)
+
+
+def compared_images(dataset: Dataset, ids: Sequence[str], precision: str) -> Dataset:
+    """Those examples of `ids` that a reduced precision is compared on, the first ones by id."""
+    chosen = pa.array(sorted(ids)[: IMAGES[precision]], pa.string())
+    return replace(dataset, table=dataset.table.filter(pc.is_in(dataset.table["id"], value_set=chosen)))
+
+
+def in_float32(backbone: Backbone) -> Backbone:
+    """A backbone as it is on the same engine in float32."""
+    exact = replace(backbone.engine, precision="fp32", calibration="")
+    return replace(backbone, engine=exact, read_calibration=None)
 
 
 def compare(reduced: NDArray[np.float32], exact: NDArray[np.float32], head: Head) -> Parity:

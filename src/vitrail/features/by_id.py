@@ -1,7 +1,7 @@
 """What is known of each example, found by its id in the sorted table: no object of Python is kept for each of them."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -37,6 +37,15 @@ class Paths(Mapping[str, list[str]]):
             raise KeyError(example)
         return row
 
+    def less(self, wanted_N: NDArray[np.bool_], examples: Collection[str]) -> NDArray[np.bool_]:
+        """Those of the wanted rows of the table that are none of these examples'."""
+        return wanted_N & ~np.isin(np.arange(len(self)), [self.row(example) for example in examples])
+
+    def table(self, rows: NDArray[np.int64]) -> pa.Table:
+        """Some rows of the table, sorted by id, with what a process elsewhere needs to find them."""
+        sorted_N = pa.array(np.sort(rows))
+        return pa.table({"id": self.ids.take(sorted_N), "paths": self._paths.take(sorted_N)})
+
     def reading_order(self) -> NDArray[np.int64]:
         """The rows in the order of their first paths: neighbours in an archive or on a disk are read together."""
         first = pc.list_element(self._paths, 0)
@@ -51,16 +60,20 @@ class Missing(Mapping[str, list[Who]], Generic[Who]):
         self._paths, self._who, self._lacks = paths, who, lacks
         some = np.logical_or.reduce(lacks) if lacks else np.zeros(len(paths), np.bool_)
         order = paths.reading_order()
-        self._rows = order[some[order]]
+        self.rows = order[some[order]]
+
+    def count(self, one: Who) -> int:
+        """How many it lacks."""
+        return int(self._lacks[self._who.index(one)].sum())
 
     def __getitem__(self, example: str) -> list[Who]:
         return self._at(self._paths.row(example))
 
     def __iter__(self) -> Iterator[str]:
-        return (self._paths.ids[row].as_py() for row in self._rows.tolist())
+        return (self._paths.ids[row].as_py() for row in self.rows.tolist())
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def _at(self, row: int) -> list[Who]:
         return [one for one, lacks_N in zip(self._who, self._lacks, strict=True) if lacks_N[row]]

@@ -31,13 +31,18 @@ def calibrate(backbone: Backbone, dataset: Dataset, train: Sequence[str], *, max
     """
     if backbone.engine.precision != "int8":
         return backbone
-    ids = sorted(train)[:IMAGES]
+    ids = calibration_ids(train)
     digest = fingerprint({"images": ids, "max_pixels": max_pixels})
     return replace(
         backbone,
         engine=replace(backbone.engine, calibration=digest),
         read_calibration=lambda: _read(backbone, dataset, ids, max_pixels),
     )
+
+
+def calibration_ids(train: Sequence[str]) -> list[str]:
+    """Which of the train images they are."""
+    return sorted(train)[:IMAGES]
 
 
 def _read(backbone: Backbone, dataset: Dataset, ids: Sequence[str], max_pixels: int) -> NDArray[np.uint8]:

@@ -22,7 +22,8 @@ from vitrail.backbones import Backbone, Engine, to_pixels
 from vitrail.backbones.poolings import parts_of
 from vitrail.core.machine import Threads, user_seconds
 from vitrail.core.progress import Progress
-from vitrail.data import Dataset, ImageRejected, decode
+from vitrail.data import ImageRejected, Source, decode
+from vitrail.features.by_id import Missing
 from vitrail.features.pace import start_at_pace
 from vitrail.features.store import ShardCost, open_features, widen
 
@@ -49,9 +50,25 @@ class Lane:
         self.backbone, self.facts, self.pooling = backbone, facts, pooling
         self.stored = open_features(cache, facts)
         self.too_narrow = False
+        self.engine: Engine | None = None
         self.lock = threading.Lock()
         self.sealing = threading.Lock()  # apart from `lock`: nobody waits for the disk but who writes to it
         self.clear()
+
+    @property
+    def task(self) -> str:
+        """What its progress is called."""
+        return f"Features of {self.backbone.name}"
+
+    def start(self, *, images: int, threads: int, batch: int | None, cache: Path) -> Engine:
+        """Start its engine the first time; passes that follow go on with it."""
+        if self.engine is None and batch is not None:
+            self.engine = self.backbone.start(threads=threads, pooling=self.pooling, batch=batch)
+        elif self.engine is None:
+            self.engine = start_at_pace(
+                self.backbone, images=images, threads=threads, pooling=self.pooling, cache=cache
+            )
+        return self.engine
 
     def clear(self) -> None:
         """Forget what is on its way."""
@@ -70,6 +87,10 @@ class Lane:
         poolings = len(parts_of(self.pooling))
         return self.stored.keeps(feature_ND.reshape(len(feature_ND) * poolings, -1))
 
+    def reopen(self, cache: Path) -> None:
+        """Take in what other processes have written."""
+        self.stored = open_features(cache, self.facts)
+
     def widen(self, cache: Path) -> None:
         """Begin again with rows kept in float32."""
         self.stored = widen(cache, self.facts)
@@ -82,16 +103,16 @@ class OnePass:
 
     def __init__(
         self,
-        dataset: Dataset,
+        source: Source,
         paths: Mapping[str, Sequence[str]],
-        missing: Mapping[str, list[Lane]],
+        missing: Missing[Lane],
         threads: Threads,
         max_pixels: int,
         progress: Progress,
         cache: Path,
         batch: int | None,
     ) -> None:
-        self.dataset, self.paths, self.missing = dataset, paths, missing
+        self.source, self.paths, self.missing = source, paths, missing
         self.cache, self.batch = cache, batch
         self.threads, self.max_pixels, self.progress = threads, max_pixels, progress
         self.lanes = list(dict.fromkeys(lane for lanes in missing.values() for lane in lanes))
@@ -103,12 +124,16 @@ class OnePass:
 
     def run(self) -> dict[str, str]:
         """Do it; returns the reason of each id that could not be decoded."""
-        total = {lane: sum(lane in lanes for lanes in self.missing.values()) for lane in self.lanes}
-        self.engines = {lane: self._start(lane, total[lane]) for lane in self.lanes}
+        self.engines = {
+            lane: lane.start(
+                images=self.missing.count(lane), threads=self.threads.compute, batch=self.batch, cache=self.cache
+            )
+            for lane in self.lanes
+        }
         self.begun_user_s = user_seconds()
         for lane in self.lanes:
             lane.clear()
-            self.progress.start(self._task(lane), total=total[lane], unit="images")
+            self.progress.start(lane.task, total=self.missing.count(lane), unit="images")
         workers = max(engine.streams for engine in self.engines.values())
         self.work: queue.Queue[tuple[Lane, list[tuple[str, NDArray[np.uint8], float]]] | None] = queue.Queue(
             WAITING_BATCHES * workers
@@ -128,19 +153,10 @@ class OnePass:
             _join([*decoders, *computers])
             for lane in self.lanes:
                 self._seal(lane, lane.drain())
-                self.progress.done(self._task(lane))
+                self.progress.done(lane.task)
         if self.failures:
             raise self.failures[0]
         return self.rejected
-
-    def _start(self, lane: Lane, images: int) -> Engine:
-        threads = self.threads.compute
-        if self.batch is not None:
-            return lane.backbone.start(threads=threads, pooling=lane.pooling, batch=self.batch)
-        return start_at_pace(lane.backbone, images=images, threads=threads, pooling=lane.pooling, cache=self.cache)
-
-    def _task(self, lane: Lane) -> str:
-        return f"Features of {lane.backbone.name}"
 
     def _spawn(self, count: int, target: Callable[[], None], name: str) -> list[threading.Thread]:
         def guarded() -> None:
@@ -163,7 +179,7 @@ class OnePass:
                 return
             begun = time.thread_time()
             try:
-                image = decode(self.dataset.source.read(self.paths[example][0]), max_pixels=self.max_pixels)
+                image = decode(self.source.read(self.paths[example][0]), max_pixels=self.max_pixels)
             except ImageRejected as rejection:
                 self._reject(example, rejection.reason)
                 continue
@@ -183,7 +199,7 @@ class OnePass:
         with self.lock:
             self.rejected[example] = reason
         for lane in self.missing[example]:
-            self.progress.advance(self._task(lane))
+            self.progress.advance(lane.task)
 
     def _add(self, lane: Lane, example: str, pixel_HWC: NDArray[np.uint8], spent: float) -> None:
         full = None
@@ -237,7 +253,7 @@ class OnePass:
             done.decode_s += sum(spent for _, _, spent in batch)
             enough = len(done.ids) >= SHARD_ROWS or time.monotonic() - lane.since > SHARD_SECONDS
             ready = lane.drain() if enough else None
-        self.progress.advance(self._task(lane), len(batch))
+        self.progress.advance(lane.task, len(batch))
         if ready is not None:
             self._seal(lane, ready)
 

@@ -5,8 +5,9 @@ What cannot be decoded is set aside for all backbones.
 Letters: N rows, D features.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,13 @@ from vitrail.backbones.engines import FORWARD_CODE_VERSION
 from vitrail.backbones.poolings import joined, take
 from vitrail.core.machine import Threads
 from vitrail.core.progress import Progress
-from vitrail.data import Dataset, SetAside
+from vitrail.data import Dataset, SetAside, Source
 from vitrail.features.by_id import Missing, Paths
 from vitrail.features.one_pass import Lane, OnePass
 from vitrail.features.part import Part
 from vitrail.features.store import FeatureSet
+
+Fill = Callable[[Sequence[Lane], Paths, NDArray[np.bool_]], tuple[dict[str, str], float]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +93,7 @@ def extract(
     progress: Progress,
     batch: int | None = None,
     part: Part | None = None,
+    elsewhere: Fill | None = None,
 ) -> Extraction:
     """Compute the rows that are missing, and only those.
 
@@ -102,12 +106,13 @@ def extract(
         progress: hears of every row.
         batch: images a batch of every network; what `features/pace.py` finds best where None.
         part: only these examples, where several machines share a cache; all of them where None.
+        elsewhere: computes the rows in place of this process.
 
     Returns:
         The features, and what could not be read.
     """
     pa.default_memory_pool().release_unused()  # what reading and splitting left is not kept beside the networks
-    lanes = [Lane(backbone, joined(_poolings(backbone)), _facts(backbone), cache) for backbone in backbones]
+    lanes = [open_lane(backbone, cache) for backbone in backbones]
     paths = Paths(dataset.table)
     wanted_N = np.ones(len(paths), np.bool_) if part is None else part.of_ids(paths.ids)
     wanted = paths.ids.filter(pa.array(wanted_N))
@@ -115,28 +120,73 @@ def extract(
     for lane in lanes:
         for name in lane.stored.damaged:
             progress.note(f"The shard {name} of {lane.backbone.name} is damaged; its rows are computed again.")
-    rejected: dict[str, str] = {}
-    decode_s = 0.0
-    waiting = lanes
-    while waiting:
-        readable_N = wanted_N & ~np.isin(np.arange(len(paths)), [paths.row(example) for example in rejected])
-        missing = Missing(paths, waiting, [readable_N & ~lane.stored.has(paths.ids) for lane in waiting])
-        if missing:
-            done = OnePass(dataset, paths, missing, threads, max_pixels, progress, cache, batch)
-            rejected |= done.run()
-            decode_s += done.decode_s
-        waiting = [lane for lane in waiting if lane.too_narrow]
-        for lane in waiting:
-            lane.widen(cache)
+    here = partial(
+        fill,
+        source=dataset.source,
+        cache=cache,
+        threads=threads,
+        max_pixels=max_pixels,
+        progress=progress,
+        batch=batch,
+    )
+    rejected, decode_s = (elsewhere or here)(lanes, paths, wanted_N)
     unreadable = tuple(sorted(rejected))
-    readable_N = wanted_N & ~np.isin(np.arange(len(paths)), [paths.row(example) for example in unreadable])
-    readable = paths.ids.filter(pa.array(readable_N))
+    readable = paths.ids.filter(pa.array(paths.less(wanted_N, unreadable)))
     return Extraction(
         features=tuple(_features(lane, readable, len(readable) - had) for lane, had in zip(lanes, before, strict=True)),
         set_aside=tuple(SetAside(path=path, reason=rejected[id_]) for id_ in unreadable for path in paths[id_]),
         unreadable_ids=unreadable,
         decode_s=decode_s,
     )
+
+
+def fill(
+    lanes: Sequence[Lane],
+    paths: Paths,
+    wanted_N: NDArray[np.bool_],
+    *,
+    source: Source,
+    cache: Path,
+    threads: Threads,
+    max_pixels: int,
+    progress: Progress,
+    batch: int | None,
+) -> tuple[dict[str, str], float]:
+    """Compute every row that is missing, here.
+
+    Args:
+        lanes: one a backbone; they have the rows in the end.
+        paths: the examples.
+        wanted_N: which of them.
+        source: where their images are read.
+        cache: the cache folder.
+        threads: how many decode, and how many cores the networks have.
+        max_pixels: larger images cannot be read.
+        progress: hears of every row.
+        batch: images a batch of every network; what `features/pace.py` finds best where None.
+
+    Returns:
+        Why some cannot be read, and the CPU time of decoding in seconds.
+    """
+    rejected: dict[str, str] = {}
+    decode_s = 0.0
+    waiting = list(lanes)
+    while waiting:
+        readable_N = paths.less(wanted_N, rejected)
+        missing = Missing(paths, waiting, [readable_N & ~lane.stored.has(paths.ids) for lane in waiting])
+        if missing:
+            done = OnePass(source, paths, missing, threads, max_pixels, progress, cache, batch)
+            rejected |= done.run()
+            decode_s += done.decode_s
+        waiting = [lane for lane in waiting if lane.too_narrow]
+        for lane in waiting:
+            lane.widen(cache)
+    return rejected, decode_s
+
+
+def open_lane(backbone: Backbone, cache: Path) -> Lane:
+    """A backbone with the rows that it has; StoreError where they cannot be listed."""
+    return Lane(backbone, joined(_poolings(backbone)), _facts(backbone), cache)
 
 
 def _features(lane: Lane, ids: pa.Array, computed: int) -> Features:

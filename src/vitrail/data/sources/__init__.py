@@ -24,6 +24,7 @@ __all__ = [
     "RemoteFolder",
     "TarSource",
     "ZipSource",
+    "is_url",
     "open_source",
 ]
 
@@ -33,6 +34,11 @@ KINDS = (
     "WebDataset shards (a folder of them, or x-{000..009}.tar), Parquet with images, or the URL of one of these "
     "(s3://bucket/images)"
 )
+
+
+def is_url(data: str) -> bool:
+    """Whether data lie behind a URL and not on a disk."""
+    return URL.match(data) is not None
 
 
 def open_source(data: str | Path | None) -> Source:
@@ -50,7 +56,7 @@ def open_source(data: str | Path | None) -> Source:
     """
     if data is None:
         return DigitsSource()
-    if URL.match(str(data)):
+    if is_url(str(data)):
         try:
             return _open_remote(str(data))
         except OSError as error:

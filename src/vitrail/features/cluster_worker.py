@@ -1,0 +1,233 @@
+"""What runs on the machines of a cluster: a look at what a machine has, and the pass of `pipeline.py` over blocks.
+
+Nothing here imports Ray, which only calls it. What goes wrong travels back as a sentence, since an error that passes
+through Ray arrives as a page.
+
+Letters: N rows.
+"""
+
+import json
+import platform
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from vitrail.backbones import Backbone, BackboneSpec, EngineChoice, open_backbone
+from vitrail.backbones.engines import choose_engine
+from vitrail.backbones.specs import HF, digest_of
+from vitrail.core.errors import ClusterError, UsageError, VitrailError
+from vitrail.core.hashing import sha256_bytes
+from vitrail.core.machine import describe_machine, share_threads
+from vitrail.core.progress import Silent
+from vitrail.data import Dataset, Source, open_source
+from vitrail.features.by_id import Paths
+from vitrail.features.calibration import calibrate
+from vitrail.features.pipeline import fill, open_lane
+
+DEATHS = 4  # of workers over one block, before it is given up
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What every worker is told: `data` and `cache` are places that all machines see.
+
+    `folder` is in the cache and goes with the job. `calibration` has the examples that int8 takes its ranges from.
+    """
+
+    folder: Path
+    data: str | None
+    cache: Path
+    max_pixels: int
+    batch: int | None
+    offline: bool
+    calibration: pa.Table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """What a machine has."""
+
+    engine: EngineChoice
+    processor: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """What became of a block: how far each task came, which examples cannot be read and why; or what went wrong."""
+
+    advanced: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
+    decode_s: float = 0.0
+    kind: str = ""
+    trouble: str = ""
+
+    def to_table(self) -> pa.Table:
+        """As Ray Data carries it."""
+        return pa.table({"done": [json.dumps(asdict(self))]})
+
+
+def look_around(job: Job, *, example: str, path: str, engine: str, precision: str, vitrail: str) -> Surroundings | str:
+    """Whether the machine on which this runs can do the work.
+
+    Args:
+        job: the work.
+        example: the id of an example of the data set.
+        path: where that example lies in the data.
+        engine: as a user gives it; "auto" is settled by what this machine has.
+        precision: likewise.
+        vitrail: the version that the others have.
+
+    Returns:
+        What it has, or the sentence that says what it lacks.
+    """
+    here = platform.node()
+    if version("vitrail") != vitrail:
+        return f"{here} has Vitrail {version('vitrail')} and not {vitrail}: install the same version on every machine."
+    if not job.folder.is_dir():
+        return (
+            f"{here} does not see the cache {job.cache}, into which every machine writes its rows: set VITRAIL_CACHE "
+            "to a folder that all of them share."
+        )
+    try:
+        same = sha256_bytes(open_source(job.data).read(path)) == example
+        reason = "" if same else f"other bytes are at {path}"
+    except (VitrailError, OSError, KeyError) as error:
+        reason = str(error).rstrip(".")
+    if reason:
+        return (
+            f"{here} does not see the images of {job.data} ({reason}): give a folder that all machines share at the "
+            "same path, or a URL such as s3://bucket/images."
+        )
+    try:
+        return Surroundings(engine=choose_engine(engine, precision), processor=describe_machine().cpu)
+    except UsageError as error:
+        return f"{here} cannot run it: {error}"
+
+
+class Tally:
+    """Progress that is told at the end of a block."""
+
+    def __init__(self) -> None:
+        self.advanced: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def start(self, task: str, *, total: int | None, unit: str) -> None:
+        """Ignore it."""
+
+    def advance(self, task: str, amount: int = 1) -> None:
+        """Count it."""
+        with self._lock:
+            self.advanced[task] += amount
+
+    def note(self, message: str) -> None:
+        """Ignore it."""
+
+    def done(self, task: str) -> None:
+        """Ignore it."""
+
+
+class Worker:
+    """One process with its networks, which stay loaded from block to block."""
+
+    def __init__(self, job: Job, backbones: Sequence[Backbone], images: int, threads: int) -> None:
+        """Open everything; what goes wrong is told with the first block.
+
+        Args:
+            job: the work.
+            backbones: with the engines that they shall run on.
+            images: how many there are in all blocks together.
+            threads: cores of this process.
+        """
+        self._job, self._threads = job, share_threads(threads)
+        self._trouble: Done | None = None
+        try:
+            self._source = open_source(job.data)
+            self._lanes = [open_lane(_found_here(backbone, job, self._source), job.cache) for backbone in backbones]
+            for lane in self._lanes:
+                lane.start(images=images, threads=self._threads.compute, batch=job.batch, cache=job.cache)
+        except VitrailError as error:
+            self._trouble = _told(error)
+
+    def __call__(self, block: pa.Table) -> pa.Table:
+        """Compute the rows of a block, a table of `id` and `paths` sorted by id, and say what became of it."""
+        if self._trouble is None:
+            paths = Paths(block)
+            mark = self._job.folder / f"{paths.ids[0].as_py()}.{uuid.uuid4().hex}"
+            try:
+                self._require_fewer_deaths(paths)
+                mark.touch()
+                return self._compute(paths).to_table()
+            except VitrailError as error:
+                self._trouble = _told(error)
+            finally:
+                mark.unlink(missing_ok=True)
+        return self._trouble.to_table()
+
+    def _require_fewer_deaths(self, paths: Paths) -> None:
+        """Ray tries a block again for ever; the marks of those who died over it say how often it was tried."""
+        first = paths.ids[0].as_py()
+        deaths = len(list(self._job.folder.glob(f"{first}.*")))
+        if deaths >= DEATHS:
+            raise ClusterError(
+                f"{deaths} workers died over the same {len(paths)} images, of which {paths[first][0]} is one: one of "
+                "them may need more memory than a worker has. What was computed is kept."
+            )
+
+    def _compute(self, paths: Paths) -> Done:
+        tally = Tally()
+        rejected, decode_s = fill(
+            self._lanes,
+            paths,
+            np.ones(len(paths), np.bool_),
+            source=self._source,
+            cache=self._job.cache,
+            threads=self._threads,
+            max_pixels=self._job.max_pixels,
+            progress=tally,
+            batch=self._job.batch,
+        )
+        return Done(advanced=dict(tally.advanced), rejected=rejected, decode_s=decode_s)
+
+
+def _told(error: VitrailError) -> Done:
+    return Done(kind=type(error).__name__, trouble=f"{platform.node()}: {error}")
+
+
+def _found_here(backbone: Backbone, job: Job, source: Source) -> Backbone:
+    """The backbone with the weights of this machine: those at the same path, else those published under its name."""
+    given = backbone.file.parent if backbone.card.name.startswith(HF) else backbone.file
+    if not given.exists():
+        backbone = _published(backbone, given, job)
+    elif digest_of(given) != backbone.digest:
+        raise UsageError(f"Other weights than {backbone.name}'s are at {given}: put it where all machines see it.")
+    examples = Dataset(
+        name="",
+        table=job.calibration,
+        classes=(),
+        set_aside=(),
+        warnings=(),
+        fingerprint="",
+        source=source,
+    )
+    return calibrate(backbone, examples, job.calibration["id"].to_pylist(), max_pixels=job.max_pixels)
+
+
+def _published(backbone: Backbone, given: Path, job: Job) -> Backbone:
+    trouble = "what is published under its name is not the same"
+    try:
+        found = open_backbone(BackboneSpec(name=backbone.card.name), offline=job.offline, progress=Silent())
+        if found.digest == backbone.digest:
+            return replace(found, name=backbone.name, card=backbone.card, engine=backbone.engine)
+    except VitrailError as error:
+        trouble = str(error)
+    raise UsageError(
+        f"The weights of {backbone.name} are not at {given} ({trouble}): give -b {backbone.card.name}=FILE with a file "
+        "that all machines see."
+    )

@@ -1,0 +1,57 @@
+import pytest
+
+from vitrail.backbones import EngineChoice
+from vitrail.core.errors import UsageError
+from vitrail.core.progress import Silent
+from vitrail.features.cluster_machines import Crew, Node, fit, require_alike, shape
+from vitrail.features.cluster_worker import Surroundings
+
+OPENVINO = EngineChoice(name="openvino", precision="bf16", version="2026.4.1")
+
+
+def node(cpus: int, gpus: int = 0) -> Node:
+    return Node(id=f"{cpus}-{gpus}", address="127.0.0.1", cpus=cpus, gpus=gpus)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "threads", "crew"),
+    [
+        ([node(8), node(8)], None, Crew(count=2, cpus=8, gpus=0)),
+        ([node(64), node(8)], None, Crew(count=9, cpus=8, gpus=0)),
+        ([node(64), node(8)], 16, Crew(count=4, cpus=16, gpus=0)),
+        ([node(8)], 16, Crew(count=0, cpus=16, gpus=0)),
+        ([node(32, gpus=4)], None, Crew(count=4, cpus=8, gpus=1)),
+        ([node(32, gpus=4)], None, Crew(count=1, cpus=32, gpus=0)),
+        ([node(2, gpus=4)], None, Crew(count=2, cpus=1, gpus=1)),
+        ([], None, Crew(count=0, cpus=1, gpus=0)),
+    ],
+)
+def test_workers_are_dealt_out_by_cores_or_by_gpus(nodes, threads, crew):
+    assert shape(nodes, threads, on_gpu=crew.gpus > 0) == crew
+
+
+def test_machines_with_a_gpu_work_alone_unless_the_engine_has_no_use_for_one():
+    head, plain, fast = node(0), node(8), node(8, gpus=1)
+    assert fit([head, plain, fast], "auto") == [fast]
+    assert fit([head, plain, fast], "openvino") == [plain, fast]
+    assert fit([head, plain], "torch") == [plain]
+
+
+class Noting(Silent):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def test_machines_that_would_compute_other_features_are_refused_and_other_processors_noted():
+    progress = Noting()
+    one = Surroundings(engine=OPENVINO, processor="A")
+    require_alike({"a": one, "b": one}, progress)
+    assert progress.notes == []
+    require_alike({"a": one, "b": Surroundings(engine=OPENVINO, processor="B")}, progress)
+    assert "2 kinds of processors (A, B)" in progress.notes[0]
+    plain = EngineChoice(name="torch", precision="fp32", version="2.13.0")
+    with pytest.raises(UsageError, match=r"a openvino 2026.4.1 bf16 on cpu; b torch 2.13.0 fp32 on cpu"):
+        require_alike({"a": one, "b": Surroundings(engine=plain, processor="A")}, progress)
