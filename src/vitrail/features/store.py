@@ -295,7 +295,8 @@ def _read(path: Path) -> Shard | None:
         with pa.OSFile(str(path)) as file:
             schema = pa.ipc.open_file(file).schema
             ids_alone = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index("id")])
-            ids = pa.ipc.open_file(file, options=ids_alone).read_all().column("id").chunk(0)
+            read = pa.ipc.open_file(file, options=ids_alone).read_all().column("id").chunk(0)
+            ids = read.take(pa.array(np.arange(len(read))))  # what was read holds room for the features too
         width = schema.field("feature").type.list_size
         cost = ShardCost(**json.loads(schema.metadata[b"cost"]))
     except PermissionError as error:
