@@ -26,9 +26,9 @@ from vitrail.search.options import KINDS
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WEIGHTS = {
     "vit_tiny_patch16_224.augreg_in21k_ft_in1k": "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
-    "resnet50.tv_in1k": "resnet50.pqf_in1k",
     "deit_tiny_patch16_224.fb_in1k": "deit_tiny_patch16_224.fb_in1k",
     "resnet18.tv_in1k": "resnet18.pqf_in1k",
+    "resnet50.tv_in1k": "resnet50.pqf_in1k",  # four times as wide as the others: last
 }
 RESULT = Path(__file__).with_name("heads_against_sklearn_epyc_2cores_202611.md")
 STRENGTHS = np.logspace(-6, 2, 17)

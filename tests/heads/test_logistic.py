@@ -3,6 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from vitrail.core.errors import DataError, UsageError
+from vitrail.heads.head import log_softmax
 from vitrail.heads.labels import balanced_weights
 from vitrail.heads.logistic import fit_path
 from vitrail.heads.scaling import fit_scaling
@@ -87,6 +88,20 @@ def test_a_fit_on_the_path_is_the_fit_alone():
     for strength, fit in zip(STRENGTHS, path, strict=True):
         (alone,) = fit_path(feature_ND, label_N, classes=4, strengths=[strength], tolerance=1e-8)
         np.testing.assert_allclose(fit.logits(feature_ND), alone.logits(feature_ND), atol=1e-3)
+
+
+def test_where_little_regularises_a_path_says_of_new_rows_what_the_exact_solution_says():
+    feature_ND, label_N = problem(N=1500, D=64, C=30)
+    train, val = slice(0, 1000), slice(1000, None)
+
+    def losses(**options):
+        fits = fit_path(
+            feature_ND[train], label_N[train], classes=30, strengths=np.logspace(-2, 2, 14).tolist(), **options
+        )
+        log_SNC = [log_softmax(fit.logits(feature_ND[val])) for fit in fits]
+        return np.array([-log_NC[np.arange(len(log_NC)), label_N[val]].mean() for log_NC in log_SNC])
+
+    np.testing.assert_allclose(losses(), losses(tolerance=1e-10), atol=2e-4)
 
 
 def test_labels_and_strengths_that_make_no_sense_are_refused():

@@ -12,10 +12,15 @@ How it is fast. The features are centred, which changes the bias alone, and turn
 once for the whole path. There the Hessian is nearly diagonal, about mean p (1 - p) x variance + 1 / (C N), and this
 diagonal is where L-BFGS starts from. With fewer rows than features only as many axes as rows are left, and nothing is
 lost by that: the best W lies in the span of the rows.
-Each strength starts from the solution of the one before. Products are float32; the end test is made on the scaled
+Each strength starts where the solutions before point to: they move nearly straight in log C (a predictor, Allgower and
+Georg 1990, Numerical Continuation Methods, section 2). Products are float32; the end test is made on the scaled
 features in float64, and where float32 cannot pass it the last steps are done in float64.
+
+How far it goes. A gradient g leaves W at most |g| C N from the solution: the less is regularised, the less a small
+gradient says. So above C = 1 the test is stricter, by the root of C; benchmarks/logistic_path.py has what that wins.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,7 +85,8 @@ def fit_path(
         strengths: scikit-learn's C, each above 0.
         scaling: of the features.
         class_weights: what each class's examples count, such as `balanced_weights`; None is 1 for all.
-        tolerance: the largest entry of the gradient of the mean loss that counts as solved.
+        tolerance: the largest entry of the gradient of the mean loss that counts as solved, divided by the root of C
+            where C is above 1.
 
     Returns:
         One fit a strength, in the order of `strengths`.
@@ -98,7 +104,7 @@ def fit_path(
 
 
 class LogisticPath:
-    """The features made ready once; each `fit` starts from the solution of the fit before."""
+    """The features made ready once; each `fit` starts from where the two fits before point to."""
 
     def __init__(
         self,
@@ -120,40 +126,56 @@ class LogisticPath:
         self._tolerance = tolerance
         self._axes = _Axes(self._scaled_ND)
         self._point_P = torch.zeros((self._axes.width + 1) * classes)
+        self._solved: list[tuple[float, Tensor]] = []  # log C and point of the last two
         self._exact: _Axes | None = None
 
     def fit(self, strength: float) -> LogisticFit:
         """The solution at one strength."""
         start = time.perf_counter()
         decay = 1 / (strength * self._labels.total)
-        self._point_P, passes = self._descend(self._axes, self._point_P, decay)
+        tolerance = self._tolerance / max(1.0, math.sqrt(strength))  # see the top
+        start_P, looked = self._foresee(math.log(strength), decay)
+        self._point_P, passes = self._descend(self._axes, start_P, decay, tolerance)
+        passes += looked
         weight_CD, bias_C = self._axes.unfold(self._point_P, self._classes)
         gradient = self._gradient(weight_CD, bias_C, decay)
-        if gradient > self._tolerance:
+        if gradient > tolerance:
             self._exact = self._exact or _Axes(self._scaled_ND.double())
-            point_P, more = self._descend(self._exact, self._exact.fold(weight_CD, bias_C), decay)
+            point_P, more = self._descend(self._exact, self._exact.fold(weight_CD, bias_C), decay, tolerance)
             passes += more
             weight_CD, bias_C = self._exact.unfold(point_P, self._classes)
             self._point_P = self._axes.fold(weight_CD, bias_C)
             gradient = self._gradient(weight_CD, bias_C, decay)
+        self._solved = [*self._solved[-1:], (math.log(strength), self._point_P)]
         return LogisticFit(
             strength=strength,
             scaling=self._scaling,
             weight_CD=weight_CD.numpy(),
             bias_C=bias_C.numpy(),
             gradient=gradient,
-            converged=gradient <= self._tolerance,
+            converged=gradient <= tolerance,
             passes=passes,
             seconds=time.perf_counter() - start,
         )
 
-    def _descend(self, axes: "_Axes", start_P: Tensor, decay: float) -> tuple[Tensor, int]:
+    def _foresee(self, log_strength: float, decay: float) -> tuple[Tensor, int]:
+        """Where the path is if it goes straight on, or its last point where that is better; and the passes it took."""
+        if len(self._solved) < 2 or self._solved[0][0] == self._solved[1][0]:
+            return self._point_P, 0
+        (before, before_P), (last, last_P) = self._solved
+        ahead_P = torch.lerp(before_P, last_P, (log_strength - before) / (last - before))
+        ahead, stay = (
+            _loss(self._axes.turned_NA, self._labels, point_P, decay, self._classes)[0] for point_P in (ahead_P, last_P)
+        )
+        return (ahead_P, 2) if ahead < stay else (last_P, 2)
+
+    def _descend(self, axes: "_Axes", start_P: Tensor, decay: float, tolerance: float) -> tuple[Tensor, int]:
         C = self._classes
         minimum = minimise(
             lambda point_P: _loss(axes.turned_NA, self._labels, point_P, decay, C),
             start_P,
             curvature_P=_curvature(axes, start_P, decay, C),
-            reached=lambda gradient_P: axes.largest(gradient_P, C) <= 0.9 * self._tolerance,
+            reached=lambda gradient_P: axes.largest(gradient_P, C) <= 0.9 * tolerance,
             most_passes=MOST_PASSES,
         )
         return minimum.point_P, minimum.passes
