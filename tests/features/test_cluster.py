@@ -100,8 +100,9 @@ def everywhere(data: Path, cache: Path, address: str, progress: Watching) -> Ext
         return here(dataset, cache, elsewhere=found.fill)
 
 
-def here(dataset: Dataset, cache: Path, **more) -> Extraction:
-    backbones = [open_backbone(BackboneSpec(name=name), offline=True, progress=Silent()) for name in NAMES]
+def here(dataset: Dataset, cache: Path, *, engine: str = "auto", **more) -> Extraction:
+    specs = [BackboneSpec(name=name) for name in NAMES]
+    backbones = [open_backbone(spec, engine=engine, offline=True, progress=Silent()) for spec in specs]
     threads = Threads(decode=1, compute=1)
     return extract(dataset, backbones, cache=cache, threads=threads, max_pixels=10**8, progress=Silent(), **more)
 
@@ -140,6 +141,11 @@ def test_a_machine_killed_in_the_middle_changes_no_row(data, alone, machines, tm
     assert spread.set_aside == alone.set_aside
     assert [features.cost.computed for features in spread.features] == [359, 359]
     assert progress.notes[0] == "The cluster has room for 2 workers, each with 1 core."
+
+
+def test_the_digests_would_tell_rows_of_another_engine(data, alone, tmp_path):
+    other = here(load(open_source(data), progress=Silent()), tmp_path, engine="torch")
+    assert all(one[1] != two[1] for one, two in zip(digests(other), digests(alone), strict=True))
 
 
 @pytest.mark.filterwarnings("ignore:Exception in thread StreamingExecutor")  # Ray's, which ends as it is disconnected
