@@ -22,13 +22,13 @@ class TuneOptions:
     Of what softmax heads and perceptrons are drawn from, `learning_rate` is the least and the most, the others are all
     there is. Each kind is tried under each of the `scalings`; `logistic` under the first of them with every strength,
     under the others near the best. `mlp` is left out beside other kinds where there is no val and folds have to do.
-    `trials` counts the settings that are drawn for heads trained step by step, a
-    quarter of them perceptrons; what is solved at once comes besides.
-    With a `budget_s` (seconds of search on each backbone) no new step begins once they are spent, and where `trials`
-    is None as many are drawn as there is time for. `metric` is what is chosen by; `balanced` lets every class count
-    the same in it, however many images it has. `seeds` and `splits` are how often the winner is trained
-    for its spread over seeds, and over other splits of train and val (0 for none). Without `refit` the winner is kept
-    as it was trained on train, where there is a val. `label_curves` are some twenty more fits of the winner.
+    `trials` counts the settings that are drawn for heads trained step by step, a quarter of them perceptrons; what is
+    solved at once comes besides. With a `budget_s` (seconds of search on each backbone) no new step begins once they
+    are spent, and where `trials` is None as many are drawn as there is time for. `metric` is what is chosen by;
+    `balanced` lets every class count the same in it, however many images it has. `seeds` and `splits` are how often
+    the winner is trained for its spread over seeds, and over other splits of train and val (0 for none). Without
+    `refit` the winner is kept as it was trained on train, where there is a val. `label_curves` are some twenty more
+    fits of the winner.
     """
 
     kinds: tuple[str, ...] = KINDS
