@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from vitrail.core.machine import describe_machine
+from benchmarks.results import machine_line
 from vitrail.statistics import metrics
 from vitrail.statistics.calibration import ece
 from vitrail.statistics.conformal import SCORES, confident_enough, threshold, true_scores
@@ -34,7 +34,7 @@ RESULT = Path(__file__).with_name("coverage_epyc_2cores_202611.md")
 def main() -> None:
     """Measure, and write the table beside this file."""
     lines = [__doc__.split("\n", 1)[0] if __doc__ else "", "", "    python -m benchmarks.coverage", ""]
-    lines += [f"{describe_machine()}", ""]
+    lines += [machine_line(), ""]
     for part in (rates, balanced, differences, null_tests, sets, answers, groups):
         for line in part():
             print(line, flush=True)

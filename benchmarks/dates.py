@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vitrail.core.machine import describe_machine, usable_cores
+from benchmarks.results import machine_line
+from vitrail.core.machine import usable_cores
 from vitrail.reproduce.dates import draw_pairs
 from vitrail.reproduce.translation import RECIPES, Translator, exact_match, train
 
@@ -21,7 +22,7 @@ def main() -> None:
     """Train, measure, and write the table beside this file."""
     torch.set_num_threads(usable_cores())
     lines = ["Both translation networks on unseen dates, three seeds each.", "", "    python -m benchmarks.dates", ""]
-    lines += [f"{describe_machine()}", "", f"Exact match on {UNSEEN:,} writings of dates kept out of training.", ""]
+    lines += [machine_line(), "", f"Exact match on {UNSEEN:,} writings of dates kept out of training.", ""]
     lines += ["| network | seeds' exact match | median | training s, median |", "| --- | --- | --- | --- |"]
     for kind, recipe in RECIPES.items():
         matches, seconds = [], []

@@ -14,8 +14,9 @@ from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
+from benchmarks.results import machine_line
 from vitrail.backbones import BackboneSpec, open_backbone
-from vitrail.core.machine import cache_folder, describe_machine, share_threads, usable_cores
+from vitrail.core.machine import cache_folder, share_threads, usable_cores
 from vitrail.core.progress import Silent
 from vitrail.data import load, make_split, open_source
 from vitrail.features import extract
@@ -54,7 +55,7 @@ def main() -> None:
     test_N = np.array([label[id_] for id_ in split.test])
     lines = [__doc__.split("\n", 1)[0] if __doc__ else "", "", "    python -m benchmarks.heads_against_sklearn", ""]
     lines += [
-        f"{describe_machine()}",
+        machine_line(),
         "",
         f"Stanford Dogs, 4,800 images; {split.how} {len(split.test)} test images.",
         "",

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from vitrail.core.machine import describe_machine
+from benchmarks.results import machine_line
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 BACKBONES = {
@@ -31,7 +31,7 @@ CLOCK = ("seconds", "user_s")
 def main() -> None:
     """Run both, compare, and write the outcome beside this file."""
     lines = [__doc__.split("\n", 1)[0] if __doc__ else "", "", "    python -m benchmarks.killed_runs", ""]
-    lines += [f"{describe_machine()}", ""]
+    lines += [machine_line(), ""]
     with tempfile.TemporaryDirectory() as folder:
         undisturbed, disturbed = Path(folder) / "undisturbed", Path(folder) / "disturbed"
         begun = time.monotonic()

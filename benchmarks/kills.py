@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from vitrail.core.machine import describe_machine
+from benchmarks.results import machine_line
 
 KILLS, SEED = 20, 0
 SMALL_FILE = 40_000  # bytes: less than a whole shard
@@ -26,7 +26,7 @@ SMALL_FILE = 40_000  # bytes: less than a whole shard
 def main() -> None:
     """Run all of it, compare, and write the outcome."""
     lines = [__doc__.split("\n", 1)[0] if __doc__ else "", "", "    python -m benchmarks.kills", ""]
-    lines += [f"{describe_machine()}", ""]
+    lines += [machine_line(), ""]
 
     def say(line: str) -> None:
         lines.append(line)

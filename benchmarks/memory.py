@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vitrail.core.machine import describe_machine
+from benchmarks.results import machine_line
 
 COUNTS = (5_000, 100_000)
 CLASSES, PICTURES = 10, 50
@@ -28,7 +28,7 @@ ALLOWED = 1.10
 def main() -> None:
     """Measure each number of images, and write the table."""
     lines = [__doc__.split("\n", 1)[0] if __doc__ else "", "", "    python -m benchmarks.memory", ""]
-    lines += [f"{describe_machine()}", "", f"Backbone {BACKBONE}; JPEGs of 32 x 32 pixels; MB are 10^6 bytes.", ""]
+    lines += [machine_line(), "", f"Backbone {BACKBONE}; JPEGs of 32 x 32 pixels; MB are 10^6 bytes.", ""]
     lines += ["| images | after imports | after reading and split | peak | anonymous at the end |"]
     lines += ["| --- | --- | --- | --- | --- |"]
     peaks = []

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from vitrail.core.machine import describe_machine
+from benchmarks.results import machine_line
 from vitrail.data import EXAMPLE_SCHEMA, Dataset, make_split, open_source
 from vitrail.search import Search, TuneOptions, tune
 
@@ -83,7 +83,7 @@ def main() -> None:
         "",
         "    python -m benchmarks.search_resumed",
         "",
-        f"{describe_machine()}",
+        machine_line(),
         "",
         f"Undisturbed: {len(whole.trials)} trials in {undisturbed_s:.1f} s.",
         f"Winner: {whole.head.kind} {whole.head.setting}.",
