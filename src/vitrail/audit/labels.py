@@ -103,7 +103,7 @@ def find_suspects(
 
 def answer_out_of_fold(examples: Examples, progress: Progress) -> NDArray[np.float64]:
     """What the strength that is best on val says of each example, fitted without its fold, calibrated: N x C."""
-    options = TuneOptions(kinds=("logistic",), strengths=STRENGTHS)
+    options = TuneOptions(kinds=("logistic",), strengths=STRENGTHS, scalings=("standardise",))
     progress.start(TASK, total=None, unit="heads")
     found = [trial for trials in rounds(examples, options, Ledger(None, identity="")) for trial in trials]
     best = min(found, key=lambda trial: float(trial.nll_S.mean()))
