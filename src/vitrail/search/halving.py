@@ -35,26 +35,33 @@ class Trained(Fit, Protocol):
     """A head that was trained epoch by epoch."""
 
     @property
-    def weight_CD(self) -> NDArray[np.float64]:  # noqa: D102, N802
-        ...
+    def weight_CD(self) -> NDArray[np.float64]:  # noqa: N802
+        """Its length tells how regularised a head is, among those of its kind."""
 
     @property
-    def epochs(self) -> int:  # noqa: D102
-        ...
+    def epochs(self) -> int:
+        """How long to train it again: up to its best epoch."""
 
     @property
-    def curve(self) -> tuple[CurvePoint, ...]:  # noqa: D102
-        ...
+    def curve(self) -> tuple[CurvePoint, ...]:
+        """Epoch by epoch."""
 
 
 class Steps(Protocol):
     """Heads on their way: `SoftmaxTraining`, `MlpTraining`."""
 
     @property
-    def going(self) -> list[int]: ...  # noqa: D102
-    def advance(self, epochs: int) -> None: ...  # noqa: D102
-    def keep(self, heads: Sequence[int]) -> None: ...  # noqa: D102
-    def fits(self) -> Sequence[Trained]: ...  # noqa: D102
+    def going(self) -> list[int]:
+        """The heads that are still trained."""
+
+    def advance(self, epochs: int) -> None:
+        """Train them so many epochs more."""
+
+    def keep(self, heads: Sequence[int]) -> None:
+        """Train these alone from now on."""
+
+    def fits(self) -> Sequence[Trained]:
+        """Every head at its best epoch so far."""
 
 
 #: Starts the heads of some settings, all of one scaling, on one choice.
