@@ -4,7 +4,7 @@
 
 `renamed` are the dogs with random file names and classes named 1 to 120. Needs the images and weights in ../shared but
 for the digits. Logistic heads alone are searched: the figure of interest is the untuned classifier beside them. Writes
-benchmarks/contamination_epyc_2cores_202611.md, a chapter a data set.
+benchmarks/contamination_<hardware>_<yyyymm>.md, a chapter a data set.
 """
 
 import csv
@@ -30,7 +30,6 @@ WEIGHTS = {
 }
 DATA = ("digits", "flowers", "dogs", "renamed")
 OPTIONS = BenchOptions(search=TuneOptions(kinds=("logistic",), seeds=1))
-RESULT = Path(__file__).with_name("contamination_epyc_2cores_202611.md")
 
 
 def main() -> None:
@@ -39,7 +38,7 @@ def main() -> None:
         with TemporaryDirectory() as folder:
             lines = list(say(run(name, Path(folder))))
         print("\n".join([f"## {name}", "", *lines, ""]), flush=True)
-        keep_chapter(RESULT, "benchmarks.contamination", (__doc__ or "").splitlines()[0], name, lines)
+        keep_chapter("contamination", (__doc__ or "").splitlines()[0], name, lines)
 
 
 def run(name: str, folder: Path) -> Results:

@@ -2,19 +2,18 @@
 
     python -m benchmarks.coverage
 
-Rates by exact binomial sums, everything else by seeded draws. Writes benchmarks/coverage_epyc_2cores_202611.md.
+Rates by exact binomial sums, everything else by seeded draws. Writes benchmarks/coverage_<hardware>_<yyyymm>.md.
 """
 
 import math
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from benchmarks.results import machine_line
+from benchmarks.results import machine_line, write_results
 from vitrail.statistics import metrics
 from vitrail.statistics.calibration import ece
 from vitrail.statistics.conformal import SCORES, confident_enough, threshold, true_scores
@@ -28,7 +27,6 @@ DRAWS = 5_000
 SIZES = (100, 1_000, 10_000)
 LOWEST, HIGHEST, STEP, WINDOW = 0.5, 0.99, 0.0005, 0.02
 FLOORS = {100: 0.915, 1_000: 0.94, 10_000: 0.94}  # asked of Wilson at every rate
-RESULT = Path(__file__).with_name("coverage_epyc_2cores_202611.md")
 
 
 def main() -> None:
@@ -40,7 +38,7 @@ def main() -> None:
             print(line, flush=True)
             lines.append(line)
         lines.append("")
-    RESULT.write_text("\n".join(lines))
+    write_results("coverage", lines)
 
 
 def rate_coverage(n: int, method: str) -> tuple[np.ndarray, np.ndarray]:

@@ -33,7 +33,6 @@ from vitrail.statistics.confident_learning import suspect_labels
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 DOGS, FLOWERS = SHARED / "data" / "stanford_dogs_224", SHARED / "data" / "flowers_original"
 VIT = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
-RESULT = Path(__file__).with_name("duplicates_epyc_2cores_202611.md")
 PLANTED, WRONG, ROWS, CLASSES, WIDTH = 200, 0.05, 100_000, 100, 192  # as wide as a ViT-Ti's
 SEED = 0
 
@@ -311,7 +310,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     for name in [name for name in parts if name in arguments] or list(parts):
         lines = parts[name]()
         print("\n".join(lines), flush=True)
-        keep_chapter(RESULT, "benchmarks.duplicates", (__doc__ or "").splitlines()[0], name, lines)
+        keep_chapter("duplicates", (__doc__ or "").splitlines()[0], name, lines)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from benchmarks.results import machine_line
+from benchmarks.results import machine_line, write_results
 from vitrail.backbones import BackboneSpec, open_backbone
 from vitrail.core.machine import cache_folder, share_threads, usable_cores
 from vitrail.core.progress import Silent
@@ -31,7 +31,6 @@ WEIGHTS = {
     "resnet18.tv_in1k": "resnet18.pqf_in1k",
     "resnet50.tv_in1k": "resnet50.pqf_in1k",  # four times as wide as the others: last
 }
-RESULT = Path(__file__).with_name("heads_against_sklearn_epyc_2cores_202611.md")
 STRENGTHS = np.logspace(-6, 2, 17)
 
 
@@ -77,7 +76,7 @@ def main() -> None:
             alone_NC = probabilities(alone.head, features.rows(split.test))
             lines.append(_row("", f"{_named(alone)} alone", alone_NC, ours_NC, test_N))
         print("\n".join(lines[-len(KINDS) - 2 :]), flush=True)
-        RESULT.write_text("\n".join(lines) + "\n")
+        write_results("heads_against_sklearn", lines)
 
 
 def _named(search):

@@ -81,7 +81,7 @@ def main() -> None:
         "",
         *profile(asked.widths),
     ]
-    write_results(__file__, lines)
+    write_results("heads_together", lines)
 
 
 def synthetic(width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.results import machine_line
+from benchmarks.results import machine_line, write_results
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 BACKBONES = {
@@ -59,7 +59,7 @@ def main() -> None:
             f"Resumed: {total} rows on disk, {distinct} distinct, of {rows(undisturbed)[1]}; results equal: {equal}.",
         ]
         print(lines[-1])
-    Path(__file__).with_name("killed_runs_epyc_2cores_202611.md").write_text("\n".join(lines) + "\n")
+    write_results("killed_runs", lines)
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:

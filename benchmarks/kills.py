@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.results import machine_line
+from benchmarks.results import machine_line, write_results
 
 KILLS, SEED = 20, 0
 SMALL_FILE = 40_000  # bytes: less than a whole shard
@@ -58,7 +58,7 @@ def main() -> None:
         again = sorted(disturbed.glob("features/*/*.arrow"))
         say(f"- computed again: {len(set(again) - set(shards))} new shards, {len(set(shards) & set(again))} kept")
         say(f"Equal bit for bit: {features(disturbed) == wanted}.")
-    Path(__file__).with_name("kills_epyc_2cores_202611.md").write_text("\n".join(lines) + "\n")
+    write_results("kills", lines)
 
 
 def kill_often(folder: Path, whole_s: float, say: Callable[[str], None]) -> None:

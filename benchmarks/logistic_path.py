@@ -43,7 +43,7 @@ def main() -> None:
     for name, feature_ND, label_N in sets():
         if asked.width in (None, feature_ND.shape[1]):
             lines += [*compare(name, feature_ND, label_N, asked.every, asked.dtypes, clock), ""]
-            write_results(__file__, lines)
+            write_results("logistic_path", lines)
 
 
 def compare(name: str, feature_ND: np.ndarray, label_N: np.ndarray, every: int, dtypes: list[str], clock) -> list[str]:

@@ -53,7 +53,7 @@ def main() -> None:
         (whole,) = fit_path(whole_ND, label_N[: asked.subset], classes=C, strengths=[STRENGTH], tolerance=1e-6)
         lines.append(line(asked.subset, "full batch", whole, clock() - start, val))
         print(lines[-1], flush=True)
-    write_results(__file__, lines)
+    write_results("logistic_streamed", lines)
 
 
 def line(count: int, way: str, fit, seconds: float, val) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.results import machine_line
+from benchmarks.results import machine_line, write_results
 
 COUNTS = (5_000, 100_000)
 CLASSES, PICTURES = 10, 50
@@ -44,7 +44,7 @@ def main() -> None:
     ratio = peaks[1] / peaks[0]
     lines += ["", f"Peak at {COUNTS[1]:,} over peak at {COUNTS[0]:,}: {ratio:.3f} (the bar is {ALLOWED})."]
     print(lines[-1])
-    Path(__file__).with_name("memory_epyc_2cores_202611.md").write_text("\n".join(lines) + "\n")
+    write_results("memory", lines)
 
 
 def draw(folder: Path, count: int) -> None:

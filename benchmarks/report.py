@@ -1,19 +1,16 @@
 """What every benchmark needs: the images and weights in ../shared, and a page that says what was measured on what."""
 
-import re
 import statistics
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
+from benchmarks.results import HERE, machine_line, write_results
 from vitrail.backbones import BackboneSpec, find_card
 from vitrail.backbones.build import build_net
-from vitrail.core.machine import describe_machine
 
-HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[1] / "shared"
 VIT_TI, VIT_S, RESNET50 = (
     "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
@@ -21,22 +18,14 @@ VIT_TI, VIT_S, RESNET50 = (
     "resnet50.tv_in1k",
 )
 REAL = {VIT_TI: VIT_TI, RESNET50: "resnet50.pqf_in1k"}  # the quantised ResNet50 of ../shared/weights
-VENDORS = {"AMD", "CPU", "Intel", "Processor", "R", "TM"}
 
 
 class Page:
     """Lines that are printed at once and written at the end."""
 
     def __init__(self, title: str, module: str) -> None:
-        machine = describe_machine()
         self.lines: list[str] = []
-        self.say(title, "", f"    python -m {module}", "")
-        versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-        self.say(
-            f"{machine.cpu}, {machine.cores} cores, {machine.memory / 2**30:.0f} GiB, {machine.os}; {versions}.", ""
-        )
-        words = [word for word in re.findall(r"[A-Za-z]\w*", machine.cpu) if word not in VENDORS]
-        self._hardware = f"{words[0].lower() if words else 'cpu'}_{machine.cores}cores"
+        self.say(title, "", f"    python -m {module}", "", machine_line(), "")
 
     def say(self, *lines: str) -> None:
         """Print lines and keep them."""
@@ -53,11 +42,9 @@ class Page:
         self.row(*names)
         self.row(*["---"] * len(names))
 
-    def write(self, theme: str) -> Path:
-        """benchmarks/<theme>_<hardware>_<yyyymm>.md."""
-        path = HERE / f"{theme}_{self._hardware}_{datetime.now(UTC):%Y%m}.md"
-        path.write_text("\n".join(self.lines) + "\n")
-        return path
+    def write(self, theme: str) -> None:
+        """The result of a theme, in its file."""
+        write_results(theme, self.lines)
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:

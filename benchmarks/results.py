@@ -9,6 +9,9 @@ from pathlib import Path
 
 from vitrail.core.machine import describe_machine, usable_cores
 
+HERE = Path(__file__).resolve().parent
+VENDORS = {"amd", "cpu", "intel", "processor", "r", "tm", "nvidia"}
+
 
 def clock_for(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Callable[[], float], str]:
     """Add and heed --threads: the arguments, the clock, and what it shows, in words.
@@ -32,21 +35,26 @@ def machine_line() -> str:
     return f"{machine.cpu}, {machine.cores} cores, {machine.memory / 2**30:.0f} GiB; {machine.os}; {versions}."
 
 
-def write_results(script: str, lines: list[str]) -> Path:
-    """Write <theme>_<hardware>_<yyyymm>.md beside the script, and say where."""
+def result_file(theme: str) -> Path:
+    """benchmarks/<theme>_<hardware>_<yyyymm>.md; the hardware is the GPU where there is one, else the processor."""
     machine = describe_machine()
-    words = re.findall(r"[a-z0-9]+", (machine.gpu or machine.cpu).lower())
-    hardware = "_".join([*(word for word in words if word not in {"amd", "intel", "r", "tm", "cpu"})][:2])
-    path = Path(script).with_name(f"{Path(script).stem}_{hardware}_{machine.cores}cores_{datetime.now(UTC):%Y%m}.md")
+    words = re.findall(r"[a-z]\w*", (machine.gpu or machine.cpu).lower())
+    hardware = next((word for word in words if word not in VENDORS), "cpu")
+    return HERE / f"{theme}_{hardware}_{machine.cores}cores_{datetime.now(UTC):%Y%m}.md"
+
+
+def write_results(theme: str, lines: Sequence[str]) -> None:
+    """Write the lines as the result of a theme, and say where."""
+    path = result_file(theme)
     path.write_text("\n".join(lines) + "\n")
     print(path)
-    return path
 
 
-def keep_chapter(path: Path, script: str, promise: str, title: str, lines: Sequence[str]) -> None:
-    """Put one chapter into a result file, with the machine it was measured on; its other chapters stay."""
+def keep_chapter(theme: str, promise: str, title: str, lines: Sequence[str]) -> None:
+    """Put one chapter into a theme's result, with the machine it was measured on; its other chapters stay."""
+    path = result_file(theme)
     text = path.read_text() if path.exists() else ""
     known = dict(re.findall(r"^## (.*?)\n\n(.*?)(?=\n## |\Z)", text, re.M | re.S))
     known[title] = "\n".join([*lines, "", machine_line()])
-    head = f"# {promise}\n\n    python -m {script} {' '.join(known)}\n"
+    head = f"# {promise}\n\n    python -m benchmarks.{theme} {' '.join(known)}\n"
     path.write_text(head + "".join(f"\n## {name}\n\n{chapter.strip()}\n" for name, chapter in known.items()))

@@ -45,7 +45,7 @@ def main() -> None:
         )
         print(lines[-1], flush=True)
     lines += ["", *against_sklearn(clock)]
-    write_results(__file__, lines)
+    write_results("ridge_path", lines)
 
 
 def ours(feature_ND: np.ndarray, label_N: np.ndarray) -> RidgeFit:

@@ -20,14 +20,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.results import machine_line
+from benchmarks.results import machine_line, write_results
 from vitrail.data import EXAMPLE_SCHEMA, Dataset, make_split, open_source
 from vitrail.search import Search, TuneOptions, tune
 
 ROWS, WIDTH, CLASSES = 3000, 128, 20
 OPTIONS = TuneOptions(trials=32)
 SHORTEST, LONGEST = 3.0, 12.0  # seconds that a process lives
-RESULT = Path(__file__).with_name("search_resumed_epyc_2cores_202611.md")
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def main() -> None:
         f"The same trials, the same winner, the same head to the last bit: {'yes' if equal else 'NO'}.",
     ]
     print("\n".join(lines))
-    RESULT.write_text("\n".join(lines) + "\n")
+    write_results("search_resumed", lines)
     if not equal:
         sys.exit(1)
 

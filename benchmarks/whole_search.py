@@ -64,7 +64,7 @@ def main() -> None:
         "",
         *largest_costs(examples),
     ]
-    write_results(__file__, lines)
+    write_results("whole_search", lines)
 
 
 def overlapping() -> Examples:
