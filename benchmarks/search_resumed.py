@@ -36,10 +36,17 @@ class Planted:
     feature: dict[str, np.ndarray]
     backbone: str = "planted"
     key: str = "planted"
+    pooling: str = "own"
+    poolings: tuple[str, ...] = ("own",)
 
     def rows(self, ids):
         """N x D."""
         return np.stack([self.feature[id_] for id_ in ids])
+
+    def pooled(self, pooling):
+        """The only one there is."""
+        assert pooling == self.pooling
+        return self
 
 
 def search(kept_in: Path | None) -> Search:

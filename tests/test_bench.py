@@ -15,8 +15,11 @@ from tests.pictures import draw_folder
 from vitrail.bench import BenchOptions, bench
 from vitrail.core.errors import DataError, RunError, UsageError
 from vitrail.core.hashing import sha256_file
+from vitrail.core.machine import cache_folder
+from vitrail.delivery.predict import Predictor
 from vitrail.runs import Run, load_run
-from vitrail.search import TuneOptions
+from vitrail.runs.verify import verify_run
+from vitrail.search import TuneOptions, poolings
 
 walk = sys.modules["vitrail.bench"]  # the module; the package offers the function of that name
 EMBEDDED = ("vit_mini", "resnet_mini")
@@ -65,6 +68,22 @@ def test_every_rate_has_an_interval_that_holds_it(data: Path, tmp_path: Path):
             assert figure.low <= figure.value <= figure.high
     (pair,) = run.results.pairs
     assert pair.difference.low <= pair.difference.value <= pair.difference.high
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "cls+mean"])
+def test_whichever_pooling_is_taken_predictions_and_verification_use_it(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pooling: str
+):
+    monkeypatch.setattr(poolings, "_better", lambda *_: pooling)
+    run = bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
+    (one,) = run.results.backbones
+    assert (one.search.pooling, one.search.winner.setting["pooling"]) == (pooling, pooling)
+    told_N = run.predictions("vit_mini").probability_NC.max(axis=1)
+    found_M = np.array([answer.probability for answer in Predictor.open(run.folder).predict([data])])
+    assert np.abs(told_N[:, None] - found_M).min(axis=1).max() < 1e-3  # stored features are float16
+    checked = verify_run(run.folder, cache=cache_folder())
+    assert checked.differences == ()
+    assert not any("predictions of vit_mini from its features" in one for one in checked.not_recomputed)
 
 
 def test_the_stored_predictions_give_the_printed_accuracy(data: Path, tmp_path: Path):

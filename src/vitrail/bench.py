@@ -162,13 +162,13 @@ def bench(
         )
         for entry, features in zip(entries, extraction.features, strict=True)
     ]
+    taken = [features.pooled(one.pooling) for features, one in zip(extraction.features, searches, strict=True)]
     calibrated = [
-        predict_calibration(search, features, split, dataset)
-        for search, features in zip(searches, extraction.features, strict=True)
+        predict_calibration(search, features, split, dataset) for search, features in zip(searches, taken, strict=True)
     ]
     refusals = [
         refusal_of(search, features, dataset, rows)
-        for search, features, rows in zip(searches, extraction.features, calibrated, strict=True)
+        for search, features, rows in zip(searches, taken, calibrated, strict=True)
     ]
     parities = [
         measure_parity(
@@ -182,7 +182,7 @@ def bench(
             max_pixels=options.max_pixels,
             progress=progress,
         )
-        for entry, features, search in zip(entries, extraction.features, searches, strict=True)
+        for entry, features, search in zip(entries, taken, searches, strict=True)
     ]
     choices = fingerprint([split.fingerprint, *(one.digest for one in searches), *(one.digest for one in refusals)])
     candidates = [
@@ -340,7 +340,7 @@ def _groups(dataset: Dataset) -> dict[str, str]:
 def _candidate(
     entry: Entry, features: Features, search: Search, refusal: Refusal, dataset: Dataset, split: Split
 ) -> Candidate:
-    backbone, rows = entry.backbone, features.rows(split.test)
+    backbone, rows = entry.backbone, features.pooled(search.pooling).rows(split.test)
     return Candidate(
         name=backbone.name,
         gmacs=backbone.card.gmacs,

@@ -41,9 +41,11 @@ class Brightness:
     streams: int = 2
     opened: list[tuple[BackboneSpec, dict[str, Any]]] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
+    pooling: str | None = "not started"
     card: Any = field(default_factory=lambda: SimpleNamespace(preprocessing=PREPROCESSING))
 
-    def start(self, *, threads: int) -> "Brightness":
+    def start(self, *, threads: int, pooling: str | None) -> "Brightness":
+        self.pooling = pooling
         return self
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -96,6 +98,15 @@ def draw(tmp_path: Path) -> Callable[[str, int], Path]:
         return path
 
     return draw
+
+
+@pytest.mark.parametrize("pooling", [None, "cls+mean"], ids=["of an older version", "cls+mean"])
+def test_the_backbone_gives_the_pooling_that_the_head_was_fitted_on(
+    tmp_path: Path, backbone: Brightness, pooling: str | None
+) -> None:
+    said = {} if pooling is None else {"pooling": pooling}
+    Predictor.open(_write(tmp_path / "run", make_run(CLASSES, backbones=1)[0], RECIPE | said))
+    assert backbone.pooling == pooling
 
 
 def test_an_image_gets_its_class_with_all_probabilities(

@@ -70,7 +70,7 @@ def test_every_pooling_that_a_card_offers_comes_from_one_pass(tmp_path: Path):
     features = run(draw_folder(tmp_path / "data", per_class=2), tmp_path / "cache", "vit_mini").features[0]
     assert features.poolings == ("cls", "mean", "cls+mean")
     ids = sorted(features.stored.ids())
-    own_ND, mean_ND, both_ND = (features.rows(ids, pooling=pooling) for pooling in features.poolings)
+    own_ND, mean_ND, both_ND = (features.pooled(pooling).rows(ids) for pooling in features.poolings)
     np.testing.assert_array_equal(features.rows(ids), own_ND)
     np.testing.assert_array_equal(both_ND, np.concatenate([own_ND, mean_ND], axis=1))
     assert own_ND.shape == mean_ND.shape == (6, features.width)

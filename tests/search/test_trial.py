@@ -21,6 +21,7 @@ def test_the_digest_sees_every_bit_of_the_head_and_not_the_clock():
     )
     one = Search(
         backbone="a",
+        pooling="cls",
         trials=(trial,),
         winner=trial,
         head=head,

@@ -29,9 +29,15 @@ class Rows:
     feature: dict[str, np.ndarray]
     backbone: str = "planted"
     key: str = "planted"
+    pooling: str = "own"
+    poolings: tuple[str, ...] = ("own",)
 
     def rows(self, ids):
         return np.stack([self.feature[id_] for id_ in ids])
+
+    def pooled(self, pooling):
+        assert pooling in self.poolings
+        return self
 
 
 def planted(N: int) -> tuple[Rows, Dataset]:

@@ -118,7 +118,7 @@ class Predictor:
         )
         _require_weights(opened.digest, spec, recipe)
         opened = under(opened, result.recipe)
-        started = opened.start(threads=threads.compute)
+        started = opened.start(threads=threads.compute, pooling=recipe.get("pooling"))
         thresholds = run.refusal_file(spec.name)
         return cls(
             backbone=opened,

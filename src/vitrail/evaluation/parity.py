@@ -55,7 +55,6 @@ def measure_parity(
     head: Head,
     ids: Sequence[str],
     *,
-    pooling: str | None = None,
     cache: Path,
     threads: Threads,
     max_pixels: int,
@@ -66,10 +65,9 @@ def measure_parity(
     Args:
         dataset: the examples.
         backbone: in the precision that ran.
-        features: its rows.
+        features: its rows, in the pooling that the head takes.
         head: tuned on them.
         ids: images that the head was not fitted on; the first ones by id are used, and no label of them.
-        pooling: what the head takes; the card's where None.
         cache: where the rows in float32 are kept.
         threads: for computing them.
         max_pixels: as for the features.
@@ -91,7 +89,7 @@ def measure_parity(
         max_pixels=max_pixels,
         progress=progress,
     ).features[0]
-    return compare(features.rows(chosen, pooling=pooling), exact.rows(chosen, pooling=pooling), head)
+    return compare(features.rows(chosen), exact.pooled(features.pooling).rows(chosen), head)
 
 
 def compared_images(dataset: Dataset, ids: Sequence[str], precision: str) -> Dataset:

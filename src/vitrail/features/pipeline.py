@@ -6,7 +6,7 @@ Letters: N rows, D features.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -46,7 +46,8 @@ class Cost:
 class Features:
     """One backbone's rows for one data set, memory-mapped, found by example id.
 
-    `width` is that of the card's `pooling`; every one of `poolings` can be had without another pass.
+    `rows` gives `pooling`, at first the card's; every one of `poolings` can be had without another pass. `width` is
+    that of one part of a pooling.
     """
 
     backbone: str
@@ -57,17 +58,20 @@ class Features:
     cost: Cost
     stored: FeatureSet = field(repr=False)
 
-    def rows(self, ids: Sequence[str], *, pooling: str | None = None) -> NDArray[np.float32]:
+    def rows(self, ids: Sequence[str]) -> NDArray[np.float32]:
         """The rows of these examples, in this order; raises KeyError for one that has none.
 
         Args:
             ids: the examples.
-            pooling: one of `poolings`; the card's where None.
 
         Returns:
             N x D in float32; D is `width` times the parts of the pooling.
         """
-        return take(self.stored.rows(ids), held=joined(self.poolings), wanted=pooling or self.pooling)
+        return take(self.stored.rows(ids), held=joined(self.poolings), wanted=self.pooling)
+
+    def pooled(self, pooling: str) -> "Features":
+        """The same with the rows of another of its poolings."""
+        return replace(self, pooling=pooling)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -65,7 +65,8 @@ class SplitSummary:
 class SearchSummary:
     """What the search tried and chose; every trial is in search/<backbone>.parquet.
 
-    `curve` is the best softmax head's, epoch by epoch; `temperature` was fitted on out-of-fold probabilities. `seeds`
+    `pooling` says which features the head takes, "" in the results of versions that knew the card's alone. `curve` is
+    the best softmax head's, epoch by epoch; `temperature` was fitted on out-of-fold probabilities. `seeds`
     has the winner under several seeds, where something in it is drawn; `splits` on other splits of train and val, None
     where nobody looked (splits/<backbone>.parquet has the answers). `few_shot` and `label_curves` say what
     images are worth, on val. `ended_early` says that a time budget ended the search: elsewhere the same budget may end
@@ -83,6 +84,7 @@ class SearchSummary:
     splits: SplitSpread | None = None
     few_shot: tuple[FewShot, ...] = ()
     label_curves: tuple[LabelCurve, ...] = ()
+    pooling: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -143,6 +143,7 @@ def _write_search(folder: Path, search: Search, result: BackboneResult) -> None:
         "precision": result.precision,
         "calibration": result.calibration,
         "feature_key": result.feature_key,
+        "pooling": search.pooling,
     }
     trials = folder / "search" / f"{safe_name(search.backbone)}.parquet"
     write_whole(trials, lambda path: write_trials(path, search.trials))

@@ -168,6 +168,7 @@ def _summarise_backbone(
         ),
         search=SearchSummary(
             trials=len(search.trials),
+            pooling=search.pooling,
             ended_early=search.ended_early,
             seconds=search.seconds,
             user_s=search.user_s,

@@ -203,7 +203,7 @@ def _stored_features(cache: Path, one: BackboneResult, rows: Predictions) -> NDA
     if stored.key != one.feature_key or not stored.has(rows.ids).all():
         return None
     held = str(facts.get("poolings", one.card.pooling))
-    return np.asarray(take(stored.rows(rows.ids), held=held, wanted=one.card.pooling))
+    return np.asarray(take(stored.rows(rows.ids), held=held, wanted=one.search.pooling or one.card.pooling))
 
 
 def _check_thresholds(

@@ -28,6 +28,21 @@ class Rows(Protocol):
         """N x D, in the order asked for."""
 
 
+class PooledRows(Rows, Protocol):
+    """Rows of which one pass gave several poolings."""
+
+    @property
+    def pooling(self) -> str:
+        """The one that `rows` gives."""
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """All there are."""
+
+    def pooled(self, pooling: str) -> "PooledRows":
+        """The same with the rows of another pooling."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """Rows to fit on and rows to score on, as row numbers."""
@@ -41,7 +56,8 @@ class Examples:
     """Train and val together, in the order of their ids.
 
     `choices` are what is chosen on: train and val, or the folds where there is no val. `folds` are always the five.
-    `group_N` numbers the groups, so that what is drawn from the examples can keep them whole.
+    `group_N` numbers the groups, so that what is drawn from the examples can keep them whole. `pooling` says which
+    features of a backbone these are, where it gives several.
     """
 
     ids: tuple[str, ...]
@@ -51,6 +67,7 @@ class Examples:
     classes: int
     choices: tuple[Part, ...]
     folds: tuple[Part, ...]
+    pooling: str = ""
 
     def part(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Features and labels of some rows."""
@@ -71,7 +88,7 @@ class Examples:
         return np.concatenate([self.label_N[part.score] for part in self.choices])
 
 
-def gather(features: Rows, split: "Split", dataset: "Dataset") -> Examples:
+def gather(features: PooledRows, split: "Split", dataset: "Dataset") -> Examples:
     """Bring features, labels, groups and parts together.
 
     Args:
@@ -100,6 +117,7 @@ def gather(features: Rows, split: "Split", dataset: "Dataset") -> Examples:
         classes=len(dataset.classes),
         choices=(Part(rows(split.train), rows(split.val)),) if split.val else folds,
         folds=folds,
+        pooling=features.pooling,
     )
 
 

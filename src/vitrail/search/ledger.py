@@ -44,9 +44,10 @@ class Ledger:
         self.spent_s = 0.0
         self.earlier_user_s = 0.0
         self.ended_early = False
+        self._done: dict[str, list[Found]] = {}
 
     def do(self, step: str, work: Callable[[], list[Found]]) -> list[Found]:
-        """What a step found: read where it was done before, else done now and written.
+        """What a step found: known from this search or read where it was done before, else done now and written.
 
         Args:
             step: its name within the search, fit for a file.
@@ -58,6 +59,8 @@ class Ledger:
         Raises:
             BudgetSpent: it would have to be done now and there is no time left; the first step is always done.
         """
+        if step in self._done:
+            return self._done[step]
         kept = self._read(step)
         if kept is None:
             if self._budget_s is not None and self.spent_s >= self._budget_s:
@@ -70,6 +73,7 @@ class Ledger:
             found, seconds, user = kept
             self.earlier_user_s += user
         self.spent_s += seconds
+        self._done[step] = found
         return found
 
     def _path(self, step: str) -> Path | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 STRENGTH_LIMITS = (1e-9, 1e5)  # how far the path is widened
 WIDENING = 10**0.5
-NEAR = 2  # strengths on each side of the best that further scalings start with
+NEAR = 2  # strengths on each side of the best that further scalings and poolings start with
 
 
 def planned(options: TuneOptions) -> int:
@@ -29,12 +29,24 @@ def planned(options: TuneOptions) -> int:
 
 def rounds(examples: Examples, options: TuneOptions, ledger: Ledger) -> Iterator[list[Found]]:
     """The whole path of a scaling is one step, since each strength starts from the solution of the one before."""
-    first, *others = dict.fromkeys(options.scalings)
-    found = ledger.do(f"logistic-{first}", partial(_path, examples, options.strengths, first))
+    found = first_path(examples, options, ledger)
     yield found
-    near = _near(found)
-    for scaling in others:
-        yield ledger.do(f"logistic-{scaling}", partial(_path, examples, near, scaling))
+    near = near_the_best(found)
+    for scaling in list(dict.fromkeys(options.scalings))[1:]:
+        yield ledger.do(_step(scaling, examples), partial(_path, examples, near, scaling))
+
+
+def first_path(examples: Examples, options: TuneOptions, ledger: Ledger) -> list[Found]:
+    """The path of every strength under the first scaling."""
+    scaling = options.scalings[0]
+    return ledger.do(_step(scaling, examples), partial(_path, examples, options.strengths, scaling))
+
+
+def near_the_best(found: Sequence[Found]) -> list[float]:
+    """The best strength and those beside it: a scaling or a pooling seldom moves the best far, and then it is found."""
+    in_order = sorted(found, key=lambda trial: float(trial.setting["C"]))
+    best = min(range(len(in_order)), key=lambda place: float(in_order[place].nll_S.mean()))
+    return [float(trial.setting["C"]) for trial in in_order[max(0, best - NEAR) : best + NEAR + 1]]
 
 
 def fit(examples: Examples, rows: NDArray[np.int64], found: Found, options: TuneOptions) -> "LogisticFit":
@@ -64,13 +76,6 @@ def _path(examples: Examples, strengths: Sequence[float], scaling: str) -> list[
     return list(tried.values())
 
 
-def _near(found: Sequence[Found]) -> list[float]:
-    """The best strength and those beside it: a scaling moves the best, but seldom far, and widening finds it then."""
-    in_order = sorted(found, key=lambda trial: float(trial.setting["C"]))
-    best = min(range(len(in_order)), key=lambda place: float(in_order[place].nll_S.mean()))
-    return [float(trial.setting["C"]) for trial in in_order[max(0, best - NEAR) : best + NEAR + 1]]
-
-
 def _further(tried: dict[float, Found]) -> float | None:
     """The strength beyond the end where the best lies; None where it lies between others, or at the limit."""
     best = min(tried, key=lambda strength: float(tried[strength].nll_S.mean()))
@@ -92,6 +97,10 @@ def _trial(examples: Examples, fits: "Sequence[LogisticFit]", scaling: str) -> F
         curve=(),
         seconds=sum(fit.seconds for fit in fits),
     )
+
+
+def _step(scaling: str, examples: Examples) -> str:
+    return f"logistic-{scaling}-{examples.pooling}"
 
 
 def _scaling(name: str) -> ScalingKind:

@@ -49,6 +49,8 @@ class Seeded:
 class Search:
     """Every trial on the features of one backbone, and the winner, refitted on train and val.
 
+    `pooling` says which features the head takes; trials on others, which were compared first, come last in `trials`.
+
     `oof_probability_NC` has a row for each id of `oof_ids`, which are train and val: the probability that the winning
     setting gives an example when fitted without its fold, calibrated with the head's temperature (which was fitted on
     just these rows). `curve` is the best softmax head's, whatever kind won. `seeds` has the winner under several
@@ -59,6 +61,7 @@ class Search:
     """
 
     backbone: str
+    pooling: str
     trials: tuple[Trial, ...]
     winner: Trial
     head: Head = field(repr=False)

@@ -12,24 +12,25 @@ from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import user_seconds
 from vitrail.core.progress import Progress, Silent
 from vitrail.heads import CurvePoint
-from vitrail.search.examples import Examples, Rows, gather
+from vitrail.search.examples import Examples, PooledRows, gather
 from vitrail.search.families import FAMILIES
 from vitrail.search.fewshot import few_shot
 from vitrail.search.finish import label_curves, out_of_fold, over_splits, refit, under_seeds
 from vitrail.search.found import Found, class_weights
 from vitrail.search.ledger import BudgetSpent, Ledger
 from vitrail.search.options import TuneOptions
+from vitrail.search.poolings import choose_pooling, named
 from vitrail.search.select import select
 from vitrail.search.trial import Search
 
 if TYPE_CHECKING:
     from vitrail.data import Dataset, Split
 
-SEARCH_CODE_VERSION = 4  # bump with any change that moves a trial: finished steps of another version are done anew
+SEARCH_CODE_VERSION = 5  # bump with any change that moves a trial: finished steps of another version are done anew
 
 
 def tune(
-    features: Rows,
+    features: PooledRows,
     split: "Split",
     dataset: "Dataset",
     options: TuneOptions | None = None,
@@ -42,7 +43,7 @@ def tune(
     Test labels are not needed and not read: `dataset` has none after the split.
 
     Args:
-        features: the backbone's rows for at least the train and val ids.
+        features: the backbone's rows for at least the train and val ids, in every pooling that is to be compared.
         split: train, val and the five folds of both.
         dataset: where labels and class names come from.
         options: what to try.
@@ -55,17 +56,24 @@ def tune(
     """
     options, progress = options or TuneOptions(), progress or Silent()
     begun, user = time.perf_counter(), user_seconds()
-    examples = gather(features, split, dataset)
-    asked = {"features": features.key, "split": split.fingerprint, "options": asdict(options)}
+    rows = {"features": features.key, "pooling": features.pooling, "poolings": features.poolings}
+    asked = {"rows": rows, "split": split.fingerprint, "options": asdict(options)}
     identity = fingerprint(asked | {"code": SEARCH_CODE_VERSION})
     ledger = Ledger(kept_in, identity=identity, budget_s=options.budget_s)
-    found = _try_all(examples, options, ledger, progress, task=f"Heads for {features.backbone}")
+    choice = choose_pooling(
+        features, lambda one: gather(features.pooled(one), split, dataset), options, ledger, progress
+    )
+    examples = choice.examples
+    found = _try_all(examples, choice.options, ledger, progress, task=f"Heads for {features.backbone}")
+    if len(features.poolings) > 1:
+        found = [named(trial, examples.pooling) for trial in found]
     weight_S = class_weights(examples.scored_labels, examples.classes)
     winner = found[_place(found, weight_S if options.balanced else np.ones_like(weight_S), options.metric)]
     temperature, probability_NC = out_of_fold(examples, winner, options)
     return Search(
         backbone=features.backbone,
-        trials=tuple(trial.summary(weight_S) for trial in found),
+        pooling=examples.pooling,
+        trials=tuple(trial.summary(weight_S) for trial in (*found, *choice.others)),
         winner=winner.summary(weight_S),
         head=refit(examples, winner, options, classes=dataset.classes, temperature=temperature),
         oof_ids=examples.ids,
