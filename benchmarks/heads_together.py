@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from benchmarks.results import clock_for, machine_line, write_results
-from vitrail.heads.batched import TrainOptions
-from vitrail.heads.softmax import SoftmaxSetting, SoftmaxTraining
+from vitrail.heads.batched import Setting, TrainOptions
+from vitrail.heads.trained import HeadTraining
 
 N, C, EPOCHS = 12_000, 120, 10
 SETTINGS = [
-    SoftmaxSetting(learning_rate=float(rate), dropout=float(dropout))
+    Setting(learning_rate=float(rate), dropout=float(dropout))
     for rate in np.geomspace(1e-4, 1e-2, 8)
     for dropout in np.linspace(0.5, 0.8, 8)
 ]
@@ -59,7 +59,7 @@ def main() -> None:
             loop = timed(partial(torch_loop, feature_ND, label_N, batch), asked.loop_heads, clock)
             keras = keras_epoch(feature_ND, label_N, batch, clock)
             for precision in precisions:
-                training = SoftmaxTraining(
+                training = HeadTraining(
                     (feature_ND, label_N),
                     None,
                     classes=C,
@@ -147,7 +147,7 @@ def profile(widths: list[int]) -> list[str]:
     lines = ["| width | operator | share |", "| --- | --- | --- |"]
     for D in widths:
         feature_ND, label_N = synthetic(D)
-        training = SoftmaxTraining(
+        training = HeadTraining(
             (feature_ND[:2048], label_N[:2048]),
             None,
             classes=C,

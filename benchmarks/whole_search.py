@@ -18,8 +18,8 @@ from vitrail.recipes import DECK_DROPOUTS
 from vitrail.search import TuneOptions
 from vitrail.search.examples import Examples, Part
 from vitrail.search.found import Found
+from vitrail.search.halving import SOFTMAX
 from vitrail.search.ledger import Ledger
-from vitrail.search.softmax_trials import SOFTMAX
 
 D, TRAIN, VAL = 384, 12_000, 3_000
 

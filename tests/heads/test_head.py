@@ -14,19 +14,18 @@ from vitrail.heads.scores import FORM_OF
 
 def fitted(kind: str, scaling: ScalingKind = "standardise") -> tuple[Head, np.ndarray]:
     """A head of each kind, really fitted, and rows it was not fitted on."""
-    from vitrail.heads.batched import TrainOptions
+    from vitrail.heads.batched import Setting, TrainOptions
     from vitrail.heads.logistic import fit_path
-    from vitrail.heads.mlp import MlpSetting, fit_mlps
     from vitrail.heads.neighbours import NeighbourSetting, fit_centroid, fit_neighbours
     from vitrail.heads.ridge import fit_ridge
-    from vitrail.heads.softmax import SoftmaxSetting, fit_heads
+    from vitrail.heads.trained import fit_heads
 
     feature_ND, label_N = problem(120)
     train, options = (feature_ND[:100], label_N[:100]), TrainOptions(epochs=2, scaling=scaling)
     slow = {"learning_rate": 1e-4, "dropout": 0.0}
     ways = {
-        "softmax": lambda: fit_heads(train, None, classes=4, settings=[SoftmaxSetting(**slow)], options=options)[0],
-        "mlp": lambda: fit_mlps(train, None, classes=4, settings=[MlpSetting(**slow)], options=options)[0],
+        "softmax": lambda: fit_heads(train, None, classes=4, settings=[Setting(**slow)], options=options)[0],
+        "mlp": lambda: fit_heads(train, None, classes=4, settings=[Setting(hidden=8, **slow)], options=options)[0],
         "logistic": lambda: fit_path(feature_ND[:100], label_N[:100], classes=4, strengths=[0.1])[0],
         "ridge": lambda: fit_ridge(feature_ND[:100], label_N[:100], classes=4, alphas=[1.0], scaling=scaling)[0],
         "centroid": lambda: fit_centroid(feature_ND[:100], label_N[:100], classes=4, scaling=scaling),

@@ -6,14 +6,16 @@ import torch
 
 from tests.heads.test_logistic import problem
 from vitrail.core.errors import UsageError
-from vitrail.heads.batched import TrainOptions
-from vitrail.heads.mlp import MlpSetting, fit_mlps
+from vitrail.heads.batched import Setting, TrainOptions
+from vitrail.heads.mlp import MlpStack
+from vitrail.heads.scaling import fit_scaling
+from vitrail.heads.trained import fit_heads
 
 SETTINGS = [
-    MlpSetting(learning_rate=rate, dropout=drop, hidden=hidden, weight_decay=decay)
+    Setting(learning_rate=rate, dropout=drop, hidden=24, optimiser=optimiser, weight_decay=decay)
     for rate, decay in ((3e-3, 0.0), (1e-2, 0.1))
     for drop in (0.0, 0.4)
-    for hidden in (24, 16)
+    for optimiser in ("adamw", "rmsprop")
 ]
 
 
@@ -21,7 +23,7 @@ def fit(settings, *, epochs=6, val=True, seed=0):
     feature_ND, label_N = problem(N=240)
     train, held_out = (feature_ND[:160], label_N[:160]), (feature_ND[160:], label_N[160:])
     options = TrainOptions(epochs=epochs, batch=32, patience=3, seed=seed)
-    return fit_mlps(
+    return fit_heads(
         train, held_out if val else None, classes=4, settings=settings, options=options, dtype=torch.float64
     )
 
@@ -36,14 +38,13 @@ def test_a_perceptron_among_others_is_the_one_alone():
 
 def test_its_first_steps_are_those_of_autograd():
     """Plain torch from the same start, with SGD's momentum as Keras has it, one batch an epoch."""
-    from vitrail.heads.mlp import _MlpStack
-    from vitrail.heads.scaling import fit_scaling
-
     feature_ND, label_N = problem(N=100)
     options = TrainOptions(epochs=3, batch=100)
-    setting = MlpSetting(learning_rate=0.05, dropout=0.0, hidden=16, optimiser="sgd")
-    (head,) = fit_mlps((feature_ND, label_N), None, classes=4, settings=[setting], options=options, dtype=torch.float64)
-    start = _MlpStack(1, 12, 16, 4, 0, torch.float64).parameters
+    setting = Setting(learning_rate=0.05, dropout=0.0, hidden=16, optimiser="sgd")
+    (head,) = fit_heads(
+        (feature_ND, label_N), None, classes=4, settings=[setting], options=options, dtype=torch.float64
+    )
+    start = MlpStack(1, 12, 16, 4, 0, torch.float64).parameters
     parameters = [tensor[0].clone().requires_grad_() for tensor in start]
     velocity = [torch.zeros_like(tensor) for tensor in parameters]
     row_ND = torch.from_numpy(fit_scaling(feature_ND).apply(feature_ND)).double()
@@ -69,13 +70,13 @@ def test_it_learns_what_no_linear_head_can():
     feature_ND = (corner_N2 + draws.normal(0, 0.1, (400, 2))).astype(np.float32)
     label_N = corner_N2[:, 0] ^ corner_N2[:, 1]
     options = TrainOptions(epochs=40, batch=32)
-    setting = MlpSetting(learning_rate=1e-2, dropout=0.0, hidden=32)
-    (head,) = fit_mlps((feature_ND, label_N), None, classes=2, settings=[setting], options=options)
+    setting = Setting(learning_rate=1e-2, dropout=0.0, hidden=32, optimiser="adamw")
+    (head,) = fit_heads((feature_ND, label_N), None, classes=2, settings=[setting], options=options)
     assert (head.logits(feature_ND).argmax(axis=1) == label_N).mean() > 0.98
 
 
-def test_the_seed_matters_and_a_layer_without_units_is_refused():
+def test_the_seed_matters_and_layers_of_two_widths_are_no_one_tensor():
     one, other = fit(SETTINGS[:1])[0], fit(SETTINGS[:1], seed=1)[0]
     assert not np.allclose(one.scores.weight_CH, other.scores.weight_CH)
-    with pytest.raises(UsageError, match="hidden unit"):
-        replace(SETTINGS[0], hidden=0)
+    with pytest.raises(UsageError, match=r"\[16, 24\]"):
+        fit([SETTINGS[0], replace(SETTINGS[0], hidden=16)])

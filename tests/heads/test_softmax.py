@@ -5,13 +5,13 @@ import torch
 from tests.heads.test_logistic import problem
 from vitrail.core.errors import UsageError
 from vitrail.heads import batched
-from vitrail.heads.batched import TrainOptions
+from vitrail.heads.batched import Setting, TrainOptions
 from vitrail.heads.labels import balanced_weights
-from vitrail.heads.softmax import SoftmaxSetting, SoftmaxTraining, fit_heads
+from vitrail.heads.trained import HeadTraining, fit_heads
 
-SETTINGS = [SoftmaxSetting(learning_rate=rate, dropout=drop) for rate in (1e-3, 1e-2) for drop in (0.0, 0.25, 0.5)]
+SETTINGS = [Setting(learning_rate=rate, dropout=drop) for rate in (1e-3, 1e-2) for drop in (0.0, 0.25, 0.5)]
 MIXED = [
-    SoftmaxSetting(learning_rate=rate, dropout=drop, optimiser=optimiser, weight_decay=decay)
+    Setting(learning_rate=rate, dropout=drop, optimiser=optimiser, weight_decay=decay)
     for drop in (0.5, 0.0)
     for optimiser, rate in (("adamw", 3e-3), ("sgd", 1e-2), ("rmsprop", 1e-3))
     for decay in (0.0, 1e-2)
@@ -40,21 +40,21 @@ def test_a_head_among_others_is_the_head_alone(settings, block_bytes, monkeypatc
     together = fit(settings)
     for setting, head in zip(settings, together, strict=True):
         (alone,) = fit([setting])
-        np.testing.assert_allclose(head.weight_CD, alone.weight_CD, rtol=0, atol=1e-10)
-        np.testing.assert_allclose(head.bias_C, alone.bias_C, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(head.scores.weight_CD, alone.scores.weight_CD, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(head.scores.bias_C, alone.scores.bias_C, rtol=0, atol=1e-10)
         assert (head.epochs, head.setting) == (alone.epochs, setting)
         assert [point.epoch for point in head.curve] == [point.epoch for point in alone.curve]
 
 
 def test_64_heads_together_are_64_heads_alone():
     settings = [
-        SoftmaxSetting(learning_rate=float(rate), dropout=float(drop))
+        Setting(learning_rate=float(rate), dropout=float(drop))
         for rate in np.geomspace(1e-4, 1e-2, 8)
         for drop in np.linspace(0.5, 0.8, 8)
     ]
     for setting, head in zip(settings, fit(settings, epochs=2), strict=True):
         (alone,) = fit([setting], epochs=2)
-        np.testing.assert_allclose(head.weight_CD, alone.weight_CD, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(head.scores.weight_CD, alone.scores.weight_CD, rtol=0, atol=1e-10)
 
 
 def test_it_is_what_a_plain_torch_loop_makes_of_it():
@@ -63,7 +63,7 @@ def test_it_is_what_a_plain_torch_loop_makes_of_it():
     from vitrail.heads.scaling import fit_scaling
 
     train, _ = data()
-    (head,) = fit([SoftmaxSetting(learning_rate=1e-2, dropout=0.0)], epochs=2, val=False)
+    (head,) = fit([Setting(learning_rate=1e-2, dropout=0.0)], epochs=2, val=False)
     row_ND, label_N = torch.from_numpy(fit_scaling(train[0]).apply(train[0])).double(), torch.from_numpy(train[1])
     linear = torch.nn.Linear(12, 4, dtype=torch.float64)
     for parameter in linear.parameters():
@@ -77,27 +77,29 @@ def test_it_is_what_a_plain_torch_loop_makes_of_it():
                 for parameter, v in zip(linear.parameters(), square, strict=True):
                     v.mul_(0.9).add_(0.1 * parameter.grad**2)
                     parameter.sub_(1e-2 * parameter.grad / (v + 1e-7).sqrt())
-    np.testing.assert_allclose(head.weight_CD, linear.weight.detach().numpy(), atol=1e-10)
-    np.testing.assert_allclose(head.bias_C, linear.bias.detach().numpy(), atol=1e-10)
+    np.testing.assert_allclose(head.scores.weight_CD, linear.weight.detach().numpy(), atol=1e-10)
+    np.testing.assert_allclose(head.scores.bias_C, linear.bias.detach().numpy(), atol=1e-10)
 
 
 def test_stopping_some_heads_early_changes_nothing_for_the_others():
     train, held_out = data()
     options = TrainOptions(epochs=8, batch=24, patience=3)
-    training = SoftmaxTraining(train, held_out, classes=4, settings=SETTINGS, options=options, dtype=torch.float64)
+    training = HeadTraining(train, held_out, classes=4, settings=SETTINGS, options=options, dtype=torch.float64)
     training.advance(3)
     training.keep([1, 4])
     training.advance(5)
     halved, whole = training.fits(), fit(SETTINGS)
     for k in (1, 4):
-        np.testing.assert_allclose(halved[k].weight_CD, whole[k].weight_CD, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(halved[k].scores.weight_CD, whole[k].scores.weight_CD, rtol=0, atol=1e-10)
     assert [len(halved[k].curve) for k in (0, 2, 3, 5)] == [3] * 4
-    np.testing.assert_allclose(halved[0].weight_CD, fit(SETTINGS, epochs=3)[0].weight_CD, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(
+        halved[0].scores.weight_CD, fit(SETTINGS, epochs=3)[0].scores.weight_CD, rtol=0, atol=1e-10
+    )
 
 
 def test_the_curves_say_what_the_heads_do():
     _, held_out = data()
-    (head,) = fit([SoftmaxSetting(learning_rate=1e-3, dropout=0.0)], epochs=1, batch=160)
+    (head,) = fit([Setting(learning_rate=1e-3, dropout=0.0)], epochs=1, batch=160)
     log_NC = head.logits(held_out[0])
     log_NC = log_NC - np.log(np.exp(log_NC).sum(axis=1, keepdims=True))
     (point,) = head.curve
@@ -111,7 +113,7 @@ def test_a_class_weight_is_its_examples_repeated():
     feature_ND, label_N = problem(N=120)
     twice = np.flatnonzero(label_N == 2)
     options = TrainOptions(epochs=3, batch=400, scaling="none")
-    settings = [SoftmaxSetting(learning_rate=1e-3, dropout=0.0, optimiser="sgd")]
+    settings = [Setting(learning_rate=1e-3, dropout=0.0, optimiser="sgd")]
     more = (np.concatenate([feature_ND, feature_ND[twice]]), np.concatenate([label_N, label_N[twice]]))
     weights = np.array([1.0, 1.0, 2.0, 1.0]) * 120 / len(more[1])
     (weighted,) = fit_heads(
@@ -124,20 +126,20 @@ def test_a_class_weight_is_its_examples_repeated():
         dtype=torch.float64,
     )
     (repeated,) = fit_heads(more, None, classes=4, settings=settings, options=options, dtype=torch.float64)
-    np.testing.assert_allclose(weighted.weight_CD, repeated.weight_CD, atol=1e-8)
+    np.testing.assert_allclose(weighted.scores.weight_CD, repeated.scores.weight_CD, atol=1e-8)
     assert balanced_weights(np.array([0, 0, 0, 1]), 3).tolist() == [4 / 6, 2.0, 0.0]
 
 
 def test_bfloat16_products_come_close():
     train, held_out = data()
-    settings = [SoftmaxSetting(learning_rate=1e-2, dropout=0.25)]
+    settings = [Setting(learning_rate=1e-2, dropout=0.25)]
     fits = [
         fit_heads(train, held_out, classes=4, settings=settings, options=TrainOptions(epochs=8, precision=precision))[0]
         for precision in ("float32", "bfloat16")
     ]
     losses = [min(point.val_loss for point in head.curve) for head in fits]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
-    assert not np.array_equal(fits[0].weight_CD, fits[1].weight_CD)
+    assert not np.array_equal(fits[0].scores.weight_CD, fits[1].scores.weight_CD)
 
 
 @pytest.mark.parametrize(
@@ -146,22 +148,22 @@ def test_bfloat16_products_come_close():
 )
 def test_settings_that_make_no_sense_are_refused(setting):
     with pytest.raises(UsageError, match="cannot be trained"):
-        fit([SoftmaxSetting(**({"learning_rate": 1e-3, "dropout": 0.0} | setting))])
+        fit([Setting(**({"learning_rate": 1e-3, "dropout": 0.0} | setting))])
 
 
 def test_the_best_epochs_weights_come_back():
-    (stopped,) = fit([SoftmaxSetting(learning_rate=0.3, dropout=0.0)], epochs=30, patience=4)
+    (stopped,) = fit([Setting(learning_rate=0.3, dropout=0.0)], epochs=30, patience=4)
     losses = [point.val_loss for point in stopped.curve]
     assert stopped.epochs == 1 + int(np.argmin(losses))
     assert len(losses) == min(30, stopped.epochs + 4)
-    (again,) = fit([SoftmaxSetting(learning_rate=0.3, dropout=0.0)], epochs=stopped.epochs, val=False)
-    np.testing.assert_allclose(again.weight_CD, stopped.weight_CD, atol=1e-10)
+    (again,) = fit([Setting(learning_rate=0.3, dropout=0.0)], epochs=stopped.epochs, val=False)
+    np.testing.assert_allclose(again.scores.weight_CD, stopped.scores.weight_CD, atol=1e-10)
 
 
 def test_dropout_and_seed_matter_and_nothing_else_does():
     plain, dropped = fit([SETTINGS[0], SETTINGS[2]])
-    assert not np.allclose(plain.weight_CD, dropped.weight_CD)
+    assert not np.allclose(plain.scores.weight_CD, dropped.scores.weight_CD)
     (other,) = fit([SETTINGS[0]], seed=1)
-    assert not np.allclose(plain.weight_CD, other.weight_CD)
+    assert not np.allclose(plain.scores.weight_CD, other.scores.weight_CD)
     (same,) = fit([SETTINGS[0]])
-    np.testing.assert_array_equal(plain.weight_CD, same.weight_CD)
+    np.testing.assert_array_equal(plain.scores.weight_CD, same.scores.weight_CD)

@@ -6,9 +6,8 @@ from tests.search.test_tune import FAST, planted
 from vitrail.data import make_split
 from vitrail.search import tune
 from vitrail.search.examples import gather
+from vitrail.search.halving import MLP, SOFTMAX
 from vitrail.search.ledger import Ledger
-from vitrail.search.mlp_trials import MLP
-from vitrail.search.softmax_trials import SOFTMAX
 
 
 def test_perceptrons_are_a_quarter_of_what_is_drawn_unless_they_are_all():

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vitrail.core.errors import UsageError
@@ -23,6 +25,7 @@ from vitrail.heads.early_stopping import CurvePoint, EarlyStopping
 from vitrail.heads.losses import losses
 from vitrail.heads.optimisers import OPTIMISERS, TABLE, OptimiserName
 from vitrail.heads.scaling import ScalingKind
+from vitrail.heads.scores import Linear, Mlp
 
 # Letters: N examples, B examples of a minibatch, D features, C classes, K heads trained together, G of them in a group.
 
@@ -32,30 +35,31 @@ PART = 1 << 16  # numbers that are updated at once
 SCORED_AT_ONCE = 1024  # rows
 
 
-class Setting(Protocol):
-    """What differs from head to head: see `SoftmaxSetting`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """What differs from head to head.
 
-    @property
-    def learning_rate(self) -> float: ...  # noqa: D102
-    @property
-    def dropout(self) -> float: ...  # noqa: D102
-    @property
-    def optimiser(self) -> OptimiserName: ...  # noqa: D102
-    @property
-    def weight_decay(self) -> float: ...  # noqa: D102
+    `dropout` is the fraction of features dropped, in [0, 1); `weight_decay` is decoupled: see `optimisers.py`. `hidden`
+    counts the units of a perceptron's hidden layer; with 0 there is none, and the head is one softmax layer.
+    """
 
+    learning_rate: float
+    dropout: float
+    optimiser: OptimiserName = "rmsprop"
+    weight_decay: float = 0.0
+    hidden: int = 0
 
-def check_setting(setting: Setting) -> None:
-    """Raise a UsageError where no head could be trained like this."""
-    rules = {
-        "the learning rate must be above 0": setting.learning_rate > 0,
-        "dropout must lie in [0, 1)": 0 <= setting.dropout < 1,
-        f"the optimiser must be one of {', '.join(OPTIMISERS)}": setting.optimiser in OPTIMISERS,
-        "weight decay must lie in [0, 1 / learning rate)": 0 <= setting.weight_decay * setting.learning_rate < 1,
-    }
-    for rule, holds in rules.items():
-        if not holds:
-            raise UsageError(f"A head cannot be trained with {setting}: {rule}.")
+    def __post_init__(self) -> None:
+        rules = {
+            "the learning rate must be above 0": self.learning_rate > 0,
+            "dropout must lie in [0, 1)": 0 <= self.dropout < 1,
+            f"the optimiser must be one of {', '.join(OPTIMISERS)}": self.optimiser in OPTIMISERS,
+            "weight decay must lie in [0, 1 / learning rate)": 0 <= self.weight_decay * self.learning_rate < 1,
+            "hidden units must not be fewer than 0": self.hidden >= 0,
+        }
+        for rule, holds in rules.items():
+            if not holds:
+                raise UsageError(f"A head cannot be trained with {self}: {rule}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +109,9 @@ class Stack(Protocol):
     def gradients(self, heads: slice, feature_BD: Tensor, error_GCB: Tensor, scale: float) -> Iterable[Update]:
         """From B times the gradient of the scores just given. Weights are read before the first update, not after."""
 
+    def scores(self, parameters: Sequence[NDArray[np.float64]]) -> Linear | Mlp:
+        """What a `Head` keeps of one head's parameters."""
+
 
 class Training:
     """K heads on their way: `advance` them, `keep` some of them, take their parameters when they are far enough."""
@@ -118,8 +125,6 @@ class Training:
         options: TrainOptions,
         class_weight_C: Tensor | None = None,
     ) -> None:
-        for setting in settings:
-            check_setting(setting)
         self.curves: list[list[CurvePoint]] = [[] for _ in settings]
         self.stops = [EarlyStopping(patience=options.patience) for _ in settings]
         self.epoch = 0

@@ -79,6 +79,12 @@ class Mlp(_Form):
     weight_CH: NDArray[np.floating]
     bias_C: NDArray[np.floating]
 
+    @property
+    def weight_CD(self) -> NDArray[np.floating]:  # noqa: N802
+        """What a row for which every unit is active is multiplied by: its length tells how regularised a head is."""
+        result: NDArray[np.floating] = self.weight_CH @ self.hidden_weight_HD
+        return result
+
     def logits(self, scaled_ND: NDArray[np.float64]) -> NDArray[np.float64]:
         """N x C scores, float64."""
         hidden_NH = np.maximum(scaled_ND @ self.hidden_weight_HD.T.astype(np.float64) + self.hidden_bias_H, 0)

@@ -7,13 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.heads import Fit
-from vitrail.search import logistic_trials, mlp_trials, neighbour_trials, ridge_trials, softmax_trials
+from vitrail.search import logistic_trials, neighbour_trials, ridge_trials
 from vitrail.search.examples import Examples
 from vitrail.search.found import Found
+from vitrail.search.halving import MLP, SOFTMAX
 from vitrail.search.ledger import Ledger
-from vitrail.search.mlp_trials import MLP
 from vitrail.search.options import TuneOptions
-from vitrail.search.softmax_trials import SOFTMAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,6 @@ FAMILIES = {
         neighbour_trials.fit_neighbours,
         draws=False,
     ),
-    "softmax": Family(SOFTMAX.planned, SOFTMAX.rounds, softmax_trials.fit, draws=True),
-    "mlp": Family(MLP.planned, MLP.rounds, mlp_trials.fit, draws=True),
+    "softmax": Family(SOFTMAX.planned, SOFTMAX.rounds, SOFTMAX.fit, draws=True),
+    "mlp": Family(MLP.planned, MLP.rounds, MLP.fit, draws=True),
 }

@@ -70,7 +70,7 @@ def score(examples: Examples, fits: Sequence[Fit]) -> tuple[NDArray[np.float64],
     return nll_S, log_SC.argmax(axis=1) == label_S
 
 
-def weight_norm(weights: Sequence[NDArray[np.float64]]) -> float:
+def weight_norm(weights: Sequence[NDArray[np.floating]]) -> float:
     """See `Trial.weight_norm`; the mean over the choices."""
     return float(np.mean([np.linalg.norm(weight_CD - weight_CD.mean(axis=0)) for weight_CD in weights]))
 

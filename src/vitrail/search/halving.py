@@ -6,16 +6,15 @@ head that was halved away is a trial too: it has the weights of its best epoch s
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.heads import CurvePoint, Fit
 from vitrail.search.examples import Examples, Part
 from vitrail.search.found import Found, score, weight_norm
 from vitrail.search.ledger import Ledger
@@ -24,58 +23,23 @@ from vitrail.search.sobol import Choice, Range, sobol
 from vitrail.search.trial import Setting
 
 if TYPE_CHECKING:
+    from vitrail.heads import batched as heads
     from vitrail.heads.batched import TrainOptions
+    from vitrail.heads.trained import HeadTraining, TrainedFit
 
 RUNGS = (4, 12)  # epochs after which the better half goes on
 MOST_TRIALS = 4096  # where only time is an end
+HIDDEN = 128  # units of a perceptron: it then costs about as much as a softmax head of 128 classes
 MLP_SHARE = 4  # of so many drawn heads one is a perceptron, where softmax heads are tried too: it costs more
-
-
-class Trained(Fit, Protocol):
-    """A head that was trained epoch by epoch."""
-
-    @property
-    def weight_CD(self) -> NDArray[np.float64]:  # noqa: N802
-        """Its length tells how regularised a head is, among those of its kind."""
-
-    @property
-    def epochs(self) -> int:
-        """How long to train it again: up to its best epoch."""
-
-    @property
-    def curve(self) -> tuple[CurvePoint, ...]:
-        """Epoch by epoch."""
-
-
-class Steps(Protocol):
-    """Heads on their way: `SoftmaxTraining`, `MlpTraining`."""
-
-    @property
-    def going(self) -> list[int]:
-        """The heads that are still trained."""
-
-    def advance(self, epochs: int) -> None:
-        """Train them so many epochs more."""
-
-    def keep(self, heads: Sequence[int]) -> None:
-        """Train these alone from now on."""
-
-    def fits(self) -> Sequence[Trained]:
-        """Every head at its best epoch so far."""
-
-
-#: Starts the heads of some settings, all of one scaling, on one choice.
-Start = Callable[[Examples, Sequence[Setting], TuneOptions, Part], Steps]
 
 
 @dataclass(frozen=True, slots=True)
 class Stepwise:
-    """A kind of head that is trained step by step: `space` is drawn from, `together` heads a round."""
+    """A kind of head that is trained step by step: `together` heads a round, with so many `hidden` units or none."""
 
     kind: str
     together: int
-    space: Callable[[TuneOptions], dict[str, Range | Choice]]
-    start: Start
+    hidden: int = 0
 
     def planned(self, options: TuneOptions) -> int | None:
         """How many heads are drawn; None where as many as there is time for."""
@@ -92,16 +56,29 @@ class Stepwise:
         total = MOST_TRIALS if planned is None else planned
         for first in range(0, total, self.together):
             count = min(self.together, total - first)
-            settings = sobol(self.space(options), start=first, count=count, seed=options.seed)
+            settings = sobol(self._space(options), start=first, count=count, seed=options.seed)
             for scaling in options.scalings:
                 alike = [setting for setting in settings if setting["scaling"] == scaling]
                 if alike:
                     work = partial(self._round, examples, alike, options)
                     yield ledger.do(f"{self.kind}-{first}-{scaling}", work)
 
+    def fit(self, examples: Examples, rows: NDArray[np.int64], found: Found, options: TuneOptions) -> "TrainedFit":
+        """The same setting on other rows, for as many epochs as early stopping chose."""
+        from vitrail.heads.trained import fit_heads
+
+        return fit_heads(
+            examples.part(rows),
+            None,
+            classes=examples.classes,
+            settings=[_setting(found.setting)],
+            options=_training_options(options, epochs=found.epochs, scaling=str(found.setting["scaling"])),
+            class_weights=examples.class_weights(rows) if options.balanced else None,
+        )[0]
+
     def _round(self, examples: Examples, settings: Sequence[Setting], options: TuneOptions) -> list[Found]:
         begun = time.perf_counter()
-        trainings = [self.start(examples, settings, options, part) for part in examples.choices]
+        trainings = [_start(examples, settings, options, part) for part in examples.choices]
         for rung, following in pairwise((*(rung for rung in (0, *RUNGS) if rung < options.epochs), options.epochs)):
             if rung:
                 _keep_the_better_half(trainings)
@@ -114,19 +91,47 @@ class Stepwise:
             for setting, fits in zip(settings, zip(*per_choice, strict=True), strict=True)
         ]
 
+    def _space(self, options: TuneOptions) -> dict[str, Range | Choice]:
+        drawn: dict[str, Range | Choice] = {
+            "learning_rate": Range(*options.learning_rate, log=True),
+            "dropout": Choice(options.dropouts),
+            "weight_decay": Choice(options.weight_decays),
+            "optimiser": Choice(options.optimisers),
+            "scaling": Choice(options.scalings),
+        }
+        return drawn | {"hidden": Choice((self.hidden,))} if self.hidden else drawn
 
-def space(options: TuneOptions) -> dict[str, Range | Choice]:
-    """What every kind that is trained step by step is drawn from."""
-    return {
-        "learning_rate": Range(*options.learning_rate, log=True),
-        "dropout": Choice(options.dropouts),
-        "weight_decay": Choice(options.weight_decays),
-        "optimiser": Choice(options.optimisers),
-        "scaling": Choice(options.scalings),
-    }
+
+SOFTMAX = Stepwise("softmax", TOGETHER)
+MLP = Stepwise("mlp", TOGETHER // MLP_SHARE, HIDDEN)
 
 
-def training_options(options: TuneOptions, *, epochs: int, scaling: str) -> "TrainOptions":
+def _start(examples: Examples, settings: Sequence[Setting], options: TuneOptions, part: Part) -> "HeadTraining":
+    from vitrail.heads.trained import HeadTraining
+
+    return HeadTraining(
+        examples.part(part.fit),
+        examples.part(part.score),
+        classes=examples.classes,
+        settings=[_setting(setting) for setting in settings],
+        options=_training_options(options, epochs=options.epochs, scaling=str(settings[0]["scaling"])),
+        class_weights=examples.class_weights(part.fit) if options.balanced else None,
+    )
+
+
+def _setting(setting: Setting) -> "heads.Setting":
+    from vitrail.heads import batched as heads
+
+    return heads.Setting(
+        learning_rate=float(setting["learning_rate"]),
+        dropout=float(setting["dropout"]),
+        weight_decay=float(setting["weight_decay"]),
+        optimiser=setting["optimiser"],  # type: ignore[arg-type]  # its own check names what is possible
+        hidden=int(setting.get("hidden", 0)),
+    )
+
+
+def _training_options(options: TuneOptions, *, epochs: int, scaling: str) -> "TrainOptions":
     """What the heads of a training share."""
     from vitrail.heads.batched import TrainOptions
 
@@ -139,7 +144,7 @@ def training_options(options: TuneOptions, *, epochs: int, scaling: str) -> "Tra
     )
 
 
-def _keep_the_better_half(trainings: Sequence[Steps]) -> None:
+def _keep_the_better_half(trainings: "Sequence[HeadTraining]") -> None:
     """By the least val loss so far, summed over the choices: on each of them the same heads go on."""
     going = sorted({head for training in trainings for head in training.going})
     loss_KP = np.array([[min(point.val_loss for point in fit.curve) for fit in one.fits()] for one in trainings]).T
@@ -148,14 +153,14 @@ def _keep_the_better_half(trainings: Sequence[Steps]) -> None:
         training.keep([head for head in training.going if head in better])
 
 
-def _trial(kind: str, examples: Examples, setting: Setting, fits: Sequence[Trained], seconds: float) -> Found:
+def _trial(kind: str, examples: Examples, setting: Setting, fits: "Sequence[TrainedFit]", seconds: float) -> Found:
     nll_S, right_S = score(examples, fits)
     return Found(
         kind=kind,
         setting=setting,
         nll_S=nll_S,
         right_S=right_S,
-        weight_norm=weight_norm([fit.weight_CD for fit in fits]),
+        weight_norm=weight_norm([fit.scores.weight_CD for fit in fits]),
         epochs=max(1, round(float(np.median([fit.epochs for fit in fits])))),
         curve=fits[0].curve,
         seconds=seconds,
