@@ -19,7 +19,6 @@ from vitrail.data import (
     ImageRejected,
     SetAside,
     decode,
-    examples,
     load,
     make_split,
     open_source,
@@ -295,7 +294,6 @@ def test_the_dogs_load_in_well_under_two_seconds(shared):
 
 
 def test_the_fingerprint_is_that_of_the_columns_as_json(monkeypatch):
-    monkeypatch.setattr(examples, "CHUNK_ROWS", 4)
     monkeypatch.setattr("vitrail.data.dataset.FINGERPRINT_ROWS", 4)
     dataset = read(SOUND)
     columns = {name: dataset.table[name].to_pylist() for name in ("id", "label", "group", "given_split")}

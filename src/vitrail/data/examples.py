@@ -21,7 +21,6 @@ from vitrail.data.images import ImageRejected, inspect
 MAX_PIXELS = 100_000_000
 TASK = "Reading files"
 PROGRESS_FILES = 64  # reported at once
-CHUNK_ROWS = 4096  # held as objects at once
 
 
 def load(source: Source, *, max_pixels: int = MAX_PIXELS, progress: Progress) -> Dataset:
@@ -50,7 +49,7 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, progress: Progress) ->
     plain, others = _apart(reading.digest_N, entries)
     merged, conflicts, duplicates = merge(others)
     set_aside = sorted(set_aside + reading.set_aside + conflicts, key=lambda aside: (aside.path, aside.reason))
-    if not plain and not merged:
+    if not len(plain) and not merged:
         raise DataError(_nothing_left(source, set_aside))
     classes = tuple(sorted({entry.label for entry in entries}))
     table = _table(plain, reading.digest_N, entries, merged, classes)
@@ -111,22 +110,16 @@ class _Reading:
         self._progress.advance(TASK, done)
 
 
-def _apart(digest_N: NDArray[np.bytes_], entries: Sequence[Entry]) -> tuple[list[int], list[tuple[str, Entry]]]:
+def _apart(digest_N: NDArray[np.bytes_], entries: Sequence[Entry]) -> tuple[NDArray[np.int64], list[tuple[str, Entry]]]:
     """The numbers of entries that nothing ties to another, by their digests' order, and all others for `merge`."""
     order_N = np.argsort(digest_N, kind="stable")
     order_N = order_N[digest_N[order_N] != b""]
     same_N = digest_N[order_N][1:] == digest_N[order_N][:-1]
-    repeated_N = np.zeros(len(order_N), np.bool_)
-    repeated_N[1:] |= same_N
-    repeated_N[:-1] |= same_N
-    plain: list[int] = []
-    others: list[tuple[str, Entry]] = []
-    for number, repeated in zip(order_N.tolist(), repeated_N.tolist(), strict=True):
-        if repeated or entries[number].group is not None:
-            others.append((digest_N[number].decode(), entries[number]))
-        else:
-            plain.append(number)
-    return plain, others
+    tied_N = np.fromiter((entries[number].group is not None for number in order_N), np.bool_, len(order_N))
+    tied_N[1:] |= same_N
+    tied_N[:-1] |= same_N
+    others = [(digest_N[number].decode(), entries[number]) for number in order_N[tied_N]]
+    return order_N[~tied_N], others
 
 
 def _read(source: Source, entry: Entry, max_pixels: int) -> tuple[str, bool] | SetAside:
@@ -154,25 +147,30 @@ def _nothing_left(source: Source, set_aside: Sequence[SetAside]) -> str:
 
 
 def _table(
-    plain: Sequence[int],
+    plain: NDArray[np.int64],
     digest_N: NDArray[np.bytes_],
     entries: Sequence[Entry],
     merged: Sequence[Example],
     classes: Sequence[str],
 ) -> pa.Table:
     index = {name: number for number, name in enumerate(classes)}
-    chunks = [
-        _rows(
-            [
-                Example(id=digest_N[number].decode(), paths=(one.path,), label=one.label, split=one.split, group=None)
-                for number in plain[start : start + CHUNK_ROWS]
-                for one in (entries[number],)
-            ],
-            index,
-        )
-        for start in range(0, len(plain), CHUNK_ROWS)
-    ]
-    return pa.concat_tables([*chunks, _rows(merged, index)]).sort_by("id").combine_chunks()
+    table = _plain_rows([entries[number] for number in plain], digest_N[plain], index)
+    return pa.concat_tables([table, _rows(merged, index)]).sort_by("id").combine_chunks() if merged else table
+
+
+def _plain_rows(entries: Sequence[Entry], digest_N: NDArray[np.bytes_], index: Mapping[str, int]) -> pa.Table:
+    """The rows of files that are one example each, in the order of their digests; no object a row is made for it."""
+    N = len(entries)
+    starts_N1 = SHA256_LETTERS * np.arange(N + 1, dtype=np.int32)
+    paths = pa.array([entry.path for entry in entries], pa.string())
+    columns = {
+        "id": pa.StringArray.from_buffers(N, pa.py_buffer(starts_N1), pa.py_buffer(digest_N)),
+        "paths": pa.ListArray.from_arrays(np.arange(N + 1, dtype=np.int32), paths),
+        "label": np.fromiter((index[entry.label] for entry in entries), np.int32, N),
+        "group": pa.nulls(N, pa.string()),
+        "given_split": pa.array([entry.split for entry in entries], pa.string()),
+    }
+    return pa.table(columns, schema=EXAMPLE_SCHEMA)
 
 
 def _rows(examples: Sequence[Example], index: Mapping[str, int]) -> pa.Table:

@@ -130,7 +130,11 @@ def make_split(dataset: Dataset, options: SplitOptions | None = None) -> tuple[D
     )
     warnings = (*dataset.warnings, *_warnings(dataset.classes, rows, part_N, split, options))
     sealed = SealedTest({rows.id[row]: int(rows.label_N[row]) for row in np.flatnonzero(part_N == TEST)})
-    return replace(dataset, table=_without_labels(dataset.table, split.test), warnings=warnings), split, sealed
+    return (
+        replace(dataset, table=_without_labels(dataset.table, listed_rows, split.test), warnings=warnings),
+        split,
+        sealed,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,10 +265,11 @@ def _make(
     )
 
 
-def _without_labels(table: pa.Table, test: Sequence[str]) -> pa.Table:
-    labels = table.column("label")
-    sealed = pc.is_in(table.column("id"), value_set=pa.array(test, pa.string()))
-    position = table.schema.get_field_index("label")
+def _without_labels(table: pa.Table, rows: _Rows, test: Sequence[str]) -> pa.Table:
+    """`rows` are those of the table, in its order."""
+    tested = set(test)
+    sealed = pa.array([example in tested for example in rows.id], pa.bool_())
+    labels, position = table.column("label"), table.schema.get_field_index("label")
     return table.set_column(
         position, table.schema.field("label"), pc.if_else(sealed, pa.scalar(None, labels.type), labels)
     )
