@@ -1,26 +1,31 @@
-"""`make benchmark`: every benchmark that needs no other machine, one after the other."""
+"""`make benchmark`: every benchmark that needs no other machine, one after the other, each in a process of its own."""
 
-from benchmarks import (
-    dates,
-    deck,
-    extraction,
-    forward,
-    heads_against_sklearn,
-    killed_runs,
-    kills,
-    memory,
-    precision,
-    search_resumed,
+import subprocess
+import sys
+
+THEMES = (
+    "forward",
+    "extraction",
+    "precision",
+    "memory",
+    "kills",
+    "killed_runs",
+    "ridge_path",
+    "logistic_path",
+    "logistic_streamed",
+    "heads_together",
+    "whole_search",
+    "search_resumed",
+    "heads_against_sklearn",
+    "coverage",
+    "duplicates",
+    "contamination",
+    "dates",
+    "deck",
 )
 
 if __name__ == "__main__":
-    forward.main()
-    extraction.main()
-    precision.main()
-    heads_against_sklearn.main()
-    kills.main()
-    killed_runs.main()
-    memory.main()
-    search_resumed.main()
-    dates.main()
-    deck.main()
+    commands = {theme: [sys.executable, "-m", f"benchmarks.{theme}"] for theme in THEMES}
+    failed = [theme for theme, command in commands.items() if subprocess.run(command, check=False).returncode]
+    if failed:
+        sys.exit(f"These did not come to their end: {', '.join(failed)}.")

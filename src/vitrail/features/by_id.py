@@ -17,8 +17,7 @@ class Paths(Mapping[str, list[str]]):
 
     def __init__(self, table: pa.Table) -> None:
         """From a table with EXAMPLE_SCHEMA, sorted by id."""
-        self.ids = table["id"].combine_chunks()
-        self._paths = table["paths"].combine_chunks()
+        self.ids, self._paths = (_whole(table[name]) for name in ("id", "paths"))
 
     def __getitem__(self, example: str) -> list[str]:
         found: list[str] = self._paths[self.row(example)].as_py()
@@ -37,6 +36,10 @@ class Paths(Mapping[str, list[str]]):
             raise KeyError(example)
         return row
 
+    def some_ids(self, wanted_N: NDArray[np.bool_]) -> pa.Array:
+        """Those of the wanted rows of the table; not copied where all are."""
+        return self.ids if wanted_N.all() else self.ids.filter(pa.array(wanted_N))
+
     def less(self, wanted_N: NDArray[np.bool_], examples: Collection[str]) -> NDArray[np.bool_]:
         """Those of the wanted rows of the table that are none of these examples'."""
         return wanted_N & ~np.isin(np.arange(len(self)), [self.row(example) for example in examples])
@@ -50,6 +53,11 @@ class Paths(Mapping[str, list[str]]):
         """The rows in the order of their first paths: neighbours in an archive or on a disk are read together."""
         first = pc.list_element(self._paths, 0)
         return np.asarray(pc.array_sort_indices(first).to_numpy(), dtype=np.int64)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """The column in one piece; not copied where it is in one already."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 class Missing(Mapping[str, list[Who]], Generic[Who]):
@@ -70,7 +78,7 @@ class Missing(Mapping[str, list[Who]], Generic[Who]):
         return self._at(self._paths.row(example))
 
     def __iter__(self) -> Iterator[str]:
-        return (self._paths.ids[row].as_py() for row in self.rows.tolist())
+        return (self._paths.ids[row].as_py() for row in self.rows)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -119,7 +119,7 @@ def extract(
     lanes = [open_lane(backbone, cache) for backbone in backbones]
     paths = Paths(dataset.table)
     wanted_N = np.ones(len(paths), np.bool_) if part is None else part.of_ids(paths.ids)
-    wanted = paths.ids.filter(pa.array(wanted_N))
+    wanted = paths.some_ids(wanted_N)
     before = [int(lane.stored.has(wanted).sum()) for lane in lanes]
     for lane in lanes:
         for name in lane.stored.damaged:
@@ -135,7 +135,7 @@ def extract(
     )
     rejected, decode_s = (elsewhere or here)(lanes, paths, wanted_N)
     unreadable = tuple(sorted(rejected))
-    readable = paths.ids.filter(pa.array(paths.less(wanted_N, unreadable)))
+    readable = paths.some_ids(paths.less(wanted_N, unreadable))
     return Extraction(
         features=tuple(_features(lane, readable, len(readable) - had) for lane, had in zip(lanes, before, strict=True)),
         set_aside=tuple(SetAside(path=path, reason=rejected[id_]) for id_ in unreadable for path in paths[id_]),
