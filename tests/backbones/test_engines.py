@@ -109,6 +109,23 @@ def test_what_is_not_there_is_wrong_usage(monkeypatch):
 
 @openvino
 @pytest.mark.parametrize(
+    ("able", "precision"),
+    [
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True}, "bf16"),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": False}, "fp32"),
+        ({"cpu_name": "AMD EPYC 9B14", "avx512_bf16": True}, "bf16"),
+        ({"cpu_name": "AMD EPYC 7B13"}, "fp32"),
+        ({"architecture": "aarch64", "bf16": True}, "bf16"),
+    ],
+)
+def test_auto_is_bf16_only_where_that_is_faster(monkeypatch, able, precision):
+    monkeypatch.setattr(engines_module, "_processor", lambda: able)
+    monkeypatch.setattr("vitrail.backbones.openvino_engine.openvino_capabilities", lambda: ("FP32", "BF16"))
+    assert choose_engine("openvino", "auto").precision == precision
+    assert choose_engine("openvino", "bf16").precision == "bf16"
+
+
+@pytest.mark.parametrize(
     ("device", "asked", "chosen"),
     [
         ("cpu", ("auto", "fp32"), ("openvino", "fp32", "cpu")),

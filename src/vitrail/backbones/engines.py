@@ -6,11 +6,11 @@ a row's feature depends neither on its neighbours nor on how many there are.
 Letters: B images, H rows, W columns, C channels, D features.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,8 +71,8 @@ def choose_engine(engine: str, precision: str) -> EngineChoice:
 
     Args:
         engine: "auto" or an EngineName. Auto is torch on a GPU, else OpenVINO where it is installed.
-        precision: "auto" or a Precision. Auto is bf16 with OpenVINO on a processor that has it, half precision on a
-            CUDA device, and fp32 elsewhere; never int8.
+        precision: "auto" or a Precision. Auto is bf16 with OpenVINO on a processor that is faster in it, half precision
+            on a CUDA device, and fp32 elsewhere; never int8.
 
     Returns:
         What will run.
@@ -176,7 +176,7 @@ def _choose_openvino(precision: str) -> EngineChoice:
         raise UsageError("This processor has no bfloat16 units: choose --precision fp32 or auto.")
     if precision == "int8" and find_spec("nncf") is None:
         raise UsageError("int8 needs NNCF, which is not installed: pip install 'vitrail[int8]', or --precision auto.")
-    auto: Precision = "bf16" if "BF16" in able else "fp32"
+    auto: Precision = "bf16" if "BF16" in able and _gains_from_bf16(_processor()) else "fp32"
     chosen = auto if precision == "auto" else _precision(precision)
     return EngineChoice(name="openvino", precision=chosen, version=version("openvino"))
 
@@ -215,7 +215,26 @@ def _half_of_cuda() -> Precision:
 
 
 def _has_bf16_units() -> bool:
+    able = _processor()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))
+
+
+def _gains_from_bf16(able: Mapping[str, Any]) -> bool:
+    """Whether matrix products are faster in bfloat16 than in float32.
+
+    With AMX and on ARM, many times; with AVX-512 on AMD's processors twice (benchmarks/forward_epyc_*). Intel's AVX-512
+    has the instruction and takes twice as long over it (benchmarks/forward_xeon_*), which shows where AMX is hidden, as
+    in some virtual machines.
+    """
+    return bool(
+        able.get("amx_bf16")
+        or able.get("bf16")
+        or (able.get("avx512_bf16") and "intel" not in str(able.get("cpu_name", "")).lower())
+    )
+
+
+def _processor() -> Mapping[str, Any]:
     import torch
 
-    able = torch.cpu.get_capabilities()
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))
+    able: Mapping[str, Any] = torch.cpu.get_capabilities()
+    return able

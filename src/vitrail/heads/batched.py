@@ -6,11 +6,14 @@ is drawn at random does not depend on how many heads there are (`dropout.py`).
 How it is fast. Heads of the same dropout see the same rows, and their weights lie one below the other: one matrix
 product scores all of them, one gives all their gradients. What then binds is the optimiser, which reads and writes
 weights and memory at every step for little arithmetic. So heads go through an epoch block by block, a block being what
-stays in the last-level cache from step to step, and are updated part by part, a part being what stays in a core's own.
+stays in the last-level cache from step to step. Every core has blocks of its own, each by one thread: at some twenty
+microseconds an operation, threads that share one would wait for each other longer than they work.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Literal, Protocol
 
@@ -26,12 +29,13 @@ from vitrail.heads.losses import losses
 from vitrail.heads.optimisers import OPTIMISERS, TABLE, OptimiserName
 from vitrail.heads.scaling import ScalingKind
 from vitrail.heads.scores import Linear, Mlp
+from vitrail.heads.threads import a_thread_each
 
 # Letters: N examples, B examples of a minibatch, D features, C classes, K heads trained together, G of them in a group.
 
 BLOCK_BYTES = 8 << 20  # of weights and memory; beside them the minibatch and its gradients need a place in the cache
 BYTES_A_DRAW = 160  # a block is made larger until drawing for it costs less than reading it
-PART = 1 << 16  # numbers that are updated at once
+PART = 1 << 20  # numbers that are updated at once: fewer, and threads wait for the interpreter's lock
 SCORED_AT_ONCE = 1024  # rows
 
 
@@ -98,8 +102,20 @@ class Update:
     decays: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some heads of a group, some rows of each: weights and memory as views, rates, and what decay leaves, if any."""
+
+    heads: slice
+    rows: slice
+    weight: Tensor
+    memory: list[Tensor]
+    rate: Tensor
+    kept: Tensor | None
+
+
 class Stack(Protocol):
-    """K heads of one kind. `parameters` are tensors whose first axis is K."""
+    """K heads of one kind. `parameters` are tensors whose first axis is K. Threads work at different heads."""
 
     parameters: list[Tensor]
 
@@ -212,12 +228,14 @@ class Training:
             [1 - setting.learning_rate * setting.weight_decay for setting in settings], dtype=dtype
         )
         self._blocks = self._find_blocks(settings)
+        self._cut: dict[tuple[int, int], list[_Part]] = {}
 
     def _find_blocks(self, settings: Sequence[Setting]) -> list[list[Group]]:
-        """Groups of neighbours that are alike; as many of them together as a block holds, and none larger."""
+        """Groups of neighbours that are alike; as many together as a block holds, and a block for every core."""
         N, D = self._train[0].shape
         a_head = sum(tensor[0].nbytes * (1 + len(memory)) for tensor, memory in self._tensors()) if settings else 1
-        size = max(1, max(BLOCK_BYTES, BYTES_A_DRAW * min(N, self._options.batch) * D) // a_head)
+        size = max(BLOCK_BYTES, BYTES_A_DRAW * min(N, self._options.batch) * D) // a_head
+        size = max(1, min(size, math.ceil(len(settings) / torch.get_num_threads())))
         blocks: list[list[Group]] = []
         room, place = 0, 0
         for (below, optimiser), alike in groupby(settings, key=lambda s: (threshold(s.dropout), s.optimiser)):
@@ -236,21 +254,29 @@ class Training:
 
     def _train_epoch(self) -> tuple[Tensor, Tensor]:
         """One pass over the examples; mean loss and accuracy over its minibatches, for each head."""
-        feature_ND, label_N = self._train
-        N, D = feature_ND.shape
+        N = len(self._train[0])
         loss_K, correct_K = torch.zeros(len(self._which)), torch.zeros(len(self._which))
         rows = torch.split(Draws(self._options.seed, self.epoch, 0).order(N), self._options.batch)
-        for block in self._blocks:
-            draws = Draws(self._options.seed, self.epoch, 1)
-            for step, row_B in enumerate(rows, start=self._steps + 1):
-                level_BD = draws.levels(len(row_B), D)
-                feature_BD, label_B = feature_ND[row_B], label_N[row_B]
-                for group in block:
-                    loss_G, correct_G = self._step(group, drop(feature_BD, level_BD, group.below), label_B, step)
-                    loss_K[group.heads] += loss_G
-                    correct_K[group.heads] += correct_G
+        a_thread_each(
+            partial(self._train_block, rows=rows, loss_K=loss_K, correct_K=correct_K),
+            self._blocks,
+        )
         self._steps += len(rows)
         return loss_K / N, correct_K / N
+
+    def _train_block(
+        self, block: Sequence[Group], *, rows: Sequence[Tensor], loss_K: Tensor, correct_K: Tensor
+    ) -> None:
+        """One pass over the examples for some heads, whose figures are added to."""
+        feature_ND, label_N = self._train
+        draws = Draws(self._options.seed, self.epoch, 1)
+        for step, row_B in enumerate(rows, start=self._steps + 1):
+            level_BD = draws.levels(len(row_B), feature_ND.shape[1])
+            feature_BD, label_B = feature_ND[row_B], label_N[row_B]
+            for group in block:
+                loss_G, correct_G = self._step(group, drop(feature_BD, level_BD, group.below), label_B, step)
+                loss_K[group.heads] += loss_G
+                correct_K[group.heads] += correct_G
 
     def _step(self, group: Group, feature_BD: Tensor, label_B: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """One minibatch; its summed loss, and how many were right."""
@@ -263,17 +289,33 @@ class Training:
         return loss_G, correct_G
 
     def _apply(self, group: Group, update: Update, step: int) -> None:
-        move, remembered = TABLE[group.optimiser]
-        weight, memory = self._stack.parameters[update.number], self._memory[update.number][:remembered]
-        tensors_GCD = (update.gradient, *(tensor[group.heads] for tensor in (weight, *memory)))
-        rates_G = self._rate_K[group.heads].view(-1, *[1] * (weight.dim() - 1))
-        kept_G = self._kept_K[group.heads].view(rates_G.shape)
-        decays = update.decays and bool((kept_G < 1).any())
-        for heads, rows in _parts(update.gradient):
-            gradient, part, *part_memory = (tensor[heads, rows] for tensor in tensors_GCD)
-            if decays:
-                part.mul_(kept_G[heads])
-            move(part, gradient.to(weight.dtype), update.factor, part_memory, rates_G[heads], step)
+        move, _ = TABLE[group.optimiser]
+        for part in self._parts_of(group, update.number):
+            gradient = update.gradient[part.heads, part.rows]
+            if update.decays and part.kept is not None:
+                part.weight.mul_(part.kept)
+            move(part.weight, gradient.to(part.weight.dtype), update.factor, part.memory, part.rate, step)
+
+    def _parts_of(self, group: Group, number: int) -> "list[_Part]":
+        """What is updated at once; cut once for all steps, since cutting costs as much as a small operation."""
+        key = group.heads.start, number
+        if key not in self._cut:
+            weight, memory = self._stack.parameters[number], self._memory[number][: TABLE[group.optimiser][1]]
+            rates_G, kept_G = (
+                one_K[group.heads].view(-1, *[1] * (weight.dim() - 1)) for one_K in (self._rate_K, self._kept_K)
+            )
+            self._cut[key] = [
+                _Part(
+                    heads,
+                    rows,
+                    weight[group.heads][heads, rows],
+                    [one[group.heads][heads, rows] for one in memory],
+                    rates_G[heads],
+                    kept_G[heads] if bool((kept_G[heads] < 1).any()) else None,
+                )
+                for heads, rows in _parts(weight[group.heads])
+            ]
+        return self._cut[key]
 
     def _score(self, feature_ND: Tensor, label_N: Tensor) -> tuple[Tensor, Tensor]:
         """Mean loss and accuracy without dropout, for each head."""

@@ -27,19 +27,20 @@ class MlpStack:
             weight_CH.repeat(heads, 1, 1),
             torch.zeros(heads, classes, dtype=dtype),
         ]
-        self._active_GHB = torch.empty(0)
+        self._active_GHB: dict[int, Tensor] = {}  # of the last scores, by the first head of a group
 
     def score(self, heads: slice, feature_BD: Tensor, scale: float) -> Tensor:
         """See `Stack`."""
         hidden_weight_GHD, hidden_bias_GH, weight_GCH, bias_GC = (tensor[heads] for tensor in self.parameters)
         before_MB = hidden_weight_GHD.flatten(0, 1).to(feature_BD.dtype) @ feature_BD.T
         before_GHB = before_MB.view(*hidden_bias_GH.shape, -1).to(bias_GC.dtype)
-        self._active_GHB = torch.add(hidden_bias_GH[:, :, None], before_GHB, alpha=scale).relu_()
-        return torch.baddbmm(bias_GC[:, :, None], weight_GCH, self._active_GHB)
+        active_GHB = torch.add(hidden_bias_GH[:, :, None], before_GHB, alpha=scale).relu_()
+        self._active_GHB[heads.start] = active_GHB
+        return torch.baddbmm(bias_GC[:, :, None], weight_GCH, active_GHB)
 
     def gradients(self, heads: slice, feature_BD: Tensor, error_GCB: Tensor, scale: float) -> Iterator[Update]:
         """See `Stack`."""
-        active_GHB = self._active_GHB
+        active_GHB = self._active_GHB.pop(heads.start)
         hidden_GHB = (self.parameters[2][heads].mT @ error_GCB).masked_fill_(active_GHB == 0, 0)
         G, H, B = hidden_GHB.shape
         yield Update(2, error_GCB @ active_GHB.mT, 1 / B, decays=True)

@@ -12,6 +12,7 @@ The fit is the power law with an end, error = a + b n^-c, that learning curves o
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,7 @@ def label_curve(
     per_class = _per_class(examples, grown)
     if per_class * FRACTIONS[0] < 1:
         return None
-    right_PVS = np.stack([_right(examples, train, grown, fraction, seed) for fraction in FRACTIONS])
+    right_PVS = _right(examples, train, grown, seed)
     accuracy_RP = _resampled(right_PVS, _scored_groups(examples), seed)
     images_P = per_class * np.array(FRACTIONS)
     mean_P = right_PVS.mean(axis=(1, 2))
@@ -133,15 +134,20 @@ def _per_class(examples: Examples, grown: NDArray[np.bool_]) -> float:
     return float(np.mean(counts)) / int(grown.sum())
 
 
-def _right(examples: Examples, train: Train, grown: NDArray[np.bool_], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Whether each scored example is right, V x S; with all images nothing is drawn and all V are the same."""
-    if fraction == 1:
-        return np.repeat(_right_once(examples, train, [part.fit for part in examples.choices])[None], DRAWS, axis=0)
-    rows = [
+def _right(examples: Examples, train: Train, grown: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
+    """Whether each scored example is right, P x V x S; with all images nothing is drawn and all V are the same."""
+    from vitrail.heads.threads import a_thread_each
+
+    fewer_images = [fraction for fraction in FRACTIONS if fraction < 1]
+    drawn = [
         [fewer(examples, part, grown, fraction, np.random.default_rng([seed, draw])) for part in examples.choices]
+        for fraction in fewer_images
         for draw in range(DRAWS)
     ]
-    return np.stack([_right_once(examples, train, per_choice) for per_choice in rows])
+    everything = [part.fit for part in examples.choices]
+    *some, whole_S = a_thread_each(partial(_right_once, examples, train), [*drawn, everything])
+    some_PVS = np.stack(some).reshape(len(fewer_images), DRAWS, -1)
+    return np.concatenate([some_PVS, np.broadcast_to(whole_S, (1, *some_PVS.shape[1:]))])
 
 
 def _right_once(examples: Examples, train: Train, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ from vitrail.heads import Fit, Head
 from vitrail.heads.head import softmax
 from vitrail.heads.temperature import fit_temperature
 from vitrail.search.curves import LabelCurve, hardest_classes, label_curve
-from vitrail.search.examples import Examples
+from vitrail.search.examples import Examples, Part
 from vitrail.search.families import FAMILIES
 from vitrail.search.found import Found, score
 from vitrail.search.options import TuneOptions
@@ -31,10 +31,15 @@ def out_of_fold(examples: Examples, winner: Found, options: TuneOptions) -> tupl
     Returns:
         The temperature, and N x C; the temperature was fitted on just these rows.
     """
-    logit_NC = np.zeros((len(examples.ids), examples.classes))
-    for fold in examples.folds:
+    from vitrail.heads.threads import a_thread_each
+
+    def fit(fold: Part) -> NDArray[np.float64]:
         fitted = FAMILIES[winner.kind].fit(examples, fold.fit, winner, options)
-        logit_NC[fold.score] = fitted.logits(examples.feature_ND[fold.score])
+        return fitted.logits(examples.feature_ND[fold.score])
+
+    logit_NC = np.zeros((len(examples.ids), examples.classes))
+    for fold, logit_MC in zip(examples.folds, a_thread_each(fit, examples.folds), strict=True):
+        logit_NC[fold.score] = logit_MC
     temperature = fit_temperature(logit_NC, examples.label_N)
     return temperature, softmax(logit_NC / temperature)
 
@@ -121,15 +126,17 @@ def under_seeds(examples: Examples, winner: Found, options: TuneOptions) -> tupl
     """
     if not FAMILIES[winner.kind].draws:
         return ()
-    seeded = []
-    for seed in range(options.seed, options.seed + options.seeds):
+    from vitrail.heads.threads import a_thread_each
+
+    def fit(seed: int) -> Seeded:
         fits = [
             FAMILIES[winner.kind].fit(examples, part.fit, winner, replace(options, seed=seed))
             for part in examples.choices
         ]
         nll_S, right_S = score(examples, fits)
-        seeded.append(Seeded(seed=seed, val_nll=float(nll_S.mean()), val_accuracy=float(right_S.mean())))
-    return tuple(seeded)
+        return Seeded(seed=seed, val_nll=float(nll_S.mean()), val_accuracy=float(right_S.mean()))
+
+    return tuple(a_thread_each(fit, range(options.seed, options.seed + options.seeds)))
 
 
 def over_splits(examples: Examples, winner: Found, options: TuneOptions) -> tuple[Resplit, ...]:
@@ -143,19 +150,19 @@ def over_splits(examples: Examples, winner: Found, options: TuneOptions) -> tupl
     Returns:
         One result a split.
     """
-    found = []
-    for number in range(options.splits):
+    from vitrail.heads.threads import a_thread_each
+
+    def fit(number: int) -> Resplit:
         fit_rows, score_rows = _deal_again(examples, np.random.default_rng([options.seed, number]))
         fitted = FAMILIES[winner.kind].fit(examples, fit_rows, winner, options)
-        found.append(
-            Resplit(
-                number=number,
-                ids=tuple(examples.ids[row] for row in score_rows),
-                label_M=examples.label_N[score_rows],
-                predicted_M=np.asarray(fitted.logits(examples.feature_ND[score_rows]).argmax(axis=1), dtype=np.int64),
-            )
+        return Resplit(
+            number=number,
+            ids=tuple(examples.ids[row] for row in score_rows),
+            label_M=examples.label_N[score_rows],
+            predicted_M=np.asarray(fitted.logits(examples.feature_ND[score_rows]).argmax(axis=1), dtype=np.int64),
         )
-    return tuple(found)
+
+    return tuple(a_thread_each(fit, range(options.splits)))
 
 
 def _deal_again(examples: Examples, draws: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
