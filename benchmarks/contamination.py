@@ -16,7 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.results import keep_chapter
-from vitrail.bench import BenchOptions, bench
+from vitrail.asked import BenchOptions
+from vitrail.bench import bench
 from vitrail.runs import Results
 from vitrail.search import TuneOptions
 

@@ -3,8 +3,8 @@
     python -m benchmarks.heads_against_sklearn
 
 Same features, split and test images. scikit-learn's C is chosen by val NLL on the same val from 1e-6 to 100, and
-refitted on train + val, on standardised features. What says how sure a search is and moves no head, such as label curves
-and other splits, is left out. Needs the images and weights in ../shared. Writes
+refitted on train + val, on standardised features. What says how sure a search is and moves no head, such as label
+curves and other splits, is left out. Needs the images and weights in ../shared. Writes
 benchmarks/heads_against_sklearn_<hardware>_<yyyymm>.md.
 """
 

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks.report import RESNET50, SHARED, VIT_TI, Page, weights
-from vitrail.bench import BenchOptions, bench
+from vitrail.asked import BenchOptions
+from vitrail.bench import bench
 from vitrail.runs import Run
 from vitrail.runs.run import prediction_file
 from vitrail.runs.tables import read_predictions

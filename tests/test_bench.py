@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from tests.pictures import draw_folder
-from vitrail.bench import BenchOptions, bench
+from vitrail.asked import BenchOptions
+from vitrail.bench import bench
 from vitrail.core.errors import DataError, RunError, UsageError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import cache_folder

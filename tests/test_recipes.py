@@ -6,8 +6,9 @@ import pytest
 from tests.pictures import draw_folder
 from tests.test_bench import QUICK
 from vitrail.api import load_run
+from vitrail.asked import BenchOptions
 from vitrail.backbones import open_backbone, parse_spec
-from vitrail.bench import BenchOptions, bench
+from vitrail.bench import bench
 from vitrail.core.errors import UsageError
 from vitrail.core.progress import Silent
 from vitrail.recipes import check_recipes, enter

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vitrail.asked import BenchOptions as BenchOptions
 from vitrail.audit import Audit as Audit
 from vitrail.audit import AuditOptions as AuditOptions
 from vitrail.audit import audit as look_through
 from vitrail.backbones import Card, open_backbone, parse_spec, to_pixels
-from vitrail.bench import BenchOptions as BenchOptions
 from vitrail.bench import bench as walk
 from vitrail.core.ahead import in_order
 from vitrail.core.errors import DataError

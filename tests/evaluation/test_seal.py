@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.pictures import COLOURS, draw_folder
-from vitrail.bench import BenchOptions, bench
+from vitrail.asked import BenchOptions
+from vitrail.bench import bench
 from vitrail.core.errors import SealError
 from vitrail.data import SealedTest
 from vitrail.runs import Run

@@ -14,7 +14,8 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from tests.pictures import draw_folder
-from vitrail.bench import BenchOptions, bench
+from vitrail.asked import BenchOptions
+from vitrail.bench import bench
 from vitrail.core.errors import RunError
 from vitrail.data import SplitOptions
 from vitrail.runs import load_run

@@ -107,7 +107,7 @@ def bench(
     debug: options.Debug = False,
 ) -> None:
     """Run every backbone frozen over the images, tune a head on each, open the test split once, say which to take."""
-    from vitrail.bench import BenchOptions
+    from vitrail.asked import BenchOptions
     from vitrail.bench import bench as walk
     from vitrail.cli.drawing import watch
     from vitrail.data import SplitOptions

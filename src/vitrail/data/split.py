@@ -130,11 +130,8 @@ def make_split(dataset: Dataset, options: SplitOptions | None = None) -> tuple[D
     )
     warnings = (*dataset.warnings, *_warnings(dataset.classes, rows, part_N, split, options))
     sealed = SealedTest({rows.id[row]: int(rows.label_N[row]) for row in np.flatnonzero(part_N == TEST)})
-    return (
-        replace(dataset, table=_without_labels(dataset.table, listed_rows, split.test), warnings=warnings),
-        split,
-        sealed,
-    )
+    table = _without_labels(dataset.table, listed_rows, split.test)
+    return replace(dataset, table=table, warnings=warnings), split, sealed
 
 
 @dataclass(frozen=True, slots=True)

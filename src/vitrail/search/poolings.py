@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vitrail.core.progress import Progress
 from vitrail.search import logistic_trials
 from vitrail.search.examples import Examples, PooledRows
-from vitrail.search.found import Found
+from vitrail.search.found import Found, class_weights
 from vitrail.search.ledger import BudgetSpent, Ledger
 from vitrail.search.options import TuneOptions
 from vitrail.search.select import standard_error
@@ -65,7 +66,9 @@ def choose_pooling(
     except BudgetSpent:
         pass  # the ledger knows; what was compared until then decides
     progress.done(task)
-    taken = _better(found, own, options)
+    weight_S = class_weights(examples.scored_labels, examples.classes) if options.balanced else 1.0
+    loss = {pooling: [weight_S * trial.loss(options.metric) for trial in trials] for pooling, trials in found.items()}
+    taken = _better(loss, own)
     return PoolingChoice(
         examples=examples if taken == own else gathered(taken),
         options=options if taken == own else near,
@@ -80,10 +83,9 @@ def named(trial: Found, pooling: str) -> Found:
     return replace(trial, setting=trial.setting | {"pooling": pooling})
 
 
-def _better(found: Mapping[str, Sequence[Found]], own: str, options: TuneOptions) -> str:
-    best = {
-        pooling: min((trial.loss(options.metric) for trial in trials), key=np.mean) for pooling, trials in found.items()
-    }
+def _better(loss: Mapping[str, Sequence[NDArray[np.float64]]], own: str) -> str:
+    """From what each scored example costs under every trial of each pooling."""
+    best = {pooling: min(loss_TS, key=np.mean) for pooling, loss_TS in loss.items()}
     taken = min(best, key=lambda pooling: float(best[pooling].mean()))
     gain_S = best[own] - best[taken]
     return taken if gain_S.mean() > standard_error(gain_S[None])[0] else own
