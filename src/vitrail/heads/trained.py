@@ -51,7 +51,17 @@ def fit_heads(
     class_weights: NDArray[np.float64] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> list[TrainedFit]:
-    """Train one head a setting, all together; see `HeadTraining`.
+    """Train one head a setting, all together.
+
+    Args:
+        train: N x D features, unscaled, and N class indices.
+        val: likewise; a head stops after `patience` epochs without a lesser val loss and gets its best weights back.
+            None trains all epochs, without a curve.
+        classes: how many there are.
+        settings: one for each head; all with as many hidden units.
+        options: what the heads share.
+        class_weights: of each class, what its examples' losses are multiplied by in training; None is 1 for all.
+        dtype: of weights and memory.
 
     Returns:
         One fit a setting, in their order.
@@ -64,18 +74,7 @@ def fit_heads(
 
 
 class HeadTraining:
-    """`fit_heads` step by step, for a search that stops some heads early: the same heads, however it is cut up.
-
-    Args:
-        train: N x D features, unscaled, and N class indices.
-        val: likewise; a head stops after `patience` epochs without a lesser val loss and gets its best weights back.
-            None trains all epochs, without a curve.
-        classes: how many there are.
-        settings: one for each head; all with as many hidden units.
-        options: what the heads share.
-        class_weights: of each class, what its examples' losses are multiplied by in training; None is 1 for all.
-        dtype: of weights and memory.
-    """
+    """`fit_heads` step by step, for a search that stops some heads early: the same heads, however it is cut up."""
 
     def __init__(
         self,
