@@ -50,7 +50,7 @@ def test_the_smallest_batch_near_the_fastest_is_chosen_once_and_remembered(tmp_p
     assert started == [1, 2, 4, 8, 16, 2]
     assert start_at_pace(backbone(), **how).batch == 2
     assert started[6:] == [2]
-    other = replace(backbone(), engine=replace(backbone().engine, precision="fp32"))
+    other = replace(backbone(), engine=replace(backbone().engine, precision="int8"))
     start_at_pace(other, **how)
     assert started[7:] == [1, 2, 4, 8, 16, 2]
 
