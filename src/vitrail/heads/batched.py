@@ -29,7 +29,7 @@ from vitrail.heads.losses import losses
 from vitrail.heads.optimisers import OPTIMISERS, TABLE, OptimiserName
 from vitrail.heads.scaling import ScalingKind
 from vitrail.heads.scores import Linear, Mlp
-from vitrail.heads.threads import a_thread_each
+from vitrail.heads.threads import side_by_side
 
 # Letters: N examples, B examples of a minibatch, D features, C classes, K heads trained together, G of them in a group.
 
@@ -257,10 +257,8 @@ class Training:
         N = len(self._train[0])
         loss_K, correct_K = torch.zeros(len(self._which)), torch.zeros(len(self._which))
         rows = torch.split(Draws(self._options.seed, self.epoch, 0).order(N), self._options.batch)
-        a_thread_each(
-            partial(self._train_block, rows=rows, loss_K=loss_K, correct_K=correct_K),
-            self._blocks,
-        )
+        train = partial(self._train_block, rows=rows, loss_K=loss_K, correct_K=correct_K)
+        side_by_side(train, self._blocks, at_once=torch.get_num_threads())
         self._steps += len(rows)
         return loss_K / N, correct_K / N
 

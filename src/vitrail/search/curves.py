@@ -136,7 +136,7 @@ def _per_class(examples: Examples, grown: NDArray[np.bool_]) -> float:
 
 def _right(examples: Examples, train: Train, grown: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
     """Whether each scored example is right, P x V x S; with all images nothing is drawn and all V are the same."""
-    from vitrail.heads.threads import a_thread_each
+    from vitrail.heads.threads import side_by_side
 
     fewer_images = [fraction for fraction in FRACTIONS if fraction < 1]
     drawn = [
@@ -145,7 +145,7 @@ def _right(examples: Examples, train: Train, grown: NDArray[np.bool_], seed: int
         for draw in range(DRAWS)
     ]
     everything = [part.fit for part in examples.choices]
-    *some, whole_S = a_thread_each(partial(_right_once, examples, train), [*drawn, everything])
+    *some, whole_S = side_by_side(partial(_right_once, examples, train), [*drawn, everything])
     some_PVS = np.stack(some).reshape(len(fewer_images), DRAWS, -1)
     return np.concatenate([some_PVS, np.broadcast_to(whole_S, (1, *some_PVS.shape[1:]))])
 

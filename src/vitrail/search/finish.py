@@ -31,14 +31,14 @@ def out_of_fold(examples: Examples, winner: Found, options: TuneOptions) -> tupl
     Returns:
         The temperature, and N x C; the temperature was fitted on just these rows.
     """
-    from vitrail.heads.threads import a_thread_each
+    from vitrail.heads.threads import side_by_side
 
     def fit(fold: Part) -> NDArray[np.float64]:
         fitted = FAMILIES[winner.kind].fit(examples, fold.fit, winner, options)
         return fitted.logits(examples.feature_ND[fold.score])
 
     logit_NC = np.zeros((len(examples.ids), examples.classes))
-    for fold, logit_MC in zip(examples.folds, a_thread_each(fit, examples.folds), strict=True):
+    for fold, logit_MC in zip(examples.folds, side_by_side(fit, examples.folds), strict=True):
         logit_NC[fold.score] = logit_MC
     temperature = fit_temperature(logit_NC, examples.label_N)
     return temperature, softmax(logit_NC / temperature)
@@ -126,7 +126,7 @@ def under_seeds(examples: Examples, winner: Found, options: TuneOptions) -> tupl
     """
     if not FAMILIES[winner.kind].draws:
         return ()
-    from vitrail.heads.threads import a_thread_each
+    from vitrail.heads.threads import side_by_side
 
     def fit(seed: int) -> Seeded:
         fits = [
@@ -136,7 +136,7 @@ def under_seeds(examples: Examples, winner: Found, options: TuneOptions) -> tupl
         nll_S, right_S = score(examples, fits)
         return Seeded(seed=seed, val_nll=float(nll_S.mean()), val_accuracy=float(right_S.mean()))
 
-    return tuple(a_thread_each(fit, range(options.seed, options.seed + options.seeds)))
+    return tuple(side_by_side(fit, range(options.seed, options.seed + options.seeds)))
 
 
 def over_splits(examples: Examples, winner: Found, options: TuneOptions) -> tuple[Resplit, ...]:
@@ -150,7 +150,7 @@ def over_splits(examples: Examples, winner: Found, options: TuneOptions) -> tupl
     Returns:
         One result a split.
     """
-    from vitrail.heads.threads import a_thread_each
+    from vitrail.heads.threads import side_by_side
 
     def fit(number: int) -> Resplit:
         fit_rows, score_rows = _deal_again(examples, np.random.default_rng([options.seed, number]))
@@ -162,7 +162,7 @@ def over_splits(examples: Examples, winner: Found, options: TuneOptions) -> tupl
             predicted_M=np.asarray(fitted.logits(examples.feature_ND[score_rows]).argmax(axis=1), dtype=np.int64),
         )
 
-    return tuple(a_thread_each(fit, range(options.splits)))
+    return tuple(side_by_side(fit, range(options.splits)))
 
 
 def _deal_again(examples: Examples, draws: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
