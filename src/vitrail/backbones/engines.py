@@ -222,9 +222,9 @@ def _has_bf16_units() -> bool:
 def _gains_from_bf16(able: Mapping[str, Any]) -> bool:
     """Whether matrix products are faster in bfloat16 than in float32.
 
-    AVX-512 on AMD's processors is twice as fast (benchmarks/forward_epyc_*). Intel's has the instruction and takes twice
-    as long over it (benchmarks/forward_xeon_*), which shows where AMX is hidden, as in some virtual machines. AMX and
-    ARM's units are taken to be made for it; nobody has measured them here.
+    AVX-512 on AMD's processors is twice as fast (benchmarks/forward_epyc_*). Intel's has the instruction and takes
+    twice as long over it (benchmarks/forward_xeon_*), which shows where AMX is hidden, as in some virtual machines. AMX
+    and ARM's units are taken to be made for it; nobody has measured them here.
     """
     return bool(
         able.get("amx_bf16")
