@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from tests.data.pictures import MemorySource, encoded, photograph
+from vitrail.core.errors import DataError
 from vitrail.core.progress import Silent
 from vitrail.data import ImageRejected, load
 from vitrail.data.dataset import Entry
@@ -50,6 +51,18 @@ def test_a_flipped_byte_in_the_cache_is_noticed_and_the_looks_are_taken_again(so
     shard.write_bytes(content)
     again = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
     assert np.array_equal(first.look_NSS, again.look_NSS)
+
+
+def test_no_look_is_kept_under_the_id_of_other_bytes(source: Counted, tmp_path):
+    dataset = load(source, progress=Silent())
+    before, source.files = source.files, source.files | {"1.jpg": encoded(photograph(5), "JPEG")}
+    with pytest.raises(DataError, match=r"1\.jpg changed .* run the same command again"):
+        look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    source.files = before
+    looks = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    changed = dataset.table["paths"].to_pylist().index(["1.jpg"])
+    row = looks.ids.index(dataset.table["id"][changed].as_py())
+    assert np.array_equal(looks.look_NSS[row], take_look(before["1.jpg"], max_pixels=LIMIT))
 
 
 def test_a_jpeg_and_a_png_of_one_picture_have_nearly_the_same_look():

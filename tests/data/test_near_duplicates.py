@@ -6,6 +6,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from tests.data.pictures import MemorySource, dataset_of, encoded, photograph
+from vitrail.core.errors import DataError
 from vitrail.core.progress import Silent
 from vitrail.data import Dataset, NearPair, find_near_duplicates, keep_together, leaking_into, load, make_split
 from vitrail.data.dataset import Entry, fingerprint_of
@@ -48,6 +49,16 @@ def test_every_kind_of_copy_is_found_and_nothing_else(tmp_path: Path):
     )
     assert found["mirror.jpg", "original.jpg"].mirrored
     assert not found["coarse.jpg", "original.jpg"].mirrored
+
+
+def test_a_file_that_changed_before_its_pixels_were_compared_is_named(tmp_path: Path):
+    image = photograph(0, SIZE)
+    files = {f"{quality}.jpg": encoded(image, "JPEG", quality=quality) for quality in (40, 95)}
+    dataset = load_files(files)
+    assert len(found_in(dataset, tmp_path)) == 1
+    files["95.jpg"] = encoded(photograph(1, SIZE), "JPEG")
+    with pytest.raises(DataError, match=r"95\.jpg changed .* run the same command again"):
+        found_in(dataset, tmp_path)
 
 
 def test_look_alikes_that_are_no_copies_are_left_alone(tmp_path: Path):

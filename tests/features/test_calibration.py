@@ -6,7 +6,7 @@ import pytest
 
 from tests.pictures import draw_folder
 from vitrail.backbones import BackboneSpec, open_backbone
-from vitrail.core.errors import UsageError
+from vitrail.core.errors import DataError, UsageError
 from vitrail.core.machine import Threads
 from vitrail.core.progress import Silent
 from vitrail.data import load, open_source
@@ -25,6 +25,16 @@ def test_int8_without_images_says_what_to_do():
     backbone = open_backbone(BackboneSpec(name="vit_mini"), precision="int8", progress=Silent())
     with pytest.raises(UsageError, match="vitrail bench --precision int8"):
         backbone.start(threads=1)
+
+
+def test_an_image_that_has_changed_is_not_calibrated_on(tmp_path: Path):
+    dataset = load(open_source(draw_folder(tmp_path)), progress=Silent())
+    (one,), (other,) = dataset.table["paths"][:2].to_pylist()
+    plain = open_backbone(BackboneSpec(name="vit_mini"), precision="int8", progress=Silent())
+    int8 = calibrate(plain, dataset, dataset.table["id"].to_pylist(), max_pixels=10**8)
+    (tmp_path / one).write_bytes((tmp_path / other).read_bytes())
+    with pytest.raises(DataError, match=f"{one} changed"):
+        int8.read_calibration()
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from vitrail.data.enough import MIN_IMAGES_PER_CLASS, require_enough
 from vitrail.data.examples import MAX_PIXELS, load
 from vitrail.data.images import Header, ImageRejected, decode, inspect
 from vitrail.data.near_duplicates import NearPair, find_near_duplicates, keep_together, leaking_into
+from vitrail.data.read_example import read_example
 from vitrail.data.sealed import SealedTest
 from vitrail.data.sources import is_url, open_source
 from vitrail.data.split import PARTS, Split, SplitOptions, make_split
@@ -34,5 +35,6 @@ __all__ = [
     "load",
     "make_split",
     "open_source",
+    "read_example",
     "require_enough",
 ]

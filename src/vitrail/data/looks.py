@@ -26,6 +26,7 @@ from vitrail.core.progress import Progress
 from vitrail.core.whole_files import put_in_place
 from vitrail.data.dataset import Dataset
 from vitrail.data.images import ImageRejected, decode_grey
+from vitrail.data.read_example import read_example
 
 SIDE = 32
 LOOK_VERSION = "1"  # part of the folder's name: bump with any change that moves a pixel
@@ -46,7 +47,7 @@ class Looks:
 def look_at(dataset: Dataset, *, cache: Path, max_pixels: int, progress: Progress) -> Looks:
     """The look of every example; only those that the cache lacks are taken.
 
-    StoreError where the cache cannot be written.
+    StoreError where the cache cannot be written, DataError where a file has changed since the data set was read.
 
     Args:
         dataset: the examples.
@@ -94,8 +95,9 @@ def _take(
     dataset: Dataset, missing: Sequence[tuple[str, str]], max_pixels: int, progress: Progress
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     def take(item: tuple[str, str]) -> NDArray[np.uint8] | None:
+        id_, path = item
         try:
-            return take_look(dataset.source.read(item[1]), max_pixels=max_pixels)
+            return take_look(read_example(dataset.source, path, id_), max_pixels=max_pixels)
         except (ImageRejected, OSError):
             return None
         finally:

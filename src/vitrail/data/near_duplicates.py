@@ -29,6 +29,7 @@ from vitrail.data.dataset import Dataset, fingerprint_of
 from vitrail.data.images import ImageRejected
 from vitrail.data.looks import Looks, look_at, take_look
 from vitrail.data.proposals import propose
+from vitrail.data.read_example import read_example
 
 LEAST_OF_LOOKS = 0.5  # correlation of aligned looks under which pixels are not asked
 PIXEL_SIDE = 96  # of the squares that decide
@@ -57,7 +58,7 @@ class NearPair:
 def find_near_duplicates(dataset: Dataset, *, cache: Path, max_pixels: int, progress: Progress) -> tuple[NearPair, ...]:
     """Every pair of examples that show the same picture.
 
-    StoreError where the cache cannot be written.
+    StoreError where the cache cannot be written, DataError where a file has changed since the data set was read.
 
     Args:
         dataset: the examples; labels and splits play no part.
@@ -176,7 +177,7 @@ def _decide(
     @lru_cache(SQUARES_KEPT)
     def square(row: int) -> NDArray[np.float32]:
         try:
-            data = dataset.source.read(paths[looks.ids[row]][0])
+            data = read_example(dataset.source, paths[looks.ids[row]][0], looks.ids[row])
             return take_look(data, max_pixels=max_pixels, side=PIXEL_SIDE).astype(np.float32)
         except (ImageRejected, OSError):  # it was there a moment ago
             return np.zeros((PIXEL_SIDE, PIXEL_SIDE), np.float32)

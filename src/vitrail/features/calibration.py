@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vitrail.backbones import Backbone, to_pixels
 from vitrail.core.errors import DataError
 from vitrail.core.hashing import fingerprint
-from vitrail.data import Dataset, ImageRejected, decode
+from vitrail.data import Dataset, ImageRejected, decode, read_example
 
 IMAGES = 128  # NNCF takes 300 where nobody says; each is run in float32, more than once
 
@@ -50,7 +50,8 @@ def _read(backbone: Backbone, dataset: Dataset, ids: Sequence[str], max_pixels: 
     pixels = []
     for example in ids:
         try:
-            image = decode(dataset.source.read(paths[example][0]), max_pixels=max_pixels)
+            data = read_example(dataset.source, paths[example][0], example)
+            image = decode(data, max_pixels=max_pixels)
         except (ImageRejected, OSError):
             continue  # the pass that follows counts it and names it
         pixels.append(to_pixels(image, backbone.card.preprocessing))

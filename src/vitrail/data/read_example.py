@@ -1,0 +1,30 @@
+"""An example's bytes, read again: those that its id is the digest of, and no others."""
+
+from vitrail.core.errors import DataError
+from vitrail.core.hashing import sha256_bytes
+from vitrail.data.dataset import Source
+
+
+def read_example(source: Source, path: str, example_id: str) -> bytes:
+    """The bytes of an example, so that nothing is made of other bytes under its id.
+
+    OSError where they cannot be read.
+
+    Args:
+        source: where its file lies.
+        path: one of its paths.
+        example_id: the sha256 of its bytes when the data set was read.
+
+    Returns:
+        All its bytes.
+
+    Raises:
+        DataError: the file has changed since.
+    """
+    data = source.read(path)
+    if sha256_bytes(data) != example_id:
+        raise DataError(
+            f"{path} changed while {source.name} was being read: leave its images as they are and run the same command "
+            "again."
+        )
+    return data
