@@ -1,3 +1,6 @@
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -5,7 +8,7 @@ from PIL import Image
 from tests.data.pictures import MemorySource, encoded, photograph
 from vitrail.core.errors import DataError
 from vitrail.core.progress import Silent
-from vitrail.data import ImageRejected, load
+from vitrail.data import ImageRejected, load, looks
 from vitrail.data.dataset import Entry
 from vitrail.data.images import decode, decode_grey
 from vitrail.data.looks import look_at, take_look
@@ -14,12 +17,15 @@ LIMIT = 10**6
 
 
 class Counted(MemorySource):
-    """Counts what is read."""
+    """Counts what is read, and may be interrupted."""
 
     reads = 0
+    interrupted_at = ""
 
     def read(self, path: str) -> bytes:
         self.reads += 1
+        if path == self.interrupted_at:
+            raise KeyboardInterrupt
         return super().read(path)
 
 
@@ -53,16 +59,56 @@ def test_a_flipped_byte_in_the_cache_is_noticed_and_the_looks_are_taken_again(so
     assert np.array_equal(first.look_NSS, again.look_NSS)
 
 
+@pytest.fixture
+def nine() -> Counted:
+    files = {f"{seed}.jpg": encoded(photograph(seed), "JPEG") for seed in range(9)}
+    return Counted([Entry(path=name, label="a") for name in files], files)
+
+
+def test_an_interruption_loses_no_look_that_was_taken(nine: Counted, tmp_path: Path):
+    dataset = load(nine, progress=Silent())
+    nine.interrupted_at = "6.jpg"
+    with pytest.raises(KeyboardInterrupt):
+        look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    nine.reads, nine.interrupted_at = 0, ""
+    assert len(look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent()).ids) == 9
+    assert nine.reads == 3
+
+
+def test_looks_are_written_while_others_are_taken(nine: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(looks, "SHARD_LOOKS", 2)
+    monkeypatch.setattr(looks, "AHEAD", 1)
+    dataset = load(nine, progress=Silent())
+    written = []
+    really = nine.read
+    monkeypatch.setattr(nine, "read", lambda path: written.append(len(list(tmp_path.rglob("*.arrow")))) or really(path))
+    look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    assert max(written) >= 3
+
+
+def test_looks_of_other_data_sets_take_no_memory(nine: Counted, tmp_path: Path):
+    dataset = load(nine, progress=Silent())
+    first = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    others = np.random.default_rng(0).integers(0, 256, (4000, 32, 32), dtype=np.uint8)
+    looks._write(tmp_path / "looks" / "v1", {f"{row:064d}": look for row, look in enumerate(others)})
+    tracemalloc.start()
+    again = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert np.array_equal(again.look_NSS, first.look_NSS)
+    assert peak < 1_000_000
+
+
 def test_no_look_is_kept_under_the_id_of_other_bytes(source: Counted, tmp_path):
     dataset = load(source, progress=Silent())
     before, source.files = source.files, source.files | {"1.jpg": encoded(photograph(5), "JPEG")}
     with pytest.raises(DataError, match=r"1\.jpg changed .* run the same command again"):
         look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
     source.files = before
-    looks = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    taken = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
     changed = dataset.table["paths"].to_pylist().index(["1.jpg"])
-    row = looks.ids.index(dataset.table["id"][changed].as_py())
-    assert np.array_equal(looks.look_NSS[row], take_look(before["1.jpg"], max_pixels=LIMIT))
+    row = taken.ids.index(dataset.table["id"][changed].as_py())
+    assert np.array_equal(taken.look_NSS[row], take_look(before["1.jpg"], max_pixels=LIMIT))
 
 
 def test_a_jpeg_and_a_png_of_one_picture_have_nearly_the_same_look():

@@ -8,7 +8,7 @@ Letters: N examples, S the side of a look.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -32,6 +33,7 @@ SIDE = 32
 LOOK_VERSION = "1"  # part of the folder's name: bump with any change that moves a pixel
 TASK = "Looking for near-duplicates"
 AHEAD = 64
+SHARD_LOOKS = 4096  # a crash costs at most these
 LEAST_PIXELS = 32  # a side below which a copy cannot be told from a picture of the same kind
 SHARD = ".arrow"
 
@@ -59,13 +61,12 @@ def look_at(dataset: Dataset, *, cache: Path, max_pixels: int, progress: Progres
         The looks, without the examples that cannot be decoded: the features will say why.
     """
     folder = cache / "looks" / f"v{LOOK_VERSION}"
-    known = _read_all(folder)
+    known = _read(folder, dataset.table.column("id"))
     ids, paths = (dataset.table.column(name).to_pylist() for name in ("id", "paths"))
     missing = [(id_, where[0]) for id_, where in zip(ids, paths, strict=True) if id_ not in known]
     if missing:
-        taken = dict(_take(dataset, missing, max_pixels, progress))
-        _write(folder, taken)
-        known |= taken
+        missing.sort(key=lambda item: item[1])  # neighbours in an archive or on a disk are read together
+        known |= _keep(folder, _take(dataset, missing, max_pixels, progress))
     there = [id_ for id_ in ids if id_ in known]
     look_NSS = np.stack([known[id_] for id_ in there]) if there else np.empty((0, SIDE, SIDE), np.uint8)
     return Looks(tuple(there), look_NSS)
@@ -114,6 +115,21 @@ def _take(
         progress.done(TASK)
 
 
+def _keep(folder: Path, looks: Iterable[tuple[str, NDArray[np.uint8]]]) -> dict[str, NDArray[np.uint8]]:
+    """All looks, each written with those round it as they are taken; what ends the taking loses none that was there."""
+    taken: dict[str, NDArray[np.uint8]] = {}
+    waiting: dict[str, NDArray[np.uint8]] = {}
+    try:
+        for id_, look in looks:
+            taken[id_] = waiting[id_] = look
+            if len(waiting) == SHARD_LOOKS:
+                full, waiting = waiting, {}
+                _write(folder, full)
+    finally:
+        _write(folder, waiting)
+    return taken
+
+
 def _write(folder: Path, taken: dict[str, NDArray[np.uint8]]) -> None:
     if not taken:
         return
@@ -132,8 +148,11 @@ def _write(folder: Path, taken: dict[str, NDArray[np.uint8]]) -> None:
         ) from error
 
 
-def _read_all(folder: Path) -> dict[str, NDArray[np.uint8]]:
-    """Every look that is kept; a file whose bytes do not match its name is passed over, and its looks taken again."""
+def _read(folder: Path, ids: pa.ChunkedArray) -> dict[str, NDArray[np.uint8]]:
+    """The looks of these examples that are kept, of whichever data set they were taken.
+
+    A file whose bytes do not match its name is passed over, and its looks are taken again.
+    """
     known: dict[str, NDArray[np.uint8]] = {}
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith(SHARD))
@@ -145,6 +164,7 @@ def _read_all(folder: Path) -> dict[str, NDArray[np.uint8]]:
             if _shard_name(content) != name:
                 continue
             table = pa.ipc.open_file(content).read_all()
+            table = table.filter(pc.is_in(table.column("id"), value_set=ids))
         except (OSError, pa.ArrowException):
             continue
         for id_, look in zip(table.column("id").to_pylist(), table.column("look").to_pylist(), strict=True):
