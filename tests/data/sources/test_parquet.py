@@ -120,3 +120,14 @@ def test_columns_called_split_and_group_are_honoured(tmp_path: Path):
     found = list(open_source(tmp_path / "x.parquet").entries())
     assert [(each.split, each.group) for each in found[:2]] == [("train", "g"), ("test", None)]
     assert "no split that is known (other)" in found[2].reason
+
+
+def test_few_of_many_files_are_left_in_the_middle(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(parquet, "KEPT_FILES", 3)
+    for number in range(8):
+        write(tmp_path / f"x-{number}.parquet", 20, first=20 * number)
+    source = open_source(tmp_path)
+    for row in (0, 19):
+        for number in range(8):
+            assert source.read(f"x-{number}.parquet/{row:08d}") == (20 * number + row).to_bytes(2, "big") * 50
+            assert len(source._cursors) <= 3

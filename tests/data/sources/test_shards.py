@@ -1,5 +1,12 @@
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from tests.data.sources.archives import listed, tar_of
+from vitrail.data.sources import open_source, parquet, ranges
 from vitrail.data.sources.shards import expanded, open_archive, open_shards
 
 
@@ -16,3 +23,23 @@ def test_what_is_no_archive_is_none():
     assert open_archive("x.csv", never) is None
     assert open_shards({"a.tar": never, "cat/1.jpg": never}, "x") is None
     assert open_shards({}, "x") is None
+
+
+@pytest.mark.parametrize("ending", ["tar", "parquet"])
+def test_only_the_shards_read_last_are_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str):
+    monkeypatch.setattr(ranges, "MOST_OPEN", 3)
+    monkeypatch.setattr(parquet, "KEPT_FILES", 3)
+    monkeypatch.setattr(parquet, "KEPT_BATCHES", 1)
+    monkeypatch.setattr(parquet, "KEPT_BYTES", 1)
+    contents = {f"x-{number:02d}": bytes([number]) * 9 for number in range(20)}
+    for name, content in contents.items():
+        if ending == "tar":
+            tar_of(tmp_path / f"{name}.tar", {"1.jpg": content, "1.cls": b"cat"})
+        else:
+            pq.write_table(pa.table({"jpg": [content], "label": ["cat"]}), tmp_path / f"{name}.parquet")
+    before = len(os.listdir("/dev/fd"))
+    source = open_source(tmp_path)
+    paths = sorted(path for path, _, _ in listed(source)[0])
+    for _ in range(2):
+        assert [source.read(path) for path in paths] == list(contents.values())
+    assert len(os.listdir("/dev/fd")) - before <= 3

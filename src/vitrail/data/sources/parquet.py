@@ -5,7 +5,7 @@ metadata names (ClassLabel), a number or a text. `split` and `group` are read wh
 train-..., validation-..., test-... give the split.
 
 A row cannot be read alone: what is read is a few rows, and the last of these are kept, so reading in order costs one
-pass over each file. Memory is bounded by KEPT_BYTES and by one batch a file that is open.
+pass over each file. Memory is bounded by KEPT_BYTES, and by a batch and a buffer of each of KEPT_FILES files.
 """
 
 import json
@@ -32,6 +32,7 @@ ROW = re.compile(r"(.*?)/(\d{8,})(/[^/]*)?")
 LISTED_ROWS, BATCH_ROWS = 1024, 16
 BUFFER_BYTES = 1 << 20  # else pyarrow reads a whole column of a row group at once, which may be the whole file
 KEPT_BYTES = 256 << 20
+KEPT_FILES = 32  # read on from where they were left; any other, from its beginning
 KEPT_BATCHES = 4  # at least, so that threads a few rows apart never make each other read anew
 
 
@@ -60,7 +61,7 @@ class ParquetSource:
         self._files = dict(sorted(files.items()))
         self._where = where
         self._kept: OrderedDict[tuple[str, int], pa.Array] = OrderedDict()
-        self._cursors: dict[str, tuple[int, Iterator[pa.RecordBatch]]] = {}
+        self._cursors: OrderedDict[str, tuple[int, Iterator[pa.Array]]] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -107,7 +108,7 @@ class ParquetSource:
 
     def _advance(self, name: str, wanted: int) -> pa.Array:
         """Read on to a batch, from the beginning where it lies behind, keeping the last ones read."""
-        following, batches = self._cursors.get(name, (0, None))
+        following, batches = self._cursors.pop(name, (0, None))
         if batches is None or following > wanted:
             following, batches = 0, self._from_start(name)
         try:
@@ -118,9 +119,10 @@ class ParquetSource:
                 following += 1
                 if following > wanted:
                     self._cursors[name] = following, batches
+                    if len(self._cursors) > KEPT_FILES:
+                        self._cursors.popitem(last=False)
                     return images
         except (pa.ArrowException, StopIteration) as error:
-            self._cursors.pop(name, None)
             raise OSError(0, "the Parquet file is damaged here") from error
 
     def _from_start(self, name: str) -> Iterator[pa.Array]:

@@ -2,8 +2,12 @@
 
 import io
 import os
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Protocol
+
+MOST_OPEN = 64  # of the files of one data set; a process may often have no more than 256 open
 
 
 class Ranges(Protocol):
@@ -43,6 +47,31 @@ class FileRanges:
     def __del__(self) -> None:
         if hasattr(self, "_file"):
             self._file.close()
+
+
+class _Reopened:
+    """One of many files, opened again where others were read since."""
+
+    def __init__(self, opened: Callable[[str], Ranges], name: str) -> None:
+        self._opened, self._name = opened, name
+        now = opened(name)
+        self.size, self.block = now.size, now.block
+
+    def read_at(self, start: int, length: int) -> bytes:
+        return self._opened(self._name).read_at(start, length)
+
+
+def few_open(openers: Mapping[str, Callable[[], Ranges]]) -> dict[str, Callable[[], Ranges]]:
+    """The same files, of which only those that were read last are open, however many there are.
+
+    Args:
+        openers: how each is opened, by its name.
+
+    Returns:
+        How each is opened now, by its name.
+    """
+    opened = lru_cache(MOST_OPEN)(lambda name: openers[name]())
+    return {name: partial(_Reopened, opened, name) for name in openers}
 
 
 class _Reader(io.RawIOBase):

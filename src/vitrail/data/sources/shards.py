@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from vitrail.data.dataset import Source
 from vitrail.data.sources.parquet import ParquetSource, holds_images
-from vitrail.data.sources.ranges import Ranges
+from vitrail.data.sources.ranges import Ranges, few_open
 from vitrail.data.sources.tar import ENDING as TAR
 from vitrail.data.sources.tar import TarSource
 from vitrail.data.sources.tree import is_clutter
@@ -53,10 +53,10 @@ def open_shards(files: Mapping[str, Opener], where: str) -> Source | None:
         if not is_clutter(name) and PurePosixPath(name).suffix.lower() not in PAPERS
     }
     if shards and all(TAR.search(name) and "/" not in name for name in shards):
-        return TarSource(shards, where)
+        return TarSource(few_open(shards), where)
     parquet = all(name.lower().endswith(".parquet") for name in shards)
     if shards and parquet and holds_images(next(iter(shards.values()))()):
-        return ParquetSource(shards, where)
+        return ParquetSource(few_open(shards), where)
     return None
 
 
