@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.sources.archives import listed, tar_of
-from vitrail.core.errors import UsageError
+from vitrail.core.errors import DataError, UsageError
 from vitrail.data.sources import open_source
 from vitrail.data.sources.webdataset import split_of_shard
 
@@ -24,6 +24,7 @@ def test_the_label_is_in_cls_or_in_json(tmp_path: Path):
 
 def test_a_sample_without_label_or_with_two_images_is_set_aside(tmp_path: Path):
     files = sample("1", "cat") | {"2.jpg": b"", "3.jpg": b"", "3.json": b"{", "4.jpg": b"", "4.png": b"", "4.cls": b"x"}
+    files |= {"5.jpg": b"", "5.JPG": b"", "5.cls": b"x"}
     files |= {"1.seg.png": b"a mask, which is no image of the sample", "1.txt": b"a caption"}
     entries, aside = listed(open_source(tar_of(tmp_path / "x.tar", files)))
     assert entries == {("1.jpg", "cat", None)}
@@ -32,7 +33,17 @@ def test_a_sample_without_label_or_with_two_images_is_set_aside(tmp_path: Path):
         "3.jpg": "no label in a .cls or .json",
         "4.jpg": "more than one image",
         "4.png": "more than one image",
+        "5.JPG": "more than one image",
+        "5.jpg": "more than one image",
     }
+
+
+def test_a_sample_without_an_image_that_is_known_is_set_aside(tmp_path: Path):
+    files = sample("1", "cat") | {"2.heic": b"2", "2.cls": b"dog", "3.cls": b"dog", "4.txt": b"a caption"}
+    entries, aside = listed(open_source(tar_of(tmp_path / "x.tar", files)))
+    assert entries == {("1.jpg", "cat", None)}
+    assert set(aside) == {"2.heic", "3.cls", "4.txt"}
+    assert all("its sample has no image" in reason for reason in aside.values())
 
 
 @pytest.mark.parametrize("names", [("x-000", "x-001", "x-002"), ("train-000", "train-001", "val-000")])
@@ -53,6 +64,24 @@ def test_braces_name_shards(tmp_path: Path):
     assert len(listed(open_source(tmp_path / "x-{000..001}.tar"))[0]) == 2
     with pytest.raises(UsageError, match=r"no shard .*x-003\.tar.*check the numbers"):
         open_source(tmp_path / "x-{000..004}.tar")
+
+
+def test_braces_name_shards_of_one_name_in_several_folders(tmp_path: Path):
+    for number in range(3):
+        (tmp_path / f"part{number}" / "a").mkdir(parents=True)
+        tar_of(tmp_path / f"part{number}" / "a" / "images.tar", sample("0", number))
+    source = open_source(tmp_path / "part{0..2}" / "a" / "images.tar")
+    paths = {(f"part{number}/a/images/0.jpg", f"{number}", None) for number in range(3)}
+    assert listed(source) == (paths, {})
+    assert {source.read(path) for path, _, _ in paths} == {b"0"}
+
+
+def test_numbered_folders_of_archives_without_samples_are_no_classes(tmp_path: Path):
+    for number in range(2):
+        (tmp_path / f"part{number}").mkdir()
+        tar_of(tmp_path / f"part{number}" / "images.tar", {"cat/1.jpg": b"x"})
+    with pytest.raises(DataError, match="hold no samples with labels"):
+        listed(open_source(tmp_path / "part{0..1}" / "images.tar"))
 
 
 @pytest.mark.parametrize(

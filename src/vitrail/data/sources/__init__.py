@@ -1,5 +1,6 @@
 """Where images come from. A new kind is a new file here, and a line in `_open_file` or in `shards.py`."""
 
+import os
 import re
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,7 @@ from vitrail.data.sources.manifest import ManifestSource
 from vitrail.data.sources.parquet import ParquetSource
 from vitrail.data.sources.ranges import FileRanges
 from vitrail.data.sources.remote import Remote, RemoteFolder
-from vitrail.data.sources.shards import expanded, open_archive, open_shards
+from vitrail.data.sources.shards import expanded, open_archive, open_folder, open_shards
 from vitrail.data.sources.tar import TarSource
 from vitrail.data.sources.zip import ZipSource
 
@@ -99,7 +100,7 @@ def _shards_in(path: Path) -> Source | None:
         files = {
             str(PurePosixPath(each.relative_to(path))): partial(FileRanges, each) for each in inside if each.is_file()
         }
-        return open_shards(files, str(path))
+        return open_folder(files, str(path))
     except OSError:
         return None  # the folder says better what is wrong with it
 
@@ -108,7 +109,9 @@ def _open_listed(paths: list[Path], pattern: str) -> Source:
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise UsageError(f"There is no shard {missing[0]}, which {pattern} names: check the numbers in braces.")
-    source = open_shards({path.name: partial(FileRanges, path) for path in paths}, re.sub(r"[-_.]?\{.*", "", pattern))
+    top = os.path.commonpath([path.parent for path in paths])
+    files = {path.relative_to(top).as_posix(): partial(FileRanges, path) for path in paths}
+    source = open_shards(files, re.sub(r"[-_.]?\{.*", "", pattern))
     if source is None:
         raise UsageError(f"{pattern} names no shards that can be read: give .tar or .parquet files.")
     return source
@@ -118,7 +121,7 @@ def _open_remote(url: str) -> Source:
     remote = Remote(url)
     if not remote.is_file:
         names = remote.sizes()
-        found = open_shards({name: partial(remote.ranges, name) for name in names}, remote.url)
+        found = open_folder({name: partial(remote.ranges, name) for name in names}, remote.url)
         return found or RemoteFolder(remote)
     source = open_archive(remote.url, remote.ranges)
     if source is None:

@@ -37,11 +37,11 @@ def open_archive(name: str, opened: Opener) -> Source | None:
     return None
 
 
-def open_shards(files: Mapping[str, Opener], where: str) -> Source | None:
-    """The source that several files are together: tar archives, or Parquet files of images; None for all else.
+def open_folder(files: Mapping[str, Opener], where: str) -> Source | None:
+    """The source that a folder of shards is; None for one of anything else.
 
     Args:
-        files: how each is opened, by its name below a folder, all of the folder.
+        files: how each is opened, by its name below the folder, all of the folder.
         where: what the folder is called.
 
     Returns:
@@ -52,7 +52,22 @@ def open_shards(files: Mapping[str, Opener], where: str) -> Source | None:
         for name, opened in files.items()
         if not is_clutter(name) and PurePosixPath(name).suffix.lower() not in PAPERS
     }
-    if shards and all(TAR.search(name) and "/" not in name for name in shards):
+    if any(TAR.search(name) and "/" in name for name in shards):
+        return None
+    return open_shards(shards, where)
+
+
+def open_shards(shards: Mapping[str, Opener], where: str) -> Source | None:
+    """The source that several files are together: tar archives, or Parquet files of images; None for all else.
+
+    Args:
+        shards: how each is opened, by its name, each in as many folders as the others.
+        where: what all of them are called.
+
+    Returns:
+        A source, or None.
+    """
+    if shards and all(TAR.search(name) for name in shards):
         return TarSource(few_open(shards), where)
     parquet = all(name.lower().endswith(".parquet") for name in shards)
     if shards and parquet and holds_images(next(iter(shards.values()))()):

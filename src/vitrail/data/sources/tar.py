@@ -22,7 +22,7 @@ from vitrail.data.sources.tree import entries_of, is_clutter, why_not_inside
 from vitrail.data.sources.webdataset import entries_of_samples, holds_samples, split_of_shard
 
 ENDING = re.compile(r"\.(tar|tar\.gz|tgz|tar\.bz2|tar\.xz|tar\.zst)$", re.IGNORECASE)
-NUMBERED = re.compile(r"\d/$")
+NUMBERED = re.compile(r"\d/")
 GZIP, OTHERS = b"\x1f\x8b", ((b"BZh", "bzip2"), (b"\xfd7zXZ", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
 
 
@@ -94,7 +94,7 @@ class TarSource:
         """Nothing is read yet.
 
         Args:
-            archives: how each is opened, by its name.
+            archives: how each is opened, by its name, each in as many folders as the others.
             where: what all of them together are called.
         """
         self._unopened, self._where = archives, where
@@ -127,10 +127,9 @@ class TarSource:
         return self._member(as_on_disk(path))
 
     def _member(self, name: str) -> bytes:
-        if len(self._archives) == 1:
-            return self._archives[""].read(name)
-        shard, _, inside = name.partition("/")
-        return self._archives[shard + "/"].read(inside)
+        depth = next(iter(self._archives)).count("/")
+        *shard, inside = name.split("/", depth)
+        return self._archives["".join(f"{each}/" for each in shard)].read(inside)
 
     @cached_property
     def _archives(self) -> dict[str, TarArchive]:

@@ -58,19 +58,23 @@ def entries_of_samples(
         split: the split that the whole shard belongs to.
 
     Yields:
-        Entry | SetAside: each image with its label, or the reason why it has none.
+        Entry | SetAside: each image with its label, or the reason why it has none; each sample without an image.
     """
-    samples: dict[str, dict[str, str]] = {}
+    samples: dict[str, list[str]] = {}
     for name in sorted(names):
-        samples.setdefault(_key(name), {})[_ending(name)] = name
+        samples.setdefault(_key(name), []).append(name)
     for files in samples.values():
-        images = [name for ending, name in files.items() if ending in IMAGES]
+        images = [name for name in files if _ending(name) in IMAGES]
+        if not images:
+            shown = next((name for name in files if _ending(name) not in LABELS), files[0])
+            reason = "its sample has no image, by the endings of its files (.jpg, .png and so on are known)"
+            yield SetAside(path=written(prefix + shown), reason=reason)
         for name in images:
             path = written(prefix + name)
             if len(images) > 1:
                 yield SetAside(path=path, reason="its sample has more than one image")
                 continue
-            label = _label(files, read)
+            label = _label({_ending(each): each for each in files}, read)
             if label is None:
                 yield SetAside(path=path, reason="its sample has no label in a .cls or .json")
             else:
