@@ -11,6 +11,7 @@ def test_a_file_of_its_own_position_reads_seeks_and_ends(tmp_path: Path):
     ranges = FileRanges(tmp_path / "x")
     file = as_file(ranges)
     assert (ranges.size, ranges.read_at(190, 50)) == (200, bytes(range(190, 200)))
+    assert (ranges.read_at(190, 1 << 60), ranges.read_at(300, 1 << 60)) == (bytes(range(190, 200)), b"")
     assert file.seek(-5, os.SEEK_END) == 195
     assert file.read() == bytes(range(195, 200))
     file.seek(3)
@@ -18,3 +19,13 @@ def test_a_file_of_its_own_position_reads_seeks_and_ends(tmp_path: Path):
     assert file.read(2) == b"\7\10"
     with pytest.raises(OSError, match="points before its own beginning"):
         file.seek(-1000, os.SEEK_END)
+
+
+def test_no_claim_of_an_archive_is_believed_beyond_the_end(tmp_path: Path):
+    (tmp_path / "x").write_bytes(bytes(range(200)))
+    file = as_file(FileRanges(tmp_path / "x"))
+    for claim in (1 << 40, 1 << 62, 1 << 80):
+        file.seek(190)
+        assert file.read(claim) == bytes(range(190, 200))
+        file.seek(claim)
+        assert file.read(1) == b""

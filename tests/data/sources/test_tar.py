@@ -61,6 +61,17 @@ def test_numbered_archives_without_samples_and_other_packings_are_refused(tmp_pa
         listed(open_source(tar_of(tmp_path / "x.tar.bz2", FILES, "w:bz2")))
 
 
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.REGTYPE])
+@pytest.mark.parametrize("claim", [1 << 42, 1 << 61, 1 << 80])
+def test_an_archive_that_claims_more_than_it_holds_is_refused(tmp_path: Path, kind: bytes, claim: int):
+    path = tar_of(tmp_path / "x.tar", {"cat/1.jpg": b"1", "dog/1.jpg": b"2"})
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, claim
+    path.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + path.read_bytes())
+    with pytest.raises(DataError, match=r"cannot be read as a tar archive .*fetch it again"):
+        listed(open_source(path))
+
+
 @pytest.mark.parametrize("cut", [100, 600, 1800, 2200])
 def test_an_archive_cut_short_is_refused(tmp_path: Path, cut: int):
     path = tar_of(tmp_path / "x.tar", {"cat/1.jpg": b"1" * 700, "dog/1.jpg": b"2" * 700})

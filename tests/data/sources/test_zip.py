@@ -69,6 +69,17 @@ def test_encrypted_members_are_set_aside(tmp_path: Path):
     assert "encrypted" in aside["cat/1.jpg"]
 
 
+def test_a_member_that_claims_more_packed_bytes_than_any_image_is_set_aside(tmp_path: Path):
+    path = zip_of(tmp_path / "x.zip", {"cat/1.jpg": b"1", "dog/1.jpg": b"2"})
+    content = bytearray(path.read_bytes())
+    last = content.rfind(b"PK\x01\x02")
+    content[last + 20 : last + 24] = struct.pack("<I", 2_000_000_000)  # its packed size
+    path.write_bytes(content)
+    entries, aside = listed(open_source(path))
+    assert {entry[0] for entry in entries} == {"cat/1.jpg"}
+    assert aside == {"dog/1.jpg": "it is larger than any image (2.0 GB)"}
+
+
 def test_members_that_lie_over_each_other_are_refused(tmp_path: Path):
     path = zip_of(tmp_path / "x.zip", {"cat/1.jpg": b"1" * 50, "dog/1.jpg": b"2" * 50}, zipfile.ZIP_STORED)
     content = bytearray(path.read_bytes())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitrail.core.errors import DataError
-from vitrail.data.sources.ranges import Ranges
+from vitrail.data.sources.ranges import Ranges, inside
 
 POINTS = 512
 SPACING = 1 << 20
@@ -89,7 +89,7 @@ class GzipRanges:
 
     def read_at(self, start: int, length: int) -> bytes:
         """`length` bytes from `start`, fewer at the end; raises OSError."""
-        length = max(0, min(length, self._size - start))
+        length = inside(start, length, self._size)
         place = bisect.bisect_right(self._points, start, key=lambda point: point.at) - 1
         unpacker = self._points[place].copy()
         parts: list[bytes] = []

@@ -25,6 +25,11 @@ class Ranges(Protocol):
         """`length` bytes from `start`, fewer where the file ends before; raises OSError where it cannot be read."""
 
 
+def inside(start: int, length: int, size: int) -> int:
+    """How many of `length` bytes from `start` a file of `size` has; an archive may claim more than memory can hold."""
+    return max(0, min(length, size - start))
+
+
 class FileRanges:
     """A file of this machine."""
 
@@ -41,8 +46,9 @@ class FileRanges:
         return self._size
 
     def read_at(self, start: int, length: int) -> bytes:
-        """`length` bytes from `start`; raises OSError."""
-        return os.pread(self._file.fileno(), length, start)  # no position is shared, so no lock is needed
+        """`length` bytes from `start`, fewer at the end; raises OSError."""
+        # No position is shared, so no lock is needed.
+        return os.pread(self._file.fileno(), inside(start, length, self._size), start)
 
     def __del__(self) -> None:
         if hasattr(self, "_file"):
@@ -101,6 +107,20 @@ class _Reader(io.RawIOBase):
         return len(found)
 
 
+class _Buffered(io.BufferedReader):
+    """Takes memory for no more than there is, and goes no further, whatever an archive claims to hold."""
+
+    def __init__(self, ranges: Ranges) -> None:
+        super().__init__(_Reader(ranges), ranges.block)
+        self._size = ranges.size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(size if size is None else min(size, self._size))
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return super().seek(min(offset, self._size), whence)
+
+
 def as_file(ranges: Ranges) -> io.BufferedReader:
     """A file object of its own position, for the one thread that lists an archive."""
-    return io.BufferedReader(_Reader(ranges), ranges.block)
+    return _Buffered(ranges)

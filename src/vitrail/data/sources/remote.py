@@ -20,6 +20,7 @@ import pyarrow.fs as pafs
 from vitrail.core.errors import DataError, UsageError
 from vitrail.data.dataset import Entry, SetAside
 from vitrail.data.sources.local import MAX_FILE_BYTES, as_on_disk, written
+from vitrail.data.sources.ranges import inside
 from vitrail.data.sources.tree import entries_of, why_not_inside
 
 REFUSED = re.compile("NO_SUCH_KEY|RESOURCE_NOT_FOUND|ACCESS_DENIED|HTTP status (403|404)", re.IGNORECASE)
@@ -81,9 +82,9 @@ class RemoteRanges:
         return self._size
 
     def read_at(self, start: int, length: int) -> bytes:
-        """`length` bytes from `start`; raises OSError or DataError as `Remote.read` does."""
+        """`length` bytes from `start`, fewer at the end; raises OSError or DataError as `Remote.read` does."""
         with _reached(self._url), self._guard:
-            return bytes(self._file.read_at(length, start))
+            return bytes(self._file.read_at(inside(start, length, self._size), start))
 
 
 class RemoteFolder:

@@ -113,8 +113,8 @@ def _why_not(info: zipfile.ZipInfo) -> str | None:
         return "it is encrypted: unpack the archive with its password first"
     if info.compress_type not in METHODS:
         return f"it is packed by the method {info.compress_type}, which is not read: pack it again with deflate"
-    if info.file_size > MAX_FILE_BYTES:
-        return f"it is larger than any image ({info.file_size / 1e9:.1f} GB)"
+    if (larger := max(info.file_size, info.compress_size)) > MAX_FILE_BYTES:
+        return f"it is larger than any image ({larger / 1e9:.1f} GB)"
     if info.file_size > max(BOMB_BYTES, BOMB_RATIO * info.compress_size):
         return f"it would grow from {info.compress_size:,} to {info.file_size:,} bytes, as no image does: a zip bomb"
     return None
