@@ -205,7 +205,7 @@ def cost_of(name: str, folder: Path) -> str:
     threads = share_threads(usable_cores())
     with tempfile.TemporaryDirectory() as cache:
         asked["cache"] = Path(cache)
-        looks_s = cpu(lambda: look_at(dataset, **asked))
+        looks_s = cpu(lambda: look_at(dataset, threads=threads.decode, **asked))
         rest_s = cpu(lambda: find_near_duplicates(dataset, **asked))
         features_s = cpu(lambda: extract(dataset, [backbone], threads=threads, **asked))
     share = (looks_s + rest_s) / features_s
@@ -221,8 +221,8 @@ def scale(rows: int = ROWS) -> list[str]:
     look_NSS[rows // 2 + copies] = np.clip(noisy, 0, 255).astype(np.uint8)
     examples, wrong = labelled_features(draws, rows)
     begun, begun_user = time.perf_counter(), user_seconds()
-    pairs_P2 = propose(look_NSS, advance=lambda rows: None)
-    kept_P2, _ = compare_looks(look_NSS, pairs_P2)
+    pairs_P2 = propose(look_NSS, threads=usable_cores(), advance=lambda rows: None)
+    kept_P2, _ = compare_looks(look_NSS, pairs_P2, threads=usable_cores())
     searched_s = time.perf_counter() - begun
     found = {tuple(pair) for pair in kept_P2.tolist()}
     hits = sum((int(row), rows // 2 + int(row)) in found for row in copies)

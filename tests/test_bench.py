@@ -87,6 +87,15 @@ def test_whichever_pooling_is_taken_predictions_and_verification_use_it(
     assert not any("predictions of vit_mini from its features" in one for one in checked.not_recomputed)
 
 
+def test_threads_bind_what_reads_the_images_too(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def never() -> int:
+        pytest.fail("the cores of the machine were taken")
+
+    monkeypatch.setattr("vitrail.data.examples.usable_cores", never)
+    monkeypatch.setattr("vitrail.data.near_duplicates.usable_cores", never)
+    bench(data, EMBEDDED[:1], out=tmp_path / "run", options=FAST, threads=1)
+
+
 def test_the_stored_predictions_give_the_printed_accuracy(data: Path, tmp_path: Path):
     run = bench(data, EMBEDDED, out=tmp_path / "run", options=FAST)
     for one in run.results.backbones:

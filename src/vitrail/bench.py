@@ -79,7 +79,7 @@ def bench(
         out: the run folder; runs/<data>-<8 digits> where None.
         options: what may change the answer; defaults where None.
         offline: never use the network.
-        threads: cores that the pass over the images may use; all that this process may where None.
+        threads: cores that read the images and run the backbones; all that this process may where None.
         batch: images a batch; what is fastest here where None. With OpenVINO neither changes a feature.
         cluster: a Ray cluster whose machines compute the features, "auto" or host:port; this machine where None. Data
             and cache must lie where all of them see it.
@@ -91,7 +91,7 @@ def bench(
     """
     clock, options, progress = Clock(), options or BenchOptions(), progress or Silent()
     specs = chosen_specs(data, backbones)
-    dataset = load(open_source(data), max_pixels=options.max_pixels, progress=progress)
+    dataset = load(open_source(data), max_pixels=options.max_pixels, threads=threads, progress=progress)
     asked = json.loads(json.dumps(asdict(options))) | {"backbones": [_asked(spec) for spec in specs]}
     identity = fingerprint({"data": dataset.fingerprint, "options": asked})
     folder = out or default_folder(dataset.name, identity)
@@ -103,7 +103,7 @@ def bench(
     near_pairs: tuple[NearPair, ...] = ()
     if options.near_duplicates:
         near_pairs = find_near_duplicates(
-            dataset, cache=cache_folder(), max_pixels=options.max_pixels, progress=progress
+            dataset, cache=cache_folder(), max_pixels=options.max_pixels, threads=threads, progress=progress
         )
         dataset = keep_together(dataset, near_pairs)
     dataset, split, sealed = make_split(dataset, options.split)

@@ -49,10 +49,12 @@ def compute_part(
         What was done.
     """
     specs = chosen_specs(data, backbones)
-    dataset = load(open_source(data), max_pixels=options.max_pixels, progress=progress)
+    dataset = load(open_source(data), max_pixels=options.max_pixels, threads=threads, progress=progress)
     if options.near_duplicates and options.precision == "int8":
         # int8 is calibrated on the train split, and copies move images between splits; nothing else here needs them.
-        found = find_near_duplicates(dataset, cache=cache_folder(), max_pixels=options.max_pixels, progress=progress)
+        found = find_near_duplicates(
+            dataset, cache=cache_folder(), max_pixels=options.max_pixels, threads=threads, progress=progress
+        )
         dataset = keep_together(dataset, found)
     dataset, split, _ = make_split(dataset, options.split)
     extraction = extract(

@@ -163,6 +163,20 @@ def test_each_file_is_read_once_and_no_bytes_are_kept():
     assert held == 0
 
 
+def test_as_many_threads_read_as_are_given():
+    class Watched(MemorySource):
+        def read(self, path: str) -> bytes:
+            names.add(threading.current_thread().name)
+            time.sleep(0.002)
+            return super().read(path)
+
+    files = {f"{number}": image_file(number) for number in range(60)}
+    for threads in (1, 3):
+        names: set[str] = set()
+        load(Watched([Entry(path=path, label="a") for path in files], files), threads=threads, progress=Silent())
+        assert len(names) == threads
+
+
 def test_an_interrupted_reading_ends_at_once():
     class Interrupting(MemorySource):
         def read(self, path: str) -> bytes:

@@ -39,9 +39,9 @@ def source() -> Counted:
 
 def test_a_look_is_taken_once_and_kept_by_id(source: Counted, tmp_path):
     dataset = load(source, progress=Silent())
-    first = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    first = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
     source.reads = 0
-    second = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    second = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
     assert source.reads == 1, "only what is broken is tried again"
     assert first.ids == second.ids
     assert len(first.ids) == 4
@@ -50,12 +50,12 @@ def test_a_look_is_taken_once_and_kept_by_id(source: Counted, tmp_path):
 
 def test_a_flipped_byte_in_the_cache_is_noticed_and_the_looks_are_taken_again(source: Counted, tmp_path):
     dataset = load(source, progress=Silent())
-    first = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    first = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
     (shard,) = (tmp_path / "looks" / "v1").iterdir()
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
-    again = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    again = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
     assert np.array_equal(first.look_NSS, again.look_NSS)
 
 
@@ -69,9 +69,9 @@ def test_an_interruption_loses_no_look_that_was_taken(nine: Counted, tmp_path: P
     dataset = load(nine, progress=Silent())
     nine.interrupted_at = "6.jpg"
     with pytest.raises(KeyboardInterrupt):
-        look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+        look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
     nine.reads, nine.interrupted_at = 0, ""
-    assert len(look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent()).ids) == 9
+    assert len(look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent()).ids) == 9
     assert nine.reads == 3
 
 
@@ -82,17 +82,17 @@ def test_looks_are_written_while_others_are_taken(nine: Counted, tmp_path: Path,
     written = []
     really = nine.read
     monkeypatch.setattr(nine, "read", lambda path: written.append(len(list(tmp_path.rglob("*.arrow")))) or really(path))
-    look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
     assert max(written) >= 3
 
 
 def test_looks_of_other_data_sets_take_no_memory(nine: Counted, tmp_path: Path):
     dataset = load(nine, progress=Silent())
-    first = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    first = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
     others = np.random.default_rng(0).integers(0, 256, (4000, 32, 32), dtype=np.uint8)
     looks._write(tmp_path / "looks" / "v1", {f"{row:064d}": look for row, look in enumerate(others)})
     tracemalloc.start()
-    again = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    again = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert np.array_equal(again.look_NSS, first.look_NSS)
@@ -103,9 +103,9 @@ def test_no_look_is_kept_under_the_id_of_other_bytes(source: Counted, tmp_path):
     dataset = load(source, progress=Silent())
     before, source.files = source.files, source.files | {"1.jpg": encoded(photograph(5), "JPEG")}
     with pytest.raises(DataError, match=r"1\.jpg changed .* run the same command again"):
-        look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+        look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
     source.files = before
-    taken = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, progress=Silent())
+    taken = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
     changed = dataset.table["paths"].to_pylist().index(["1.jpg"])
     row = taken.ids.index(dataset.table["id"][changed].as_py())
     assert np.array_equal(taken.look_NSS[row], take_look(before["1.jpg"], max_pixels=LIMIT))

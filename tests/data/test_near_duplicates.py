@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,6 +67,19 @@ def test_look_alikes_that_are_no_copies_are_left_alone(tmp_path: Path):
     stage = photograph(0, (5, 4)).resize(SIZE, Image.Resampling.BICUBIC)
     files = {f"{seed}.png": encoded(Image.blend(stage, photograph(seed, SIZE), 0.3)) for seed in range(1, 8)}
     assert found_in(load_files(files), tmp_path) == {}
+
+
+def test_as_many_threads_look_as_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    dataset = load_files({f"{seed}.jpg": encoded(photograph(seed, SIZE), "JPEG") for seed in range(20)})
+    really, names = dataset.source.read, set()
+
+    def read(path: str) -> bytes:
+        names.add(threading.current_thread().name)
+        return really(path)
+
+    monkeypatch.setattr(dataset.source, "read", read)
+    find_near_duplicates(dataset, cache=tmp_path, max_pixels=10**7, threads=1, progress=Silent())
+    assert len({name for name in names if name.startswith("look")}) == 1
 
 
 def test_pictures_of_eight_pixels_are_never_near_duplicates(tmp_path: Path):

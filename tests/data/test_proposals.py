@@ -15,7 +15,7 @@ def look(image: Image.Image) -> np.ndarray:
 
 
 def pairs_of(*images: Image.Image) -> set[tuple[int, int]]:
-    found = propose(np.stack([look(image) for image in images]), advance=lambda rows: None)
+    found = propose(np.stack([look(image) for image in images]), threads=2, advance=lambda rows: None)
     return {tuple(pair) for pair in found.tolist()}
 
 
@@ -60,14 +60,14 @@ def test_the_description_of_a_window_is_that_of_the_cut_picture():
 
 def test_a_flat_picture_resembles_nothing():
     flat = np.full((3, 32, 32), 128, np.uint8)
-    assert len(propose(flat, advance=lambda rows: None)) == 0
+    assert len(propose(flat, threads=2, advance=lambda rows: None)) == 0
 
 
 def test_blocks_change_nothing(monkeypatch):
     looks = np.stack([look(photograph(seed // 2, (120 + seed, 90))) for seed in range(14)])
-    whole = propose(looks, advance=lambda rows: None)
+    whole = propose(looks, threads=2, advance=lambda rows: None)
     monkeypatch.setattr(proposals, "BLOCK", 3)
-    assert np.array_equal(propose(looks, advance=lambda rows: None), whole)
+    assert np.array_equal(propose(looks, threads=2, advance=lambda rows: None), whole)
     assert {(seed, seed + 1) for seed in range(0, 14, 2)} <= {tuple(pair) for pair in whole.tolist()}
 
 
@@ -77,6 +77,6 @@ def test_where_all_pictures_are_alike_the_proposals_stay_bounded_and_the_nearest
     draws = np.random.default_rng(0)
     looks = np.clip(base + draws.normal(0, 3, (60, 32, 32)), 0, 255).astype(np.uint8)
     looks[17] = looks[41]
-    found = propose(looks, advance=lambda rows: None)
+    found = propose(looks, threads=2, advance=lambda rows: None)
     assert len(found) <= proposals.MOST * len(looks)
     assert [17, 41] in found.tolist()

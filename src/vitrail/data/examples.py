@@ -23,12 +23,15 @@ TASK = "Reading files"
 PROGRESS_FILES = 64  # reported at once
 
 
-def load(source: Source, *, max_pixels: int = MAX_PIXELS, progress: Progress) -> Dataset:
+def load(
+    source: Source, *, max_pixels: int = MAX_PIXELS, threads: int | None = None, progress: Progress
+) -> Dataset:
     """Read every file of a source once and make the examples.
 
     Args:
         source: where the files come from.
         max_pixels: images with more pixels are set aside.
+        threads: how many read; as many as there are cores for this process where None.
         progress: hears of every file.
 
     Returns:
@@ -45,7 +48,7 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, progress: Progress) ->
         else:
             set_aside.append(found)
     reading = _Reading(source, entries, max_pixels, progress)
-    reading.run()
+    reading.run(threads or usable_cores())
     plain, others = _apart(reading.digest_N, entries)
     merged, conflicts, duplicates = merge(others)
     set_aside = sorted(set_aside + reading.set_aside + conflicts, key=lambda aside: (aside.path, aside.reason))
@@ -77,12 +80,12 @@ class _Reading:
         self.set_aside: list[SetAside] = []
         self.animated = 0
 
-    def run(self) -> None:
+    def run(self, threads: int) -> None:
         """Read them all; what a thread raises is raised here."""
         self._progress.start(TASK, total=len(self._entries), unit="files")
-        pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="read")
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
         try:
-            for ended in as_completed([pool.submit(self._work) for _ in range(usable_cores())]):
+            for ended in as_completed([pool.submit(self._work) for _ in range(threads)]):
                 ended.result()
         finally:
             self._numbers = iter(())  # what ended one thread, or the wait for them, ends them all

@@ -22,7 +22,6 @@ from PIL import Image
 
 from vitrail.core.ahead import in_order
 from vitrail.core.errors import StoreError
-from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Progress
 from vitrail.core.whole_files import put_in_place
 from vitrail.data.dataset import Dataset
@@ -46,7 +45,7 @@ class Looks:
     look_NSS: NDArray[np.uint8] = field(repr=False)
 
 
-def look_at(dataset: Dataset, *, cache: Path, max_pixels: int, progress: Progress) -> Looks:
+def look_at(dataset: Dataset, *, cache: Path, max_pixels: int, threads: int, progress: Progress) -> Looks:
     """The look of every example; only those that the cache lacks are taken.
 
     StoreError where the cache cannot be written, DataError where a file has changed since the data set was read.
@@ -55,6 +54,7 @@ def look_at(dataset: Dataset, *, cache: Path, max_pixels: int, progress: Progres
         dataset: the examples.
         cache: the cache folder.
         max_pixels: larger images have no look.
+        threads: how many take looks.
         progress: hears of every look that is taken.
 
     Returns:
@@ -66,7 +66,7 @@ def look_at(dataset: Dataset, *, cache: Path, max_pixels: int, progress: Progres
     missing = [(id_, where[0]) for id_, where in zip(ids, paths, strict=True) if id_ not in known]
     if missing:
         missing.sort(key=lambda item: item[1])  # neighbours in an archive or on a disk are read together
-        known |= _keep(folder, _take(dataset, missing, max_pixels, progress))
+        known |= _keep(folder, _take(dataset, missing, max_pixels, threads, progress))
     there = [id_ for id_ in ids if id_ in known]
     look_NSS = np.stack([known[id_] for id_ in there]) if there else np.empty((0, SIDE, SIDE), np.uint8)
     return Looks(tuple(there), look_NSS)
@@ -93,7 +93,7 @@ def take_look(data: bytes, *, max_pixels: int, side: int = SIDE) -> NDArray[np.u
 
 
 def _take(
-    dataset: Dataset, missing: Sequence[tuple[str, str]], max_pixels: int, progress: Progress
+    dataset: Dataset, missing: Sequence[tuple[str, str]], max_pixels: int, threads: int, progress: Progress
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     def take(item: tuple[str, str]) -> NDArray[np.uint8] | None:
         id_, path = item
@@ -105,7 +105,7 @@ def _take(
             progress.advance(TASK)
 
     progress.start(TASK, total=len(missing), unit="images")
-    pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="look")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="look")
     try:
         for (id_, _), look in zip(missing, in_order(pool, take, missing, ahead=AHEAD), strict=True):
             if look is not None:

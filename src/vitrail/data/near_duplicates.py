@@ -55,7 +55,9 @@ class NearPair:
     mirrored: bool
 
 
-def find_near_duplicates(dataset: Dataset, *, cache: Path, max_pixels: int, progress: Progress) -> tuple[NearPair, ...]:
+def find_near_duplicates(
+    dataset: Dataset, *, cache: Path, max_pixels: int, threads: int | None = None, progress: Progress
+) -> tuple[NearPair, ...]:
     """Every pair of examples that show the same picture.
 
     StoreError where the cache cannot be written, DataError where a file has changed since the data set was read.
@@ -64,15 +66,17 @@ def find_near_duplicates(dataset: Dataset, *, cache: Path, max_pixels: int, prog
         dataset: the examples; labels and splits play no part.
         cache: the cache folder, where looks are kept.
         max_pixels: larger images are passed over, as are those that cannot be decoded or are under 32 pixels.
+        threads: how many look and compare; as many as there are cores for this process where None.
         progress: hears how far the search is.
 
     Returns:
         The pairs, sorted by id.
     """
-    looks = look_at(dataset, cache=cache, max_pixels=max_pixels, progress=progress)
+    threads = threads or usable_cores()
+    looks = look_at(dataset, cache=cache, max_pixels=max_pixels, threads=threads, progress=progress)
     progress.start(TASKS[0], total=len(looks.ids), unit="images")
-    pairs_P2 = propose(looks.look_NSS, advance=lambda rows: progress.advance(TASKS[0], rows))
-    pairs_P2, looked = compare_looks(looks.look_NSS, pairs_P2)
+    pairs_P2 = propose(looks.look_NSS, threads=threads, advance=lambda rows: progress.advance(TASKS[0], rows))
+    pairs_P2, looked = compare_looks(looks.look_NSS, pairs_P2, threads=threads)
     progress.done(TASKS[0])
     return tuple(_decide(dataset, looks, pairs_P2, looked, max_pixels, progress))
 
@@ -143,12 +147,15 @@ def _joined(ids: Sequence[str], given: Sequence[str | None], pairs: Sequence[Nea
     return {id_: called[int(component_V[number])] for id_, number in row.items() if int(component_V[number]) in called}
 
 
-def compare_looks(look_NSS: NDArray[np.uint8], pairs_P2: NDArray[np.int64]) -> tuple[NDArray[np.int64], Agreement]:
+def compare_looks(
+    look_NSS: NDArray[np.uint8], pairs_P2: NDArray[np.int64], *, threads: int
+) -> tuple[NDArray[np.int64], Agreement]:
     """The second stage: lay looks over one another.
 
     Args:
         look_NSS: uint8.
         pairs_P2: rows of those that were proposed.
+        threads: how many compare.
 
     Returns:
         The pairs whose looks agree once aligned, and how.
@@ -158,7 +165,7 @@ def compare_looks(look_NSS: NDArray[np.uint8], pairs_P2: NDArray[np.int64]) -> t
         batch_P2 = pairs_P2[start : start + BATCH]
         return align(look_NSS[batch_P2[:, 0]].astype(np.float32), look_NSS[batch_P2[:, 1]].astype(np.float32))
 
-    with ThreadPoolExecutor(usable_cores(), thread_name_prefix="align") as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix="align") as pool:
         found = Agreement.joined(list(pool.map(compare, range(0, len(pairs_P2), BATCH))))
     kept = found.correlation_P > LEAST_OF_LOOKS
     return pairs_P2[kept], found.only(kept)

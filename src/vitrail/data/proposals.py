@@ -19,8 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from vitrail.core.machine import usable_cores
-
 FREQUENCIES = 8
 CUT = 0.92
 WINDOWS = ((0.0, CUT), (1 - CUT, 1.0))
@@ -33,11 +31,12 @@ FLAT = 1.0  # grey levels of contrast under which there is nothing to compare
 Floats = NDArray[np.float32]
 
 
-def propose(look_NSS: NDArray[np.uint8], *, advance: Callable[[int], None]) -> NDArray[np.int64]:
+def propose(look_NSS: NDArray[np.uint8], *, threads: int, advance: Callable[[int], None]) -> NDArray[np.int64]:
     """Pairs of looks that may be copies.
 
     Args:
         look_NSS: uint8.
+        threads: how many search.
         advance: told how many rows are done, N in all.
 
     Returns:
@@ -55,7 +54,7 @@ def propose(look_NSS: NDArray[np.uint8], *, advance: Callable[[int], None]) -> N
         return _nearest(found)[0]
 
     # Each thread multiplies by itself: threads inside threads would fight over the cores.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(usable_cores(), "propose") as pool:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads, "propose") as pool:
         found = list(pool.map(search, range(0, len(look_NSS), BLOCK)))
     pairs_P2 = np.concatenate([*found, np.empty((0, 2), np.int64)])
     return np.unique(np.sort(pairs_P2, axis=1), axis=0)
