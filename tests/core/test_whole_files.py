@@ -27,3 +27,15 @@ def test_a_failed_or_interrupted_write_leaves_the_old_file_and_nothing_beside_it
             put_in_place(target, lambda path: path.write_text("new"))
     assert target.read_text() == "old"
     assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
+def test_two_writers_of_one_file_do_not_meet_even_with_the_same_process_id(tmp_path: Path):
+    target = tmp_path / "file"
+
+    def overtaken(path: Path) -> None:
+        path.write_text("first")
+        put_in_place(target, lambda other: other.write_text("second"))  # as on another machine that shares the folder
+
+    put_in_place(target, overtaken)
+    assert target.read_text() == "first"
+    assert [path.name for path in target.parent.iterdir()] == ["file"]

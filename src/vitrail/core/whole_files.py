@@ -1,6 +1,7 @@
 """The one way a file is put on disk: whole or not at all, whatever interrupts it."""
 
 import os
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,8 @@ def put_in_place(path: Path, write: Callable[[Path], object]) -> None:
         path: where the file shall be; its folder is made.
         write: fills the file whose path it is given.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    # A process id would not do: machines that share the folder, and containers most of all, have the same ones.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
