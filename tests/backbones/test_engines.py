@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,8 @@ def test_auto_is_bf16_only_where_that_is_faster(monkeypatch, able, precision):
     monkeypatch.setattr("vitrail.backbones.openvino_engine.openvino_capabilities", lambda: ("FP32", "BF16"))
     assert choose_engine("openvino", "auto").precision == precision
     assert choose_engine("openvino", "bf16").precision == "bf16"
+    if find_spec("nncf"):
+        assert choose_engine("openvino", "int8").rest == precision
 
 
 @pytest.mark.parametrize(

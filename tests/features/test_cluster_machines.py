@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from vitrail.backbones import EngineChoice
@@ -55,3 +57,10 @@ def test_machines_that_would_compute_other_features_are_refused_and_other_proces
     plain = EngineChoice(name="torch", precision="fp32", version="2.13.0")
     with pytest.raises(UsageError, match=r"a openvino 2026.4.1 bf16 on cpu; b torch 2.13.0 fp32 on cpu"):
         require_alike({"a": one, "b": Surroundings(engine=plain, processor="A")}, progress)
+
+
+def test_machines_that_differ_in_what_int8_leaves_unquantised_are_refused():
+    int8 = replace(OPENVINO, precision="int8", quantiser="nncf 3.2.0, 1")
+    found = {rest: Surroundings(engine=replace(int8, rest=rest), processor="A") for rest in ("bf16", "fp32")}
+    with pytest.raises(UsageError, match=r"int8 by nncf 3.2.0, 1, the rest in bf16 .* the rest in fp32"):
+        require_alike(found, Noting())

@@ -40,7 +40,7 @@ class Backbone:
         Args:
             threads: how many cores it may use.
             pooling: which features it gives, in the words of `backbones/poolings.py`; the card's where None.
-            batch: images a call; what suits the network where None. Features are the same with any.
+            batch: images a call; what suits the network where None.
 
         Returns:
             The engine.

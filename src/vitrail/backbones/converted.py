@@ -11,7 +11,6 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 TRACED_BATCH = 2  # with 1, what depends on the batch could be taken for a constant; any batch can be set afterwards
-INT8_CODE_VERSION = 1  # bump with any change of how a model is quantised: it is in the key of what it computes
 
 
 def convert(
@@ -72,7 +70,7 @@ def quantise(
         model: as `convert` made it.
         read_calibration: gives `pixel_BHWC` of the user's train images; called only where no model is kept yet.
         transformer: NNCF's scheme for transformers: SmoothQuant, and no quantised softmax or layer norm.
-        facts: everything that the model depends on, the calibration's digest among it.
+        facts: everything that the model depends on, the calibration's digest and the quantiser's release among it.
         cache: the cache folder; where it cannot be written, nothing is kept.
 
     Returns:
@@ -93,7 +91,7 @@ def quantise(
             )
         return quantised, model
 
-    return kept_model({**facts, "int8": INT8_CODE_VERSION, "nncf": version("nncf")}, make, cache=cache)
+    return kept_model(facts, make, cache=cache)
 
 
 def normalising(net: "nn.Module", preprocessing: Preprocessing, pooling: str | None) -> "nn.Module":

@@ -1,13 +1,14 @@
 """What runs a network: 8-bit pixels in, features out, on PyTorch or OpenVINO. Which one, where, in which arithmetic.
 
 Each engine normalises inside, so that a batch travels as bytes. Batches have one fixed size and are padded to it:
-a row's feature depends neither on its neighbours nor on how many there are.
+a row's feature depends neither on its neighbours nor on how many there are. With OpenVINO it does not depend on the
+size of a batch either; with torch another size may move its last bits.
 
 Letters: B images, H rows, W columns, C channels, D features.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 FORWARD_CODE_VERSION = 2  # bump with any change of a network or an engine that moves a feature: it is in every key
+QUANTISING_VERSION = 1  # bump with any change of how a model is quantised: it is in every key of int8
 
 # OpenVINO, images a batch. With a stream a core and one thread a stream, nothing is shared out within a batch, so small
 # ones lose nothing (benchmarks/forward.py). Below a billion multiply-adds an image, what a call costs itself is felt.
@@ -43,7 +45,8 @@ ReadPixels = Callable[[], NDArray[np.uint8]]
 class EngineChoice:
     """Which engine runs a backbone, its release, where, and in which arithmetic: part of every feature's key.
 
-    `calibration` is the digest of the images that int8 took its ranges from; empty for every other precision.
+    For int8 alone: `calibration` is the digest of the images that it took its ranges from, `quantiser` the release of
+    what made it, and `rest` the arithmetic of what is not quantised.
     """
 
     name: EngineName
@@ -51,6 +54,8 @@ class EngineChoice:
     device: Device = "cpu"
     version: str = ""
     calibration: str = ""
+    quantiser: str = ""
+    rest: Literal["fp32", "bf16", ""] = ""
 
 
 class Engine(Protocol):
@@ -112,7 +117,7 @@ def start_engine(
         digest: of the weights.
         threads: how many cores it may use.
         pooling: which features it gives.
-        batch: images a call; what suits the network where None. Features are the same with any.
+        batch: images a call; what suits the network where None.
         read_calibration: gives the pixels of the images that `choice.calibration` names.
 
     Returns:
@@ -132,7 +137,7 @@ def start_engine(
             batch=batch or TORCH_BATCH[choice.device],
             threads=threads,
         )
-    from vitrail.backbones.openvino_engine import OpenVinoEngine, openvino_capabilities
+    from vitrail.backbones.openvino_engine import OpenVinoEngine
 
     facts = {
         "weights": digest,
@@ -142,7 +147,7 @@ def start_engine(
     }
     model = convert(load_net, prepared, pooling=other, facts=facts, cache=cache_folder())
     if choice.precision == "int8":
-        facts |= {"calibration": choice.calibration, "taken": other}
+        facts |= {"calibration": choice.calibration, "quantiser": choice.quantiser, "taken": other}
         model = quantise(
             model,
             read_calibration or _no_images(card),
@@ -150,9 +155,8 @@ def start_engine(
             facts=facts,
             cache=cache_folder(),
         )
-    bf16 = choice.precision == "bf16" or (choice.precision == "int8" and "BF16" in openvino_capabilities())
     small = OPENVINO_BATCH if card.gmacs >= SMALL_GMACS else OPENVINO_SMALL_BATCH
-    return OpenVinoEngine(model, bf16=bf16, batch=batch or small, threads=threads)
+    return OpenVinoEngine(model, bf16="bf16" in (choice.precision, choice.rest), batch=batch or small, threads=threads)
 
 
 def _no_images(card: Card) -> ReadPixels:
@@ -176,9 +180,12 @@ def _choose_openvino(precision: str) -> EngineChoice:
         raise UsageError("This processor has no bfloat16 units: choose --precision fp32 or auto.")
     if precision == "int8" and find_spec("nncf") is None:
         raise UsageError("int8 needs NNCF, which is not installed: pip install 'vitrail[int8]', or --precision auto.")
-    auto: Precision = "bf16" if "BF16" in able and _gains_from_bf16(_processor()) else "fp32"
-    chosen = auto if precision == "auto" else _precision(precision)
-    return EngineChoice(name="openvino", precision=chosen, version=version("openvino"))
+    fastest: Literal["bf16", "fp32"] = "bf16" if "BF16" in able and _gains_from_bf16(_processor()) else "fp32"
+    chosen = fastest if precision == "auto" else _precision(precision)
+    choice = EngineChoice(name="openvino", precision=chosen, version=version("openvino"))
+    if chosen != "int8":
+        return choice
+    return replace(choice, quantiser=f"nncf {version('nncf')}, {QUANTISING_VERSION}", rest=fastest)
 
 
 def _choose_torch(name: EngineName, precision: str, device: Device) -> EngineChoice:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
+from vitrail.backbones import EngineChoice
 from vitrail.core.errors import ClusterError, UsageError
 from vitrail.core.progress import Progress
 from vitrail.data import Dataset
@@ -133,9 +134,7 @@ def require_alike(found: dict[str, Surroundings], progress: Progress) -> None:
     """One engine for all, since a key holds it; processors of several kinds are worth a note."""
     engines = {said.engine: where for where, said in found.items()}
     if len(engines) > 1:
-        kinds = "; ".join(
-            f"{where} {one.name} {one.version} {one.precision} on {one.device}" for one, where in engines.items()
-        )
+        kinds = "; ".join(f"{where} {_in_words(engine)}" for engine, where in engines.items())
         raise UsageError(
             f"The machines of the cluster would not compute the same features ({kinds}): give --engine and "
             "--precision that all of them have, and the same versions."
@@ -146,6 +145,11 @@ def require_alike(found: dict[str, Surroundings], progress: Progress) -> None:
             f"The cluster has {len(processors)} kinds of processors ({', '.join(sorted(processors))}): features may "
             "differ in their last bits by where they were computed."
         )
+
+
+def _in_words(engine: EngineChoice) -> str:
+    by = f" by {engine.quantiser}, the rest in {engine.rest}" if engine.precision == "int8" else ""
+    return f"{engine.name} {engine.version} {engine.precision}{by} on {engine.device}"
 
 
 def environment(job: Job) -> dict[str, dict[str, str]]:

@@ -32,7 +32,8 @@ Fill = Callable[[Sequence[Lane], Paths, NDArray[np.bool_]], tuple[dict[str, str]
 class Cost:
     """What the rows of these images cost when they were computed, now or before; `computed` of them were computed now.
 
-    `forward_s` is CPU time in the network divided by the cores it had, `decode_s` CPU time of reading and resizing.
+    `forward_s` is CPU time in the network divided by the cores it had, or clock time on a GPU; `decode_s` is CPU time of
+    reading and resizing.
     """
 
     images: int
@@ -219,16 +220,18 @@ def _poolings(backbone: Backbone) -> tuple[str, ...]:
 
 def _facts(backbone: Backbone) -> dict[str, object]:
     """Everything that changes a feature, but for how it is stored."""
+    engine = backbone.engine
     return {
         "weights": backbone.digest,
         "net": backbone.card.network_facts(),
         "preprocessing": backbone.card.pixel_facts(),
-        "engine": backbone.engine.name,
-        "engine_version": backbone.engine.version,
-        "device": backbone.engine.device,
+        "engine": engine.name,
+        "engine_version": engine.version,
+        "device": engine.device,
         "forward_code": FORWARD_CODE_VERSION,
-        "precision": backbone.engine.precision,
-        "calibration": backbone.engine.calibration,
+        "precision": engine.precision,
+        "calibration": engine.calibration,
         "poolings": joined(_poolings(backbone)),
         "pixel_code": PIXEL_CODE_VERSION,
+        **({"quantiser": engine.quantiser, "rest": engine.rest} if engine.precision == "int8" else {}),
     }
