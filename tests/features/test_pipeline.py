@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from tests.pictures import draw_folder
 from vitrail.backbones import BackboneSpec, Card, Preprocessing, open_backbone
+from vitrail.core.errors import DataError
 from vitrail.core.machine import Threads
 from vitrail.core.progress import Silent
 from vitrail.data import load, open_source
@@ -52,6 +54,48 @@ def test_a_picture_cut_short_is_set_aside_for_all_and_again_on_a_warm_cache(tmp_
         assert [aside.path for aside in extraction.set_aside] == ["red/000-0.png"]
         assert len(extraction.unreadable_ids) == 1
         assert [len(features.stored) for features in extraction.features] == [35, 35]
+
+
+def test_a_picture_that_changed_since_it_was_listed_ends_the_pass_and_its_row_is_not_kept(tmp_path: Path):
+    data, cache = draw_folder(tmp_path / "data"), tmp_path / "cache"
+    dataset = load(open_source(data), progress=Silent())
+    changed, other = data / "red" / "000-0.png", draw_folder(tmp_path / "other", seed=1) / "red" / "000-1.png"
+    before = changed.read_bytes()
+    backbone = open_backbone(BackboneSpec(name="vit_mini"), engine="torch", progress=Silent())
+    how = {"cache": cache, "threads": THREADS, "max_pixels": 10**8, "progress": Silent()}
+    for meanwhile in (lambda: changed.write_bytes(other.read_bytes()), changed.unlink):
+        meanwhile()
+        with pytest.raises(DataError, match=r"red/000-0.png .*run the same command again"):
+            extract(dataset, [backbone], **how)
+    kept = open_features(cache, _facts(backbone)).ids()
+    assert hashlib.sha256(before).hexdigest() not in kept
+    assert hashlib.sha256(other.read_bytes()).hexdigest() not in kept
+    changed.write_bytes(before)
+    assert extract(dataset, [backbone], **how).features[0].cost.images == 36
+
+
+def test_on_a_gpu_the_forward_pass_costs_what_its_clock_says(tmp_path: Path, monkeypatch):
+    backbone = open_backbone(BackboneSpec(name="vit_mini"), engine="torch", progress=Silent())
+    start, nap_s = type(backbone).start, 0.2
+
+    class Waiting:
+        """Computes elsewhere, as far as this process can see."""
+
+        def __init__(self, engine):
+            self.engine, self.batch, self.streams = engine, engine.batch, engine.streams
+
+        def __call__(self, pixel_BHWC):
+            time.sleep(nap_s)
+            return self.engine(pixel_BHWC)
+
+    on_gpu = dataclasses.replace(backbone, engine=dataclasses.replace(backbone.engine, device="cuda"))
+    monkeypatch.setattr(type(backbone), "start", lambda _, **options: Waiting(start(backbone, **options)))
+    dataset = load(open_source(draw_folder(tmp_path / "data", per_class=4)), progress=Silent())
+    cost = extract(
+        dataset, [on_gpu], cache=tmp_path / "cache", threads=Threads(decode=2, compute=8), max_pixels=10**8,
+        progress=Silent(),
+    ).features[0].cost  # fmt: skip
+    assert nap_s <= cost.forward_s < nap_s + 5
 
 
 def test_a_feature_depends_on_no_neighbour_and_no_order(tmp_path: Path):
@@ -150,6 +194,7 @@ OTHER_PIXELS = {
 def test_every_fact_of_a_backbone_is_in_its_key(tmp_path: Path):
     backbone = open_backbone(BackboneSpec(name="vit_mini"), engine="torch", progress=Silent())
     card, replace = backbone.card, dataclasses.replace
+    int8 = replace(backbone.engine, precision="int8")
     bilinear = replace(card.preprocessing, interpolation="bilinear")  # without antialiasing there is only this
     pixels = [replace(bilinear, **{fact: value}) for fact, value in OTHER_PIXELS.items()]
     cards = [replace(card, **{fact: value}) for fact, value in OTHER_FACTS.items()]
@@ -159,6 +204,7 @@ def test_every_fact_of_a_backbone_is_in_its_key(tmp_path: Path):
         replace(backbone, engine=replace(backbone.engine, name="openvino")),
         replace(backbone, engine=replace(backbone.engine, version="0")),
         replace(backbone, engine=replace(backbone.engine, calibration="0")),
+        *(replace(backbone, engine=replace(int8, **fact)) for fact in ({}, {"quantiser": "0"}, {"rest": "bf16"})),
         replace(backbone, card=replace(card, preprocessing=bilinear)),
         *(replace(backbone, card=other) for other in cards),
         *(replace(backbone, card=replace(card, preprocessing=other)) for other in pixels),

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from vitrail.backbones import Backbone, Engine, to_pixels
 from vitrail.backbones.poolings import parts_of
+from vitrail.core.errors import DataError
 from vitrail.core.machine import Threads, user_seconds
 from vitrail.core.progress import Progress
-from vitrail.data import ImageRejected, Source, decode
+from vitrail.data import ImageRejected, Source, decode, read_example
 from vitrail.features.by_id import Missing
 from vitrail.features.pace import start_at_pace
 from vitrail.features.store import ShardCost, open_features, widen
@@ -178,14 +179,17 @@ class OnePass:
             if example is None:
                 return
             begun = time.thread_time()
+            path = self.paths[example][0]
             try:
-                image = decode(self.source.read(self.paths[example][0]), max_pixels=self.max_pixels)
+                image = decode(read_example(self.source, path, example), max_pixels=self.max_pixels)
             except ImageRejected as rejection:
                 self._reject(example, rejection.reason)
                 continue
-            except OSError as error:
-                self._reject(example, f"it cannot be read: {error.strerror or type(error).__name__}")
-                continue
+            except OSError as error:  # it could be read for its id: setting it aside would let a bad moment choose
+                raise DataError(
+                    f"{path} could be read at first and cannot be now ({error.strerror or type(error).__name__}). What "
+                    "was computed is kept: see that the images are within reach, then run the same command again."
+                ) from error
             pixels = {
                 p: to_pixels(image, p) for p in {lane.backbone.card.preprocessing for lane in self.missing[example]}
             }
@@ -263,16 +267,20 @@ class OnePass:
                 return
             feature_ND = np.concatenate(ready.features)
             if lane.keeps(feature_ND):
-                lane.stored.seal(ready.ids, feature_ND, self._cost(ready))
+                lane.stored.seal(ready.ids, feature_ND, self._cost(lane, ready))
             else:
                 lane.too_narrow = True
 
-    def _cost(self, ready: Computed) -> ShardCost:
-        """Clock time in the engine counts the waiting for decoders too; CPU time does not, so it is what is kept."""
+    def _cost(self, lane: Lane, ready: Computed) -> ShardCost:
+        """Where decoders share the processor with the network, its clock counts them too, and CPU time does not.
+
+        A GPU is the network's own and has one stream, so there the clock is what is kept.
+        """
         compute_s = max(0.0, user_seconds() - self.begun_user_s - self.decode_s)
         forward_user_s = ready.busy_s * compute_s / self.busy_s
+        on_processor = lane.backbone.engine.device == "cpu"
         return ShardCost(
-            forward_s=forward_user_s / self.threads.compute,
+            forward_s=forward_user_s / self.threads.compute if on_processor else ready.busy_s,
             decode_s=ready.decode_s,
             user_s=forward_user_s + ready.decode_s,
         )
