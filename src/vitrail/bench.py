@@ -151,6 +151,7 @@ def bench(
             threads=shared,
             max_pixels=options.max_pixels,
             progress=progress,
+            batch=batch,
         )
         for entry, features, search in zip(entries, taken, searches, strict=True)
     ]

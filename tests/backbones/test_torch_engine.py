@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
 from vitrail.backbones.torch_engine import TorchEngine
+from vitrail.core.errors import UsageError
 
 PIXEL_BHWC = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
 
@@ -34,3 +36,16 @@ def test_half_precision_gives_float32_rows_that_are_near():
     assert half_BD.dtype == np.float32
     np.testing.assert_allclose(half_BD, exact_BD, atol=0.01)
     assert not np.array_equal(half_BD, exact_BD)
+
+
+class Large(Small):
+    """Has more to compute than a GPU has room for."""
+
+    def forward(self, pixel_BHWC: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def test_a_gpu_without_room_for_a_batch_is_one_sentence_with_a_smaller_one():
+    large = TorchEngine(Large(), device="cpu", precision="fp32", compiled=False, batch=32, threads=1)
+    with pytest.raises(UsageError, match=r"no room for 32 images at once .*--batch 8\."):
+        large(PIXEL_BHWC)

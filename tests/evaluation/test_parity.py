@@ -63,3 +63,20 @@ def test_a_reduced_precision_is_compared_with_float32_on_the_users_images(tmp_pa
     assert "bf16 against fp32 on 5 test images" in parity_in_words(parity, "bf16")
     exact = dataclasses.replace(backbone, engine=dataclasses.replace(backbone.engine, precision="fp32"))
     assert measure_parity(dataset, exact, *asked[2:], cache=tmp_path / "cache", **HOW) is None
+
+
+@pytest.mark.skipif(not can_bf16(), reason="needs OpenVINO on a processor with bf16")
+def test_the_comparison_takes_no_more_images_at_once_than_the_run(tmp_path: Path, monkeypatch):
+    dataset = load(open_source(draw_folder(tmp_path / "data", per_class=4)), progress=Silent())
+    backbone = open_backbone(BackboneSpec(name="vit_mini"), engine="openvino", precision="bf16", progress=Silent())
+    features = extract(dataset, [backbone], cache=tmp_path / "cache", **HOW).features[0]
+    start, batches = type(backbone).start, []
+
+    def recorded(self, **options):
+        batches.append(options["batch"])
+        return start(self, **options)
+
+    monkeypatch.setattr(type(backbone), "start", recorded)
+    ids = dataset.table["id"].to_pylist()
+    measure_parity(dataset, backbone, features, head(features.width), ids, cache=tmp_path / "cache", batch=3, **HOW)
+    assert batches == [3]

@@ -1,11 +1,14 @@
+import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from tests.heads.test_logistic import problem
 from vitrail.core.errors import UsageError
+from vitrail.core.progress import Silent
 from vitrail.data import EXAMPLE_SCHEMA, Dataset, make_split, open_source
 from vitrail.heads import probabilities
 from vitrail.heads.temperature import fit_temperature
@@ -89,6 +92,30 @@ def test_the_same_search_gives_the_same_bytes_and_never_needs_a_test_row():
     assert first.digest == second.digest
     strip = [replace(trial, seconds=0) for trial in first.trials]
     assert strip == [replace(trial, seconds=0) for trial in second.trials]
+
+
+class Watching(Silent):
+    """Sees how many threads torch has while heads are searched."""
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+
+    def advance(self, task: str, amount: int = 1) -> None:
+        self.threads.add(torch.get_num_threads())
+
+
+def test_a_search_has_the_cores_that_the_process_may_use_and_no_more(monkeypatch):
+    monkeypatch.setattr(sys.modules["vitrail.search.tune"], "usable_cores", lambda: 1)
+    before, progress = torch.get_num_threads(), Watching()
+    torch.set_num_threads(8)  # what torch takes on a large machine, whatever a container's quota says
+    try:
+        rows, dataset = planted(120)
+        dataset, split, _ = make_split(dataset)
+        tune(rows, split, dataset, replace(FAST, kinds=("logistic",)), progress)
+        assert progress.threads == {1}
+        assert torch.get_num_threads() == 8
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_path_is_widened_where_its_best_lies_at_an_end():

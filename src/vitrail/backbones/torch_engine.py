@@ -4,14 +4,15 @@ Letters: B images, H rows, W columns, C channels, D features.
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.backbones.fixed_batches import in_batches
+from vitrail.core.errors import UsageError
+from vitrail.core.machine import torch_threads
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,14 +48,20 @@ class TorchEngine:
         self._run = torch.compile(module, dynamic=False) if compiled else module
 
     def __call__(self, pixel_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The features, in order."""
+        """The features, in order; UsageError where a GPU has no room for a batch."""
         import torch
 
-        with self._lock, torch.inference_mode(), _torch_threads(self._threads), self._arithmetic():
-            parts = [
-                self._run(torch.from_numpy(part_BHWC).to(self._device)).float().cpu().numpy()[:count]
-                for part_BHWC, count in in_batches(pixel_BHWC, self.batch)
-            ]
+        try:
+            with self._lock, torch.inference_mode(), torch_threads(self._threads), self._arithmetic():
+                parts = [
+                    self._run(torch.from_numpy(part_BHWC).to(self._device)).float().cpu().numpy()[:count]
+                    for part_BHWC, count in in_batches(pixel_BHWC, self.batch)
+                ]
+        except torch.OutOfMemoryError as error:
+            raise UsageError(
+                f"The GPU has no room for {self.batch} images at once on this network. What was computed is kept: run "
+                f"the same command again with --batch {max(1, self.batch // 4)}."
+            ) from error
         return np.concatenate(parts)
 
     def _arithmetic(self) -> AbstractContextManager[Any]:
@@ -66,15 +73,3 @@ class TorchEngine:
         if self._device == "cuda":
             return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # torch's default computes in 19 bits
         return nullcontext()
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -4,7 +4,8 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -51,6 +52,19 @@ def share_threads(cores: int) -> Threads:
     fought over for long.
     """
     return Threads(decode=cores, compute=cores)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """PyTorch computes with so many threads in here; by itself it knows the affinity, and not the cgroup's quota."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def describe_machine() -> Machine:

@@ -59,6 +59,7 @@ def measure_parity(
     threads: Threads,
     max_pixels: int,
     progress: Progress,
+    batch: int | None = None,
 ) -> Parity | None:
     """Compare with float32; None where float32 is what ran.
 
@@ -72,6 +73,7 @@ def measure_parity(
         threads: for computing them.
         max_pixels: as for the features.
         progress: hears of it.
+        batch: images a batch, as for the features.
 
     Returns:
         What differs.
@@ -88,6 +90,7 @@ def measure_parity(
         threads=threads,
         max_pixels=max_pixels,
         progress=progress,
+        batch=batch,
     ).features[0]
     return compare(features.rows(chosen), exact.pooled(features.pooling).rows(chosen), head)
 
@@ -100,7 +103,7 @@ def compared_images(dataset: Dataset, ids: Sequence[str], precision: str) -> Dat
 
 def in_float32(backbone: Backbone) -> Backbone:
     """A backbone as it is on the same engine in float32."""
-    exact = replace(backbone.engine, precision="fp32", calibration="")
+    exact = replace(backbone.engine, precision="fp32", calibration="", quantiser="", rest="")
     return replace(backbone, engine=exact, read_calibration=None)
 
 

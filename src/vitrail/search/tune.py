@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitrail.core.hashing import fingerprint
-from vitrail.core.machine import user_seconds
+from vitrail.core.machine import torch_threads, usable_cores, user_seconds
 from vitrail.core.progress import Progress, Silent
 from vitrail.heads import CurvePoint
 from vitrail.search.examples import Examples, PooledRows, gather
@@ -60,35 +60,36 @@ def tune(
     asked = {"rows": rows, "split": split.fingerprint, "options": asdict(options)}
     identity = fingerprint(asked | {"code": SEARCH_CODE_VERSION})
     ledger = Ledger(kept_in, identity=identity, budget_s=options.budget_s)
-    choice = choose_pooling(
-        features, lambda one: gather(features.pooled(one), split, dataset), options, ledger, progress
-    )
-    examples = choice.examples
-    found = _try_all(examples, choice.options, ledger, progress, task=f"Heads for {features.backbone}")
-    if len(features.poolings) > 1:
-        found = [named(trial, examples.pooling) for trial in found]
-    weight_S = class_weights(examples.scored_labels, examples.classes)
-    winner = found[_place(found, weight_S if options.balanced else np.ones_like(weight_S), options.metric)]
-    temperature, probability_NC = out_of_fold(examples, winner, options)
-    return Search(
-        backbone=features.backbone,
-        pooling=examples.pooling,
-        trials=tuple(trial.summary(weight_S) for trial in (*found, *choice.others)),
-        winner=winner.summary(weight_S),
-        head=refit(examples, winner, options, classes=dataset.classes, temperature=temperature),
-        oof_ids=examples.ids,
-        oof_probability_NC=probability_NC,
-        curve=_best_curve(found),
-        seeds=under_seeds(examples, winner, options),
-        resplits=over_splits(examples, winner, options),
-        few_shot=few_shot(examples, seed=options.seed),
-        label_curves=label_curves(
-            examples, winner, options, classes=dataset.classes, oof_probability_NC=probability_NC
-        ),
-        ended_early=ledger.ended_early,
-        seconds=time.perf_counter() - begun,
-        user_s=user_seconds() - user + ledger.earlier_user_s,
-    )
+    with torch_threads(usable_cores()):
+        choice = choose_pooling(
+            features, lambda one: gather(features.pooled(one), split, dataset), options, ledger, progress
+        )
+        examples = choice.examples
+        found = _try_all(examples, choice.options, ledger, progress, task=f"Heads for {features.backbone}")
+        if len(features.poolings) > 1:
+            found = [named(trial, examples.pooling) for trial in found]
+        weight_S = class_weights(examples.scored_labels, examples.classes)
+        winner = found[_place(found, weight_S if options.balanced else np.ones_like(weight_S), options.metric)]
+        temperature, probability_NC = out_of_fold(examples, winner, options)
+        return Search(
+            backbone=features.backbone,
+            pooling=examples.pooling,
+            trials=tuple(trial.summary(weight_S) for trial in (*found, *choice.others)),
+            winner=winner.summary(weight_S),
+            head=refit(examples, winner, options, classes=dataset.classes, temperature=temperature),
+            oof_ids=examples.ids,
+            oof_probability_NC=probability_NC,
+            curve=_best_curve(found),
+            seeds=under_seeds(examples, winner, options),
+            resplits=over_splits(examples, winner, options),
+            few_shot=few_shot(examples, seed=options.seed),
+            label_curves=label_curves(
+                examples, winner, options, classes=dataset.classes, oof_probability_NC=probability_NC
+            ),
+            ended_early=ledger.ended_early,
+            seconds=time.perf_counter() - begun,
+            user_s=user_seconds() - user + ledger.earlier_user_s,
+        )
 
 
 def _try_all(examples: Examples, options: TuneOptions, ledger: Ledger, progress: Progress, *, task: str) -> list[Found]:

@@ -8,8 +8,7 @@ the command that makes the file again.
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.preprocess import normalise
 from vitrail.core.errors import UsageError, WeightsError
 from vitrail.core.hashing import sha256_file
+from vitrail.core.machine import torch_threads
 from vitrail.core.progress import Progress
 from vitrail.nets.vit import VisionTransformer
 from vitrail.runs.folder import write_whole
@@ -115,7 +115,7 @@ def pretrain(name: str, options: PretrainOptions, *, out: Path, threads: int, pr
     recipe(name)
     card = find_card(name)
     started = time.monotonic()
-    with _threads(threads):
+    with torch_threads(threads):
         train_set, held_out = _draw(card, options, progress)
         net = new_net(card, options)
         checkpoint = out / f"{name}.checkpoint.safetensors"
@@ -263,13 +263,3 @@ def command(name: str, options: PretrainOptions) -> str:
         f"--epochs {options.epochs} --seed {options.seed}"
     )
     return f"vitrail pretrain {name} {numbers}"
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
