@@ -55,6 +55,22 @@ def test_the_batch_that_a_network_was_fastest_with_is_listed_and_pruned_like_fea
     assert (cache / "features" / key).is_dir()
 
 
+def test_converted_models_and_looks_count_and_can_be_pruned_too(capsys):
+    cache = Path(os.environ["VITRAIL_CACHE"])
+    model, looks = cache / "engines" / "ffee" / "model.bin", cache / "looks" / "v1" / "abc.arrow"
+    for file in (model, looks):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(bytes(3000))
+    listing = run(capsys)[1]
+    assert "a converted model" in listing
+    assert "looks of images" in listing
+    assert "6 kB in" in listing
+    found = json.loads(run(capsys, "prune", "--keep", "3000", "--json")[1])
+    assert [[one["key"] for one in found[kind]] for kind in ("models", "looks")] in ([["ffee"], []], [[], ["looks"]])
+    assert "3 kB freed" in run(capsys, "prune", "--keep", "0")[1]
+    assert not any(file.exists() for file in (model, looks))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

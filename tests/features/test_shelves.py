@@ -5,6 +5,7 @@ import pytest
 
 from tests.features.test_store import COST, rows
 from vitrail.core.errors import UsageError
+from vitrail.features import shelves
 from vitrail.features.shelves import choose, list_shelves, remove, verify_shelf
 from vitrail.features.store import open_features
 
@@ -45,13 +46,11 @@ def test_a_flipped_byte_is_found_and_what_is_out_of_use_is_counted(tmp_path: Pat
 
 def test_pruning_takes_by_key_by_age_and_the_oldest_until_it_fits(tmp_path: Path):
     keys = [fill(tmp_path, name, 4, age) for name, age in (("a", 1), ("b", 20), ("c", 90))]
-    shelves = list_shelves(tmp_path)
-    size = {shelf.key: shelf.bytes for shelf in shelves}
+    found = list_shelves(tmp_path)
+    size = {shelf.key: shelf.bytes for shelf in found}
 
     def gone(**asked) -> list[str]:
-        return [
-            shelf.key for shelf in choose(shelves, **{"keys": (), "older_than_s": None, "keep_bytes": None} | asked)
-        ]
+        return [shelf.key for shelf in choose(found, **{"keys": (), "older_than_s": None, "keep_bytes": None} | asked)]
 
     assert gone(keys=[keys[0][:8]]) == [keys[0]]
     assert gone(older_than_s=30 * DAY) == [keys[2]]
@@ -66,9 +65,9 @@ def test_pruning_takes_by_key_by_age_and_the_oldest_until_it_fits(tmp_path: Path
 def test_what_is_removed_is_gone_and_nothing_else_is(tmp_path: Path):
     kept, gone = fill(tmp_path, "kept", 2, 1), fill(tmp_path, "gone", 2, 9)
     (tmp_path / "engines").mkdir()
-    shelves = [shelf for shelf in list_shelves(tmp_path) if shelf.key == gone]
+    chosen = [shelf for shelf in list_shelves(tmp_path) if shelf.key == gone]
     for _ in range(2):  # the second time it is gone already
-        remove(tmp_path, shelves)
+        remove(tmp_path, chosen)
     assert [shelf.key for shelf in list_shelves(tmp_path)] == [kept]
     assert (tmp_path / "engines").is_dir()
 
@@ -80,3 +79,18 @@ def test_asking_for_rows_is_a_use_and_listing_is_none(tmp_path: Path):
     facts = {"weights": "a", "net": {"family": "vit", "variant": {"size": "S"}}, "engine": "torch"}
     open_features(tmp_path, facts).has(["0-0"])
     assert list_shelves(tmp_path)[0].last_used > before + 39 * DAY
+
+
+def test_listing_goes_on_where_a_run_renames_its_temporary_file_meanwhile(tmp_path: Path, monkeypatch):
+    key = fill(tmp_path, "a", 3, 0)
+    temporary = tmp_path / "features" / key / ".b.arrow.tmp"
+    temporary.write_bytes(b"half")
+    scandir = os.scandir
+
+    def renamed_after_listing(folder: Path) -> list[os.DirEntry]:
+        entries = list(scandir(folder))
+        temporary.unlink()
+        return entries
+
+    monkeypatch.setattr(shelves.os, "scandir", renamed_after_listing)
+    assert [shelf.rows for shelf in list_shelves(tmp_path)] == [3]

@@ -138,7 +138,21 @@ def test_a_shard_is_verified_when_its_rows_are_wanted_and_no_other_is_read(tmp_p
     assert again.damaged == [path.name]
 
 
-def test_a_row_that_stands_twice_is_taken_from_the_first_shard_by_name(tmp_path: Path):
+def test_rows_that_were_pruned_meanwhile_are_one_sentence_and_missing_the_next_time(tmp_path: Path):
+    ids, feature_ND = rows(6)
+    stored = open_features(tmp_path, FACTS)
+    stored.seal(ids, feature_ND, COST)
+    assert stored.has(ids).all()
+    for path in stored.folder.glob("*.arrow"):
+        path.unlink()
+    with pytest.raises(StoreError, match=r"cannot be read any more.* Run the same command again"):
+        stored.rows(ids)
+    assert not open_features(tmp_path, FACTS).has(ids).any()
+
+
+@pytest.mark.parametrize("at_a_time", [1, 5, 100])
+def test_a_row_that_stands_twice_is_taken_from_the_first_shard_by_name(tmp_path: Path, monkeypatch, at_a_time: int):
+    monkeypatch.setattr(store, "LOOKED_UP", at_a_time)
     ids, feature_ND = rows(4)
     stored = open_features(tmp_path, FACTS)
     stored.seal(ids, feature_ND, COST)
@@ -146,6 +160,7 @@ def test_a_row_that_stands_twice_is_taken_from_the_first_shard_by_name(tmp_path:
     found = [open_features(tmp_path, FACTS).rows(ids) for _ in range(3)]
     np.testing.assert_array_equal(found[0], found[1])
     assert found[0][0, 0] in (np.float16(feature_ND[0, 0]), np.float16(feature_ND[0, 0] + 1))
+    assert open_features(tmp_path, FACTS).has([*ids, "nobody"]).tolist() == [True] * 4 + [False]
     first = min(path.name for path in stored.folder.glob("*.arrow"))
     (stored.folder / first).rename(stored.folder / "gone")
     assert (open_features(tmp_path, FACTS).rows(ids) != found[0]).all()

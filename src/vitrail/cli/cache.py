@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,38 +13,45 @@ from vitrail.cli import options
 from vitrail.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.table import Table
+
+    from vitrail.backbones.kept_models import KeptModel
+    from vitrail.data.looks import KeptLooks
     from vitrail.features.pace import Pace
     from vitrail.features.shelves import Shelf
 
 SIZES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
+MODEL, LOOKS = "a converted model", "looks of images, for near-duplicates"
 
 app = typer.Typer(
     invoke_without_command=True,
-    help="List the cached features, and the batch that each network was fastest with; verify or prune them.",
+    help="List what the cache holds: features, converted models, and what is remembered; verify or prune it.",
 )
 
 
 @app.callback()
 def listed(context: typer.Context, as_json: options.Json = False, debug: options.Debug = False) -> None:
-    """List the cached features, those used last first; with a command, verify or prune them."""
+    """List what the cache holds, what was used last first; with a command, verify or prune it."""
     if context.invoked_subcommand is not None:
         return
     from vitrail.core.machine import cache_folder
-    from vitrail.features.pace import list_paces
-    from vitrail.features.shelves import list_shelves
 
     cache = cache_folder()
-    shelves, paces = list_shelves(cache), list_paces(cache)
+    held = _Held.of(cache)
     if as_json:
-        _echo_json({"cache": str(cache)}, shelves, paces)
+        _echo_json({"cache": str(cache)}, held)
         return
-    _draw(shelves)
-    if paces:
+    _draw_shelves(held.shelves)
+    if held.paces:
         typer.echo()
-        _draw_paces(paces)
-    total = sum(shelf.bytes for shelf in shelves) + sum(pace.bytes for pace in paces)
-    typer.echo(f"{_size(total)} in {cache}")
+        _draw_paces(held.paces)
+    if held.models or held.looks:
+        typer.echo()
+        _draw_others(held)
+    typer.echo(f"{_size(sum(thing.bytes for thing in held.all()))} in {cache}")
 
 
 @app.command()
@@ -84,47 +92,77 @@ def prune(
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Delete cached features and remembered batches: by key, by age, or down to a size. Weights stay locked."""
+    """Delete what the cache holds: by key, by age, or down to a size. All of it is made again; weights stay locked."""
     from vitrail.core.machine import cache_folder
-    from vitrail.features.pace import Pace, list_paces
-    from vitrail.features.shelves import Shelf, choose, list_shelves, remove
+    from vitrail.features.shelves import choose, remove
 
     if not keys and older_than is None and keep is None:
         raise UsageError(
             "Say what to prune: keys, --older-than 30d or --keep 20G; `vitrail cache` lists what is there."
         )
     cache = cache_folder()
-    gone: list[Shelf | Pace] = choose(
-        [*list_shelves(cache), *list_paces(cache)],
+    held = _Held.of(cache)
+    gone = choose(
+        held.all(),
         keys=keys or (),
         older_than_s=None if older_than is None else _days(older_than) * 86_400,
         keep_bytes=None if keep is None else _bytes(keep),
     )
     if not dry_run:
         remove(cache, gone)
-    shelves = [thing for thing in gone if isinstance(thing, Shelf)]
-    paces = [thing for thing in gone if isinstance(thing, Pace)]
+    going = held.only({thing.key for thing in gone})
     if as_json:
-        _echo_json({"deleted": not dry_run}, shelves, paces)
+        _echo_json({"deleted": not dry_run}, going)
         return
-    for shelf in shelves:
+    for shelf in going.shelves:
         typer.echo(f"{shelf.key}  {shelf.backbone}  {shelf.rows:,} rows, {_size(shelf.bytes)}")
-    for pace in paces:
+    for pace in going.paces:
         typer.echo(f"{pace.key}  {pace.backbone}  batch of {pace.batch}, {_size(pace.bytes)}")
+    for model in going.models:
+        typer.echo(f"{model.key}  {MODEL}, {_size(model.bytes)}")
+    for looks in going.looks:
+        typer.echo(f"{looks.key}  {LOOKS}, {_size(looks.bytes)}")
     freed = _size(sum(thing.bytes for thing in gone))
     typer.echo(f"{freed} would be freed." if dry_run else f"{freed} freed.")
 
 
-def _draw(shelves: "list[Shelf]") -> None:
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Held:
+    """Everything in the cache, each kind with what was used last first."""
+
+    shelves: "list[Shelf]"
+    paces: "list[Pace]"
+    models: "list[KeptModel]"
+    looks: "list[KeptLooks]"
+
+    @classmethod
+    def of(cls, cache: "Path") -> "_Held":
+        from vitrail.backbones.kept_models import list_models
+        from vitrail.data.looks import list_looks
+        from vitrail.features.pace import list_paces
+        from vitrail.features.shelves import list_shelves
+
+        return cls(
+            shelves=list_shelves(cache), paces=list_paces(cache), models=list_models(cache), looks=list_looks(cache)
+        )
+
+    def all(self) -> "list[Shelf | Pace | KeptModel | KeptLooks]":
+        return [*self.shelves, *self.paces, *self.models, *self.looks]
+
+    def only(self, keys: set[str]) -> "_Held":
+        return _Held(
+            shelves=[one for one in self.shelves if one.key in keys],
+            paces=[one for one in self.paces if one.key in keys],
+            models=[one for one in self.models if one.key in keys],
+            looks=[one for one in self.looks if one.key in keys],
+        )
+
+
+def _draw_shelves(shelves: "list[Shelf]") -> None:
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("Key", "Backbone (weights)", "Engine", "Pooling"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("Rows", "Bytes", "Last used"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = _table(("Key", "Backbone (weights)", "Engine", "Pooling"), ("Rows", "Bytes", "Last used"))
     for shelf in shelves:
         damaged = f" [red]({shelf.damaged} damaged)[/]" if shelf.damaged else ""
         table.add_row(
@@ -134,7 +172,7 @@ def _draw(shelves: "list[Shelf]") -> None:
             escape(shelf.pooling),
             f"{shelf.rows:,}{damaged}",
             _size(shelf.bytes),
-            time.strftime("%Y-%m-%d", time.localtime(shelf.last_used)),
+            _day(shelf.last_used),
         )
     Console().print(table)
 
@@ -142,13 +180,8 @@ def _draw(shelves: "list[Shelf]") -> None:
 def _draw_paces(paces: "list[Pace]") -> None:
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("Key", "Fastest batch of"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("Images", "Images/s", "Bytes", "Last used"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = _table(("Key", "Fastest batch of"), ("Images", "Images/s", "Bytes", "Last used"))
     for pace in paces:
         table.add_row(
             pace.key[:8],
@@ -156,14 +189,39 @@ def _draw_paces(paces: "list[Pace]") -> None:
             str(pace.batch) if pace.batch else "[red]damaged[/]",
             f"{pace.images_per_s:.3g}",
             _size(pace.bytes),
-            time.strftime("%Y-%m-%d", time.localtime(pace.last_used)),
+            _day(pace.last_used),
         )
     Console().print(table)
 
 
-def _echo_json(head: dict[str, object], shelves: "list[Shelf]", paces: "list[Pace]") -> None:
-    lists = {"shelves": list(map(dataclasses.asdict, shelves)), "paces": list(map(dataclasses.asdict, paces))}
-    typer.echo(json.dumps(head | lists, indent=2))
+def _draw_others(held: _Held) -> None:
+    from rich.console import Console
+
+    table = _table(("Key", "What"), ("Bytes", "Last used"))
+    for model in held.models:
+        table.add_row(model.key[:8], MODEL, _size(model.bytes), _day(model.last_used))
+    for looks in held.looks:
+        table.add_row(looks.key, LOOKS, _size(looks.bytes), _day(looks.last_used))
+    Console().print(table)
+
+
+def _table(words: Sequence[str], numbers: Sequence[str]) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in words:
+        table.add_column(heading, overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _echo_json(head: dict[str, object], held: _Held) -> None:
+    typer.echo(json.dumps(head | dataclasses.asdict(held), indent=2))
+
+
+def _day(moment: float) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(moment))
 
 
 def _size(count: int) -> str:

@@ -29,6 +29,7 @@ from vitrail.data.images import ImageRejected, decode_grey
 from vitrail.data.read_example import read_example
 
 SIDE = 32
+FOLDER = "looks"
 LOOK_VERSION = "1"  # part of the folder's name: bump with any change that moves a pixel
 TASK = "Looking for near-duplicates"
 AHEAD = 64
@@ -43,6 +44,31 @@ class Looks:
 
     ids: tuple[str, ...]
     look_NSS: NDArray[np.uint8] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptLooks:
+    """All looks in the cache, of every data set. `last_used` is in seconds since 1970: when one was last taken."""
+
+    key: str
+    bytes: int
+    last_used: float
+
+    def place(self, cache: Path) -> Path:
+        """Their folder."""
+        return cache / FOLDER
+
+
+def list_looks(cache: Path) -> list[KeptLooks]:
+    """What is kept, or nothing; StoreError where the folder cannot be listed."""
+    try:
+        status = [path.stat() for path in (cache / FOLDER).rglob(f"*{SHARD}")]
+    except OSError as error:
+        raise StoreError(f"{cache / FOLDER} cannot be listed ({error.strerror}): mend its permissions.") from error
+    if not status:
+        return []
+    used = max(one.st_mtime for one in status)
+    return [KeptLooks(key=FOLDER, bytes=sum(one.st_size for one in status), last_used=used)]
 
 
 def look_at(dataset: Dataset, *, cache: Path, max_pixels: int, threads: int, progress: Progress) -> Looks:
@@ -60,7 +86,7 @@ def look_at(dataset: Dataset, *, cache: Path, max_pixels: int, threads: int, pro
     Returns:
         The looks, without the examples that cannot be decoded: the features will say why.
     """
-    folder = cache / "looks" / f"v{LOOK_VERSION}"
+    folder = cache / FOLDER / f"v{LOOK_VERSION}"
     known = _read(folder, dataset.table.column("id"))
     ids, paths = (dataset.table.column(name).to_pylist() for name in ("id", "paths"))
     missing = [(id_, where[0]) for id_, where in zip(ids, paths, strict=True) if id_ not in known]

@@ -1,7 +1,7 @@
 """What the feature cache holds, seen from outside: one shelf a key. Listing, verifying and pruning read no feature.
 
-Pruning touches `features/` and what `pace.py` remembers, and nothing else: not the converted models, and never the lock
-of trusted weights, which lies in the config folder.
+Other rooms list what they keep in the cache; what goes is chosen and taken away here. The lock of trusted weights lies
+in the config folder and is never touched.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -134,7 +135,7 @@ def choose(
 
 
 def remove(cache: Path, things: Sequence[Kept]) -> None:
-    """Take things away; a run that uses a shelf goes on with what it has open, and computes the rest again.
+    """Take things away; a run that needs the rows of a shelf stops, and asked again computes them anew.
 
     Args:
         cache: the cache folder.
@@ -161,7 +162,7 @@ def _shelf(folder: Path) -> Shelf:
         facts = json.loads((folder / FACTS).read_text())
     except (OSError, ValueError):
         facts = {}
-    entries = [(entry, entry.stat()) for entry in os.scandir(folder) if entry.is_file()]
+    entries = list(_files(folder))
     rows = [_rows(path) for path in _shards(folder)]
     stored = facts.get("storage", "unknown")
     return Shelf(
@@ -177,6 +178,13 @@ def _shelf(folder: Path) -> Shelf:
         bytes=sum(status.st_size for _, status in entries),
         last_used=max((status.st_mtime for _, status in entries), default=folder.stat().st_mtime),
     )
+
+
+def _files(folder: Path) -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:
+    for entry in os.scandir(folder):
+        with suppress(FileNotFoundError):  # a run has renamed its temporary file meanwhile
+            if entry.is_file():
+                yield entry, entry.stat()
 
 
 def _backbone(facts: dict[str, Any]) -> str:
