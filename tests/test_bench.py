@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,13 +47,32 @@ def what_counts(run: Run) -> dict:
     return {part: found[part] for part in ("data", "split", "backbones", "pairs", "decision")}
 
 
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bench")
+
+
+@pytest.fixture(scope="module")
+def data(root: Path) -> Path:
+    """Pictures that no test changes."""
+    return draw_folder(root / "pictures", per_class=20)
+
+
+@pytest.fixture(scope="module")
+def run(root: Path, data: Path) -> Run:
+    """A finished run that no test changes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VITRAIL_CACHE", str(root / "cache"))
+        return bench(data, EMBEDDED, out=root / "run", options=FAST)
+
+
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return draw_folder(tmp_path / "pictures", per_class=20)
+def warm(run: Run, root: Path) -> None:
+    """The features of that run are there already."""
+    shutil.copytree(root / "cache", cache_folder(), dirs_exist_ok=True)
 
 
-def test_the_walk_ends_in_a_decision_and_a_whole_folder(data: Path, tmp_path: Path):
-    run = bench(data, EMBEDDED, out=tmp_path / "run", options=FAST)
+def test_the_walk_ends_in_a_decision_and_a_whole_folder(run: Run):
     assert "resnet_mini" in run.results.decision.sentence
     receipt = json.loads((run.folder / "receipt.json").read_text())
     on_disk = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
@@ -62,8 +82,7 @@ def test_the_walk_ends_in_a_decision_and_a_whole_folder(data: Path, tmp_path: Pa
     assert run.results.split.test_openings == 1
 
 
-def test_every_rate_has_an_interval_that_holds_it(data: Path, tmp_path: Path):
-    run = bench(data, EMBEDDED, out=tmp_path / "run", options=FAST)
+def test_every_rate_has_an_interval_that_holds_it(run: Run):
     for one in run.results.backbones:
         for figure in (one.test.top1, one.test.balanced_accuracy, one.test.macro_f1, one.test.nll, one.test.brier):
             assert figure.low <= figure.value <= figure.high
@@ -71,6 +90,7 @@ def test_every_rate_has_an_interval_that_holds_it(data: Path, tmp_path: Path):
     assert pair.difference.low <= pair.difference.value <= pair.difference.high
 
 
+@pytest.mark.usefixtures("warm")
 @pytest.mark.parametrize("pooling", ["cls", "mean", "cls+mean"])
 def test_whichever_pooling_is_taken_predictions_and_verification_use_it(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pooling: str
@@ -87,6 +107,7 @@ def test_whichever_pooling_is_taken_predictions_and_verification_use_it(
     assert not any("predictions of vit_mini from its features" in one for one in checked.not_recomputed)
 
 
+@pytest.mark.usefixtures("warm")
 def test_threads_bind_what_reads_the_images_too(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def never() -> int:
         pytest.fail("the cores of the machine were taken")
@@ -96,34 +117,32 @@ def test_threads_bind_what_reads_the_images_too(data: Path, tmp_path: Path, monk
     bench(data, EMBEDDED[:1], out=tmp_path / "run", options=FAST, threads=1)
 
 
-def test_the_stored_predictions_give_the_printed_accuracy(data: Path, tmp_path: Path):
-    run = bench(data, EMBEDDED, out=tmp_path / "run", options=FAST)
+def test_the_stored_predictions_give_the_printed_accuracy(run: Run):
     for one in run.results.backbones:
         tested = run.predictions(one.name)
         right = (tested.probability_NC.argmax(axis=1) == tested.label_N).mean()
         assert right == pytest.approx(one.test.top1.value)
 
 
-def test_asked_again_a_finished_run_is_shown_and_nothing_is_made(data: Path, tmp_path: Path):
-    run = bench(data, EMBEDDED, out=tmp_path / "run", options=FAST)
+def test_asked_again_a_finished_run_is_shown_and_nothing_is_made(data: Path, run: Run):
     before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
-    assert bench(data, EMBEDDED, out=tmp_path / "run", options=FAST).results == run.results
+    assert bench(data, EMBEDDED, out=run.folder, options=FAST).results == run.results
     assert before == {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
 
 
-def test_other_options_in_the_same_folder_are_wrong_usage(data: Path, tmp_path: Path):
-    bench(data, EMBEDDED, out=tmp_path / "run", options=FAST)
+def test_other_options_in_the_same_folder_are_wrong_usage(data: Path, run: Run):
     with pytest.raises(UsageError, match="other options"):
-        bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
+        bench(data, ["vit_mini"], out=run.folder, options=FAST)
 
 
-def test_another_run_on_the_same_images_computes_no_feature_and_says_the_same(data: Path, tmp_path: Path):
-    first = bench(data, EMBEDDED, out=tmp_path / "one", options=FAST)
+@pytest.mark.usefixtures("warm")
+def test_another_run_on_the_same_images_computes_no_feature_and_says_the_same(data: Path, run: Run, tmp_path: Path):
     second = bench(data, EMBEDDED, out=tmp_path / "two", options=FAST)
     assert [one.cost.cached for one in second.results.backbones] == [1.0, 1.0]
-    assert what_counts(second) == what_counts(first)
+    assert what_counts(second) == what_counts(run)
 
 
+@pytest.mark.usefixtures("warm")
 def test_test_labels_poisoned_after_the_split_change_no_choice(data: Path, tmp_path: Path, monkeypatch):
     honest = bench(data, ["vit_mini"], out=tmp_path / "honest", options=FAST)
     make_split = walk.make_split
@@ -140,6 +159,7 @@ def test_test_labels_poisoned_after_the_split_change_no_choice(data: Path, tmp_p
     assert lied_to.results.backbones[0].test.top1 != honest.results.backbones[0].test.top1
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_run_that_stopped_after_the_opening_opens_again_with_the_same_choices_only(
     data: Path, tmp_path: Path, monkeypatch
 ):
