@@ -23,9 +23,7 @@ TASK = "Reading files"
 PROGRESS_FILES = 64  # reported at once
 
 
-def load(
-    source: Source, *, max_pixels: int = MAX_PIXELS, threads: int | None = None, progress: Progress
-) -> Dataset:
+def load(source: Source, *, max_pixels: int = MAX_PIXELS, threads: int | None = None, progress: Progress) -> Dataset:
     """Read every file of a source once and make the examples.
 
     Args:

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,9 +36,9 @@ def test_only_the_shards_read_last_are_open(tmp_path: Path, monkeypatch: pytest.
             tar_of(tmp_path / f"{name}.tar", {"1.jpg": content, "1.cls": b"cat"})
         else:
             pq.write_table(pa.table({"jpg": [content], "label": ["cat"]}), tmp_path / f"{name}.parquet")
-    before = len(os.listdir("/dev/fd"))
+    before = len(list(Path("/dev/fd").iterdir()))
     source = open_source(tmp_path)
     paths = sorted(path for path, _, _ in listed(source)[0])
     for _ in range(2):
         assert [source.read(path) for path in paths] == list(contents.values())
-    assert len(os.listdir("/dev/fd")) - before <= 3
+    assert len(list(Path("/dev/fd").iterdir())) - before <= 3
