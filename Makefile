@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Files of tests side by side, a process a core; threads that wait shall not keep the others from working.
+SIDE_BY_SIDE := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: install bench test test-fast check format benchmark docs clean
@@ -12,10 +14,11 @@ bench: install
 	$(BIN)/vitrail bench --out runs/digits
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(SIDE_BY_SIDE) -m "not cluster"
+	$(BIN)/python -m pytest -m cluster
 
 test-fast: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(SIDE_BY_SIDE) -m "not slow"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

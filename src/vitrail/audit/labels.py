@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.backbones import Backbone
-from vitrail.core.machine import cache_folder, share_threads, usable_cores
+from vitrail.core.machine import cache_folder, share_threads, torch_threads, usable_cores
 from vitrail.core.progress import Progress
 from vitrail.data import Dataset, Split
 from vitrail.evaluation import Predictions
@@ -105,10 +105,11 @@ def answer_out_of_fold(examples: Examples, progress: Progress) -> NDArray[np.flo
     """What the strength that is best on val says of each example, fitted without its fold, calibrated: N x C."""
     options = TuneOptions(kinds=("logistic",), strengths=STRENGTHS, scalings=("standardise",))
     progress.start(TASK, total=None, unit="heads")
-    found = [trial for trials in rounds(examples, options, Ledger(None, identity="")) for trial in trials]
-    best = min(found, key=lambda trial: float(trial.nll_S.mean()))
-    progress.advance(TASK, len(found))
-    _, probability_NC = out_of_fold(examples, best, options)
+    with torch_threads(usable_cores()):
+        found = [trial for trials in rounds(examples, options, Ledger(None, identity="")) for trial in trials]
+        best = min(found, key=lambda trial: float(trial.nll_S.mean()))
+        progress.advance(TASK, len(found))
+        _, probability_NC = out_of_fold(examples, best, options)
     progress.done(TASK)
     return probability_NC
 
