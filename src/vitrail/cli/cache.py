@@ -144,6 +144,8 @@ def _draw_paces(paces: "list[Pace]") -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from vitrail.delivery.report import words
+
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("Key", "Fastest batch of"):
         table.add_column(heading, overflow="fold")
@@ -154,7 +156,7 @@ def _draw_paces(paces: "list[Pace]") -> None:
             pace.key[:8],
             escape(pace.backbone),
             str(pace.batch) if pace.batch else "[red]damaged[/]",
-            f"{pace.images_per_s:.3g}",
+            words.pace(pace.images_per_s),
             _size(pace.bytes),
             time.strftime("%Y-%m-%d", time.localtime(pace.last_used)),
         )
