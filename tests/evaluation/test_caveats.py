@@ -5,10 +5,10 @@ import numpy as np
 from vitrail.evaluation.caveats import ALWAYS, find_caveats
 from vitrail.evaluation.decision import Contender, Pair, conclude
 from vitrail.statistics.intervals import wilson
-from vitrail.statistics.paired import paired_difference
+from vitrail.statistics.paired import paired_difference, visible_difference
 
 
-def caveats(labels_C, correct, *, only=None, groups=None):
+def caveats(labels_C, correct, *, only=None, groups=None, visible=None):
     n = int(np.sum(labels_C))
     contenders = [Contender(name="vit", top1=wilson(correct, n), gmacs=4.0, licence="mit")]
     pairs = []
@@ -25,6 +25,7 @@ def caveats(labels_C, correct, *, only=None, groups=None):
                 holm_p=1.0,
                 equivalence_p=1.0,
                 conclusion=conclude(difference, 1.0, 0.01),
+                visible=visible or visible_difference((sum(only) + 2) / (n + 2), n),
             )
         )
     classes = [f"c{i}" for i in range(len(labels_C))]
@@ -40,6 +41,12 @@ def test_few_test_images_are_said_with_what_they_can_show():
     said = caveats([30, 30], 55, only=(6, 3))
     assert said[0] == "There are only 60 test images: a difference below 15.3 points would mostly go unseen."
     assert caveats([30, 30], 55)[0] == "There are only 60 test images."
+
+
+def test_what_few_images_can_show_is_what_the_pairs_say_of_it():
+    """Groups, and tests of many pairs, make less visible than so many independent images would."""
+    said = caveats([30, 30], 55, only=(6, 3), visible=0.21)
+    assert said[0] == "There are only 60 test images: a difference below 21 points would mostly go unseen."
 
 
 def test_tiny_and_absent_classes_are_named():
