@@ -64,6 +64,17 @@ def test_a_backbone_no_better_than_the_largest_class_is_said_to_be_none():
     assert caveats([900, 100], 950) == (ALWAYS,)
 
 
+def test_of_one_group_nothing_is_said_to_be_allowed_for():
+    said = caveats([200, 200], 380, groups=["one film"] * 400)
+    assert said[0] == (
+        "All 400 test images are of one group: nothing here tells how another group would do, and intervals take the "
+        "images as independent."
+    )
+    assert not any("allow for it" in one for one in said)
+    assert caveats([1], 1, groups=["one film"])[-1] == ALWAYS
+    assert not any("group" in one for one in caveats([1], 1, groups=["one film"]))
+
+
 def test_groups_make_intervals_too_narrow_and_that_is_said():
     said = caveats([200, 200], 380, groups=[str(i // 4) for i in range(400)])
     assert said[0].startswith("The 400 test images come from 100 groups. The figures of each backbone, pairs")

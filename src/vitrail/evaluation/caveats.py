@@ -38,7 +38,12 @@ def find_caveats(
     n = int(labels_C.sum())
     said = []
     distinct = len(set(groups))
-    if distinct < n:
+    if distinct == 1 < n:
+        said.append(
+            f"All {n:,} test images are of one group: nothing here tells how another group would do, and intervals "
+            "take the images as independent."
+        )
+    elif distinct < n:
         said.append(
             f"The {n:,} test images come from {distinct:,} groups. The figures of each backbone, pairs and their tests "
             "allow for it; those of an untuned classifier and of parts of the test images take images as independent, "

@@ -15,7 +15,10 @@ from vitrail.statistics.clustered import clustered_mcnemar, pair_effect
 
 
 def number_groups(groups: Mapping[str, str], test_ids: Sequence[str]) -> NDArray[np.int64] | None:
-    """The group of each test image as a number; None where there is none of two images, or nothing but one group."""
+    """The group of each test image as a number; None where there is none of two images, or nothing but one group.
+
+    One group shows nothing of what groups do: its images are taken as independent, which a verdict says.
+    """
     named = [("group", groups[i]) if i in groups else ("alone", i) for i in test_ids]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(named))}
     if not 1 < len(numbers) < len(test_ids):

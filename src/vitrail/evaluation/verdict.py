@@ -205,7 +205,13 @@ def assess(
     test_groups = [groups.get(i, i) for i in test_ids] if groups else list(test_ids)
     winner = correct_winner(correct, group_N, generator=np.random.default_rng(seed), level=level)
     caveats = find_caveats(contenders, pairs, np.bincount(label_N, minlength=len(classes)), classes, test_groups)
-    decision = decide(contenders, pairs, margin=margin, caveats=(*warnings, *say_winner(winner), *caveats))
+    decision = decide(
+        contenders,
+        pairs,
+        margin=margin,
+        caveats=(*warnings, *say_winner(winner), *caveats),
+        one_group=len(set(test_groups)) == 1 < len(test_ids),
+    )
     return Verdict(
         backbones=backbones,
         pairs=pairs,
