@@ -159,7 +159,7 @@ def test_one_that_saw_the_test_and_is_ahead_within_the_margin_is_not_said_to_be_
 
 
 def test_recall_does_not_steer_the_choice_among_those_that_saw_nothing():
-    """By all figures c is out, a being ahead of it by the margin; of the two that saw nothing it is as good and cheaper."""
+    """By all figures c is out, a being ahead of it by the margin; beside b, which saw nothing either, it is not."""
     right = {"a": 9_500, "b": 9_450, "c": 9_420}
     counts = {("a", "b"): (130, 80), ("a", "c"): (160, 80), ("b", "c"): (100, 70)}
     gmacs = {"a": 8.0, "b": 8.0, "c": 4.0}

@@ -44,9 +44,9 @@ class Pair:
 
     `only_a` images were right with `a` alone. `mcnemar_p` is exact and `holm_p` adjusted over all pairs of the run;
     `equivalence_p` is of two one-sided tests that the difference is the margin or more. Where images come in groups,
-    `design_effect` is by how much they widen the variance of the difference, and `mcnemar_p` is Obuchowski's test.
-    `visible` is the least difference that so many images with so much discordance show four times out of five, after
-    Holm's correction at its strictest.
+    `design_effect` of them tell as much of the difference as one independent image would, and `mcnemar_p` is
+    Obuchowski's test. `visible` is the least difference that so many images with so much discordance show four times
+    out of five, after Holm's correction at its strictest.
     """
 
     a: str

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vitrail.evaluation.decision import Pair, conclude
 from vitrail.statistics import paired
-from vitrail.statistics.clustered import clustered_mcnemar, pair_effect
+from vitrail.statistics.clustered import clustered_mcnemar, pair_n
 
 # Letters: N examples.
 
@@ -73,7 +73,7 @@ def judge_these(
         else clustered_mcnemar(lead_N, group_N)
         for lead_N in leads
     ]
-    effects = [1.0 if group_N is None else pair_effect(lead_N, group_N) for lead_N in leads]
+    effects = [1.0 if group_N is None else len(lead_N) / pair_n(lead_N, group_N, level) for lead_N in leads]
     return tuple(
         _judge_pair(names, lead_N, effect, p, adjusted, len(places), level, margin)
         for names, lead_N, effect, p, adjusted in zip(
