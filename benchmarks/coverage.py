@@ -14,6 +14,8 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.results import machine_line, write_results
+from vitrail.evaluation import Pair
+from vitrail.evaluation.pairs import judge_pairs
 from vitrail.statistics import metrics
 from vitrail.statistics.calibration import ece
 from vitrail.statistics.conformal import SCORES, confident_enough, threshold, true_scores
@@ -33,7 +35,7 @@ def main() -> None:
     """Measure, and write the table beside this file."""
     lines = [__doc__.split("\n", 1)[0] if __doc__ else "", "", "    python -m benchmarks.coverage", ""]
     lines += [machine_line(), ""]
-    for part in (rates, balanced, differences, null_tests, sets, answers, groups):
+    for part in (rates, balanced, differences, null_tests, sets, answers, groups, pairs):
         for line in part():
             print(line, flush=True)
             lines.append(line)
@@ -365,6 +367,50 @@ def _bootstrap(
     }
     limits = {name: np.quantile(value_R, (0.025, 0.975)) for name, value_R in drawn.items()}
     return {name: (math.nan, *limits.get(name, (math.nan, math.nan))) for name in FIGURES}
+
+
+PAIR_SIZE = 40
+PAIRS = {"none": (0.8, 0.8), "10 points": (0.9, 0.8), "20 points": (0.9, 0.7)}
+
+
+def draw_pair(
+    draws: np.random.Generator, count: int, rates: tuple[float, float], size: int = PAIR_SIZE
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Whether A and B, right at these rates, are right on images in groups; each finds other groups hard.
+
+    How hard an image is has variance 1: 0.4 of it both share, 0.2 are its group's and 0.4 its own, apart for each.
+    """
+    group_N = np.repeat(np.arange(count), size)
+    shared_N = math.sqrt(0.4) * draws.normal(size=count * size)
+    right = {}
+    for name, rate in zip("ab", rates, strict=True):
+        group_G, own_N = math.sqrt(0.2) * draws.normal(size=count), math.sqrt(0.4) * draws.normal(size=count * size)
+        right[name] = shared_N + group_G[group_N] + own_N < stats.norm.ppf(rate)
+    return right, group_N
+
+
+def judge_pair(right: dict[str, np.ndarray], group_N: np.ndarray | None) -> Pair:
+    """A against B, as a verdict judges them."""
+    return judge_pairs(right, group_N, 0.95, 0.01)[0]
+
+
+def pairs() -> Iterator[str]:
+    """The difference of two backbones on images in groups."""
+    yield f"## Paired difference on images in groups of {PAIR_SIZE}, {GROUP_DRAWS:,} draws (promised 95%)"
+    yield ""
+    yield "| groups | true difference | by group | as if independent | shown to differ |"
+    yield "| --- | --- | --- | --- | --- |"
+    draws = np.random.default_rng(7)
+    for name, (a, b) in PAIRS.items():
+        for count in (5, 20, 60):
+            told = np.zeros(3)
+            for _ in range(GROUP_DRAWS):
+                right, group_N = draw_pair(draws, count, (a, b))
+                by_group, alone = judge_pair(right, group_N), judge_pair(right, None).difference
+                told[0] += by_group.difference.low <= a - b <= by_group.difference.high
+                told[1] += alone.low <= a - b <= alone.high
+                told[2] += by_group.conclusion in ("a is better", "b is better")
+            yield f"| {count} | {name} | {' | '.join(f'{100 * n / GROUP_DRAWS:.1f}%' for n in told)} |"
 
 
 def _share(event: Callable[[], bool]) -> str:

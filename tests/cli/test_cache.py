@@ -41,12 +41,12 @@ def test_the_batch_that_a_network_was_fastest_with_is_listed_and_pruned_like_fea
     cache = Path(os.environ["VITRAIL_CACHE"])
     key, file = fill(cache, "new", 4, 1), cache / "pace" / "abcd.json"
     file.parent.mkdir()
-    file.write_text(json.dumps({"version": 1, "backbone": "vit_mini", "batch": 8, "images_per_s": {"8": 250.0}}))
+    file.write_text(json.dumps({"version": 1, "backbone": "vit_mini", "batch": 8, "images_per_s": {"8": 1250.0}}))
     (pace,) = json.loads(run(capsys, "--json")[1])["paces"]
-    assert (pace["key"], pace["backbone"], pace["batch"], pace["images_per_s"]) == ("abcd", "vit_mini", 8, 250.0)
+    assert (pace["key"], pace["backbone"], pace["batch"], pace["images_per_s"]) == ("abcd", "vit_mini", 8, 1250.0)
     listing = run(capsys)[1]
     assert "vit_mini" in listing
-    assert "250" in listing
+    assert "1,250" in listing
     assert "abcd  vit_mini  batch of 8" in run(capsys, "prune", "ab", "--dry-run")[1]
     assert file.exists()
     found = json.loads(run(capsys, "prune", "ab", "--json")[1])

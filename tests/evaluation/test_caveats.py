@@ -5,10 +5,10 @@ import numpy as np
 from vitrail.evaluation.caveats import ALWAYS, find_caveats
 from vitrail.evaluation.decision import Contender, Pair, conclude
 from vitrail.statistics.intervals import wilson
-from vitrail.statistics.paired import paired_difference
+from vitrail.statistics.paired import paired_difference, visible_difference
 
 
-def caveats(labels_C, correct, *, only=None, groups=None):
+def caveats(labels_C, correct, *, only=None, groups=None, visible=None):
     n = int(np.sum(labels_C))
     contenders = [Contender(name="vit", top1=wilson(correct, n), gmacs=4.0, licence="mit")]
     pairs = []
@@ -25,6 +25,7 @@ def caveats(labels_C, correct, *, only=None, groups=None):
                 holm_p=1.0,
                 equivalence_p=1.0,
                 conclusion=conclude(difference, 1.0, 0.01),
+                visible=visible or visible_difference((sum(only) + 2) / (n + 2), n),
             )
         )
     classes = [f"c{i}" for i in range(len(labels_C))]
@@ -42,6 +43,12 @@ def test_few_test_images_are_said_with_what_they_can_show():
     assert caveats([30, 30], 55)[0] == "There are only 60 test images."
 
 
+def test_what_few_images_can_show_is_what_the_pairs_say_of_it():
+    """Groups, and tests of many pairs, make less visible than so many independent images would."""
+    said = caveats([30, 30], 55, only=(6, 3), visible=0.21)
+    assert said[0] == "There are only 60 test images: a difference below 21 points would mostly go unseen."
+
+
 def test_tiny_and_absent_classes_are_named():
     said = caveats([100, 100, 3, 0, 0], 190)
     assert said[0] == "c3 and c4 have no test image and are not judged."
@@ -55,6 +62,17 @@ def test_a_backbone_no_better_than_the_largest_class_is_said_to_be_none():
         "vit is not shown to be better than always answering c0, which is right for 90.0% of the test images."
     )
     assert caveats([900, 100], 950) == (ALWAYS,)
+
+
+def test_of_one_group_nothing_is_said_to_be_allowed_for():
+    said = caveats([200, 200], 380, groups=["one film"] * 400)
+    assert said[0] == (
+        "All 400 test images are of one group: nothing here tells how another group would do, and intervals take the "
+        "images as independent."
+    )
+    assert not any("allow for it" in one for one in said)
+    assert caveats([1], 1, groups=["one film"])[-1] == ALWAYS
+    assert not any("group" in one for one in caveats([1], 1, groups=["one film"]))
 
 
 def test_groups_make_intervals_too_narrow_and_that_is_said():

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from tests.evaluation.data import make_classifier, make_data, make_features
+from tests.evaluation.test_decision import contender, make_pairs
 from vitrail.backbones import find_card
 from vitrail.backbones.label_sets import imagenet_1k
-from vitrail.evaluation.contamination import temper, weigh
-from vitrail.evaluation.decision import Contender, Decision
+from vitrail.evaluation.contamination import decide_fairly, weigh
+from vitrail.evaluation.decision import decide
 from vitrail.evaluation.traces import find_traces
-from vitrail.statistics.intervals import wilson
 
 IMAGENET = find_card("resnet18.tv_in1k")
 FORMULA = find_card("vit_mini")
@@ -109,40 +109,72 @@ def test_a_share_of_named_files_is_a_share_and_the_others_are_judged_apart():
     assert (found.others.n, found.others.value) == (len(named_N) - 2, 0.0)
 
 
-def contender(name, right):
-    return Contender(name=name, top1=wilson(right, 100), gmacs=1.0, licence="mit")
-
-
 SEEN = look(NAMES, IDS)[1]
 CLEAN = look(NAMES, IDS, card=FORMULA, classifier=False)[1]
-CONTENDERS = (contender("a", 80), contender("b", 60))
-DECISION = Decision(sentence="a beats b by 20 points: take a.", choose="a", because=(), caveats=("small",))
+
+
+def fairly(right, counts, found, *, n=100, gmacs=None):
+    """The decision on backbones that are right so often, the pairs given as {(a, b): (only_a, only_b)}."""
+    contenders = [contender(name, correct, n, (gmacs or {}).get(name, 1.0)) for name, correct in right.items()]
+    pairs = make_pairs(contenders, counts)
+    plain = decide(contenders, pairs, margin=0.01, caveats=("small",))
+    return decide_fairly(contenders, pairs, found, margin=0.01, caveats=("small",)), plain
+
+
+def a_over_b(found):
+    return fairly({"a": 80, "b": 60}, {("a", "b"): (25, 5)}, found)
 
 
 def test_where_all_saw_the_test_the_claim_is_one_about_recall():
-    said = temper(DECISION, CONTENDERS, {"a": SEEN, "b": SEEN}, margin=0.01)
-    assert said.choose == "a"
+    said, plain = a_over_b({"a": SEEN, "b": SEEN})
+    assert said.choose == plain.choose == "a"
+    assert said.sentence.startswith(plain.sentence)
     assert "All of them saw these test images" in said.sentence
     assert said.caveats[-1] == "small"
     assert said.caveats[0] == SEEN.sentence
 
 
 def test_a_lead_of_the_one_that_saw_the_test_is_no_finding():
-    said = temper(DECISION, CONTENDERS, {"a": SEEN, "b": CLEAN}, margin=0.01)
+    said, _ = a_over_b({"a": SEEN, "b": CLEAN})
     assert said.choose is None
     assert said.sentence.startswith("These test images cannot compare the backbones: a saw them in pretraining, b did")
     assert "take a" not in said.sentence
 
 
 def test_a_lead_over_one_that_saw_the_test_stands():
-    said = temper(DECISION, CONTENDERS, {"a": CLEAN, "b": SEEN}, margin=0.01)
+    said, plain = a_over_b({"a": CLEAN, "b": SEEN})
     assert said.choose == "a"
-    assert said.sentence.startswith(DECISION.sentence)
-    assert "b saw these test images" in said.sentence
+    assert said.sentence.startswith(plain.sentence)
+    assert "b saw these test images in pretraining: its 60.0% [50.2, 69.1] may be recall." in said.sentence
+
+
+def test_one_that_saw_the_test_and_is_ahead_within_the_margin_is_not_said_to_be_behind():
+    """Even with recall it is not ahead by the margin, so that the cheaper is taken; but ahead it is."""
+    right, counts = {"a": 9_500, "b": 9_450}, {("a", "b"): (130, 80)}
+    said, plain = fairly(right, counts, {"a": SEEN, "b": CLEAN}, n=10_000, gmacs={"a": 16.0, "b": 4.0})
+    assert said.choose == plain.choose == "b"
+    assert "ahead" not in said.sentence
+    assert said.sentence.endswith("a saw these test images in pretraining: its 95.0% [94.6, 95.4] may be recall.")
+    assert any(reason.startswith("a minus b: 0.5 points") for reason in said.because)
+
+
+def test_recall_does_not_steer_the_choice_among_those_that_saw_nothing():
+    """By all figures c is out, a being ahead of it by the margin; beside b, which saw nothing either, it is not."""
+    right = {"a": 9_500, "b": 9_450, "c": 9_420}
+    counts = {("a", "b"): (130, 80), ("a", "c"): (160, 80), ("b", "c"): (100, 70)}
+    gmacs = {"a": 8.0, "b": 8.0, "c": 4.0}
+    said, plain = fairly(right, counts, {"a": SEEN, "b": CLEAN, "c": CLEAN}, n=10_000, gmacs=gmacs)
+    assert plain.choose != "c"
+    assert said.choose == "c"
+    assert said.sentence == (
+        "b and c are equivalent within 1 point; c costs half of b's multiply-adds: take c. a saw these test images in "
+        "pretraining: its 95.0% [94.6, 95.4] may be recall and was not weighed."
+    )
+    assert not any("minus a" in reason or "a minus" in reason for reason in said.because)
 
 
 def test_too_few_images_to_move_an_accuracy_change_no_claim():
     few = replace(SEEN, share=0.004)
-    said = temper(DECISION, CONTENDERS, {"a": few, "b": few}, margin=0.01)
-    assert (said.sentence, said.choose) == (DECISION.sentence, "a")
+    said, plain = a_over_b({"a": few, "b": few})
+    assert (said.sentence, said.choose) == (plain.sentence, "a")
     assert said.caveats[0] == SEEN.sentence

@@ -42,8 +42,8 @@ def make_pairs(contenders, discordances, margin=MARGIN):
     return made
 
 
-def decide_on(contenders, discordances, margin=MARGIN):
-    return decide(contenders, make_pairs(contenders, discordances, margin), margin=margin)
+def decide_on(contenders, discordances, margin=MARGIN, **known):
+    return decide(contenders, make_pairs(contenders, discordances, margin), margin=margin, **known)
 
 
 def test_one_backbone_is_said_with_its_rate():
@@ -78,6 +78,18 @@ def test_equivalent_backbones_are_decided_by_cost():
     decision = decide_on(contenders, {("a", "c"): (105, 100)})
     assert decision.sentence == "a and c are equivalent within 1 point; c costs a quarter of a's multiply-adds: take c."
     assert decision.choose == "c"
+
+
+def test_of_one_group_nothing_is_taken_for_its_cost_and_a_clear_lead_still_is():
+    contenders = [contender("a", 8500, 10_000, 16.0), contender("c", 8495, 10_000, 4.0)]
+    decision = decide_on(contenders, {("a", "c"): (105, 100)}, one_group=True)
+    assert decision.choose is None
+    assert decision.sentence == (
+        "a leads c by 0.1 points [-0.2, 0.3], too close to tell; test images of other groups would."
+    )
+    better = [contender("a", 8600, 10_000, 16.0), contender("c", 8400, 10_000, 4.0)]
+    assert decide_on(better, {("a", "c"): (400, 200)}, one_group=True).choose == "a"
+    assert decide_on(better[:1], {}, one_group=True).choose == "a"
 
 
 def test_three_equivalent_backbones_are_named_together():

@@ -179,6 +179,19 @@ def test_grouped_images_are_said_to_be_so():
     assert any("come from 200 groups" in c for c in caveats)
 
 
+def test_a_test_of_one_group_is_said_to_tell_nothing_of_another_and_decides_nothing_by_cost():
+    (strong, _), ids, sealed, classes, label_N = make_run(n=2_000)
+    twin = Candidate(name="twin", gmacs=1.0, licence="mit", probability_NC=strong.probability_NC)
+    other = SealedTest(dict(zip(ids, label_N.tolist(), strict=True)))
+    assert judge([strong, twin], ids, sealed, DIGEST, classes).decision.choose == "twin"
+    decision = judge([strong, twin], ids, other, DIGEST, classes, groups=dict.fromkeys(ids, "film")).decision
+    assert decision.choose is None
+    assert "equivalent" not in decision.sentence
+    assert decision.sentence.endswith("test images of other groups would.")
+    (said,) = [caveat for caveat in decision.caveats if "group" in caveat]
+    assert said.startswith("All 2,000 test images are of one group")
+
+
 def test_one_image_and_two_classes_still_get_a_verdict():
     sealed = SealedTest({"a": 1})
     candidate = Candidate(name="m", gmacs=1.0, licence="mit", probability_NC=np.array([[0.3, 0.7]]))

@@ -87,6 +87,21 @@ def test_resampling_draws_groups_and_not_their_images():
     assert grouped > 5 * alone
 
 
+def test_a_val_of_one_group_gives_a_curve_without_intervals_and_without_a_forecast():
+    data = examples()
+    scored = data.choices[0].score
+    group_N = data.group_N.copy()
+    group_N[scored] = group_N[scored[0]]
+    curve = label_curve(replace(data, group_N=group_N), train_on(data, []), classes=NAMES, growing=None, seed=0)
+    assert curve.points[0].accuracy < curve.points[-1].accuracy
+    assert {(point.low, point.high) for point in curve.points} == {(None, None)}
+    assert curve.forecast is None
+    assert "of one group" in curve.sentence
+    group_N[scored[:100]] += 1  # the twin: of two groups there are intervals
+    twin = label_curve(replace(data, group_N=group_N), train_on(data, []), classes=NAMES, growing=None, seed=0)
+    assert all(point.low < point.high for point in twin.points)
+
+
 def test_what_cannot_be_shown_is_not_said_to_be_worth_anything():
     data = examples(N=64)  # 4 images a class to fit on
     assert label_curve(data, train_on(data, []), classes=NAMES, growing=None, seed=0) is None

@@ -14,6 +14,7 @@ from vitrail.statistics.clustered import (
     design_effect,
     few_groups,
     pair_effect,
+    pair_n,
 )
 from vitrail.statistics.intervals import effective_wilson, mean_interval, wilson
 from vitrail.statistics.paired import mcnemar_exact, paired_difference
@@ -53,7 +54,8 @@ def test_the_effect_of_a_pair_is_one_for_single_images_and_the_size_for_equal_gr
     lead_N = draws.integers(-1, 2, 500)
     assert pair_effect(lead_N, np.arange(500)) == 1.0
     assert pair_effect(np.repeat(lead_N, 3), np.repeat(np.arange(500), 3)) == pytest.approx(3.0)
-    assert pair_effect(np.zeros(5, dtype=np.int64), np.zeros(5, dtype=np.int64)) == 1.0
+    assert pair_n(np.zeros(40, dtype=np.int64), np.arange(40) // 8) == 5  # no example tells them apart: one a group
+    assert pair_n(np.repeat(lead_N, 3), np.repeat(np.arange(500), 3)) == pytest.approx(500 * few_groups(500, 0.95))
 
 
 def test_for_single_images_the_test_is_mcnemars_up_to_its_approximation():

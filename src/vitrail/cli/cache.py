@@ -181,13 +181,15 @@ def _draw_paces(paces: "list[Pace]") -> None:
     from rich.console import Console
     from rich.markup import escape
 
+    from vitrail.delivery.report import words
+
     table = _table(("Key", "Fastest batch of"), ("Images", "Images/s", "Bytes", "Last used"))
     for pace in paces:
         table.add_row(
             pace.key[:8],
             escape(pace.backbone),
             str(pace.batch) if pace.batch else "[red]damaged[/]",
-            f"{pace.images_per_s:.3g}",
+            words.pace(pace.images_per_s),
             _size(pace.bytes),
             _day(pace.last_used),
         )

@@ -6,13 +6,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vitrail.delivery.report import words
 from vitrail.evaluation import parity_in_words
 from vitrail.recipes import DECK
 from vitrail.runs import BackboneResult, Run
 from vitrail.statistics.intervals import Interval
 
 SHOWN_SET_ASIDE = 10
-WIDE_ENOUGH = 100
+WIDE_ENOUGH = 150
 
 
 def print_closing(run: Run, console: Console) -> None:
@@ -58,7 +59,7 @@ def _table(backbones: tuple[BackboneResult, ...]) -> Table:
             _plain(one.test.nll),
             _calibration(one),
             f"{one.card.gmacs:.3g}",
-            _milliseconds(one),
+            words.milliseconds(one.cost.images_per_s),
             _head(one),
         )
     return table
@@ -70,7 +71,7 @@ def _print_narrow(one: BackboneResult, console: Console) -> None:
     console.print(f"  balanced    {_percent(one.test.balanced_accuracy)} %")
     console.print(f"  NLL         {_plain(one.test.nll)}")
     console.print(f"  ECE (null)  {_calibration(one)}")
-    console.print(f"  cost        {one.card.gmacs:.3g} GMACs, {_milliseconds(one)} ms/image")
+    console.print(f"  cost        {one.card.gmacs:.3g} GMACs, {words.milliseconds(one.cost.images_per_s)} ms/image")
     console.print(f"  head        {_head(one)}")
 
 
@@ -152,11 +153,7 @@ def _plain(interval: Interval) -> str:
 
 
 def _calibration(one: BackboneResult) -> str:
-    return f"{one.test.ece.value:.3f} ({one.test.ece.null:.3f})"
-
-
-def _milliseconds(one: BackboneResult) -> str:
-    return f"{1000 / one.cost.images_per_s:.2g}" if one.cost.images_per_s else "-"
+    return f"{_plain(one.test.ece)} ({one.test.ece.null:.3f})"
 
 
 def _head(one: BackboneResult) -> str:

@@ -2,12 +2,12 @@
 
 from vitrail.evaluation.contamination import Contamination as Contamination
 from vitrail.evaluation.contamination import ZeroTraining as ZeroTraining
-from vitrail.evaluation.decision import Conclusion as Conclusion
 from vitrail.evaluation.decision import Contender as Contender
 from vitrail.evaluation.decision import Decision as Decision
 from vitrail.evaluation.decision import Pair as Pair
 from vitrail.evaluation.decision import conclude as conclude
 from vitrail.evaluation.decision import decide as decide
+from vitrail.evaluation.decision import turn as turn
 from vitrail.evaluation.parity import Parity as Parity
 from vitrail.evaluation.parity import compared_images as compared_images
 from vitrail.evaluation.parity import in_float32 as in_float32

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from vitrail.evaluation.decision import Contender, Pair
 from vitrail.evaluation.sentences import say_distance, say_names
-from vitrail.statistics.paired import visible_difference
 
 # Letters: C classes.
 
@@ -39,7 +38,12 @@ def find_caveats(
     n = int(labels_C.sum())
     said = []
     distinct = len(set(groups))
-    if distinct < n:
+    if distinct == 1 < n:
+        said.append(
+            f"All {n:,} test images are of one group: nothing here tells how another group would do, and intervals "
+            "take the images as independent."
+        )
+    elif distinct < n:
         said.append(
             f"The {n:,} test images come from {distinct:,} groups. The figures of each backbone, pairs and their tests "
             "allow for it; those of an untuned classifier and of parts of the test images take images as independent, "
@@ -47,7 +51,7 @@ def find_caveats(
         )
     said += _beside_chance(contenders, labels_C, classes)
     if n < FEW_IMAGES:
-        said.append(f"There are only {n:,} test images{_what_they_show(pairs, n)}.")
+        said.append(f"There are only {n:,} test images{_what_they_show(pairs)}.")
     absent = [name for name, count in zip(classes, labels_C, strict=True) if count == 0]
     if absent:
         verb = "has no test image and is" if len(absent) == 1 else "have no test image and are"
@@ -74,8 +78,6 @@ def _beside_chance(contenders: Sequence[Contender], labels_C: NDArray[np.int64],
     ]
 
 
-def _what_they_show(pairs: Sequence[Pair], n: int) -> str:
-    if not pairs:
-        return ""
-    discordance = max((pair.only_a + pair.only_b + 2) / (n + 2) for pair in pairs)
-    return f": a difference below {say_distance(visible_difference(discordance, n))} would mostly go unseen"
+def _what_they_show(pairs: Sequence[Pair]) -> str:
+    visible = max((pair.visible for pair in pairs if pair.visible is not None), default=None)
+    return "" if visible is None else f": a difference below {say_distance(visible)} would mostly go unseen"

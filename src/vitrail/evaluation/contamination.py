@@ -6,13 +6,13 @@ same things would be recognised too.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.evaluation.decision import Contender, Decision
+from vitrail.evaluation.decision import Contender, Decision, Pair, decide
 from vitrail.evaluation.sentences import say_names, say_rate
 from vitrail.evaluation.traces import MOST, Evidence, Traces, say_about
 from vitrail.evaluation.zero_training import MatchedBy, Untuned
@@ -94,37 +94,60 @@ def weigh(
     )
 
 
-def temper(
-    decision: Decision, contenders: Sequence[Contender], found: Mapping[str, Contamination], *, margin: float
+def decide_fairly(
+    contenders: Sequence[Contender],
+    pairs: Sequence[Pair],
+    found: Mapping[str, Contamination],
+    *,
+    margin: float,
+    caveats: Sequence[str] = (),
+    one_group: bool = False,
 ) -> Decision:
-    """Let the decision claim no more than contaminated test images carry.
+    """The decision, steered by no recall of the test images.
 
     A backbone counts as having seen the test where the share it saw is the margin or more: fewer images cannot move
-    its accuracy by the margin. Where all saw it, they are ranked alike, by recall; where some did, a lead of those is
-    no finding, and a choice that falls on one of them is withdrawn.
+    its accuracy by the margin. Where all saw it, they are ranked alike, by recall. Where some did, it is decided among
+    the others. A single other is taken where the decision over all falls on it, since recall helps only those that it
+    is compared with; where it does not, nothing can be decided.
 
     Args:
-        decision: as the figures alone make it.
-        contenders: every backbone with its accuracy.
+        contenders: every backbone with its accuracy and cost.
+        pairs: every pair of them.
         found: what is known of each, by name.
         margin: the difference in accuracy, as a fraction, below which cost decides.
+        caveats: sentences that limit what the figures mean.
+        one_group: whether all test images are of one.
 
     Returns:
-        The decision with the sentences first among its caveats.
+        The decision, with what was seen first among its caveats.
     """
     saw = [c for c in contenders if c.name in found and found[c.name].share >= margin]
-    caveats = tuple(f.sentence for f in found.values() if f.verdict in ("seen", "hints")) + decision.caveats
-    if not saw:
-        return Decision(sentence=decision.sentence, choose=decision.choose, because=decision.because, caveats=caveats)
     rest = [c for c in contenders if c not in saw]
-    sentence, choose = decision.sentence, decision.choose
+    weighed = rest if len(rest) > 1 else contenders
+    names = {c.name for c in weighed}
+    decision = decide(
+        weighed,
+        [pair for pair in pairs if {pair.a, pair.b} <= names],
+        margin=margin,
+        caveats=(*(f.sentence for f in found.values() if f.verdict in ("seen", "hints")), *caveats),
+        one_group=one_group,
+    )
+    if not saw:
+        return decision
     if not rest:
-        sentence = f"{sentence} {_RECALL if len(saw) == 1 else _RANKED_BY_RECALL}"
-    elif choose is None or choose in [c.name for c in saw]:
-        sentence, choose = _no_fair_comparison(saw, rest), None
-    else:
-        sentence = f"{sentence} {_list(saw)} saw these test images in pretraining and are not ahead for all that."
-    return Decision(sentence=sentence, choose=choose, because=decision.because, caveats=caveats)
+        return replace(decision, sentence=f"{decision.sentence} {_RECALL if len(saw) == 1 else _RANKED_BY_RECALL}")
+    if len(rest) > 1:
+        was = "was" if len(saw) == 1 else "were"
+        return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw)} and {was} not weighed.")
+    if decision.choose == rest[0].name:
+        return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw)}.")
+    return replace(decision, sentence=_no_fair_comparison(saw, rest), choose=None)
+
+
+def _say_recall(saw: Sequence[Contender]) -> str:
+    whose = "its" if len(saw) == 1 else "their"
+    figures = say_names([say_rate(c.top1) for c in saw], most=6)
+    return f"{_list(saw)} saw these test images in pretraining: {whose} {figures} may be recall"
 
 
 def _no_fair_comparison(saw: Sequence[Contender], rest: Sequence[Contender]) -> str:

@@ -12,6 +12,9 @@ correction over all backbones, since one of many may look safe by luck.
    less accurate than it, it is too close to tell; so it is where no rival is safe. The sentence says how many more test
    images would tell.
 
+Where all test images are of one group none of several rivals is safe: that a loss is excluded in one film says nothing
+of the next.
+
 Nothing here is measured on this run's clock, so the same data and choices give the same decision.
 """
 
@@ -41,9 +44,9 @@ class Pair:
 
     `only_a` images were right with `a` alone. `mcnemar_p` is exact and `holm_p` adjusted over all pairs of the run;
     `equivalence_p` is of two one-sided tests that the difference is the margin or more. Where images come in groups,
-    `design_effect` is by how much they widen the variance of the difference, and `mcnemar_p` is Obuchowski's test.
-    `visible` is the least difference that so many images with so much discordance show four times out of five, after
-    Holm's correction at its strictest.
+    `design_effect` of them tell as much of the difference as one independent image would, and `mcnemar_p` is
+    Obuchowski's test. `visible` is the least difference that so many images with so much discordance show four times
+    out of five, after Holm's correction at its strictest.
     """
 
     a: str
@@ -99,7 +102,12 @@ def conclude(difference: Interval, holm_p: float, margin: float) -> Conclusion:
 
 
 def decide(
-    contenders: Sequence[Contender], pairs: Sequence[Pair], *, margin: float, caveats: Sequence[str] = ()
+    contenders: Sequence[Contender],
+    pairs: Sequence[Pair],
+    *,
+    margin: float,
+    caveats: Sequence[str] = (),
+    one_group: bool = False,
 ) -> Decision:
     """The decision over all backbones of a run.
 
@@ -108,12 +116,13 @@ def decide(
         pairs: every pair of them.
         margin: the difference in accuracy, as a fraction, below which cost decides.
         caveats: sentences that limit what the figures mean.
+        one_group: whether all test images are of one.
 
     Returns:
         The sentence, the backbone to take where there is one, the reasons and the caveats.
     """
     order = sorted(contenders, key=lambda c: (-c.top1.value, c.gmacs, c.name))
-    table = _Table(order=tuple(order), pairs=tuple(pairs), margin=margin)
+    table = _Table(order=tuple(order), pairs=tuple(pairs), margin=margin, one_group=one_group)
     best, rivals = order[0], table.rivals()
     safe = table.safe(rivals)
     chosen = min(safe, key=lambda c: (c.gmacs, not c.licence_known, -c.top1.value, c.name)) if safe else None
@@ -145,6 +154,7 @@ class _Table:
     order: tuple[Contender, ...]
     pairs: tuple[Pair, ...]
     margin: float
+    one_group: bool
 
     def find(self, one: Contender, other: Contender) -> Pair:
         """The pair seen from `one`: as its `a`."""
@@ -167,6 +177,8 @@ class _Table:
 
     def safe(self, rivals: Sequence[Contender]) -> list[Contender]:
         """The rivals that lose less than the margin, whichever rival is truly the best."""
+        if self.one_group and len(rivals) > 1:
+            return []
         p_values = []
         for one in rivals:
             pairs = [self.find(one, other) for other in rivals if other is not one]
@@ -235,6 +247,8 @@ def _say_too_close(table: _Table, rivals: Sequence[Contender]) -> str:
 
 def _more_images(table: _Table, one: Contender, others: Sequence[Contender]) -> str:
     """Images until every open pair is settled: the difference seen, or the loss of taking the cheaper excluded."""
+    if table.one_group:
+        return "test images of other groups"
     pairs = [(other, table.find(one, other)) for other in others]
     open_pairs = [(other, pair) for other, pair in pairs if pair.conclusion != "equivalent"] or pairs
     most = 0.0

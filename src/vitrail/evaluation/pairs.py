@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 
 from vitrail.evaluation.decision import Pair, conclude
 from vitrail.statistics import paired
-from vitrail.statistics.clustered import clustered_mcnemar, pair_effect
+from vitrail.statistics.clustered import clustered_mcnemar, pair_n
 
 # Letters: N examples.
 
 
 def number_groups(groups: Mapping[str, str], test_ids: Sequence[str]) -> NDArray[np.int64] | None:
-    """The group of each test image as a number; None where there is none of two images, or nothing but one group."""
+    """The group of each test image as a number; None where there is none of two images, or nothing but one group.
+
+    One group shows nothing of what groups do: its images are taken as independent, which a verdict says.
+    """
     named = [("group", groups[i]) if i in groups else ("alone", i) for i in test_ids]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(named))}
     if not 1 < len(numbers) < len(test_ids):
@@ -70,7 +73,7 @@ def judge_these(
         else clustered_mcnemar(lead_N, group_N)
         for lead_N in leads
     ]
-    effects = [1.0 if group_N is None else pair_effect(lead_N, group_N) for lead_N in leads]
+    effects = [1.0 if group_N is None else len(lead_N) / pair_n(lead_N, group_N, level) for lead_N in leads]
     return tuple(
         _judge_pair(names, lead_N, effect, p, adjusted, len(places), level, margin)
         for names, lead_N, effect, p, adjusted in zip(

@@ -73,8 +73,9 @@ class RefusalCheck:
     """The promises on the test images.
 
     `set_on` says on which kind of images thresholds were set, `images` on how many; 0 where a run does not say.
-    `precision` is of the answers that are sure enough, `answered` their share; both None where no confidence can
-    promise the target. `flagged` is the share of test images that look strange, of which `alarms` was promised.
+    `precision` is of the answers that are sure enough, `answered` their share; both and `confidence` are None
+    where no confidence can promise the target, `precision` also where no test image is that sure. `flagged` is the
+    share of test images that look strange, of which `alarms` was promised.
     """
 
     guarantee: str

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from vitrail.core.errors import DataError
 from vitrail.data.sealed import SealedTest
 from vitrail.evaluation.caveats import find_caveats
-from vitrail.evaluation.contamination import Contamination, temper, weigh
-from vitrail.evaluation.decision import Contender, Decision, Pair, decide
+from vitrail.evaluation.contamination import Contamination, decide_fairly, weigh
+from vitrail.evaluation.decision import Contender, Decision, Pair
 from vitrail.evaluation.pairs import judge_pairs, number_groups
 from vitrail.evaluation.predictions import Predictions
 from vitrail.evaluation.refusal import RefusalCheck, check_refusal
@@ -205,12 +205,19 @@ def assess(
     test_groups = [groups.get(i, i) for i in test_ids] if groups else list(test_ids)
     winner = correct_winner(correct, group_N, generator=np.random.default_rng(seed), level=level)
     caveats = find_caveats(contenders, pairs, np.bincount(label_N, minlength=len(classes)), classes, test_groups)
-    decision = decide(contenders, pairs, margin=margin, caveats=(*warnings, *say_winner(winner), *caveats))
+    decision = decide_fairly(
+        contenders,
+        pairs,
+        found,
+        margin=margin,
+        caveats=(*warnings, *say_winner(winner), *caveats),
+        one_group=len(set(test_groups)) == 1 < len(test_ids),
+    )
     return Verdict(
         backbones=backbones,
         pairs=pairs,
         winner=winner,
-        decision=temper(decision, contenders, found, margin=margin),
+        decision=decision,
         warnings=tuple(warnings),
         choices_digest=choices_digest,
         predictions=tuple(

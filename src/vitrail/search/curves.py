@@ -4,7 +4,8 @@ The winning setting is trained on an eighth, a quarter, a half and all of the im
 keeping all of theirs, and scored on val: once for all classes together, once for those that the head finds hardest. Of
 groups whole ones are taken first. All sizes are scored on the same images, so that the error of a difference is far
 less than that of an accuracy; the intervals come from drawing these images (their groups, where there are any) and the
-draws of the training images anew, the same for all sizes.
+draws of the training images anew, the same for all sizes. Images of one group tell nothing of the next: then there are
+neither intervals nor a forecast.
 
 The fit is the power law with an end, error = a + b n^-c, that learning curves of most learners follow (Viering & Loog
 2022, arXiv:2103.10948). It is asked for one doubling at most, and for nothing where it misses the points.
@@ -34,12 +35,15 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelPoint:
-    """Accuracy on val with so many images for each of the curve's classes, on average; mean over draws."""
+    """Accuracy on val with so many images for each of the curve's classes, on average; mean over draws.
+
+    `low` and `high` are None where what is scored is all of one group.
+    """
 
     images_per_class: float
     accuracy: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +61,7 @@ class LabelCurve:
     """How val accuracy over all classes grows with the images of some of them.
 
     `classes` are those that grow, by name; all the others keep all their images. `forecast` is for twice the images,
-    and None where the power law misses the points.
+    and None where the power law misses the points or what is scored is all of one group.
     """
 
     classes: tuple[str, ...]
@@ -89,19 +93,29 @@ def label_curve(
     if per_class * FRACTIONS[0] < 1:
         return None
     right_PVS = _right(examples, train, grown, seed)
-    accuracy_RP = _resampled(right_PVS, _scored_groups(examples), seed)
     images_P = per_class * np.array(FRACTIONS)
     mean_P = right_PVS.mean(axis=(1, 2))
-    low_P, high_P = np.quantile(accuracy_RP, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
-    forecast = _forecast(images_P, mean_P, accuracy_RP, labels=round(per_class * int(grown.sum())))
+    group_S, count = _scored_groups(examples), int(grown.sum())
+    which = f"all {count} classes" if growing is None else f"the {count} hardest classes"
+    if group_S.max() > 0:
+        accuracy_RP = _resampled(right_PVS, group_S, seed)
+        limits_P2 = np.quantile(accuracy_RP, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0).T.tolist()
+        forecast = _forecast(images_P, mean_P, accuracy_RP, labels=round(per_class * count))
+        sentence = _sentence(forecast, per_class, which)
+    else:
+        limits_P2, forecast = [(None, None)] * len(FRACTIONS), None
+        sentence = (
+            f"All images that {which} are scored on are of one group: what more labels would be worth for another "
+            "cannot be told."
+        )
     return LabelCurve(
         classes=tuple(name for name, grows in zip(classes, grown, strict=True) if grows),
         points=tuple(
-            LabelPoint(images_per_class=float(n), accuracy=float(mean), low=float(low), high=float(high))
-            for n, mean, low, high in zip(images_P, mean_P, low_P, high_P, strict=True)
+            LabelPoint(images_per_class=float(n), accuracy=float(mean), low=low, high=high)
+            for n, mean, (low, high) in zip(images_P, mean_P, limits_P2, strict=True)
         ),
         forecast=forecast,
-        sentence=_sentence(forecast, per_class, int(grown.sum()), of_all=growing is None),
+        sentence=sentence,
     )
 
 
@@ -224,8 +238,7 @@ def _forecast(
     return LabelForecast(labels=labels, gain=float(at_2[0] - at_2[1]), low=float(low), high=float(high))
 
 
-def _sentence(forecast: LabelForecast | None, per_class: float, classes: int, *, of_all: bool) -> str:
-    which = f"all {classes} classes" if of_all else f"the {classes} hardest classes"
+def _sentence(forecast: LabelForecast | None, per_class: float, which: str) -> str:
     if forecast is None:
         return f"In {which} the curve is too uneven to say what more labels would be worth."
     labels = f"{forecast.labels:,} more labels in {which} ({per_class:.3g} more a class)"

@@ -130,21 +130,39 @@ def few_groups(groups: int, level: float) -> float:
     return (normal_quantile(level) / float(stats.t.ppf((1 + level) / 2, groups - 1))) ** 2
 
 
+def pair_n(lead_N: NDArray[np.int64], group_N: NDArray[np.int64], level: float = LEVEL) -> float:
+    """How many independent examples would tell as much of a paired difference.
+
+    Tango's interval at this number turns the test of `clustered_mcnemar` round: the variance between groups is that
+    under no difference, and Student's quantile at G - 1 degrees of freedom stands for the normal one. It is as cautious
+    as that test where groups are few: at 95% fewer than seven cannot show a difference.
+
+    Args:
+        lead_N: 1 where A alone is right, -1 where B alone is, else 0.
+        group_N: the number of each example's group, 0 to G - 1; two groups at least.
+        level: the confidence level.
+
+    Returns:
+        The number; that of the groups, were each one example, where no example tells A from B.
+    """
+    groups = int(group_N.max()) + 1
+    if not lead_N.any():
+        return float(groups)
+    return len(lead_N) * few_groups(groups, level) / pair_effect(lead_N, group_N)
+
+
 def pair_effect(lead_N: NDArray[np.int64], group_N: NDArray[np.int64]) -> float:
     """By how much groups widen the variance of a paired difference: 1 where each example is a group of its own.
 
     Args:
-        lead_N: 1 where A alone is right, -1 where B alone is, else 0.
+        lead_N: 1 where A alone is right, -1 where B alone is, else 0; not all 0.
         group_N: the number of each example's group, 0 to G - 1.
 
     Returns:
         The design effect, at least 1.
     """
-    discordant = int((lead_N != 0).sum())
-    if discordant == 0:
-        return 1.0
     lead_G = np.bincount(group_N, weights=lead_N)
-    return max(1.0, float((lead_G**2).sum()) / discordant)
+    return max(1.0, float((lead_G**2).sum() / (lead_N**2).sum()))
 
 
 def clustered_mcnemar(lead_N: NDArray[np.int64], group_N: NDArray[np.int64]) -> float:

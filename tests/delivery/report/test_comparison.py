@@ -1,5 +1,8 @@
 """The rows of the tables of backbones and of pairs."""
 
+import math
+from dataclasses import replace
+
 from tests.delivery.examples import make_run
 from vitrail.delivery.report.comparison import best_first, colours, compare, compare_pairs
 
@@ -35,6 +38,18 @@ def test_a_turned_pair_says_the_same() -> None:
         assert row.pair.difference.high - row.pair.difference.low == (
             original.difference.high - original.difference.low
         )
+
+
+def test_a_turned_pair_without_a_difference_has_no_sign() -> None:
+    results, _ = make_run([f"c{i}" for i in range(12)])
+    (pair,) = results.pairs
+    best = best_first(results)[0].name
+    worse = next(one.name for one in results.backbones if one.name != best)
+    level = replace(pair, a=worse, b=best, difference=replace(pair.difference, value=0.0, low=-0.01, high=0.0))
+    ((row,), _) = compare_pairs(replace(results, pairs=(level,)), 0.01)
+    assert row.pair.a == best
+    assert math.copysign(1.0, row.pair.difference.value) == 1.0
+    assert math.copysign(1.0, row.pair.difference.low) == 1.0
 
 
 def test_the_images_of_a_pair_add_up() -> None:

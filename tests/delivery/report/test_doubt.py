@@ -15,6 +15,7 @@ from vitrail.evaluation.traces import Evidence, Traces
 from vitrail.evaluation.zero_training import answer_untuned
 from vitrail.runs import Results
 from vitrail.statistics.calibration import reliability
+from vitrail.statistics.intervals import wilson
 
 CLASSES = [f"<b>class {place}</b>" for place in range(8)]
 
@@ -76,6 +77,28 @@ def test_every_promise_stands_with_what_became_of_it(told: Results):
             "adaptive-by-class",
         ]
         assert "no finite-sample guarantee" in card.text
+
+
+def _doubt(told: Results, **changed: object) -> str:
+    """The card of the first backbone, with its refusal changed."""
+    one = told.backbones[0]
+    changed_one = replace(one, refusal=replace(one.refusal, **changed))
+    page = render_report(replace(told, backbones=(changed_one, *told.backbones[1:])), {}, images=None)
+    return next(card.text for card in parse(page).by_id("refusal").all("article") if card.one("h3").text == one.name)
+
+
+def test_what_is_answered_stands_with_its_interval(told: Results):
+    said = _doubt(told, confidence=0.6, precision=wilson(190, 200), answered=wilson(200, 240))
+    assert "They are 83.3% [78.1, 87.5] of the test images." in said
+
+
+def test_that_nothing_is_promised_and_that_nothing_is_sure_enough_are_told_apart(told: Results):
+    unpromised = _doubt(told, confidence=None, precision=None, answered=None)
+    assert "No confidence can promise 95.0% right answers" in unpromised
+    assert "every image is answered" in unpromised
+    unsure = _doubt(told, confidence=0.999, precision=None, answered=wilson(0, 240))
+    assert "no test image is that sure: none would be answered" in unsure
+    assert "every image is answered" not in unsure
 
 
 def test_a_run_of_an_older_version_has_neither_chapter():

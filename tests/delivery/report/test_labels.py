@@ -24,6 +24,17 @@ def test_every_point_of_both_lines_is_drawn():
     assert len(drawn.all("circle", "val-end")) == len(one.search.label_curves[0].points)
 
 
+def test_a_point_without_an_interval_is_drawn_and_said_without_one():
+    one = make_run(["a", "b", "c"])[0].backbones[0]
+    (curve, *_) = one.search.label_curves
+    bare = replace(curve, points=tuple(replace(point, low=None, high=None) for point in curve.points))
+    drawn = parse(str(draw_labels(one.search.few_shot, (bare,), "a").chart))
+    assert len(drawn.all("circle", "val-end")) == len(curve.points)
+    assert not drawn.all("line", "val-span")
+    assert [dot.one("title").text for dot in drawn.all("circle", "val-end")][-1] == "18 images a class: 79.0%"
+    assert len(drawn.all("line", "shots-span")) == len(one.search.few_shot)
+
+
 def test_the_last_figure_of_the_axis_has_words_and_room_for_them():
     one = make_run(["a", "b", "c"])[0].backbones[0]
     (curve, *_) = one.search.label_curves

@@ -86,6 +86,9 @@ def test_every_figure_of_the_table_stands_with_its_interval(dogs: tuple[str, Ele
         assert len(cells) == 7
         assert all(INTERVAL.match(cell.all("small")[0].text) for cell in cells)
         assert sum("null" in cell.text for cell in cells) == 1
+        (calibration,) = [cell.all("small") for cell in cells if "null" in cell.text]
+        assert calibration[2].text.startswith("by mass")
+        assert INTERVAL.match(calibration[3].text)
         assert len(body.one(class_="drawn").all("circle", "dot")) == 1
 
 

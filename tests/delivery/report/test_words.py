@@ -43,10 +43,18 @@ def test_durations_are_said_in_the_unit_one_would_say(seconds: float, said: str)
 
 
 @pytest.mark.parametrize(
-    ("rate", "said"), [(250.0, "4.0"), (71.0, "14"), (3.0, "333"), (4000.0, "0.25"), (0.0, "\N{EN DASH}")]
+    ("rate", "said"),
+    [(250.0, "4.0"), (71.0, "14"), (3.0, "333"), (4000.0, "0.25"), (10.03, "100"), (0.0, "\N{EN DASH}")],
 )
 def test_a_rate_is_said_as_milliseconds_an_image(rate: float, said: str) -> None:
     assert words.milliseconds(rate) == said
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"), [(1234.6, "1,235"), (123.4, "123"), (38.21, "38.2"), (4.034, "4.03"), (0.0, "0")]
+)
+def test_a_pace_is_never_said_in_powers_of_ten(rate: float, said: str) -> None:
+    assert words.pace(rate) == said
 
 
 def test_names_break_after_their_joints_and_are_escaped() -> None:

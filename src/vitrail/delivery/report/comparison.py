@@ -1,13 +1,13 @@
 """The backbones side by side, and two by two: the rows of both tables with their small drawings."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from vitrail.delivery.report import words
 from vitrail.delivery.report.svg import Axis, drawing, element, fit, interval_mark
-from vitrail.evaluation import Conclusion, Pair
+from vitrail.evaluation import Pair, turn
 from vitrail.runs import BackboneResult, Results
 from vitrail.statistics.intervals import Interval
 
@@ -15,7 +15,6 @@ COLOURS = 8  # of the style sheet; the ninth backbone has the first colour again
 WIDTH, HEIGHT, EDGE = 220.0, 18.0, 10.0
 AXIS_HEIGHT = 22.0
 PAIR_WIDTH = 200.0
-OTHER_SIDE: dict[Conclusion, Conclusion] = {"a is better": "b is better", "b is better": "a is better"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,27 +78,13 @@ def compare_pairs(results: Results, margin: float | None) -> tuple[list[PairRow]
     if not results.pairs:
         return [], Markup("")
     rank = {one.name: place for place, one in enumerate(best_first(results))}
-    turned = [pair if rank[pair.a] < rank[pair.b] else _turn(pair) for pair in results.pairs]
+    turned = [pair if rank[pair.a] < rank[pair.b] else turn(pair) for pair in results.pairs]
     order = sorted(turned, key=lambda pair: (rank[pair.a], rank[pair.b]))
     ends = [end for pair in order for end in (pair.difference.low, pair.difference.high)]
     axis = fit([*ends, -(margin or 0.0), margin or 0.0], start=EDGE, end=PAIR_WIDTH - EDGE, ticks=6, snug=True)
     top1 = {one.name: one.test.top1 for one in results.backbones}
     rows = [_pair_row(pair, top1, axis, margin) for pair in order]
     return rows, _axis(axis, PAIR_WIDTH, [words.points(tick).removesuffix(".0") for tick in axis.ticks()])
-
-
-def _turn(pair: Pair) -> Pair:
-    """The same pair seen from the other side."""
-    d = pair.difference
-    return replace(
-        pair,
-        a=pair.b,
-        b=pair.a,
-        only_a=pair.only_b,
-        only_b=pair.only_a,
-        difference=replace(d, value=-d.value, low=-d.high, high=-d.low),
-        conclusion=OTHER_SIDE.get(pair.conclusion, pair.conclusion),
-    )
 
 
 def _rate_axis(intervals: Iterable[Interval]) -> Axis:

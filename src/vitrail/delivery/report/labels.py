@@ -26,6 +26,15 @@ class Labels:
     hardest: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Point:
+    """One point of the chart; `limits` are None where nothing tells how far it may move."""
+
+    images: float
+    value: float
+    limits: tuple[float, float] | None
+
+
 def draw_labels(shots: Sequence[FewShot], curves: Sequence[LabelCurve], name: str) -> Labels | None:
     """The chart of few shots and of the curve over all classes.
 
@@ -50,16 +59,20 @@ def draw_labels(shots: Sequence[FewShot], curves: Sequence[LabelCurve], name: st
 
 
 def _chart(shots: Sequence[FewShot], whole: Sequence[LabelPoint], name: str) -> Markup:
-    few = [(float(one.shots), one.mean, one.low, one.high) for one in shots]
-    full = [(one.images_per_class, one.accuracy, one.low, one.high) for one in whole]
-    ends = [end for _, _, low, high in (*few, *full) for end in (low, high)]
+    few = [_Point(images=one.shots, value=one.mean, limits=(one.low, one.high)) for one in shots]
+    full = [_Point(images=one.images_per_class, value=one.accuracy, limits=_limits(one)) for one in whole]
+    ends = [end for point in (*few, *full) for end in point.limits or (point.value,)]
     y = fit(ends, start=HEIGHT - BOTTOM, end=TOP, ticks=4, most=1.0)
-    images = [n for n, *_ in (*few, *full)]
+    images = [point.images for point in (*few, *full)]
     x = Axis(low=math.log2(min(images)), high=math.log2(2 * max(images)), step=1, start=LEFT + 8, end=WIDTH - RIGHT)
     return drawing(
         *_grid(y), *_images(sorted(set(images)), x), *_line(few, "shots", x, y), *_line(full, "val", x, y),
         width=WIDTH, height=HEIGHT, class_="chart wide", label=f"Accuracy on val of {name} by images a class",
     )  # fmt: skip
+
+
+def _limits(point: LabelPoint) -> tuple[float, float] | None:
+    return None if point.low is None or point.high is None else (point.low, point.high)
 
 
 def _grid(y: Axis) -> list[Markup]:
@@ -83,18 +96,23 @@ def _images(images: Sequence[float], x: Axis) -> list[Markup]:
     ]
 
 
-def _line(points: Sequence[tuple[float, float, float, float]], part: str, x: Axis, y: Axis) -> list[Markup]:
+def _line(points: Sequence[_Point], part: str, x: Axis, y: Axis) -> list[Markup]:
     if not points:
         return []
-    at = [(x.at(math.log2(n)), y.at(value), y.at(low), y.at(high)) for n, value, low, high in points]
-    spans = [element("line", class_=f"{part}-span", x1=place, x2=place, y1=low, y2=high) for place, _, low, high in at]
-    line = element("polyline", class_=part, points=" ".join(f"{place:.1f},{value:.1f}" for place, value, *_ in at))
+    at = [(x.at(math.log2(point.images)), y.at(point.value)) for point in points]
+    spans = [
+        element("line", class_=f"{part}-span", x1=place, x2=place, y1=y.at(point.limits[0]), y2=y.at(point.limits[1]))
+        for point, (place, _) in zip(points, at, strict=True)
+        if point.limits
+    ]
+    line = element("polyline", class_=part, points=" ".join(f"{place:.1f},{height:.1f}" for place, height in at))
     dots = [
-        element(
-            "circle",
-            element("title", f"{n:.3g} images a class: {words.percent(value)} [{100 * low:.1f}, {100 * high:.1f}]"),
-            class_=f"{part}-end", cx=place, cy=height, r=3.0,
-        )
-        for (n, value, low, high), (place, height, *_) in zip(points, at, strict=True)
-    ]  # fmt: skip
+        element("circle", element("title", _said(point)), class_=f"{part}-end", cx=place, cy=height, r=3.0)
+        for point, (place, height) in zip(points, at, strict=True)
+    ]
     return [*spans, line, *dots]
+
+
+def _said(point: _Point) -> str:
+    said = f"{point.images:.3g} images a class: {words.percent(point.value)}"
+    return f"{said} [{100 * point.limits[0]:.1f}, {100 * point.limits[1]:.1f}]" if point.limits else said

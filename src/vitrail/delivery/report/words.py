@@ -97,12 +97,17 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def pace(images_per_s: float) -> str:
+    """Images a second, in whole ones from a hundred up: 4.03, 38.2, 1,230."""
+    return f"{images_per_s:,.0f}" if images_per_s >= 100 else f"{images_per_s:.3g}"
+
+
 def milliseconds(images_per_s: float) -> str:
     """What one image takes at a rate, in milliseconds."""
     if not images_per_s:
         return NOTHING
     took = 1000 / images_per_s
-    return f"{took:.1f}" if 1 <= took < 10 else f"{took:.2g}" if took < 100 else f"{took:,.0f}"
+    return f"{took:.1f}" if 1 <= took < 10 else f"{took:.2g}" if took < 99.5 else f"{took:,.0f}"
 
 
 def setting(values: Mapping[str, Any]) -> str:
@@ -178,6 +183,7 @@ FILTERS = {
     "memory": memory,
     "milliseconds": milliseconds,
     "p_value": p_value,
+    "pace": pace,
     "parity": parity_in_words,
     "percent": percent,
     "plain": plain,

@@ -1,0 +1,41 @@
+"""What a person reads last on the terminal, wide or narrow."""
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.delivery.examples import make_run
+from vitrail.cli.closing import WIDE_ENOUGH, print_closing
+from vitrail.runs import Run
+
+FIGURE = r"\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]"
+
+
+def closing(width: int, *, images_per_s: float = 8.13) -> str:
+    results, _ = make_run(["a", "b", "c"])
+    backbones = tuple(replace(one, cost=replace(one.cost, images_per_s=images_per_s)) for one in results.backbones)
+    page = io.StringIO()
+    print_closing(
+        Run(folder=Path("run"), results=replace(results, backbones=backbones)), Console(file=page, width=width)
+    )
+    return page.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, WIDE_ENOUGH])
+def test_every_figure_stands_with_its_interval_the_calibration_error_too(width: int) -> None:
+    said = closing(width)
+    assert len(re.findall(rf"{FIGURE} \(\d\.\d{{3}}\)", said)) == 2
+    assert len(re.findall(FIGURE, said)) == 4
+    assert "\N{HORIZONTAL ELLIPSIS}" not in said
+
+
+@pytest.mark.parametrize("width", [80, WIDE_ENOUGH])
+@pytest.mark.parametrize(("rate", "took"), [(8.13, "123"), (250.0, "4.0")])
+def test_milliseconds_are_said_as_the_report_says_them(width: int, rate: float, took: str) -> None:
+    said = closing(width, images_per_s=rate)
+    assert "e+" not in said
+    assert len(re.findall(rf"(?<![\d.,]){re.escape(took)}(?![\d.,])", said)) >= 2
