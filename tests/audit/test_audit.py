@@ -9,6 +9,7 @@ from PIL import Image
 from tests.data.pictures import encoded, photograph
 from tests.pictures import draw_folder
 from vitrail.audit import AuditOptions, audit, audit_to_json, write_manifest, write_page
+from vitrail.audit.page import sentence
 from vitrail.core.errors import UsageError
 from vitrail.core.progress import Silent
 from vitrail.data import load, open_source
@@ -59,6 +60,39 @@ def test_the_cleaned_manifest_is_what_a_benchmark_should_read_and_touches_nothin
     }  # fmt: skip
     assert {row["split"] for row in rows} == {"train", "test"}
     assert not audit(manifest, NO_LABELS).near
+
+
+def test_the_same_bytes_under_two_labels_are_a_conflict_and_not_unreadable(folder: Path, tmp_path: Path):
+    (folder / "train" / "cat" / "same.png").write_bytes((folder / "train" / "dog" / "4.png").read_bytes())
+    found = audit(folder, NO_LABELS)
+    assert [one.paths for one in found.two_labels] == [("train/cat/same.png", "train/dog/4.png")]
+    assert "train/cat/same.png (cat) and train/dog/4.png (dog)" in found.two_labels[0].detail
+    assert [(one.path, one.kind) for one in found.findings] == [("train/dog/broken.jpg", "unreadable")]
+    write_page(found, tmp_path / "audit.html")
+    assert "1 content has two labels" in (tmp_path / "audit.html").read_text()
+    assert "1 content with two labels" in sentence(found)
+    assert json.loads(audit_to_json(found))["two_labels"][0]["paths"] == ["train/cat/same.png", "train/dog/4.png"]
+    cleaned = write_manifest(found, folder, tmp_path / "clean.csv")
+    assert (cleaned.set_aside, cleaned.rows) == (2, 6)
+
+
+def test_what_shares_its_group_with_the_given_test_split_is_called_so(folder: Path, tmp_path: Path):
+    rows = [
+        {"path": f"{part}/{label}/{name}", "label": label, "split": part, "group": group}
+        for part, label, name, group in (
+            ("train", "dog", "0.png", "rex"),
+            ("train", "cat", "1.png", ""),
+            ("test", "dog", "6.png", "rex"),
+            ("test", "cat", "7.png", ""),
+        )
+    ]
+    with (folder / "list.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    found = audit(folder / "list.csv", NO_LABELS)
+    assert [(one.path, one.kind) for one in found.findings] == [("train/dog/0.png", "crosses splits")]
+    assert write_manifest(found, folder / "list.csv", tmp_path / "clean.csv").set_aside == 1
 
 
 def test_the_page_is_whole_fetches_nothing_and_escapes_names(folder: Path, tmp_path: Path):

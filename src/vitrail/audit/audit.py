@@ -52,6 +52,14 @@ class ExactCopies:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TwoLabels:
+    """Files with the same bytes under different labels: no benchmark uses them. `detail` says which has which."""
+
+    paths: tuple[str, ...]
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NearCopies:
     """Two files that show the same picture; `splits` are the given ones, empty where none is."""
 
@@ -73,6 +81,7 @@ class Audit:
     files: FileFacts
     findings: tuple[FileFinding, ...]
     exact: tuple[ExactCopies, ...]
+    two_labels: tuple[TwoLabels, ...]
     near: tuple[NearCopies, ...]
     labels: LabelFindings
     balance: dict[str, int]
@@ -132,6 +141,7 @@ def audit(
         files=facts,
         findings=tuple(findings),
         exact=tuple(_exact(dataset)),
+        two_labels=_two_labels(dataset),
         near=_name_pairs(dataset, pairs),
         labels=labels,
         balance={name: counted[number] for number, name in enumerate(dataset.classes)},
@@ -177,6 +187,15 @@ def _exact(dataset: Dataset) -> list[ExactCopies]:
         for id_, paths, label in zip(*columns, strict=True)
         if len(paths) > 1
     ]
+
+
+def _two_labels(dataset: Dataset) -> tuple[TwoLabels, ...]:
+    """What was set aside for its labels; the reason, which names the places, is that of one content."""
+    paths: dict[str, list[str]] = {}
+    for aside in dataset.set_aside:
+        if aside.kind == "two labels":
+            paths.setdefault(aside.reason, []).append(aside.path)
+    return tuple(TwoLabels(paths=tuple(same), detail=reason) for reason, same in paths.items())
 
 
 def _name_pairs(dataset: Dataset, pairs: tuple[NearPair, ...]) -> tuple[NearCopies, ...]:

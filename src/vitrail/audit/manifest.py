@@ -1,6 +1,7 @@
 """A cleaned manifest, as `--fix` writes it: what a benchmark should read instead. No image is touched.
 
-- Files that cannot be decoded are left out, and of equal bytes all but the first path.
+- What every benchmark sets aside and files that cannot be decoded are left out, and of equal bytes all but the first
+  path.
 - The same bytes, or the same picture, under two labels are left out: one label is wrong, and nobody can say which.
 - Near-duplicates share a group. Where a split was given, the copy in the less guarded split is left out.
 - Suspect labels stay as they are, with what is suspected in the column `note`, which no benchmark reads: to change a
@@ -25,10 +26,11 @@ COLUMNS = ("path", "label", "split", "group", "note")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cleaned:
-    """What a cleaned manifest came to: rows kept, examples left out, rows with a note."""
+    """What a cleaned manifest came to: rows kept, examples left out, files set aside before that, rows with a note."""
 
     rows: int
     left_out: int
+    set_aside: int
     noted: int
 
 
@@ -61,7 +63,10 @@ def write_manifest(found: Audit, data: Path, path: Path) -> Cleaned:
             "choose another place with --fix, and give every image a name in UTF-8."
         ) from error
     return Cleaned(
-        rows=len(rows), left_out=found.dataset.table.num_rows - len(rows), noted=sum(bool(row[4]) for row in rows)
+        rows=len(rows),
+        left_out=found.dataset.table.num_rows - len(rows),
+        set_aside=len(found.dataset.set_aside),
+        noted=sum(bool(row[4]) for row in rows),
     )
 
 

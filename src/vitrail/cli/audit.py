@@ -82,7 +82,7 @@ def audit(
     if cleaned:
         console.print(
             f"[dim]Manifest[/]  {fix}: {cleaned.rows:,} rows, {cleaned.left_out:,} examples left out, "
-            f"{cleaned.noted:,} with a note",
+            f"{cleaned.set_aside:,} files set aside, {cleaned.noted:,} with a note",
             soft_wrap=True,
         )
     console.print(f"[dim]Page[/]  {page}", soft_wrap=True)
@@ -102,9 +102,13 @@ def _print(found: "Audit", console: "Console") -> None:
     if found.conflicts:
         said = words.plural(len(found.conflicts), "pair of near-duplicates has", "pairs of near-duplicates have")
         console.print(f"  [yellow]! {said} two labels[/]")
+    if found.two_labels:
+        said = words.plural(len(found.two_labels), "content has", "contents have")
+        console.print(f"  [yellow]! {said} two labels: no benchmark uses such files[/]")
     lines = [f"{one.path}: {one.kind}, {one.detail}" for one in found.findings]
     lists = {
         "Files": lines,
+        "The same bytes under two labels": [one.detail for one in found.two_labels],
         "Near-duplicates": [" = ".join(one.paths) for one in found.near],
         "Suspect labels": [f"{one.path}: {one.label}, perhaps {one.suggested}" for one in found.labels.suspects],
     }
