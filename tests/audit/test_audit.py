@@ -1,5 +1,6 @@
 import csv
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,16 @@ def test_what_shares_its_group_with_the_given_test_split_is_called_so(folder: Pa
     found = audit(folder / "list.csv", NO_LABELS)
     assert [(one.path, one.kind) for one in found.findings] == [("train/dog/0.png", "crosses splits")]
     assert write_manifest(found, folder / "list.csv", tmp_path / "clean.csv").set_aside == 1
+
+
+def test_a_manifest_of_what_is_no_file_is_not_written(tmp_path: Path):
+    archive = tmp_path / "pictures.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in draw_folder(tmp_path / "pictures", per_class=3).rglob("*.png"):
+            file.write(path, path.relative_to(tmp_path / "pictures"))
+    with pytest.raises(UsageError, match="no files of their own"):
+        write_manifest(audit(archive, NO_LABELS), archive, tmp_path / "clean.csv")
+    assert not (tmp_path / "clean.csv").exists()
 
 
 def test_the_page_is_whole_fetches_nothing_and_escapes_names(folder: Path, tmp_path: Path):

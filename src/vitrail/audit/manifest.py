@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.audit.audit import Audit
-from vitrail.core.errors import RunError
+from vitrail.core.errors import RunError, UsageError
 from vitrail.core.whole_files import put_in_place
+from vitrail.data import Source
 from vitrail.data.duplicates import GUARD
+from vitrail.data.sources import FolderSource, ManifestSource
 from vitrail.data.sources.local import as_on_disk
 
 COLUMNS = ("path", "label", "split", "group", "note")
@@ -34,8 +36,17 @@ class Cleaned:
     noted: int
 
 
+def require_files(source: Source) -> None:
+    """Raise a UsageError unless the images are files of this machine, which a manifest can list."""
+    if not isinstance(source, FolderSource | ManifestSource):
+        raise UsageError(
+            f"The images of {source.name} are no files of their own that a manifest could list: give a folder of "
+            "images or a manifest with --fix; an archive can be unpacked into a folder."
+        )
+
+
 def write_manifest(found: Audit, data: Path, path: Path) -> Cleaned:
-    """Write a cleaned manifest.
+    """Write a cleaned manifest. UsageError where the images are not files of a folder or a manifest.
 
     Args:
         found: the audit.
@@ -48,6 +59,8 @@ def write_manifest(found: Audit, data: Path, path: Path) -> Cleaned:
     Raises:
         RunError: it cannot be written.
     """
+    require_files(found.dataset.source)
+    data = data.expanduser()
     rows = list(_rows(found, data if data.is_dir() else data.parent, path.parent))
     split, group = (any(row[place] for row in rows) for place in (2, 3))
     kept = [place for place, wanted in enumerate((True, True, split, group, True)) if wanted]

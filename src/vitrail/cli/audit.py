@@ -58,14 +58,14 @@ def audit(
     """Find unreadable and odd files, exact and near-duplicates, labels in conflict and labels that are suspect."""
     from rich.console import Console
 
-    from vitrail.audit import AuditOptions, audit_to_json, write_manifest, write_page
+    from vitrail.audit import AuditOptions, audit_to_json, require_files, write_manifest, write_page
     from vitrail.audit import audit as look
     from vitrail.cli.drawing import watch
-    from vitrail.core.errors import UsageError
+    from vitrail.data import open_source
     from vitrail.runs import safe_name
 
-    if fix and data is None:
-        raise UsageError("The digits have no files to list: give a folder or a manifest with --fix.")
+    if fix:
+        require_files(open_source(data))  # before any image is read
     asked = AuditOptions(
         backbone=backbone, run=run, labels=labels, max_pixels=round(max_megapixels * 1e6), offline=offline
     )
