@@ -1,6 +1,8 @@
 import csv
 import json
+import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,10 @@ from PIL import Image
 from tests.data.pictures import encoded, photograph
 from tests.pictures import draw_folder
 from vitrail.audit import AuditOptions, audit, audit_to_json, write_manifest, write_page
+from vitrail.audit.labels import find_suspects
 from vitrail.audit.page import sentence
-from vitrail.core.errors import UsageError
+from vitrail.backbones import Backbone
+from vitrail.core.errors import UsageError, WeightsError
 from vitrail.core.progress import Silent
 from vitrail.data import load, open_source
 
@@ -147,6 +151,42 @@ def test_a_run_of_other_images_is_wrong_usage(tmp_path: Path):
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(root / "red" / "new.png")
     with pytest.raises(UsageError, match="other images"):
         audit(root, AuditOptions(run=run.folder))
+
+
+def decide_for(run: Path, backbone: str, **facts: str) -> None:
+    """Write into the results of a run that it decided for a backbone, and what else is known of that."""
+    results = json.loads((run / "results.json").read_text())
+    results["decision"]["choose"] = backbone
+    for one in results["backbones"]:
+        if one["name"] == backbone:
+            one.update(facts)
+    (run / "results.json").write_text(json.dumps(results))
+
+
+def test_the_backbone_of_a_run_is_opened_as_it_was_in_the_run(tmp_path: Path):
+    from tests.test_bench import FAST
+    from vitrail.bench import bench
+
+    root = draw_folder(tmp_path / "pictures", per_class=20)
+    both = replace(FAST, recipes=("default", "deck"))
+    run = bench(root, ["vit_mini"], out=tmp_path / "run", options=both).folder
+    decide_for(run, "vit_mini+deck")
+    seen: list[Backbone] = []
+
+    def find(hidden, split, backbone, **options):
+        seen.append(backbone)
+        return find_suspects(hidden, split, backbone, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["vitrail.audit.audit"], "find_suspects", find)
+        found = audit(root, AuditOptions(run=run)).labels
+    assert (found.backbone, found.test_included) == ("vit_mini+deck", True)
+    assert seen[0].card.preprocessing.equalise, "the deck's pixels are equalised"
+    with pytest.raises(UsageError, match="has no backbone 'resnet_mini'; it has vit_mini, vit_mini"):
+        audit(root, AuditOptions(run=run, backbone="resnet_mini"))
+    decide_for(run, "vit_mini", weights_sha256="77" * 32)
+    with pytest.raises(WeightsError, match=r"sha256 777777777777.*-b vit_mini=FILE"):
+        audit(root, AuditOptions(run=run))
 
 
 def test_what_cannot_be_split_is_audited_but_for_its_labels(tmp_path: Path):
