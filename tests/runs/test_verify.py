@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from tests.pictures import draw_folder
 from vitrail.asked import BenchOptions
 from vitrail.bench import bench
-from vitrail.core.errors import RunError
+from vitrail.core.errors import RunError, UsageError
 from vitrail.data import SplitOptions
 from vitrail.runs import load_run
 from vitrail.runs.compare import compare_runs
@@ -290,6 +290,26 @@ def test_a_run_against_itself_has_no_flips_and_the_same_pairs(made: tuple[Path, 
     across = by_name["1:vit_mini", "2:resnet_mini"]
     assert (across.only_a, across.only_b, across.difference) == (inside.only_a, inside.only_b, inside.difference)
     assert across.holm_p >= inside.holm_p
+
+
+def test_images_that_either_run_groups_are_one_group_whichever_run_comes_first(made: tuple[Path, Path], copy: Path):
+    def in_fives(values: list) -> None:
+        values[:] = [f"five {row // 5}" for row in range(len(values))]
+
+    edit_table(copy / "data.parquet", "group", in_fives)
+    plain, grouped = load_run(made[0]), load_run(copy)
+    there, back = compare_runs(plain, grouped), compare_runs(grouped, plain)
+    assert there.top1["1:vit_mini"] == back.top1["2:vit_mini"]
+    assert there.top1["1:vit_mini"] != compare_runs(plain, plain).top1["1:vit_mini"], "the twin: groups tell"
+
+
+@pytest.mark.parametrize(
+    "options", [{"level": 95}, {"level": 0.0}, {"margin": 2.0}, {"margin": -0.01}, {"margin": np.nan}]
+)
+def test_a_level_or_margin_that_makes_no_sense_is_wrong_usage(made: tuple[Path, Path], options: dict[str, float]):
+    run = load_run(made[0])
+    with pytest.raises(UsageError, match="no sense: both are fractions between 0 and 1"):
+        compare_runs(run, run, **options)
 
 
 def test_flips_name_the_images_that_one_run_fixes_and_breaks(made: tuple[Path, Path], copy: Path):
