@@ -42,6 +42,24 @@ def test_features_of_paths_and_pictures_are_the_same_rows_in_order(tmp_path: Pat
         vitrail.features([tmp_path / "none.png"], "vit_mini")
 
 
+def test_a_picture_has_the_row_of_its_file_however_it_is_stored(tmp_path: Path):
+    draws = np.random.default_rng(0)
+    colour = Image.fromarray(draws.integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    colour.save(tmp_path / "turned.jpg", exif=turned)
+    clear = colour.convert("RGBA")
+    clear.putalpha(Image.fromarray(draws.integers(0, 256, (40, 60), dtype=np.uint8)))
+    clear.save(tmp_path / "clear.png")
+    Image.fromarray(draws.integers(0, 65_536, (40, 60), dtype=np.uint16)).save(tmp_path / "deep.png")
+    paths = sorted(tmp_path.iterdir())
+    pictures = [Image.open(path) for path in paths]
+    by_path, by_picture = (vitrail.features(images, "vit_mini", engine="torch") for images in (paths, pictures))
+    np.testing.assert_array_equal(by_picture, by_path)
+    with pytest.raises(DataError, match="A picture of mode LAB has no features: its colours are CIE LAB"):
+        vitrail.features([Image.new("LAB", (40, 40))], "vit_mini", engine="torch")
+
+
 def test_a_run_decides_reports_and_predicts(tmp_path: Path):
     data = draw_folder(tmp_path / "pictures", per_class=20)
     run = vitrail.bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)

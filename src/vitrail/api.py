@@ -21,6 +21,7 @@ from vitrail.core.errors import DataError
 from vitrail.core.machine import share_threads, usable_cores
 from vitrail.core.progress import Progress, Silent
 from vitrail.data import MAX_PIXELS, ImageRejected, decode
+from vitrail.data.images import upright_rgb
 from vitrail.delivery.predict import Predictor as Predictor
 from vitrail.evaluation import Decision
 from vitrail.runs import Results
@@ -128,7 +129,7 @@ def features(
     """The frozen features of some images.
 
     Args:
-        images: paths, or pictures that Pillow has opened.
+        images: paths, or pictures that Pillow has opened; a picture gives the row of its file.
         backbone: "NAME" of the catalogue or "NAME=FILE".
         engine: "auto", "torch", "torch-compile" or "openvino".
         precision: "auto", "fp32", "bf16" or "fp16"; int8 needs the images of a benchmark.
@@ -150,11 +151,19 @@ def features(
 
 
 def _to_pixels(image: str | Path | Image.Image, card: Card) -> NDArray[np.uint8]:
-    if isinstance(image, Image.Image):
-        return to_pixels(image.convert("RGB"), card.preprocessing)
     try:
+        if isinstance(image, Image.Image):
+            return to_pixels(upright_rgb(image), card.preprocessing)
         return to_pixels(decode(Path(image).read_bytes(), max_pixels=MAX_PIXELS), card.preprocessing)
     except ImageRejected as rejection:
-        raise DataError(f"{image} has no features: {rejection.reason}. Leave it out, or mend it.") from rejection
+        said = f"{_named(image)} has no features: {rejection.reason}. Leave it out, or mend it."
+        raise DataError(said) from rejection
     except OSError as error:
         raise DataError(f"{image} cannot be read ({error.strerror}). Check the path and its permissions.") from error
+
+
+def _named(image: str | Path | Image.Image) -> str:
+    """A picture goes by the file that it was opened from, where it remembers one."""
+    if not isinstance(image, Image.Image):
+        return str(image)
+    return str(getattr(image, "filename", "") or f"A picture of mode {image.mode}")

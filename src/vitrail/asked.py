@@ -8,6 +8,7 @@ from vitrail.backbones import BackboneSpec, EngineChoice, find_card, open_backbo
 from vitrail.core.errors import UsageError
 from vitrail.core.progress import Progress
 from vitrail.data import Dataset, Split, SplitOptions
+from vitrail.evaluation.verdict import fault_of_level_or_margin
 from vitrail.features import calibrate
 from vitrail.recipes import DEFAULT, Entry, check_recipes, enter
 from vitrail.search import TuneOptions
@@ -35,10 +36,12 @@ class BenchOptions:
 
     def __post_init__(self) -> None:
         check_recipes(self.recipes)
-        if not (0 < self.level < 1 and 0 < self.margin < 1 and self.max_pixels > 0):
+        fault = fault_of_level_or_margin(self.level, self.margin)
+        if fault:
+            raise UsageError(fault)
+        if self.max_pixels < 1:
             raise UsageError(
-                f"A level of {self.level:g}, a margin of {self.margin:g} and at most {self.max_pixels:,} pixels make "
-                "no sense: the level lies between 0 and 1, the margin is a fraction above 0 and below 1 (100 points)."
+                f"At most {self.max_pixels:,} pixels an image make no sense: allow at least 1; 100 million is usual."
             )
 
 

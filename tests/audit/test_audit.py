@@ -1,5 +1,8 @@
 import csv
 import json
+import sys
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,10 @@ from PIL import Image
 from tests.data.pictures import encoded, photograph
 from tests.pictures import draw_folder
 from vitrail.audit import AuditOptions, audit, audit_to_json, write_manifest, write_page
-from vitrail.core.errors import UsageError
+from vitrail.audit.labels import find_suspects
+from vitrail.audit.page import sentence
+from vitrail.backbones import Backbone
+from vitrail.core.errors import UsageError, WeightsError
 from vitrail.core.progress import Silent
 from vitrail.data import load, open_source
 
@@ -61,6 +67,49 @@ def test_the_cleaned_manifest_is_what_a_benchmark_should_read_and_touches_nothin
     assert not audit(manifest, NO_LABELS).near
 
 
+def test_the_same_bytes_under_two_labels_are_a_conflict_and_not_unreadable(folder: Path, tmp_path: Path):
+    (folder / "train" / "cat" / "same.png").write_bytes((folder / "train" / "dog" / "4.png").read_bytes())
+    found = audit(folder, NO_LABELS)
+    assert [one.paths for one in found.two_labels] == [("train/cat/same.png", "train/dog/4.png")]
+    assert "train/cat/same.png (cat) and train/dog/4.png (dog)" in found.two_labels[0].detail
+    assert [(one.path, one.kind) for one in found.findings] == [("train/dog/broken.jpg", "unreadable")]
+    write_page(found, tmp_path / "audit.html")
+    assert "1 content has two labels" in (tmp_path / "audit.html").read_text()
+    assert "1 content with two labels" in sentence(found)
+    assert json.loads(audit_to_json(found))["two_labels"][0]["paths"] == ["train/cat/same.png", "train/dog/4.png"]
+    cleaned = write_manifest(found, folder, tmp_path / "clean.csv")
+    assert (cleaned.set_aside, cleaned.rows) == (2, 6)
+
+
+def test_what_shares_its_group_with_the_given_test_split_is_called_so(folder: Path, tmp_path: Path):
+    rows = [
+        {"path": f"{part}/{label}/{name}", "label": label, "split": part, "group": group}
+        for part, label, name, group in (
+            ("train", "dog", "0.png", "rex"),
+            ("train", "cat", "1.png", ""),
+            ("test", "dog", "6.png", "rex"),
+            ("test", "cat", "7.png", ""),
+        )
+    ]
+    with (folder / "list.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    found = audit(folder / "list.csv", NO_LABELS)
+    assert [(one.path, one.kind) for one in found.findings] == [("train/dog/0.png", "crosses splits")]
+    assert write_manifest(found, folder / "list.csv", tmp_path / "clean.csv").set_aside == 1
+
+
+def test_a_manifest_of_what_is_no_file_is_not_written(tmp_path: Path):
+    archive = tmp_path / "pictures.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in draw_folder(tmp_path / "pictures", per_class=3).rglob("*.png"):
+            file.write(path, path.relative_to(tmp_path / "pictures"))
+    with pytest.raises(UsageError, match="no files of their own"):
+        write_manifest(audit(archive, NO_LABELS), archive, tmp_path / "clean.csv")
+    assert not (tmp_path / "clean.csv").exists()
+
+
 def test_the_page_is_whole_fetches_nothing_and_escapes_names(folder: Path, tmp_path: Path):
     (folder / "train" / "<b>cat").mkdir()
     (folder / "train" / "<b>cat" / "x.png").write_bytes(encoded(photograph(3).resize((80, 60))))
@@ -102,6 +151,42 @@ def test_a_run_of_other_images_is_wrong_usage(tmp_path: Path):
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(root / "red" / "new.png")
     with pytest.raises(UsageError, match="other images"):
         audit(root, AuditOptions(run=run.folder))
+
+
+def decide_for(run: Path, backbone: str, **facts: str) -> None:
+    """Write into the results of a run that it decided for a backbone, and what else is known of that."""
+    results = json.loads((run / "results.json").read_text())
+    results["decision"]["choose"] = backbone
+    for one in results["backbones"]:
+        if one["name"] == backbone:
+            one.update(facts)
+    (run / "results.json").write_text(json.dumps(results))
+
+
+def test_the_backbone_of_a_run_is_opened_as_it_was_in_the_run(tmp_path: Path):
+    from tests.test_bench import FAST
+    from vitrail.bench import bench
+
+    root = draw_folder(tmp_path / "pictures", per_class=20)
+    both = replace(FAST, recipes=("default", "deck"))
+    run = bench(root, ["vit_mini"], out=tmp_path / "run", options=both).folder
+    decide_for(run, "vit_mini+deck")
+    seen: list[Backbone] = []
+
+    def find(hidden, split, backbone, **options):
+        seen.append(backbone)
+        return find_suspects(hidden, split, backbone, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["vitrail.audit.audit"], "find_suspects", find)
+        found = audit(root, AuditOptions(run=run)).labels
+    assert (found.backbone, found.test_included) == ("vit_mini+deck", True)
+    assert seen[0].card.preprocessing.equalise, "the deck's pixels are equalised"
+    with pytest.raises(UsageError, match="has no backbone 'resnet_mini'; it has vit_mini, vit_mini"):
+        audit(root, AuditOptions(run=run, backbone="resnet_mini"))
+    decide_for(run, "vit_mini", weights_sha256="77" * 32)
+    with pytest.raises(WeightsError, match=r"sha256 777777777777.*-b vit_mini=FILE"):
+        audit(root, AuditOptions(run=run))
 
 
 def test_what_cannot_be_split_is_audited_but_for_its_labels(tmp_path: Path):

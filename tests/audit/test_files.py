@@ -4,7 +4,7 @@ from tests.data.pictures import MemorySource, encoded, photograph
 from vitrail.audit.files import look_through
 from vitrail.core.progress import Silent
 from vitrail.data import load
-from vitrail.data.dataset import Entry
+from vitrail.data.dataset import Entry, SetAside
 
 
 def test_each_kind_of_odd_file_is_named_once_and_sound_ones_are_not():
@@ -32,3 +32,18 @@ def test_each_kind_of_odd_file_is_named_once_and_sound_ones_are_not():
     assert len(broken) == 1, "text was set aside before, by its header"
     assert facts.formats == {"PNG": 5, "JPEG": 1}
     assert facts.width == (20, 160, 400)
+
+
+def test_what_was_set_aside_is_called_what_it_is():
+    sound, twice = encoded(photograph(0)), encoded(photograph(1))
+    listing = [
+        Entry(path="cat/1.png", label="cat"),
+        Entry(path="cat/2.png", label="cat"),
+        Entry(path="dog/2.png", label="dog"),
+        Entry(path="dog/empty.png", label="dog"),
+        SetAside(path="README", reason="it lies in no class folder"),
+    ]
+    files = {"cat/1.png": sound, "cat/2.png": twice, "dog/2.png": twice, "dog/empty.png": b""}
+    dataset = load(MemorySource(listing, files), progress=Silent())
+    findings, _, _ = look_through(dataset, max_pixels=10**6, progress=Silent())
+    assert {(one.path, one.kind) for one in findings} == {("README", "other"), ("dog/empty.png", "unreadable")}

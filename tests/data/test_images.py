@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from tests.data.pictures import encoded, image_file, picture, png_that_claims
 from vitrail.core.errors import DataError
-from vitrail.data.images import ImageRejected, decode, inspect
+from vitrail.data.images import ImageRejected, decode, inspect, upright_rgb
 
 LIMIT = 100_000_000
 LOSSLESS = [
@@ -86,6 +86,40 @@ def test_orientation_is_applied(kind, orientation):
     if orientation > 1:
         negative_twin = as_it_lies.shape != turned.shape or np.abs(turned.astype(int) - as_it_lies).max() > 60
         assert negative_twin, "the picture looks the same when it is turned: this test would see nothing"
+
+
+def turned_by(kind: str, orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(picture(), kind, exif=exif)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(turned_by("JPEG", 6), id="turned"),
+        pytest.param(encoded(picture().convert("RGBA").rotate(30, fillcolor=(0, 0, 0, 0))), id="see-through"),
+        pytest.param(encoded(Image.fromarray(np.arange(384, dtype=np.uint16).reshape(16, 24) * 170)), id="16-bit"),
+        pytest.param(encoded(picture().quantize(8), "PNG", transparency=0), id="palette"),
+    ],
+)
+def test_a_picture_that_pillow_has_opened_is_that_of_its_file(data: bytes):
+    """The twin: Pillow's own conversion gives other pixels."""
+    with Image.open(BytesIO(data)) as image:
+        assert np.array_equal(np.asarray(upright_rgb(image)), pixels(data))
+        assert not np.array_equal(np.asarray(image.convert("RGB")), pixels(data))
+
+
+def test_a_tiff_that_pillow_turns_itself_is_not_turned_twice():
+    with Image.open(BytesIO(turned_by("TIFF", 6))) as image:
+        assert np.array_equal(np.asarray(upright_rgb(image)), pixels(turned_by("TIFF", 6)))
+
+
+def test_a_picture_that_cannot_be_used_has_its_reason():
+    with pytest.raises(ImageRejected, match="CIE LAB"):
+        upright_rgb(Image.new("LAB", (4, 4)))
+    with pytest.raises(ImageRejected, match="truncated JPEG"):
+        upright_rgb(Image.open(BytesIO(encoded(picture(size=(96, 64)), "JPEG")[:900])))
 
 
 def test_damaged_orientation_data_leave_the_picture_as_it_lies():

@@ -18,11 +18,14 @@ from vitrail.backbones.specs import BackboneSpec
 from vitrail.core.errors import RunError, UsageError, WeightsError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.progress import Silent
-from vitrail.delivery import predict
+from vitrail.data import MAX_PIXELS
+from vitrail.delivery import predict, reopen
 from vitrail.delivery.predict import Predictor
+from vitrail.evaluation.refusal import fit_refusal
 from vitrail.heads import Head, Linear, Scaling, save_head
+from vitrail.heads.refusal import save_refusal
 from vitrail.runs import Results, results_to_json
-from vitrail.runs.run import head_file
+from vitrail.runs.run import head_file, refusal_file
 
 NAME = "vit_small_patch16_224.augreg_in21k_ft_in1k"
 OTHER = "resnet50.tv_in1k"
@@ -61,9 +64,9 @@ def backbone(monkeypatch: pytest.MonkeyPatch) -> Brightness:
         fake.opened.append((spec, options))
         return fake
 
-    monkeypatch.setattr(predict, "open_backbone", open_backbone)
+    monkeypatch.setattr(reopen, "open_backbone", open_backbone)
     monkeypatch.setattr(predict, "choose_engine", lambda engine, precision: None)
-    monkeypatch.setattr(predict, "find_card", lambda name: SimpleNamespace(sha256=""))
+    monkeypatch.setattr(reopen, "find_card", lambda name: SimpleNamespace(sha256=""))
     return fake
 
 
@@ -167,6 +170,34 @@ def test_a_folder_stands_for_every_file_under_it_in_order(
     assert {a.label for a in answers} == {"dark"}
 
 
+def test_images_are_as_large_as_the_run_allowed(
+    tmp_path: Path, backbone: Brightness, draw: Callable[[str, int], Path]
+) -> None:
+    results, _ = make_run(CLASSES, backbones=1)
+    assert Predictor.open(_write(tmp_path / "older", results, RECIPE)).max_pixels == MAX_PIXELS
+    for allowed, error in ((320, None), (319, "too large: 20 x 16")):
+        options = results.options | {"max_pixels": allowed}
+        folder = _write(tmp_path / str(allowed), replace(results, options=options), RECIPE)
+        (answer,) = Predictor.open(folder).predict([draw("grey.png", 128)])
+        assert (answer.error or "").startswith(error or "")
+        assert (answer.error is None) == (error is None)
+
+
+def test_thresholds_of_another_head_are_refused_before_the_backbone_is_opened(run: Path, backbone: Brightness) -> None:
+    draws = np.random.default_rng(0)
+    ids, label_N = [str(row) for row in range(60)], np.arange(60) % 3
+    probability_NC = draws.dirichlet(np.ones(3), 60)
+    for width in (2, 1):  # the head takes one feature
+        feature_ND = draws.normal(size=(60, width)).astype(np.float32)
+        save_refusal(fit_refusal(ids, feature_ND, probability_NC, label_N), refusal_file(run, NAME))
+        if width == 1:
+            assert Predictor.open(run).refusal is not None
+            continue
+        with pytest.raises(WeightsError, match=r"refusal\.safetensors does not fit together, or not to its head"):
+            Predictor.open(run)
+        assert backbone.opened == []
+
+
 def test_what_cannot_be_read_keeps_its_row_and_its_reason(
     run: Path, backbone: Brightness, draw: Callable[[str, int], Path], tmp_path: Path
 ) -> None:
@@ -227,7 +258,7 @@ def test_a_local_file_of_other_weights_is_refused_before_it_is_opened(
 def test_published_weights_that_are_known_to_be_others_are_not_downloaded(
     run: Path, backbone: Brightness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predict, "find_card", lambda name: SimpleNamespace(sha256="ab" * 32))
+    monkeypatch.setattr(reopen, "find_card", lambda name: SimpleNamespace(sha256="ab" * 32))
     with pytest.raises(WeightsError, match="the published weights of"):
         Predictor.open(run)
     assert backbone.opened == []

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from vitrail.core.errors import DataError, SealError
 from vitrail.data.sealed import SealedTest
-from vitrail.evaluation import Candidate, ClassMetrics, Decision, Metrics, Pair, judge
+from vitrail.evaluation import Candidate, ClassMetrics, Decision, Metrics, Pair, assess, judge
 from vitrail.statistics.intervals import wilson
 
 DIGEST = "c0ffee" * 10
@@ -120,6 +120,19 @@ def test_an_example_without_a_sealed_label_or_with_a_foreign_one_is_an_error():
         judge(candidates, ids, SealedTest({i: labels[i] for i in ids[1:]}), DIGEST, classes)
     with pytest.raises(DataError, match="not one of the 8 classes"):
         judge(candidates, ids, SealedTest(labels | {ids[0]: 8}), DIGEST, classes)
+
+
+def test_labels_that_are_open_already_must_fit_too():
+    candidates, ids, _, classes, label_N = make_run()
+    known = {"choices_digest": "", "found": {}, "groups": None, "level": 0.95, "margin": 0.01, "seed": 0}
+    with pytest.raises(DataError, match="399 labels of 400 test images"):
+        assess(candidates, ids, label_N[1:], classes, (), **known)
+    for foreign in (8, -1):
+        label_N[3] = foreign
+        with pytest.raises(DataError, match="not one of the 8 classes"):
+            assess(candidates, ids, label_N, classes, (), **known)
+    with pytest.raises(DataError, match=r"shape \(400, 8\), not \(399, 8\)"):
+        assess(candidates, ids[1:], label_N[1:], classes, (), **known)
 
 
 def test_sealed_labels_of_images_found_unreadable_later_are_ignored():

@@ -106,7 +106,10 @@ def test_what_does_not_fit_together_is_said(tmp_path: Path, change: dict, said: 
         load_head(tmp_path / "head.safetensors")
 
 
-@pytest.mark.parametrize(("tensor", "value"), [("k", 101), ("k", 0), ("label", 4), ("width", 0.0), ("row", np.nan)])
+@pytest.mark.parametrize(
+    ("tensor", "value"),
+    [("k", 101), ("k", 0), ("label", 4), ("width", 0.0), ("row", np.nan), ("row", 1.0)],
+)
 def test_neighbours_that_do_not_fit_together_are_refused(tmp_path: Path, tensor: str, value: float):
     head, _ = fitted("knn")
     save_head(head, tmp_path / "head.safetensors", {})
@@ -116,6 +119,16 @@ def test_neighbours_that_do_not_fit_together_are_refused(tmp_path: Path, tensor:
     tensors[tensor] = np.full_like(tensors[tensor], value)
     save_file(tensors, tmp_path / "head.safetensors", metadata=metadata)
     with pytest.raises(WeightsError, match="does not fit together"):
+        load_head(tmp_path / "head.safetensors")
+
+
+def test_neighbours_whose_rows_are_no_table_are_refused(tmp_path: Path):
+    head, _ = fitted("knn")
+    save_head(head, tmp_path / "head.safetensors", {})
+    with safe_open(tmp_path / "head.safetensors", framework="numpy") as file:
+        metadata = file.metadata()
+    save_file(head.tensors() | {"row": np.array(1, np.float32)}, tmp_path / "head.safetensors", metadata=metadata)
+    with pytest.raises(WeightsError, match=r"row is float32 of shape \(\)"):
         load_head(tmp_path / "head.safetensors")
 
 

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from tests.pictures import draw_folder
 from vitrail.asked import BenchOptions
 from vitrail.bench import bench
-from vitrail.core.errors import RunError
+from vitrail.core.errors import RunError, UsageError
 from vitrail.data import SplitOptions
 from vitrail.runs import load_run
 from vitrail.runs.compare import compare_runs
@@ -151,6 +151,74 @@ def test_one_changed_answer_on_another_split_is_named(copy: Path, made: tuple[Pa
     assert "splits of vit_mini: labels of number 0" in named(copy, made[1])
 
 
+def test_a_deleted_row_is_named(copy: Path, made: tuple[Path, Path]):
+    path = copy / "predictions" / "resnet_mini.parquet"
+    pq.write_table(pq.read_table(path).slice(1), path)
+    said = named(copy, made[1]).splitlines()
+    assert said == [
+        "receipt.json: predictions/resnet_mini.parquet",
+        "predictions of resnet_mini: images",
+        "predictions of resnet_mini: order of images",
+        "predictions",
+    ]
+
+
+def test_a_probability_that_is_no_number_is_named(copy: Path, made: tuple[Path, Path]):
+    edit_table(copy / "predictions" / "vit_mini.parquet", "p:red", lambda values: values.__setitem__(0, None))
+    assert "predictions" in named(copy, made[1]).splitlines()
+
+
+def test_a_deleted_class_is_named(copy: Path, made: tuple[Path, Path]):
+    path = copy / "predictions" / "resnet_mini.parquet"
+    pq.write_table(pq.read_table(path).drop_columns("p:red"), path)
+    said = named(copy, made[1])
+    assert "predictions of resnet_mini against its head and features" in said
+    assert "resnet_mini.refusal.safetensors" in said
+    assert "predictions" in said.splitlines()
+
+
+@pytest.mark.parametrize("label", [3, -1])
+def test_a_label_of_no_class_is_named(copy: Path, made: tuple[Path, Path], label: int):
+    for name in ("vit_mini", "resnet_mini"):
+        edit_table(copy / "predictions" / f"{name}.parquet", "label", lambda values: values.__setitem__(0, label))
+    said = [one.found for one in verify_run(copy, cache=made[1]).differences]
+    assert any("A label of a test image is not one of the 3 classes" in one for one in said)
+
+
+def test_a_label_of_no_class_in_the_calibration_part_is_named(apart: tuple[Path, Path], tmp_path: Path):
+    copied = Path(shutil.copytree(apart[0], tmp_path / "run"))
+    edit_table(copied / "calibration" / "vit_mini.parquet", "label", lambda values: values.__setitem__(0, 3))
+    said = named(copied, apart[1])
+    assert "calibration of vit_mini: labels[0]" in said
+    assert "calibration of vit_mini: thresholds" in said
+
+
+def test_a_table_without_probabilities_or_labels_is_one_sentence(copy: Path, made: tuple[Path, Path]):
+    path = copy / "predictions" / "resnet_mini.parquet"
+    whole = pq.read_table(path)
+    pq.write_table(whole.select(["id", "label"]), path)
+    with pytest.raises(RunError, match=r"resnet_mini\.parquet cannot be read .* \(no column begins with p:\)"):
+        verify_run(copy, cache=made[1])
+    pq.write_table(whole, path)
+    edit_table(path, "label", lambda values: values.__setitem__(0, None))
+    with pytest.raises(RunError, match=r"resnet_mini\.parquet cannot be read .* \(1 of 12 cells are empty"):
+        verify_run(copy, cache=made[1])
+
+
+def test_a_refusal_that_was_taken_out_of_the_results_is_named_without_features_too(copy: Path, tmp_path: Path):
+    results = json.loads((copy / "results.json").read_text())
+    results["backbones"][0]["refusal"] = None
+    (copy / "results.json").write_text(json.dumps(results))
+    assert "backbones[vit_mini].refusal" in named(copy, tmp_path / "empty").splitlines()
+
+
+def test_thresholds_of_another_head_are_named(copy: Path, made: tuple[Path, Path]):
+    heads = copy / "heads"
+    shutil.copy(heads / "resnet_mini.refusal.safetensors", heads / "vit_mini.refusal.safetensors")
+    said = named(copy, made[1])
+    assert "vit_mini.refusal.safetensors" in said.splitlines()
+
+
 @pytest.mark.parametrize("with_receipt", [False, True])
 def test_one_changed_label_is_named_though_the_receipt_was_made_to_fit(
     copy: Path, made: tuple[Path, Path], with_receipt: bool
@@ -222,6 +290,26 @@ def test_a_run_against_itself_has_no_flips_and_the_same_pairs(made: tuple[Path, 
     across = by_name["1:vit_mini", "2:resnet_mini"]
     assert (across.only_a, across.only_b, across.difference) == (inside.only_a, inside.only_b, inside.difference)
     assert across.holm_p >= inside.holm_p
+
+
+def test_images_that_either_run_groups_are_one_group_whichever_run_comes_first(made: tuple[Path, Path], copy: Path):
+    def in_fives(values: list) -> None:
+        values[:] = [f"five {row // 5}" for row in range(len(values))]
+
+    edit_table(copy / "data.parquet", "group", in_fives)
+    plain, grouped = load_run(made[0]), load_run(copy)
+    there, back = compare_runs(plain, grouped), compare_runs(grouped, plain)
+    assert there.top1["1:vit_mini"] == back.top1["2:vit_mini"]
+    assert there.top1["1:vit_mini"] != compare_runs(plain, plain).top1["1:vit_mini"], "the twin: groups tell"
+
+
+@pytest.mark.parametrize(
+    "options", [{"level": 95}, {"level": 0.0}, {"margin": 2.0}, {"margin": -0.01}, {"margin": np.nan}]
+)
+def test_a_level_or_margin_that_makes_no_sense_is_wrong_usage(made: tuple[Path, Path], options: dict[str, float]):
+    run = load_run(made[0])
+    with pytest.raises(UsageError, match="no sense: both are fractions between 0 and 1"):
+        compare_runs(run, run, **options)
 
 
 def test_flips_name_the_images_that_one_run_fixes_and_breaks(made: tuple[Path, Path], copy: Path):

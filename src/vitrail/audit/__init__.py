@@ -3,7 +3,7 @@
 from vitrail.audit.audit import Audit, AuditOptions, audit, audit_to_json
 from vitrail.audit.files import FileFacts, FileFinding
 from vitrail.audit.labels import LabelFindings, SuspectLabel
-from vitrail.audit.manifest import write_manifest
+from vitrail.audit.manifest import require_files, write_manifest
 from vitrail.audit.page import write_page
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "SuspectLabel",
     "audit",
     "audit_to_json",
+    "require_files",
     "write_manifest",
     "write_page",
 ]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from vitrail.audit.files import FileFacts, FileFinding, look_through
 from vitrail.audit.labels import LabelFindings, find_suspects
-from vitrail.backbones import open_backbone, parse_spec
+from vitrail.backbones import Backbone, open_backbone, parse_spec
 from vitrail.core.errors import DataError, UsageError
 from vitrail.core.machine import cache_folder
 from vitrail.core.progress import Progress, Silent
@@ -25,6 +25,7 @@ from vitrail.data import (
     make_split,
     open_source,
 )
+from vitrail.delivery.reopen import reopen
 from vitrail.runs import Run, load_run
 
 AUDIT_VERSION = 1
@@ -52,6 +53,14 @@ class ExactCopies:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TwoLabels:
+    """Files with the same bytes under different labels: no benchmark uses them. `detail` says which has which."""
+
+    paths: tuple[str, ...]
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NearCopies:
     """Two files that show the same picture; `splits` are the given ones, empty where none is."""
 
@@ -73,6 +82,7 @@ class Audit:
     files: FileFacts
     findings: tuple[FileFinding, ...]
     exact: tuple[ExactCopies, ...]
+    two_labels: tuple[TwoLabels, ...]
     near: tuple[NearCopies, ...]
     labels: LabelFindings
     balance: dict[str, int]
@@ -94,7 +104,7 @@ class Audit:
 def audit(
     data: str | Path | None = None, options: AuditOptions | None = None, progress: Progress | None = None
 ) -> Audit:
-    """Look a data set through. DataError where there is nothing to audit.
+    """Look a data set through. DataError where there is nothing to audit, WeightsError for weights not of the run.
 
     Args:
         data: as for a benchmark.
@@ -105,7 +115,7 @@ def audit(
         What was found. Nothing on disk is changed but the cache.
 
     Raises:
-        UsageError: the run is of other images.
+        UsageError: the run is of other images, or has not the backbone.
     """
     options, progress = options or AuditOptions(), progress or Silent()
     run = load_run(options.run) if options.run else None
@@ -132,6 +142,7 @@ def audit(
         files=facts,
         findings=tuple(findings),
         exact=tuple(_exact(dataset)),
+        two_labels=_two_labels(dataset),
         near=_name_pairs(dataset, pairs),
         labels=labels,
         balance={name: counted[number] for number, name in enumerate(dataset.classes)},
@@ -148,8 +159,7 @@ def audit_to_json(found: Audit) -> bytes:
 
 
 def _judge_labels(dataset: Dataset, run: Run | None, options: AuditOptions, progress: Progress) -> LabelFindings:
-    name = options.backbone or (_best_of(run) if run else DEFAULT_BACKBONE)
-    backbone = open_backbone(parse_spec(name), offline=options.offline, progress=progress)
+    backbone = _open(run, options, progress)
     asked = run.results.options["split"] if run else {}
     try:
         hidden, split, _ = make_split(dataset, SplitOptions(**asked))
@@ -159,6 +169,16 @@ def _judge_labels(dataset: Dataset, run: Run | None, options: AuditOptions, prog
     if tested and not set(tested.ids) <= set(split.test):
         raise UsageError(f"The run {options.run} was split otherwise than now: make it again, or leave out --run.")
     return find_suspects(hidden, split, backbone, tested=tested, max_pixels=options.max_pixels, progress=progress)
+
+
+def _open(run: Run | None, options: AuditOptions, progress: Progress) -> Backbone:
+    """The backbone that judges labels: where there is a run, one of its own, by the name it has there."""
+    if run is None:
+        spec = parse_spec(options.backbone or DEFAULT_BACKBONE)
+        return open_backbone(spec, offline=options.offline, progress=progress)
+    spec = parse_spec(options.backbone or _best_of(run))
+    digest = run.backbone(spec.name).weights_sha256
+    return replace(reopen(run, spec, digest=digest, offline=options.offline, progress=progress), name=spec.name)
 
 
 def _no_labels(why_not: str) -> LabelFindings:
@@ -177,6 +197,15 @@ def _exact(dataset: Dataset) -> list[ExactCopies]:
         for id_, paths, label in zip(*columns, strict=True)
         if len(paths) > 1
     ]
+
+
+def _two_labels(dataset: Dataset) -> tuple[TwoLabels, ...]:
+    """What was set aside for its labels; the reason, which names the places, is that of one content."""
+    paths: dict[str, list[str]] = {}
+    for aside in dataset.set_aside:
+        if aside.kind == "two labels":
+            paths.setdefault(aside.reason, []).append(aside.path)
+    return tuple(TwoLabels(paths=tuple(same), detail=reason) for reason, same in paths.items())
 
 
 def _name_pairs(dataset: Dataset, pairs: tuple[NearPair, ...]) -> tuple[NearCopies, ...]:

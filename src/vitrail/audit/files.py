@@ -1,6 +1,7 @@
 """One file at a time: does it decode, and is what it shows odd?
 
-Unreadable files are set aside by every benchmark; the other findings are suspicions, and such files are used.
+Every benchmark sets aside what is unreadable, what crosses given splits and what has no label (other); the further
+findings are suspicions, and such files are used.
 """
 
 from collections import Counter
@@ -38,7 +39,10 @@ ENDINGS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileFinding:
-    """One thing about one file; `kind` is unreadable, tiny, one colour, odd aspect or wrong ending."""
+    """One thing about one file.
+
+    `kind` is unreadable, crosses splits or other, which are set aside; or tiny, one colour, odd aspect, wrong ending.
+    """
 
     path: str
     kind: str
@@ -70,14 +74,19 @@ def look_through(
     """Decode every example once, whole.
 
     Args:
-        dataset: the examples; what was set aside before is listed first.
+        dataset: the examples; what was set aside before is listed first, but for contents with two labels, which are
+            no matter of one file.
         max_pixels: larger images are unreadable.
         progress: hears of every file.
 
     Returns:
         The findings, the facts, and the ids that cannot be decoded.
     """
-    findings = [FileFinding(path=aside.path, kind="unreadable", detail=aside.reason) for aside in dataset.set_aside]
+    findings = [
+        FileFinding(path=aside.path, kind=aside.kind, detail=aside.reason)
+        for aside in dataset.set_aside
+        if aside.kind != "two labels"
+    ]
     read: list[_Read] = []
     broken: list[str] = []
     for id_, paths, outcome in _read_all(dataset, max_pixels, progress):

@@ -1,6 +1,7 @@
 """A cleaned manifest, as `--fix` writes it: what a benchmark should read instead. No image is touched.
 
-- Files that cannot be decoded are left out, and of equal bytes all but the first path.
+- What every benchmark sets aside and files that cannot be decoded are left out, and of equal bytes all but the first
+  path.
 - The same bytes, or the same picture, under two labels are left out: one label is wrong, and nobody can say which.
 - Near-duplicates share a group. Where a split was given, the copy in the less guarded split is left out.
 - Suspect labels stay as they are, with what is suspected in the column `note`, which no benchmark reads: to change a
@@ -15,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.audit.audit import Audit
-from vitrail.core.errors import RunError
+from vitrail.core.errors import RunError, UsageError
 from vitrail.core.whole_files import put_in_place
+from vitrail.data import Source
 from vitrail.data.duplicates import GUARD
+from vitrail.data.sources import FolderSource, ManifestSource
 from vitrail.data.sources.local import as_on_disk
 
 COLUMNS = ("path", "label", "split", "group", "note")
@@ -25,15 +28,25 @@ COLUMNS = ("path", "label", "split", "group", "note")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cleaned:
-    """What a cleaned manifest came to: rows kept, examples left out, rows with a note."""
+    """What a cleaned manifest came to: rows kept, examples left out, files set aside before that, rows with a note."""
 
     rows: int
     left_out: int
+    set_aside: int
     noted: int
 
 
+def require_files(source: Source) -> None:
+    """Raise a UsageError unless the images are files of this machine, which a manifest can list."""
+    if not isinstance(source, FolderSource | ManifestSource):
+        raise UsageError(
+            f"The images of {source.name} are no files of their own that a manifest could list: give a folder of "
+            "images or a manifest with --fix; an archive can be unpacked into a folder."
+        )
+
+
 def write_manifest(found: Audit, data: Path, path: Path) -> Cleaned:
-    """Write a cleaned manifest.
+    """Write a cleaned manifest. UsageError where the images are not files of a folder or a manifest.
 
     Args:
         found: the audit.
@@ -46,6 +59,8 @@ def write_manifest(found: Audit, data: Path, path: Path) -> Cleaned:
     Raises:
         RunError: it cannot be written.
     """
+    require_files(found.dataset.source)
+    data = data.expanduser()
     rows = list(_rows(found, data if data.is_dir() else data.parent, path.parent))
     split, group = (any(row[place] for row in rows) for place in (2, 3))
     kept = [place for place, wanted in enumerate((True, True, split, group, True)) if wanted]
@@ -61,7 +76,10 @@ def write_manifest(found: Audit, data: Path, path: Path) -> Cleaned:
             "choose another place with --fix, and give every image a name in UTF-8."
         ) from error
     return Cleaned(
-        rows=len(rows), left_out=found.dataset.table.num_rows - len(rows), noted=sum(bool(row[4]) for row in rows)
+        rows=len(rows),
+        left_out=found.dataset.table.num_rows - len(rows),
+        set_aside=len(found.dataset.set_aside),
+        noted=sum(bool(row[4]) for row in rows),
     )
 
 

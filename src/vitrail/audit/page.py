@@ -72,6 +72,7 @@ def _context(found: Audit) -> dict[str, Any]:
         "kinds": Counter(one.kind for one in found.findings).most_common(),
         "findings": found.findings[:MOST_LINES],
         "exact": found.exact[:MOST_LINES],
+        "two_labels": found.two_labels[:MOST_LINES],
         "pairs": [_pair(images, one) for one in found.near[:MOST_PAIRS]],
         "suspects": [
             ShownSuspect(shown=_show(images, one.id, one.path), suspect=one)
@@ -87,6 +88,7 @@ def sentence(found: Audit) -> str:
     said = [
         _counted(len(found.findings), "finding about single files", "findings about single files"),
         _counted(sum(len(one.paths) - 1 for one in found.exact), "exact copy", "exact copies"),
+        _counted(len(found.two_labels), "content with two labels", "contents with two labels"),
         _counted(len(found.near), "pair of near-duplicates", "pairs of near-duplicates"),
         _counted(len(found.labels.suspects), "suspect label", "suspect labels"),
     ]

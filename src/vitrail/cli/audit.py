@@ -58,14 +58,14 @@ def audit(
     """Find unreadable and odd files, exact and near-duplicates, labels in conflict and labels that are suspect."""
     from rich.console import Console
 
-    from vitrail.audit import AuditOptions, audit_to_json, write_manifest, write_page
+    from vitrail.audit import AuditOptions, audit_to_json, require_files, write_manifest, write_page
     from vitrail.audit import audit as look
     from vitrail.cli.drawing import watch
-    from vitrail.core.errors import UsageError
+    from vitrail.data import open_source
     from vitrail.runs import safe_name
 
-    if fix and data is None:
-        raise UsageError("The digits have no files to list: give a folder or a manifest with --fix.")
+    if fix:
+        require_files(open_source(data))  # before any image is read
     asked = AuditOptions(
         backbone=backbone, run=run, labels=labels, max_pixels=round(max_megapixels * 1e6), offline=offline
     )
@@ -82,7 +82,7 @@ def audit(
     if cleaned:
         console.print(
             f"[dim]Manifest[/]  {fix}: {cleaned.rows:,} rows, {cleaned.left_out:,} examples left out, "
-            f"{cleaned.noted:,} with a note",
+            f"{cleaned.set_aside:,} files set aside, {cleaned.noted:,} with a note",
             soft_wrap=True,
         )
     console.print(f"[dim]Page[/]  {page}", soft_wrap=True)
@@ -102,9 +102,13 @@ def _print(found: "Audit", console: "Console") -> None:
     if found.conflicts:
         said = words.plural(len(found.conflicts), "pair of near-duplicates has", "pairs of near-duplicates have")
         console.print(f"  [yellow]! {said} two labels[/]")
+    if found.two_labels:
+        said = words.plural(len(found.two_labels), "content has", "contents have")
+        console.print(f"  [yellow]! {said} two labels: no benchmark uses such files[/]")
     lines = [f"{one.path}: {one.kind}, {one.detail}" for one in found.findings]
     lists = {
         "Files": lines,
+        "The same bytes under two labels": [one.detail for one in found.two_labels],
         "Near-duplicates": [" = ".join(one.paths) for one in found.near],
         "Suspect labels": [f"{one.path}: {one.label}, perhaps {one.suggested}" for one in found.labels.suspects],
     }

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import pyarrow as pa
 
 SplitName = Literal["train", "val", "test", "calibration"]
+AsideKind = Literal["unreadable", "two labels", "crosses splits", "other"]
 
 FINGERPRINT_ROWS = 4096  # held as objects at once
 
@@ -35,10 +36,16 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SetAside:
-    """A file that is not used, and why."""
+    """A file that is not used, and why.
+
+    `kind` is unreadable where its bytes are no image that can be decoded; two labels where the same bytes have another
+    one elsewhere; crosses splits where its group is in a better guarded given split. Other is all that a source does
+    not list with a label, and what the results of older versions have.
+    """
 
     path: str
     reason: str
+    kind: AsideKind = "other"
 
 
 class Source(Protocol):

@@ -93,7 +93,7 @@ def _name_conflict(same: Sequence[Entry]) -> list[SetAside]:
     listed = " and ".join(f"{path} ({label})" for path, label in places[:4])
     more = f" and {len(places) - 4} more" if len(places) > 4 else ""
     return [
-        SetAside(path=path, reason=f"the same bytes have two labels: {listed}{more}")
+        SetAside(path=path, reason=f"the same bytes have two labels: {listed}{more}", kind="two labels")
         for path in sorted({path for path, _ in places})
     ]
 
@@ -130,5 +130,5 @@ def _guard_groups(examples: Sequence[Example]) -> tuple[list[Example], list[SetA
             kept.append(example)
             continue
         reason = f"its group {example.group} is also in the given {best} split, and groups never cross"
-        cut.extend(SetAside(path=path, reason=reason) for path in example.paths)
+        cut.extend(SetAside(path=path, reason=reason, kind="crosses splits") for path in example.paths)
     return kept, cut

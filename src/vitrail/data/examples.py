@@ -129,10 +129,12 @@ def _read(source: Source, entry: Entry, max_pixels: int) -> tuple[str, bool] | S
         data = source.read(entry.path)
         header = inspect(data, max_pixels=max_pixels)
     except ImageRejected as error:
-        return SetAside(path=entry.path, reason=error.reason)
+        reason = error.reason
     except OSError as error:
-        return SetAside(path=entry.path, reason=f"it cannot be read: {error.strerror or type(error).__name__}")
-    return sha256_bytes(data), header.animated
+        reason = f"it cannot be read: {error.strerror or type(error).__name__}"
+    else:
+        return sha256_bytes(data), header.animated
+    return SetAside(path=entry.path, reason=reason, kind="unreadable")
 
 
 def _nothing_left(source: Source, set_aside: Sequence[SetAside]) -> str:

@@ -95,7 +95,7 @@ def inspect(data: bytes, *, max_pixels: int) -> Header:
         image = _open(known, data, max_pixels)
         return Header(format=known.name, width=image.width, height=image.height, animated=_is_animated(image))
 
-    return _guarded(known, read, max_pixels)
+    return _guarded(known.name, read, max_pixels)
 
 
 def decode(data: bytes, *, max_pixels: int) -> Image.Image:
@@ -112,21 +112,23 @@ def decode(data: bytes, *, max_pixels: int) -> Image.Image:
         ImageRejected: the file is empty, no image, damaged, cut short, too large, or of a kind without a rule.
     """
     known = _known_format(data)
-
-    def read() -> Image.Image:
-        image = _open(known, data, max_pixels)
-        image.load()
-        return _upright(image)
-
     if known.name == "PNG" and not checksums_match(data):
         raise ImageRejected("damaged PNG (the checksum of its pixels does not match)")
-    upright = _guarded(known, read, max_pixels)
-    try:
-        return to_rgb(upright)
-    except NoColourRuleError as error:
-        raise ImageRejected(str(error)) from error
-    except DAMAGED as error:
-        raise ImageRejected(_damage(known, error)) from error
+    return _guarded(known.name, lambda: _to_upright_rgb(_open(known, data, max_pixels)), max_pixels)
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Make of a picture that Pillow has opened what `decode` makes of its file: RGB, 8 bits a channel, upright.
+
+    ImageRejected where its pixels are damaged, cut short, or of a kind without a rule.
+
+    Args:
+        image: a picture, its pixels loaded or not yet.
+
+    Returns:
+        A picture of mode RGB; the same object where it is one already and lies as it should.
+    """
+    return _guarded(image.format or "picture", lambda: _to_upright_rgb(image), image.width * image.height)
 
 
 def decode_grey(data: bytes, *, at_least: int, max_pixels: int) -> Image.Image:
@@ -141,29 +143,19 @@ def decode_grey(data: bytes, *, at_least: int, max_pixels: int) -> Image.Image:
         max_pixels: the largest width times height that is accepted, as stored.
 
     Returns:
-        A picture of mode L, by the colour rules of `decode`.
-
-    Raises:
-        ImageRejected: as for `decode`.
+        A picture of mode L, by the colour rules of `decode`; what that rejects is rejected here too.
     """
     known = _known_format(data)
 
     def read() -> Image.Image:
         image = _open(known, data, max_pixels)
         image.draft("L", (at_least, at_least))
-        image.load()
-        return _upright(image)
+        return _to_upright_rgb(image).convert("L")
 
-    upright = _guarded(known, read, max_pixels)
-    try:
-        return to_rgb(upright).convert("L")
-    except NoColourRuleError as error:
-        raise ImageRejected(str(error)) from error
-    except DAMAGED as error:
-        raise ImageRejected(_damage(known, error)) from error
+    return _guarded(known.name, read, max_pixels)
 
 
-def _guarded(known: ImageFormat, read: Callable[[], Read], max_pixels: int) -> Read:
+def _guarded(kind: str, read: Callable[[], Read], max_pixels: int) -> Read:
     """Let Pillow read, with its warnings kept down and its errors made into reasons."""
     try:
         with pillow_is_quiet():
@@ -174,8 +166,10 @@ def _guarded(known: ImageFormat, read: Callable[[], Read], max_pixels: int) -> R
                     raise
                 with pillow_allows(max_pixels):
                     return read()
+    except NoColourRuleError as error:
+        raise ImageRejected(str(error)) from error
     except DAMAGED as error:
-        raise ImageRejected(_damage(known, error)) from error
+        raise ImageRejected(_damage(kind, error)) from error
 
 
 def _known_format(data: bytes) -> ImageFormat:
@@ -205,6 +199,11 @@ def _is_animated(image: ImageFile.ImageFile) -> bool:
         return False  # the second frame is damaged, and it is not used
 
 
+def _to_upright_rgb(image: Image.Image) -> Image.Image:
+    image.load()
+    return to_rgb(_upright(image))
+
+
 def _upright(image: Image.Image) -> Image.Image:
     # Pillow turns a TIFF itself, when it loads the pixels.
     if image.format == "TIFF" or not image.info.keys() & WITH_ORIENTATION:
@@ -216,12 +215,12 @@ def _upright(image: Image.Image) -> Image.Image:
     return image.transpose(TURNS[orientation]) if orientation in TURNS else image
 
 
-def _damage(known: ImageFormat, error: BaseException) -> str:
+def _damage(kind: str, error: BaseException) -> str:
     words = " ".join(str(error).split())[:200]
     if isinstance(error, Image.DecompressionBombError):
         return f"too large: {words}"
     if isinstance(error, EOFError) or CUT_SHORT.search(words):
-        return f"truncated {known.name}: the file ends before the picture does"
+        return f"truncated {kind}: the file ends before the picture does"
     if not words or isinstance(error, struct.error) or "not identified by this driver" in words:
-        return f"damaged {known.name}: its header makes no sense"
-    return f"damaged {known.name} ({words})"
+        return f"damaged {kind}: its header makes no sense"
+    return f"damaged {kind} ({words})"

@@ -15,19 +15,19 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.backbones import Backbone, BackboneSpec, Engine, find_card, open_backbone, parse_spec
+from vitrail.backbones import Backbone, BackboneSpec, Engine, parse_spec
 from vitrail.backbones.engines import choose_engine
 from vitrail.backbones.preprocess import to_pixels
 from vitrail.core.ahead import in_order
-from vitrail.core.errors import RunError, UsageError, WeightsError
+from vitrail.core.errors import RunError, UsageError
 from vitrail.core.machine import share_threads, usable_cores
 from vitrail.core.progress import Progress, Silent
 from vitrail.data import MAX_PIXELS, ImageRejected, SetAside, decode
 from vitrail.data.sources.local import read_file, written
 from vitrail.data.sources.walk import walk
+from vitrail.delivery.reopen import reopen
 from vitrail.heads import Head, load_head, probabilities
 from vitrail.heads.refusal import RULES, Refusal, load_refusal
-from vitrail.recipes import under
 from vitrail.runs import Run, load_run
 
 TASK = "Predicting"
@@ -59,7 +59,8 @@ class Prediction:
 class Predictor:
     """A backbone with the head that a run chose for it, and with its thresholds where the run has them.
 
-    `sets` is the rule by which sets of classes are made, one of `vitrail.heads.refusal.RULES`.
+    `sets` is the rule by which sets of classes are made, one of `vitrail.heads.refusal.RULES`. Images of more than
+    `max_pixels` are not read; a run says how many it allowed.
     """
 
     backbone: Backbone = field(repr=False)
@@ -103,30 +104,28 @@ class Predictor:
         spec = _choose(run, backbone)
         head, recipe = load_head(run.head_file(spec.name))
         _require_recipe(recipe, run.head_file(spec.name))
+        refusal = _read_refusal(run.refusal_file(spec.name), head)
         threads = share_threads(usable_cores())
-        result = run.backbone(spec.name)
-        named = BackboneSpec(name=result.card.name, file=spec.file)  # without the recipe
-        _refuse_early(named, recipe)
         chosen = (engine or "auto", precision or "auto") if engine or precision else _like_the_run(recipe, progress)
-        opened = open_backbone(
-            named,
+        opened = reopen(
+            run,
+            spec,
+            digest=recipe["weights_sha256"],
             engine=chosen[0],
             precision=chosen[1],
             calibration=recipe.get("calibration", ""),
             offline=offline,
             progress=progress,
         )
-        _require_weights(opened.digest, spec, recipe)
-        opened = under(opened, result.recipe)
         started = opened.start(threads=threads.compute, pooling=recipe.get("pooling"))
-        thresholds = run.refusal_file(spec.name)
         return cls(
             backbone=opened,
             engine=started,
             head=head,
             threads=threads.decode,
-            refusal=load_refusal(thresholds) if thresholds.exists() else None,
+            refusal=refusal,
             sets=sets,
+            max_pixels=int(run.results.options.get("max_pixels", MAX_PIXELS)),
             progress=progress,
         )
 
@@ -229,6 +228,13 @@ def _require_recipe(recipe: Mapping[str, str], file: Path) -> None:
         )
 
 
+def _read_refusal(file: Path, head: Head) -> Refusal | None:
+    """The thresholds of a head; None in the runs of versions that had none."""
+    if not file.exists():
+        return None
+    return load_refusal(file, features=len(head.scaling.mean_D), classes=len(head.classes))
+
+
 def _like_the_run(recipe: Mapping[str, str], progress: Progress) -> tuple[str, str]:
     """Engine and precision of the run; "auto" where this machine has them not, which is said."""
     engine, precision = recipe["engine"], recipe["precision"]
@@ -238,23 +244,6 @@ def _like_the_run(recipe: Mapping[str, str], progress: Progress) -> tuple[str, s
         progress.note(f"The run used {engine} {precision}, which is not here: probabilities may differ a little.")
         return "auto", "auto"
     return engine, precision
-
-
-def _refuse_early(spec: BackboneSpec, recipe: Mapping[str, str]) -> None:
-    """Find the wrong weights before they are downloaded or put on an engine."""
-    known = spec.given_digest() or ("" if spec.is_adapted else find_card(spec.name).sha256)
-    if known:
-        _require_weights(known, spec, recipe)
-
-
-def _require_weights(digest: str, spec: BackboneSpec, recipe: Mapping[str, str]) -> None:
-    wanted = recipe["weights_sha256"]
-    if digest != wanted:
-        given = spec.file or f"the published weights of {spec.name}"
-        raise WeightsError(
-            f"The head of {spec.name} was fitted on features of weights with sha256 {wanted[:12]}..., but {given} "
-            f"has {digest[:12]}...: give the file that the run was made with, as -b {spec.name}=FILE."
-        )
 
 
 def _files(paths: Iterable[str | Path]) -> Iterator[Path | SetAside]:

@@ -102,6 +102,16 @@ class Verdict:
     predictions: tuple[Predictions, ...] = field(repr=False)
 
 
+def fault_of_level_or_margin(level: float, margin: float) -> str | None:
+    """Why a confidence level and a margin of accuracy make no sense, as a sentence; None where they do."""
+    if 0 < level < 1 and 0 < margin < 1:
+        return None
+    return (
+        f"A level of {level:g} and a margin of {margin:g} make no sense: both are fractions between 0 and 1, "
+        "such as 0.95 and 0.01, which is one point."
+    )
+
+
 def judge(
     candidates: Sequence[Candidate],
     test_ids: Sequence[str],
@@ -137,11 +147,12 @@ def judge(
             except for labels.
     """
     _check_candidates(candidates, test_ids, classes)
-    if not 0 < margin < 1 or not 0 < level < 1:
-        raise DataError(
-            f"The level {level} and the margin {margin} must be fractions between 0 and 1; give 0.95 and 0.01."
-        )
-    label_N = _labels(sealed.open(choices_digest), test_ids, classes)
+    _check_sums(candidates)
+    fault = fault_of_level_or_margin(level, margin)
+    if fault:
+        raise DataError(fault)
+    label_N = _labels(sealed.open(choices_digest), test_ids)
+    _check_labels(label_N, test_ids, classes)
     found = {
         c.name: weigh(c.traces, c.name, label_N, c.probability_NC.argmax(axis=1), level=level)
         for c in candidates
@@ -178,6 +189,8 @@ def assess(
 ) -> Verdict:
     """Every figure from labels that are open already: what `judge` does after the opening, and what `verify` repeats.
 
+    DataError where there is nothing to judge, or probabilities or labels do not fit.
+
     Args:
         candidates: every backbone with its probabilities, rows in the order of `test_ids`.
         test_ids: the examples that all backbones are judged on.
@@ -194,6 +207,8 @@ def assess(
     Returns:
         The verdict.
     """
+    _check_candidates(candidates, test_ids, classes)
+    _check_labels(label_N, test_ids, classes)
     group_N = number_groups(groups or {}, test_ids)
     backbones = tuple(_judge_one(c, label_N, group_N, classes, found.get(c.name), level, seed) for c in candidates)
     correct = {c.name: c.probability_NC.argmax(axis=1) == label_N for c in candidates}
@@ -228,7 +243,7 @@ def assess(
 
 
 def _check_candidates(candidates: Sequence[Candidate], test_ids: Sequence[str], classes: Sequence[str]) -> None:
-    """Everything that can be found wrong while the seal is still whole."""
+    """What no figure can be computed from; found while the seal is still whole."""
     if not candidates or not test_ids:
         what = "test image" if candidates else "backbone"
         raise DataError(f"There is no {what} to judge: give at least one.")
@@ -242,22 +257,30 @@ def _check_candidates(candidates: Sequence[Candidate], test_ids: Sequence[str], 
             raise DataError(
                 f"{c.name} has probabilities of shape {c.probability_NC.shape}, not {expected}: fit it again."
             )
-        sums_N = c.probability_NC.sum(axis=1)
         # NaN compares false, so this refuses it too.
-        if not ((c.probability_NC >= 0).all() and (np.abs(sums_N - 1) < 1e-5).all()):
-            raise DataError(
-                f"{c.name} has probabilities that are negative, not finite or do not add up to 1: fit it again."
-            )
+        if not ((c.probability_NC >= 0) & (c.probability_NC < np.inf)).all():
+            raise DataError(f"{c.name} has probabilities that are negative or not finite: fit it again.")
 
 
-def _labels(label_of: Mapping[str, int], test_ids: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+def _check_sums(candidates: Sequence[Candidate]) -> None:
+    """Of new probabilities only: stored ones that were changed still have figures, by which a verification says so."""
+    for c in candidates:
+        if (np.abs(c.probability_NC.sum(axis=1) - 1) >= 1e-5).any():
+            raise DataError(f"{c.name} has probabilities that do not add up to 1: fit it again.")
+
+
+def _labels(label_of: Mapping[str, int], test_ids: Sequence[str]) -> NDArray[np.int64]:
     missing = [i for i in test_ids if i not in label_of]
     if missing:
         raise DataError(f"{len(missing)} test examples have no sealed label, the first is {missing[0]}: split again.")
-    label_N = np.array([label_of[i] for i in test_ids], dtype=np.int64)
+    return np.array([label_of[i] for i in test_ids], dtype=np.int64)
+
+
+def _check_labels(label_N: NDArray[np.int64], test_ids: Sequence[str], classes: Sequence[str]) -> None:
+    if label_N.shape != (len(test_ids),):
+        raise DataError(f"There are {len(label_N)} labels of {len(test_ids)} test images: split again.")
     if label_N.min() < 0 or label_N.max() >= len(classes):
-        raise DataError(f"A sealed label is not one of the {len(classes)} classes: split again.")
-    return label_N
+        raise DataError(f"A label of a test image is not one of the {len(classes)} classes: split again.")
 
 
 def _judge_one(

@@ -10,13 +10,14 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.core.errors import WeightsError
 from vitrail.core.hashing import fingerprint, sha256_bytes
+from vitrail.heads.scores import are_unit
 from vitrail.statistics.conformal import SCORES, ScoreKind
 
 FORMAT_VERSION = 2  # version 1 knew cross-conformal thresholds only
@@ -76,7 +77,7 @@ class Refusal:
 
 
 def unit_rows(feature_ND: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of length 1; a row of zeros stays one."""
+    """Rows of length 1; a row of zeros stays one. In float32, unlike `scores.unit`: banks are kept to the last bit."""
     norm_N1 = np.linalg.norm(feature_ND, axis=1, keepdims=True)
     return np.asarray(feature_ND / np.where(norm_N1 > 0, norm_N1, 1.0), dtype=np.float32)
 
@@ -114,17 +115,19 @@ def save_refusal(refusal: Refusal, path: Path) -> None:
     path.write_bytes(save(tensors, metadata=metadata))
 
 
-def load_refusal(path: Path) -> Refusal:
+def load_refusal(path: Path, *, features: int | None = None, classes: int | None = None) -> Refusal:
     """Read what `save_refusal` wrote. Nothing in the file is executed.
 
     Args:
         path: the file.
+        features: how wide the rows are that it will be asked about; any width will do where None.
+        classes: how many the head has; any number will do where None.
 
     Returns:
         The thresholds.
 
     Raises:
-        WeightsError: the file is damaged, none of ours, or of a newer format.
+        WeightsError: the file is damaged, none of ours, of a newer format, inconsistent, or of another head.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -135,11 +138,43 @@ def load_refusal(path: Path) -> Refusal:
                 raise WeightsError(f"{path} was written by a newer Vitrail: use that, or make the run again.")
             facts = {"set_on": "out-of-fold", "images": 0, "groups": 0} | facts  # version 1 said none of it
             refusal = Refusal(threshold_RC=file.get_tensor("threshold"), bank_BD=file.get_tensor("bank"), **facts)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read as thresholds of a head ({error!r}): make the run again.") from error
-    if refusal.threshold_RC.shape[0] != len(RULES) or not math.isfinite(refusal.distance):
-        raise WeightsError(f"{path} does not fit together: make the run again.")
+    fault = _wrong_facts(refusal) or _wrong_tensors(refusal, features, classes)
+    if fault:
+        raise WeightsError(f"{path} does not fit together, or not to its head: {fault}. Make the run again.")
     return refusal
+
+
+def _wrong_facts(refusal: Refusal) -> str | None:
+    """What cannot be among promises and thresholds, in words."""
+    for name, value in _facts(refusal).items():
+        if name == "set_on":
+            fits = value in get_args(SetOn)
+        elif name in ("images", "groups", "neighbours"):
+            fits = type(value) is int and value >= 0
+        elif name in ("alpha", "precision", "risk", "alarms"):
+            fits = type(value) in (int, float) and 0 <= value <= 1
+        else:
+            unknown = name == "confidence" and value is None
+            fits = unknown or (type(value) in (int, float) and math.isfinite(value))
+        if not fits:
+            return f"{name} is {value!r}"
+    return None
+
+
+def _wrong_tensors(refusal: Refusal, features: int | None, classes: int | None) -> str | None:
+    """What cannot be among thresholds and bank, in words."""
+    threshold_RC, bank_BD = refusal.threshold_RC, refusal.bank_BD
+    R, C = len(RULES), classes or threshold_RC.size // len(RULES)
+    if threshold_RC.dtype.kind != "f" or threshold_RC.shape != (R, C) or np.isnan(threshold_RC).any():
+        return f"threshold is {threshold_RC.dtype} of shape {threshold_RC.shape}, not numbers of shape {(R, C)}"
+    if bank_BD.dtype.kind != "f" or bank_BD.ndim != 2 or features not in (None, bank_BD.shape[1]):
+        return f"bank is {bank_BD.dtype} of shape {bank_BD.shape}, not rows of {features or 'any'} features"
+    if not are_unit(bank_BD):
+        return "a row of bank is not of length 1"
+    B = len(bank_BD)
+    return None if 1 <= refusal.neighbours <= B else f"neighbours is {refusal.neighbours} of {B} rows"
 
 
 def _facts(refusal: Refusal) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 # Letters: N examples, D features, C classes, H hidden units, M rows that are kept, Q rows asked for at once.
 
 ROWS_AT_ONCE = 64
+UNIT_WITHIN = 0.01  # float16 changes the length of a unit row by less than a thousandth
 SPARE = 8  # candidates beyond the k nearest, so that float32 rounding at the border cannot lose one
 
 Array = NDArray[np.floating] | NDArray[np.int64]
@@ -142,7 +143,7 @@ class Neighbours(_Form):
 
     def fault(self, features: int, classes: int) -> str | None:
         """What does not fit together, in words."""
-        M = len(self.row_MD)
+        M = self.label_M.size
         return (
             self.require("row", self.row_MD, (M, features))
             or self.require("label", self.label_M, (M,), kind="i")
@@ -155,6 +156,8 @@ class Neighbours(_Form):
     def _out_of_range(self, M: int, classes: int) -> str | None:
         if not (1 <= self.k_1[0] <= M and self.width_1[0] > 0 and (self.prior_C > 0).all()):
             return f"k is {self.k_1[0]} of {M} rows and the width of a vote {self.width_1[0]}"
+        if not are_unit(self.row_MD):
+            return "a row is not of length 1"
         return None if self.label_M.min() >= 0 and self.label_M.max() < classes else "a label is of no class"
 
 
@@ -177,3 +180,9 @@ def unit(row_ND: NDArray[np.floating]) -> NDArray[np.float64]:
     length_N1 = np.sqrt(np.einsum("nd,nd->n", row_ND, row_ND))[:, None]
     result: NDArray[np.float64] = row_ND / np.where(length_N1 == 0, 1, length_N1)
     return result
+
+
+def are_unit(row_ND: NDArray[np.floating]) -> bool:
+    """Whether each row is of length 1, as near as float16 keeps it, or of zeros; a NaN is neither."""
+    length_N = np.linalg.norm(row_ND.astype(np.float32), axis=1)
+    return bool(((np.abs(length_N - 1) < UNIT_WITHIN) | (length_N == 0)).all())

@@ -30,6 +30,11 @@ def check_calibration(name: str, refusal: Refusal, rows: Predictions, examples: 
     if set(rows.ids) == label.keys():
         work.compare(f"{where}: labels", rows.label_N.tolist(), [label[example] for example in rows.ids])
     work.compare(f"{where}: number of images", refusal.images, len(rows.ids))
+    classes = rows.probability_NC.shape[1]
+    foreign = [label for label in rows.label_N.tolist() if not 0 <= label < classes]
+    if foreign:
+        work.differ(f"{where}: thresholds", f"set on {classes} classes", f"a label {foreign[0]}, which is none of them")
+        return
     again_RC = set_thresholds(rows.probability_NC, rows.label_N, refusal.alpha)
     for rule, stored_C, again_C in zip(RULES, refusal.threshold_RC, again_RC, strict=True):
         work.compare(f"{where}: thresholds {rule}", stored_C.tolist(), again_C.tolist())

@@ -1,25 +1,30 @@
 """Two runs against each other, on the test images that both have: what a changed backbone, head or setting did.
 
 Every backbone of the one is compared with every backbone of the other, image by image; images that are in the test of
-one run alone are left out and counted.
+one run alone are left out and counted. Two images are of one group where either run says so.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from vitrail.core.errors import DataError
+from vitrail.core.errors import DataError, UsageError
 from vitrail.evaluation.decision import Pair
 from vitrail.evaluation.pairs import judge_these, number_groups
-from vitrail.evaluation.verdict import MARGIN
+from vitrail.evaluation.verdict import MARGIN, fault_of_level_or_margin
 from vitrail.runs.folder import DATA
 from vitrail.runs.run import Run
 from vitrail.runs.tables import read_examples
 from vitrail.statistics.intervals import LEVEL, Interval
 from vitrail.statistics.metrics import rate
 
-# Letters: N common test images.
+# Letters: N common test images, T ties of an example to a group, V examples and groups.
+
+EXAMPLE = "example"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,8 +62,12 @@ def compare_runs(first: Run, second: Run, *, level: float = LEVEL, margin: float
         The figures; p values are adjusted over all pairs.
 
     Raises:
+        UsageError: level or margin make no sense.
         DataError: the runs have no test image in common, or label common images otherwise.
     """
+    fault = fault_of_level_or_margin(level, margin)
+    if fault:
+        raise UsageError(fault)
     rows = [_Rows.of(run, f"{number}:") for number, run in enumerate((first, second), start=1)]
     common = sorted(rows[0].label.keys() & rows[1].label.keys())
     if not common:
@@ -74,9 +83,7 @@ def compare_runs(first: Run, second: Run, *, level: float = LEVEL, margin: float
         )
     correct = {name: right for one in rows for name, right in one.correct(common).items()}
     places = [(one, other) for one in rows[0].right for other in rows[1].right]
-    examples = read_examples(first.folder / DATA)
-    groups = {e: group for e, group in zip(examples.ids, examples.groups, strict=True) if group is not None}
-    group_N = number_groups(groups, common)
+    group_N = number_groups(_join_groups((first, second)), common)
     return RunComparison(
         common=len(common),
         only_first=len(rows[0].label) - len(common),
@@ -106,6 +113,30 @@ class _Rows:
 
     def correct(self, ids: list[str]) -> dict[str, NDArray[np.bool_]]:
         return {name: np.array([hits[example] for example in ids], dtype=bool) for name, hits in self.right.items()}
+
+
+def _join_groups(runs: Sequence[Run]) -> dict[str, str]:
+    """The group of each example that has one: whatever either run ties together, directly or by way of others.
+
+    Names of groups are not compared, since one of near-duplicates is named after its members and a run of more images
+    has more of these.
+    """
+    number: dict[tuple[str, str], int] = {}
+    ties = [[number.setdefault(node, len(number)) for node in pair] for pair in _memberships(runs)]
+    if not ties:
+        return {}
+    end_T2 = np.array(ties, dtype=np.int64)
+    graph = coo_array((np.ones(len(ties), np.int8), (end_T2[:, 0], end_T2[:, 1])), shape=(len(number), len(number)))
+    component_V = connected_components(graph, directed=False)[1]
+    return {name: str(component_V[place]) for (kind, name), place in number.items() if kind == EXAMPLE}
+
+
+def _memberships(runs: Sequence[Run]) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    for place, run in enumerate(runs):
+        examples = read_examples(run.folder / DATA)
+        for example, group in zip(examples.ids, examples.groups, strict=True):
+            if group is not None:
+                yield (EXAMPLE, example), (f"group of run {place}", group)
 
 
 def _flips(correct: dict[str, NDArray[np.bool_]], one: str, other: str, ids: list[str]) -> Flips:

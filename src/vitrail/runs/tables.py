@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from vitrail.core.errors import RunError
 from vitrail.data import PARTS, Dataset, Split
@@ -71,7 +72,7 @@ def read_resplits(path: Path) -> tuple[Resplit, ...]:
     try:
         table = pq.read_table(path)
         number_N, ids = table["split"].to_numpy(), np.array(table["id"].to_pylist(), dtype=object)
-        label_N, predicted_N = (table[name].to_numpy().astype(np.int64) for name in ("label", "predicted"))
+        label_N, predicted_N = _integers(table["label"]), _integers(table["predicted"])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} cannot be read as a table of splits ({error}). Make the run again.") from error
     rows = [(int(number), np.flatnonzero(number_N == number)) for number in np.unique(number_N)]
@@ -108,12 +109,24 @@ def read_predictions(path: Path) -> Predictions:
     try:
         table = pq.read_table(path)
         name = table.schema.metadata[b"backbone"].decode()
-        ids, labels = table["id"].to_pylist(), table["label"].to_numpy()
-    except (OSError, pa.ArrowException, KeyError, TypeError) as error:
+        ids, label_N, probability_NC = table["id"].to_pylist(), _integers(table["label"]), _probabilities(table)
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} cannot be read as a table of predictions ({error}). Make the run again.") from error
+    return Predictions(name=name, ids=tuple(ids), label_N=label_N, probability_NC=probability_NC)
+
+
+def _probabilities(table: pa.Table) -> NDArray[np.float64]:
     columns = [column for column in table.column_names if column.startswith(PROBABILITY_PREFIX)]
-    probability_NC = np.column_stack([table[column].to_numpy() for column in columns])
-    return Predictions(name=name, ids=tuple(ids), label_N=labels.astype(np.int64), probability_NC=probability_NC)
+    if not columns:
+        raise ValueError(f"no column begins with {PROBABILITY_PREFIX}")
+    return np.column_stack([table[column].to_numpy() for column in columns]).astype(np.float64, copy=False)
+
+
+def _integers(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """A column of whole numbers, of which none is missing; an ArrowInvalid or ValueError where it is another."""
+    if column.null_count:
+        raise ValueError(f"{column.null_count} of {len(column)} cells are empty where numbers belong")
+    return np.array(column.cast(pa.int64()).to_numpy())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -165,17 +165,11 @@ def _candidate(
 ) -> Candidate:
     """One backbone as it went into the verdict, its predictions checked where its features are at hand."""
     stored = _stored_features(cache, one, rows)
-    path = run.refusal_file(one.name)
-    refusal = strange_N = None
     if stored is None:
         work.beyond.append(f"predictions of {one.name} from its features, which the cache has not")
     else:
         _check_head(run, one, rows, stored, work, where=f"predictions of {one.name}")
-    if path.exists():
-        try:
-            refusal = load_refusal(path)
-        except VitrailError as error:
-            work.differ(path.name, "thresholds", str(error))
+    refusal, strange_N = _read_thresholds(run, one, rows, stored, work), None
     if refusal is not None:
         _check_thresholds(run, one, refusal, examples, cache, work)
         strange_N = np.zeros(len(rows.ids), bool) if stored is None else refusal.strange(stored)
@@ -189,6 +183,22 @@ def _candidate(
         refusal=refusal,
         strange_N=strange_N,
     )
+
+
+def _read_thresholds(
+    run: Run, one: BackboneResult, rows: Predictions, stored: NDArray[np.float32] | None, work: Work
+) -> Refusal | None:
+    """The thresholds of a head, where the run has some that fit it."""
+    path = run.refusal_file(one.name)
+    if not path.exists():
+        return None
+    try:
+        return load_refusal(
+            path, features=None if stored is None else stored.shape[1], classes=rows.probability_NC.shape[1]
+        )
+    except VitrailError as error:
+        work.differ(path.name, "thresholds", str(error))
+        return None
 
 
 def _stored_features(cache: Path, one: BackboneResult, rows: Predictions) -> NDArray[np.float32] | None:
@@ -236,6 +246,9 @@ def _check_head(
         return
     work.compare(f"head of {one.name}: temperature", one.search.temperature, head.temperature)
     work.compare(f"head of {one.name}: feature key", one.feature_key, recipe.get("feature_key"))
+    if rows.probability_NC.shape != again_NC.shape:
+        work.differ(where, f"{rows.probability_NC.shape[1]} classes", f"{again_NC.shape[1]} classes")
+        return
     work.compared += again_NC.size
     near_NC = np.isclose(rows.probability_NC, again_NC, rtol=0, atol=HEAD_ROUNDING)
     off_N = np.flatnonzero(~np.all(near_NC, axis=1))
@@ -269,7 +282,7 @@ def _check_verdict(results: Results, verdict: Verdict, work: Work) -> None:
         for part in ("test", "per_class", "reliability", "refusal"):
             one, other = getattr(stored, part), getattr(found, part)
             one, other = _json(one), _json(other)
-            if part == "refusal" and other is not None and _unseen(work, stored.name):
+            if part == "refusal" and one is not None and other is not None and _unseen(work, stored.name):
                 one.pop("flagged")
                 other.pop("flagged")
             work.compare(f"backbones[{stored.name}].{part}", one, other)
