@@ -32,8 +32,8 @@ Fill = Callable[[Sequence[Lane], Paths, NDArray[np.bool_]], tuple[dict[str, str]
 class Cost:
     """What the rows of these images cost when they were computed, now or before; `computed` of them were computed now.
 
-    `forward_s` is CPU time in the network divided by the cores it had, or clock time on a GPU; `decode_s` is CPU time of
-    reading and resizing.
+    `forward_s` is CPU time in the network divided by the cores it had, or clock time on a GPU. `decode_s` is CPU time
+    of reading and resizing.
     """
 
     images: int
@@ -139,7 +139,9 @@ def extract(
     readable = paths.some_ids(paths.less(wanted_N, unreadable))
     return Extraction(
         features=tuple(_features(lane, readable, len(readable) - had) for lane, had in zip(lanes, before, strict=True)),
-        set_aside=tuple(SetAside(path=path, reason=rejected[id_]) for id_ in unreadable for path in paths[id_]),
+        set_aside=tuple(
+            SetAside(path=path, reason=rejected[id_], kind="unreadable") for id_ in unreadable for path in paths[id_]
+        ),
         unreadable_ids=unreadable,
         decode_s=decode_s,
     )

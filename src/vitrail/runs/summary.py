@@ -90,7 +90,7 @@ def summarise(
             fingerprint=dataset.fingerprint,
             classes=dataset.classes,
             counts=_counts(dataset, split, verdict.predictions[0]),
-            set_aside=(*dataset.set_aside, *(replace(one, kind="unreadable") for one in extraction.set_aside)),
+            set_aside=(*dataset.set_aside, *extraction.set_aside),
             duplicates=dict(dataset.duplicates),
             warnings=dataset.warnings,
             near_pairs=tuple(near_pairs),
