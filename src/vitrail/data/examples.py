@@ -113,9 +113,10 @@ class _Reading:
 
 def _apart(digest_N: NDArray[np.bytes_], entries: Sequence[Entry]) -> tuple[NDArray[np.int64], list[tuple[str, Entry]]]:
     """The numbers of entries that nothing ties to another, by their digests' order, and all others for `merge`."""
-    order_N = np.argsort(digest_N, kind="stable")
-    order_N = order_N[digest_N[order_N] != b""]
-    same_N = digest_N[order_N][1:] == digest_N[order_N][:-1]
+    there_N = np.flatnonzero(digest_N != b"")
+    order_N = there_N[np.argsort(digest_N[there_N], kind="stable")]
+    sorted_N = digest_N[order_N]
+    same_N = sorted_N[1:] == sorted_N[:-1]
     tied_N = np.fromiter((entries[number].group is not None for number in order_N), np.bool_, len(order_N))
     tied_N[1:] |= same_N
     tied_N[:-1] |= same_N
