@@ -8,7 +8,7 @@ from vitrail.backbones import BackboneSpec, EngineChoice, find_card, open_backbo
 from vitrail.core.errors import UsageError
 from vitrail.core.progress import Progress
 from vitrail.data import Dataset, Split, SplitOptions
-from vitrail.evaluation.verdict import fault_of_level_or_margin
+from vitrail.evaluation.candidates import fault_of_level_or_margin
 from vitrail.features import calibrate
 from vitrail.recipes import DEFAULT, Entry, check_recipes, enter
 from vitrail.search import TuneOptions

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from vitrail.core.errors import StoreError
 from vitrail.features import store
-from vitrail.features.store import FeatureSet, ShardCost, open_features, widen
+from vitrail.features.shard import ShardCost
+from vitrail.features.store import FeatureSet, open_features, widen
 
 FACTS = {"weights": "abc", "net": {"family": "vit", "size": "S"}}
 COST = ShardCost(forward_s=2.0, decode_s=1.0, user_s=5.0)

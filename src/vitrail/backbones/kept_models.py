@@ -14,30 +14,17 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from vitrail.core.errors import StoreError
 from vitrail.core.hashing import fingerprint, sha256_file
+from vitrail.core.kept import Kept
 
 TELEMETRY = "openvino_telemetry"
 FOLDER = "engines"
 MODEL, WEIGHTS, DIGESTS = "model.xml", "model.bin", "digests.json"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeptModel:
-    """A model in the cache. `last_used` is in seconds since 1970."""
-
-    key: str
-    bytes: int
-    last_used: float
-
-    def place(self, cache: Path) -> Path:
-        """Its folder."""
-        return cache / FOLDER / self.key
 
 
 @contextmanager
@@ -96,15 +83,23 @@ def kept_model(facts: Mapping[str, object], make: Callable[[], tuple[Any, object
     return core.read_model(folder / MODEL)
 
 
-def list_models(cache: Path) -> list[KeptModel]:
-    """What is kept, the one used last first; StoreError where the folder cannot be listed."""
+def list_models(cache: Path) -> list[Kept]:
+    """The models of a cache, the one used last first; StoreError where the folder cannot be listed."""
     found = []
     try:
         for folder in filter(Path.is_dir, (cache / FOLDER).iterdir()):
             with suppress(FileNotFoundError):  # another process has put it in place, or taken it away
                 status = [(path.name, path.stat()) for path in folder.iterdir()]
                 used = max((one.st_mtime for name, one in status if name == DIGESTS), default=folder.stat().st_mtime)
-                found.append(KeptModel(key=folder.name, bytes=sum(one.st_size for _, one in status), last_used=used))
+                found.append(
+                    Kept(
+                        key=folder.name,
+                        what="a converted model",
+                        inside=f"{FOLDER}/{folder.name}",
+                        bytes=sum(one.st_size for _, one in status),
+                        last_used=used,
+                    )
+                )
     except FileNotFoundError:
         return []
     except OSError as error:

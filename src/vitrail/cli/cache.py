@@ -17,14 +17,12 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from vitrail.backbones.kept_models import KeptModel
-    from vitrail.data.looks import KeptLooks
+    from vitrail.core.kept import Kept
     from vitrail.features.pace import Pace
     from vitrail.features.shelves import Shelf
 
 SIZES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
-MODEL, LOOKS = "a converted model", "looks of images, for near-duplicates"
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -48,9 +46,9 @@ def listed(context: typer.Context, as_json: options.Json = False, debug: options
     if held.paces:
         typer.echo()
         _draw_paces(held.paces)
-    if held.models or held.looks:
+    if held.others:
         typer.echo()
-        _draw_others(held)
+        _draw_others(held.others)
     typer.echo(f"{_size(sum(thing.bytes for thing in held.all()))} in {cache}")
 
 
@@ -118,10 +116,8 @@ def prune(
         typer.echo(f"{shelf.key}  {shelf.backbone}  {shelf.rows:,} rows, {_size(shelf.bytes)}")
     for pace in going.paces:
         typer.echo(f"{pace.key}  {pace.backbone}  batch of {pace.batch}, {_size(pace.bytes)}")
-    for model in going.models:
-        typer.echo(f"{model.key}  {MODEL}, {_size(model.bytes)}")
-    for looks in going.looks:
-        typer.echo(f"{looks.key}  {LOOKS}, {_size(looks.bytes)}")
+    for other in going.others:
+        typer.echo(f"{other.key}  {other.what}, {_size(other.bytes)}")
     freed = _size(sum(thing.bytes for thing in gone))
     typer.echo(f"{freed} would be freed." if dry_run else f"{freed} freed.")
 
@@ -132,8 +128,7 @@ class _Held:
 
     shelves: "list[Shelf]"
     paces: "list[Pace]"
-    models: "list[KeptModel]"
-    looks: "list[KeptLooks]"
+    others: "list[Kept]"
 
     @classmethod
     def of(cls, cache: "Path") -> "_Held":
@@ -143,18 +138,17 @@ class _Held:
         from vitrail.features.shelves import list_shelves
 
         return cls(
-            shelves=list_shelves(cache), paces=list_paces(cache), models=list_models(cache), looks=list_looks(cache)
+            shelves=list_shelves(cache), paces=list_paces(cache), others=[*list_models(cache), *list_looks(cache)]
         )
 
-    def all(self) -> "list[Shelf | Pace | KeptModel | KeptLooks]":
-        return [*self.shelves, *self.paces, *self.models, *self.looks]
+    def all(self) -> "list[Shelf | Pace | Kept]":
+        return [*self.shelves, *self.paces, *self.others]
 
     def only(self, keys: set[str]) -> "_Held":
         return _Held(
             shelves=[one for one in self.shelves if one.key in keys],
             paces=[one for one in self.paces if one.key in keys],
-            models=[one for one in self.models if one.key in keys],
-            looks=[one for one in self.looks if one.key in keys],
+            others=[one for one in self.others if one.key in keys],
         )
 
 
@@ -196,14 +190,12 @@ def _draw_paces(paces: "list[Pace]") -> None:
     Console().print(table)
 
 
-def _draw_others(held: _Held) -> None:
+def _draw_others(others: "list[Kept]") -> None:
     from rich.console import Console
 
     table = _table(("Key", "What"), ("Bytes", "Last used"))
-    for model in held.models:
-        table.add_row(model.key[:8], MODEL, _size(model.bytes), _day(model.last_used))
-    for looks in held.looks:
-        table.add_row(looks.key, LOOKS, _size(looks.bytes), _day(looks.last_used))
+    for other in others:
+        table.add_row(other.key[:8], other.what, _size(other.bytes), _day(other.last_used))
     Console().print(table)
 
 

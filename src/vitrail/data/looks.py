@@ -22,6 +22,7 @@ from PIL import Image
 
 from vitrail.core.ahead import in_order
 from vitrail.core.errors import StoreError
+from vitrail.core.kept import Kept
 from vitrail.core.progress import Progress
 from vitrail.core.whole_files import put_in_place
 from vitrail.data.dataset import Dataset
@@ -46,21 +47,8 @@ class Looks:
     look_NSS: NDArray[np.uint8] = field(repr=False)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeptLooks:
-    """All looks in the cache, of every data set. `last_used` is in seconds since 1970: when one was last taken."""
-
-    key: str
-    bytes: int
-    last_used: float
-
-    def place(self, cache: Path) -> Path:
-        """Their folder."""
-        return cache / FOLDER
-
-
-def list_looks(cache: Path) -> list[KeptLooks]:
-    """What is kept, or nothing; StoreError where the folder cannot be listed."""
+def list_looks(cache: Path) -> list[Kept]:
+    """All looks of a cache as one thing, used when one was last taken; StoreError where they cannot be listed."""
     try:
         status = [path.stat() for path in (cache / FOLDER).rglob(f"*{SHARD}")]
     except OSError as error:
@@ -68,7 +56,8 @@ def list_looks(cache: Path) -> list[KeptLooks]:
     if not status:
         return []
     used = max(one.st_mtime for one in status)
-    return [KeptLooks(key=FOLDER, bytes=sum(one.st_size for one in status), last_used=used)]
+    size = sum(one.st_size for one in status)
+    return [Kept(key=FOLDER, what="looks of images, for near-duplicates", inside=FOLDER, bytes=size, last_used=used)]
 
 
 def look_at(dataset: Dataset, *, cache: Path, max_pixels: int, threads: int, progress: Progress) -> Looks:

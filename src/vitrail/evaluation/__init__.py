@@ -1,5 +1,6 @@
 """From probabilities on sealed test images to figures with intervals, pairs and a decision in words."""
 
+from vitrail.evaluation.candidates import Candidate as Candidate
 from vitrail.evaluation.contamination import Contamination as Contamination
 from vitrail.evaluation.contamination import ZeroTraining as ZeroTraining
 from vitrail.evaluation.decision import Contender as Contender
@@ -21,7 +22,6 @@ from vitrail.evaluation.traces import Evidence as Evidence
 from vitrail.evaluation.traces import find_traces as find_traces
 from vitrail.evaluation.verdict import MARGIN as MARGIN
 from vitrail.evaluation.verdict import BackboneVerdict as BackboneVerdict
-from vitrail.evaluation.verdict import Candidate as Candidate
 from vitrail.evaluation.verdict import ClassMetrics as ClassMetrics
 from vitrail.evaluation.verdict import Metrics as Metrics
 from vitrail.evaluation.verdict import Verdict as Verdict

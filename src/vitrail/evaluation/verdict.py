@@ -11,15 +11,20 @@ from numpy.typing import NDArray
 
 from vitrail.core.errors import DataError
 from vitrail.data.sealed import SealedTest
+from vitrail.evaluation.candidates import (
+    Candidate,
+    check_candidates,
+    check_labels,
+    check_sums,
+    fault_of_level_or_margin,
+)
 from vitrail.evaluation.caveats import find_caveats
 from vitrail.evaluation.contamination import Contamination, decide_fairly, weigh
 from vitrail.evaluation.decision import Contender, Decision, Pair
 from vitrail.evaluation.pairs import judge_pairs, number_groups
 from vitrail.evaluation.predictions import Predictions
 from vitrail.evaluation.refusal import RefusalCheck, check_refusal
-from vitrail.evaluation.traces import Traces
 from vitrail.evaluation.winners_curse import WinnersCurse, correct_winner, say_winner
-from vitrail.heads.refusal import Refusal
 from vitrail.statistics import metrics
 from vitrail.statistics.calibration import CalibrationError, ReliabilityBin, ece, ece_equal_mass, reliability
 from vitrail.statistics.intervals import LEVEL, Interval
@@ -27,23 +32,6 @@ from vitrail.statistics.intervals import LEVEL, Interval
 # Letters: N examples, C classes.
 
 MARGIN = 0.01
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
-    """One backbone with its tuned head, as its probabilities on the test images; `gmacs` are its card's.
-
-    `traces` are the signs that it saw them in pretraining; `refusal` says when not to answer, and `strange_N` which
-    test images look unlike the training images; None where nobody looked.
-    """
-
-    name: str
-    gmacs: float
-    licence: str
-    probability_NC: NDArray[np.float64] = field(repr=False)
-    traces: Traces | None = field(default=None, repr=False)
-    refusal: Refusal | None = field(default=None, repr=False)
-    strange_N: NDArray[np.bool_] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,16 +90,6 @@ class Verdict:
     predictions: tuple[Predictions, ...] = field(repr=False)
 
 
-def fault_of_level_or_margin(level: float, margin: float) -> str | None:
-    """Why a confidence level and a margin of accuracy make no sense, as a sentence; None where they do."""
-    if 0 < level < 1 and 0 < margin < 1:
-        return None
-    return (
-        f"A level of {level:g} and a margin of {margin:g} make no sense: both are fractions between 0 and 1, "
-        "such as 0.95 and 0.01, which is one point."
-    )
-
-
 def judge(
     candidates: Sequence[Candidate],
     test_ids: Sequence[str],
@@ -146,13 +124,13 @@ def judge(
         DataError: there is nothing to judge, or probabilities or labels do not fit; found before the seal is broken
             except for labels.
     """
-    _check_candidates(candidates, test_ids, classes)
-    _check_sums(candidates)
+    check_candidates(candidates, test_ids, classes)
+    check_sums(candidates)
     fault = fault_of_level_or_margin(level, margin)
     if fault:
         raise DataError(fault)
     label_N = _labels(sealed.open(choices_digest), test_ids)
-    _check_labels(label_N, test_ids, classes)
+    check_labels(label_N, test_ids, classes)
     found = {
         c.name: weigh(c.traces, c.name, label_N, c.probability_NC.argmax(axis=1), level=level)
         for c in candidates
@@ -207,8 +185,8 @@ def assess(
     Returns:
         The verdict.
     """
-    _check_candidates(candidates, test_ids, classes)
-    _check_labels(label_N, test_ids, classes)
+    check_candidates(candidates, test_ids, classes)
+    check_labels(label_N, test_ids, classes)
     group_N = number_groups(groups or {}, test_ids)
     backbones = tuple(_judge_one(c, label_N, group_N, classes, found.get(c.name), level, seed) for c in candidates)
     correct = {c.name: c.probability_NC.argmax(axis=1) == label_N for c in candidates}
@@ -242,45 +220,11 @@ def assess(
     )
 
 
-def _check_candidates(candidates: Sequence[Candidate], test_ids: Sequence[str], classes: Sequence[str]) -> None:
-    """What no figure can be computed from; found while the seal is still whole."""
-    if not candidates or not test_ids:
-        what = "test image" if candidates else "backbone"
-        raise DataError(f"There is no {what} to judge: give at least one.")
-    if len({c.name for c in candidates}) < len(candidates):
-        raise DataError("Two backbones of this run have the same name: give each its own.")
-    if len(set(test_ids)) < len(test_ids):
-        raise DataError("An example is in the test split twice: remove it and split again.")
-    expected = (len(test_ids), len(classes))
-    for c in candidates:
-        if c.probability_NC.shape != expected:
-            raise DataError(
-                f"{c.name} has probabilities of shape {c.probability_NC.shape}, not {expected}: fit it again."
-            )
-        # NaN compares false, so this refuses it too.
-        if not ((c.probability_NC >= 0) & (c.probability_NC < np.inf)).all():
-            raise DataError(f"{c.name} has probabilities that are negative or not finite: fit it again.")
-
-
-def _check_sums(candidates: Sequence[Candidate]) -> None:
-    """Of new probabilities only: stored ones that were changed still have figures, by which a verification says so."""
-    for c in candidates:
-        if (np.abs(c.probability_NC.sum(axis=1) - 1) >= 1e-5).any():
-            raise DataError(f"{c.name} has probabilities that do not add up to 1: fit it again.")
-
-
 def _labels(label_of: Mapping[str, int], test_ids: Sequence[str]) -> NDArray[np.int64]:
     missing = [i for i in test_ids if i not in label_of]
     if missing:
         raise DataError(f"{len(missing)} test examples have no sealed label, the first is {missing[0]}: split again.")
     return np.array([label_of[i] for i in test_ids], dtype=np.int64)
-
-
-def _check_labels(label_N: NDArray[np.int64], test_ids: Sequence[str], classes: Sequence[str]) -> None:
-    if label_N.shape != (len(test_ids),):
-        raise DataError(f"There are {len(label_N)} labels of {len(test_ids)} test images: split again.")
-    if label_N.min() < 0 or label_N.max() >= len(classes):
-        raise DataError(f"A label of a test image is not one of the {len(classes)} classes: split again.")
 
 
 def _judge_one(

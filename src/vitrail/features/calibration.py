@@ -53,7 +53,7 @@ def _read(backbone: Backbone, dataset: Dataset, ids: Sequence[str], max_pixels: 
             data = read_example(dataset.source, paths[example][0], example)
             image = decode(data, max_pixels=max_pixels)
         except (ImageRejected, OSError):
-            continue  # the pass that follows counts it and names it
+            continue  # the pass that follows says why
         pixels.append(to_pixels(image, backbone.card.preprocessing))
     if not pixels:
         raise DataError(

@@ -26,7 +26,8 @@ from vitrail.core.progress import Progress
 from vitrail.data import ImageRejected, Source, decode, read_example
 from vitrail.features.by_id import Missing
 from vitrail.features.pace import start_at_pace
-from vitrail.features.store import ShardCost, open_features, widen
+from vitrail.features.shard import ShardCost
+from vitrail.features.store import open_features, widen
 
 SHARD_ROWS = 256
 SHARD_SECONDS = 10.0  # a crash costs at most this much work a backbone

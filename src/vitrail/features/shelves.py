@@ -17,10 +17,11 @@ from typing import Any, Protocol, TypeVar
 import pyarrow as pa
 
 from vitrail.core.errors import StoreError, UsageError
-from vitrail.features.store import DAMAGED, FACTS, SHARD, matches_its_name
+from vitrail.features.shard import SHARD, matches_its_name
+from vitrail.features.store import DAMAGED, FACTS
 
 
-class Kept(Protocol):
+class Prunable(Protocol):
     """Something in the cache that pruning may take."""
 
     @property
@@ -39,7 +40,7 @@ class Kept(Protocol):
         """Its file or folder."""
 
 
-Thing = TypeVar("Thing", bound=Kept)
+Thing = TypeVar("Thing", bound=Prunable)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +135,7 @@ def choose(
     return [thing for thing in oldest_first if thing.key in gone]
 
 
-def remove(cache: Path, things: Sequence[Kept]) -> None:
+def remove(cache: Path, things: Sequence[Prunable]) -> None:
     """Take things away; a run that needs the rows of a shelf stops, and asked again computes them anew.
 
     Args:

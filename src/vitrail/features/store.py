@@ -1,8 +1,7 @@
 """The feature store: Arrow IPC shards under a key that holds everything that changes a feature (docs/formats.md).
 
-A shard is written beside its name, synced and renamed, so it is there whole or not there. Its name is the start of the
-sha256 of the file, which is verified before any row of it is used: a flipped byte anywhere is noticed. It is read
-through for that in blocks, so that memory does not grow with the number of rows.
+A shard (`shard.py`) is written beside its name, synced and renamed, so it is there whole or not there, and verified
+before any row of it is used.
 
 Letters: N rows, D features.
 """
@@ -12,8 +11,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -23,51 +20,25 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vitrail.core.errors import StoreError
-from vitrail.core.hashing import fingerprint, sha256_file
+from vitrail.core.hashing import fingerprint
 from vitrail.core.whole_files import TEMPORARY, put_in_place
+from vitrail.features.shard import (
+    SHARD,
+    SHARD_VERSION,
+    Shard,
+    ShardCost,
+    matches_its_name,
+    read_shard,
+    write_shard,
+)
 
-SHARD_VERSION = "1"
-SHARD = ".arrow"
 FACTS = "facts.json"
 DAMAGED = ".damaged"
-NAME_DIGITS = 24
 LOOKED_UP = 32_768  # rows at a time, when examples are looked up
 STALE_S = 24 * 3600  # a temporary file this old belongs to a writer that is gone
 KEPT_COSINE = 0.99999  # float16 must keep this cosine to the computed row, else float32 is stored
 
 Storage = Literal["float16", "float32"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShardCost:
-    """What the rows of a shard cost when they were computed, in seconds; `user_s` is CPU time over all threads."""
-
-    forward_s: float
-    decode_s: float
-    user_s: float
-
-
-@dataclass(slots=True)
-class Shard:
-    """One file; `verified` once its bytes were found to be those that were written."""
-
-    path: Path
-    ids: pa.StringArray
-    width: int
-    cost: ShardCost
-    verified: bool = False
-
-    def features(self) -> NDArray[np.float16] | NDArray[np.float32]:
-        """Its rows, mapped only as long as they are held: pages that stay mapped would count as this process's."""
-        try:
-            rows = pa.ipc.open_file(pa.memory_map(str(self.path))).read_all().column("feature").chunk(0)
-        except OSError as error:
-            raise StoreError(
-                f"The shard {self.path} cannot be read any more; the cache may have been pruned. Run the same command "
-                "again: only its rows are computed anew."
-            ) from error
-        feature_ND: NDArray[np.float16] | NDArray[np.float32] = rows.values.to_numpy(zero_copy_only=True)
-        return feature_ND.reshape(len(self.ids), self.width)
 
 
 class FeatureSet:
@@ -169,9 +140,7 @@ class FeatureSet:
             if not facts.exists():
                 text = json.dumps(self.facts, indent=2, sort_keys=True)
                 put_in_place(facts, lambda temporary: temporary.write_text(text))
-            content = _to_arrow(ids, np.ascontiguousarray(feature_ND.astype(self.storage)), cost)
-            path = self.folder / _shard_name(content)
-            put_in_place(path, lambda temporary: temporary.write_bytes(content))
+            path = write_shard(self.folder, ids, np.ascontiguousarray(feature_ND.astype(self.storage)), cost)
         except OSError as error:
             raise StoreError(
                 f"Features could not be written to {self.folder} ({error.strerror or error}); what was written before "
@@ -180,7 +149,7 @@ class FeatureSet:
         self._take(path)
 
     def _take(self, path: Path) -> None:
-        shard = _read(path)
+        shard = read_shard(path)
         if shard is None:
             self._give_up(path)
         else:
@@ -303,45 +272,6 @@ def _sweep(temporary: Path) -> None:
             temporary.unlink()
     except OSError:
         return  # its writer was quicker, or the folder is read-only: it is in nobody's way
-
-
-def _to_arrow(ids: Sequence[str], kept_ND: NDArray[np.float16] | NDArray[np.float32], cost: ShardCost) -> pa.Buffer:
-    rows = pa.FixedSizeListArray.from_arrays(pa.array(kept_ND.reshape(-1)), kept_ND.shape[1])
-    facts = {"version": SHARD_VERSION, "cost": json.dumps(asdict(cost))}
-    schema = pa.schema([("id", pa.string()), ("feature", rows.type)], metadata=facts)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, schema) as writer:
-        writer.write_batch(pa.record_batch([pa.array(ids, pa.string()), rows], schema=schema))
-    return sink.getvalue()
-
-
-def _shard_name(content: pa.Buffer) -> str:
-    return sha256(content).hexdigest()[:NAME_DIGITS] + SHARD
-
-
-def _read(path: Path) -> Shard | None:
-    """The shard, not yet verified, or None where it is seen to be damaged."""
-    try:
-        with pa.OSFile(str(path)) as file:
-            schema = pa.ipc.open_file(file).schema
-            ids_alone = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index("id")])
-            read = pa.ipc.open_file(file, options=ids_alone).read_all().column("id").chunk(0)
-            ids = read.take(pa.array(np.arange(len(read))))  # what was read holds room for the features too
-        width = schema.field("feature").type.list_size
-        cost = ShardCost(**json.loads(schema.metadata[b"cost"]))
-    except PermissionError as error:
-        raise StoreError(f"The features in {path} cannot be read ({error.strerror}): mend its permissions.") from error
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError):
-        return None
-    return Shard(path, ids, width, cost)
-
-
-def matches_its_name(path: Path) -> bool:
-    """Whether a shard's bytes are those that were written: its name is the start of their sha256."""
-    try:
-        return sha256_file(path)[:NAME_DIGITS] + SHARD == path.name
-    except OSError:
-        return False
 
 
 def _put_out_of_use(path: Path) -> None:

@@ -13,9 +13,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from vitrail.core.errors import DataError, UsageError
+from vitrail.evaluation.candidates import fault_of_level_or_margin
 from vitrail.evaluation.decision import Pair
 from vitrail.evaluation.pairs import judge_these, number_groups
-from vitrail.evaluation.verdict import MARGIN, fault_of_level_or_margin
+from vitrail.evaluation.verdict import MARGIN
 from vitrail.runs.folder import DATA
 from vitrail.runs.run import Run
 from vitrail.runs.tables import read_examples
