@@ -16,8 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.results import keep_chapter
-from vitrail.asked import BenchOptions
-from vitrail.bench import bench
+from vitrail.benchmark import bench
+from vitrail.candidates.options import BenchOptions
 from vitrail.runs import Results
 from vitrail.search import TuneOptions
 

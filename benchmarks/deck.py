@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from benchmarks.report import SHARED, VIT_S, Page, weights
-from vitrail.bench import bench
+from vitrail.benchmark import bench
 
 IMAGES = 20_580
 RESNET = "resnet50.a1_in1k"  # no weights of that name in ../shared, so they are random

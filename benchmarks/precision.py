@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks.report import RESNET50, SHARED, VIT_TI, Page, weights
-from vitrail.asked import BenchOptions
-from vitrail.bench import bench
+from vitrail.benchmark import bench
+from vitrail.candidates.options import BenchOptions
 from vitrail.runs import Run
 from vitrail.runs.run import prediction_file
 from vitrail.runs.tables import read_predictions

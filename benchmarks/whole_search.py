@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.heads_together import C, matrix_peak
 from benchmarks.results import clock_for, machine_line, write_results
-from vitrail.recipes import DECK_DROPOUTS
+from vitrail.candidates.recipes import DECK_DROPOUTS
 from vitrail.search import TuneOptions
 from vitrail.search.examples import Examples, Part
 from vitrail.search.found import Found

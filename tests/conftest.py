@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.fetch.hub_fixtures import card as card
+from tests.fetch.hub_fixtures import hub as hub
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -3,7 +3,7 @@ import shutil
 import pyarrow as pa
 
 from tests.pictures import draw_folder
-from vitrail.asked import BenchOptions
+from vitrail.candidates.options import BenchOptions
 from vitrail.core.machine import cache_folder
 from vitrail.core.progress import Silent
 from vitrail.features import Part

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vitrail.asked import BenchOptions as BenchOptions
-from vitrail.audit import Audit as Audit
-from vitrail.audit import AuditOptions as AuditOptions
-from vitrail.audit import audit as look_through
+from vitrail.auditing import Audit as Audit
+from vitrail.auditing import AuditOptions as AuditOptions
+from vitrail.auditing import audit as run_audit
 from vitrail.backbones import Card, open_backbone, parse_spec, to_pixels
-from vitrail.bench import bench as walk
+from vitrail.benchmark import bench as run_bench
+from vitrail.candidates.options import BenchOptions as BenchOptions
 from vitrail.core.ahead import in_order
 from vitrail.core.errors import DataError
 from vitrail.core.machine import share_threads, usable_cores
@@ -94,7 +94,9 @@ def bench(
         The finished run.
     """
     folder = None if out is None else Path(out)
-    return Run(walk(data, backbones, out=folder, options=options, offline=offline, cluster=cluster, progress=progress))
+    return Run(
+        run_bench(data, backbones, out=folder, options=options, offline=offline, cluster=cluster, progress=progress)
+    )
 
 
 def audit(
@@ -108,9 +110,9 @@ def audit(
         progress: hears how far it is.
 
     Returns:
-        What was found; `vitrail.audit.write_page` and `write_manifest` put it on disk.
+        What was found; `vitrail.auditing.write_page` and `write_manifest` put it on disk.
     """
-    return look_through(data, options, progress)
+    return run_audit(data, options, progress)
 
 
 def load_run(folder: str | Path) -> Run:
@@ -118,7 +120,7 @@ def load_run(folder: str | Path) -> Run:
     return Run(load_record(Path(folder)))
 
 
-def features(
+def extract_features(
     images: Sequence[str | Path | Image.Image],
     backbone: str,
     *,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitrail.asked import BenchOptions, chosen_specs, open_all
+from vitrail.candidates.options import BenchOptions, chosen_specs, open_all
 from vitrail.core.machine import cache_folder, share_threads, usable_cores
 from vitrail.core.progress import Progress
 from vitrail.data import find_near_duplicates, keep_together, load, make_split, open_source

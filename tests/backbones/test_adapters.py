@@ -13,11 +13,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tests.backbones.hub_server import Hub
+from tests.fetch.hub_server import Hub
 from tests.references import noise_image, randomise, timm, timm_config, timm_net, timm_pixels, torchvision
 from vitrail.backbones import open_backbone, parse_spec, to_pixels
-from vitrail.backbones.adapters import AdaptedBackbone, import_library
+from vitrail.backbones.adapters import AdaptedBackbone
 from vitrail.backbones.classifier import read_classifier
+from vitrail.backbones.libraries import import_library
 from vitrail.core.errors import DownloadError, UsageError, WeightsError
 from vitrail.core.progress import Silent
 

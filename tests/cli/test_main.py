@@ -75,6 +75,6 @@ def test_an_interruption_is_said_in_words(monkeypatch, capsys):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(importlib.import_module("vitrail.bench"), "open_source", interrupted)
+    monkeypatch.setattr(importlib.import_module("vitrail.benchmark"), "open_source", interrupted)
     assert _run(["bench", "-q"]) == 130
     assert "goes on from there" in capsys.readouterr().err

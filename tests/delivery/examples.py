@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vitrail.backbones.catalogue import load_catalogue
+from vitrail.candidates.parity import Parity
 from vitrail.core.machine import Machine, Threads
 from vitrail.data import SealedTest, SetAside
 from vitrail.delivery.report import Images
-from vitrail.evaluation import Candidate, Parity, Predictions, Verdict, judge
+from vitrail.evaluation import Contestant, Verdict, judge
+from vitrail.heads.predictions import Predictions
 from vitrail.runs import (
     SCHEMA_VERSION,
     BackboneCost,
@@ -53,7 +55,7 @@ def make_run(
     chosen = BACKBONES[:backbones]
     cards = load_catalogue()
     candidates = [
-        Candidate(
+        Contestant(
             name=name,
             gmacs=cards[name].gmacs,
             licence=cards[name].licence,

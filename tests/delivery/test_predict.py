@@ -15,13 +15,13 @@ from PIL import Image
 from tests.delivery.examples import make_run
 from vitrail.backbones.cards import Preprocessing
 from vitrail.backbones.specs import BackboneSpec
+from vitrail.candidates.thresholds import fit_refusal
 from vitrail.core.errors import RunError, UsageError, WeightsError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.progress import Silent
 from vitrail.data import MAX_PIXELS
 from vitrail.delivery import predict, reopen
 from vitrail.delivery.predict import Predictor
-from vitrail.evaluation.refusal import fit_refusal
 from vitrail.heads import Head, Linear, Scaling, save_head
 from vitrail.heads.refusal import save_refusal
 from vitrail.runs import Results, results_to_json

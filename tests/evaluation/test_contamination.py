@@ -9,9 +9,9 @@ from tests.evaluation.data import make_classifier, make_data, make_features
 from tests.evaluation.test_decision import contender, make_pairs
 from vitrail.backbones import find_card
 from vitrail.backbones.label_sets import imagenet_1k
+from vitrail.candidates.traces import find_traces
 from vitrail.evaluation.contamination import decide_fairly, weigh
 from vitrail.evaluation.decision import decide
-from vitrail.evaluation.traces import find_traces
 
 IMAGENET = find_card("resnet18.tv_in1k")
 FORMULA = find_card("vit_mini")

@@ -1,7 +1,7 @@
 import numpy as np
 
-from vitrail.evaluation import Predictions
 from vitrail.evaluation.near_copies import accuracy_without
+from vitrail.heads.predictions import Predictions
 from vitrail.statistics.intervals import wilson
 
 

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.pictures import COLOURS, draw_folder
-from vitrail.asked import BenchOptions
-from vitrail.bench import bench
+from vitrail.benchmark import bench
+from vitrail.candidates.options import BenchOptions
 from vitrail.core.errors import SealError
 from vitrail.data import SealedTest
 from vitrail.runs import Run

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from vitrail.core.errors import DataError, SealError
 from vitrail.data.sealed import SealedTest
-from vitrail.evaluation import Candidate, ClassMetrics, Decision, Metrics, Pair, assess, judge
+from vitrail.evaluation import ClassMetrics, Contestant, Decision, Metrics, Pair, assess, judge
 from vitrail.statistics.intervals import wilson
 
 DIGEST = "c0ffee" * 10
@@ -22,7 +22,7 @@ def make_run(n=400, classes=8, skills=(3.0, 1.5), seed=0):
         logit_NC = generator.normal(size=(n, classes)) + skill * np.eye(classes)[label_N]
         probability_NC = np.exp(logit_NC)
         probability_NC /= probability_NC.sum(axis=1, keepdims=True)
-        candidates.append(Candidate(name=f"m{i}", gmacs=4.0 / (i + 1), licence="mit", probability_NC=probability_NC))
+        candidates.append(Contestant(name=f"m{i}", gmacs=4.0 / (i + 1), licence="mit", probability_NC=probability_NC))
     sealed = SealedTest(dict(zip(ids, label_N.tolist(), strict=True)))
     return candidates, ids, sealed, [f"class {c}" for c in range(classes)], label_N
 
@@ -73,7 +73,7 @@ def test_the_seal_is_opened_once_with_the_digest_of_all_choices():
 def broken(candidate, change):
     probability_NC = candidate.probability_NC.copy()
     change(probability_NC)
-    return Candidate(name="broken", gmacs=1.0, licence="mit", probability_NC=probability_NC)
+    return Contestant(name="broken", gmacs=1.0, licence="mit", probability_NC=probability_NC)
 
 
 def set_nan(p):
@@ -138,7 +138,7 @@ def test_labels_that_are_open_already_must_fit_too():
 def test_sealed_labels_of_images_found_unreadable_later_are_ignored():
     candidates, ids, sealed, classes, _ = make_run()
     fewer = [
-        Candidate(name=c.name, gmacs=c.gmacs, licence=c.licence, probability_NC=c.probability_NC[5:])
+        Contestant(name=c.name, gmacs=c.gmacs, licence=c.licence, probability_NC=c.probability_NC[5:])
         for c in candidates
     ]
     verdict = judge(fewer, ids[5:], sealed, DIGEST, classes)
@@ -167,7 +167,7 @@ def test_the_order_of_images_changes_no_figure():
     candidates, ids, sealed, classes, _ = make_run()
     first = judge(candidates, ids, sealed, DIGEST, classes)
     turned = [
-        Candidate(name=c.name, gmacs=c.gmacs, licence=c.licence, probability_NC=c.probability_NC[::-1])
+        Contestant(name=c.name, gmacs=c.gmacs, licence=c.licence, probability_NC=c.probability_NC[::-1])
         for c in candidates
     ]
     other = judge(turned, ids[::-1], make_run()[2], DIGEST, classes)
@@ -194,7 +194,7 @@ def test_grouped_images_are_said_to_be_so():
 
 def test_a_test_of_one_group_is_said_to_tell_nothing_of_another_and_decides_nothing_by_cost():
     (strong, _), ids, sealed, classes, label_N = make_run(n=2_000)
-    twin = Candidate(name="twin", gmacs=1.0, licence="mit", probability_NC=strong.probability_NC)
+    twin = Contestant(name="twin", gmacs=1.0, licence="mit", probability_NC=strong.probability_NC)
     other = SealedTest(dict(zip(ids, label_N.tolist(), strict=True)))
     assert judge([strong, twin], ids, sealed, DIGEST, classes).decision.choose == "twin"
     decision = judge([strong, twin], ids, other, DIGEST, classes, groups=dict.fromkeys(ids, "film")).decision
@@ -207,7 +207,7 @@ def test_a_test_of_one_group_is_said_to_tell_nothing_of_another_and_decides_noth
 
 def test_one_image_and_two_classes_still_get_a_verdict():
     sealed = SealedTest({"a": 1})
-    candidate = Candidate(name="m", gmacs=1.0, licence="mit", probability_NC=np.array([[0.3, 0.7]]))
+    candidate = Contestant(name="m", gmacs=1.0, licence="mit", probability_NC=np.array([[0.3, 0.7]]))
     verdict = judge([candidate], ("a",), sealed, DIGEST, ["cat", "dog"])
     test = verdict.backbones[0].test
     assert test.top5 is None

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.pictures import draw_folder
-from vitrail.asked import BenchOptions
 from vitrail.backbones import BackboneSpec, open_backbone
-from vitrail.bench import bench
+from vitrail.benchmark import bench
+from vitrail.candidates.options import BenchOptions
 from vitrail.core.errors import ClusterError, UsageError
 from vitrail.core.machine import Threads
 from vitrail.core.progress import Silent

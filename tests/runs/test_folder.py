@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from vitrail.core.errors import RunError, UsageError
-from vitrail.runs.folder import default_folder, enter_folder, write_whole
+from vitrail.core.whole_files import write_whole
+from vitrail.runs.folder import default_folder, enter_folder
 
 
 def test_the_same_question_goes_on_in_its_folder(tmp_path: Path) -> None:

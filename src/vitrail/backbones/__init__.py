@@ -1,9 +1,10 @@
 """Pretrained networks with everything that belongs to them: card, preprocessing, weights, engine."""
 
-from vitrail.backbones.backbone import Backbone, open_backbone
+from vitrail.backbones.backbone import Backbone
 from vitrail.backbones.cards import Card, Preprocessing
 from vitrail.backbones.catalogue import find_card, load_catalogue
 from vitrail.backbones.engines import Engine, EngineChoice
+from vitrail.backbones.opening import open_backbone
 from vitrail.backbones.preprocess import PIXEL_CODE_VERSION, to_pixels
 from vitrail.backbones.specs import BackboneSpec, parse_spec
 

@@ -4,22 +4,19 @@ Each gives a network whose output is the feature, and describes itself: preproce
 made from that on the fly, its size and cost counted on torch's meta device. From there on it is a backbone like any.
 """
 
-import importlib
-import importlib.util
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from vitrail.backbones.backbone import Backbone, of_local_file
-from vitrail.backbones.cards import Card, Commercial, Family, Preprocessing
-from vitrail.backbones.download import fetch
+from vitrail.backbones.backbone import Backbone
+from vitrail.backbones.cards import Card, Commercial, of_local_file
 from vitrail.backbones.engines import Engine, EngineChoice
-from vitrail.backbones.specs import HF, HF_FILES, BackboneSpec, digest_of
+from vitrail.backbones.libraries import Described, Network
+from vitrail.backbones.specs import BackboneSpec, digest_of
 from vitrail.core.errors import DownloadError, UsageError, VitrailError, WeightsError
 from vitrail.core.progress import Progress
+from vitrail.fetch.download import fetch_file
+from vitrail.fetch.hub import HF, HF_FILES
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,32 +31,6 @@ COMMERCIAL: dict[str, Commercial] = {
     "cc-by-nc-sa-4.0": "no",
     "fair-noncommercial-research-license": "no",
 }
-
-TORCHVISION_OPERATORS = ("nms", "qnms")  # what torchvision/_meta_registrations.py describes as it is imported
-
-
-class Network(Protocol):
-    """A network of another library, before it is loaded."""
-
-    def blank(self) -> "nn.Module":
-        """It without classifier, on the meta device, in evaluation mode: `image_BCHW -> feature_BD`."""
-
-    def loaded(self, file: Path) -> "nn.Module":
-        """It with the weights of a file, likewise; raises WeightsError where they do not fit."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Described:
-    """What a library says of one of its networks."""
-
-    family: Family
-    model: str
-    release: str
-    network: Network
-    preprocessing: Preprocessing
-    licence: str
-    classes: int
-    seen_in: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +101,7 @@ def open_adapted(spec: BackboneSpec, choice: EngineChoice, *, offline: bool, pro
     published = OnTheHub(name=spec.name, repository=repository)
     if spec.file is None and not repository:
         raise UsageError(f"timm knows no published weights for {model}: give a file, as -b {spec.name}=FILE.")
-    file = spec.file or fetch(published, offline=offline, progress=progress)
+    file = spec.file or fetch_file(published, offline=offline, progress=progress)
     return _opened(spec, described, file, file, repository, choice)
 
 
@@ -150,12 +121,12 @@ def _open_transformers(
 
 def _fetch_folder(published: OnTheHub, offline: bool, progress: Progress) -> Path:
     """The three files, all of the commit of the weights, and the model's page for its licence where there is one."""
-    weights = fetch(published, offline=offline, progress=progress)
+    weights = fetch_file(published, offline=offline, progress=progress)
     same_commit = replace(published, revision=weights.parent.name)
     for name in HF_FILES:
-        fetch(same_commit, offline=offline, progress=progress, file=name)
+        fetch_file(same_commit, offline=offline, progress=progress, file=name)
     try:
-        fetch(same_commit, offline=offline, progress=progress, file="README.md")
+        fetch_file(same_commit, offline=offline, progress=progress, file="README.md")
     except DownloadError:
         progress.note(f"{published.name} has no page that states its licence.")
     return weights.parent
@@ -201,69 +172,3 @@ def _card(name: str, described: Described, repository: str, *, revision: str, di
         sha256=digest,
         seen_in=seen_in,
     )
-
-
-def import_library(name: str, *, extra: str) -> ModuleType:
-    """Import timm or transformers, and torchvision before it.
-
-    Args:
-        name: the library's.
-        extra: of Vitrail, that brings it.
-
-    Returns:
-        The library.
-
-    Raises:
-        UsageError: if it is not installed.
-    """
-    if importlib.util.find_spec(name) is None:
-        raise UsageError(f"{name} is not installed: pip install 'vitrail[{extra}]' for backbones named {extra}:.")
-    _torchvision_first()
-    return importlib.import_module(name)
-
-
-@cache
-def _torchvision_first() -> Any:
-    """Import torchvision where it is installed, even if its compiled operators do not fit the torch that is there.
-
-    Its wheels have none for a torch without CUDA, and its import fails where it describes operators that were never
-    loaded. Declaring their names is enough: no classifier calls one. What is returned keeps the declarations alive.
-    """
-    if importlib.util.find_spec("torchvision") is None:
-        return None
-    try:
-        return importlib.import_module("torchvision")
-    except RuntimeError:
-        import torch
-
-        library: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
-        for operator in TORCHVISION_OPERATORS:
-            library.define(f"{operator}(Tensor any) -> Tensor")
-        importlib.import_module("torchvision")
-        return library
-
-
-def pooled(function: "Callable[[Tensor], Tensor]", inner: "nn.Module") -> "nn.Module":
-    """A module with our networks' way in.
-
-    Args:
-        function: from `image_BCHW` to what the library makes of it, one vector an image whatever its shape.
-        inner: the library's network, whose weights they are.
-
-    Returns:
-        `forward` and `forward_features` both give `feature_BD`.
-    """
-    from torch import Tensor, nn
-
-    class Pooled(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = inner
-
-        def forward(self, image_BCHW: Tensor) -> Tensor:
-            return function(image_BCHW).flatten(1)
-
-        def forward_features(self, image_BCHW: Tensor) -> Tensor:
-            return function(image_BCHW).flatten(1)
-
-    return Pooled().eval()

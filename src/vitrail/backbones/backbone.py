@@ -1,18 +1,13 @@
 """A card with its weights on an engine."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitrail.backbones.build import build_net, classes_in
-from vitrail.backbones.cards import NOT_STATED, Card
-from vitrail.backbones.catalogue import find_card
-from vitrail.backbones.download import fetch
-from vitrail.backbones.engines import Engine, EngineChoice, ReadPixels, choose_engine, start_engine
-from vitrail.backbones.poolings import Taking, joined
-from vitrail.backbones.specs import BackboneSpec
-from vitrail.core.hashing import sha256_file
-from vitrail.core.progress import Progress
+from vitrail.backbones.cards import Card
+from vitrail.backbones.engines import Engine, EngineChoice, PoolingEngine, ReadPixels, start_engine
+from vitrail.backbones.poolings import joined
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -56,7 +51,7 @@ class Backbone:
             batch=batch,
             read_calibration=self.read_calibration,
         )
-        return engine if wanted == held else Taking(engine, held=held, wanted=wanted)
+        return engine if wanted == held else PoolingEngine(engine, held=held, wanted=wanted)
 
     def read_weights(self) -> "dict[str, Tensor]":
         """Every tensor of the file by our names; raises WeightsError where it cannot be read."""
@@ -77,56 +72,3 @@ class Backbone:
         net = net.to_empty(device="cpu")
         load_into(net, state, file=self.file)
         return net.eval()
-
-
-def open_backbone(
-    spec: BackboneSpec,
-    *,
-    engine: str = "auto",
-    precision: str = "auto",
-    calibration: str = "",
-    offline: bool = False,
-    progress: Progress,
-) -> Backbone:
-    """Find a backbone's weights and know them by their digest.
-
-    Args:
-        spec: what was given to `-b`.
-        engine: "auto", or a name of `engines.py`.
-        precision: "auto", or a name of `engines.py`.
-        calibration: with int8, the digest of the calibration whose model is kept in the cache.
-        offline: never use the network.
-        progress: hears of a download.
-
-    Returns:
-        The backbone, which starts when it is first needed.
-    """
-    choice = choose_engine(engine, precision)
-    if choice.precision == "int8":
-        choice = replace(choice, calibration=calibration)
-    if spec.is_adapted:
-        from vitrail.backbones.adapters import open_adapted
-
-        return open_adapted(spec, choice, offline=offline, progress=progress)
-    card = find_card(spec.name)
-    file = spec.file or fetch(card, offline=offline, progress=progress)
-    digest = sha256_file(file)
-    if spec.file is not None and digest != card.sha256:
-        card = of_local_file(card, digest)
-    return Backbone(name=spec.name, card=card, digest=digest, file=file, engine=choice)
-
-
-def of_local_file(card: Card, digest: str) -> Card:
-    """Of a local file only network and preprocessing are known: where it came from and on what terms, nobody said."""
-    stated = f"{NOT_STATED} (local file, sha256 {digest[:12]}…)"
-    return replace(
-        card,
-        licence=stated,
-        commercial="unknown",
-        pretraining=(),
-        labels="",
-        repository="",
-        revision=stated,
-        sha256=digest,
-        seen_in={fact: source for fact, source in card.seen_in.items() if fact == "preprocessing"},
-    )

@@ -1,7 +1,7 @@
 """What is known of a backbone before it runs. Imports no torch, so that the catalogue lists in an instant."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 Family = Literal["vit", "clip", "siglip", "resnet", "bit", "timm", "hf"]  # the last two are other libraries' networks
@@ -103,3 +103,19 @@ class Card:
     def pixel_facts(self) -> dict[str, object]:
         """Everything on the card that pixels depend on; plain values."""
         return asdict(self.preprocessing)
+
+
+def of_local_file(card: Card, digest: str) -> Card:
+    """Of a local file only network and preprocessing are known: where it came from and on what terms, nobody said."""
+    stated = f"{NOT_STATED} (local file, sha256 {digest[:12]}…)"
+    return replace(
+        card,
+        licence=stated,
+        commercial="unknown",
+        pretraining=(),
+        labels="",
+        repository="",
+        revision=stated,
+        sha256=digest,
+        seen_in={fact: source for fact, source in card.seen_in.items() if fact == "preprocessing"},
+    )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.backbones.cards import Card
+from vitrail.backbones.poolings import take
 from vitrail.core.errors import UsageError
 from vitrail.core.machine import cache_folder
 
@@ -69,6 +70,18 @@ class Engine(Protocol):
 
     def __call__(self, pixel_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """`feature_BD` of any number of images; may be called from any number of threads."""
+
+
+class PoolingEngine:
+    """An engine that gives one pooling of what another engine computes."""
+
+    def __init__(self, engine: Engine, *, held: str, wanted: str) -> None:
+        self.batch, self.streams = engine.batch, engine.streams
+        self._engine, self._held, self._wanted = engine, held, wanted
+
+    def __call__(self, pixel_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The features, in order."""
+        return take(self._engine(pixel_BHWC), held=self._held, wanted=self._wanted)
 
 
 def choose_engine(engine: str, precision: str) -> EngineChoice:

@@ -8,15 +8,11 @@ Letters: B images, H rows, W columns, C channels; N rows, D features.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.core.errors import UsageError
-
-if TYPE_CHECKING:
-    from vitrail.backbones.engines import Engine
 
 
 def parts_of(pooling: str) -> tuple[str, ...]:
@@ -55,15 +51,3 @@ def take(feature_ND: NDArray[np.float32], *, held: str, wanted: str) -> NDArray[
     part_ND = dict(zip(has, np.split(feature_ND, len(has), axis=1), strict=True))
     taken = [part_ND[part] for part in parts_of(wanted)]
     return taken[0] if len(taken) == 1 else np.concatenate(taken, axis=1)
-
-
-class Taking:
-    """An engine of which one pooling is asked for."""
-
-    def __init__(self, engine: "Engine", *, held: str, wanted: str) -> None:
-        self.batch, self.streams = engine.batch, engine.streams
-        self._engine, self._held, self._wanted = engine, held, wanted
-
-    def __call__(self, pixel_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The features, in order."""
-        return take(self._engine(pixel_BHWC), held=self._held, wanted=self._wanted)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from vitrail.core.errors import UsageError
 from vitrail.core.hashing import fingerprint, sha256_file
+from vitrail.fetch.hub import HF, HF_FILES
 
-TIMM, HF = "timm:", "hf:"  # names of other libraries' networks begin with these
-HF_FILES = ("config.json", "model.safetensors", "preprocessor_config.json")  # network, weights and pixels
+TIMM = "timm:"  # names of timm's networks begin with it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitrail.backbones.adapters import Described, import_library, pooled
 from vitrail.backbones.cards import Interpolation, Preprocessing
+from vitrail.backbones.libraries import Described, import_library, pooled
 from vitrail.core.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:

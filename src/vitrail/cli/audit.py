@@ -10,7 +10,7 @@ from vitrail.cli import options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vitrail.audit import Audit
+    from vitrail.auditing import Audit
 
 SHOWN = 5
 
@@ -58,8 +58,8 @@ def audit(
     """Find unreadable and odd files, exact and near-duplicates, labels in conflict and labels that are suspect."""
     from rich.console import Console
 
-    from vitrail.audit import AuditOptions, audit_to_json, require_files, write_manifest, write_page
-    from vitrail.audit import audit as look
+    from vitrail.auditing import AuditOptions, audit_to_json, require_files, write_manifest, write_page
+    from vitrail.auditing import audit as look
     from vitrail.cli.drawing import watch
     from vitrail.data import open_source
     from vitrail.runs import safe_name
@@ -91,7 +91,7 @@ def audit(
 def _print(found: "Audit", console: "Console") -> None:
     from rich.markup import escape
 
-    from vitrail.audit.page import sentence
+    from vitrail.auditing.page import sentence
     from vitrail.delivery.report import words
 
     console.print()

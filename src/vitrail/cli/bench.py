@@ -107,13 +107,13 @@ def bench(
     debug: options.Debug = False,
 ) -> None:
     """Run every backbone frozen over the images, tune a head on each, open the test split once, say which to take."""
-    from vitrail.asked import BenchOptions
-    from vitrail.bench import bench as walk
+    from vitrail.benchmark import bench as walk
+    from vitrail.candidates.options import BenchOptions
+    from vitrail.candidates.recipes import DEFAULT
     from vitrail.cli.drawing import watch
     from vitrail.data import SplitOptions
     from vitrail.features import parse_part
     from vitrail.part import compute_part
-    from vitrail.recipes import DEFAULT
     from vitrail.runs import results_to_json
     from vitrail.search import TuneOptions
 

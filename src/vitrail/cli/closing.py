@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vitrail.candidates.parity import parity_in_words
+from vitrail.candidates.recipes import DECK
 from vitrail.delivery.report import words
-from vitrail.evaluation import parity_in_words
-from vitrail.recipes import DECK
 from vitrail.runs import BackboneResult, Run
 from vitrail.statistics.intervals import Interval
 

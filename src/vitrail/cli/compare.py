@@ -9,7 +9,7 @@ import typer
 from vitrail.cli import options
 
 if TYPE_CHECKING:
-    from vitrail.runs.compare import RunComparison
+    from vitrail.checks.compare import RunComparison
 
 
 def compare(
@@ -23,8 +23,8 @@ def compare(
     """Compare two runs image by image: who fixes what, whom it breaks, and whether the difference is one."""
     from pydantic import TypeAdapter
 
+    from vitrail.checks.compare import RunComparison, compare_runs
     from vitrail.runs import load_run
-    from vitrail.runs.compare import RunComparison, compare_runs
 
     found = compare_runs(load_run(first), load_run(second), level=level, margin=options.read_margin(margin))
     if as_json:

@@ -18,8 +18,8 @@ def verify(
     debug: options.Debug = False,
 ) -> None:
     """Compute every printed number of a run again from its files, and name what differs."""
+    from vitrail.checks.verify import verify_run
     from vitrail.core.machine import cache_folder
-    from vitrail.runs.verify import verify_run
 
     found = verify_run(run, cache=cache_folder())
     if as_json:

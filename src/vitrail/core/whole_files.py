@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from vitrail.core.errors import RunError
+
 TEMPORARY = ".tmp"
 
 
@@ -34,3 +36,22 @@ def put_in_place(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with suppress(OSError):  # where the folder itself cannot be had, there is nothing to take away
             temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Put a file that a user asked for in place, whole or not at all.
+
+    Args:
+        path: where the file shall be.
+        write: fills the file whose path it is given.
+
+    Raises:
+        RunError: the disk is full, or the folder cannot be written.
+    """
+    try:
+        put_in_place(path, write)
+    except OSError as error:
+        raise RunError(
+            f"{path} could not be written ({error.strerror or error}). "
+            "Free some room or choose another place with --out, then run the same command again."
+        ) from error

@@ -4,9 +4,9 @@ What a run keeps, heads and predictions, belongs to these features and to no oth
 """
 
 from vitrail.backbones import Backbone, BackboneSpec, find_card, open_backbone
+from vitrail.candidates.recipes import under
 from vitrail.core.errors import WeightsError
 from vitrail.core.progress import Progress
-from vitrail.recipes import under
 from vitrail.runs import Run
 
 

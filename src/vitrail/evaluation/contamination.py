@@ -12,10 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from vitrail.data.traces import MOST, Evidence, MatchedBy, Traces, Untuned, say_about
 from vitrail.evaluation.decision import Contender, Decision, Pair, decide
 from vitrail.evaluation.sentences import say_names, say_rate
-from vitrail.evaluation.traces import MOST, Evidence, Traces, say_about
-from vitrail.evaluation.zero_training import MatchedBy, Untuned
 from vitrail.statistics.intervals import LEVEL, Interval, wilson
 
 # Letters: N test images.

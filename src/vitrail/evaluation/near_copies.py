@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from vitrail.evaluation.predictions import Predictions
+from vitrail.heads.predictions import Predictions
 from vitrail.statistics.intervals import Interval, wilson
 
 

@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 
 from vitrail.core.errors import DataError
 from vitrail.data.sealed import SealedTest
-from vitrail.evaluation.candidates import (
-    Candidate,
-    check_candidates,
-    check_labels,
-    check_sums,
-    fault_of_level_or_margin,
-)
 from vitrail.evaluation.caveats import find_caveats
 from vitrail.evaluation.contamination import Contamination, decide_fairly, weigh
+from vitrail.evaluation.contestants import (
+    Contestant,
+    check_contestants,
+    check_labels,
+    check_sums,
+)
 from vitrail.evaluation.decision import Contender, Decision, Pair
 from vitrail.evaluation.pairs import judge_pairs, number_groups
-from vitrail.evaluation.predictions import Predictions
-from vitrail.evaluation.refusal import RefusalCheck, check_refusal
+from vitrail.evaluation.thresholds import RefusalCheck, check_refusal
 from vitrail.evaluation.winners_curse import WinnersCurse, correct_winner, say_winner
+from vitrail.heads.predictions import Predictions
 from vitrail.statistics import metrics
 from vitrail.statistics.calibration import CalibrationError, ReliabilityBin, ece, ece_equal_mass, reliability
 from vitrail.statistics.intervals import LEVEL, Interval
+from vitrail.statistics.paired import fault_of_level_or_margin
 
 # Letters: N examples, C classes.
 
@@ -76,7 +76,7 @@ class BackboneVerdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """Everything the test split said, once. Backbones and predictions are in the order of the candidates.
+    """Everything the test split said, once. Backbones and predictions are in the order of the contestants.
 
     `winner` is the most accurate, corrected for having been chosen; None where there is one backbone.
     """
@@ -91,7 +91,7 @@ class Verdict:
 
 
 def judge(
-    candidates: Sequence[Candidate],
+    contestants: Sequence[Contestant],
     test_ids: Sequence[str],
     sealed: SealedTest,
     choices_digest: str,
@@ -106,7 +106,7 @@ def judge(
     """Open the test labels, once, and say what they say.
 
     Args:
-        candidates: every backbone with its probabilities, rows in the order of `test_ids`.
+        contestants: every backbone with its probabilities, rows in the order of `test_ids`.
         test_ids: the examples that all backbones are judged on.
         sealed: their labels; those of examples that are not judged are ignored.
         choices_digest: the digest of every choice that was made, remembered with the opening.
@@ -124,8 +124,8 @@ def judge(
         DataError: there is nothing to judge, or probabilities or labels do not fit; found before the seal is broken
             except for labels.
     """
-    check_candidates(candidates, test_ids, classes)
-    check_sums(candidates)
+    check_contestants(contestants, test_ids, classes)
+    check_sums(contestants)
     fault = fault_of_level_or_margin(level, margin)
     if fault:
         raise DataError(fault)
@@ -133,11 +133,11 @@ def judge(
     check_labels(label_N, test_ids, classes)
     found = {
         c.name: weigh(c.traces, c.name, label_N, c.probability_NC.argmax(axis=1), level=level)
-        for c in candidates
+        for c in contestants
         if c.traces
     }
     return assess(
-        candidates,
+        contestants,
         test_ids,
         label_N,
         classes,
@@ -152,7 +152,7 @@ def judge(
 
 
 def assess(
-    candidates: Sequence[Candidate],
+    contestants: Sequence[Contestant],
     test_ids: Sequence[str],
     label_N: NDArray[np.int64],
     classes: Sequence[str],
@@ -170,7 +170,7 @@ def assess(
     DataError where there is nothing to judge, or probabilities or labels do not fit.
 
     Args:
-        candidates: every backbone with its probabilities, rows in the order of `test_ids`.
+        contestants: every backbone with its probabilities, rows in the order of `test_ids`.
         test_ids: the examples that all backbones are judged on.
         label_N: their labels.
         classes: the class names, in the order of the columns.
@@ -185,15 +185,15 @@ def assess(
     Returns:
         The verdict.
     """
-    check_candidates(candidates, test_ids, classes)
+    check_contestants(contestants, test_ids, classes)
     check_labels(label_N, test_ids, classes)
     group_N = number_groups(groups or {}, test_ids)
-    backbones = tuple(_judge_one(c, label_N, group_N, classes, found.get(c.name), level, seed) for c in candidates)
-    correct = {c.name: c.probability_NC.argmax(axis=1) == label_N for c in candidates}
+    backbones = tuple(_judge_one(c, label_N, group_N, classes, found.get(c.name), level, seed) for c in contestants)
+    correct = {c.name: c.probability_NC.argmax(axis=1) == label_N for c in contestants}
     pairs = judge_pairs(correct, group_N, level, margin)
     contenders = [
         Contender(name=c.name, top1=b.test.top1, gmacs=c.gmacs, licence=c.licence)
-        for c, b in zip(candidates, backbones, strict=True)
+        for c, b in zip(contestants, backbones, strict=True)
     ]
     test_groups = [groups.get(i, i) for i in test_ids] if groups else list(test_ids)
     winner = correct_winner(correct, group_N, generator=np.random.default_rng(seed), level=level)
@@ -215,7 +215,7 @@ def assess(
         choices_digest=choices_digest,
         predictions=tuple(
             Predictions(name=c.name, ids=tuple(test_ids), label_N=label_N, probability_NC=c.probability_NC)
-            for c in candidates
+            for c in contestants
         ),
     )
 
@@ -228,7 +228,7 @@ def _labels(label_of: Mapping[str, int], test_ids: Sequence[str]) -> NDArray[np.
 
 
 def _judge_one(
-    candidate: Candidate,
+    contestant: Contestant,
     label_N: NDArray[np.int64],
     group_N: NDArray[np.int64] | None,
     classes: Sequence[str],
@@ -236,7 +236,7 @@ def _judge_one(
     level: float,
     seed: int,
 ) -> BackboneVerdict:
-    probability_NC, count = candidate.probability_NC, len(classes)
+    probability_NC, count = contestant.probability_NC, len(classes)
     predicted_N = probability_NC.argmax(axis=1)
     correct_N = predicted_N == label_N
     confidence_N = np.minimum(probability_NC.max(axis=1), 1.0)
@@ -254,22 +254,22 @@ def _judge_one(
         ),
     )
     return BackboneVerdict(
-        name=candidate.name,
+        name=contestant.name,
         test=test,
         per_class=_judge_classes(label_N, predicted_N, group_N, classes, level),
         contamination=contamination,
-        refusal=_check_refusal(candidate, label_N, group_N, level),
+        refusal=_check_refusal(contestant, label_N, group_N, level),
         reliability=reliability(confidence_N, correct_N),
     )
 
 
 def _check_refusal(
-    candidate: Candidate, label_N: NDArray[np.int64], group_N: NDArray[np.int64] | None, level: float
+    contestant: Contestant, label_N: NDArray[np.int64], group_N: NDArray[np.int64] | None, level: float
 ) -> RefusalCheck | None:
-    if candidate.refusal is None or candidate.strange_N is None:
+    if contestant.refusal is None or contestant.strange_N is None:
         return None
     return check_refusal(
-        candidate.refusal, candidate.probability_NC, candidate.strange_N, label_N, group_N=group_N, level=level
+        contestant.refusal, contestant.probability_NC, contestant.strange_N, label_N, group_N=group_N, level=level
     )
 
 

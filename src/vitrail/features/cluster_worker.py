@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from vitrail.backbones import Backbone, BackboneSpec, EngineChoice, open_backbone
 from vitrail.backbones.engines import choose_engine
-from vitrail.backbones.specs import HF, digest_of
+from vitrail.backbones.specs import digest_of
 from vitrail.core.errors import ClusterError, UsageError, VitrailError
 from vitrail.core.hashing import sha256_bytes
 from vitrail.core.machine import describe_machine, share_threads
@@ -30,6 +30,7 @@ from vitrail.data import Dataset, Source, open_source
 from vitrail.features.by_id import Paths
 from vitrail.features.calibration import calibrate
 from vitrail.features.pipeline import fill, open_lane
+from vitrail.fetch.hub import HF
 
 DEATHS = 4  # of workers over one block, before it is given up
 

@@ -1,6 +1,6 @@
 """The run folder: all that one benchmark said."""
 
-from vitrail.runs.folder import default_folder, enter_folder, forget_steps, safe_name, steps_folder, write_whole
+from vitrail.runs.folder import default_folder, enter_folder, forget_steps, safe_name, steps_folder
 from vitrail.runs.journal import FINISHED, Journal
 from vitrail.runs.receipt import write_receipt
 from vitrail.runs.results import (
@@ -44,5 +44,4 @@ __all__ = [
     "summarise",
     "write_receipt",
     "write_run",
-    "write_whole",
 ]

@@ -12,11 +12,9 @@ and renamed, so it is there whole or not there.
 
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from vitrail.core.errors import RunError, UsageError
-from vitrail.core.whole_files import put_in_place
 from vitrail.runs.journal import Journal
 
 RESULTS = "results.json"
@@ -80,22 +78,3 @@ def steps_folder(folder: Path, backbone: str) -> Path:
 def forget_steps(folder: Path) -> None:
     """Take away what a finished run no longer needs; a file that cannot be removed does no harm."""
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Put a file of a run in place, whole or not at all.
-
-    Args:
-        path: where the file shall be.
-        write: fills the file whose path it is given.
-
-    Raises:
-        RunError: the disk is full, or the folder cannot be written.
-    """
-    try:
-        put_in_place(path, write)
-    except OSError as error:
-        raise RunError(
-            f"{path} could not be written ({error.strerror or error}). "
-            "Free some room or choose another place with --out, then run the same command again."
-        ) from error

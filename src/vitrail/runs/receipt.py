@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from vitrail.core.hashing import sha256_file
-from vitrail.runs.folder import LOG, RECEIPT, UNFINISHED, write_whole
+from vitrail.core.whole_files import write_whole
+from vitrail.runs.folder import LOG, RECEIPT, UNFINISHED
 from vitrail.runs.results import Results
 
 RECEIPT_VERSION = 1

@@ -11,19 +11,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from vitrail.backbones import Card
+from vitrail.candidates.parity import Parity
 from vitrail.core.errors import RunError
 from vitrail.core.machine import Machine, Threads
 from vitrail.data import NearPair, SetAside
-from vitrail.evaluation import (
-    ClassMetrics,
-    Contamination,
-    Decision,
-    Metrics,
-    Pair,
-    Parity,
-    RefusalCheck,
-    WinnersCurse,
-)
+from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair, RefusalCheck, WinnersCurse
 from vitrail.search import CurvePoint, FewShot, LabelCurve, Seeded, SplitSpread, Trial
 from vitrail.statistics.calibration import ReliabilityBin
 from vitrail.statistics.intervals import Interval

@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from vitrail.core.errors import UsageError
+from vitrail.core.whole_files import write_whole
 from vitrail.data import Dataset, Split
-from vitrail.evaluation import Predictions
 from vitrail.heads import save_head
+from vitrail.heads.predictions import Predictions
 from vitrail.heads.refusal import Refusal, save_refusal
-from vitrail.runs.folder import DATA, REPORT, RESULTS, safe_name, write_whole
+from vitrail.runs.folder import DATA, REPORT, RESULTS, safe_name
 from vitrail.runs.results import BackboneResult, Results, read_results, results_to_json
 from vitrail.runs.tables import (
     read_predictions,

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from vitrail.candidates.parity import Parity
+from vitrail.candidates.recipes import Entry
 from vitrail.core.machine import Threads, describe_machine, peak_rss_bytes, user_seconds
 from vitrail.data import PARTS, Dataset, NearPair, Split, leaking_into
-from vitrail.evaluation import BackboneVerdict, Parity, Predictions, Verdict
+from vitrail.evaluation import BackboneVerdict, Verdict
 from vitrail.evaluation.near_copies import accuracy_without
 from vitrail.features import Extraction, Features
-from vitrail.recipes import Entry
+from vitrail.heads.predictions import Predictions
 from vitrail.runs.results import (
     SCHEMA_VERSION,
     BackboneCost,

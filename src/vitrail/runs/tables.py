@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vitrail.core.errors import RunError
 from vitrail.data import PARTS, Dataset, Split
-from vitrail.evaluation import Predictions
+from vitrail.heads.predictions import Predictions
 from vitrail.search import Resplit, Trial
 
 TABLE_VERSION = "1"

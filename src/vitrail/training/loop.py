@@ -34,7 +34,7 @@ from torch.nn.functional import cross_entropy, pad
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.hashing import fingerprint, sha256_bytes
 from vitrail.core.progress import Progress
-from vitrail.runs.folder import write_whole
+from vitrail.core.whole_files import write_whole
 
 CHECKPOINT_VERSION = "1"
 AVERAGES = ("exp_avg", "exp_avg_sq")  # what torch's AdamW calls them

@@ -24,8 +24,8 @@ from vitrail.core.errors import UsageError, WeightsError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import torch_threads
 from vitrail.core.progress import Progress
+from vitrail.core.whole_files import write_whole
 from vitrail.nets.vit import VisionTransformer
-from vitrail.runs.folder import write_whole
 from vitrail.training.formula_images import Drawn, draw_set
 from vitrail.training.loop import EpochPoint, LoopOptions, train
 

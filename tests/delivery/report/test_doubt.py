@@ -7,12 +7,13 @@ import pytest
 
 from tests.delivery.examples import make_run
 from tests.delivery.report.pages import parse
+from vitrail.candidates.thresholds import fit_refusal
+from vitrail.candidates.zero_training import answer_untuned
+from vitrail.data.traces import Evidence, Traces
 from vitrail.delivery.report import render_report
 from vitrail.delivery.report.reliability import draw_reliability
 from vitrail.evaluation.contamination import weigh
-from vitrail.evaluation.refusal import check_refusal, fit_refusal
-from vitrail.evaluation.traces import Evidence, Traces
-from vitrail.evaluation.zero_training import answer_untuned
+from vitrail.evaluation.thresholds import check_refusal
 from vitrail.runs import Results
 from vitrail.statistics.calibration import reliability
 from vitrail.statistics.intervals import wilson

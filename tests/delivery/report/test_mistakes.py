@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from vitrail.delivery.report.mistakes import SIDE, Images, how_many, worst_mistakes
-from vitrail.evaluation import Predictions
+from vitrail.heads.predictions import Predictions
 
 CLASSES = ("cat", "dog", "owl")
 PREDICTIONS = Predictions(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vitrail.recipes import DECK
+from vitrail.candidates.recipes import DECK
 from vitrail.runs import BackboneResult, Results
 from vitrail.statistics.intervals import Interval
 

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from vitrail.core.whole_files import write_whole
 from vitrail.delivery.report import words
 from vitrail.delivery.report.classes import ClassList, list_classes
 from vitrail.delivery.report.comparison import best_first, colours, compare, compare_pairs
@@ -25,8 +26,8 @@ from vitrail.delivery.report.labels import Labels, draw_labels
 from vitrail.delivery.report.mistakes import Images, Mistake, how_many, worst_mistakes
 from vitrail.delivery.report.reliability import draw_reliability
 from vitrail.delivery.report.spread import compare_spread
-from vitrail.evaluation import Predictions
-from vitrail.runs import BackboneResult, Results, write_whole
+from vitrail.heads.predictions import Predictions
+from vitrail.runs import BackboneResult, Results
 
 TEMPLATE = "report.html.j2"
 

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from vitrail.backbones.cards import NOT_STATED
-from vitrail.evaluation import parity_in_words
+from vitrail.candidates.parity import parity_in_words
 from vitrail.statistics.intervals import Interval
 
 MINUS = "\N{MINUS SIGN}"

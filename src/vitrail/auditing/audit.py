@@ -1,0 +1,220 @@
+"""The audit: files, copies, labels, balance, in this order. It reads, and changes nothing."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic_core import to_json
+
+from vitrail.auditing.files import FileFacts, FileFinding, look_through
+from vitrail.auditing.labels import LabelFindings, find_suspects
+from vitrail.backbones import Backbone, open_backbone, parse_spec
+from vitrail.core.errors import DataError, UsageError
+from vitrail.core.machine import cache_folder
+from vitrail.core.progress import Progress, Silent
+from vitrail.data import (
+    MAX_PIXELS,
+    Dataset,
+    NearPair,
+    SplitOptions,
+    find_near_duplicates,
+    keep_together,
+    load,
+    make_split,
+    open_source,
+)
+from vitrail.delivery.reopen import reopen
+from vitrail.runs import Run, load_run
+
+AUDIT_VERSION = 1
+DEFAULT_BACKBONE = "vit_mini"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditOptions:
+    """What an audit does. `backbone` None is the run's, or the embedded one; `labels` is whether labels are judged."""
+
+    backbone: str | None = None
+    run: Path | None = None
+    labels: bool = True
+    max_pixels: int = MAX_PIXELS
+    offline: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExactCopies:
+    """Files with the same bytes, under one label."""
+
+    id: str
+    paths: tuple[str, ...]
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TwoLabels:
+    """Files with the same bytes under different labels: no benchmark uses them. `detail` says which has which."""
+
+    paths: tuple[str, ...]
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NearCopies:
+    """Two files that show the same picture; `splits` are the given ones, empty where none is."""
+
+    paths: tuple[str, str]
+    labels: tuple[str, str]
+    splits: tuple[str, str]
+    pair: NearPair
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audit:
+    """Everything that was found; `balance` is the number of examples of each class."""
+
+    audit_version: int
+    vitrail_version: str
+    name: str
+    fingerprint: str
+    examples: int
+    files: FileFacts
+    findings: tuple[FileFinding, ...]
+    exact: tuple[ExactCopies, ...]
+    two_labels: tuple[TwoLabels, ...]
+    near: tuple[NearCopies, ...]
+    labels: LabelFindings
+    balance: dict[str, int]
+    duplicates: dict[str, int]
+    warnings: tuple[str, ...]
+    dataset: Dataset = field(repr=False)
+
+    @property
+    def conflicts(self) -> tuple[NearCopies, ...]:
+        """The near-duplicates under two labels."""
+        return tuple(one for one in self.near if one.labels[0] != one.labels[1])
+
+    @property
+    def crossing(self) -> tuple[NearCopies, ...]:
+        """The near-duplicates in two given splits."""
+        return tuple(one for one in self.near if one.splits[0] != one.splits[1])
+
+
+def audit(
+    data: str | Path | None = None, options: AuditOptions | None = None, progress: Progress | None = None
+) -> Audit:
+    """Look a data set through. DataError where there is nothing to audit, WeightsError for weights not of the run.
+
+    Args:
+        data: as for a benchmark.
+        options: what to do; the defaults where None.
+        progress: hears how far it is.
+
+    Returns:
+        What was found. Nothing on disk is changed but the cache.
+
+    Raises:
+        UsageError: the run is of other images, or has not the backbone.
+    """
+    options, progress = options or AuditOptions(), progress or Silent()
+    run = load_run(options.run) if options.run else None
+    dataset = load(open_source(data), max_pixels=options.max_pixels, progress=progress)
+    findings, facts, broken = look_through(dataset, max_pixels=options.max_pixels, progress=progress)
+    pairs = find_near_duplicates(dataset, cache=cache_folder(), max_pixels=options.max_pixels, progress=progress)
+    grouped = keep_together(dataset, pairs)
+    together = grouped if run is None or run.results.options.get("near_duplicates") else dataset
+    if run and run.results.data.fingerprint != together.fingerprint:
+        raise UsageError(
+            f"The run {run.folder} is of other images or labels than {dataset.name}: give the data that it was made "
+            "with, or leave out --run."
+        )
+    labels = (
+        _judge_labels(together, run, options, progress) if options.labels else _no_labels("They were not asked for.")
+    )
+    counted = Counter(dataset.table["label"].to_pylist())
+    return Audit(
+        audit_version=AUDIT_VERSION,
+        vitrail_version=version("vitrail"),
+        name=dataset.name,
+        fingerprint=dataset.fingerprint,
+        examples=dataset.table.num_rows - len(broken),
+        files=facts,
+        findings=tuple(findings),
+        exact=tuple(_exact(dataset)),
+        two_labels=_two_labels(dataset),
+        near=_name_pairs(dataset, pairs),
+        labels=labels,
+        balance={name: counted[number] for number, name in enumerate(dataset.classes)},
+        duplicates=dict(grouped.duplicates),
+        warnings=dataset.warnings,
+        dataset=grouped,
+    )
+
+
+def audit_to_json(found: Audit) -> bytes:
+    """Everything that was found, indented, in UTF-8."""
+    told = {one.name: getattr(found, one.name) for one in fields(found) if one.name != "dataset"}
+    return to_json(told, indent=2) + b"\n"
+
+
+def _judge_labels(dataset: Dataset, run: Run | None, options: AuditOptions, progress: Progress) -> LabelFindings:
+    backbone = _open(run, options, progress)
+    asked = run.results.options["split"] if run else {}
+    try:
+        hidden, split, _ = make_split(dataset, SplitOptions(**asked))
+    except DataError as error:
+        return _no_labels(str(error))
+    tested = run.predictions(backbone.name) if run else None
+    if tested and not set(tested.ids) <= set(split.test):
+        raise UsageError(f"The run {options.run} was split otherwise than now: make it again, or leave out --run.")
+    return find_suspects(hidden, split, backbone, tested=tested, max_pixels=options.max_pixels, progress=progress)
+
+
+def _open(run: Run | None, options: AuditOptions, progress: Progress) -> Backbone:
+    """The backbone that judges labels: where there is a run, one of its own, by the name it has there."""
+    if run is None:
+        spec = parse_spec(options.backbone or DEFAULT_BACKBONE)
+        return open_backbone(spec, offline=options.offline, progress=progress)
+    spec = parse_spec(options.backbone or _best_of(run))
+    digest = run.backbone(spec.name).weights_sha256
+    return replace(reopen(run, spec, digest=digest, offline=options.offline, progress=progress), name=spec.name)
+
+
+def _no_labels(why_not: str) -> LabelFindings:
+    return LabelFindings(backbone="", judged=0, accuracy=0.0, test_included=False, suspects=(), why_not=why_not)
+
+
+def _best_of(run: Run) -> str:
+    decided = run.results.decision.choose
+    return decided or max(run.results.backbones, key=lambda one: one.test.top1.value).name
+
+
+def _exact(dataset: Dataset) -> list[ExactCopies]:
+    columns = (dataset.table.column(name).to_pylist() for name in ("id", "paths", "label"))
+    return [
+        ExactCopies(id=id_, paths=tuple(paths), label=dataset.classes[label])
+        for id_, paths, label in zip(*columns, strict=True)
+        if len(paths) > 1
+    ]
+
+
+def _two_labels(dataset: Dataset) -> tuple[TwoLabels, ...]:
+    """What was set aside for its labels; the reason, which names the places, is that of one content."""
+    paths: dict[str, list[str]] = {}
+    for aside in dataset.set_aside:
+        if aside.kind == "two labels":
+            paths.setdefault(aside.reason, []).append(aside.path)
+    return tuple(TwoLabels(paths=tuple(same), detail=reason) for reason, same in paths.items())
+
+
+def _name_pairs(dataset: Dataset, pairs: tuple[NearPair, ...]) -> tuple[NearCopies, ...]:
+    columns = (dataset.table.column(name).to_pylist() for name in ("id", "paths", "label", "given_split"))
+    known: Mapping[str, tuple[str, str, str]] = {
+        id_: (paths[0], dataset.classes[label], split or "") for id_, paths, label, split in zip(*columns, strict=True)
+    }
+    named = [(known[pair.a], known[pair.b], pair) for pair in pairs]
+    found = [
+        NearCopies(paths=(a[0], b[0]), labels=(a[1], b[1]), splits=(a[2], b[2]), pair=pair) for a, b, pair in named
+    ]
+    return tuple(sorted(found, key=lambda one: (one.labels[0] == one.labels[1], one.splits[0] == one.splits[1])))

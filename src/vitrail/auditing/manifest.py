@@ -1,0 +1,105 @@
+"""A cleaned manifest, as `--fix` writes it: what a benchmark should read instead. No image is touched.
+
+- What every benchmark sets aside and files that cannot be decoded are left out, and of equal bytes all but the first
+  path.
+- The same bytes, or the same picture, under two labels are left out: one label is wrong, and nobody can say which.
+- Near-duplicates share a group. Where a split was given, the copy in the less guarded split is left out.
+- Suspect labels stay as they are, with what is suspected in the column `note`, which no benchmark reads: to change a
+  label by what a model says of it would be to teach the model itself.
+"""
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitrail.auditing.audit import Audit
+from vitrail.core.errors import RunError, UsageError
+from vitrail.core.whole_files import put_in_place
+from vitrail.data import Source
+from vitrail.data.duplicates import GUARD
+from vitrail.data.sources import FolderSource, ManifestSource
+from vitrail.data.sources.local import as_on_disk
+
+COLUMNS = ("path", "label", "split", "group", "note")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cleaned:
+    """What a cleaned manifest came to: rows kept, examples left out, files set aside before that, rows with a note."""
+
+    rows: int
+    left_out: int
+    set_aside: int
+    noted: int
+
+
+def require_files(source: Source) -> None:
+    """Raise a UsageError unless the images are files of this machine, which a manifest can list."""
+    if not isinstance(source, FolderSource | ManifestSource):
+        raise UsageError(
+            f"The images of {source.name} are no files of their own that a manifest could list: give a folder of "
+            "images or a manifest with --fix; an archive can be unpacked into a folder."
+        )
+
+
+def write_manifest(found: Audit, data: Path, path: Path) -> Cleaned:
+    """Write a cleaned manifest. UsageError where the images are not files of a folder or a manifest.
+
+    Args:
+        found: the audit.
+        data: the folder or manifest that was audited.
+        path: where the CSV shall be; its paths are relative to it.
+
+    Returns:
+        What it came to.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    require_files(found.dataset.source)
+    data = data.expanduser()
+    rows = list(_rows(found, data if data.is_dir() else data.parent, path.parent))
+    split, group = (any(row[place] for row in rows) for place in (2, 3))
+    kept = [place for place, wanted in enumerate((True, True, split, group, True)) if wanted]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([COLUMNS[place] for place in kept])
+    writer.writerows([row[place] for place in kept] for row in rows)
+    try:
+        put_in_place(path, lambda temporary: temporary.write_bytes(text.getvalue().encode("utf-8")))
+    except (OSError, UnicodeEncodeError) as error:
+        raise RunError(
+            f"The manifest {path} could not be written ({getattr(error, 'strerror', None) or error}): "
+            "choose another place with --fix, and give every image a name in UTF-8."
+        ) from error
+    return Cleaned(
+        rows=len(rows),
+        left_out=found.dataset.table.num_rows - len(rows),
+        set_aside=len(found.dataset.set_aside),
+        noted=sum(bool(row[4]) for row in rows),
+    )
+
+
+def _rows(found: Audit, root: Path, folder: Path) -> Iterator[tuple[str, str, str, str, str]]:
+    unreadable = {one.path for one in found.findings if one.kind == "unreadable"}
+    unwanted = _of_pairs(found)
+    note = {one.id: f"suspect label, perhaps {one.suggested}" for one in found.labels.suspects}
+    table = found.dataset.table
+    columns = (table.column(name).to_pylist() for name in ("id", "paths", "label", "given_split", "group"))
+    for id_, paths, label, split, group in zip(*columns, strict=True):
+        if id_ in unwanted or paths[0] in unreadable:
+            continue
+        where = os.path.relpath(root / as_on_disk(paths[0]), folder.resolve() if root.is_absolute() else folder)
+        yield where, found.dataset.classes[label], split or "", group or "", note.get(id_, "")
+
+
+def _of_pairs(found: Audit) -> set[str]:
+    """The examples that near-duplicates make unusable."""
+    gone = {id_ for one in found.conflicts for id_ in (one.pair.a, one.pair.b)}
+    for one in found.crossing:
+        ranks = [GUARD.index(split) for split in one.splits if split in GUARD]
+        gone.add(one.pair.a if ranks[0] < ranks[1] else one.pair.b)
+    return gone

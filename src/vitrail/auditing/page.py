@@ -1,0 +1,115 @@
+"""audit.html: everything that was found, with the pictures concerned, on one page that fetches nothing.
+
+In the style of a run's report, whose style sheet and thumbnails it uses.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from vitrail.auditing.audit import Audit, NearCopies
+from vitrail.auditing.labels import SuspectLabel
+from vitrail.core.whole_files import write_whole
+from vitrail.delivery.report import words
+from vitrail.delivery.report.mistakes import Images, thumbnail
+
+MOST_PAIRS, MOST_SUSPECTS, MOST_LINES = 60, 60, 300
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """One picture on the page; `picture` is a data URI, or None with the reason in `missing`."""
+
+    path: str
+    picture: str | None
+    missing: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownPair:
+    """Two pictures side by side, and what is wrong with them."""
+
+    one: Shown
+    other: Shown
+    copies: NearCopies
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownSuspect:
+    """One picture with its label."""
+
+    shown: Shown
+    suspect: SuspectLabel
+
+
+def write_page(found: Audit, path: Path) -> None:
+    """Write the page of an audit; RunError where it cannot be put in place."""
+    content = render_page(found).encode("utf-8", errors="backslashreplace")
+    write_whole(path, lambda temporary: temporary.write_bytes(content))
+
+
+def render_page(found: Audit) -> str:
+    """The page as text, HTML."""
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader("vitrail.auditing"), PackageLoader("vitrail.delivery.report")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(words.FILTERS)
+    return environment.get_template("audit.html.j2").render(_context(found))
+
+
+def _context(found: Audit) -> dict[str, Any]:
+    images = Images.of(found.dataset)
+    return {
+        "audit": found,
+        "verdict": sentence(found),
+        "kinds": Counter(one.kind for one in found.findings).most_common(),
+        "findings": found.findings[:MOST_LINES],
+        "exact": found.exact[:MOST_LINES],
+        "two_labels": found.two_labels[:MOST_LINES],
+        "pairs": [_pair(images, one) for one in found.near[:MOST_PAIRS]],
+        "suspects": [
+            ShownSuspect(shown=_show(images, one.id, one.path), suspect=one)
+            for one in found.labels.suspects[:MOST_SUSPECTS]
+        ],
+        "balance": sorted(found.balance.items(), key=lambda item: (-item[1], item[0])),
+        "largest": max(found.balance.values()),
+    }
+
+
+def sentence(found: Audit) -> str:
+    """The audit in one sentence, for the head of the page and the terminal."""
+    said = [
+        _counted(len(found.findings), "finding about single files", "findings about single files"),
+        _counted(sum(len(one.paths) - 1 for one in found.exact), "exact copy", "exact copies"),
+        _counted(len(found.two_labels), "content with two labels", "contents with two labels"),
+        _counted(len(found.near), "pair of near-duplicates", "pairs of near-duplicates"),
+        _counted(len(found.labels.suspects), "suspect label", "suspect labels"),
+    ]
+    known = [part for part in said if part]
+    if not known:
+        return f"Nothing was found in the {words.plural(found.examples, 'image')} of {found.name}."
+    listed = ", ".join(known[:-1]) + " and " + known[-1] if len(known) > 1 else known[0]
+    return f"{words.plural(found.examples, 'image')} of {found.name}: {listed}."
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return words.plural(number, one, many) if number else ""
+
+
+def _pair(images: Images, copies: NearCopies) -> ShownPair:
+    one, other = (
+        _show(images, id_, path) for id_, path in zip((copies.pair.a, copies.pair.b), copies.paths, strict=True)
+    )
+    return ShownPair(one=one, other=other, copies=copies)
+
+
+def _show(images: Images, id_: str, path: str) -> Shown:
+    picture, _, missing = thumbnail(id_, images)
+    return Shown(path=path, picture=picture, missing=missing)

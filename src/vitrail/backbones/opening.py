@@ -1,0 +1,64 @@
+"""From what was given to `-b` to a backbone with its weights and its engine."""
+
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+from vitrail.backbones.adapters import open_adapted
+from vitrail.backbones.backbone import Backbone
+from vitrail.backbones.cards import Card, of_local_file
+from vitrail.backbones.catalogue import find_card
+from vitrail.backbones.engines import choose_engine
+from vitrail.backbones.specs import BackboneSpec
+from vitrail.core.errors import DownloadError
+from vitrail.core.hashing import sha256_file
+from vitrail.core.progress import Progress
+from vitrail.fetch.download import fetch_file
+
+EMBEDDED = "embedded"  # the repository of weights that come with the package
+
+
+def open_backbone(
+    spec: BackboneSpec,
+    *,
+    engine: str = "auto",
+    precision: str = "auto",
+    calibration: str = "",
+    offline: bool = False,
+    progress: Progress,
+) -> Backbone:
+    """Find a backbone's weights and know them by their digest.
+
+    Args:
+        spec: what was given to `-b`.
+        engine: "auto", or a name of `engines.py`.
+        precision: "auto", or a name of `engines.py`.
+        calibration: with int8, the digest of the calibration whose model is kept in the cache.
+        offline: never use the network.
+        progress: hears of a download.
+
+    Returns:
+        The backbone, which starts when it is first needed.
+    """
+    choice = choose_engine(engine, precision)
+    if choice.precision == "int8":
+        choice = replace(choice, calibration=calibration)
+    if spec.is_adapted:
+        return open_adapted(spec, choice, offline=offline, progress=progress)
+    card = find_card(spec.name)
+    file = spec.file or _published_file(card, offline=offline, progress=progress)
+    digest = sha256_file(file)
+    if spec.file is not None and digest != card.sha256:
+        card = of_local_file(card, digest)
+    return Backbone(name=spec.name, card=card, digest=digest, file=file, engine=choice)
+
+
+def _published_file(card: Card, *, offline: bool, progress: Progress) -> Path:
+    if card.repository != EMBEDDED:
+        return fetch_file(card, offline=offline, progress=progress)
+    path = Path(str(files("vitrail.backbones.weights") / EMBEDDED / f"{card.name}.safetensors"))
+    if not path.is_file():
+        raise DownloadError(
+            f"The embedded weights of {card.name} are not in this installation ({path}): install Vitrail again."
+        )
+    return path

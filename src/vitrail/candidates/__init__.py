@@ -1,0 +1,1 @@
+"""Everything that is known of each backbone before the test labels are opened: options, recipes, heads, thresholds."""

@@ -1,0 +1,168 @@
+"""The thresholds of a head: when its sets of classes are large enough, and when it should not answer.
+
+They are set on images that the head did not see; whether they keep their promise on the test images is for
+`evaluation/thresholds.py` to say. There are two ways to set them.
+
+Without a calibration split they are set on out-of-fold probabilities. These come from heads that did not see the
+example, but the shipped head was refitted on all of train and val. Sets therefore keep their promise as far as
+refitting changes little (cross-conformal prediction, Vovk 2015, Ann. Math. Artif. Intell. 74:9-28): there is no
+guarantee for finite samples.
+
+With a calibration split (split conformal) they are set on the shipped head's answers on images that neither trained nor
+chose it: a new image that is exchangeable with them is in its set with a chance of at least 1 - alpha. The temperature
+is not fitted there, since a score that depends on the calibration images, and not in the same way on the new one, would
+break that guarantee.
+
+Letters: N examples, C classes, R rules, B rows of the bank, D features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.core.hashing import sha256_bytes
+from vitrail.data import Dataset, Split
+from vitrail.heads import probabilities
+from vitrail.heads.predictions import Predictions
+from vitrail.heads.refusal import RULES, Refusal, SetOn, neighbour_distance, unit_rows
+from vitrail.search import Search
+from vitrail.search.examples import Rows
+from vitrail.statistics.conformal import SCORES, class_thresholds, confident_enough, threshold, true_scores
+
+BANK = 2_000  # rows: enough for k-th neighbours, small beside the weights
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefusalOptions:
+    """What is promised: sets miss in `alpha`, answers are right in `precision` but for a `risk`; false `alarms`."""
+
+    alpha: float = 0.1
+    precision: float = 0.95
+    risk: float = 0.1
+    alarms: float = 0.01
+    neighbours: int = 10
+
+
+def predict_calibration(search: Search, features: Rows, split: Split, dataset: Dataset) -> Predictions | None:
+    """What the head that a search found says of the calibration part; None where there is none."""
+    if not split.calibration:
+        return None
+    return Predictions(
+        name=search.backbone,
+        ids=split.calibration,
+        label_N=np.array(_column(dataset, "label", split.calibration), dtype=np.int64),
+        probability_NC=probabilities(search.head, features.rows(split.calibration)),
+    )
+
+
+def refusal_of(search: Search, features: Rows, dataset: Dataset, calibrated: Predictions | None = None) -> Refusal:
+    """The thresholds of the head that a search found.
+
+    Args:
+        search: its winner, with out-of-fold probabilities on train and val.
+        features: rows of train and val.
+        dataset: where labels come from.
+        calibrated: what that head says of the calibration part; where None, out-of-fold probabilities stand in.
+
+    Returns:
+        The thresholds and the bank of features.
+    """
+    seen_ND = features.rows(search.oof_ids)
+    ids = search.oof_ids if calibrated is None else calibrated.ids
+    return fit_refusal(
+        search.oof_ids,
+        seen_ND,
+        search.oof_probability_NC if calibrated is None else calibrated.probability_NC,
+        np.array(_column(dataset, "label", ids), dtype=np.int64),
+        set_on="out-of-fold" if calibrated is None else "calibration",
+        groups=len({group or example for group, example in zip(_column(dataset, "group", ids), ids, strict=True)}),
+    )
+
+
+def fit_refusal(
+    trained_ids: Sequence[str],
+    trained_ND: NDArray[np.float32],
+    probability_NC: NDArray[np.float64],
+    label_N: NDArray[np.int64],
+    options: RefusalOptions | None = None,
+    *,
+    set_on: SetOn = "out-of-fold",
+    groups: int | None = None,
+) -> Refusal:
+    """Set every threshold.
+
+    Args:
+        trained_ids: of train and val, from which the bank of features is drawn.
+        trained_ND: their features.
+        probability_NC: of the images that sets and confidence are set on.
+        label_N: their labels.
+        options: what shall be promised.
+        set_on: which images these are.
+        groups: from how many groups they come; None for one each.
+
+    Returns:
+        The thresholds and the bank of features.
+    """
+    options = options or RefusalOptions()
+    correct_N = probability_NC.argmax(axis=1) == label_N
+    bank_BD = unit_rows(trained_ND[_drawn(trained_ids)]).astype(np.float16)
+    neighbours = min(options.neighbours, len(bank_BD) - 1)
+    # Each row of the bank is its own nearest: the neighbour after k is the k-th of the others.
+    distance_B = neighbour_distance(bank_BD.astype(np.float32), bank_BD, neighbours + 1)
+    farthest = min(threshold(distance_B, options.alarms), float(distance_B.max()))
+    return Refusal(
+        set_on=set_on,
+        images=len(label_N),
+        groups=len(label_N) if groups is None else groups,
+        alpha=options.alpha,
+        threshold_RC=set_thresholds(probability_NC, label_N, options.alpha),
+        precision=options.precision,
+        risk=options.risk,
+        confidence=confident_enough(
+            probability_NC.max(axis=1), correct_N, precision=options.precision, risk=options.risk
+        ),
+        neighbours=neighbours,
+        alarms=options.alarms,
+        distance=farthest,
+        bank_BD=bank_BD,
+    )
+
+
+def set_thresholds(
+    probability_NC: NDArray[np.float64], label_N: NDArray[np.int64], alpha: float
+) -> NDArray[np.float64]:
+    """The threshold of each class under each of RULES.
+
+    Args:
+        probability_NC: of the images that thresholds are set on.
+        label_N: their labels.
+        alpha: the promised rate of misses.
+
+    Returns:
+        R x C.
+    """
+    classes = probability_NC.shape[1]
+    rows = []
+    for rule in RULES:
+        score_N = true_scores(SCORES["adaptive" if rule.startswith("adaptive") else "lac"](probability_NC), label_N)
+        by_class = rule.endswith("by-class")
+        rows.append(
+            class_thresholds(score_N, label_N, classes, alpha)
+            if by_class
+            else np.full(classes, threshold(score_N, alpha))
+        )
+    return np.stack(rows)
+
+
+def _column(dataset: Dataset, name: str, ids: Sequence[str]) -> list[Any]:
+    found = dict(zip(dataset.table["id"].to_pylist(), dataset.table[name].to_pylist(), strict=True))
+    return [found[example] for example in ids]
+
+
+def _drawn(ids: Sequence[str]) -> NDArray[np.int64]:
+    """The rows that go into the bank, by sha256 of their id: the same for the same images in any order."""
+    order = sorted(range(len(ids)), key=lambda row: sha256_bytes(f"bank:{ids[row]}".encode()))
+    return np.array(sorted(order[:BANK]), dtype=np.int64)

@@ -1,0 +1,65 @@
+"""What a backbone's own classifier says of the images, before anybody tunes anything on them.
+
+Its outputs are matched to a person's classes by name, or, where names tell nothing, by its answers on the training
+images: each class takes the output that speaks for it most, one to one. Both happen before the test labels are opened;
+those are needed only to count how many answers are right.
+
+Letters: N examples, K outputs of the classifier, C classes.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from vitrail.data.traces import MatchedBy, Untuned
+
+
+def answer_untuned(
+    log_NK: NDArray[np.float64], places: Mapping[int, tuple[int, ...]], *, label_set: str, matched_by: MatchedBy
+) -> Untuned:
+    """The classifier's answers among the matched classes.
+
+    A class that may mean several outputs has their probability together.
+
+    Args:
+        log_NK: log probabilities of the test images.
+        places: the outputs of each matched class, at least one class.
+        label_set: what the outputs stand for.
+        matched_by: how the match came about.
+
+    Returns:
+        One answer an image.
+    """
+    classes = sorted(places)
+    score_NM = np.column_stack([np.logaddexp.reduce(log_NK[:, list(places[index])], axis=1) for index in classes])
+    best_N = score_NM.argmax(axis=1)
+    owner_K = np.full(log_NK.shape[1], -1)
+    for column, index in enumerate(classes):
+        owner_K[list(places[index])] = column
+    return Untuned(
+        label_set=label_set,
+        matched_by=matched_by,
+        places=dict(places),
+        predicted_N=np.array(classes, dtype=np.int64)[best_N],
+        free_N=owner_K[log_NK.argmax(axis=1)] == best_N,
+    )
+
+
+def match_by_answers(log_NK: NDArray[np.float64], label_N: NDArray[np.int64]) -> dict[int, tuple[int, ...]]:
+    """Give each class the output that speaks for it most on training images, one to one.
+
+    The assignment with the greatest sum of mean probabilities (Kuhn 1955; scipy's linear_sum_assignment).
+
+    Args:
+        log_NK: log probabilities of the training images.
+        label_N: their labels.
+
+    Returns:
+        One output a class; classes without training images are left out.
+    """
+    present = np.unique(label_N)
+    mean_CK = np.stack([np.exp(log_NK[label_N == index]).mean(axis=0) for index in present])
+    rows, columns = linear_sum_assignment(mean_CK, maximize=True)
+    return {int(present[row]): (int(column),) for row, column in zip(rows, columns, strict=True)}

@@ -1,0 +1,1 @@
+"""Whether a finished run says what its own files say, and how two runs differ."""

@@ -1,0 +1,150 @@
+"""Two runs against each other, on the test images that both have: what a changed backbone, head or setting did.
+
+Every backbone of the one is compared with every backbone of the other, image by image; images that are in the test of
+one run alone are left out and counted. Two images are of one group where either run says so.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from vitrail.core.errors import DataError, UsageError
+from vitrail.evaluation.decision import Pair
+from vitrail.evaluation.pairs import judge_these, number_groups
+from vitrail.evaluation.verdict import MARGIN
+from vitrail.runs.folder import DATA
+from vitrail.runs.run import Run
+from vitrail.runs.tables import read_examples
+from vitrail.statistics.intervals import LEVEL, Interval
+from vitrail.statistics.metrics import rate
+from vitrail.statistics.paired import fault_of_level_or_margin
+
+# Letters: N common test images, T ties of an example to a group, V examples and groups.
+
+EXAMPLE = "example"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flips:
+    """Between the same two: ids that only the second run gets right, and ids that only the first does."""
+
+    a: str
+    b: str
+    fixed: tuple[str, ...]
+    broken: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunComparison:
+    """Both runs on their `common` test images. Names of backbones have "1:" or "2:" before them, for the run."""
+
+    common: int
+    only_first: int
+    only_second: int
+    top1: dict[str, Interval]
+    pairs: tuple[Pair, ...]
+    flips: tuple[Flips, ...]
+
+
+def compare_runs(first: Run, second: Run, *, level: float = LEVEL, margin: float = MARGIN) -> RunComparison:
+    """Compare two finished runs pair by pair.
+
+    Args:
+        first: a run.
+        second: another, whose test shares images with it.
+        level: the confidence level.
+        margin: the difference in accuracy, as a fraction, below which two are equivalent.
+
+    Returns:
+        The figures; p values are adjusted over all pairs.
+
+    Raises:
+        UsageError: level or margin make no sense.
+        DataError: the runs have no test image in common, or label common images otherwise.
+    """
+    fault = fault_of_level_or_margin(level, margin)
+    if fault:
+        raise UsageError(fault)
+    rows = [_Rows.of(run, f"{number}:") for number, run in enumerate((first, second), start=1)]
+    common = sorted(rows[0].label.keys() & rows[1].label.keys())
+    if not common:
+        raise DataError(
+            f"The runs {first.folder} and {second.folder} have no test image in common: nothing to compare."
+        )
+    changed = [example for example in common if rows[0].label[example] != rows[1].label[example]]
+    if changed:
+        one = changed[0]
+        raise DataError(
+            f"{len(changed)} of {len(common)} common test images have another label in the other run, first "
+            f"{one[:12]}…: {rows[0].label[one]} and {rows[1].label[one]}. Compare runs of one labelling."
+        )
+    correct = {name: right for one in rows for name, right in one.correct(common).items()}
+    places = [(one, other) for one in rows[0].right for other in rows[1].right]
+    group_N = number_groups(_join_groups((first, second)), common)
+    return RunComparison(
+        common=len(common),
+        only_first=len(rows[0].label) - len(common),
+        only_second=len(rows[1].label) - len(common),
+        top1={name: rate(right_N, group_N, level=level) for name, right_N in correct.items()},
+        pairs=judge_these(correct, places, group_N, level, margin),
+        flips=tuple(_flips(correct, one, other, common) for one, other in places),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The test of one run: each image's label by name, and whether each backbone is right."""
+
+    label: dict[str, str]
+    right: dict[str, dict[str, bool]]
+
+    @classmethod
+    def of(cls, run: Run, prefix: str) -> "_Rows":
+        classes, label, right = run.results.data.classes, {}, {}
+        for one in run.results.backbones:
+            tested = run.predictions(one.name)
+            label = {e: classes[c] for e, c in zip(tested.ids, tested.label_N.tolist(), strict=True)}
+            hits_N = tested.probability_NC.argmax(axis=1) == tested.label_N
+            right[prefix + one.name] = dict(zip(tested.ids, hits_N.tolist(), strict=True))
+        return cls(label, right)
+
+    def correct(self, ids: list[str]) -> dict[str, NDArray[np.bool_]]:
+        return {name: np.array([hits[example] for example in ids], dtype=bool) for name, hits in self.right.items()}
+
+
+def _join_groups(runs: Sequence[Run]) -> dict[str, str]:
+    """The group of each example that has one: whatever either run ties together, directly or by way of others.
+
+    Names of groups are not compared, since one of near-duplicates is named after its members and a run of more images
+    has more of these.
+    """
+    number: dict[tuple[str, str], int] = {}
+    ties = [[number.setdefault(node, len(number)) for node in pair] for pair in _memberships(runs)]
+    if not ties:
+        return {}
+    end_T2 = np.array(ties, dtype=np.int64)
+    graph = coo_array((np.ones(len(ties), np.int8), (end_T2[:, 0], end_T2[:, 1])), shape=(len(number), len(number)))
+    component_V = connected_components(graph, directed=False)[1]
+    return {name: str(component_V[place]) for (kind, name), place in number.items() if kind == EXAMPLE}
+
+
+def _memberships(runs: Sequence[Run]) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    for place, run in enumerate(runs):
+        examples = read_examples(run.folder / DATA)
+        for example, group in zip(examples.ids, examples.groups, strict=True):
+            if group is not None:
+                yield (EXAMPLE, example), (f"group of run {place}", group)
+
+
+def _flips(correct: dict[str, NDArray[np.bool_]], one: str, other: str, ids: list[str]) -> Flips:
+    fixed_N, broken_N = ~correct[one] & correct[other], correct[one] & ~correct[other]
+    return Flips(
+        a=one,
+        b=other,
+        fixed=tuple(ids[row] for row in np.flatnonzero(fixed_N)),
+        broken=tuple(ids[row] for row in np.flatnonzero(broken_N)),
+    )

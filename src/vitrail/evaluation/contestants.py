@@ -1,0 +1,69 @@
+"""What goes into a verdict, and what must be right of it: found out while the test labels are still sealed.
+
+Letters: N examples, C classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.core.errors import DataError
+from vitrail.data.traces import Traces
+from vitrail.heads.refusal import Refusal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contestant:
+    """One backbone with its tuned head, as its probabilities on the test images; `gmacs` are its card's.
+
+    `traces` are the signs that it saw them in pretraining; `refusal` says when not to answer, and `strange_N` which
+    test images look unlike the training images; None where nobody looked.
+    """
+
+    name: str
+    gmacs: float
+    licence: str
+    probability_NC: NDArray[np.float64] = field(repr=False)
+    traces: Traces | None = field(default=None, repr=False)
+    refusal: Refusal | None = field(default=None, repr=False)
+    strange_N: NDArray[np.bool_] | None = field(default=None, repr=False)
+
+
+def check_contestants(contestants: Sequence[Contestant], test_ids: Sequence[str], classes: Sequence[str]) -> None:
+    """Raise a DataError for what no figure can be computed from."""
+    if not contestants or not test_ids:
+        what = "test image" if contestants else "backbone"
+        raise DataError(f"There is no {what} to judge: give at least one.")
+    if len({c.name for c in contestants}) < len(contestants):
+        raise DataError("Two backbones of this run have the same name: give each its own.")
+    if len(set(test_ids)) < len(test_ids):
+        raise DataError("An example is in the test split twice: remove it and split again.")
+    expected = (len(test_ids), len(classes))
+    for c in contestants:
+        if c.probability_NC.shape != expected:
+            raise DataError(
+                f"{c.name} has probabilities of shape {c.probability_NC.shape}, not {expected}: fit it again."
+            )
+        # NaN compares false, so this refuses it too.
+        if not ((c.probability_NC >= 0) & (c.probability_NC < np.inf)).all():
+            raise DataError(f"{c.name} has probabilities that are negative or not finite: fit it again.")
+
+
+def check_sums(contestants: Sequence[Contestant]) -> None:
+    """Raise a DataError where probabilities do not add up to 1.
+
+    Of new ones only: stored ones that were changed still have figures, by which a verification says so.
+    """
+    for c in contestants:
+        if (np.abs(c.probability_NC.sum(axis=1) - 1) >= 1e-5).any():
+            raise DataError(f"{c.name} has probabilities that do not add up to 1: fit it again.")
+
+
+def check_labels(label_N: NDArray[np.int64], test_ids: Sequence[str], classes: Sequence[str]) -> None:
+    """Raise a DataError where there is not one label of a known class for each test image."""
+    if label_N.shape != (len(test_ids),):
+        raise DataError(f"There are {len(label_N)} labels of {len(test_ids)} test images: split again.")
+    if label_N.min() < 0 or label_N.max() >= len(classes):
+        raise DataError(f"A label of a test image is not one of the {len(classes)} classes: split again.")

@@ -1,0 +1,1 @@
+"""Downloads, the Hugging Face hub, and the digests that a name is trusted with."""

@@ -1,0 +1,81 @@
+"""From a card to a file with its weights, the same bytes every time.
+
+The first download of a name locks its revision and digest (`trust.py`); every later use must have the same.
+"""
+
+from pathlib import Path
+
+from vitrail.core.errors import DownloadError
+from vitrail.core.hashing import sha256_file
+from vitrail.core.machine import config_folder
+from vitrail.core.progress import Progress
+from vitrail.fetch.hub import WEIGHTS_FILE, Published, bring_by_hand, download, find_cached
+from vitrail.fetch.trust import Trusted, read_trusted, remember
+
+LOCK_FILE = "weights.lock.json"
+NEWEST = "main"
+
+
+def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str = WEIGHTS_FILE) -> Path:
+    """One file of a backbone, by default its weights, from the hub's cache or the hub.
+
+    Args:
+        card: its repository, and revision and digest where it states them.
+        offline: never use the network.
+        progress: told of the bytes as they arrive.
+        file: its name in the repository; what is not the weights is locked under "<name>/<file>".
+
+    Returns:
+        A file whose digest is the one locked for this name; the first time, it is locked now.
+
+    Raises:
+        DownloadError: if the weights are not here and cannot be had, or are not the trusted ones.
+    """
+    if not card.repository:
+        raise DownloadError(
+            f"The weights of {card.name} are on no hub that Vitrail fetches from; `vitrail backbones {card.name}` says "
+            f"where they are published: give the file as -b {card.name}=FILE."
+        )
+    lock, key = config_folder() / LOCK_FILE, card.name if file == WEIGHTS_FILE else f"{card.name}/{file}"
+    trusted = read_trusted(lock).get(key)
+    revision = trusted.revision if trusted else card.revision or NEWEST
+    path = find_cached(card, revision, file=file) or _same_bytes_cached(card, trusted, file)
+    if path is None:
+        if offline:
+            raise DownloadError(
+                f"The {_what(file)} of {card.name} are not on this machine and offline mode forbids fetching them: run "
+                f"once without it, or {bring_by_hand(card)}"
+            )
+        path = download(card, revision, lambda part: _require_trusted(card, trusted, part, file), progress, file=file)
+    digest = _require_trusted(card, trusted, path, file)
+    if trusted is None:
+        commit = path.parent.name  # the hub's cache keeps a file under snapshots/<commit>/
+        remember(lock, key, Trusted(repository=card.repository, revision=commit, sha256=digest))
+    return path
+
+
+def _same_bytes_cached(card: Published, trusted: Trusted | None, file: str) -> Path | None:
+    """Another commit of the same bytes, such as one that changed only a text, which another tool may have fetched."""
+    wanted = trusted.sha256 if trusted else card.sha256 if file == WEIGHTS_FILE else ""
+    path = find_cached(card, NEWEST, file=file) if wanted else None
+    return path if path and sha256_file(path) == wanted else None
+
+
+def _require_trusted(card: Published, trusted: Trusted | None, path: Path, file: str) -> str:
+    """The file's digest, which is what the card and the lock say, as far as they say anything."""
+    digest = sha256_file(path)
+    stated = {"on its card": card.sha256 if file == WEIGHTS_FILE else ""}
+    if trusted:
+        stated[f"in {config_folder() / LOCK_FILE} since the first download"] = trusted.sha256
+    for place, wanted in stated.items():
+        if wanted and digest != wanted:
+            raise DownloadError(
+                f"The {_what(file)} of {card.name} are not the trusted ones: {path} has sha256 {digest}, but {wanted} "
+                f"stands {place}. Delete the file and run again; if the hub still serves these bytes, find out why "
+                f"they changed before you trust them."
+            )
+    return digest
+
+
+def _what(file: str) -> str:
+    return "weights" if file == WEIGHTS_FILE else f"bytes of {file}"

@@ -1,0 +1,203 @@
+"""The Hugging Face hub: one file of one repository into the hub's own cache, resumable.
+
+The bytes arrive in a file beside their place in the cache, named after the content that the hub announced, so an
+interrupted download goes on where it stopped, even in another process (huggingface_hub 2 starts again from zero).
+They move into the cache when they are whole and the caller's check has passed.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+
+from vitrail.core.errors import DownloadError
+from vitrail.core.progress import Progress
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfFileMetadata
+
+WEIGHTS_FILE = "model.safetensors"
+HF = "hf:"  # a backbone of this name is a whole repository: network, weights and pixels
+HF_FILES = ("config.json", WEIGHTS_FILE, "preprocessor_config.json")
+PLAIN_NAME = re.compile(r"[0-9A-Za-z_-]+")  # of a file that is named after what a server said
+SHA256_DIGITS = 64  # an etag this long is the digest of a file kept in large-file storage
+
+
+class Published(Protocol):
+    """What a download needs to know: a card is one. An empty revision or digest is one that nobody has stated."""
+
+    @property
+    def name(self) -> str:
+        """The backbone's name."""
+
+    @property
+    def repository(self) -> str:
+        """Where it is on the hub."""
+
+    @property
+    def revision(self) -> str:
+        """The commit."""
+
+    @property
+    def sha256(self) -> str:
+        """The digest of its weights."""
+
+
+def find_cached(card: Published, revision: str, *, file: str = WEIGHTS_FILE) -> Path | None:
+    """Where the hub's cache has a file of a revision, or None. Uses no network."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(card.repository, file, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def download(
+    card: Published, revision: str, check: Callable[[Path], str], progress: Progress, *, file: str = WEIGHTS_FILE
+) -> Path:
+    """Fetch a file of a revision into the hub's cache.
+
+    Args:
+        card: its repository.
+        revision: a commit, or a branch, of which the newest commit is taken.
+        check: gives the sha256 of the file it is given, or raises DownloadError where it is not a wanted one.
+        progress: told of the bytes as they arrive.
+        file: its name in the repository.
+
+    Returns:
+        The file, in a folder named after its commit.
+
+    Raises:
+        DownloadError: if it cannot be had; what has arrived is kept for the next time.
+    """
+    from filelock import FileLock
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+    with _one_sentence(card, revision, file):
+        about = get_hf_file_metadata(hf_hub_url(card.repository, file, revision=revision))
+        commit = about.commit_hash
+        if commit is None or about.etag is None or not PLAIN_NAME.fullmatch(about.etag):
+            raise DownloadError(
+                f"What answered for the weights of {card.name} is not a Hugging Face hub (it names no commit or no "
+                f"content): check HF_ENDPOINT and your proxy, or {bring_by_hand(card)}"
+            )
+        blob = _blobs_folder(card) / about.etag
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(blob.with_name(f"{about.etag}.vitrail.lock")):
+            if not blob.exists():
+                part = blob.with_name(f"{about.etag}.vitrail.part")
+                _complete(part, card, file, about, progress)
+                _check_or_delete(part, check, about.etag)
+                part.replace(blob)
+        return Path(hf_hub_download(card.repository, file, revision=commit))  # finds the blob and links it
+
+
+def bring_by_hand(card: Published) -> str:
+    """The end of a sentence: what a person without a connection can do."""
+    files, given = (", ".join(HF_FILES), "FOLDER") if card.name.startswith(HF) else (WEIGHTS_FILE, "FILE.safetensors")
+    return (
+        f"bring {files} of the hub's repository {card.repository} here by other means and give it as "
+        f"-b {card.name}={given}."
+    )
+
+
+def _blobs_folder(card: Published) -> Path:
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=card.repository, repo_type="model") / "blobs"
+
+
+def _complete(part: Path, card: Published, name: str, about: "HfFileMetadata", progress: Progress) -> None:
+    """Append to `part` what it still lacks of the file."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # public by its documentation
+
+    arrived = part.stat().st_size if part.exists() else 0
+    goes_on = about.size is not None and arrived <= about.size
+    task = f"weights of {card.name}"
+    progress.start(task, total=about.size, unit="bytes")
+    try:
+        with part.open("ab" if goes_on else "wb") as file:
+            http_get(
+                hf_hub_url(card.repository, name, revision=about.commit_hash),
+                file,
+                resume_size=arrived if goes_on else 0,
+                headers=build_hf_headers(),
+                expected_size=about.size,
+                tqdm_class=cast("Any", partial(_Bar, progress, task)),
+            )
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        progress.done(task)
+
+
+class _Bar:
+    """What huggingface_hub takes for a progress bar; it tells ours."""
+
+    def __init__(self, progress: Progress, task: str, *, initial: int = 0, **_looks: object) -> None:
+        self.progress, self.task = progress, task
+        if initial:
+            progress.advance(task, initial)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        pass
+
+    def update(self, amount: int) -> None:
+        """`amount` more bytes have arrived."""
+        self.progress.advance(self.task, amount)
+
+
+def _check_or_delete(part: Path, check: Callable[[Path], str], etag: str) -> None:
+    """Keep no part that can never become the wanted file."""
+    try:
+        digest = check(part)
+        if len(etag) == SHA256_DIGITS and etag != digest:
+            raise DownloadError(
+                f"The download {part} arrived damaged: its sha256 is {digest}, and the hub announced {etag}. "
+                f"It is deleted; run the same command again."
+            )
+    except DownloadError:
+        part.unlink()
+        raise
+
+
+@contextmanager
+def _one_sentence(card: Published, revision: str, file: str) -> Iterator[None]:
+    """Turn what the hub's library raises into a sentence that says what to do."""
+    from huggingface_hub import errors
+
+    # The root of the errors of the HTTP library, which differs between releases of the hub's.
+    http_error = cast("type[Exception]", errors.HfHubHTTPError.__bases__[0])
+    try:
+        yield
+    except errors.RevisionNotFoundError as error:
+        raise DownloadError(
+            f"The hub does not have revision {revision} of {card.repository}, which {card.name} is tied to by its "
+            f"card or by the lock of trusted weights: {bring_by_hand(card)}"
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.RemoteEntryNotFoundError) as error:
+        raise DownloadError(
+            f"The hub shows no {file} in {card.repository}: if it is private or gated, log in with "
+            f"`hf auth login`; else {bring_by_hand(card)}"
+        ) from error
+    except (http_error, OSError) as error:
+        if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError | TimeoutError):
+            raise DownloadError(
+                f"The weights of {card.name} could not be written to the hub's cache ({error}): free some room, or "
+                f"choose another place with HF_HOME, and run the same command again."
+            ) from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DownloadError(
+            f"The weights of {card.name} could not be fetched from the hub ({reason}): check the connection, "
+            f"HF_ENDPOINT and your proxy and run the same command again, what has arrived is kept; "
+            f"or {bring_by_hand(card)}"
+        ) from error

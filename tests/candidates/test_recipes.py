@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pictures import draw_folder
+from tests.test_benchmark import QUICK
+from vitrail.api import load_run
+from vitrail.backbones import open_backbone, parse_spec
+from vitrail.benchmark import bench
+from vitrail.candidates.options import BenchOptions
+from vitrail.candidates.recipes import check_recipes, enter
+from vitrail.core.errors import UsageError
+from vitrail.core.progress import Silent
+
+
+@pytest.fixture
+def backbones():
+    return [open_backbone(parse_spec(name), progress=Silent()) for name in ("vit_mini", "resnet_mini")]
+
+
+def test_the_first_recipe_has_the_plain_names(backbones):
+    assert [one.backbone.name for one in enter(backbones, ["deck"])] == ["vit_mini", "resnet_mini"]
+    both = [one.backbone.name for one in enter(backbones, ["default", "deck"])]
+    assert both == ["vit_mini", "resnet_mini", "vit_mini+deck", "resnet_mini+deck"]
+
+
+def test_the_decks_recipe_equalises_and_drops_only_on_convolutional_networks(backbones):
+    plain, _, vit, resnet = enter(backbones, ["default", "deck"])
+    assert plain.search_options(QUICK) is QUICK
+    assert not plain.backbone.card.preprocessing.equalise
+    for entry in (vit, resnet):
+        tried = entry.search_options(QUICK)
+        assert entry.backbone.card.preprocessing.equalise
+        assert (tried.kinds, tried.batch, tried.patience, tried.refit) == (("softmax",), 24, 5, False)
+        assert tried.optimisers == ("rmsprop",)
+    assert vit.search_options(QUICK).dropouts == (0.0,)
+    assert (min(resnet.search_options(QUICK).dropouts), max(resnet.search_options(QUICK).dropouts)) == (0.5, 0.8)
+
+
+def test_where_it_departs_from_the_deck_is_said(backbones):
+    plain, _, vit, resnet = enter(backbones, ["default", "deck"])
+    assert plain.departures == ()
+    assert any("AugReg's S/16" in sentence for sentence in vit.departures)
+    assert any("ResNet50" in sentence for sentence in resnet.departures)
+
+
+@pytest.mark.parametrize("recipes", [(), ("deck", "deck"), ("soup",)])
+def test_recipes_that_make_no_sense_are_refused(recipes):
+    with pytest.raises(UsageError, match="make no sense"):
+        check_recipes(recipes)
+
+
+def test_both_recipes_in_one_run_are_judged_on_the_same_images_and_predict(tmp_path: Path):
+    data = draw_folder(tmp_path / "pictures", per_class=20)
+    options = BenchOptions(search=QUICK, recipes=("default", "deck"))
+    run = bench(data, ["resnet_mini"], out=tmp_path / "run", options=options)
+    default, deck = run.results.backbones
+    assert (default.name, deck.name) == ("resnet_mini", "resnet_mini+deck")
+    assert (default.recipe, deck.recipe) == ("default", "deck")
+    assert default.feature_key != deck.feature_key
+    assert deck.search.winner.kind == "softmax"
+    assert deck.departures
+    assert len(run.results.pairs) == 1
+    assert run.results.split.test_openings == 1
+    predictor = load_run(run.folder).predictor("resnet_mini+deck")
+    assert predictor.backbone.card.preprocessing.equalise
+    tested = run.predictions("resnet_mini+deck")
+    found = predictor.predict([data])
+    shown = {round(float(p), 4) for p in tested.probability_NC.max(axis=1)}
+    assert shown <= {round(one.probability, 4) for one in found}
+    assert np.isfinite([one.probability for one in found]).all()

@@ -1,0 +1,329 @@
+"""A run as it was made is found so; each single thing that is changed in it is named."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+from tests.pictures import draw_folder
+from vitrail.benchmark import bench
+from vitrail.candidates.options import BenchOptions
+from vitrail.checks.compare import compare_runs
+from vitrail.checks.differences import Work
+from vitrail.checks.verify import verify_run
+from vitrail.core.errors import RunError, UsageError
+from vitrail.data import SplitOptions
+from vitrail.runs import load_run
+from vitrail.search import TuneOptions
+
+FAST = BenchOptions(search=TuneOptions(kinds=("logistic",), strengths=(1e-2, 1.0), seeds=1))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A finished run and the cache with its features."""
+    root = tmp_path_factory.mktemp("verified")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VITRAIL_CACHE", str(root / "cache"))
+        patch.setenv("VITRAIL_CONFIG", str(root / "config"))
+        data = draw_folder(root / "pictures", per_class=20)
+        one = next((data / "red").glob("*.png"))
+        Image.open(one).convert("RGB").save(data / "red" / "copy.jpg", quality=90)  # a near-duplicate: it makes a group
+        bench(data, ("vit_mini", "resnet_mini"), out=root / "run", options=FAST)
+    return root / "run", root / "cache"
+
+
+@pytest.fixture
+def copy(made: tuple[Path, Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made[0], tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A finished run with a calibration part of its own, and the cache with its features."""
+    root = tmp_path_factory.mktemp("apart")
+    options = replace(FAST, split=SplitOptions(calibration=0.2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VITRAIL_CACHE", str(root / "cache"))
+        patch.setenv("VITRAIL_CONFIG", str(root / "config"))
+        bench(draw_folder(root / "pictures", per_class=30), ("vit_mini",), out=root / "run", options=options)
+    return root / "run", root / "cache"
+
+
+def edit_table(path: Path, column: str, change: Callable[[list], None]) -> None:
+    table = pq.read_table(path)
+    values = table[column].to_pylist()
+    change(values)
+    place = table.schema.get_field_index(column)
+    pq.write_table(table.set_column(place, table.schema.field(place), pa.array(values, table[column].type)), path)
+
+
+def named(folder: Path, cache: Path) -> str:
+    found = verify_run(folder, cache=cache)
+    assert not found.equal
+    return "\n".join(one.where for one in found.differences)
+
+
+def test_a_run_as_it_was_made_is_equal_and_what_is_beyond_is_said(made: tuple[Path, Path]):
+    found = verify_run(made[0], cache=made[1])
+    assert found.differences == ()
+    assert found.compared > 200
+    assert any(one.startswith("the search") for one in found.not_recomputed)
+    assert not any("which the cache has not" in one for one in found.not_recomputed)
+
+
+def test_a_moved_run_without_its_cache_is_equal_too_and_says_what_it_could_not_see(copy: Path, tmp_path: Path):
+    found = verify_run(copy, cache=tmp_path / "empty")
+    assert found.equal
+    assert any("predictions of vit_mini from its features" in one for one in found.not_recomputed)
+
+
+def test_thresholds_are_set_again_from_the_calibration_part(apart: tuple[Path, Path]):
+    found = verify_run(apart[0], cache=apart[1])
+    assert found.differences == ()
+    assert not any("thresholds" in one for one in found.not_recomputed)
+    (one,) = load_run(apart[0]).results.backbones
+    assert one.refusal is not None
+    assert one.refusal.set_on == "calibration"
+    assert one.refusal.images == 18 == len(load_run(apart[0]).calibration("vit_mini").ids)
+    assert load_run(apart[0]).results.data.counts["calibration"] == {"blue": 6, "green": 6, "red": 6}
+    assert "split conformal: set on 18 images" in (apart[0] / "report.html").read_text()
+
+
+def test_one_changed_answer_of_the_calibration_part_is_named(apart: tuple[Path, Path], tmp_path: Path):
+    copied = Path(shutil.copytree(apart[0], tmp_path / "run"))
+
+    def lower(values: list) -> None:
+        values[int(np.argmax(values))] -= 0.9
+
+    edit_table(copied / "calibration" / "vit_mini.parquet", "p:red", lower)
+    said = named(copied, apart[1])
+    assert "receipt.json: calibration/vit_mini.parquet" in said
+    assert "calibration of vit_mini: thresholds lac" in said
+    assert "calibration of vit_mini against its head and features: 1 of 18 images" in said
+
+
+def test_one_changed_probability_is_named(copy: Path, made: tuple[Path, Path]):
+    def swap(values: list) -> None:
+        values[int(np.argmin(values))] += 1e-5
+
+    edit_table(copy / "predictions" / "vit_mini.parquet", "p:red", swap)
+    said = named(copy, made[1])
+    assert "receipt.json: predictions/vit_mini.parquet" in said
+    assert "predictions of vit_mini against its head and features: 1 of 12 images" in said
+    assert "backbones[vit_mini].test.brier.value" in said
+    assert "resnet_mini" not in said
+
+
+def test_one_changed_weight_is_named(copy: Path, made: tuple[Path, Path]):
+    path = copy / "heads" / "resnet_mini.safetensors"
+    tensors = load_file(path)
+    tensors["weight"] = tensors["weight"].copy()
+    tensors["weight"][0, 0] += 0.01
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    save_file(tensors, path, metadata=metadata)
+    said = named(copy, made[1])
+    assert "receipt.json: heads/resnet_mini.safetensors" in said
+    assert "predictions of resnet_mini against its head and features" in said
+    assert "vit_mini" not in said
+
+
+def test_one_changed_answer_on_another_split_is_named(copy: Path, made: tuple[Path, Path]):
+    def turn(values: list) -> None:
+        values[0] = (values[0] + 1) % 3
+
+    edit_table(copy / "splits" / "vit_mini.parquet", "predicted", turn)
+    said = named(copy, made[1])
+    assert "receipt.json: splits/vit_mini.parquet" in said
+    assert "backbones[vit_mini].search.splits.deviation" in said
+    edit_table(copy / "splits" / "vit_mini.parquet", "label", turn)
+    assert "splits of vit_mini: labels of number 0" in named(copy, made[1])
+
+
+def test_a_deleted_row_is_named(copy: Path, made: tuple[Path, Path]):
+    path = copy / "predictions" / "resnet_mini.parquet"
+    pq.write_table(pq.read_table(path).slice(1), path)
+    said = named(copy, made[1]).splitlines()
+    assert said == [
+        "receipt.json: predictions/resnet_mini.parquet",
+        "predictions of resnet_mini: images",
+        "predictions of resnet_mini: order of images",
+        "predictions",
+    ]
+
+
+def test_a_probability_that_is_no_number_is_named(copy: Path, made: tuple[Path, Path]):
+    edit_table(copy / "predictions" / "vit_mini.parquet", "p:red", lambda values: values.__setitem__(0, None))
+    assert "predictions" in named(copy, made[1]).splitlines()
+
+
+def test_a_deleted_class_is_named(copy: Path, made: tuple[Path, Path]):
+    path = copy / "predictions" / "resnet_mini.parquet"
+    pq.write_table(pq.read_table(path).drop_columns("p:red"), path)
+    said = named(copy, made[1])
+    assert "predictions of resnet_mini against its head and features" in said
+    assert "resnet_mini.refusal.safetensors" in said
+    assert "predictions" in said.splitlines()
+
+
+@pytest.mark.parametrize("label", [3, -1])
+def test_a_label_of_no_class_is_named(copy: Path, made: tuple[Path, Path], label: int):
+    for name in ("vit_mini", "resnet_mini"):
+        edit_table(copy / "predictions" / f"{name}.parquet", "label", lambda values: values.__setitem__(0, label))
+    said = [one.found for one in verify_run(copy, cache=made[1]).differences]
+    assert any("A label of a test image is not one of the 3 classes" in one for one in said)
+
+
+def test_a_label_of_no_class_in_the_calibration_part_is_named(apart: tuple[Path, Path], tmp_path: Path):
+    copied = Path(shutil.copytree(apart[0], tmp_path / "run"))
+    edit_table(copied / "calibration" / "vit_mini.parquet", "label", lambda values: values.__setitem__(0, 3))
+    said = named(copied, apart[1])
+    assert "calibration of vit_mini: labels[0]" in said
+    assert "calibration of vit_mini: thresholds" in said
+
+
+def test_a_table_without_probabilities_or_labels_is_one_sentence(copy: Path, made: tuple[Path, Path]):
+    path = copy / "predictions" / "resnet_mini.parquet"
+    whole = pq.read_table(path)
+    pq.write_table(whole.select(["id", "label"]), path)
+    with pytest.raises(RunError, match=r"resnet_mini\.parquet cannot be read .* \(no column begins with p:\)"):
+        verify_run(copy, cache=made[1])
+    pq.write_table(whole, path)
+    edit_table(path, "label", lambda values: values.__setitem__(0, None))
+    with pytest.raises(RunError, match=r"resnet_mini\.parquet cannot be read .* \(1 of 12 cells are empty"):
+        verify_run(copy, cache=made[1])
+
+
+def test_a_refusal_that_was_taken_out_of_the_results_is_named_without_features_too(copy: Path, tmp_path: Path):
+    results = json.loads((copy / "results.json").read_text())
+    results["backbones"][0]["refusal"] = None
+    (copy / "results.json").write_text(json.dumps(results))
+    assert "backbones[vit_mini].refusal" in named(copy, tmp_path / "empty").splitlines()
+
+
+def test_thresholds_of_another_head_are_named(copy: Path, made: tuple[Path, Path]):
+    heads = copy / "heads"
+    shutil.copy(heads / "resnet_mini.refusal.safetensors", heads / "vit_mini.refusal.safetensors")
+    said = named(copy, made[1])
+    assert "vit_mini.refusal.safetensors" in said.splitlines()
+
+
+@pytest.mark.parametrize("with_receipt", [False, True])
+def test_one_changed_label_is_named_though_the_receipt_was_made_to_fit(
+    copy: Path, made: tuple[Path, Path], with_receipt: bool
+):
+    def turn(values: list) -> None:
+        values[0] = (values[0] + 1) % 3
+
+    edit_table(copy / "predictions" / "vit_mini.parquet", "label", turn)
+    if with_receipt:
+        from vitrail.runs import write_receipt
+
+        write_receipt(copy, load_run(copy).results)
+    said = named(copy, made[1])
+    assert ("receipt.json" in said) != with_receipt
+    assert "predictions of resnet_mini: labels" in said
+    assert "data.fingerprint" in said
+
+
+def test_one_changed_training_label_is_named(copy: Path, made: tuple[Path, Path]):
+    def turn(values: list) -> None:
+        place = next(row for row, value in enumerate(values) if value is not None)
+        values[place] = (values[place] + 1) % 3
+
+    edit_table(copy / "data.parquet", "label", turn)
+    said = named(copy, made[1])
+    assert "data.counts.train" in said
+    assert "data.fingerprint" in said
+
+
+def test_one_changed_figure_is_named(copy: Path, made: tuple[Path, Path]):
+    results = json.loads((copy / "results.json").read_text())
+    results["backbones"][0]["test"]["top1"]["value"] += 0.01
+    results["decision"]["sentence"] = "Take mine."
+    (copy / "results.json").write_text(json.dumps(results))
+    said = named(copy, made[1]).splitlines()
+    assert said == [
+        "receipt.json: results.json",
+        "backbones[vit_mini].test.top1.value",
+        "decision.sentence",
+    ]
+
+
+def test_a_missing_file_is_named_and_a_folder_without_a_run_refused(
+    copy: Path, made: tuple[Path, Path], tmp_path: Path
+):
+    (copy / "report.html").unlink()
+    assert named(copy, made[1]) == "receipt.json: report.html"
+    with pytest.raises(RunError):
+        verify_run(tmp_path, cache=made[1])
+
+
+def test_the_last_digits_are_no_difference_but_the_ninth_is():
+    work = Work()
+    work.compare("a", {"x": [1.0, 2.0]}, {"x": [1.0 + 1e-12, 2.0]})
+    assert (work.compared, work.differences) == (2, [])
+    work.compare("a", {"x": [1.0, 2.0]}, {"x": [1.0 + 1e-8, 2.0]})
+    work.compare("b", {"name": "x"}, None)
+    assert [one.where for one in work.differences] == ["a.x[0]", "b"]
+
+
+def test_a_run_against_itself_has_no_flips_and_the_same_pairs(made: tuple[Path, Path]):
+    run = load_run(made[0])
+    found = compare_runs(run, run)
+    assert (found.common, found.only_first, found.only_second) == (12, 0, 0)
+    by_name = {(pair.a, pair.b): pair for pair in found.pairs}
+    same = by_name["1:vit_mini", "2:vit_mini"]
+    assert (same.only_a, same.only_b, same.mcnemar_p) == (0, 0, 1.0)
+    (inside,) = run.results.pairs
+    across = by_name["1:vit_mini", "2:resnet_mini"]
+    assert (across.only_a, across.only_b, across.difference) == (inside.only_a, inside.only_b, inside.difference)
+    assert across.holm_p >= inside.holm_p
+
+
+def test_images_that_either_run_groups_are_one_group_whichever_run_comes_first(made: tuple[Path, Path], copy: Path):
+    def in_fives(values: list) -> None:
+        values[:] = [f"five {row // 5}" for row in range(len(values))]
+
+    edit_table(copy / "data.parquet", "group", in_fives)
+    plain, grouped = load_run(made[0]), load_run(copy)
+    there, back = compare_runs(plain, grouped), compare_runs(grouped, plain)
+    assert there.top1["1:vit_mini"] == back.top1["2:vit_mini"]
+    assert there.top1["1:vit_mini"] != compare_runs(plain, plain).top1["1:vit_mini"], "the twin: groups tell"
+
+
+@pytest.mark.parametrize(
+    "options", [{"level": 95}, {"level": 0.0}, {"margin": 2.0}, {"margin": -0.01}, {"margin": np.nan}]
+)
+def test_a_level_or_margin_that_makes_no_sense_is_wrong_usage(made: tuple[Path, Path], options: dict[str, float]):
+    run = load_run(made[0])
+    with pytest.raises(UsageError, match="no sense: both are fractions between 0 and 1"):
+        compare_runs(run, run, **options)
+
+
+def test_flips_name_the_images_that_one_run_fixes_and_breaks(made: tuple[Path, Path], copy: Path):
+    run = load_run(copy)
+    tested = run.predictions("vit_mini")
+    right_N = tested.probability_NC.argmax(axis=1) == tested.label_N
+    row = int(np.flatnonzero(right_N)[0])
+    wrong = (int(tested.label_N[row]) + 1) % 3
+    for place, name in enumerate(run.results.data.classes):
+        edit_table(
+            copy / "predictions" / "vit_mini.parquet",
+            f"p:{name}",
+            lambda values, one=float(place == wrong): values.__setitem__(row, one),
+        )
+    found = compare_runs(load_run(made[0]), run)
+    (flips,) = [one for one in found.flips if (one.a, one.b) == ("1:vit_mini", "2:vit_mini")]
+    assert (flips.fixed, flips.broken) == ((), (tested.ids[row],))

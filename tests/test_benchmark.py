@@ -1,0 +1,257 @@
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.pictures import draw_folder
+from vitrail.benchmark import bench
+from vitrail.candidates.options import BenchOptions
+from vitrail.checks.verify import verify_run
+from vitrail.core.errors import DataError, RunError, UsageError
+from vitrail.core.hashing import sha256_file
+from vitrail.core.machine import cache_folder
+from vitrail.delivery.predict import Predictor
+from vitrail.runs import Run, load_run
+from vitrail.search import TuneOptions, poolings
+
+walk = sys.modules["vitrail.benchmark"]  # the module; the package offers the function of that name
+EMBEDDED = ("vit_mini", "resnet_mini")
+QUICK = TuneOptions(
+    kinds=("logistic", "ridge", "softmax"),
+    strengths=(1e-2, 1.0),
+    alphas=(10.0,),
+    scalings=("standardise",),
+    trials=2,
+    seeds=1,
+    splits=2,
+    epochs=3,
+)
+FAST = BenchOptions(search=QUICK)
+
+
+def what_counts(run: Run) -> dict:
+    """What two equal runs share: data, split, search figures, test, pairs and decision; no clock."""
+    found = json.loads((run.folder / "results.json").read_text())
+    for one in found["backbones"]:
+        del one["cost"]
+        del one["search"]["seconds"], one["search"]["user_s"], one["search"]["winner"]["seconds"]
+    return {part: found[part] for part in ("data", "split", "backbones", "pairs", "decision")}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bench")
+
+
+@pytest.fixture(scope="module")
+def data(root: Path) -> Path:
+    """Pictures that no test changes."""
+    return draw_folder(root / "pictures", per_class=20)
+
+
+@pytest.fixture(scope="module")
+def run(root: Path, data: Path) -> Run:
+    """A finished run that no test changes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VITRAIL_CACHE", str(root / "cache"))
+        return bench(data, EMBEDDED, out=root / "run", options=FAST)
+
+
+@pytest.fixture
+def warm(run: Run, root: Path) -> None:
+    """The features of that run are there already."""
+    shutil.copytree(root / "cache", cache_folder(), dirs_exist_ok=True)
+
+
+def test_the_walk_ends_in_a_decision_and_a_whole_folder(run: Run):
+    assert "resnet_mini" in run.results.decision.sentence
+    receipt = json.loads((run.folder / "receipt.json").read_text())
+    on_disk = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
+    assert on_disk == {*receipt["files"], "receipt.json", "log.jsonl"}
+    assert all(sha256_file(run.folder / name) == digest for name, digest in receipt["files"].items())
+    assert load_run(run.folder).results == run.results
+    assert run.results.split.test_openings == 1
+
+
+def test_every_rate_has_an_interval_that_holds_it(run: Run):
+    for one in run.results.backbones:
+        for figure in (one.test.top1, one.test.balanced_accuracy, one.test.macro_f1, one.test.nll, one.test.brier):
+            assert figure.low <= figure.value <= figure.high
+    (pair,) = run.results.pairs
+    assert pair.difference.low <= pair.difference.value <= pair.difference.high
+
+
+@pytest.mark.usefixtures("warm")
+@pytest.mark.parametrize("pooling", ["cls", "mean", "cls+mean"])
+def test_whichever_pooling_is_taken_predictions_and_verification_use_it(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pooling: str
+):
+    monkeypatch.setattr(poolings, "_better", lambda *_: pooling)
+    run = bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
+    (one,) = run.results.backbones
+    assert (one.search.pooling, one.search.winner.setting["pooling"]) == (pooling, pooling)
+    told_N = run.predictions("vit_mini").probability_NC.max(axis=1)
+    found_M = np.array([answer.probability for answer in Predictor.open(run.folder).predict([data])])
+    assert np.abs(told_N[:, None] - found_M).min(axis=1).max() < 1e-3  # stored features are float16
+    checked = verify_run(run.folder, cache=cache_folder())
+    assert checked.differences == ()
+    assert not any("predictions of vit_mini from its features" in one for one in checked.not_recomputed)
+
+
+@pytest.mark.usefixtures("warm")
+def test_threads_bind_what_reads_the_images_too(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def never() -> int:
+        pytest.fail("the cores of the machine were taken")
+
+    monkeypatch.setattr("vitrail.data.examples.usable_cores", never)
+    monkeypatch.setattr("vitrail.data.near_duplicates.usable_cores", never)
+    bench(data, EMBEDDED[:1], out=tmp_path / "run", options=FAST, threads=1)
+
+
+def test_the_stored_predictions_give_the_printed_accuracy(run: Run):
+    for one in run.results.backbones:
+        tested = run.predictions(one.name)
+        right = (tested.probability_NC.argmax(axis=1) == tested.label_N).mean()
+        assert right == pytest.approx(one.test.top1.value)
+
+
+def test_asked_again_a_finished_run_is_shown_and_nothing_is_made(data: Path, run: Run):
+    before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
+    assert bench(data, EMBEDDED, out=run.folder, options=FAST).results == run.results
+    assert before == {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
+
+
+def test_other_options_in_the_same_folder_are_wrong_usage(data: Path, run: Run):
+    with pytest.raises(UsageError, match="other options"):
+        bench(data, ["vit_mini"], out=run.folder, options=FAST)
+
+
+@pytest.mark.usefixtures("warm")
+def test_another_run_on_the_same_images_computes_no_feature_and_says_the_same(data: Path, run: Run, tmp_path: Path):
+    second = bench(data, EMBEDDED, out=tmp_path / "two", options=FAST)
+    assert [one.cost.cached for one in second.results.backbones] == [1.0, 1.0]
+    assert what_counts(second) == what_counts(run)
+
+
+@pytest.mark.usefixtures("warm")
+def test_test_labels_poisoned_after_the_split_change_no_choice(data: Path, tmp_path: Path, monkeypatch):
+    honest = bench(data, ["vit_mini"], out=tmp_path / "honest", options=FAST)
+    make_split = walk.make_split
+
+    def poisoned(dataset, options):
+        sealed_dataset, split, sealed = make_split(dataset, options)
+        labels = {id_: (label + 1) % 3 for id_, label in sealed.open("poison").items()}
+        return sealed_dataset, split, type(sealed)(labels)
+
+    monkeypatch.setattr(walk, "make_split", poisoned)
+    lied_to = bench(data, ["vit_mini"], out=tmp_path / "lied", options=FAST)
+    heads = [run.head_file("vit_mini").read_bytes() for run in (honest, lied_to)]
+    assert heads[0] == heads[1]
+    assert lied_to.results.backbones[0].test.top1 != honest.results.backbones[0].test.top1
+
+
+@pytest.mark.usefixtures("warm")
+def test_a_run_that_stopped_after_the_opening_opens_again_with_the_same_choices_only(
+    data: Path, tmp_path: Path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(walk, "write_run", lambda *arguments: (_ for _ in ()).throw(RunError("the disk is full")))
+        with pytest.raises(RunError):
+            bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
+    assert bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST).results.split.test_openings == 1
+
+
+def test_a_backbone_must_be_named_for_ones_own_images_and_only_once(data: Path):
+    with pytest.raises(UsageError, match="-b NAME"):
+        bench(data)
+    with pytest.raises(UsageError, match="twice"):
+        bench(data, ["vit_mini", "vit_mini"])
+
+
+def test_a_misspelt_backbone_is_found_before_any_image_is_read(tmp_path: Path):
+    """A folder that is not there would be complained of first, were it looked at before the names."""
+    with pytest.raises(UsageError, match=r"nearest names are .*vit_mini"):
+        bench(tmp_path / "nowhere", ["resnet_mini", "vit_minni"])
+    with pytest.raises(UsageError, match="nowhere"):
+        bench(tmp_path / "nowhere", ["resnet_mini", "vit_mini"])
+
+
+def test_near_duplicates_across_given_splits_are_reported_with_the_accuracy_without_them(tmp_path: Path):
+    root = tmp_path / "given"
+    for part, seed in (("train", 0), ("test", 1)):
+        draw_folder(root / part, per_class=16, seed=seed)
+    for number, path in enumerate(sorted((root / "train" / "red").glob("*.png"))[:4]):
+        Image.open(path).convert("RGB").save(root / "test" / "red" / f"copy-{number}.jpg", quality=90)
+    run = bench(root, ["vit_mini"], out=tmp_path / "run", options=FAST)
+    assert len(run.results.data.leaked) == 4
+    assert run.results.data.duplicates["near_across_splits"] == 4
+    (one,) = run.results.backbones
+    assert one.top1_without_leaked is not None
+    assert one.top1_without_leaked.n == one.test.top1.n - 4
+    assert "near-duplicate" in run.report.read_text()
+    unsearched = dataclasses.replace(FAST, near_duplicates=False)
+    other = bench(root, ["vit_mini"], out=tmp_path / "other", options=unsearched)
+    assert not other.results.data.near_pairs
+    assert other.results.backbones[0].test.top1.n == one.test.top1.n
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"level": 1.5}, {"level": 0.0}, {"margin": 2.0}, {"margin": -0.1}, {"margin": float("nan")}, {"max_pixels": 0}],
+)
+def test_options_that_make_no_sense_are_refused_before_any_work(options: dict):
+    with pytest.raises(UsageError, match="no sense"):
+        BenchOptions(**options)
+
+
+@pytest.mark.parametrize("fault", ["empty", "one class", "one image a class"])
+def test_data_that_cannot_carry_a_benchmark_is_one_sentence(tmp_path: Path, fault: str):
+    root = tmp_path / "data"
+    root.mkdir()
+    if fault != "empty":
+        draw_folder(root, per_class=1 if fault == "one image a class" else 20)
+    if fault == "one class":
+        for name in ("green", "blue"):
+            for path in (root / name).iterdir():
+                path.unlink()
+            (root / name).rmdir()
+    with pytest.raises(DataError) as raised:
+        bench(root, ["vit_mini"], out=tmp_path / "run")
+    assert "\n" not in str(raised.value)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests.test_benchmark import FAST
+from vitrail.benchmark import bench
+bench(Path(sys.argv[1]), ["vit_mini"], out=Path(sys.argv[2]), options=FAST)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_ends_as_an_undisturbed_one(data: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "undisturbed"))
+    wanted = what_counts(bench(data, ["vit_mini"], out=tmp_path / "wanted", options=FAST))
+    draws = np.random.default_rng(0)
+    environment = os.environ | {"VITRAIL_CACHE": str(tmp_path / "killed")}
+    for moment in draws.uniform(1.0, 6.0, 5):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(data), str(tmp_path / "run")],
+            cwd=Path(__file__).parents[1],
+            env=environment,
+        )
+        time.sleep(moment)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "killed"))
+    assert what_counts(bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)) == wanted
