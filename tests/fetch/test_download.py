@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from tests.backbones.conftest import WEIGHTS
+from tests.fetch.hub_fixtures import WEIGHTS
 from vitrail.backbones import download
 from vitrail.backbones.catalogue import find_card
 from vitrail.core.errors import DownloadError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from tests.backbones.conftest import WEIGHTS
+from tests.fetch.hub_fixtures import WEIGHTS
 from vitrail.core.errors import DownloadError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.progress import Silent
