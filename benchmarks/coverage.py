@@ -15,6 +15,7 @@ from scipy import stats
 
 from benchmarks.results import machine_line, write_results
 from vitrail.evaluation import Pair
+from vitrail.evaluation.contestants import Criteria
 from vitrail.evaluation.pairs import judge_pairs
 from vitrail.statistics import metrics
 from vitrail.statistics.calibration import ece
@@ -391,7 +392,7 @@ def draw_pair(
 
 def judge_pair(right: dict[str, np.ndarray], group_N: np.ndarray | None) -> Pair:
     """A against B, as a verdict judges them."""
-    return judge_pairs(right, group_N, 0.95, 0.01)[0]
+    return judge_pairs(right, group_N, Criteria())[0]
 
 
 def pairs() -> Iterator[str]:

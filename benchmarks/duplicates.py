@@ -20,8 +20,9 @@ from benchmarks.results import keep_chapter
 from vitrail.auditing import AuditOptions, audit
 from vitrail.auditing.labels import answer_out_of_fold
 from vitrail.backbones import open_backbone, parse_spec
-from vitrail.core.machine import peak_rss_bytes, share_threads, usable_cores, user_seconds
+from vitrail.core.machine import peak_rss_bytes, usable_cores, user_seconds
 from vitrail.core.progress import Silent
+from vitrail.core.resources import Resources
 from vitrail.data import MAX_PIXELS, Dataset, NearPair, find_near_duplicates, load, open_source
 from vitrail.data.looks import look_at
 from vitrail.data.near_duplicates import compare_looks
@@ -199,15 +200,13 @@ def cost() -> list[str]:
 
 def cost_of(name: str, folder: Path) -> str:
     """One row of the table."""
-    dataset = load(open_source(folder), progress=Silent())
+    dataset = load(open_source(folder))
     backbone = open_backbone(parse_spec(f"{VIT}={SHARED / 'weights' / f'{VIT}.safetensors'}"), progress=Silent())
-    asked = {"max_pixels": MAX_PIXELS, "progress": Silent()}
-    threads = share_threads(usable_cores())
     with tempfile.TemporaryDirectory() as cache:
-        asked["cache"] = Path(cache)
-        looks_s = cpu(lambda: look_at(dataset, threads=threads.decode, **asked))
-        rest_s = cpu(lambda: find_near_duplicates(dataset, **asked))
-        features_s = cpu(lambda: extract(dataset, [backbone], threads=threads, **asked))
+        using = {"max_pixels": MAX_PIXELS, "resources": Resources(cache=Path(cache))}
+        looks_s = cpu(lambda: look_at(dataset, **using))
+        rest_s = cpu(lambda: find_near_duplicates(dataset, **using))
+        features_s = cpu(lambda: extract(dataset, [backbone], **using))
     share = (looks_s + rest_s) / features_s
     return f"| {name} | {looks_s:.2f} | {rest_s:.2f} | {features_s:.1f} | {share:.1%} |"
 
@@ -267,9 +266,9 @@ def photographs(draws: np.random.Generator, count: int, side: int = 32) -> np.nd
 
 def search(data: Path, cache: Path) -> tuple[Dataset, Sequence[NearPair], float]:
     """The near-duplicates of a data set and how long they took."""
-    dataset = load(open_source(data), progress=Silent())
+    dataset = load(open_source(data))
     begun = time.perf_counter()
-    pairs = find_near_duplicates(dataset, cache=cache, max_pixels=MAX_PIXELS, progress=Silent())
+    pairs = find_near_duplicates(dataset, max_pixels=MAX_PIXELS, resources=Resources(cache=cache))
     return dataset, pairs, time.perf_counter() - begun
 
 

@@ -23,8 +23,9 @@ from benchmarks.peers import timm_loop, transformers_loop
 from benchmarks.report import REAL, RESNET50, VIT_S, VIT_TI, Page, pictures, spread, weights
 from vitrail.backbones import Backbone, open_backbone, to_pixels
 from vitrail.core.hashing import sha256_file
-from vitrail.core.machine import share_threads, usable_cores
+from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Silent
+from vitrail.core.resources import Resources
 from vitrail.data import Dataset, decode, load, open_source
 from vitrail.features import Features, extract
 
@@ -107,14 +108,14 @@ def _dataset(files: list[Path]) -> Dataset:
     for file in files:
         (folder / file.parent.name).mkdir(exist_ok=True)
         (folder / file.parent.name / file.name).symlink_to(file)
-    return load(open_source(folder), progress=Silent())
+    return load(open_source(folder))
 
 
 def _extract(dataset: Dataset, backbone: Backbone) -> Features:
     cache = WORK / "store"
     shutil.rmtree(cache / "features", ignore_errors=True)
-    threads = share_threads(CORES)
-    return extract(dataset, [backbone], cache=cache, threads=threads, max_pixels=10**8, progress=Silent()).features[0]
+    resources = Resources(cache=cache, cores=CORES)
+    return extract(dataset, [backbone], max_pixels=10**8, resources=resources).features[0]
 
 
 def _pixels(backbone: Backbone, file: Path) -> np.ndarray:

@@ -18,8 +18,8 @@ from sklearn.metrics import log_loss
 
 from benchmarks.results import machine_line, write_results
 from vitrail.backbones import BackboneSpec, open_backbone
-from vitrail.core.machine import cache_folder, share_threads, usable_cores
 from vitrail.core.progress import Silent
+from vitrail.core.resources import Resources
 from vitrail.data import load, make_split, open_source
 from vitrail.features import extract
 from vitrail.heads import probabilities
@@ -39,7 +39,7 @@ OPTIONS = TuneOptions(label_curves=False, splits=0, seeds=1)
 
 def main() -> None:
     """Run it and write the table beside this file."""
-    dataset = load(open_source(SHARED / "data" / "stanford_dogs_224.csv"), progress=Silent())
+    dataset = load(open_source(SHARED / "data" / "stanford_dogs_224.csv"))
     label = dict(zip(dataset.table["id"].to_pylist(), dataset.table["label"].to_pylist(), strict=True))
     sealed_dataset, split, _ = make_split(dataset)
     opened = [
@@ -49,10 +49,8 @@ def main() -> None:
     extraction = extract(
         dataset,
         opened,
-        cache=cache_folder(),
-        threads=share_threads(usable_cores()),
         max_pixels=10**8,
-        progress=Silent(),
+        resources=Resources(),
     )
     test_N = np.array([label[id_] for id_ in split.test])
     lines = [__doc__.split("\n", 1)[0] if __doc__ else "", "", "    python -m benchmarks.heads_against_sklearn", ""]

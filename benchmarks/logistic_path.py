@@ -18,7 +18,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.results import clock_for, machine_line, write_results
-from vitrail.core.machine import usable_cores
 from vitrail.heads.head import log_softmax
 from vitrail.heads.logistic import LogisticPath
 
@@ -122,20 +121,18 @@ def dogs(backbone: str) -> tuple[np.ndarray, np.ndarray]:
     """Features and labels of every dog, from the store or computed now."""
     from benchmarks.heads_against_sklearn import SHARED, WEIGHTS
     from vitrail.backbones import BackboneSpec, open_backbone
-    from vitrail.core.machine import cache_folder, share_threads
     from vitrail.core.progress import Silent
+    from vitrail.core.resources import Resources
     from vitrail.data import load, open_source
     from vitrail.features import extract
 
-    dataset = load(open_source(SHARED / "data" / "stanford_dogs_224.csv"), progress=Silent())
+    dataset = load(open_source(SHARED / "data" / "stanford_dogs_224.csv"))
     spec = BackboneSpec(name=backbone, file=Path(SHARED / "weights" / f"{WEIGHTS[backbone]}.safetensors"))
     extraction = extract(
         dataset,
         [open_backbone(spec, progress=Silent())],
-        cache=cache_folder(),
-        threads=share_threads(usable_cores()),
         max_pixels=10**8,
-        progress=Silent(),
+        resources=Resources(),
     )
     return extraction.features[0].rows(dataset.table["id"].to_pylist()), np.array(dataset.table["label"].to_pylist())
 

@@ -67,23 +67,21 @@ def draw(folder: Path, count: int) -> None:
 def walk(folder: Path) -> dict[str, int]:
     """The walk from files to stored features, and the memory of this process along it, in bytes."""
     from vitrail.backbones import BackboneSpec, open_backbone
-    from vitrail.core.machine import share_threads, usable_cores
     from vitrail.core.progress import Silent
+    from vitrail.core.resources import Resources
     from vitrail.data import SplitOptions, load, make_split, open_source
     from vitrail.features import extract
 
     opened = [open_backbone(BackboneSpec(name=BACKBONE), progress=Silent())]
     found = {"imports": status("VmHWM")}
-    dataset = load(open_source(folder / "data"), max_pixels=10**8, progress=Silent())
+    dataset = load(open_source(folder / "data"), max_pixels=10**8)
     dataset, _, _ = make_split(dataset, SplitOptions())
     found["read"] = status("VmHWM")
     extraction = extract(
         dataset,
         opened,
-        cache=folder / "cache",
-        threads=share_threads(usable_cores()),
         max_pixels=10**8,
-        progress=Silent(),
+        resources=Resources(cache=folder / "cache"),
     )
     if extraction.features[0].cost.computed != dataset.table.num_rows:
         raise SystemExit("not every image has its row: the figure would mean nothing")

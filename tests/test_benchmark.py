@@ -19,8 +19,9 @@ from vitrail.checks.verify import verify_run
 from vitrail.core.errors import DataError, RunError, UsageError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import cache_folder
+from vitrail.core.resources import Resources
 from vitrail.delivery.predict import Predictor
-from vitrail.runs import Run, load_run
+from vitrail.runs import RunRecord, load_run
 from vitrail.search import TuneOptions, poolings
 
 walk = sys.modules["vitrail.benchmark"]  # the module; the package offers the function of that name
@@ -38,7 +39,7 @@ QUICK = TuneOptions(
 FAST = BenchOptions(search=QUICK)
 
 
-def what_counts(run: Run) -> dict:
+def what_counts(run: RunRecord) -> dict:
     """What two equal runs share: data, split, search figures, test, pairs and decision; no clock."""
     found = json.loads((run.folder / "results.json").read_text())
     for one in found["backbones"]:
@@ -59,7 +60,7 @@ def data(root: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(root: Path, data: Path) -> Run:
+def run(root: Path, data: Path) -> RunRecord:
     """A finished run that no test changes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VITRAIL_CACHE", str(root / "cache"))
@@ -67,12 +68,12 @@ def run(root: Path, data: Path) -> Run:
 
 
 @pytest.fixture
-def warm(run: Run, root: Path) -> None:
+def warm(run: RunRecord, root: Path) -> None:
     """The features of that run are there already."""
     shutil.copytree(root / "cache", cache_folder(), dirs_exist_ok=True)
 
 
-def test_the_walk_ends_in_a_decision_and_a_whole_folder(run: Run):
+def test_the_walk_ends_in_a_decision_and_a_whole_folder(run: RunRecord):
     assert "resnet_mini" in run.results.decision.sentence
     receipt = json.loads((run.folder / "receipt.json").read_text())
     on_disk = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
@@ -82,7 +83,7 @@ def test_the_walk_ends_in_a_decision_and_a_whole_folder(run: Run):
     assert run.results.split.test_openings == 1
 
 
-def test_every_rate_has_an_interval_that_holds_it(run: Run):
+def test_every_rate_has_an_interval_that_holds_it(run: RunRecord):
     for one in run.results.backbones:
         for figure in (one.test.top1, one.test.balanced_accuracy, one.test.macro_f1, one.test.nll, one.test.brier):
             assert figure.low <= figure.value <= figure.high
@@ -112,31 +113,32 @@ def test_threads_bind_what_reads_the_images_too(data: Path, tmp_path: Path, monk
     def never() -> int:
         pytest.fail("the cores of the machine were taken")
 
-    monkeypatch.setattr("vitrail.data.examples.usable_cores", never)
-    monkeypatch.setattr("vitrail.data.near_duplicates.usable_cores", never)
-    bench(data, EMBEDDED[:1], out=tmp_path / "run", options=FAST, threads=1)
+    monkeypatch.setattr("vitrail.core.resources.usable_cores", never)
+    bench(data, EMBEDDED[:1], out=tmp_path / "run", options=FAST, resources=Resources(cores=1))
 
 
-def test_the_stored_predictions_give_the_printed_accuracy(run: Run):
+def test_the_stored_predictions_give_the_printed_accuracy(run: RunRecord):
     for one in run.results.backbones:
         tested = run.predictions(one.name)
         right = (tested.probability_NC.argmax(axis=1) == tested.label_N).mean()
         assert right == pytest.approx(one.test.top1.value)
 
 
-def test_asked_again_a_finished_run_is_shown_and_nothing_is_made(data: Path, run: Run):
+def test_asked_again_a_finished_run_is_shown_and_nothing_is_made(data: Path, run: RunRecord):
     before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
     assert bench(data, EMBEDDED, out=run.folder, options=FAST).results == run.results
     assert before == {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
 
 
-def test_other_options_in_the_same_folder_are_wrong_usage(data: Path, run: Run):
+def test_other_options_in_the_same_folder_are_wrong_usage(data: Path, run: RunRecord):
     with pytest.raises(UsageError, match="other options"):
         bench(data, ["vit_mini"], out=run.folder, options=FAST)
 
 
 @pytest.mark.usefixtures("warm")
-def test_another_run_on_the_same_images_computes_no_feature_and_says_the_same(data: Path, run: Run, tmp_path: Path):
+def test_another_run_on_the_same_images_computes_no_feature_and_says_the_same(
+    data: Path, run: RunRecord, tmp_path: Path
+):
     second = bench(data, EMBEDDED, out=tmp_path / "two", options=FAST)
     assert [one.cost.cached for one in second.results.backbones] == [1.0, 1.0]
     assert what_counts(second) == what_counts(run)

@@ -20,12 +20,12 @@ from vitrail.core.ahead import in_order
 from vitrail.core.errors import DataError
 from vitrail.core.machine import share_threads, usable_cores
 from vitrail.core.progress import Progress, Silent
+from vitrail.core.resources import Resources
 from vitrail.data import MAX_PIXELS, ImageRejected, decode
 from vitrail.data.images import upright_rgb
 from vitrail.delivery.predict import Predictor as Predictor
 from vitrail.evaluation import Decision
-from vitrail.runs import Results
-from vitrail.runs import Run as Record
+from vitrail.runs import Results, RunRecord
 from vitrail.runs import load_run as load_record
 
 AHEAD = 64  # images decoded while the network works
@@ -35,7 +35,7 @@ AHEAD = 64  # images decoded while the network works
 class Run:
     """A finished benchmark: what it decided, every number, its page, and predictions with what it tuned."""
 
-    record: Record
+    record: RunRecord
 
     @property
     def folder(self) -> Path:
@@ -94,9 +94,8 @@ def bench(
         The finished run.
     """
     folder = None if out is None else Path(out)
-    return Run(
-        run_bench(data, backbones, out=folder, options=options, offline=offline, cluster=cluster, progress=progress)
-    )
+    resources = Resources(offline=offline, progress=progress or Silent())
+    return Run(run_bench(data, backbones, out=folder, options=options, resources=resources, cluster=cluster))
 
 
 def audit(

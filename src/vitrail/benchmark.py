@@ -1,24 +1,18 @@
-"""The walk: from labelled images to a decision. Each step of `bench` is one arrow of docs/architecture.md."""
+"""The main path, from labelled images to a decision. Each step of `bench` is one arrow of docs/architecture.md."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.backbones import BackboneSpec
-from vitrail.backbones.classifier import read_classifier
-from vitrail.candidates.options import BenchOptions, chosen_specs, open_all
-from vitrail.candidates.parity import compared_images, in_float32, measure_parity
-from vitrail.candidates.recipes import Entry
-from vitrail.candidates.thresholds import predict_calibration, refusal_of
-from vitrail.candidates.traces import find_traces
+from vitrail.candidates import BenchOptions, Candidate, Prepared, choose_specs, make_candidate, prepare
+from vitrail.candidates.opening import open_entries
 from vitrail.core.hashing import fingerprint
-from vitrail.core.machine import Threads, cache_folder, share_threads, usable_cores
-from vitrail.core.progress import Progress, Silent
+from vitrail.core.resources import Resources
 from vitrail.data import (
     Dataset,
     NearPair,
+    SealedTest,
     Split,
     find_near_duplicates,
     keep_together,
@@ -28,15 +22,15 @@ from vitrail.data import (
     require_enough,
 )
 from vitrail.delivery.report import Images, write_report
-from vitrail.evaluation import Contestant, judge
-from vitrail.features import Extraction, Features, extract
-from vitrail.features.cluster import join
-from vitrail.heads import probabilities
-from vitrail.heads.refusal import Refusal
+from vitrail.evaluation import Contestant, Criteria, JudgedImages, judge
+from vitrail.features import Part, extract
 from vitrail.runs import (
     FINISHED,
     Clock,
-    Run,
+    Journal,
+    Opened,
+    Question,
+    RunRecord,
     default_folder,
     enter_folder,
     forget_steps,
@@ -46,7 +40,6 @@ from vitrail.runs import (
     write_receipt,
     write_run,
 )
-from vitrail.search import Search, tune
 
 
 def bench(
@@ -55,210 +48,182 @@ def bench(
     *,
     out: Path | None = None,
     options: BenchOptions | None = None,
-    offline: bool = False,
-    threads: int | None = None,
-    batch: int | None = None,
+    resources: Resources | None = None,
     cluster: str | None = None,
     command: str = "vitrail.bench",
-    progress: Progress | None = None,
-) -> Run:
+) -> RunRecord:
     """Compare frozen backbones on labelled images and say which to build on.
 
-    UsageError where the question does not fit together or `out` holds another run.
-
     Args:
-        data: a folder with one folder of images a class, a manifest (CSV, Parquet), an archive, shards, Parquet with
+        data: a folder with one folder of images per class, a manifest (CSV, Parquet), an archive, shards, Parquet with
             images, or the URL of one of these; None for scikit-learn's digits.
         backbones: "NAME" of the catalogue or "NAME=FILE"; may be empty for the digits, which have two of ours.
         out: the run folder; runs/<data>-<8 digits> where None.
         options: what may change the answer; defaults where None.
-        offline: never use the network.
-        threads: cores that read the images and run the backbones; all that this process may where None.
-        batch: images a batch; what is fastest here where None. With OpenVINO neither changes a feature.
-        cluster: a Ray cluster whose machines compute the features, "auto" or host:port; this machine where None. Data
-            and cache must lie where all of them see it.
-        command: how the run was asked for, kept in the results.
-        progress: who is told how far the work is.
+        resources: what may be used; defaults where None. With OpenVINO they change no bit of a feature.
+        cluster: a Ray cluster whose machines compute the features, "auto" or host:port; this machine where None. All
+            of its machines must see data and cache.
+        command: the command that was typed, kept in the results.
 
     Returns:
         The finished run; the one that was finished before, where the same was asked before.
+
+    Raises:
+        UsageError: backbones, options or cluster do not fit together, or `out` holds another run.
     """
-    clock, options, progress = Clock(), options or BenchOptions(), progress or Silent()
-    specs = chosen_specs(data, backbones)
-    dataset = load(open_source(data), max_pixels=options.max_pixels, threads=threads, progress=progress)
-    asked = json.loads(json.dumps(asdict(options))) | {"backbones": [_asked(spec) for spec in specs]}
-    identity = fingerprint({"data": dataset.fingerprint, "options": asked})
+    clock, options, resources = Clock(), options or BenchOptions(), resources or Resources()
+    specs = choose_specs(data, backbones)
+    question = Question(command=command, options=options, requested=tuple(_name_request(spec) for spec in specs))
+    dataset = load(open_source(data), max_pixels=options.max_pixels, resources=resources)
+    identity = question.identity(dataset)
     folder = out or default_folder(dataset.name, identity)
     journal = enter_folder(folder, identity)
     if journal.events(FINISHED):
         forget_steps(folder)
         return load_run(folder)
     journal.start(identity, command=command)
-    near_pairs: tuple[NearPair, ...] = ()
-    if options.near_duplicates:
-        near_pairs = find_near_duplicates(
-            dataset, cache=cache_folder(), max_pixels=options.max_pixels, threads=threads, progress=progress
-        )
-        dataset = keep_together(dataset, near_pairs)
+    dataset, near_pairs = _group_near_duplicates(dataset, options, resources)
     dataset, split, sealed = make_split(dataset, options.split)
-    entries, extraction, shared = _extract_all(
-        specs,
-        dataset,
-        split,
-        options,
-        data=data,
-        cluster=cluster,
-        offline=offline,
-        threads=threads,
-        batch=batch,
-        progress=progress,
-    )
-    require_enough(dataset, sealed=sealed, without=extraction.unreadable_ids)
-    split = split.without(extraction.unreadable_ids)
-    searches = [
-        tune(
-            features,
-            split,
-            dataset,
-            entry.search_options(options.search),
-            progress,
-            kept_in=steps_folder(folder, features.backbone),
-        )
-        for entry, features in zip(entries, extraction.features, strict=True)
-    ]
-    taken = [features.pooled(one.pooling) for features, one in zip(extraction.features, searches, strict=True)]
-    calibrated = [
-        predict_calibration(search, features, split, dataset) for search, features in zip(searches, taken, strict=True)
-    ]
-    refusals = [
-        refusal_of(search, features, dataset, rows)
-        for search, features, rows in zip(searches, taken, calibrated, strict=True)
-    ]
-    parities = [
-        measure_parity(
-            dataset,
-            entry.backbone,
-            features,
-            search.head,
-            split.test,
-            cache=cache_folder(),
-            threads=shared,
-            max_pixels=options.max_pixels,
-            progress=progress,
-            batch=batch,
-        )
-        for entry, features, search in zip(entries, taken, searches, strict=True)
-    ]
-    choices = fingerprint([split.fingerprint, *(one.digest for one in searches), *(one.digest for one in refusals)])
-    candidates = [
-        _candidate(*parts, dataset, split)
-        for parts in zip(entries, extraction.features, searches, refusals, strict=True)
-    ]
-    openings = journal.record_opening(choices)
-    verdict = judge(
-        candidates,
-        split.test,
-        sealed,
-        choices,
-        dataset.classes,
-        dataset.warnings,
-        groups=_groups(dataset),
-        level=options.level,
-        margin=options.margin,
-        seed=options.seed,
-    )
-    results = summarise(
-        command=command,
-        options=asked,
-        dataset=dataset,
-        split=split,
-        entries=entries,
-        near_pairs=near_pairs,
-        extraction=extraction,
-        searches=searches,
-        verdict=verdict,
-        parities=parities,
-        threads=shared,
-        openings=openings,
-        clock=clock,
-    )
-    run = write_run(folder, results, dataset, split, searches, refusals, calibrated, verdict.predictions)
-    write_report(
-        run.results,
-        {tested.name: tested for tested in verdict.predictions},
-        images=Images.of(dataset, max_pixels=options.max_pixels),
-        path=run.report,
-    )
+    prepared = prepare(specs, dataset, split, options, data=data, cluster=cluster, resources=resources)
+    require_enough(dataset, sealed=sealed, without=prepared.extraction.unreadable_ids)
+    split = split.without(prepared.extraction.unreadable_ids)
+    opened = judge_split(prepared, dataset, split, sealed, options, resources=resources, journal=journal)
+    results = summarise(question, dataset, split, near_pairs, prepared, opened, clock)
+    run = write_run(folder, results, dataset, split, opened.candidates, opened.verdict.predictions)
+    predictions = {tested.name: tested for tested in opened.verdict.predictions}
+    images = Images.of(dataset, max_pixels=options.max_pixels)
+    write_report(results, predictions, images=images, path=run.report)
     write_receipt(folder, results)
     journal.write(FINISHED)
     forget_steps(folder)
     return run
 
 
-def _extract_all(
-    specs: Sequence[BackboneSpec],
+def judge_split(
+    prepared: Prepared,
     dataset: Dataset,
     split: Split,
+    sealed: SealedTest,
     options: BenchOptions,
     *,
-    data: str | Path | None,
-    cluster: str | None,
-    offline: bool,
-    threads: int | None,
-    batch: int | None,
-    progress: Progress,
-) -> tuple[list[Entry], Extraction, Threads]:
-    """Every backbone with its rows, computed here or on a cluster, and the threads that one process had for it."""
-    cache, shared = cache_folder(), share_threads(threads or usable_cores())
-    opened = partial(open_all, specs, dataset, split, options, offline=offline, progress=progress)
-    extracted = partial(
-        extract, cache=cache, threads=shared, max_pixels=options.max_pixels, progress=progress, batch=batch
+    resources: Resources,
+    journal: Journal,
+) -> Opened:
+    """From features and a split to a verdict: tune on train and val, then open the test.
+
+    Args:
+        prepared: the features of every backbone; they may be of more examples than the split has.
+        dataset: the examples, without the labels of the test images.
+        split: of these examples; another split of the same examples may be judged with the same features.
+        sealed: the test labels.
+        options: of the benchmark.
+        resources: of this command.
+        journal: of the run folder, where the opening is recorded and finished steps of a search are kept.
+
+    Returns:
+        The candidates and the verdict on them.
+    """
+    candidates = tuple(
+        make_candidate(
+            entry,
+            features,
+            dataset,
+            split,
+            options,
+            resources=resources,
+            steps=steps_folder(journal.folder, features.backbone),
+        )
+        for entry, features in zip(prepared.entries, prepared.extraction.features, strict=True)
     )
-    if cluster is None:
-        entries = opened()
-        return entries, extracted(dataset, [entry.backbone for entry in entries]), shared
-    with join(
-        cluster,
+    choices = fingerprint([split.fingerprint, *(candidate.digest for candidate in candidates)])
+    openings = journal.record_opening(choices)
+    verdict = judge(
+        [_enter_contest(candidate) for candidate in candidates],
+        JudgedImages(ids=split.test, classes=dataset.classes, groups=dataset.groups(), warnings=dataset.warnings),
+        sealed,
+        choices,
+        Criteria(level=options.level, margin=options.margin, seed=options.seed),
+    )
+    return Opened(candidates=candidates, verdict=verdict, openings=openings)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartDone:
+    """The outcome of one part: of `images` in the data set, `in_part` belong to it; rows computed now, by backbone."""
+
+    part: str
+    images: int
+    in_part: int
+    unreadable: int
+    computed: dict[str, int]
+
+
+def compute_part(
+    data: str | Path | None,
+    backbones: Sequence[str],
+    part: Part,
+    *,
+    options: BenchOptions,
+    resources: Resources,
+) -> PartDone:
+    """Compute the rows of one part of the images that the cache lacks, under the keys where `bench` looks for them.
+
+    Args:
+        data: as `bench` takes it.
+        backbones: as `bench` takes them.
+        part: which part of the images.
+        options: those of the benchmark: what changes a feature, or the split that int8 takes its ranges from, must
+            agree.
+        resources: what may be used.
+
+    Returns:
+        What was done.
+    """
+    specs = choose_specs(data, backbones)
+    dataset = load(open_source(data), max_pixels=options.max_pixels, resources=resources)
+    if options.precision == "int8":
+        # int8 takes its ranges from the train split, and copies move images between splits; nothing else needs them.
+        dataset, _ = _group_near_duplicates(dataset, options, resources)
+    dataset, split, _ = make_split(dataset, options.split)
+    entries = open_entries(specs, dataset, split, options, resources=resources)
+    extraction = extract(
         dataset,
-        split.train,
-        data=data,
-        cache=cache,
-        engine=options.engine,
-        precision=options.precision,
+        [entry.backbone for entry in entries],
         max_pixels=options.max_pixels,
-        offline=offline,
-        threads=threads,
-        batch=batch,
-        progress=progress,
-    ) as machines:
-        entries = opened(engine=machines.engine)
-        extraction = extracted(dataset, [entry.backbone for entry in entries], elsewhere=machines.fill)
-        readable = split.without(extraction.unreadable_ids).test
-        if readable and machines.engine.precision != "fp32":  # for measure_parity: this machine may lack the engine
-            compared = compared_images(dataset, readable, machines.engine.precision)
-            extracted(compared, [in_float32(entry.backbone) for entry in entries], elsewhere=machines.fill)
-        return entries, extraction, machines.threads
+        resources=resources,
+        part=part,
+    )
+    return PartDone(
+        part=f"{part.number}/{part.of}",
+        images=dataset.table.num_rows,
+        in_part=extraction.features[0].cost.images + len(extraction.unreadable_ids),
+        unreadable=len(extraction.unreadable_ids),
+        computed={features.backbone: features.cost.computed for features in extraction.features},
+    )
 
 
-def _asked(spec: BackboneSpec) -> str:
+def _group_near_duplicates(
+    dataset: Dataset, options: BenchOptions, resources: Resources
+) -> tuple[Dataset, tuple[NearPair, ...]]:
+    """The data set with near-duplicates in one group, and the pairs; as it is where the options search for none."""
+    if not options.near_duplicates:
+        return dataset, ()
+    pairs = find_near_duplicates(dataset, max_pixels=options.max_pixels, resources=resources)
+    return keep_together(dataset, pairs), pairs
+
+
+def _name_request(spec: BackboneSpec) -> str:
     return spec.name if spec.file is None else f"{spec.name}={spec.given_digest()}"
 
 
-def _groups(dataset: Dataset) -> dict[str, str]:
-    columns = (dataset.table["id"].to_pylist(), dataset.table["group"].to_pylist())
-    return {example: group for example, group in zip(*columns, strict=True) if group is not None}
-
-
-def _candidate(
-    entry: Entry, features: Features, search: Search, refusal: Refusal, dataset: Dataset, split: Split
-) -> Contestant:
-    backbone, rows = entry.backbone, features.pooled(search.pooling).rows(split.test)
+def _enter_contest(candidate: Candidate) -> Contestant:
+    card = candidate.entry.backbone.card
     return Contestant(
-        name=backbone.name,
-        gmacs=backbone.card.gmacs,
-        licence=backbone.card.licence,
-        probability_NC=probabilities(search.head, rows),
-        traces=find_traces(backbone.card, read_classifier(backbone), features, dataset, split),
-        refusal=refusal,
-        strange_N=refusal.strange(rows),
+        name=candidate.name,
+        gmacs=card.gmacs,
+        licence=card.licence,
+        probability_NC=candidate.probability_NC,
+        traces=candidate.traces,
+        refusal=candidate.refusal,
+        strange_N=candidate.strange_N,
     )

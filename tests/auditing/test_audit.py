@@ -16,7 +16,6 @@ from vitrail.auditing.labels import find_suspects
 from vitrail.auditing.page import sentence
 from vitrail.backbones import Backbone
 from vitrail.core.errors import UsageError, WeightsError
-from vitrail.core.progress import Silent
 from vitrail.data import load, open_source
 
 NO_LABELS = AuditOptions(labels=False)
@@ -58,7 +57,7 @@ def test_the_cleaned_manifest_is_what_a_benchmark_should_read_and_touches_nothin
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     rows = list(csv.DictReader(manifest.read_text().splitlines()))
     assert cleaned.rows == len(rows) == 8 - 1
-    again = load(open_source(manifest), progress=Silent())
+    again = load(open_source(manifest))
     assert not again.set_aside
     assert {Path(path).name for paths in again.table["paths"].to_pylist() for path in paths} == {
         "0.png", "1.png", "3.png", "4.png", "5.png", "6.png", "7.png"

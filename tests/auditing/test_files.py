@@ -19,7 +19,7 @@ def test_each_kind_of_odd_file_is_named_once_and_sound_ones_are_not():
         "renamed.jpg": encoded(photograph(4)),
         "no_ending": encoded(photograph(5)),
     }
-    dataset = load(MemorySource([Entry(path=name, label="a") for name in files], files), progress=Silent())
+    dataset = load(MemorySource([Entry(path=name, label="a") for name in files], files))
     findings, facts, broken = look_through(dataset, max_pixels=10**6, progress=Silent())
     assert {(one.path, one.kind) for one in findings} == {
         ("truncated.jpg", "unreadable"),
@@ -44,6 +44,6 @@ def test_what_was_set_aside_is_called_what_it_is():
         SetAside(path="README", reason="it lies in no class folder"),
     ]
     files = {"cat/1.png": sound, "cat/2.png": twice, "dog/2.png": twice, "dog/empty.png": b""}
-    dataset = load(MemorySource(listing, files), progress=Silent())
+    dataset = load(MemorySource(listing, files))
     findings, _, _ = look_through(dataset, max_pixels=10**6, progress=Silent())
     assert {(one.path, one.kind) for one in findings} == {("README", "other"), ("dog/empty.png", "unreadable")}

@@ -9,8 +9,8 @@ from vitrail.backbones import BackboneSpec, open_backbone
 from vitrail.backbones.engines import choose_engine
 from vitrail.candidates.parity import compare, measure_parity, parity_in_words
 from vitrail.core.errors import UsageError
-from vitrail.core.machine import Threads
 from vitrail.core.progress import Silent
+from vitrail.core.resources import Resources
 from vitrail.data import load, open_source
 from vitrail.features import extract
 from vitrail.heads import Head, Linear, Scaling
@@ -23,7 +23,8 @@ def can_bf16() -> bool:
         return False
 
 
-HOW = {"threads": Threads(decode=1, compute=1), "max_pixels": 10**8, "progress": Silent()}
+def how(folder: Path, **more) -> dict:
+    return {"max_pixels": 10**8, "resources": Resources(cache=folder / "cache", cores=1, **more)}
 
 
 def head(width: int) -> Head:
@@ -53,23 +54,23 @@ def test_figures_are_those_of_the_definition():
 
 @pytest.mark.skipif(not can_bf16(), reason="needs OpenVINO on a processor with bf16")
 def test_a_reduced_precision_is_compared_with_float32_on_the_users_images(tmp_path: Path):
-    dataset = load(open_source(draw_folder(tmp_path / "data", per_class=4)), progress=Silent())
+    dataset = load(open_source(draw_folder(tmp_path / "data", per_class=4)))
     backbone = open_backbone(BackboneSpec(name="vit_mini"), engine="openvino", precision="bf16", progress=Silent())
-    features = extract(dataset, [backbone], cache=tmp_path / "cache", **HOW).features[0]
+    features = extract(dataset, [backbone], **how(tmp_path)).features[0]
     asked = (dataset, backbone, features, head(features.width), dataset.table["id"].to_pylist()[:5])
-    parity = measure_parity(*asked, cache=tmp_path / "cache", **HOW)
+    parity = measure_parity(*asked, **how(tmp_path))
     assert parity.images == 5
     assert 0.99 < parity.cosine_least < 1
     assert "bf16 against fp32 on 5 test images" in parity_in_words(parity, "bf16")
     exact = dataclasses.replace(backbone, engine=dataclasses.replace(backbone.engine, precision="fp32"))
-    assert measure_parity(dataset, exact, *asked[2:], cache=tmp_path / "cache", **HOW) is None
+    assert measure_parity(dataset, exact, *asked[2:], **how(tmp_path)) is None
 
 
 @pytest.mark.skipif(not can_bf16(), reason="needs OpenVINO on a processor with bf16")
 def test_the_comparison_takes_no_more_images_at_once_than_the_run(tmp_path: Path, monkeypatch):
-    dataset = load(open_source(draw_folder(tmp_path / "data", per_class=4)), progress=Silent())
+    dataset = load(open_source(draw_folder(tmp_path / "data", per_class=4)))
     backbone = open_backbone(BackboneSpec(name="vit_mini"), engine="openvino", precision="bf16", progress=Silent())
-    features = extract(dataset, [backbone], cache=tmp_path / "cache", **HOW).features[0]
+    features = extract(dataset, [backbone], **how(tmp_path)).features[0]
     start, batches = type(backbone).start, []
 
     def recorded(self, **options):
@@ -78,5 +79,5 @@ def test_the_comparison_takes_no_more_images_at_once_than_the_run(tmp_path: Path
 
     monkeypatch.setattr(type(backbone), "start", recorded)
     ids = dataset.table["id"].to_pylist()
-    measure_parity(dataset, backbone, features, head(features.width), ids, cache=tmp_path / "cache", batch=3, **HOW)
+    measure_parity(dataset, backbone, features, head(features.width), ids, **how(tmp_path, batch=3))
     assert batches == [3]

@@ -21,6 +21,7 @@ from vitrail.checks.differences import Work
 from vitrail.checks.verify import verify_run
 from vitrail.core.errors import RunError, UsageError
 from vitrail.data import SplitOptions
+from vitrail.evaluation.contestants import Criteria
 from vitrail.runs import load_run
 from vitrail.search import TuneOptions
 
@@ -309,7 +310,7 @@ def test_images_that_either_run_groups_are_one_group_whichever_run_comes_first(m
 def test_a_level_or_margin_that_makes_no_sense_is_wrong_usage(made: tuple[Path, Path], options: dict[str, float]):
     run = load_run(made[0])
     with pytest.raises(UsageError, match="no sense: both are fractions between 0 and 1"):
-        compare_runs(run, run, **options)
+        compare_runs(run, run, Criteria(**options))
 
 
 def test_flips_name_the_images_that_one_run_fixes_and_breaks(made: tuple[Path, Path], copy: Path):

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.delivery.examples import make_run
 from vitrail.cli.closing import WIDE_ENOUGH, print_closing
-from vitrail.runs import Run
+from vitrail.runs import RunRecord
 
 FIGURE = r"\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]"
 
@@ -20,7 +20,7 @@ def closing(width: int, *, images_per_s: float = 8.13) -> str:
     backbones = tuple(replace(one, cost=replace(one.cost, images_per_s=images_per_s)) for one in results.backbones)
     page = io.StringIO()
     print_closing(
-        Run(folder=Path("run"), results=replace(results, backbones=backbones)), Console(file=page, width=width)
+        RunRecord(folder=Path("run"), results=replace(results, backbones=backbones)), Console(file=page, width=width)
     )
     return page.getvalue()
 

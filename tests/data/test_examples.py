@@ -12,6 +12,7 @@ from tests.data.pictures import MemorySource, encoded, image_file, picture, png_
 from vitrail.core.errors import DataError
 from vitrail.core.hashing import fingerprint
 from vitrail.core.progress import Silent
+from vitrail.core.resources import Resources
 from vitrail.data import (
     EXAMPLE_SCHEMA,
     Dataset,
@@ -28,10 +29,7 @@ from vitrail.data import (
 def read(listing: list[tuple[str, str, bytes | OSError]]) -> Dataset:
     """Load files given as (path, label, bytes)."""
     return load(
-        MemorySource(
-            [Entry(path=path, label=label) for path, label, _ in listing], {p: data for p, _, data in listing}
-        ),
-        progress=Silent(),
+        MemorySource([Entry(path=path, label=label) for path, label, _ in listing], {p: data for p, _, data in listing})
     )
 
 
@@ -68,7 +66,7 @@ def test_what_changes_an_answer_changes_the_fingerprint():
     fewer = SOUND[:-1]
     assert len({read(listing).fingerprint for listing in (SOUND, relabelled, renamed, fewer)}) == 4
     source = MemorySource([Entry(path=p, label=label, group="g") for p, label, _ in SOUND], {p: d for p, _, d in SOUND})
-    assert load(source, progress=Silent()).fingerprint != read(SOUND).fingerprint
+    assert load(source).fingerprint != read(SOUND).fingerprint
 
 
 def test_what_the_source_set_aside_is_kept():
@@ -76,7 +74,7 @@ def test_what_the_source_set_aside_is_kept():
         [SetAside(path="README", reason="it lies in no class folder"), Entry(path="cat/0.png", label="cat")],
         {"cat/0.png": image_file()},
     )
-    assert reasons(load(source, progress=Silent())) == {"README": "it lies in no class folder"}
+    assert reasons(load(source)) == {"README": "it lies in no class folder"}
 
 
 def test_a_class_whose_files_are_all_bad_is_still_a_class():
@@ -95,7 +93,7 @@ def test_duplicates_are_counted():
 
 def test_no_file_at_all_is_one_sentence():
     with pytest.raises(DataError, match=r"There are no images in memory: put them"):
-        load(MemorySource([], {}), progress=Silent())
+        load(MemorySource([], {}))
 
 
 def test_no_usable_file_is_one_sentence_with_the_usual_reason():
@@ -123,7 +121,7 @@ def test_progress_hears_of_every_file():
     recorder = Recorder()
     load(
         MemorySource([Entry(path=p, label=label) for p, label, _ in SOUND], {p: d for p, _, d in SOUND}),
-        progress=recorder,
+        resources=Resources(progress=recorder),
     )
     assert recorder.events == [("start", "Reading files", 6, "files"), ("done", "Reading files")]
     assert recorder.sum == 6
@@ -157,7 +155,7 @@ def test_each_file_is_read_once_and_no_bytes_are_kept():
             return Counted(image_file(int(path)))
 
     source = Counting()
-    load(source, progress=Silent())
+    load(source)
     assert sorted(source.reads) == sorted(str(number) for number in range(500))
     assert most < 64
     assert held == 0
@@ -173,7 +171,7 @@ def test_as_many_threads_read_as_are_given():
     files = {f"{number}": image_file(number) for number in range(60)}
     for threads in (1, 3):
         names: set[str] = set()
-        load(Watched([Entry(path=path, label="a") for path in files], files), threads=threads, progress=Silent())
+        load(Watched([Entry(path=path, label="a") for path in files], files), resources=Resources(cores=threads))
         assert len(names) == threads
 
 
@@ -187,7 +185,7 @@ def test_an_interrupted_reading_ends_at_once():
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        load(Interrupting([Entry(path=f"{n}", label="cat") for n in range(100_000)], {}), progress=Silent())
+        load(Interrupting([Entry(path=f"{n}", label="cat") for n in range(100_000)], {}))
     assert time.monotonic() - began < 5
 
 
@@ -229,7 +227,7 @@ def test_a_folder_of_bad_input_ends_in_examples_and_a_list_of_reasons(bad_folder
         return really(path)
 
     monkeypatch.setattr(source, "read", refuse_locked)
-    dataset = load(source, progress=Silent())
+    dataset = load(source)
     assert reasons(dataset) == {
         "chat siamois/README.txt": "not an image: it is text",
         "chat siamois/both.png": (
@@ -278,7 +276,7 @@ def folder_of(root: Path, **sizes: int) -> Path:
 )
 def test_a_folder_that_cannot_carry_a_benchmark_is_one_sentence(tmp_path, sizes, words):
     with pytest.raises(DataError, match=words) as error:
-        make_split(load(open_source(folder_of(tmp_path, **sizes)), progress=Silent()))
+        make_split(load(open_source(folder_of(tmp_path, **sizes))))
     assert "\n" not in str(error.value)
 
 
@@ -291,7 +289,7 @@ def test_a_given_split_travels_from_folder_to_split(tmp_path):
                 seed = 1_000 * k + 100 * c + number
                 (tmp_path / part / label / f"{number}.png").write_bytes(image_file(seed))
     (tmp_path / "test" / "cat" / "leaked.png").write_bytes(image_file(0))  # also train/cat/0.png
-    dataset, split, _ = make_split(load(open_source(tmp_path), progress=Silent()))
+    dataset, split, _ = make_split(load(open_source(tmp_path)))
     paths = dict(zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True))
     assert ["test/cat/leaked.png", "train/cat/0.png"] in [paths[example] for example in split.test]
     assert all(path.startswith("train/") for example in split.train for path in paths[example])
@@ -302,7 +300,7 @@ def test_a_given_split_travels_from_folder_to_split(tmp_path):
 @pytest.mark.shared
 def test_the_dogs_load_in_well_under_two_seconds(shared):
     began = time.monotonic()
-    dataset = load(open_source(shared / "data" / "stanford_dogs_224"), progress=Silent())
+    dataset = load(open_source(shared / "data" / "stanford_dogs_224"))
     assert time.monotonic() - began < 8  # four times over, for a machine that has other work
     assert (dataset.table.num_rows, len(dataset.classes), dataset.set_aside) == (4_800, 120, ())
 

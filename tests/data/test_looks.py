@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.data.pictures import MemorySource, encoded, photograph
 from vitrail.core.errors import DataError
-from vitrail.core.progress import Silent
+from vitrail.core.resources import Resources
 from vitrail.data import ImageRejected, load, looks
 from vitrail.data.dataset import Entry
 from vitrail.data.images import decode, decode_grey
@@ -38,10 +38,10 @@ def source() -> Counted:
 
 
 def test_a_look_is_taken_once_and_kept_by_id(source: Counted, tmp_path):
-    dataset = load(source, progress=Silent())
-    first = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
+    dataset = load(source)
+    first = look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     source.reads = 0
-    second = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
+    second = look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     assert source.reads == 1, "only what is broken is tried again"
     assert first.ids == second.ids
     assert len(first.ids) == 4
@@ -49,13 +49,13 @@ def test_a_look_is_taken_once_and_kept_by_id(source: Counted, tmp_path):
 
 
 def test_a_flipped_byte_in_the_cache_is_noticed_and_the_looks_are_taken_again(source: Counted, tmp_path):
-    dataset = load(source, progress=Silent())
-    first = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
+    dataset = load(source)
+    first = look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     (shard,) = (tmp_path / "looks" / "v1").iterdir()
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
-    again = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
+    again = look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     assert np.array_equal(first.look_NSS, again.look_NSS)
 
 
@@ -66,33 +66,33 @@ def nine() -> Counted:
 
 
 def test_an_interruption_loses_no_look_that_was_taken(nine: Counted, tmp_path: Path):
-    dataset = load(nine, progress=Silent())
+    dataset = load(nine)
     nine.interrupted_at = "6.jpg"
     with pytest.raises(KeyboardInterrupt):
-        look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
+        look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     nine.reads, nine.interrupted_at = 0, ""
-    assert len(look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent()).ids) == 9
+    assert len(look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2)).ids) == 9
     assert nine.reads == 3
 
 
 def test_looks_are_written_while_others_are_taken(nine: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(looks, "SHARD_LOOKS", 2)
     monkeypatch.setattr(looks, "AHEAD", 1)
-    dataset = load(nine, progress=Silent())
+    dataset = load(nine)
     written = []
     really = nine.read
     monkeypatch.setattr(nine, "read", lambda path: written.append(len(list(tmp_path.rglob("*.arrow")))) or really(path))
-    look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
+    look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     assert max(written) >= 3
 
 
 def test_looks_of_other_data_sets_take_no_memory(nine: Counted, tmp_path: Path):
-    dataset = load(nine, progress=Silent())
-    first = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
+    dataset = load(nine)
+    first = look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     others = np.random.default_rng(0).integers(0, 256, (4000, 32, 32), dtype=np.uint8)
     looks._write(tmp_path / "looks" / "v1", {f"{row:064d}": look for row, look in enumerate(others)})
     tracemalloc.start()
-    again = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
+    again = look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert np.array_equal(again.look_NSS, first.look_NSS)
@@ -100,12 +100,12 @@ def test_looks_of_other_data_sets_take_no_memory(nine: Counted, tmp_path: Path):
 
 
 def test_no_look_is_kept_under_the_id_of_other_bytes(source: Counted, tmp_path):
-    dataset = load(source, progress=Silent())
+    dataset = load(source)
     before, source.files = source.files, source.files | {"1.jpg": encoded(photograph(5), "JPEG")}
     with pytest.raises(DataError, match=r"1\.jpg changed .* run the same command again"):
-        look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
+        look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     source.files = before
-    taken = look_at(dataset, cache=tmp_path, max_pixels=LIMIT, threads=2, progress=Silent())
+    taken = look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     changed = dataset.table["paths"].to_pylist().index(["1.jpg"])
     row = taken.ids.index(dataset.table["id"][changed].as_py())
     assert np.array_equal(taken.look_NSS[row], take_look(before["1.jpg"], max_pixels=LIMIT))

@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 
 from tests.data.pictures import MemorySource, dataset_of, encoded, photograph
 from vitrail.core.errors import DataError
-from vitrail.core.progress import Silent
+from vitrail.core.resources import Resources
 from vitrail.data import Dataset, NearPair, find_near_duplicates, keep_together, leaking_into, load, make_split
 from vitrail.data.dataset import Entry, fingerprint_of
 
@@ -17,12 +17,12 @@ SIZE = (200, 150)
 
 def load_files(files: Mapping[str, bytes], labels: Mapping[str, str] | None = None) -> Dataset:
     listing = [Entry(path=name, label=(labels or {}).get(name, "a")) for name in files]
-    return load(MemorySource(listing, files), progress=Silent())
+    return load(MemorySource(listing, files))
 
 
 def found_in(dataset: Dataset, cache: Path) -> dict[tuple[str, str], NearPair]:
     paths = dict(zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True))
-    pairs = find_near_duplicates(dataset, cache=cache, max_pixels=10**7, progress=Silent())
+    pairs = find_near_duplicates(dataset, max_pixels=10**7, resources=Resources(cache=cache))
     return {tuple(sorted((paths[pair.a][0], paths[pair.b][0]))): pair for pair in pairs}
 
 
@@ -78,7 +78,7 @@ def test_as_many_threads_look_as_are_given(tmp_path: Path, monkeypatch: pytest.M
         return really(path)
 
     monkeypatch.setattr(dataset.source, "read", read)
-    find_near_duplicates(dataset, cache=tmp_path, max_pixels=10**7, threads=1, progress=Silent())
+    find_near_duplicates(dataset, max_pixels=10**7, resources=Resources(cache=tmp_path, cores=1))
     assert len({name for name in names if name.startswith("look")}) == 1
 
 

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vitrail.backbones.catalogue import load_catalogue
+from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity
 from vitrail.core.machine import Machine, Threads
 from vitrail.data import SealedTest, SetAside
 from vitrail.delivery.report import Images
-from vitrail.evaluation import Contestant, Verdict, judge
+from vitrail.evaluation import Contestant, JudgedImages, Verdict, judge
 from vitrail.heads.predictions import Predictions
 from vitrail.runs import (
     SCHEMA_VERSION,
@@ -25,7 +26,17 @@ from vitrail.runs import (
     SearchSummary,
     SplitSummary,
 )
-from vitrail.search import CurvePoint, FewShot, LabelCurve, LabelForecast, LabelPoint, Seeded, SplitSpread, Trial
+from vitrail.search import (
+    CurvePoint,
+    FewShot,
+    LabelCurve,
+    LabelForecast,
+    LabelPoint,
+    Seeded,
+    SplitSpread,
+    Trial,
+    TuneOptions,
+)
 
 BACKBONES = (
     ("vit_small_patch16_224.augreg_in21k_ft_in1k", 1.25),
@@ -64,7 +75,12 @@ def make_run(
         for name, strength in chosen
     ]
     sealed = SealedTest(dict(zip(ids, label_N.tolist(), strict=True)))
-    verdict = judge(candidates, ids, sealed, "choices", classes, warnings)
+    verdict = judge(
+        candidates,
+        JudgedImages(ids=tuple(ids), classes=tuple(classes), warnings=tuple(warnings)),
+        sealed,
+        "choices",
+    )
     results = _results(verdict, classes, per_class, set_aside, warnings, epochs)
     return results, {one.name: one for one in verdict.predictions}
 
@@ -115,14 +131,8 @@ def _results(
         vitrail_version="0.1.0",
         created="2025-11-03T10:21:07+00:00",
         command="vitrail bench ../data/chiens & <é> -b vit_small --out runs/chiens",
-        options={
-            "split": {"fractions": [0.6, 0.2, 0.2], "seed": 0},
-            "search": {"patience": 5, "dropouts": [0.0, 0.2, 0.5]},
-            "engine": "auto",
-            "margin": 0.01,
-            "level": 0.95,
-            "backbones": [one.name for one in verdict.backbones],
-        },
+        options=BenchOptions(search=TuneOptions(dropouts=(0.0, 0.2, 0.5))),
+        requested=tuple(one.name for one in verdict.backbones),
         data=DataSummary(
             name="chiens",
             fingerprint="5e" * 32,

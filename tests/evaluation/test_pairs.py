@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from benchmarks.coverage import PAIRS, draw_pair, judge_pair
 
+from vitrail.evaluation.contestants import Criteria
 from vitrail.evaluation.pairs import judge_these
 
 
 def judge_leads(lead_N, group_N, margin=0.01):
     right = {"a": lead_N >= 0, "b": lead_N <= 0}
-    (pair,) = judge_these(right, [("a", "b")], group_N, 0.95, margin)
+    (pair,) = judge_these(right, [("a", "b")], group_N, Criteria(margin=margin))
     return pair
 
 

@@ -11,7 +11,7 @@ from vitrail.benchmark import bench
 from vitrail.candidates.options import BenchOptions
 from vitrail.core.errors import SealError
 from vitrail.data import SealedTest
-from vitrail.runs import Run
+from vitrail.runs import RunRecord
 from vitrail.search import TuneOptions
 
 FAST = BenchOptions(
@@ -19,7 +19,7 @@ FAST = BenchOptions(
 )
 
 
-def what_was_searched(run: Run) -> dict[str, object]:
+def what_was_searched(run: RunRecord) -> dict[str, object]:
     """Every file that is written before the test is opened, but for the seconds of trials."""
     heads = {path.name: path.read_bytes() for path in (run.folder / "heads").iterdir()}
     trials = {path.name: pq.read_table(path).drop_columns(["seconds"]) for path in (run.folder / "search").iterdir()}

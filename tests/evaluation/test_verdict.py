@@ -5,9 +5,9 @@ import pytest
 import sklearn.metrics
 from pydantic import TypeAdapter
 
-from vitrail.core.errors import DataError, SealError
+from vitrail.core.errors import DataError, SealError, UsageError
 from vitrail.data.sealed import SealedTest
-from vitrail.evaluation import ClassMetrics, Contestant, Decision, Metrics, Pair, assess, judge
+from vitrail.evaluation import ClassMetrics, Contestant, Criteria, Decision, JudgedImages, Metrics, Pair, assess, judge
 from vitrail.statistics.intervals import wilson
 
 DIGEST = "c0ffee" * 10
@@ -27,9 +27,13 @@ def make_run(n=400, classes=8, skills=(3.0, 1.5), seed=0):
     return candidates, ids, sealed, [f"class {c}" for c in range(classes)], label_N
 
 
+def judged(ids, classes, **more):
+    return JudgedImages(ids=tuple(ids), classes=tuple(classes), **more)
+
+
 def test_the_verdict_says_for_every_backbone_what_the_definitions_say():
     candidates, ids, sealed, classes, label_N = make_run()
-    verdict = judge(candidates, ids, sealed, DIGEST, classes)
+    verdict = judge(candidates, judged(ids, classes), sealed, DIGEST)
     for candidate, backbone in zip(candidates, verdict.backbones, strict=True):
         predicted_N = candidate.probability_NC.argmax(axis=1)
         test = backbone.test
@@ -50,7 +54,7 @@ def test_the_verdict_says_for_every_backbone_what_the_definitions_say():
 
 def test_pairs_count_the_images_that_one_alone_gets_right():
     candidates, ids, sealed, classes, label_N = make_run(skills=(3.0, 1.5, 2.0))
-    verdict = judge(candidates, ids, sealed, DIGEST, classes)
+    verdict = judge(candidates, judged(ids, classes), sealed, DIGEST)
     assert [(p.a, p.b) for p in verdict.pairs] == [("m0", "m1"), ("m0", "m2"), ("m1", "m2")]
     for pair in verdict.pairs:
         right = {c.name: c.probability_NC.argmax(axis=1) == label_N for c in candidates}
@@ -64,10 +68,10 @@ def test_pairs_count_the_images_that_one_alone_gets_right():
 
 def test_the_seal_is_opened_once_with_the_digest_of_all_choices():
     candidates, ids, sealed, classes, _ = make_run()
-    verdict = judge(candidates, ids, sealed, DIGEST, classes)
+    verdict = judge(candidates, judged(ids, classes), sealed, DIGEST)
     assert sealed.opened_with == verdict.choices_digest == DIGEST
     with pytest.raises(SealError):
-        judge(candidates, ids, sealed, DIGEST, classes)
+        judge(candidates, judged(ids, classes), sealed, DIGEST)
 
 
 def broken(candidate, change):
@@ -92,24 +96,24 @@ def scale(p):
 def test_probabilities_that_are_none_are_refused_before_the_seal_is_broken(change):
     candidates, ids, sealed, classes, _ = make_run()
     with pytest.raises(DataError, match="broken has probabilities"):
-        judge([candidates[0], broken(candidates[0], change)], ids, sealed, DIGEST, classes)
+        judge([candidates[0], broken(candidates[0], change)], judged(ids, classes), sealed, DIGEST)
     assert sealed.opened_with is None
 
 
 def test_what_does_not_fit_together_is_refused_before_the_seal_is_broken():
     candidates, ids, sealed, classes, _ = make_run()
     with pytest.raises(DataError, match=r"shape \(400, 8\), not \(399, 8\)"):
-        judge(candidates, ids[1:], sealed, DIGEST, classes)
+        judge(candidates, judged(ids[1:], classes), sealed, DIGEST)
     with pytest.raises(DataError, match="no backbone"):
-        judge([], ids, sealed, DIGEST, classes)
+        judge([], judged(ids, classes), sealed, DIGEST)
     with pytest.raises(DataError, match="no test image"):
-        judge(candidates, (), sealed, DIGEST, classes)
+        judge(candidates, judged((), classes), sealed, DIGEST)
     with pytest.raises(DataError, match="same name"):
-        judge([candidates[0], candidates[0]], ids, sealed, DIGEST, classes)
+        judge([candidates[0], candidates[0]], judged(ids, classes), sealed, DIGEST)
     with pytest.raises(DataError, match="twice"):
-        judge(candidates, (*ids[1:], ids[1]), sealed, DIGEST, classes)
-    with pytest.raises(DataError, match="fractions between 0 and 1"):
-        judge(candidates, ids, sealed, DIGEST, classes, margin=1.0)
+        judge(candidates, judged((*ids[1:], ids[1]), classes), sealed, DIGEST)
+    with pytest.raises(UsageError, match="fractions between 0 and 1"):
+        Criteria(margin=1.0)
     assert sealed.opened_with is None
 
 
@@ -117,22 +121,22 @@ def test_an_example_without_a_sealed_label_or_with_a_foreign_one_is_an_error():
     candidates, ids, _, classes, label_N = make_run()
     labels = dict(zip(ids, label_N.tolist(), strict=True))
     with pytest.raises(DataError, match="1 test examples have no sealed label"):
-        judge(candidates, ids, SealedTest({i: labels[i] for i in ids[1:]}), DIGEST, classes)
+        judge(candidates, judged(ids, classes), SealedTest({i: labels[i] for i in ids[1:]}), DIGEST)
     with pytest.raises(DataError, match="not one of the 8 classes"):
-        judge(candidates, ids, SealedTest(labels | {ids[0]: 8}), DIGEST, classes)
+        judge(candidates, judged(ids, classes), SealedTest(labels | {ids[0]: 8}), DIGEST)
 
 
 def test_labels_that_are_open_already_must_fit_too():
     candidates, ids, _, classes, label_N = make_run()
-    known = {"choices_digest": "", "found": {}, "groups": None, "level": 0.95, "margin": 0.01, "seed": 0}
+    criteria, known = Criteria(), {"choices_digest": "", "found": {}}
     with pytest.raises(DataError, match="399 labels of 400 test images"):
-        assess(candidates, ids, label_N[1:], classes, (), **known)
+        assess(candidates, judged(ids, classes), label_N[1:], criteria, **known)
     for foreign in (8, -1):
         label_N[3] = foreign
         with pytest.raises(DataError, match="not one of the 8 classes"):
-            assess(candidates, ids, label_N, classes, (), **known)
+            assess(candidates, judged(ids, classes), label_N, criteria, **known)
     with pytest.raises(DataError, match=r"shape \(400, 8\), not \(399, 8\)"):
-        assess(candidates, ids[1:], label_N[1:], classes, (), **known)
+        assess(candidates, judged(ids[1:], classes), label_N[1:], criteria, **known)
 
 
 def test_sealed_labels_of_images_found_unreadable_later_are_ignored():
@@ -141,14 +145,14 @@ def test_sealed_labels_of_images_found_unreadable_later_are_ignored():
         Contestant(name=c.name, gmacs=c.gmacs, licence=c.licence, probability_NC=c.probability_NC[5:])
         for c in candidates
     ]
-    verdict = judge(fewer, ids[5:], sealed, DIGEST, classes)
+    verdict = judge(fewer, judged(ids[5:], classes), sealed, DIGEST)
     assert verdict.backbones[0].test.top1.n == 395
 
 
 def test_predictions_come_back_row_by_row_for_the_run_to_write():
     candidates, ids, sealed, classes, label_N = make_run()
     for candidate, predictions in zip(
-        candidates, judge(candidates, ids, sealed, DIGEST, classes).predictions, strict=True
+        candidates, judge(candidates, judged(ids, classes), sealed, DIGEST).predictions, strict=True
     ):
         assert predictions.name == candidate.name
         assert predictions.ids == ids
@@ -157,7 +161,9 @@ def test_predictions_come_back_row_by_row_for_the_run_to_write():
 
 
 def test_the_same_data_and_choices_give_the_same_verdict():
-    first, again = (judge(c, i, s, DIGEST, names, seed=3) for c, i, s, names, _ in (make_run(), make_run()))
+    first, again = (
+        judge(c, judged(i, names), s, DIGEST, Criteria(seed=3)) for c, i, s, names, _ in (make_run(), make_run())
+    )
     assert first.backbones == again.backbones
     assert first.pairs == again.pairs
     assert first.decision == again.decision
@@ -165,12 +171,12 @@ def test_the_same_data_and_choices_give_the_same_verdict():
 
 def test_the_order_of_images_changes_no_figure():
     candidates, ids, sealed, classes, _ = make_run()
-    first = judge(candidates, ids, sealed, DIGEST, classes)
+    first = judge(candidates, judged(ids, classes), sealed, DIGEST)
     turned = [
         Contestant(name=c.name, gmacs=c.gmacs, licence=c.licence, probability_NC=c.probability_NC[::-1])
         for c in candidates
     ]
-    other = judge(turned, ids[::-1], make_run()[2], DIGEST, classes)
+    other = judge(turned, judged(ids[::-1], classes), make_run()[2], DIGEST)
     assert first.decision == other.decision
     for one, two in zip(first.backbones, other.backbones, strict=True):
         assert one.test.nll.value == pytest.approx(two.test.nll.value, abs=1e-12)
@@ -180,7 +186,7 @@ def test_the_order_of_images_changes_no_figure():
 
 def test_warnings_of_the_data_become_caveats():
     candidates, ids, sealed, classes, _ = make_run()
-    verdict = judge(candidates, ids, sealed, DIGEST, classes, ["3 images cross the split."])
+    verdict = judge(candidates, judged(ids, classes, warnings=("3 images cross the split.",)), sealed, DIGEST)
     assert verdict.warnings == ("3 images cross the split.",)
     assert verdict.decision.caveats[0] == "3 images cross the split."
 
@@ -188,7 +194,7 @@ def test_warnings_of_the_data_become_caveats():
 def test_grouped_images_are_said_to_be_so():
     candidates, ids, sealed, classes, _ = make_run()
     groups = {id_: str(i // 2) for i, id_ in enumerate(ids)}
-    caveats = judge(candidates, ids, sealed, DIGEST, classes, groups=groups).decision.caveats
+    caveats = judge(candidates, judged(ids, classes, groups=groups), sealed, DIGEST).decision.caveats
     assert any("come from 200 groups" in c for c in caveats)
 
 
@@ -196,8 +202,8 @@ def test_a_test_of_one_group_is_said_to_tell_nothing_of_another_and_decides_noth
     (strong, _), ids, sealed, classes, label_N = make_run(n=2_000)
     twin = Contestant(name="twin", gmacs=1.0, licence="mit", probability_NC=strong.probability_NC)
     other = SealedTest(dict(zip(ids, label_N.tolist(), strict=True)))
-    assert judge([strong, twin], ids, sealed, DIGEST, classes).decision.choose == "twin"
-    decision = judge([strong, twin], ids, other, DIGEST, classes, groups=dict.fromkeys(ids, "film")).decision
+    assert judge([strong, twin], judged(ids, classes), sealed, DIGEST).decision.choose == "twin"
+    decision = judge([strong, twin], judged(ids, classes, groups=dict.fromkeys(ids, "film")), other, DIGEST).decision
     assert decision.choose is None
     assert "equivalent" not in decision.sentence
     assert decision.sentence.endswith("test images of other groups would.")
@@ -208,7 +214,7 @@ def test_a_test_of_one_group_is_said_to_tell_nothing_of_another_and_decides_noth
 def test_one_image_and_two_classes_still_get_a_verdict():
     sealed = SealedTest({"a": 1})
     candidate = Contestant(name="m", gmacs=1.0, licence="mit", probability_NC=np.array([[0.3, 0.7]]))
-    verdict = judge([candidate], ("a",), sealed, DIGEST, ["cat", "dog"])
+    verdict = judge([candidate], judged(("a",), ["cat", "dog"]), sealed, DIGEST)
     test = verdict.backbones[0].test
     assert test.top5 is None
     assert (test.top1.low, test.top1.high) == (pytest.approx(0.2065, abs=1e-4), 1.0)
@@ -219,7 +225,7 @@ def test_one_image_and_two_classes_still_get_a_verdict():
 
 def test_what_is_printed_survives_json():
     candidates, ids, sealed, classes, _ = make_run()
-    verdict = judge(candidates, ids, sealed, DIGEST, classes)
+    verdict = judge(candidates, judged(ids, classes), sealed, DIGEST)
     things = {
         Metrics: verdict.backbones[0].test,
         tuple[ClassMetrics, ...]: verdict.backbones[0].per_class,
@@ -233,5 +239,5 @@ def test_what_is_printed_survives_json():
 
 def test_a_hundred_and_twenty_classes_of_ten_thousand_images_are_judged():
     candidates, ids, sealed, classes, _ = make_run(n=10_000, classes=120)
-    verdict = judge(candidates, ids, sealed, DIGEST, classes)
+    verdict = judge(candidates, judged(ids, classes), sealed, DIGEST)
     assert len(verdict.backbones[0].per_class) == 120

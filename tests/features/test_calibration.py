@@ -7,8 +7,8 @@ import pytest
 from tests.pictures import draw_folder
 from vitrail.backbones import BackboneSpec, open_backbone
 from vitrail.core.errors import DataError, UsageError
-from vitrail.core.machine import Threads
 from vitrail.core.progress import Silent
+from vitrail.core.resources import Resources
 from vitrail.data import load, open_source
 from vitrail.features import calibrate, extract
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(find_spec("nncf") is None, reason="needs the ext
 
 
 def test_other_precisions_need_no_images(tmp_path: Path):
-    dataset = load(open_source(draw_folder(tmp_path)), progress=Silent())
+    dataset = load(open_source(draw_folder(tmp_path)))
     backbone = open_backbone(BackboneSpec(name="vit_mini"), engine="torch", progress=Silent())
     assert calibrate(backbone, dataset, [], max_pixels=10**8) is backbone
 
@@ -28,7 +28,7 @@ def test_int8_without_images_says_what_to_do():
 
 
 def test_an_image_that_has_changed_is_not_calibrated_on(tmp_path: Path):
-    dataset = load(open_source(draw_folder(tmp_path)), progress=Silent())
+    dataset = load(open_source(draw_folder(tmp_path)))
     (one,), (other,) = dataset.table["paths"][:2].to_pylist()
     plain = open_backbone(BackboneSpec(name="vit_mini"), precision="int8", progress=Silent())
     int8 = calibrate(plain, dataset, dataset.table["id"].to_pylist(), max_pixels=10**8)
@@ -40,17 +40,15 @@ def test_an_image_that_has_changed_is_not_calibrated_on(tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["vit_mini", "resnet_mini"])
 def test_int8_is_calibrated_on_train_images_and_its_model_is_kept(tmp_path: Path, name: str):
-    dataset = load(open_source(draw_folder(tmp_path / "data", per_class=8)), progress=Silent())
+    dataset = load(open_source(draw_folder(tmp_path / "data", per_class=8)))
     ids = dataset.table["id"].to_pylist()
-    how = {"cache": tmp_path / "cache", "threads": Threads(decode=1, compute=1), "max_pixels": 10**8}
+    how = {"max_pixels": 10**8, "resources": Resources(cache=tmp_path / "cache", cores=1)}
     plain = open_backbone(BackboneSpec(name=name), precision="int8", progress=Silent())
     int8 = calibrate(plain, dataset, ids[:12], max_pixels=10**8)
     assert int8.engine.calibration
     assert calibrate(plain, dataset, ids[:11], max_pixels=10**8).engine.calibration != int8.engine.calibration
     exact = open_backbone(BackboneSpec(name=name), engine="openvino", precision="fp32", progress=Silent())
-    quantised, reference = (
-        extract(dataset, [one], progress=Silent(), **how).features[0].rows(ids) for one in (int8, exact)
-    )
+    quantised, reference = (extract(dataset, [one], **how).features[0].rows(ids) for one in (int8, exact))
     cosine_N = (quantised * reference).sum(1) / np.linalg.norm(quantised, axis=1) / np.linalg.norm(reference, axis=1)
     assert 0.95 < cosine_N.min() < 0.999999
     again = open_backbone(

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.pictures import draw_folder
-from vitrail.backbones import BackboneSpec, open_backbone
+from vitrail.backbones import BackboneSpec, EngineRequest, open_backbone
 from vitrail.benchmark import bench
 from vitrail.candidates.options import BenchOptions
 from vitrail.core.errors import ClusterError, UsageError
-from vitrail.core.machine import Threads
 from vitrail.core.progress import Silent
+from vitrail.core.resources import Resources
 from vitrail.data import Dataset, load, open_source
 from vitrail.features import Extraction, cluster, extract
 from vitrail.features.cluster import join
@@ -83,20 +83,15 @@ class Watching(Silent):
 
 
 def everywhere(data: Path, cache: Path, address: str, progress: Watching) -> Extraction:
-    dataset = load(open_source(data), progress=Silent())
+    dataset = load(open_source(data))
     with join(
         address,
         dataset,
         (),
         data=data,
-        cache=cache,
-        engine="auto",
-        precision="auto",
+        request=EngineRequest(),
         max_pixels=10**8,
-        offline=True,
-        threads=None,
-        batch=None,
-        progress=progress,
+        resources=Resources(cache=cache, offline=True, progress=progress),
     ) as found:
         return here(dataset, cache, elsewhere=found.fill)
 
@@ -104,8 +99,7 @@ def everywhere(data: Path, cache: Path, address: str, progress: Watching) -> Ext
 def here(dataset: Dataset, cache: Path, *, engine: str = "auto", **more) -> Extraction:
     specs = [BackboneSpec(name=name) for name in NAMES]
     backbones = [open_backbone(spec, engine=engine, offline=True, progress=Silent()) for spec in specs]
-    threads = Threads(decode=1, compute=1)
-    return extract(dataset, backbones, cache=cache, threads=threads, max_pixels=10**8, progress=Silent(), **more)
+    return extract(dataset, backbones, max_pixels=10**8, resources=Resources(cache=cache, cores=1), **more)
 
 
 def digests(extraction: Extraction) -> list[tuple[str, str]]:
@@ -130,7 +124,7 @@ def data(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def alone(data: Path, tmp_path_factory) -> Extraction:
     """What this machine alone makes of them."""
-    return here(load(open_source(data), progress=Silent()), tmp_path_factory.mktemp("alone"))
+    return here(load(open_source(data)), tmp_path_factory.mktemp("alone"))
 
 
 def test_a_machine_killed_in_the_middle_changes_no_row(data, alone, machines, tmp_path):
@@ -145,7 +139,7 @@ def test_a_machine_killed_in_the_middle_changes_no_row(data, alone, machines, tm
 
 
 def test_the_digests_would_tell_rows_of_another_engine(data, alone, tmp_path):
-    other = here(load(open_source(data), progress=Silent()), tmp_path, engine="torch")
+    other = here(load(open_source(data)), tmp_path, engine="torch")
     assert all(one[1] != two[1] for one, two in zip(digests(other), digests(alone), strict=True))
 
 
@@ -156,7 +150,7 @@ def test_when_no_machine_is_left_that_is_said_and_nothing_is_lost(data, alone, m
     progress = Watching(200, then=lambda: [machines.kill() for _ in machines.alive[:]])
     with pytest.raises(ClusterError, match=r"No machine is left in the cluster with 1 core .* is kept"):
         everywhere(data, tmp_path, machines.address, progress)
-    finished = here(load(open_source(data), progress=Silent()), tmp_path)
+    finished = here(load(open_source(data)), tmp_path)
     assert all(0 < features.cost.computed < 359 for features in finished.features)
     assert digests(finished) == digests(alone)
 
@@ -179,7 +173,7 @@ def test_a_cluster_without_machines_or_without_the_data_is_told_in_a_sentence(da
     with pytest.raises(ClusterError, match="No machine of the cluster has a core"):
         everywhere(data, tmp_path, machines.address, Watching())
     machines.want(1)
-    dataset = load(open_source(data), progress=Silent())
+    dataset = load(open_source(data))
     with (
         pytest.raises(ClusterError, match=r"does not see the images of .*/elsewhere"),
         join(
@@ -187,14 +181,9 @@ def test_a_cluster_without_machines_or_without_the_data_is_told_in_a_sentence(da
             dataset,
             (),
             data=tmp_path / "elsewhere",
-            cache=tmp_path,
-            engine="auto",
-            precision="auto",
+            request=EngineRequest(),
             max_pixels=10**8,
-            offline=True,
-            threads=None,
-            batch=None,
-            progress=Silent(),
+            resources=Resources(cache=tmp_path, offline=True),
         ),
     ):
         pass

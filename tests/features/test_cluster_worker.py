@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests.pictures import draw_folder
-from vitrail.backbones import Backbone, BackboneSpec, open_backbone
-from vitrail.core.machine import Threads
+from vitrail.backbones import Backbone, BackboneSpec, EngineRequest, open_backbone
 from vitrail.core.progress import Silent
+from vitrail.core.resources import Resources
 from vitrail.data import Dataset, load, open_source
 from vitrail.features import extract
 from vitrail.features.by_id import Paths
@@ -18,7 +18,7 @@ from vitrail.features.cluster_worker import DEATHS, Job, Surroundings, Worker, l
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    return load(open_source(draw_folder(tmp_path / "data")), progress=Silent())
+    return load(open_source(draw_folder(tmp_path / "data")))
 
 
 def job(tmp_path: Path, dataset: Dataset, **other) -> Job:
@@ -45,8 +45,7 @@ def look(tmp_path: Path, dataset: Dataset, *, work: Job, **other) -> Surrounding
     asked = {
         "example": dataset.table["id"][0].as_py(),
         "path": dataset.table["paths"][0][0].as_py(),
-        "engine": "auto",
-        "precision": "auto",
+        "request": EngineRequest(),
         "vitrail": version("vitrail"),
     }
     return look_around(work, **(asked | other))
@@ -64,7 +63,7 @@ def test_a_machine_that_sees_everything_says_what_it_would_run(tmp_path, dataset
         ({"vitrail": "0.0.1"}, "install the same version on every machine"),
         ({"example": "00"}, "other bytes are at"),
         ({"path": "red/none.png"}, "a folder that all machines share at the same path"),
-        ({"engine": "torch", "precision": "int8"}, "int8 runs on OpenVINO only"),
+        ({"request": EngineRequest(engine="torch", precision="int8")}, "int8 runs on OpenVINO only"),
     ],
 )
 def test_a_machine_that_lacks_something_says_what(tmp_path, dataset, other, words):
@@ -84,7 +83,7 @@ def test_data_that_are_not_there_are_named(tmp_path, dataset):
 def test_blocks_give_the_rows_of_one_pass_and_say_what_became_of_them(tmp_path, dataset):
     cut = tmp_path / "data" / "red" / "000-0.png"
     cut.write_bytes(cut.read_bytes()[:-800])
-    dataset = load(open_source(tmp_path / "data"), progress=Silent())
+    dataset = load(open_source(tmp_path / "data"))
     paths = Paths(dataset.table)
     worker = Worker(job(tmp_path, dataset), [backbone()], 36, 1)
     told = [
@@ -94,9 +93,12 @@ def test_blocks_give_the_rows_of_one_pass_and_say_what_became_of_them(tmp_path, 
     assert [list(one["rejected"]) for one in told if one["rejected"]] == [
         [example for example in paths if paths[example] == ["red/000-0.png"]]
     ]
-    how = {"threads": Threads(decode=1, compute=1), "max_pixels": 10**8, "progress": Silent()}
-    whole = extract(dataset, [backbone()], cache=tmp_path / "other", **how).features[0]
-    blocks = extract(dataset, [backbone()], cache=tmp_path / "cache", **how).features[0]
+    whole = extract(
+        dataset, [backbone()], max_pixels=10**8, resources=Resources(cache=tmp_path / "other", cores=1)
+    ).features[0]
+    blocks = extract(
+        dataset, [backbone()], max_pixels=10**8, resources=Resources(cache=tmp_path / "cache", cores=1)
+    ).features[0]
     ids = sorted(whole.stored.ids())
     assert (blocks.key, blocks.cost.computed) == (whole.key, 0)
     np.testing.assert_array_equal(blocks.rows(ids), whole.rows(ids))

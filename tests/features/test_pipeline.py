@@ -13,20 +13,18 @@ import pytest
 from tests.pictures import draw_folder
 from vitrail.backbones import BackboneSpec, Card, Preprocessing, open_backbone
 from vitrail.core.errors import DataError
-from vitrail.core.machine import Threads
 from vitrail.core.progress import Silent
+from vitrail.core.resources import Resources
 from vitrail.data import load, open_source
 from vitrail.features import Extraction, extract, one_pass
 from vitrail.features.pipeline import _facts
 from vitrail.features.store import open_features
 
-THREADS = Threads(decode=2, compute=1)
-
 
 def run(data: Path, cache: Path, *names: str, engine: str = "torch") -> Extraction:
-    dataset = load(open_source(data), progress=Silent())
+    dataset = load(open_source(data))
     backbones = [open_backbone(BackboneSpec(name=name), engine=engine, progress=Silent()) for name in names]
-    return extract(dataset, backbones, cache=cache, threads=THREADS, max_pixels=10**8, progress=Silent())
+    return extract(dataset, backbones, max_pixels=10**8, resources=Resources(cache=cache, cores=2))
 
 
 def all_rows(extraction: Extraction) -> list[np.ndarray]:
@@ -58,11 +56,11 @@ def test_a_picture_cut_short_is_set_aside_for_all_and_again_on_a_warm_cache(tmp_
 
 def test_a_picture_that_changed_since_it_was_listed_ends_the_pass_and_its_row_is_not_kept(tmp_path: Path):
     data, cache = draw_folder(tmp_path / "data"), tmp_path / "cache"
-    dataset = load(open_source(data), progress=Silent())
+    dataset = load(open_source(data))
     changed, other = data / "red" / "000-0.png", draw_folder(tmp_path / "other", seed=1) / "red" / "000-1.png"
     before = changed.read_bytes()
     backbone = open_backbone(BackboneSpec(name="vit_mini"), engine="torch", progress=Silent())
-    how = {"cache": cache, "threads": THREADS, "max_pixels": 10**8, "progress": Silent()}
+    how = {"max_pixels": 10**8, "resources": Resources(cache=cache, cores=2)}
     for meanwhile in (lambda: changed.write_bytes(other.read_bytes()), changed.unlink):
         meanwhile()
         with pytest.raises(DataError, match=r"red/000-0.png .*run the same command again"):
@@ -90,11 +88,9 @@ def test_on_a_gpu_the_forward_pass_costs_what_its_clock_says(tmp_path: Path, mon
 
     on_gpu = dataclasses.replace(backbone, engine=dataclasses.replace(backbone.engine, device="cuda"))
     monkeypatch.setattr(type(backbone), "start", lambda _, **options: Waiting(start(backbone, **options)))
-    dataset = load(open_source(draw_folder(tmp_path / "data", per_class=4)), progress=Silent())
-    cost = extract(
-        dataset, [on_gpu], cache=tmp_path / "cache", threads=Threads(decode=2, compute=8), max_pixels=10**8,
-        progress=Silent(),
-    ).features[0].cost  # fmt: skip
+    dataset = load(open_source(draw_folder(tmp_path / "data", per_class=4)))
+    resources = Resources(cache=tmp_path / "cache", cores=8)
+    cost = extract(dataset, [on_gpu], max_pixels=10**8, resources=resources).features[0].cost
     assert nap_s <= cost.forward_s < nap_s + 5
 
 
@@ -154,10 +150,8 @@ def test_features_that_float16_cannot_hold_are_kept_in_float32(tmp_path: Path, m
             return self.engine(pixel_BHWC) * np.float32(1e6)
 
     monkeypatch.setattr(type(backbone), "start", lambda self, **options: Louder(start(self, **options)))
-    dataset = load(open_source(data), progress=Silent())
-    extraction = extract(
-        dataset, [backbone], cache=tmp_path / "cache", threads=THREADS, max_pixels=10**8, progress=Silent()
-    )
+    dataset = load(open_source(data))
+    extraction = extract(dataset, [backbone], max_pixels=10**8, resources=Resources(cache=tmp_path / "cache", cores=2))
     (features,) = extraction.features
     assert features.stored.storage == "float32"
     assert np.isfinite(all_rows(extraction)[0]).all()

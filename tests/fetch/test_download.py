@@ -12,7 +12,6 @@ import pytest
 from huggingface_hub import constants
 
 from tests.fetch.hub_fixtures import WEIGHTS
-from vitrail.backbones import download
 from vitrail.backbones.catalogue import find_card
 from vitrail.core.errors import DownloadError
 from vitrail.core.machine import config_folder
@@ -132,15 +131,6 @@ def test_weights_that_are_on_no_hub_are_asked_for(hub):
     with pytest.raises(DownloadError, match=r"on no hub.*-b resnet50\.keras_in1k=FILE"):
         fetched(find_card("resnet50.keras_in1k"))
     assert hub.requests == []
-
-
-def test_embedded_weights_are_in_the_package(tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "files", lambda package: tmp_path)
-    with pytest.raises(DownloadError, match=r"vit_mini.*install Vitrail again"):
-        fetched(find_card("vit_mini"))
-    (tmp_path / "embedded").mkdir()
-    (tmp_path / "embedded" / "vit_mini.safetensors").touch()
-    assert fetched(find_card("vit_mini")).parent == tmp_path / "embedded"
 
 
 def test_the_endpoint_and_the_cache_are_those_of_the_hubs_own_variables(card, hub, tmp_path):

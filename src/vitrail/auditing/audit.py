@@ -12,13 +12,12 @@ from vitrail.auditing.files import FileFacts, FileFinding, look_through
 from vitrail.auditing.labels import LabelFindings, find_suspects
 from vitrail.backbones import Backbone, open_backbone, parse_spec
 from vitrail.core.errors import DataError, UsageError
-from vitrail.core.machine import cache_folder
 from vitrail.core.progress import Progress, Silent
+from vitrail.core.resources import Resources
 from vitrail.data import (
     MAX_PIXELS,
     Dataset,
     NearPair,
-    SplitOptions,
     find_near_duplicates,
     keep_together,
     load,
@@ -26,7 +25,7 @@ from vitrail.data import (
     open_source,
 )
 from vitrail.delivery.reopen import reopen
-from vitrail.runs import Run, load_run
+from vitrail.runs import RunRecord, load_run
 
 AUDIT_VERSION = 1
 DEFAULT_BACKBONE = "vit_mini"
@@ -117,20 +116,21 @@ def audit(
     Raises:
         UsageError: the run is of other images, or has not the backbone.
     """
-    options, progress = options or AuditOptions(), progress or Silent()
+    options = options or AuditOptions()
+    resources = Resources(offline=options.offline, progress=progress or Silent())
     run = load_run(options.run) if options.run else None
-    dataset = load(open_source(data), max_pixels=options.max_pixels, progress=progress)
-    findings, facts, broken = look_through(dataset, max_pixels=options.max_pixels, progress=progress)
-    pairs = find_near_duplicates(dataset, cache=cache_folder(), max_pixels=options.max_pixels, progress=progress)
+    dataset = load(open_source(data), max_pixels=options.max_pixels, resources=resources)
+    findings, facts, broken = look_through(dataset, max_pixels=options.max_pixels, progress=resources.progress)
+    pairs = find_near_duplicates(dataset, max_pixels=options.max_pixels, resources=resources)
     grouped = keep_together(dataset, pairs)
-    together = grouped if run is None or run.results.options.get("near_duplicates") else dataset
+    together = grouped if run is None or run.results.options.near_duplicates else dataset
     if run and run.results.data.fingerprint != together.fingerprint:
         raise UsageError(
             f"The run {run.folder} is of other images or labels than {dataset.name}: give the data that it was made "
             "with, or leave out --run."
         )
     labels = (
-        _judge_labels(together, run, options, progress) if options.labels else _no_labels("They were not asked for.")
+        _judge_labels(together, run, options, resources) if options.labels else _no_labels("They were not asked for.")
     )
     counted = Counter(dataset.table["label"].to_pylist())
     return Audit(
@@ -158,20 +158,21 @@ def audit_to_json(found: Audit) -> bytes:
     return to_json(told, indent=2) + b"\n"
 
 
-def _judge_labels(dataset: Dataset, run: Run | None, options: AuditOptions, progress: Progress) -> LabelFindings:
-    backbone = _open(run, options, progress)
-    asked = run.results.options["split"] if run else {}
+def _judge_labels(
+    dataset: Dataset, run: RunRecord | None, options: AuditOptions, resources: Resources
+) -> LabelFindings:
+    backbone = _open(run, options, resources.progress)
     try:
-        hidden, split, _ = make_split(dataset, SplitOptions(**asked))
+        hidden, split, _ = make_split(dataset, run.results.options.split if run else None)
     except DataError as error:
         return _no_labels(str(error))
     tested = run.predictions(backbone.name) if run else None
     if tested and not set(tested.ids) <= set(split.test):
         raise UsageError(f"The run {options.run} was split otherwise than now: make it again, or leave out --run.")
-    return find_suspects(hidden, split, backbone, tested=tested, max_pixels=options.max_pixels, progress=progress)
+    return find_suspects(hidden, split, backbone, tested=tested, max_pixels=options.max_pixels, resources=resources)
 
 
-def _open(run: Run | None, options: AuditOptions, progress: Progress) -> Backbone:
+def _open(run: RunRecord | None, options: AuditOptions, progress: Progress) -> Backbone:
     """The backbone that judges labels: where there is a run, one of its own, by the name it has there."""
     if run is None:
         spec = parse_spec(options.backbone or DEFAULT_BACKBONE)
@@ -185,7 +186,7 @@ def _no_labels(why_not: str) -> LabelFindings:
     return LabelFindings(backbone="", judged=0, accuracy=0.0, test_included=False, suspects=(), why_not=why_not)
 
 
-def _best_of(run: Run) -> str:
+def _best_of(run: RunRecord) -> str:
     decided = run.results.decision.choose
     return decided or max(run.results.backbones, key=lambda one: one.test.top1.value).name
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.backbones import Backbone
-from vitrail.core.machine import cache_folder, share_threads, torch_threads, usable_cores
+from vitrail.core.machine import torch_threads, usable_cores
 from vitrail.core.progress import Progress
+from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Split
 from vitrail.features import extract
 from vitrail.heads.predictions import Predictions
@@ -61,7 +62,7 @@ def find_suspects(
     *,
     tested: Predictions | None,
     max_pixels: int,
-    progress: Progress,
+    resources: Resources,
 ) -> LabelFindings:
     """Judge the labels of train and val, and of test where a verdict is known.
 
@@ -71,22 +72,15 @@ def find_suspects(
         backbone: whose features are used.
         tested: what a finished run said of the test images.
         max_pixels: larger images are left out.
-        progress: hears how far it is.
+        resources: what may be used.
 
     Returns:
         The findings.
     """
-    extraction = extract(
-        dataset,
-        [backbone],
-        cache=cache_folder(),
-        threads=share_threads(usable_cores()),
-        max_pixels=max_pixels,
-        progress=progress,
-    )
+    extraction = extract(dataset, [backbone], max_pixels=max_pixels, resources=resources)
     split = split.without(extraction.unreadable_ids)
     examples = gather(extraction.features[0], split, dataset)
-    parts = [("train", examples.ids, examples.label_N, answer_out_of_fold(examples, progress))]
+    parts = [("train", examples.ids, examples.label_N, answer_out_of_fold(examples, resources.progress))]
     if tested is not None:
         parts.append(("test", tested.ids, tested.label_N, tested.probability_NC))
     suspects = [one for part in parts for one in _suspects(dataset, *part)]

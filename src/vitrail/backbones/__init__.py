@@ -3,7 +3,7 @@
 from vitrail.backbones.backbone import Backbone
 from vitrail.backbones.cards import Card, Preprocessing
 from vitrail.backbones.catalogue import find_card, load_catalogue
-from vitrail.backbones.engines import Engine, EngineChoice
+from vitrail.backbones.engines import Engine, EngineChoice, EngineRequest
 from vitrail.backbones.opening import open_backbone
 from vitrail.backbones.preprocess import PIXEL_CODE_VERSION, to_pixels
 from vitrail.backbones.specs import BackboneSpec, parse_spec
@@ -15,6 +15,7 @@ __all__ = [
     "Card",
     "Engine",
     "EngineChoice",
+    "EngineRequest",
     "Preprocessing",
     "find_card",
     "load_catalogue",

@@ -43,6 +43,14 @@ ReadPixels = Callable[[], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EngineRequest:
+    """The engine and precision that a user asks for; `choose_engine` settles "auto"."""
+
+    engine: str = "auto"
+    precision: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EngineChoice:
     """Which engine runs a backbone, its release, where, and in which arithmetic: part of every feature's key.
 

@@ -1,15 +1,13 @@
-"""What is asked of a benchmark: options, backbones by name, and these opened under their recipes."""
+"""The options of a benchmark, and the backbones that were named for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from vitrail.backbones import BackboneSpec, EngineChoice, find_card, open_backbone, parse_spec
-from vitrail.candidates.recipes import DEFAULT, Entry, check_recipes, enter
+from vitrail.backbones import BackboneSpec, EngineRequest, find_card, parse_spec
+from vitrail.candidates.recipes import DEFAULT, check_recipes
 from vitrail.core.errors import UsageError
-from vitrail.core.progress import Progress
-from vitrail.data import Dataset, Split, SplitOptions
-from vitrail.features import calibrate
+from vitrail.data import SplitOptions
 from vitrail.search import TuneOptions
 from vitrail.statistics.paired import fault_of_level_or_margin
 
@@ -20,7 +18,7 @@ EMBEDDED = ("vit_mini", "resnet_mini")
 class BenchOptions:
     """Everything that may change an answer. `margin` and `level` are fractions.
 
-    `near_duplicates` is whether they are looked for and kept on one side of the split.
+    With `near_duplicates` copies of an image are searched for and kept on one side of the split.
     """
 
     split: SplitOptions = field(default_factory=SplitOptions)
@@ -34,6 +32,11 @@ class BenchOptions:
     recipes: tuple[str, ...] = (DEFAULT,)
     seed: int = 0
 
+    @property
+    def engine_request(self) -> EngineRequest:
+        """What shall run the backbones."""
+        return EngineRequest(engine=self.engine, precision=self.precision)
+
     def __post_init__(self) -> None:
         check_recipes(self.recipes)
         fault = fault_of_level_or_margin(self.level, self.margin)
@@ -45,8 +48,12 @@ class BenchOptions:
             )
 
 
-def chosen_specs(data: str | Path | None, backbones: Sequence[str]) -> list[BackboneSpec]:
-    """The backbones that were asked for; UsageError where there are none, one is there twice or nobody knows it."""
+def choose_specs(data: str | Path | None, backbones: Sequence[str]) -> list[BackboneSpec]:
+    """The backbones to compare; the digits have two of ours by default.
+
+    Raises:
+        UsageError: no backbone is named, one is named twice, or a name is not in the catalogue.
+    """
     if not backbones and data is not None:
         raise UsageError(
             f"Say which backbones to compare on {data}: -b NAME, once for each, such as "
@@ -60,39 +67,3 @@ def chosen_specs(data: str | Path | None, backbones: Sequence[str]) -> list[Back
         if not spec.is_adapted:
             find_card(spec.name)  # a misspelt name is found before any image is read
     return specs
-
-
-def open_all(
-    specs: Sequence[BackboneSpec],
-    dataset: Dataset,
-    split: Split,
-    options: BenchOptions,
-    *,
-    offline: bool,
-    progress: Progress,
-    engine: EngineChoice | None = None,
-) -> list[Entry]:
-    """Every backbone under every recipe, calibrated on the train split where its precision asks for it.
-
-    Args:
-        specs: what was given to `-b`.
-        dataset: the examples.
-        split: theirs.
-        options: those of the benchmark.
-        offline: never use the network.
-        progress: hears of downloads.
-        engine: what runs them where that is not this machine, which settles `options.engine` where None.
-
-    Returns:
-        Them, recipe by recipe.
-    """
-    asked = (options.engine, options.precision) if engine is None else ("auto", "auto")
-    opened = [
-        open_backbone(spec, engine=asked[0], precision=asked[1], offline=offline, progress=progress) for spec in specs
-    ]
-    if engine is not None:
-        opened = [replace(one, engine=engine) for one in opened]
-    return [
-        replace(entry, backbone=calibrate(entry.backbone, dataset, split.train, max_pixels=options.max_pixels))
-        for entry in enter(opened, options.recipes)
-    ]

@@ -8,7 +8,6 @@ Letters: N rows, D features.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vitrail.backbones import Backbone
-from vitrail.core.machine import Threads
-from vitrail.core.progress import Progress
+from vitrail.core.resources import Resources
 from vitrail.data import Dataset
 from vitrail.features import Features, extract
 from vitrail.heads import Head, probabilities
@@ -55,11 +53,8 @@ def measure_parity(
     head: Head,
     ids: Sequence[str],
     *,
-    cache: Path,
-    threads: Threads,
     max_pixels: int,
-    progress: Progress,
-    batch: int | None = None,
+    resources: Resources,
 ) -> Parity | None:
     """Compare with float32; None where float32 is what ran.
 
@@ -69,11 +64,8 @@ def measure_parity(
         features: its rows, in the pooling that the head takes.
         head: tuned on them.
         ids: images that the head was not fitted on; the first ones by id are used, and no label of them.
-        cache: where the rows in float32 are kept.
-        threads: for computing them.
         max_pixels: as for the features.
-        progress: hears of it.
-        batch: images a batch, as for the features.
+        resources: as for the features.
 
     Returns:
         What differs.
@@ -83,15 +75,7 @@ def measure_parity(
         return None
     some = compared_images(dataset, ids, precision)
     chosen = some.table["id"].to_pylist()
-    exact = extract(
-        some,
-        [in_float32(backbone)],
-        cache=cache,
-        threads=threads,
-        max_pixels=max_pixels,
-        progress=progress,
-        batch=batch,
-    ).features[0]
+    exact = extract(some, [in_float32(backbone)], max_pixels=max_pixels, resources=resources).features[0]
     return compare(features.rows(chosen), exact.pooled(features.pooling).rows(chosen), head)
 
 

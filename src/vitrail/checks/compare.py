@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from vitrail.core.errors import DataError, UsageError
+from vitrail.core.errors import DataError
+from vitrail.evaluation.contestants import Criteria
 from vitrail.evaluation.decision import Pair
 from vitrail.evaluation.pairs import judge_these, number_groups
-from vitrail.evaluation.verdict import MARGIN
 from vitrail.runs.folder import DATA
-from vitrail.runs.run import Run
+from vitrail.runs.run import RunRecord
 from vitrail.runs.tables import read_examples
-from vitrail.statistics.intervals import LEVEL, Interval
+from vitrail.statistics.intervals import Interval
 from vitrail.statistics.metrics import rate
-from vitrail.statistics.paired import fault_of_level_or_margin
 
 # Letters: N common test images, T ties of an example to a group, V examples and groups.
 
@@ -50,25 +49,21 @@ class RunComparison:
     flips: tuple[Flips, ...]
 
 
-def compare_runs(first: Run, second: Run, *, level: float = LEVEL, margin: float = MARGIN) -> RunComparison:
+def compare_runs(first: RunRecord, second: RunRecord, criteria: Criteria | None = None) -> RunComparison:
     """Compare two finished runs pair by pair.
 
     Args:
         first: a run.
         second: another, whose test shares images with it.
-        level: the confidence level.
-        margin: the difference in accuracy, as a fraction, below which two are equivalent.
+        criteria: the level, and the margin within which two backbones are equivalent; the defaults where None.
 
     Returns:
         The figures; p values are adjusted over all pairs.
 
     Raises:
-        UsageError: level or margin make no sense.
         DataError: the runs have no test image in common, or label common images otherwise.
     """
-    fault = fault_of_level_or_margin(level, margin)
-    if fault:
-        raise UsageError(fault)
+    criteria = criteria or Criteria()
     rows = [_Rows.of(run, f"{number}:") for number, run in enumerate((first, second), start=1)]
     common = sorted(rows[0].label.keys() & rows[1].label.keys())
     if not common:
@@ -89,8 +84,8 @@ def compare_runs(first: Run, second: Run, *, level: float = LEVEL, margin: float
         common=len(common),
         only_first=len(rows[0].label) - len(common),
         only_second=len(rows[1].label) - len(common),
-        top1={name: rate(right_N, group_N, level=level) for name, right_N in correct.items()},
-        pairs=judge_these(correct, places, group_N, level, margin),
+        top1={name: rate(right_N, group_N, level=criteria.level) for name, right_N in correct.items()},
+        pairs=judge_these(correct, places, group_N, criteria),
         flips=tuple(_flips(correct, one, other, common) for one, other in places),
     )
 
@@ -103,7 +98,7 @@ class _Rows:
     right: dict[str, dict[str, bool]]
 
     @classmethod
-    def of(cls, run: Run, prefix: str) -> "_Rows":
+    def of(cls, run: RunRecord, prefix: str) -> "_Rows":
         classes, label, right = run.results.data.classes, {}, {}
         for one in run.results.backbones:
             tested = run.predictions(one.name)
@@ -116,7 +111,7 @@ class _Rows:
         return {name: np.array([hits[example] for example in ids], dtype=bool) for name, hits in self.right.items()}
 
 
-def _join_groups(runs: Sequence[Run]) -> dict[str, str]:
+def _join_groups(runs: Sequence[RunRecord]) -> dict[str, str]:
     """The group of each example that has one: whatever either run ties together, directly or by way of others.
 
     Names of groups are not compared, since one of near-duplicates is named after its members and a run of more images
@@ -132,7 +127,7 @@ def _join_groups(runs: Sequence[Run]) -> dict[str, str]:
     return {name: str(component_V[place]) for (kind, name), place in number.items() if kind == EXAMPLE}
 
 
-def _memberships(runs: Sequence[Run]) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+def _memberships(runs: Sequence[RunRecord]) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
     for place, run in enumerate(runs):
         examples = read_examples(run.folder / DATA)
         for example, group in zip(examples.ids, examples.groups, strict=True):

@@ -19,14 +19,14 @@ from vitrail.checks.differences import Difference, Work
 from vitrail.checks.thresholds import check_calibration
 from vitrail.core.errors import VitrailError
 from vitrail.core.hashing import fingerprint, sha256_file
-from vitrail.evaluation import Contestant, Verdict, assess
+from vitrail.evaluation import Contestant, Criteria, JudgedImages, Verdict, assess
 from vitrail.features.store import FACTS, FeatureSet
 from vitrail.heads import load_head, probabilities
 from vitrail.heads.predictions import Predictions
 from vitrail.heads.refusal import Refusal, load_refusal
 from vitrail.runs.folder import DATA, RECEIPT
 from vitrail.runs.results import BackboneResult, Results
-from vitrail.runs.run import Run, load_run
+from vitrail.runs.run import RunRecord, load_run
 from vitrail.runs.tables import Examples, read_examples
 from vitrail.search import spread_of
 
@@ -88,7 +88,7 @@ def verify_run(folder: Path, *, cache: Path) -> Verification:
     )
 
 
-def _check_receipt(run: Run, work: Work) -> None:
+def _check_receipt(run: RunRecord, work: Work) -> None:
     try:
         receipt = json.loads((run.folder / RECEIPT).read_text(encoding="utf-8"))
         listed, weights = dict(receipt["files"]), dict(receipt["weights"])
@@ -140,7 +140,7 @@ def _check_data(results: Results, examples: Examples, test: Predictions, work: W
     work.compare("data.fingerprint", results.data.fingerprint, fingerprint(whole))
 
 
-def _check_resplits(run: Run, one: BackboneResult, examples: Examples, work: Work) -> None:
+def _check_resplits(run: RunRecord, one: BackboneResult, examples: Examples, work: Work) -> None:
     """The spread over other splits, from what was answered on each; labels are those of data.parquet."""
     if one.search.splits is None:
         return
@@ -162,7 +162,7 @@ def _check_resplits(run: Run, one: BackboneResult, examples: Examples, work: Wor
 
 
 def _candidate(
-    run: Run, one: BackboneResult, rows: Predictions, examples: Examples, cache: Path, work: Work
+    run: RunRecord, one: BackboneResult, rows: Predictions, examples: Examples, cache: Path, work: Work
 ) -> Contestant:
     """One backbone as it went into the verdict, its predictions checked where its features are at hand."""
     stored = _stored_features(cache, one, rows)
@@ -187,7 +187,7 @@ def _candidate(
 
 
 def _read_thresholds(
-    run: Run, one: BackboneResult, rows: Predictions, stored: NDArray[np.float32] | None, work: Work
+    run: RunRecord, one: BackboneResult, rows: Predictions, stored: NDArray[np.float32] | None, work: Work
 ) -> Refusal | None:
     """The thresholds of a head, where the run has some that fit it."""
     path = run.refusal_file(one.name)
@@ -218,7 +218,7 @@ def _stored_features(cache: Path, one: BackboneResult, rows: Predictions) -> NDA
 
 
 def _check_thresholds(
-    run: Run, one: BackboneResult, refusal: Refusal, examples: Examples, cache: Path, work: Work
+    run: RunRecord, one: BackboneResult, refusal: Refusal, examples: Examples, cache: Path, work: Work
 ) -> None:
     """Set them again from what the head said of the calibration part, and that again from stored features."""
     if refusal.set_on != "calibration":
@@ -236,7 +236,7 @@ def _check_thresholds(
 
 
 def _check_head(
-    run: Run, one: BackboneResult, rows: Predictions, feature_ND: NDArray[np.float32], work: Work, *, where: str
+    run: RunRecord, one: BackboneResult, rows: Predictions, feature_ND: NDArray[np.float32], work: Work, *, where: str
 ) -> None:
     where += " against its head and features"
     try:
@@ -265,16 +265,11 @@ def _judge_again(results: Results, candidates: list[Contestant], examples: Examp
     groups = {e: group for e, group in zip(examples.ids, examples.groups, strict=True) if group is not None}
     return assess(
         candidates,
-        test.ids,
+        JudgedImages(ids=test.ids, classes=results.data.classes, groups=groups, warnings=results.data.warnings),
         test.label_N,
-        results.data.classes,
-        results.data.warnings,
+        Criteria(level=options.level, margin=options.margin, seed=options.seed),
         choices_digest="",
         found={one.name: one.contamination for one in results.backbones if one.contamination},
-        groups=groups,
-        level=float(options["level"]),
-        margin=float(options["margin"]),
-        seed=int(options["seed"]),
     )
 
 

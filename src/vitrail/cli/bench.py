@@ -11,7 +11,7 @@ from vitrail.cli import options
 from vitrail.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from vitrail.part import PartDone
+    from vitrail.benchmark import PartDone
 
 DATA_HELP = (
     "A folder with one folder of images a class (train/, val/, test/ on top are honoured), an archive of one (.zip, "
@@ -107,13 +107,14 @@ def bench(
     debug: options.Debug = False,
 ) -> None:
     """Run every backbone frozen over the images, tune a head on each, open the test split once, say which to take."""
-    from vitrail.benchmark import bench as walk
-    from vitrail.candidates.options import BenchOptions
+    from vitrail.benchmark import bench as run_bench
+    from vitrail.benchmark import compute_part
+    from vitrail.candidates import BenchOptions
     from vitrail.candidates.recipes import DEFAULT
     from vitrail.cli.drawing import watch
+    from vitrail.core.resources import Resources
     from vitrail.data import SplitOptions
     from vitrail.features import parse_part
-    from vitrail.part import compute_part
     from vitrail.runs import results_to_json
     from vitrail.search import TuneOptions
 
@@ -139,30 +140,19 @@ def bench(
         if cluster is not None:
             raise UsageError("A cluster deals out the parts itself: give --cluster or --part, not both.")
         with watch(quiet=quiet) as progress:
-            done = compute_part(
-                data,
-                tuple(backbone or ()),
-                parse_part(part),
-                options=chosen,
-                offline=offline,
-                threads=threads,
-                batch=batch,
-                progress=progress,
-            )
+            resources = Resources(cores=threads, batch=batch, offline=offline, progress=progress)
+            done = compute_part(data, backbone or (), parse_part(part), options=chosen, resources=resources)
         _say_part(done, as_json=as_json)
         return
     with watch(quiet=quiet) as progress:
-        run = walk(
+        run = run_bench(
             data,
-            tuple(backbone or ()),
+            backbone or (),
             out=out,
             options=chosen,
-            offline=offline,
-            threads=threads,
-            batch=batch,
+            resources=Resources(cores=threads, batch=batch, offline=offline, progress=progress),
             cluster=cluster,
             command=_command(),
-            progress=progress,
         )
     if as_json:
         typer.echo(results_to_json(run.results).decode(), nl=False)

@@ -9,14 +9,14 @@ from rich.table import Table
 from vitrail.candidates.parity import parity_in_words
 from vitrail.candidates.recipes import DECK
 from vitrail.delivery.report import words
-from vitrail.runs import BackboneResult, Run
+from vitrail.runs import BackboneResult, RunRecord
 from vitrail.statistics.intervals import Interval
 
 SHOWN_SET_ASIDE = 10
 WIDE_ENOUGH = 150
 
 
-def print_closing(run: Run, console: Console) -> None:
+def print_closing(run: RunRecord, console: Console) -> None:
     """Table, pairs, decision, what was set aside, and where the rest is."""
     results = run.results
     console.print()
@@ -75,7 +75,7 @@ def _print_narrow(one: BackboneResult, console: Console) -> None:
     console.print(f"  head        {_head(one)}")
 
 
-def _print_leaked(run: Run, console: Console) -> None:
+def _print_leaked(run: RunRecord, console: Console) -> None:
     leaked = run.results.data.leaked
     if not leaked:
         return
@@ -124,7 +124,7 @@ def _print_deck(backbones: tuple[BackboneResult, ...], console: Console) -> None
             )
 
 
-def _print_labels(run: Run, console: Console) -> None:
+def _print_labels(run: RunRecord, console: Console) -> None:
     """What more labels are worth to the backbone that was decided for."""
     for one in run.results.backbones:
         if one.name == run.results.decision.choose:
@@ -132,7 +132,7 @@ def _print_labels(run: Run, console: Console) -> None:
                 console.print(f"  · {escape(curve.sentence)}")
 
 
-def _print_set_aside(run: Run, console: Console) -> None:
+def _print_set_aside(run: RunRecord, console: Console) -> None:
     aside = run.results.data.set_aside
     if not aside:
         return

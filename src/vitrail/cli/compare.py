@@ -24,9 +24,10 @@ def compare(
     from pydantic import TypeAdapter
 
     from vitrail.checks.compare import RunComparison, compare_runs
+    from vitrail.evaluation import Criteria
     from vitrail.runs import load_run
 
-    found = compare_runs(load_run(first), load_run(second), level=level, margin=options.read_margin(margin))
+    found = compare_runs(load_run(first), load_run(second), Criteria(level=level, margin=options.read_margin(margin)))
     if as_json:
         typer.echo(json.dumps(TypeAdapter(RunComparison).dump_python(found, mode="json"), indent=2))
     else:

@@ -81,6 +81,11 @@ class Dataset:
     source: Source
     duplicates: Mapping[str, int] = field(default_factory=dict)
 
+    def groups(self) -> dict[str, str]:
+        """The group of each example that has one, by id."""
+        columns = (self.table.column(name).to_pylist() for name in ("id", "group"))
+        return {example: group for example, group in zip(*columns, strict=True) if group is not None}
+
 
 def fingerprint_of(table: pa.Table, classes: Sequence[str]) -> str:
     """What a data set is: `core.hashing.fingerprint` of its classes and of what stands in its rows but the paths.

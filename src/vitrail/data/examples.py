@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from vitrail.core.errors import DataError
 from vitrail.core.hashing import SHA256_LETTERS, sha256_bytes
-from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Progress
+from vitrail.core.resources import Resources
 from vitrail.data.cautions import cautions
 from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, Entry, SetAside, Source, fingerprint_of
 from vitrail.data.duplicates import Example, merge
@@ -23,14 +23,13 @@ TASK = "Reading files"
 PROGRESS_FILES = 64  # reported at once
 
 
-def load(source: Source, *, max_pixels: int = MAX_PIXELS, threads: int | None = None, progress: Progress) -> Dataset:
+def load(source: Source, *, max_pixels: int = MAX_PIXELS, resources: Resources | None = None) -> Dataset:
     """Read every file of a source once and make the examples.
 
     Args:
         source: where the files come from.
         max_pixels: images with more pixels are set aside.
-        threads: how many read; as many as there are cores for this process where None.
-        progress: hears of every file.
+        resources: as many threads read as there are cores; the defaults where None.
 
     Returns:
         The examples, without having decoded any; what was set aside, and what to be warned of.
@@ -38,6 +37,7 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, threads: int | None = 
     Raises:
         DataError: there is no file, or none that can be used.
     """
+    resources = resources or Resources()
     entries: list[Entry] = []
     set_aside: list[SetAside] = []
     for found in source.entries():
@@ -45,8 +45,8 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, threads: int | None = 
             entries.append(found)
         else:
             set_aside.append(found)
-    reading = _Reading(source, entries, max_pixels, progress)
-    reading.run(threads or usable_cores())
+    reading = _Reading(source, entries, max_pixels, resources.progress)
+    reading.run(resources.threads.decode)
     plain, others = _apart(reading.digest_N, entries)
     merged, conflicts, duplicates = merge(others)
     set_aside = sorted(set_aside + reading.set_aside + conflicts, key=lambda aside: (aside.path, aside.reason))

@@ -23,7 +23,7 @@ from PIL import Image
 from vitrail.core.ahead import in_order
 from vitrail.core.errors import StoreError
 from vitrail.core.kept import Kept
-from vitrail.core.progress import Progress
+from vitrail.core.resources import Resources
 from vitrail.core.whole_files import put_in_place
 from vitrail.data.dataset import Dataset
 from vitrail.data.images import ImageRejected, decode_grey
@@ -60,28 +60,26 @@ def list_looks(cache: Path) -> list[Kept]:
     return [Kept(key=FOLDER, what="looks of images, for near-duplicates", inside=FOLDER, bytes=size, last_used=used)]
 
 
-def look_at(dataset: Dataset, *, cache: Path, max_pixels: int, threads: int, progress: Progress) -> Looks:
+def look_at(dataset: Dataset, *, max_pixels: int, resources: Resources) -> Looks:
     """The look of every example; only those that the cache lacks are taken.
 
     StoreError where the cache cannot be written, DataError where a file has changed since the data set was read.
 
     Args:
         dataset: the examples.
-        cache: the cache folder.
         max_pixels: larger images have no look.
-        threads: how many take looks.
-        progress: hears of every look that is taken.
+        resources: with the cache that keeps looks.
 
     Returns:
         The looks, without the examples that cannot be decoded: the features will say why.
     """
-    folder = cache / FOLDER / f"v{LOOK_VERSION}"
+    folder = resources.cache / FOLDER / f"v{LOOK_VERSION}"
     known = _read(folder, dataset.table.column("id"))
     ids, paths = (dataset.table.column(name).to_pylist() for name in ("id", "paths"))
     missing = [(id_, where[0]) for id_, where in zip(ids, paths, strict=True) if id_ not in known]
     if missing:
         missing.sort(key=lambda item: item[1])  # neighbours in an archive or on a disk are read together
-        known |= _keep(folder, _take(dataset, missing, max_pixels, threads, progress))
+        known |= _keep(folder, _take(dataset, missing, max_pixels, resources))
     there = [id_ for id_ in ids if id_ in known]
     look_NSS = np.stack([known[id_] for id_ in there]) if there else np.empty((0, SIDE, SIDE), np.uint8)
     return Looks(tuple(there), look_NSS)
@@ -108,8 +106,10 @@ def take_look(data: bytes, *, max_pixels: int, side: int = SIDE) -> NDArray[np.u
 
 
 def _take(
-    dataset: Dataset, missing: Sequence[tuple[str, str]], max_pixels: int, threads: int, progress: Progress
+    dataset: Dataset, missing: Sequence[tuple[str, str]], max_pixels: int, resources: Resources
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    progress = resources.progress
+
     def take(item: tuple[str, str]) -> NDArray[np.uint8] | None:
         id_, path = item
         try:
@@ -120,7 +120,7 @@ def _take(
             progress.advance(TASK)
 
     progress.start(TASK, total=len(missing), unit="images")
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="look")
+    pool = ThreadPoolExecutor(resources.threads.decode, thread_name_prefix="look")
     try:
         for (id_, _), look in zip(missing, in_order(pool, take, missing, ahead=AHEAD), strict=True):
             if look is not None:

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +21,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Progress
+from vitrail.core.resources import Resources
 from vitrail.data.alignment import Agreement, align, refine
 from vitrail.data.dataset import Dataset, fingerprint_of
 from vitrail.data.images import ImageRejected
@@ -55,25 +54,21 @@ class NearPair:
     mirrored: bool
 
 
-def find_near_duplicates(
-    dataset: Dataset, *, cache: Path, max_pixels: int, threads: int | None = None, progress: Progress
-) -> tuple[NearPair, ...]:
+def find_near_duplicates(dataset: Dataset, *, max_pixels: int, resources: Resources) -> tuple[NearPair, ...]:
     """Every pair of examples that show the same picture.
 
     StoreError where the cache cannot be written, DataError where a file has changed since the data set was read.
 
     Args:
         dataset: the examples; labels and splits play no part.
-        cache: the cache folder, where looks are kept.
         max_pixels: larger images are passed over, as are those that cannot be decoded or are under 32 pixels.
-        threads: how many look and compare; as many as there are cores for this process where None.
-        progress: hears how far the search is.
+        resources: with the cache that keeps looks.
 
     Returns:
         The pairs, sorted by id.
     """
-    threads = threads or usable_cores()
-    looks = look_at(dataset, cache=cache, max_pixels=max_pixels, threads=threads, progress=progress)
+    threads, progress = resources.threads.compute, resources.progress
+    looks = look_at(dataset, max_pixels=max_pixels, resources=resources)
     progress.start(TASKS[0], total=len(looks.ids), unit="images")
     pairs_P2 = propose(looks.look_NSS, threads=threads, advance=lambda rows: progress.advance(TASKS[0], rows))
     pairs_P2, looked = compare_looks(looks.look_NSS, pairs_P2, threads=threads)

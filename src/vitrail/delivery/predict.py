@@ -28,7 +28,7 @@ from vitrail.data.sources.walk import walk
 from vitrail.delivery.reopen import reopen
 from vitrail.heads import Head, load_head, probabilities
 from vitrail.heads.refusal import RULES, Refusal, load_refusal
-from vitrail.runs import Run, load_run
+from vitrail.runs import RunRecord, load_run
 
 TASK = "Predicting"
 TOP = 5
@@ -125,7 +125,7 @@ class Predictor:
             threads=threads.decode,
             refusal=refusal,
             sets=sets,
-            max_pixels=int(run.results.options.get("max_pixels", MAX_PIXELS)),
+            max_pixels=run.results.options.max_pixels,
             progress=progress,
         )
 
@@ -208,7 +208,7 @@ def _require_rule(sets: str) -> None:
         raise UsageError(f"There is no rule {sets!r} for sets of classes: choose {', '.join(RULES)}.")
 
 
-def _choose(run: Run, backbone: str | BackboneSpec | None) -> BackboneSpec:
+def _choose(run: RunRecord, backbone: str | BackboneSpec | None) -> BackboneSpec:
     names = [one.name for one in run.results.backbones]
     if backbone is None:
         taken = names[0] if len(names) == 1 else run.results.decision.choose

@@ -7,11 +7,11 @@ from vitrail.backbones import Backbone, BackboneSpec, find_card, open_backbone
 from vitrail.candidates.recipes import under
 from vitrail.core.errors import WeightsError
 from vitrail.core.progress import Progress
-from vitrail.runs import Run
+from vitrail.runs import RunRecord
 
 
 def reopen(
-    run: Run,
+    run: RunRecord,
     spec: BackboneSpec,
     *,
     digest: str,

@@ -2,7 +2,10 @@
 
 from vitrail.evaluation.contamination import Contamination as Contamination
 from vitrail.evaluation.contamination import ZeroTraining as ZeroTraining
+from vitrail.evaluation.contestants import MARGIN as MARGIN
 from vitrail.evaluation.contestants import Contestant as Contestant
+from vitrail.evaluation.contestants import Criteria as Criteria
+from vitrail.evaluation.contestants import JudgedImages as JudgedImages
 from vitrail.evaluation.decision import Contender as Contender
 from vitrail.evaluation.decision import Decision as Decision
 from vitrail.evaluation.decision import Pair as Pair
@@ -10,7 +13,6 @@ from vitrail.evaluation.decision import conclude as conclude
 from vitrail.evaluation.decision import decide as decide
 from vitrail.evaluation.decision import turn as turn
 from vitrail.evaluation.thresholds import RefusalCheck as RefusalCheck
-from vitrail.evaluation.verdict import MARGIN as MARGIN
 from vitrail.evaluation.verdict import BackboneVerdict as BackboneVerdict
 from vitrail.evaluation.verdict import ClassMetrics as ClassMetrics
 from vitrail.evaluation.verdict import Metrics as Metrics

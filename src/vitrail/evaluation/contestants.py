@@ -3,15 +3,19 @@
 Letters: N examples, C classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.core.errors import DataError
+from vitrail.core.errors import DataError, UsageError
 from vitrail.data.traces import Traces
 from vitrail.heads.refusal import Refusal
+from vitrail.statistics.intervals import LEVEL
+from vitrail.statistics.paired import fault_of_level_or_margin
+
+MARGIN = 0.01
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +33,40 @@ class Contestant:
     traces: Traces | None = field(default=None, repr=False)
     refusal: Refusal | None = field(default=None, repr=False)
     strange_N: NDArray[np.bool_] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgedImages:
+    """The images that all contestants are judged on, in the order of their probabilities.
+
+    `classes` are in the order of the columns. `groups` has the group of each example that has one; images of one group
+    are not independent. `warnings` are sentences about the data, which become caveats of the decision.
+    """
+
+    ids: tuple[str, ...] = field(repr=False)
+    classes: tuple[str, ...]
+    groups: Mapping[str, str] = field(default_factory=dict, repr=False)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Criteria:
+    """The confidence level of every interval, and the difference in accuracy, as a fraction, below which cost decides.
+
+    `seed` is that of the draws behind the interval of the calibration error, the only one that draws.
+
+    Raises:
+        UsageError: level or margin do not lie between 0 and 1.
+    """
+
+    level: float = LEVEL
+    margin: float = MARGIN
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        fault = fault_of_level_or_margin(self.level, self.margin)
+        if fault:
+            raise UsageError(fault)
 
 
 def check_contestants(contestants: Sequence[Contestant], test_ids: Sequence[str], classes: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from vitrail.evaluation.contestants import Criteria
 from vitrail.evaluation.decision import Pair, conclude
 from vitrail.statistics import paired
 from vitrail.statistics.clustered import clustered_mcnemar, pair_n
@@ -29,30 +30,27 @@ def number_groups(groups: Mapping[str, str], test_ids: Sequence[str]) -> NDArray
 def judge_pairs(
     correct: Mapping[str, NDArray[np.bool_]],
     group_N: NDArray[np.int64] | None,
-    level: float,
-    margin: float,
+    criteria: Criteria,
 ) -> tuple[Pair, ...]:
     """Compare every backbone with every later one.
 
     Args:
         correct: whether each is right on each test image.
         group_N: the number of each image's group; None where images are independent.
-        level: the confidence level.
-        margin: the difference in accuracy, as a fraction, below which cost decides.
+        criteria: level and margin.
 
     Returns:
         The pairs, p values adjusted over all of them.
     """
     names = list(correct)
-    return judge_these(correct, list(combinations(names, 2)), group_N, level, margin)
+    return judge_these(correct, list(combinations(names, 2)), group_N, criteria)
 
 
 def judge_these(
     correct: Mapping[str, NDArray[np.bool_]],
     places: Sequence[tuple[str, str]],
     group_N: NDArray[np.int64] | None,
-    level: float,
-    margin: float,
+    criteria: Criteria,
 ) -> tuple[Pair, ...]:
     """The same for some pairs only, which are then all that p values are adjusted over.
 
@@ -60,8 +58,7 @@ def judge_these(
         correct: whether each backbone is right on each test image.
         places: the pairs, by name.
         group_N: the number of each image's group; None where images are independent.
-        level: the confidence level.
-        margin: the difference in accuracy, as a fraction, below which cost decides.
+        criteria: level and margin.
 
     Returns:
         One result a pair.
@@ -73,9 +70,9 @@ def judge_these(
         else clustered_mcnemar(lead_N, group_N)
         for lead_N in leads
     ]
-    effects = [1.0 if group_N is None else len(lead_N) / pair_n(lead_N, group_N, level) for lead_N in leads]
+    effects = [1.0 if group_N is None else len(lead_N) / pair_n(lead_N, group_N, criteria.level) for lead_N in leads]
     return tuple(
-        _judge_pair(names, lead_N, effect, p, adjusted, len(places), level, margin)
+        _judge_pair(names, lead_N, effect, p, adjusted, len(places), criteria)
         for names, lead_N, effect, p, adjusted in zip(
             places, leads, effects, p_values, paired.holm(p_values), strict=True
         )
@@ -89,9 +86,9 @@ def _judge_pair(
     p_value: float,
     holm_p: float,
     tests: int,
-    level: float,
-    margin: float,
+    criteria: Criteria,
 ) -> Pair:
+    level, margin = criteria.level, criteria.margin
     n, only_a, only_b = len(lead_N), int((lead_N == 1).sum()), int((lead_N == -1).sum())
     scaled = (only_a / effect, only_b / effect, n / effect)
     difference = replace(paired.paired_difference(*scaled, level), n=n)

@@ -15,6 +15,8 @@ from vitrail.evaluation.caveats import find_caveats
 from vitrail.evaluation.contamination import Contamination, decide_fairly, weigh
 from vitrail.evaluation.contestants import (
     Contestant,
+    Criteria,
+    JudgedImages,
     check_contestants,
     check_labels,
     check_sums,
@@ -26,12 +28,9 @@ from vitrail.evaluation.winners_curse import WinnersCurse, correct_winner, say_w
 from vitrail.heads.predictions import Predictions
 from vitrail.statistics import metrics
 from vitrail.statistics.calibration import CalibrationError, ReliabilityBin, ece, ece_equal_mass, reliability
-from vitrail.statistics.intervals import LEVEL, Interval
-from vitrail.statistics.paired import fault_of_level_or_margin
+from vitrail.statistics.intervals import Interval
 
 # Letters: N examples, C classes.
-
-MARGIN = 0.01
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,30 +91,19 @@ class Verdict:
 
 def judge(
     contestants: Sequence[Contestant],
-    test_ids: Sequence[str],
+    images: JudgedImages,
     sealed: SealedTest,
     choices_digest: str,
-    classes: Sequence[str],
-    warnings: Sequence[str] = (),
-    *,
-    groups: Mapping[str, str] | None = None,
-    level: float = LEVEL,
-    margin: float = MARGIN,
-    seed: int = 0,
+    criteria: Criteria | None = None,
 ) -> Verdict:
     """Open the test labels, once, and say what they say.
 
     Args:
-        contestants: every backbone with its probabilities, rows in the order of `test_ids`.
-        test_ids: the examples that all backbones are judged on.
+        contestants: every backbone with its probabilities, rows in the order of `images.ids`.
+        images: the test images that all backbones are judged on.
         sealed: their labels; those of examples that are not judged are ignored.
         choices_digest: the digest of every choice that was made, remembered with the opening.
-        classes: the class names, in the order of the columns.
-        warnings: sentences about the data, which become caveats of the decision.
-        groups: the group of each example that has one; images of one group are not independent, which is said.
-        level: the confidence level of every interval.
-        margin: the difference in accuracy, as a fraction, below which cost decides.
-        seed: of the draws behind the ECE's interval, the only one that draws.
+        criteria: level, margin and seed; the defaults where None.
 
     Returns:
         The verdict.
@@ -124,98 +112,75 @@ def judge(
         DataError: there is nothing to judge, or probabilities or labels do not fit; found before the seal is broken
             except for labels.
     """
-    check_contestants(contestants, test_ids, classes)
+    criteria = criteria or Criteria()
+    check_contestants(contestants, images.ids, images.classes)
     check_sums(contestants)
-    fault = fault_of_level_or_margin(level, margin)
-    if fault:
-        raise DataError(fault)
-    label_N = _labels(sealed.open(choices_digest), test_ids)
-    check_labels(label_N, test_ids, classes)
+    label_N = _labels(sealed.open(choices_digest), images.ids)
+    check_labels(label_N, images.ids, images.classes)
     found = {
-        c.name: weigh(c.traces, c.name, label_N, c.probability_NC.argmax(axis=1), level=level)
+        c.name: weigh(c.traces, c.name, label_N, c.probability_NC.argmax(axis=1), level=criteria.level)
         for c in contestants
         if c.traces
     }
-    return assess(
-        contestants,
-        test_ids,
-        label_N,
-        classes,
-        warnings,
-        choices_digest=choices_digest,
-        found=found,
-        groups=groups,
-        level=level,
-        margin=margin,
-        seed=seed,
-    )
+    return assess(contestants, images, label_N, criteria, choices_digest=choices_digest, found=found)
 
 
 def assess(
     contestants: Sequence[Contestant],
-    test_ids: Sequence[str],
+    images: JudgedImages,
     label_N: NDArray[np.int64],
-    classes: Sequence[str],
-    warnings: Sequence[str],
+    criteria: Criteria,
     *,
     choices_digest: str,
     found: Mapping[str, Contamination],
-    groups: Mapping[str, str] | None,
-    level: float,
-    margin: float,
-    seed: int,
 ) -> Verdict:
     """Every figure from labels that are open already: what `judge` does after the opening, and what `verify` repeats.
 
-    DataError where there is nothing to judge, or probabilities or labels do not fit.
-
     Args:
-        contestants: every backbone with its probabilities, rows in the order of `test_ids`.
-        test_ids: the examples that all backbones are judged on.
+        contestants: every backbone with its probabilities, rows in the order of `images.ids`.
+        images: the test images.
         label_N: their labels.
-        classes: the class names, in the order of the columns.
-        warnings: sentences about the data.
+        criteria: level, margin and seed.
         choices_digest: of the choices the labels were opened with.
         found: what is known of each backbone's pretraining.
-        groups: the group of each example that has one.
-        level: the confidence level of every interval.
-        margin: the difference in accuracy, as a fraction, below which cost decides.
-        seed: of what is drawn.
 
     Returns:
         The verdict.
+
+    Raises:
+        DataError: there is nothing to judge, or probabilities or labels do not fit.
     """
-    check_contestants(contestants, test_ids, classes)
-    check_labels(label_N, test_ids, classes)
-    group_N = number_groups(groups or {}, test_ids)
-    backbones = tuple(_judge_one(c, label_N, group_N, classes, found.get(c.name), level, seed) for c in contestants)
+    ids, classes, level = images.ids, images.classes, criteria.level
+    check_contestants(contestants, ids, classes)
+    check_labels(label_N, ids, classes)
+    group_N = number_groups(images.groups, ids)
+    backbones = tuple(_judge_one(c, label_N, group_N, classes, found.get(c.name), criteria) for c in contestants)
     correct = {c.name: c.probability_NC.argmax(axis=1) == label_N for c in contestants}
-    pairs = judge_pairs(correct, group_N, level, margin)
+    pairs = judge_pairs(correct, group_N, criteria)
     contenders = [
         Contender(name=c.name, top1=b.test.top1, gmacs=c.gmacs, licence=c.licence)
         for c, b in zip(contestants, backbones, strict=True)
     ]
-    test_groups = [groups.get(i, i) for i in test_ids] if groups else list(test_ids)
-    winner = correct_winner(correct, group_N, generator=np.random.default_rng(seed), level=level)
+    test_groups = [images.groups.get(i, i) for i in ids]
+    winner = correct_winner(correct, group_N, generator=np.random.default_rng(criteria.seed), level=level)
     caveats = find_caveats(contenders, pairs, np.bincount(label_N, minlength=len(classes)), classes, test_groups)
     decision = decide_fairly(
         contenders,
         pairs,
         found,
-        margin=margin,
-        caveats=(*warnings, *say_winner(winner), *caveats),
-        one_group=len(set(test_groups)) == 1 < len(test_ids),
+        margin=criteria.margin,
+        caveats=(*images.warnings, *say_winner(winner), *caveats),
+        one_group=len(set(test_groups)) == 1 < len(ids),
     )
     return Verdict(
         backbones=backbones,
         pairs=pairs,
         winner=winner,
         decision=decision,
-        warnings=tuple(warnings),
+        warnings=images.warnings,
         choices_digest=choices_digest,
         predictions=tuple(
-            Predictions(name=c.name, ids=tuple(test_ids), label_N=label_N, probability_NC=c.probability_NC)
-            for c in contestants
+            Predictions(name=c.name, ids=ids, label_N=label_N, probability_NC=c.probability_NC) for c in contestants
         ),
     )
 
@@ -233,9 +198,9 @@ def _judge_one(
     group_N: NDArray[np.int64] | None,
     classes: Sequence[str],
     contamination: Contamination | None,
-    level: float,
-    seed: int,
+    criteria: Criteria,
 ) -> BackboneVerdict:
+    level, seed = criteria.level, criteria.seed
     probability_NC, count = contestant.probability_NC, len(classes)
     predicted_N = probability_NC.argmax(axis=1)
     correct_N = predicted_N == label_N

@@ -29,11 +29,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from vitrail.backbones import EngineChoice
+from vitrail.backbones import EngineChoice, EngineRequest
 from vitrail.core import errors
 from vitrail.core.errors import ClusterError, StoreError, UsageError
 from vitrail.core.machine import Threads, share_threads
-from vitrail.core.progress import Progress
+from vitrail.core.resources import Resources
 from vitrail.data import Dataset, is_url
 from vitrail.features.by_id import Missing, Paths
 from vitrail.features.calibration import calibration_ids
@@ -68,12 +68,12 @@ class _FailedError(Exception):
 class Cluster:
     """Machines that have been found fit for a job."""
 
-    def __init__(self, ray: Any, job: Job, engine: EngineChoice, threads: int | None, progress: Progress) -> None:
+    def __init__(self, ray: Any, job: Job, engine: EngineChoice, resources: Resources) -> None:
         self.engine = engine
-        self._ray, self._job, self._threads, self._progress = ray, job, threads, progress
+        self._ray, self._job, self._threads, self._progress = ray, job, resources.cores, resources.progress
         crew = self._crew()
         self.threads: Threads = share_threads(crew.cpus)  # of one worker
-        progress.note(f"The cluster has room for {crew.count} workers, each with {has(crew)}.")
+        self._progress.note(f"The cluster has room for {crew.count} workers, each with {has(crew)}.")
 
     def fill(self, lanes: Sequence[Lane], paths: Paths, wanted_N: NDArray[np.bool_]) -> tuple[dict[str, str], float]:
         """Compute every row that is missing, as `pipeline.fill` does on one machine.
@@ -197,14 +197,9 @@ def join(
     train: Sequence[str],
     *,
     data: str | Path | None,
-    cache: Path,
-    engine: str,
-    precision: str,
+    request: EngineRequest,
     max_pixels: int,
-    offline: bool,
-    threads: int | None,
-    batch: int | None,
-    progress: Progress,
+    resources: Resources,
 ) -> Iterator[Cluster]:
     """Connect to a cluster and see whether its machines can do the work; what this process connected, it leaves again.
 
@@ -216,14 +211,10 @@ def join(
         dataset: the examples.
         train: ids of the train split, from which int8 takes its ranges.
         data: where the examples come from; all machines must see it.
-        cache: the cache folder; all machines must see it.
-        engine: as a user gives it; settled by what the machines have.
-        precision: likewise.
+        request: the engine and precision; "auto" is settled by what the machines have.
         max_pixels: larger images are set aside.
-        offline: never use the network for weights.
-        threads: cores of one worker; those of the smallest machine where None.
-        batch: images a batch; what is fastest at each machine where None.
-        progress: hears of every block.
+        resources: with the cache, which all machines must see. Its cores are those of one worker; where None, a worker
+            has those of the smallest machine.
 
     Yields:
         Cluster: the machines.
@@ -231,12 +222,12 @@ def join(
     ray = _import_ray()
     wanted = pa.array(calibration_ids(train), pa.string())
     job = Job(
-        folder=cache.absolute() / f".cluster-{uuid.uuid4().hex}",
+        folder=resources.cache.absolute() / f".cluster-{uuid.uuid4().hex}",
         data=_seen_by_all(data),
-        cache=cache.absolute(),
+        cache=resources.cache.absolute(),
         max_pixels=max_pixels,
-        batch=batch,
-        offline=offline,
+        batch=resources.batch,
+        offline=resources.offline,
         calibration=dataset.table.filter(pc.is_in(dataset.table["id"], value_set=wanted)),
     )
     ours = not ray.is_initialized()
@@ -244,10 +235,10 @@ def join(
         if ours:
             _connect(ray, address)
         _make(job.folder)
-        nodes = fit(list_nodes(ray), engine)
-        found = look(ray, nodes, job, dataset, engine, precision)
-        require_alike(found, progress)
-        yield Cluster(ray, job, next(iter(found.values())).engine, threads, progress)
+        nodes = fit(list_nodes(ray), request.engine)
+        found = look(ray, nodes, job, dataset, request)
+        require_alike(found, resources.progress)
+        yield Cluster(ray, job, next(iter(found.values())).engine, resources)
     finally:
         if ours:
             _leave(ray)

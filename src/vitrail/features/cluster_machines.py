@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
-from vitrail.backbones import EngineChoice
+from vitrail.backbones import EngineChoice, EngineRequest
 from vitrail.core.errors import ClusterError, UsageError
 from vitrail.core.progress import Progress
 from vitrail.data import Dataset
@@ -82,7 +82,7 @@ def has(crew: Crew) -> str:
 
 
 def look(
-    ray: Any, nodes: Sequence[Node], job: Job, dataset: Dataset, engine: str, precision: str
+    ray: Any, nodes: Sequence[Node], job: Job, dataset: Dataset, request: EngineRequest
 ) -> dict[str, Surroundings]:
     """What each machine has, by its address; raises ClusterError for one that cannot do the work."""
     if not nodes:
@@ -94,7 +94,7 @@ def look(
         ray.remote(look_around)
         .options(
             num_cpus=0,
-            num_gpus=int(node.gpus > 0 and engine != "openvino"),
+            num_gpus=int(node.gpus > 0 and request.engine != "openvino"),
             max_retries=0,
             runtime_env=environment(job),
             scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
@@ -103,8 +103,7 @@ def look(
             job,
             example=first["id"][0].as_py(),
             path=first["paths"][0][0].as_py(),
-            engine=engine,
-            precision=precision,
+            request=request,
             vitrail=version("vitrail"),
         )
         for node in nodes

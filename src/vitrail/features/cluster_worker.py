@@ -19,13 +19,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from vitrail.backbones import Backbone, BackboneSpec, EngineChoice, open_backbone
+from vitrail.backbones import Backbone, BackboneSpec, EngineChoice, EngineRequest, open_backbone
 from vitrail.backbones.engines import choose_engine
 from vitrail.backbones.specs import digest_of
 from vitrail.core.errors import ClusterError, UsageError, VitrailError
 from vitrail.core.hashing import sha256_bytes
-from vitrail.core.machine import describe_machine, share_threads
+from vitrail.core.machine import describe_machine
 from vitrail.core.progress import Silent
+from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Source, open_source
 from vitrail.features.by_id import Paths
 from vitrail.features.calibration import calibrate
@@ -74,15 +75,14 @@ class Done:
         return pa.table({"done": [json.dumps(asdict(self))]})
 
 
-def look_around(job: Job, *, example: str, path: str, engine: str, precision: str, vitrail: str) -> Surroundings | str:
+def look_around(job: Job, *, example: str, path: str, request: EngineRequest, vitrail: str) -> Surroundings | str:
     """Whether the machine on which this runs can do the work.
 
     Args:
         job: the work.
         example: the id of an example of the data set.
         path: where that example lies in the data.
-        engine: as a user gives it; "auto" is settled by what this machine has.
-        precision: likewise.
+        request: the engine and precision; "auto" is settled by what this machine has.
         vitrail: the version that the others have.
 
     Returns:
@@ -107,7 +107,7 @@ def look_around(job: Job, *, example: str, path: str, engine: str, precision: st
             "same path, or a URL such as s3://bucket/images."
         )
     try:
-        return Surroundings(engine=choose_engine(engine, precision), processor=describe_machine().cpu)
+        return Surroundings(engine=choose_engine(request.engine, request.precision), processor=describe_machine().cpu)
     except UsageError as error:
         return f"{here} cannot run it: {error}"
 
@@ -146,13 +146,14 @@ class Worker:
             images: how many there are in all blocks together.
             threads: cores of this process.
         """
-        self._job, self._threads = job, share_threads(threads)
+        self._job = job
+        self._resources = Resources(cache=job.cache, cores=threads, batch=job.batch, offline=job.offline)
         self._trouble: Done | None = None
         try:
             self._source = open_source(job.data)
             self._lanes = [open_lane(_found_here(backbone, job, self._source), job.cache) for backbone in backbones]
             for lane in self._lanes:
-                lane.start(images=images, threads=self._threads.compute, batch=job.batch, cache=job.cache)
+                lane.start(images=images, resources=self._resources)
         except VitrailError as error:
             self._trouble = _told(error)
 
@@ -188,11 +189,8 @@ class Worker:
             paths,
             np.ones(len(paths), np.bool_),
             source=self._source,
-            cache=self._job.cache,
-            threads=self._threads,
             max_pixels=self._job.max_pixels,
-            progress=tally,
-            batch=self._job.batch,
+            resources=replace(self._resources, progress=tally),
         )
         return Done(advanced=dict(tally.advanced), rejected=rejected, decode_s=decode_s)
 

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from vitrail.backbones import Backbone, Engine, to_pixels
 from vitrail.backbones.poolings import parts_of
 from vitrail.core.errors import DataError
-from vitrail.core.machine import Threads, user_seconds
-from vitrail.core.progress import Progress
+from vitrail.core.machine import user_seconds
+from vitrail.core.resources import Resources
 from vitrail.data import ImageRejected, Source, decode, read_example
 from vitrail.features.by_id import Missing
 from vitrail.features.pace import start_at_pace
@@ -62,13 +62,14 @@ class Lane:
         """What its progress is called."""
         return f"Features of {self.backbone.name}"
 
-    def start(self, *, images: int, threads: int, batch: int | None, cache: Path) -> Engine:
+    def start(self, *, images: int, resources: Resources) -> Engine:
         """Start its engine the first time; passes that follow go on with it."""
+        threads, batch = resources.threads.compute, resources.batch
         if self.engine is None and batch is not None:
             self.engine = self.backbone.start(threads=threads, pooling=self.pooling, batch=batch)
         elif self.engine is None:
             self.engine = start_at_pace(
-                self.backbone, images=images, threads=threads, pooling=self.pooling, cache=cache
+                self.backbone, images=images, threads=threads, pooling=self.pooling, cache=resources.cache
             )
         return self.engine
 
@@ -108,15 +109,12 @@ class OnePass:
         source: Source,
         paths: Mapping[str, Sequence[str]],
         missing: Missing[Lane],
-        threads: Threads,
         max_pixels: int,
-        progress: Progress,
-        cache: Path,
-        batch: int | None,
+        resources: Resources,
     ) -> None:
         self.source, self.paths, self.missing = source, paths, missing
-        self.cache, self.batch = cache, batch
-        self.threads, self.max_pixels, self.progress = threads, max_pixels, progress
+        self.resources, self.threads, self.progress = resources, resources.threads, resources.progress
+        self.max_pixels = max_pixels
         self.lanes = list(dict.fromkeys(lane for lanes in missing.values() for lane in lanes))
         self.stopped = threading.Event()
         self.lock = threading.Lock()
@@ -127,10 +125,7 @@ class OnePass:
     def run(self) -> dict[str, str]:
         """Do it; returns the reason of each id that could not be decoded."""
         self.engines = {
-            lane: lane.start(
-                images=self.missing.count(lane), threads=self.threads.compute, batch=self.batch, cache=self.cache
-            )
-            for lane in self.lanes
+            lane: lane.start(images=self.missing.count(lane), resources=self.resources) for lane in self.lanes
         }
         self.begun_user_s = user_seconds()
         for lane in self.lanes:

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from vitrail.backbones import PIXEL_CODE_VERSION, Backbone
 from vitrail.backbones.engines import FORWARD_CODE_VERSION
 from vitrail.backbones.poolings import joined, take
-from vitrail.core.machine import Threads
-from vitrail.core.progress import Progress
+from vitrail.core.resources import Resources
 from vitrail.data import Dataset, SetAside, Source
 from vitrail.features.by_id import Missing, Paths
 from vitrail.features.one_pass import Lane, OnePass
@@ -92,11 +91,8 @@ def extract(
     dataset: Dataset,
     backbones: Sequence[Backbone],
     *,
-    cache: Path,
-    threads: Threads,
     max_pixels: int,
-    progress: Progress,
-    batch: int | None = None,
+    resources: Resources,
     part: Part | None = None,
     elsewhere: Fill | None = None,
 ) -> Extraction:
@@ -105,11 +101,8 @@ def extract(
     Args:
         dataset: the examples.
         backbones: each gets a row of every example that can be decoded.
-        cache: the cache folder.
-        threads: how many decode, and how many cores the networks have.
         max_pixels: larger images are set aside.
-        progress: hears of every row.
-        batch: images a batch of every network; what `features/pace.py` finds best where None.
+        resources: with the cache that keeps the rows; without a batch, `features/pace.py` finds the best.
         part: only these examples, where several machines share a cache; all of them where None.
         elsewhere: computes the rows in place of this process.
 
@@ -117,23 +110,17 @@ def extract(
         The features, and what could not be read.
     """
     pa.default_memory_pool().release_unused()  # what reading and splitting left is not kept beside the networks
-    lanes = [open_lane(backbone, cache) for backbone in backbones]
+    lanes = [open_lane(backbone, resources.cache) for backbone in backbones]
     paths = Paths(dataset.table)
     wanted_N = np.ones(len(paths), np.bool_) if part is None else part.of_ids(paths.ids)
     wanted = paths.some_ids(wanted_N)
     before = [int(lane.stored.has(wanted).sum()) for lane in lanes]
     for lane in lanes:
         for name in lane.stored.damaged:
-            progress.note(f"The shard {name} of {lane.backbone.name} is damaged; its rows are computed again.")
-    here = partial(
-        fill,
-        source=dataset.source,
-        cache=cache,
-        threads=threads,
-        max_pixels=max_pixels,
-        progress=progress,
-        batch=batch,
-    )
+            resources.progress.note(
+                f"The shard {name} of {lane.backbone.name} is damaged; its rows are computed again."
+            )
+    here = partial(fill, source=dataset.source, max_pixels=max_pixels, resources=resources)
     rejected, decode_s = (elsewhere or here)(lanes, paths, wanted_N)
     unreadable = tuple(sorted(rejected))
     readable = paths.some_ids(paths.less(wanted_N, unreadable))
@@ -153,11 +140,8 @@ def fill(
     wanted_N: NDArray[np.bool_],
     *,
     source: Source,
-    cache: Path,
-    threads: Threads,
     max_pixels: int,
-    progress: Progress,
-    batch: int | None,
+    resources: Resources,
 ) -> tuple[dict[str, str], float]:
     """Compute every row that is missing, here.
 
@@ -166,11 +150,8 @@ def fill(
         paths: the examples.
         wanted_N: which of them.
         source: where their images are read.
-        cache: the cache folder.
-        threads: how many decode, and how many cores the networks have.
         max_pixels: larger images cannot be read.
-        progress: hears of every row.
-        batch: images a batch of every network; what `features/pace.py` finds best where None.
+        resources: as for `extract`.
 
     Returns:
         Why some cannot be read, and the CPU time of decoding in seconds.
@@ -182,12 +163,12 @@ def fill(
         readable_N = paths.less(wanted_N, rejected)
         missing = Missing(paths, waiting, [readable_N & ~lane.stored.has(paths.ids) for lane in waiting])
         if missing:
-            done = OnePass(source, paths, missing, threads, max_pixels, progress, cache, batch)
+            done = OnePass(source, paths, missing, max_pixels, resources)
             rejected |= done.run()
             decode_s += done.decode_s
         waiting = [lane for lane in waiting if lane.too_narrow]
         for lane in waiting:
-            lane.widen(cache)
+            lane.widen(resources.cache)
     return rejected, decode_s
 
 

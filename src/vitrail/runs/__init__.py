@@ -16,8 +16,8 @@ from vitrail.runs.results import (
     results_schema,
     results_to_json,
 )
-from vitrail.runs.run import Run, load_run, write_run
-from vitrail.runs.summary import Clock, summarise
+from vitrail.runs.run import RunRecord, load_run, write_run
+from vitrail.runs.summary import Clock, Opened, Question, summarise
 
 __all__ = [
     "FINISHED",
@@ -27,9 +27,11 @@ __all__ = [
     "Clock",
     "DataSummary",
     "Journal",
+    "Opened",
+    "Question",
     "Results",
-    "Run",
     "RunCost",
+    "RunRecord",
     "SearchSummary",
     "SplitSummary",
     "default_folder",

@@ -17,6 +17,7 @@ class Journal:
     """An append-only log. A last line cut by a crash is passed over."""
 
     def __init__(self, path: Path) -> None:
+        self.folder = path.parent
         self._path = path
 
     def write(self, event: str, **facts: Any) -> None:

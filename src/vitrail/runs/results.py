@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from vitrail.backbones import Card
+from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity
-from vitrail.core.errors import RunError
+from vitrail.core.errors import RunError, UsageError
 from vitrail.core.machine import Machine, Threads
 from vitrail.data import NearPair, SetAside
 from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair, RefusalCheck, WinnersCurse
@@ -151,14 +152,16 @@ class Results:
     """The whole of results.json.
 
     `winner` is the most accurate backbone, corrected for having been chosen; None where there is one, or in the
-    results of versions that did not correct.
+    results of versions that did not correct. `requested` are the backbones as they were named, with the digest of a
+    file that was given.
     """
 
     schema_version: int
     vitrail_version: str
     created: str
     command: str
-    options: dict[str, Any]
+    options: BenchOptions
+    requested: tuple[str, ...]
     data: DataSummary
     split: SplitSummary
     backbones: tuple[BackboneResult, ...]
@@ -202,10 +205,11 @@ def read_results(path: Path) -> Results:
         ) from error
     try:
         return _RESULTS.validate_json(content)
-    except ValidationError as error:
+    except (ValidationError, UsageError) as error:  # options check themselves and raise a UsageError
+        reason = _first_fault(error) if isinstance(error, ValidationError) else f"options: {str(error).rstrip('.')}"
         raise RunError(
             f"{path} is not a results.json of schema version {SCHEMA_VERSION} (this is Vitrail {_own_version()}). "
-            f"It is damaged or was written by another version: {_first_fault(error)}."
+            f"It is damaged or was written by another version: {reason}."
         ) from error
 
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from vitrail.candidates import Candidate
 from vitrail.core.errors import UsageError
 from vitrail.core.whole_files import write_whole
 from vitrail.data import Dataset, Split
 from vitrail.heads import save_head
 from vitrail.heads.predictions import Predictions
-from vitrail.heads.refusal import Refusal, save_refusal
+from vitrail.heads.refusal import save_refusal
 from vitrail.runs.folder import DATA, REPORT, RESULTS, safe_name
 from vitrail.runs.results import BackboneResult, Results, read_results, results_to_json
 from vitrail.runs.tables import (
@@ -25,7 +26,7 @@ from vitrail.search import Resplit, Search
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
+class RunRecord:
     """A finished run. The folder can be moved: nothing in it names its own place."""
 
     folder: Path
@@ -75,9 +76,9 @@ class Run:
         return refusal_file(self.folder, self.backbone(name).name)
 
 
-def load_run(folder: Path) -> Run:
+def load_run(folder: Path) -> RunRecord:
     """The run in a folder; raises RunError where there is no finished one."""
-    return Run(folder=folder, results=read_results(folder / RESULTS))
+    return RunRecord(folder=folder, results=read_results(folder / RESULTS))
 
 
 def head_file(folder: Path, backbone: str) -> Path:
@@ -110,29 +111,24 @@ def write_run(
     results: Results,
     dataset: Dataset,
     split: Split,
-    searches: Sequence[Search],
-    refusals: Sequence[Refusal],
-    calibrated: Sequence[Predictions | None],
+    candidates: Sequence[Candidate],
     predictions: Sequence[Predictions],
-) -> Run:
+) -> RunRecord:
     """Put the data, searches, heads, predictions and results of a run into its folder; results.json last."""
     write_whole(folder / DATA, lambda path: write_examples(path, dataset, split))
-    for rows in calibrated:
-        if rows is not None:
-            write_whole(
-                calibration_file(folder, rows.name),
-                partial(write_predictions, predictions=rows, classes=dataset.classes),
-            )
-    for search, refusal, tested, result in zip(searches, refusals, predictions, results.backbones, strict=True):
-        _write_search(folder, search, result)
-        write_whole(refusal_file(folder, tested.name), partial(save_refusal, refusal))
-        write_whole(
-            prediction_file(folder, tested.name),
-            partial(write_predictions, predictions=tested, classes=dataset.classes),
-        )
+    for candidate, tested, result in zip(candidates, predictions, results.backbones, strict=True):
+        if candidate.calibration is not None:
+            _write_predictions(calibration_file(folder, candidate.name), candidate.calibration, dataset.classes)
+        _write_search(folder, candidate.search, result)
+        write_whole(refusal_file(folder, candidate.name), partial(save_refusal, candidate.refusal))
+        _write_predictions(prediction_file(folder, candidate.name), tested, dataset.classes)
     content = results_to_json(results)
     write_whole(folder / RESULTS, lambda path: path.write_bytes(content))
-    return Run(folder=folder, results=results)
+    return RunRecord(folder=folder, results=results)
+
+
+def _write_predictions(path: Path, predictions: Predictions, classes: Sequence[str]) -> None:
+    write_whole(path, partial(write_predictions, predictions=predictions, classes=classes))
 
 
 def _write_search(folder: Path, search: Search, result: BackboneResult) -> None:

@@ -2,20 +2,18 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 
-from vitrail.candidates.parity import Parity
-from vitrail.candidates.recipes import Entry
+from vitrail.candidates import BenchOptions, Candidate, Prepared
+from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import Threads, describe_machine, peak_rss_bytes, user_seconds
 from vitrail.data import PARTS, Dataset, NearPair, Split, leaking_into
 from vitrail.evaluation import BackboneVerdict, Verdict
 from vitrail.evaluation.near_copies import accuracy_without
-from vitrail.features import Extraction, Features
 from vitrail.heads.predictions import Predictions
 from vitrail.runs.results import (
     SCHEMA_VERSION,
@@ -27,7 +25,7 @@ from vitrail.runs.results import (
     SearchSummary,
     SplitSummary,
 )
-from vitrail.search import Search, spread_of
+from vitrail.search import spread_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,55 +36,68 @@ class Clock:
     user: float = field(default_factory=user_seconds)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What was asked: the command, the options after defaults, and the backbones as they were named."""
+
+    command: str
+    options: BenchOptions
+    requested: tuple[str, ...]
+
+    def identity(self, dataset: Dataset) -> str:
+        """The fingerprint of data and question; the command may be written in other words."""
+        return fingerprint({"data": dataset.fingerprint, "options": asdict(self.options), "backbones": self.requested})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """Candidates, the verdict on them, and how often the test was opened with different choices."""
+
+    candidates: tuple[Candidate, ...]
+    verdict: Verdict
+    openings: int
+
+
 def summarise(
-    *,
-    command: str,
-    options: dict[str, Any],
+    question: Question,
     dataset: Dataset,
     split: Split,
     near_pairs: Sequence[NearPair],
-    entries: Sequence[Entry],
-    extraction: Extraction,
-    searches: Sequence[Search],
-    verdict: Verdict,
-    parities: Sequence[Parity | None],
-    threads: Threads,
-    openings: int,
+    prepared: Prepared,
+    opened: Opened,
     clock: Clock,
 ) -> Results:
-    """The results of a run.
+    """The document that results.json holds.
 
     Args:
-        command: how it was asked for.
-        options: after defaults.
+        question: what was asked.
         dataset: the examples, test labels sealed.
-        split: which of them were used for what.
+        split: of the examples that could be read.
         near_pairs: the near-duplicates among the examples.
-        entries: every backbone under every recipe, in the order they were asked for.
-        extraction: their features, and what could not be read.
-        searches: what was tuned on each.
-        verdict: what the test split said.
-        parities: what a reduced precision changed in each backbone.
-        threads: that the pass over the images was given.
-        openings: how often it was opened with different choices.
+        prepared: features of every backbone, and what could not be read.
+        opened: what is known before and after the opening.
         clock: when the run began.
 
     Returns:
-        The document that results.json holds.
+        The results.
     """
+    verdict, extraction = opened.verdict, prepared.extraction
     leaked = leaking_into(near_pairs, split.test)
     without = [
         accuracy_without(tested, leaked, level=one.test.top1.level)
         for tested, one in zip(verdict.predictions, verdict.backbones, strict=True)
     ]
-    per_backbone = zip(entries, extraction.features, searches, verdict.backbones, parities, strict=True)
-    summaries = [_summarise_backbone(*parts, threads) for parts in per_backbone]
+    summaries = [
+        _summarise_backbone(candidate, judged, prepared.threads)
+        for candidate, judged in zip(opened.candidates, verdict.backbones, strict=True)
+    ]
     return Results(
         schema_version=SCHEMA_VERSION,
         vitrail_version=version("vitrail"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=command,
-        options=options,
+        command=question.command,
+        options=question.options,
+        requested=question.requested,
         data=DataSummary(
             name=dataset.name,
             fingerprint=dataset.fingerprint,
@@ -103,7 +114,7 @@ def summarise(
             seed=split.seed,
             fractions=split.fractions,
             fingerprint=split.fingerprint,
-            test_openings=openings,
+            test_openings=opened.openings,
         ),
         backbones=tuple(replace(one, top1_without_leaked=rate) for one, rate in zip(summaries, without, strict=True)),
         pairs=verdict.pairs,
@@ -139,15 +150,9 @@ def _counts(dataset: Dataset, split: Split, test: Predictions) -> dict[str, dict
     }
 
 
-def _summarise_backbone(
-    entry: Entry,
-    features: Features,
-    search: Search,
-    verdict: BackboneVerdict,
-    parity: Parity | None,
-    threads: Threads,
-) -> BackboneResult:
-    backbone, cost = entry.backbone, features.cost
+def _summarise_backbone(candidate: Candidate, verdict: BackboneVerdict, threads: Threads) -> BackboneResult:
+    entry, search = candidate.entry, candidate.search
+    backbone, cost = entry.backbone, candidate.features.cost
     return BackboneResult(
         name=backbone.name,
         card=backbone.card,
@@ -157,8 +162,8 @@ def _summarise_backbone(
         device=backbone.engine.device,
         threads=threads,
         calibration=backbone.engine.calibration,
-        parity=parity,
-        feature_key=features.key,
+        parity=candidate.parity,
+        feature_key=candidate.features.key,
         cost=BackboneCost(
             images=cost.images,
             forward_s=cost.forward_s,

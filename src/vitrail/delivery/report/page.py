@@ -6,7 +6,7 @@ template; every picture is SVG drawn here, or a thumbnail inside the page.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -80,7 +80,7 @@ def render_report(results: Results, predictions: Mapping[str, Predictions], *, i
 
 
 def _context(results: Results, predictions: Mapping[str, Predictions], images: Images | None) -> dict[str, Any]:
-    margin = _margin(results.options)
+    margin = results.options.margin
     rows, axis = compare(results)
     pair_rows, pair_axis = compare_pairs(results, margin)
     return {
@@ -97,7 +97,7 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
         "chapters": _chapters(results, predictions, images),
         "images_at_hand": images is not None,
         "facts": data_facts(results),
-        "options": option_rows(results.options),
+        "options": option_rows(asdict(results.options) | {"backbones": results.requested}),
         "warnings": page_warnings(results),
         "openings": openings(results.split.test_openings),
         "chance_nll": math.log(len(results.data.classes)),
@@ -134,11 +134,6 @@ def _over_seeds(one: BackboneResult) -> str | None:
         return None
     rates = [100 * seeded.val_accuracy for seeded in seeds]
     return f"Under {len(seeds)} seeds: {mean(rates):.2f} ± {stdev(rates):.2f}% right."
-
-
-def _margin(options: Mapping[str, Any]) -> float | None:
-    margin = options.get("margin")
-    return float(margin) if isinstance(margin, (int, float)) else None
 
 
 def _environment() -> Environment:

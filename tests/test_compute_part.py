@@ -3,18 +3,17 @@ import shutil
 import pyarrow as pa
 
 from tests.pictures import draw_folder
+from vitrail.benchmark import PartDone, compute_part
 from vitrail.candidates.options import BenchOptions
 from vitrail.core.machine import cache_folder
-from vitrail.core.progress import Silent
+from vitrail.core.resources import Resources
 from vitrail.features import Part
 from vitrail.features.shelves import list_shelves
-from vitrail.part import PartDone, compute_part
 
 
 def compute(data, part: Part) -> PartDone:
-    return compute_part(
-        data, ["vit_mini"], part, options=BenchOptions(), offline=True, threads=1, batch=8, progress=Silent()
-    )
+    resources = Resources(cores=1, batch=8, offline=True)
+    return compute_part(data, ["vit_mini"], part, options=BenchOptions(), resources=resources)
 
 
 def test_parts_fill_one_cache_each_row_once_and_the_whole_finds_all_of_them(tmp_path):

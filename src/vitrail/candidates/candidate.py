@@ -1,0 +1,106 @@
+"""One backbone under one recipe: from its features to everything known of it while the test labels are sealed."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.backbones.classifier import read_classifier
+from vitrail.candidates.options import BenchOptions
+from vitrail.candidates.parity import Parity, measure_parity
+from vitrail.candidates.recipes import Entry
+from vitrail.candidates.thresholds import predict_calibration, refusal_of
+from vitrail.candidates.traces import find_traces
+from vitrail.core.hashing import fingerprint
+from vitrail.core.resources import Resources
+from vitrail.data import Dataset, Split
+from vitrail.data.traces import Traces
+from vitrail.features import Features
+from vitrail.heads import probabilities
+from vitrail.heads.predictions import Predictions
+from vitrail.heads.refusal import Refusal
+from vitrail.search import Search, tune
+
+# Letters: N test examples, C classes.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """Everything known of one backbone before the test labels are opened.
+
+    `features` give the pooling that the head takes. `calibration` is what the head says of the calibration split, where
+    there is one; `parity` compares a reduced precision with float32, where one ran. `strange_N` are the test images
+    that look unlike the training images.
+    """
+
+    entry: Entry
+    features: Features = field(repr=False)
+    search: Search = field(repr=False)
+    calibration: Predictions | None = field(repr=False)
+    refusal: Refusal = field(repr=False)
+    parity: Parity | None
+    traces: Traces = field(repr=False)
+    probability_NC: NDArray[np.float64] = field(repr=False)
+    strange_N: NDArray[np.bool_] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The name of the backbone, with its recipe after the first."""
+        return self.entry.backbone.name
+
+    @property
+    def digest(self) -> str:
+        """A digest of every choice that was made for it."""
+        return fingerprint([self.search.digest, self.refusal.digest])
+
+
+def make_candidate(
+    entry: Entry,
+    features: Features,
+    dataset: Dataset,
+    split: Split,
+    options: BenchOptions,
+    *,
+    resources: Resources,
+    steps: Path,
+) -> Candidate:
+    """Tune a head, set its thresholds, and answer the test images. No test label is needed.
+
+    Args:
+        entry: the backbone and its recipe.
+        features: its rows for every example of the split.
+        dataset: the examples, without the labels of the test images.
+        split: of these examples.
+        options: of the benchmark.
+        resources: of this command.
+        steps: a folder for finished steps of the search, from which an interrupted one goes on.
+
+    Returns:
+        The candidate.
+    """
+    search = tune(features, split, dataset, entry.search_options(options.search), resources.progress, kept_in=steps)
+    pooled = features.pooled(search.pooling)
+    calibration = predict_calibration(search, pooled, split, dataset)
+    refusal = refusal_of(search, pooled, dataset, calibration)
+    parity = measure_parity(
+        dataset,
+        entry.backbone,
+        pooled,
+        search.head,
+        split.test,
+        max_pixels=options.max_pixels,
+        resources=resources,
+    )
+    rows = pooled.rows(split.test)
+    return Candidate(
+        entry=entry,
+        features=pooled,
+        search=search,
+        calibration=calibration,
+        refusal=refusal,
+        parity=parity,
+        traces=find_traces(entry.backbone.card, read_classifier(entry.backbone), features, dataset, split),
+        probability_NC=probabilities(search.head, rows),
+        strange_N=refusal.strange(rows),
+    )

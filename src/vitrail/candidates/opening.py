@@ -1,0 +1,120 @@
+"""Backbones opened under their recipes, and one pass of all of them over the images, here or on a cluster."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vitrail.backbones import BackboneSpec, EngineChoice, EngineRequest, open_backbone
+from vitrail.candidates.options import BenchOptions
+from vitrail.candidates.parity import compared_images, in_float32
+from vitrail.candidates.recipes import Entry, enter
+from vitrail.core.machine import Threads
+from vitrail.core.resources import Resources
+from vitrail.data import Dataset, Split
+from vitrail.features import Extraction, calibrate, extract
+from vitrail.features.cluster import join
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """Every backbone under every recipe, with its features. `threads` are those that one process of the pass had."""
+
+    entries: tuple[Entry, ...]
+    extraction: Extraction
+    threads: Threads
+
+
+def prepare(
+    specs: Sequence[BackboneSpec],
+    dataset: Dataset,
+    split: Split,
+    options: BenchOptions,
+    *,
+    data: str | Path | None,
+    cluster: str | None,
+    resources: Resources,
+) -> Prepared:
+    """Open every backbone and compute the features that are missing.
+
+    Args:
+        specs: the backbones that were named.
+        dataset: the examples, which may be more than the split has.
+        split: int8 takes its ranges from the train split; nothing else here depends on it.
+        options: of the benchmark.
+        data: as `bench` takes it, for the machines of a cluster.
+        cluster: a Ray cluster that computes the features, "auto" or host:port; this machine where None.
+        resources: of this command.
+
+    Returns:
+        Entries and features, in the same order.
+    """
+    if cluster is None:
+        entries = open_entries(specs, dataset, split, options, resources=resources)
+        backbones = [entry.backbone for entry in entries]
+        extraction = extract(dataset, backbones, max_pixels=options.max_pixels, resources=resources)
+        return Prepared(entries=tuple(entries), extraction=extraction, threads=resources.threads)
+    with join(
+        cluster,
+        dataset,
+        split.train,
+        data=data,
+        request=options.engine_request,
+        max_pixels=options.max_pixels,
+        resources=resources,
+    ) as machines:
+        entries = open_entries(specs, dataset, split, options, resources=resources, engine=machines.engine)
+        backbones = [entry.backbone for entry in entries]
+        extraction = extract(
+            dataset, backbones, max_pixels=options.max_pixels, resources=resources, elsewhere=machines.fill
+        )
+        readable = split.without(extraction.unreadable_ids).test
+        if readable and machines.engine.precision != "fp32":  # for measure_parity: this machine may lack the engine
+            extract(
+                compared_images(dataset, readable, machines.engine.precision),
+                [in_float32(backbone) for backbone in backbones],
+                max_pixels=options.max_pixels,
+                resources=resources,
+                elsewhere=machines.fill,
+            )
+        return Prepared(entries=tuple(entries), extraction=extraction, threads=machines.threads)
+
+
+def open_entries(
+    specs: Sequence[BackboneSpec],
+    dataset: Dataset,
+    split: Split,
+    options: BenchOptions,
+    *,
+    resources: Resources,
+    engine: EngineChoice | None = None,
+) -> list[Entry]:
+    """Open every backbone under every recipe, for int8 with the train images that it takes its ranges from.
+
+    Args:
+        specs: the backbones that were named.
+        dataset: the examples.
+        split: of these examples.
+        options: of the benchmark.
+        resources: of this command.
+        engine: the engine of a cluster; where None this machine settles the engine that the options ask for.
+
+    Returns:
+        One entry per recipe and backbone, recipe by recipe.
+    """
+    request = options.engine_request if engine is None else EngineRequest()
+    opened = [
+        open_backbone(
+            spec,
+            engine=request.engine,
+            precision=request.precision,
+            offline=resources.offline,
+            progress=resources.progress,
+        )
+        for spec in specs
+    ]
+    if engine is not None:
+        opened = [replace(backbone, engine=engine) for backbone in opened]
+    return [
+        replace(entry, backbone=calibrate(entry.backbone, dataset, split.train, max_pixels=options.max_pixels))
+        for entry in enter(opened, options.recipes)
+    ]

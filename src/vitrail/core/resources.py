@@ -1,0 +1,26 @@
+"""What one command may use. Nothing here changes an answer; what does is an option."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vitrail.core.machine import Threads, cache_folder, share_threads, usable_cores
+from vitrail.core.progress import Progress, Silent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resources:
+    """Cache folder, cores, images a batch, whether the network may be used, and who receives progress updates.
+
+    `cores` None is all that this process may use; `batch` None is what is fastest on this machine.
+    """
+
+    cache: Path = field(default_factory=cache_folder)
+    cores: int | None = None
+    batch: int | None = None
+    offline: bool = False
+    progress: Progress = field(default_factory=Silent, repr=False)
+
+    @property
+    def threads(self) -> Threads:
+        """How many threads decode images and how many compute."""
+        return share_threads(self.cores or usable_cores())
