@@ -13,18 +13,19 @@ import pytest
 from PIL import Image
 
 from tests.pictures import draw_folder
-from vitrail.benchmark import bench
-from vitrail.candidates.options import BenchOptions
+from vitrail import benchmark
+from vitrail.benchmark import bench, judge_split
+from vitrail.candidates import BenchOptions, choose_specs, prepare
 from vitrail.checks.verify import verify_run
 from vitrail.core.errors import DataError, RunError, UsageError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import cache_folder
 from vitrail.core.resources import Resources
+from vitrail.data import SplitOptions, load, make_split, open_source
 from vitrail.delivery.predict import Predictor
-from vitrail.runs import RunRecord, load_run
+from vitrail.runs import RunRecord, enter_folder, load_run
 from vitrail.search import TuneOptions, poolings
 
-walk = sys.modules["vitrail.benchmark"]  # the module; the package offers the function of that name
 EMBEDDED = ("vit_mini", "resnet_mini")
 QUICK = TuneOptions(
     kinds=("logistic", "ridge", "softmax"),
@@ -147,14 +148,14 @@ def test_another_run_on_the_same_images_computes_no_feature_and_says_the_same(
 @pytest.mark.usefixtures("warm")
 def test_test_labels_poisoned_after_the_split_change_no_choice(data: Path, tmp_path: Path, monkeypatch):
     honest = bench(data, ["vit_mini"], out=tmp_path / "honest", options=FAST)
-    make_split = walk.make_split
+    make_split = benchmark.make_split
 
     def poisoned(dataset, options):
         sealed_dataset, split, sealed = make_split(dataset, options)
         labels = {id_: (label + 1) % 3 for id_, label in sealed.open("poison").items()}
         return sealed_dataset, split, type(sealed)(labels)
 
-    monkeypatch.setattr(walk, "make_split", poisoned)
+    monkeypatch.setattr(benchmark, "make_split", poisoned)
     lied_to = bench(data, ["vit_mini"], out=tmp_path / "lied", options=FAST)
     heads = [run.head_file("vit_mini").read_bytes() for run in (honest, lied_to)]
     assert heads[0] == heads[1]
@@ -166,10 +167,29 @@ def test_a_run_that_stopped_after_the_opening_opens_again_with_the_same_choices_
     data: Path, tmp_path: Path, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(walk, "write_run", lambda *arguments: (_ for _ in ()).throw(RunError("the disk is full")))
+        patch.setattr(benchmark, "write_run", lambda *arguments: (_ for _ in ()).throw(RunError("the disk is full")))
         with pytest.raises(RunError):
             bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
     assert bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST).results.split.test_openings == 1
+
+
+@pytest.mark.usefixtures("warm")
+def test_another_split_is_judged_with_the_same_features(data: Path, tmp_path: Path):
+    """`judge_split` can be called again: nothing of the first opening reaches the second, and no image is read."""
+    resources, whole, verdicts = Resources(offline=True), load(open_source(data)), []
+    first = make_split(whole, SplitOptions(seed=0))
+    prepared = prepare(choose_specs(data, ["vit_mini"]), *first[:2], FAST, data=data, cluster=None, resources=resources)
+    assert prepared.extraction.features[0].cost.computed == 0
+    for seed in (0, 1):
+        dataset, split, sealed = make_split(whole, SplitOptions(seed=seed))
+        journal = enter_folder(tmp_path / str(seed), "identity")
+        opened = judge_split(prepared, dataset, split, sealed, FAST, resources=resources, journal=journal)
+        assert opened.openings == 1
+        assert opened.verdict.predictions[0].ids == split.test
+        assert sealed.opened_with == opened.verdict.choices_digest
+        verdicts.append(opened.verdict)
+    assert verdicts[0].predictions[0].ids != verdicts[1].predictions[0].ids
+    assert verdicts[0].choices_digest != verdicts[1].choices_digest
 
 
 def test_a_backbone_must_be_named_for_ones_own_images_and_only_once(data: Path):
@@ -235,7 +255,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from tests.test_benchmark import FAST
-from vitrail.benchmark import bench
+from vitrail import benchmark
+from vitrail.benchmark import bench, judge_split
 bench(Path(sys.argv[1]), ["vit_mini"], out=Path(sys.argv[2]), options=FAST)
 """
 

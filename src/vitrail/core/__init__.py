@@ -1,1 +1,1 @@
-"""Small, stable things every room needs. Nothing here imports torch."""
+"""Small, stable things that every package needs. Nothing here imports torch."""

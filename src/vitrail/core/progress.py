@@ -1,4 +1,4 @@
-"""How lower rooms say what they are doing. The command line draws it; tests record it."""
+"""How the library reports progress. The command line draws it; tests record it."""
 
 from typing import Protocol
 

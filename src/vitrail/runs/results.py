@@ -1,6 +1,6 @@
 """results.json: every printed number of a run, machine-readable (docs/formats.md, docs/reference/results.schema.json).
 
-The types below join those of the rooms that made the numbers; pydantic writes and reads them as they are.
+The types below join those of the packages that made the numbers; pydantic writes and reads them as they are.
 Numbers are plain floats in SI units or fractions in [0, 1].
 """
 

@@ -1,4 +1,4 @@
-"""From what the rooms made to the one document that says it all."""
+"""Everything that a run made, brought together in the one document results.json."""
 
 import time
 from collections.abc import Sequence
