@@ -33,7 +33,7 @@ def test_every_block_of_the_page_runs_and_draws_the_pictures_it_shows(execute, p
 
 def test_what_a_block_printed_takes_the_place_of_what_it_printed_before(execute):
     page = "a\n\n```python\nprint(2)\n```\n\n```text\n1\n```\n\nb\n\n```python\nx = 3\n```\n"
-    assert execute.put_in(page, ["2\n", ""]) == page.replace("\n1\n", "\n2\n")
+    assert execute.replace_outputs(page, ["2\n", ""]) == page.replace("\n1\n", "\n2\n")
 
 
 def test_an_error_in_a_block_names_its_line_of_the_page(execute, tmp_path):
