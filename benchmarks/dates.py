@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from benchmarks.results import machine_line
+from examples.dates import draw_pairs
+from examples.translation import SETTINGS, Translator, exact_match, train
 from vitrail.core.machine import usable_cores
-from vitrail.reproduce.dates import draw_pairs
-from vitrail.reproduce.translation import RECIPES, Translator, exact_match, train
 
 UNSEEN = 2000
 
@@ -24,14 +24,14 @@ def main() -> None:
     lines = ["Both translation networks on unseen dates, three seeds each.", "", "    python -m benchmarks.dates", ""]
     lines += [machine_line(), "", f"Exact match on {UNSEEN:,} writings of dates kept out of training.", ""]
     lines += ["| network | seeds' exact match | median | training s, median |", "| --- | --- | --- | --- |"]
-    for kind, recipe in RECIPES.items():
+    for kind, settings in SETTINGS.items():
         matches, seconds = [], []
         for seed in range(3):
-            translator = Translator(recipe, seed=seed)
+            translator = Translator(settings, seed=seed)
             begun = time.perf_counter()
             train(translator, seed=seed)
             seconds.append(time.perf_counter() - begun)
-            unseen = draw_pairs(UNSEEN, part="test", generator=np.random.default_rng(100 + seed))
+            unseen = draw_pairs(UNSEEN, split="test", generator=np.random.default_rng(100 + seed))
             matches.append(exact_match(translator, unseen))
         each = ", ".join(f"{match:.4f}" for match in matches)
         lines.append(f"| {kind} | {each} | {statistics.median(matches):.4f} | {statistics.median(seconds):.0f} |")

@@ -1,9 +1,9 @@
 """Run the code of a page as a reader would, block after block in one namespace.
 
-    python docs/execute.py [NAME=FILE]
+    python -m docs.execute [NAME=FILE]
 
-runs docs/from-attention-to-vit.md in full, with the ViT given in place of the page's where there is one; writes what
-its blocks draw into docs/pictures and what they print into the page. The tests run it with fewer steps.
+runs docs/from-attention-to-vit.md in full, with the given ViT instead of the page's; writes the figures into
+docs/pictures and what the blocks print into the page. The tests train for fewer steps.
 """
 
 import contextlib
@@ -21,15 +21,12 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.DO
 
 
 def run_page(page: str, changed: Mapping[str, Any], folder: Path) -> list[str]:
-    """Run every block of a page.
+    """Run every block of a page and return what each printed.
 
     Args:
-        page: its Markdown.
-        changed: what replaces the settings of its first block.
-        folder: where the pictures go.
-
-    Returns:
-        What each block printed.
+        page: Markdown.
+        changed: replaces variables of the first block.
+        folder: receives the pictures.
     """
     import matplotlib as mpl
 
@@ -52,24 +49,26 @@ def run_page(page: str, changed: Mapping[str, Any], folder: Path) -> list[str]:
     return printed
 
 
-def put_in(page: str, printed: list[str]) -> str:
-    """The page with what its blocks printed, in those places where it shows it."""
+def replace_outputs(page: str, printed: list[str]) -> str:
+    """Replace the outputs that a page shows; a block without a shown output stays as it is."""
     outputs = iter(printed)
 
-    def renew(block: re.Match[str]) -> str:
+    def replace_output(block: re.Match[str]) -> str:
         output = next(outputs)
-        shown = block.group(0) if block.group(2) is None else block.group(0)[: block.start(2) - block.start()]
-        return shown if block.group(2) is None else f"{shown}{output}```"
+        if block.group(2) is None:
+            return block.group(0)
+        code = block.group(0)[: block.start(2) - block.start()]
+        return f"{code}{output}```"
 
-    return BLOCK.sub(renew, page)
+    return BLOCK.sub(replace_output, page)
 
 
 def main() -> None:
-    """Renew the page."""
+    """Run the page and write its outputs and pictures."""
     PICTURES.mkdir(exist_ok=True)
     page = PAGE.read_text(encoding="utf-8")
     changed = {"vit": sys.argv[1]} if len(sys.argv) > 1 else {}
-    PAGE.write_text(put_in(page, run_page(page, changed, PICTURES)), encoding="utf-8")
+    PAGE.write_text(replace_outputs(page, run_page(page, changed, PICTURES)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ def select(cards: Iterable[Card], wanted: Wanted) -> list[Card]:
 def parse_count(text: str) -> int:
     """A number of parameters as people write it: 30M, 1.1B, 500k, 25557032.
 
-    Raises UsageError for anything else.
+    Raises:
+        UsageError: the text is not such a number.
     """
     match = COUNT.fullmatch(text.strip().replace("_", "").replace(",", ""))
     if match is None:

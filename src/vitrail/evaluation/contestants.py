@@ -90,9 +90,13 @@ def check_contestants(contestants: Sequence[Contestant], test_ids: Sequence[str]
 
 
 def check_sums(contestants: Sequence[Contestant]) -> None:
-    """Raise a DataError where probabilities do not add up to 1.
+    """Check that the probabilities of each example add up to 1.
 
-    Of new ones only: stored ones that were changed still have figures, by which a verification says so.
+    Only for new probabilities: `verify` still computes figures from stored ones that were changed, and names what
+    differs.
+
+    Raises:
+        DataError: the probabilities of a contestant do not.
     """
     for c in contestants:
         if (np.abs(c.probability_NC.sum(axis=1) - 1) >= 1e-5).any():

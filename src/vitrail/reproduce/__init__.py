@@ -1,1 +1,1 @@
-"""The deck and the papers done again: what was published, and the program that arrives there."""
+"""Tables that the deck and the papers print, computed again."""

@@ -36,7 +36,7 @@ document.title = root.scrollWidth + "/" + root.clientWidth + "/" + root.scrollHe
 def chromium() -> str:
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not found:
-        pytest.skip("needs Chromium")
+        pytest.skip("needs Chromium: run `make browser`")
     return found
 
 

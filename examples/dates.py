@@ -1,8 +1,8 @@
 """A small real translation task: dates as people write them, in English and French, to ISO 8601.
 
-Everything is generated: a date is drawn, then one of FORMATS. No two dates are ever written alike, so that the task
-can be solved without fault; the years are the hundred that two digits can name (1969 to 2068, as POSIX reads them).
-One date in ten is kept for tests: none of its writings is seen in training.
+Everything is generated: draw a date, then one of FORMATS. No two dates are ever written alike, so a perfect score is
+possible; the years are the hundred that two digits can name (1969 to 2068, as POSIX reads them).
+One date in ten is kept for tests, in every format: training never sees it.
 """
 
 import zlib
@@ -14,10 +14,10 @@ from typing import Literal
 
 import numpy as np
 
-Part = Literal["train", "test"]
+Split = Literal["train", "test"]
 
 FIRST_DAY, LAST_DAY = date(1969, 1, 1), date(2068, 12, 31)
-TEST_SHARE = 10  # one date in so many
+TEST_EVERY = 10  # one date in ten
 
 MONTHS = ("January", "February", "March", "April", "May", "June",
           "July", "August", "September", "October", "November", "December")  # fmt: skip
@@ -64,14 +64,14 @@ ALPHABET = "".join(sorted(set("0123456789").union(*WORDS, *BETWEEN)))
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One example: what was written, and the date in ISO 8601."""
+    """One example: a date as a person writes it, and in ISO 8601."""
 
     written: str
     iso: str
 
 
-def write(day: date, form: str) -> str:
-    """A date in one of FORMATS."""
+def write_date(day: date, form: str) -> str:
+    """Write a date in one of FORMATS."""
     month, mois, weekday = MONTHS[day.month - 1], MOIS[day.month - 1], WEEKDAYS[day.weekday()]
     return form.format(
         yyyy=f"{day.year}",
@@ -92,32 +92,23 @@ def write(day: date, form: str) -> str:
     )
 
 
-def days() -> Iterator[date]:
-    """Every date of the task, in order."""
+def list_days() -> Iterator[date]:
+    """Yield every date of the task, in order."""
     for offset in range((LAST_DAY - FIRST_DAY).days + 1):
         yield FIRST_DAY + timedelta(days=offset)
 
 
-def part_of(day: date) -> Part:
-    """Which part a date belongs to, for all its writings and for ever: by a checksum of its ISO form."""
-    return "train" if zlib.crc32(day.isoformat().encode()) % TEST_SHARE else "test"
+def split_of(day: date) -> Split:
+    """The split of a date, the same in every run and format: it follows from a checksum of the ISO form."""
+    return "train" if zlib.crc32(day.isoformat().encode()) % TEST_EVERY else "test"
 
 
-def draw_pairs(count: int, *, part: Part, generator: np.random.Generator) -> list[Pair]:
-    """Draw examples: dates and formats, each with the same chance, with replacement.
-
-    Args:
-        count: how many.
-        part: from which dates.
-        generator: what draws.
-
-    Returns:
-        The pairs in the order drawn.
-    """
-    among = [day for day in days() if part_of(day) == part]
-    chosen = generator.integers(len(among), size=count)
+def draw_pairs(count: int, *, split: Split, generator: np.random.Generator) -> list[Pair]:
+    """Draw examples: dates and formats, each with the same chance, with replacement."""
+    days = [day for day in list_days() if split_of(day) == split]
+    places = generator.integers(len(days), size=count)
     forms = generator.integers(len(FORMATS), size=count)
     return [
-        Pair(write(among[place], FORMATS[form]), among[place].isoformat())
-        for place, form in zip(chosen, forms, strict=True)
+        Pair(write_date(days[place], FORMATS[form]), days[place].isoformat())
+        for place, form in zip(places, forms, strict=True)
     ]

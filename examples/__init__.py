@@ -1,0 +1,1 @@
+"""Small tasks that the documentation trains networks on; not part of the package."""
