@@ -1,20 +1,10 @@
 import numpy as np
 import pytest
-import torch
 
 from examples.dates import draw_pairs
 from examples.translation import SETTINGS, Translator, decode, encode, exact_match, train
 
 KINDS = sorted(SETTINGS)
-
-
-@pytest.fixture
-def one_thread():
-    """Networks this small train twice as fast on one thread as on two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_texts_come_back_from_their_tokens():
@@ -36,7 +26,7 @@ def test_attention_weights_sum_to_one_for_each_character(kind):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", KINDS)
 def test_after_the_full_training_a_network_translates_unseen_dates(kind):
     translator = Translator(SETTINGS[kind])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vitrail.reproduce.table1 import table1
+from vitrail.reproduce.table1 import count_sizes
 
 KNOWN = {  # layers, width, MLP, heads, parameters
     "ViT-Base/16": (12, 768, 3072, 12, 86_567_656),
@@ -15,12 +15,12 @@ KNOWN = {  # layers, width, MLP, heads, parameters
 
 
 def test_every_size_is_the_known_one():
-    rows = {size.name: (size.layers, size.width, size.mlp, size.heads, size.parameters) for size in table1()}
+    rows = {size.name: (size.layers, size.width, size.mlp, size.heads, size.parameters) for size in count_sizes()}
     assert rows == KNOWN
 
 
 def test_what_was_published_is_what_is_counted_rounded():
-    published = {size.name: size.published for size in table1() if size.published}
+    published = {size.name: size.published for size in count_sizes() if size.published}
     assert published == {"ViT-Base/16": 86, "ViT-Large/32": 307, "ViT-Huge/14": 632}
     for name, millions in published.items():
         assert KNOWN[name][-1] / 1e6 == pytest.approx(millions, abs=0.6)

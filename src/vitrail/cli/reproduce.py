@@ -1,4 +1,4 @@
-"""vitrail reproduce: what the deck and the papers show, computed again."""
+"""vitrail reproduce: compute again what the deck and the papers show."""
 
 import dataclasses
 import json
@@ -12,10 +12,10 @@ reproduce = typer.Typer(no_args_is_help=True, help="Compute again what the deck 
 
 @reproduce.command()
 def table1(as_json: options.Json = False, debug: options.Debug = False) -> None:
-    """The sizes of the Vision Transformer, and of the networks it is compared with."""
-    from vitrail.reproduce.table1 import CLASSES, table1
+    """The sizes of the Vision Transformer and of the networks that it is compared with."""
+    from vitrail.reproduce.table1 import CLASSES, count_sizes
 
-    sizes = table1()
+    sizes = count_sizes()
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(size) for size in sizes], indent=2))
         return
