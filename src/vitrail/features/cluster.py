@@ -50,7 +50,7 @@ from vitrail.features.cluster_machines import (
     shape,
 )
 from vitrail.features.cluster_worker import Done, Job, Worker
-from vitrail.features.one_pass import Lane
+from vitrail.features.one_pass import Extractor
 
 BLOCKS = 16  # a worker, so that the last ones end together
 LEAST_ROWS, MOST_ROWS = 32, 2048  # a block, which is what a dead worker loses at most
@@ -75,11 +75,13 @@ class Cluster:
         self.threads: Threads = share_threads(crew.cpus)  # of one worker
         self._progress.note(f"The cluster has room for {crew.count} workers, each with {has(crew)}.")
 
-    def fill(self, lanes: Sequence[Lane], paths: Paths, wanted_N: NDArray[np.bool_]) -> tuple[dict[str, str], float]:
+    def fill(
+        self, extractors: Sequence[Extractor], paths: Paths, wanted_N: NDArray[np.bool_]
+    ) -> tuple[dict[str, str], float]:
         """Compute every row that is missing, as `pipeline.fill` does on one machine.
 
         Args:
-            lanes: one a backbone; they have the rows in the end.
+            extractors: one a backbone; they have the rows in the end.
             paths: the examples.
             wanted_N: which of them.
 
@@ -91,40 +93,40 @@ class Cluster:
         """
         rejected: dict[str, str] = {}
         decode_s = 0.0
-        missing = _missing(lanes, paths, wanted_N)
-        for lane in lanes:
-            self._progress.start(lane.task, total=missing.count(lane), unit="images")
+        missing = _missing(extractors, paths, wanted_N)
+        for extractor in extractors:
+            self._progress.start(extractor.task, total=missing.count(extractor), unit="images")
         try:
             while missing:
                 failure = None
-                storages = [lane.stored.storage for lane in lanes]
+                storages = [extractor.stored.storage for extractor in extractors]
                 try:
-                    for done in self._results(lanes, paths, missing):
+                    for done in self._results(extractors, paths, missing):
                         rejected |= done.rejected
                         decode_s += done.decode_s
                 except _FailedError as error:
                     failure = error.__cause__
-                before, missing = len(missing), self._left(lanes, paths, wanted_N, rejected)
-                if len(missing) >= before and storages == [lane.stored.storage for lane in lanes]:
+                before, missing = len(missing), self._left(extractors, paths, wanted_N, rejected)
+                if len(missing) >= before and storages == [extractor.stored.storage for extractor in extractors]:
                     raise ClusterError(_given_up(len(missing), failure)) from failure
                 if missing:
                     self._progress.note(f"{len(missing):,} images have no row yet; they are dealt out again.")
         finally:
-            for lane in lanes:
-                self._progress.done(lane.task)
+            for extractor in extractors:
+                self._progress.done(extractor.task)
         return rejected, decode_s
 
     def _left(
-        self, lanes: Sequence[Lane], paths: Paths, wanted_N: NDArray[np.bool_], rejected: dict[str, str]
-    ) -> Missing[Lane]:
-        for lane in lanes:
-            lane.reopen(self._job.cache)
-        return _missing(lanes, paths, paths.less(wanted_N, rejected))
+        self, extractors: Sequence[Extractor], paths: Paths, wanted_N: NDArray[np.bool_], rejected: dict[str, str]
+    ) -> Missing[Extractor]:
+        for extractor in extractors:
+            extractor.reopen(self._job.cache)
+        return _missing(extractors, paths, paths.less(wanted_N, rejected))
 
-    def _results(self, lanes: Sequence[Lane], paths: Paths, missing: Missing[Lane]) -> Iterator[Done]:
+    def _results(self, extractors: Sequence[Extractor], paths: Paths, missing: Missing[Extractor]) -> Iterator[Done]:
         """What became of each block, as they end; a thread of its own waits for Ray, which never says that it waits."""
         crew = self._crew()
-        table = self._spread(lanes, paths, missing, crew)
+        table = self._spread(extractors, paths, missing, crew)
         told: queue.SimpleQueue[Done | Exception | None] = queue.SimpleQueue()
         threading.Thread(target=_listen, args=(table, told), name=LISTENER, daemon=True).start()
         alone_s = 0.0
@@ -150,7 +152,7 @@ class Cluster:
                 self._progress.advance(task, amount)
             yield said
 
-    def _spread(self, lanes: Sequence[Lane], paths: Paths, missing: Missing[Lane], crew: Crew) -> Any:
+    def _spread(self, extractors: Sequence[Extractor], paths: Paths, missing: Missing[Extractor], crew: Crew) -> Any:
         rows = len(missing)
         size = min(MOST_ROWS, max(LEAST_ROWS, -(-rows // (crew.count * BLOCKS))))
         blocks = [paths.table(missing.rows[start : start + size]) for start in range(0, rows, size)]
@@ -160,7 +162,7 @@ class Cluster:
             Worker,
             fn_constructor_args=(
                 self._job,
-                [replace(lane.backbone, read_calibration=None) for lane in lanes],
+                [replace(extractor.backbone, read_calibration=None) for extractor in extractors],
                 rows,
                 crew.cpus,
             ),
@@ -300,8 +302,8 @@ def _seen_by_all(data: str | Path | None) -> str | None:
     return str(Path(data).expanduser().absolute())
 
 
-def _missing(lanes: Sequence[Lane], paths: Paths, wanted_N: NDArray[np.bool_]) -> Missing[Lane]:
-    return Missing(paths, lanes, [wanted_N & ~lane.stored.has(paths.ids) for lane in lanes])
+def _missing(extractors: Sequence[Extractor], paths: Paths, wanted_N: NDArray[np.bool_]) -> Missing[Extractor]:
+    return Missing(paths, {extractor: wanted_N & ~extractor.stored.has(paths.ids) for extractor in extractors})
 
 
 def _listen(table: Any, told: "queue.SimpleQueue[Done | Exception | None]") -> None:

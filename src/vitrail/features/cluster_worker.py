@@ -30,7 +30,7 @@ from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Source, open_source
 from vitrail.features.by_id import Paths
 from vitrail.features.calibration import calibrate
-from vitrail.features.pipeline import fill, open_lane
+from vitrail.features.pipeline import fill, open_extractor
 from vitrail.fetch.hub import HF
 
 DEATHS = 4  # of workers over one block, before it is given up
@@ -151,9 +151,11 @@ class Worker:
         self._trouble: Done | None = None
         try:
             self._source = open_source(job.data)
-            self._lanes = [open_lane(_found_here(backbone, job, self._source), job.cache) for backbone in backbones]
-            for lane in self._lanes:
-                lane.start(images=images, resources=self._resources)
+            self._extractors = [
+                open_extractor(_found_here(backbone, job, self._source), job.cache) for backbone in backbones
+            ]
+            for extractor in self._extractors:
+                extractor.start(images=images, resources=self._resources)
         except VitrailError as error:
             self._trouble = _told(error)
 
@@ -185,7 +187,7 @@ class Worker:
     def _compute(self, paths: Paths) -> Done:
         tally = Tally()
         rejected, decode_s = fill(
-            self._lanes,
+            self._extractors,
             paths,
             np.ones(len(paths), np.bool_),
             source=self._source,

@@ -20,11 +20,11 @@ from vitrail.backbones.poolings import joined, take
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, SetAside, Source
 from vitrail.features.by_id import Missing, Paths
-from vitrail.features.one_pass import Lane, OnePass
+from vitrail.features.one_pass import Extractor, run_pass
 from vitrail.features.part import Part
 from vitrail.features.store import FeatureSet
 
-Fill = Callable[[Sequence[Lane], Paths, NDArray[np.bool_]], tuple[dict[str, str], float]]
+Fill = Callable[[Sequence[Extractor], Paths, NDArray[np.bool_]], tuple[dict[str, str], float]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,22 +110,25 @@ def extract(
         The features, and what could not be read.
     """
     pa.default_memory_pool().release_unused()  # what reading and splitting left is not kept beside the networks
-    lanes = [open_lane(backbone, resources.cache) for backbone in backbones]
+    extractors = [open_extractor(backbone, resources.cache) for backbone in backbones]
     paths = Paths(dataset.table)
     wanted_N = np.ones(len(paths), np.bool_) if part is None else part.of_ids(paths.ids)
     wanted = paths.some_ids(wanted_N)
-    before = [int(lane.stored.has(wanted).sum()) for lane in lanes]
-    for lane in lanes:
-        for name in lane.stored.damaged:
+    before = [int(extractor.stored.has(wanted).sum()) for extractor in extractors]
+    for extractor in extractors:
+        for name in extractor.stored.damaged:
             resources.progress.note(
-                f"The shard {name} of {lane.backbone.name} is damaged; its rows are computed again."
+                f"The shard {name} of {extractor.backbone.name} is damaged; its rows are computed again."
             )
     here = partial(fill, source=dataset.source, max_pixels=max_pixels, resources=resources)
-    rejected, decode_s = (elsewhere or here)(lanes, paths, wanted_N)
+    rejected, decode_s = (elsewhere or here)(extractors, paths, wanted_N)
     unreadable = tuple(sorted(rejected))
     readable = paths.some_ids(paths.less(wanted_N, unreadable))
     return Extraction(
-        features=tuple(_features(lane, readable, len(readable) - had) for lane, had in zip(lanes, before, strict=True)),
+        features=tuple(
+            _features(extractor, readable, len(readable) - had)
+            for extractor, had in zip(extractors, before, strict=True)
+        ),
         set_aside=tuple(
             SetAside(path=path, reason=rejected[id_], kind="unreadable") for id_ in unreadable for path in paths[id_]
         ),
@@ -135,7 +138,7 @@ def extract(
 
 
 def fill(
-    lanes: Sequence[Lane],
+    extractors: Sequence[Extractor],
     paths: Paths,
     wanted_N: NDArray[np.bool_],
     *,
@@ -158,33 +161,33 @@ def fill(
     """
     rejected: dict[str, str] = {}
     decode_s = 0.0
-    waiting = list(lanes)
+    waiting = list(extractors)
     while waiting:
         readable_N = paths.less(wanted_N, rejected)
-        missing = Missing(paths, waiting, [readable_N & ~lane.stored.has(paths.ids) for lane in waiting])
+        missing = Missing(paths, {owner: readable_N & ~owner.stored.has(paths.ids) for owner in waiting})
         if missing:
-            done = OnePass(source, paths, missing, max_pixels, resources)
-            rejected |= done.run()
-            decode_s += done.decode_s
-        waiting = [lane for lane in waiting if lane.too_narrow]
-        for lane in waiting:
-            lane.widen(resources.cache)
+            reasons, spent = run_pass(source, paths, missing, max_pixels, resources)
+            rejected |= reasons
+            decode_s += spent
+        waiting = [extractor for extractor in waiting if extractor.too_narrow]
+        for extractor in waiting:
+            extractor.widen(resources.cache)
     return rejected, decode_s
 
 
-def open_lane(backbone: Backbone, cache: Path) -> Lane:
-    """A backbone with the rows that it has; StoreError where they cannot be listed."""
-    return Lane(backbone, joined(_poolings(backbone)), _facts(backbone), cache)
+def open_extractor(backbone: Backbone, cache: Path) -> Extractor:
+    """A backbone with the rows that it has; raises StoreError if they cannot be listed."""
+    return Extractor(backbone, joined(_poolings(backbone)), _facts(backbone), cache)
 
 
-def _features(lane: Lane, ids: pa.Array, computed: int) -> Features:
-    cost = lane.stored.cost(ids)
+def _features(extractor: Extractor, ids: pa.Array, computed: int) -> Features:
+    cost = extractor.stored.cost(ids)
     return Features(
-        backbone=lane.backbone.name,
-        key=lane.stored.key,
-        width=lane.backbone.card.feature_width,
-        pooling=lane.backbone.card.pooling,
-        poolings=_poolings(lane.backbone),
+        backbone=extractor.backbone.name,
+        key=extractor.stored.key,
+        width=extractor.backbone.card.feature_width,
+        pooling=extractor.backbone.card.pooling,
+        poolings=_poolings(extractor.backbone),
         cost=Cost(
             images=len(ids),
             computed=computed,
@@ -192,7 +195,7 @@ def _features(lane: Lane, ids: pa.Array, computed: int) -> Features:
             decode_s=cost.decode_s,
             user_s=cost.user_s,
         ),
-        stored=lane.stored,
+        stored=extractor.stored,
     )
 
 
