@@ -8,6 +8,7 @@ from typing import Any
 
 from vitrail.backbones import EngineChoice, EngineRequest
 from vitrail.core.errors import ClusterError, UsageError
+from vitrail.core.machine import cache_root
 from vitrail.core.progress import Progress
 from vitrail.data import Dataset
 from vitrail.features.cluster_worker import Job, Surroundings, look_around
@@ -153,7 +154,7 @@ def _in_words(engine: EngineChoice) -> str:
 
 def environment(job: Job) -> dict[str, dict[str, str]]:
     """What Ray sets around every process of the job."""
-    return {"env_vars": {"VITRAIL_CACHE": str(job.cache)}}
+    return {"env_vars": {"VITRAIL_CACHE": str(cache_root().absolute())}}
 
 
 def last_line(error: BaseException) -> str:

@@ -46,8 +46,8 @@ class Cost:
 class Features:
     """One backbone's rows for one data set, memory-mapped, found by example id.
 
-    `rows` gives `pooling`, at first the card's; every one of `poolings` can be had without another pass. `width` is
-    that of one part of a pooling.
+    `rows` gives `pooling`, at first the card's; each of `poolings` is there without another pass. `width` is that of
+    one part of a pooling.
     """
 
     backbone: str
@@ -59,10 +59,7 @@ class Features:
     stored: FeatureSet = field(repr=False)
 
     def rows(self, ids: Sequence[str]) -> NDArray[np.float32]:
-        """The rows of these examples, in this order; raises KeyError for one that has none.
-
-        Args:
-            ids: the examples.
+        """The rows of these examples, in this order; raises KeyError if one has none.
 
         Returns:
             N x D in float32; D is `width` times the parts of the pooling.
@@ -70,13 +67,13 @@ class Features:
         return take(self.stored.rows(ids), held=joined(self.poolings), wanted=self.pooling)
 
     def pooled(self, pooling: str) -> "Features":
-        """The same with the rows of another of its poolings."""
+        """The same features with another of its poolings."""
         return replace(self, pooling=pooling)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Extraction:
-    """The features of every backbone, in the order they were asked for, and what no backbone can use.
+    """The features of every backbone, in the order of the backbones, and what no backbone can use.
 
     `decode_s` is the CPU time that decoding took now, not in earlier runs.
     """
@@ -96,18 +93,15 @@ def extract(
     part: Part | None = None,
     elsewhere: Fill | None = None,
 ) -> Extraction:
-    """Compute the rows that are missing, and only those.
+    """Compute the rows that are missing, and only those: one for each backbone and example that can be decoded.
 
     Args:
         dataset: the examples.
-        backbones: each gets a row of every example that can be decoded.
+        backbones: with their engines.
         max_pixels: larger images are set aside.
-        resources: with the cache that keeps the rows; without a batch, `features/pace.py` finds the best.
-        part: only these examples, where several machines share a cache; all of them where None.
+        resources: without a batch, `features/pace.py` finds the best.
+        part: compute only the rows of these examples, for several machines that share a cache.
         elsewhere: computes the rows in place of this process.
-
-    Returns:
-        The features, and what could not be read.
     """
     pa.default_memory_pool().release_unused()  # what reading and splitting left is not kept beside the networks
     extractors = [open_extractor(backbone, resources.cache) for backbone in backbones]
@@ -116,7 +110,8 @@ def extract(
     wanted = paths.some_ids(wanted_N)
     before = [int(extractor.stored.has(wanted).sum()) for extractor in extractors]
     for extractor in extractors:
-        for name in extractor.stored.damaged:
+        extractor.stored.mark_used()
+        for name in extractor.stored.clean_folder():
             resources.progress.note(
                 f"The shard {name} of {extractor.backbone.name} is damaged; its rows are computed again."
             )
@@ -146,18 +141,10 @@ def fill(
     max_pixels: int,
     resources: Resources,
 ) -> tuple[dict[str, str], float]:
-    """Compute every row that is missing, here.
-
-    Args:
-        lanes: one a backbone; they have the rows in the end.
-        paths: the examples.
-        wanted_N: which of them.
-        source: where their images are read.
-        max_pixels: larger images cannot be read.
-        resources: as for `extract`.
+    """Compute in this process every row that the extractors lack of the wanted examples.
 
     Returns:
-        Why some cannot be read, and the CPU time of decoding in seconds.
+        Why some examples cannot be decoded, by id, and the CPU time of decoding in seconds.
     """
     rejected: dict[str, str] = {}
     decode_s = 0.0
@@ -165,6 +152,8 @@ def fill(
     while waiting:
         readable_N = paths.less(wanted_N, rejected)
         missing = Missing(paths, {owner: readable_N & ~owner.stored.has(paths.ids) for owner in waiting})
+        for extractor in waiting:
+            extractor.stored.clean_folder()
         if missing:
             reasons, spent = run_pass(source, paths, missing, max_pixels, resources)
             rejected |= reasons
@@ -205,7 +194,7 @@ def _poolings(backbone: Backbone) -> tuple[str, ...]:
 
 
 def _facts(backbone: Backbone) -> dict[str, object]:
-    """Everything that changes a feature, but for how it is stored."""
+    """Everything that changes a feature, except how it is stored."""
     engine = backbone.engine
     return {
         "weights": backbone.digest,
