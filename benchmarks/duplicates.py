@@ -24,8 +24,8 @@ from vitrail.core.machine import peak_rss_bytes, usable_cores, user_seconds
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import MAX_PIXELS, Dataset, NearPair, find_near_duplicates, load, open_source
-from vitrail.data.looks import look_at
-from vitrail.data.near_duplicates import compare_looks
+from vitrail.data.grey_copies import make_grey_copies
+from vitrail.data.near_duplicates import compare_grey_copies
 from vitrail.data.proposals import propose
 from vitrail.features import extract
 from vitrail.search.examples import Examples, Part
@@ -192,7 +192,7 @@ def labels() -> list[str]:
 
 def cost() -> list[str]:
     """What the search adds to the feature pass, in CPU time, which other work on the machine moves less."""
-    lines = ["| images | looks, CPU s | rest of the search, CPU s | features, CPU s | added |"]
+    lines = ["| images | grey copies, CPU s | rest of the search, CPU s | features, CPU s | added |"]
     lines += ["| --- | --- | --- | --- | --- |"]
     lines += [cost_of("4,800 dogs", DOGS), cost_of("800 flowers", FLOWERS)]
     return [f"Beside the features of {VIT} alone, the cheapest backbone there is real weights for.", "", *lines]
@@ -204,32 +204,32 @@ def cost_of(name: str, folder: Path) -> str:
     backbone = open_backbone(parse_spec(f"{VIT}={SHARED / 'weights' / f'{VIT}.safetensors'}"), progress=Silent())
     with tempfile.TemporaryDirectory() as cache:
         using = {"max_pixels": MAX_PIXELS, "resources": Resources(cache=Path(cache))}
-        looks_s = cpu(lambda: look_at(dataset, **using))
+        copies_s = cpu(lambda: make_grey_copies(dataset, **using))
         rest_s = cpu(lambda: find_near_duplicates(dataset, **using))
         features_s = cpu(lambda: extract(dataset, [backbone], **using))
-    share = (looks_s + rest_s) / features_s
-    return f"| {name} | {looks_s:.2f} | {rest_s:.2f} | {features_s:.1f} | {share:.1%} |"
+    share = (copies_s + rest_s) / features_s
+    return f"| {name} | {copies_s:.2f} | {rest_s:.2f} | {features_s:.1f} | {share:.1%} |"
 
 
 def scale(rows: int = ROWS) -> list[str]:
-    """100,000 looks searched and compared, and as many labels judged from their features."""
+    """100,000 grey copies searched and compared, and as many labels judged from their features."""
     draws = np.random.default_rng(SEED)
-    look_NSS = photographs(draws, rows)
+    copy_NSS = photographs(draws, rows)
     copies = draws.choice(rows // 2, 500, replace=False)
-    noisy = look_NSS[copies].astype(np.float32) + draws.normal(0, 2, (500, *look_NSS.shape[1:]))
-    look_NSS[rows // 2 + copies] = np.clip(noisy, 0, 255).astype(np.uint8)
+    noisy = copy_NSS[copies].astype(np.float32) + draws.normal(0, 2, (500, *copy_NSS.shape[1:]))
+    copy_NSS[rows // 2 + copies] = np.clip(noisy, 0, 255).astype(np.uint8)
     examples, wrong = labelled_features(draws, rows)
     begun, begun_user = time.perf_counter(), user_seconds()
-    pairs_P2 = propose(look_NSS, threads=usable_cores(), advance=lambda rows: None)
-    kept_P2, _ = compare_looks(look_NSS, pairs_P2, threads=usable_cores())
+    pairs_P2 = propose(copy_NSS, threads=usable_cores(), advance=lambda rows: None)
+    kept_P2, _ = compare_grey_copies(copy_NSS, pairs_P2, threads=usable_cores())
     searched_s = time.perf_counter() - begun
     found = {tuple(pair) for pair in kept_P2.tolist()}
     hits = sum((int(row), rows // 2 + int(row)) in found for row in copies)
     probability_NC = answer_out_of_fold(examples, Silent())
     suspects = set(suspect_labels(probability_NC, examples.label_N).row_S.tolist())
     return [
-        f"{rows:,} looks with the spectrum of photographs, 500 of them copies with noise: {len(pairs_P2):,} pairs "
-        f"proposed, {len(kept_P2):,} left to the pixels, {hits} of the 500 among them, in {searched_s:.0f} s. "
+        f"{rows:,} grey copies with the spectrum of photographs, 500 of them copied with noise: {len(pairs_P2):,} "
+        f"pairs proposed, {len(kept_P2):,} left to the pixels, {hits} of the 500 among them, in {searched_s:.0f} s. "
         f"{rows:,} labels of {CLASSES} classes, {len(wrong):,} of them wrong, judged from features {WIDTH} wide: "
         f"{len(suspects):,} suspects, {len(suspects & wrong):,} of the wrong ones among them. Together "
         f"{time.perf_counter() - begun:.0f} s of clock, {user_seconds() - begun_user:.0f} s of CPU, peak memory "

@@ -55,8 +55,21 @@ def test_a_picture_has_the_row_of_its_file_however_it_is_stored(tmp_path: Path):
     pictures = [Image.open(path) for path in paths]
     by_path, by_picture = (vitrail.extract_features(images, "vit_mini", engine="torch") for images in (paths, pictures))
     np.testing.assert_array_equal(by_picture, by_path)
-    with pytest.raises(DataError, match="A picture of mode LAB has no features: its colours are CIE LAB"):
+    with pytest.raises(DataError, match=r"images\[0\] has no features: its colours are CIE LAB"):
         vitrail.extract_features([Image.new("LAB", (40, 40))], "vit_mini", engine="torch")
+
+
+def test_an_image_has_one_row_in_all_its_forms(tmp_path: Path):
+    paths = sorted(draw_folder(tmp_path, per_class=2).rglob("*.png"))
+    arrays = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+    forms = [[str(path) for path in paths], [path.read_bytes() for path in paths], arrays, map(Image.open, paths)]
+    rows = vitrail.extract_features(paths, "vit_mini", engine="torch")
+    for images in forms:
+        np.testing.assert_array_equal(vitrail.extract_features(images, "vit_mini", engine="torch"), rows)
+    assert vitrail.extract_features([], "vit_mini", engine="torch").shape == (0, 128)
+    for wrong in (arrays[0].astype(np.float32), arrays[0][..., 0], arrays[0][:0], np.zeros((4, 4, 4), np.uint8)):
+        with pytest.raises(DataError, match=r"images\[1\] has no features: an array of shape .* is not H x W x 3"):
+            vitrail.extract_features([paths[0], wrong], "vit_mini", engine="torch")
 
 
 def test_a_run_decides_reports_and_predicts(tmp_path: Path):

@@ -8,7 +8,7 @@ from vitrail.candidates.options import BenchOptions
 from vitrail.core.machine import cache_folder
 from vitrail.core.resources import Resources
 from vitrail.features import Part
-from vitrail.features.shelves import list_shelves
+from vitrail.features.cache import list_cache
 
 
 def compute(data, part: Part) -> PartDone:
@@ -22,7 +22,7 @@ def test_parts_fill_one_cache_each_row_once_and_the_whole_finds_all_of_them(tmp_
     assert [one.part for one in done] == ["1/3", "2/3", "3/3"]
     assert sum(one.in_part for one in done) == done[0].images == 36
     assert all(one.computed == {"vit_mini": one.in_part} for one in done)
-    assert [shelf.rows for shelf in list_shelves(cache_folder())] == [36]
+    assert [entry.rows for entry in list_cache(cache_folder()) if entry.kind == "features"] == [36]
     assert compute(data, Part(1, 1)).computed == {"vit_mini": 0}
 
 
@@ -32,9 +32,9 @@ def test_rows_do_not_depend_on_how_the_work_was_parted(tmp_path, monkeypatch):
         monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / f"cache{parts}"))
         for number in range(1, parts + 1):
             compute(data, Part(number, parts))
-        (shelf,) = list_shelves(cache_folder())
+        (entry,) = (entry for entry in list_cache(cache_folder()) if entry.kind == "features")
         tables = [pa.ipc.open_file(path).read_all() for path in cache_folder().glob("features/*/*.arrow")]
-        found.append((shelf.key, pa.concat_tables(table.replace_schema_metadata() for table in tables).sort_by("id")))
+        found.append((entry.key, pa.concat_tables(table.replace_schema_metadata() for table in tables).sort_by("id")))
     assert found[0] == found[1]
 
 

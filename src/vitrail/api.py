@@ -1,9 +1,7 @@
 """What `import vitrail` offers: in Python what the verbs are on the command line."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,22 +11,19 @@ from PIL import Image
 from vitrail.auditing import Audit as Audit
 from vitrail.auditing import AuditOptions as AuditOptions
 from vitrail.auditing import audit as run_audit
-from vitrail.backbones import Card, open_backbone, parse_spec, to_pixels
+from vitrail.backbones import open_backbone, parse_spec
 from vitrail.benchmark import bench as run_bench
 from vitrail.candidates.options import BenchOptions as BenchOptions
-from vitrail.core.ahead import in_order
 from vitrail.core.errors import DataError
 from vitrail.core.machine import share_threads, usable_cores
 from vitrail.core.progress import Progress, Silent
 from vitrail.core.resources import Resources
-from vitrail.data import MAX_PIXELS, ImageRejected, decode
-from vitrail.data.images import upright_rgb
+from vitrail.data import MAX_PIXELS, ImageRejected
 from vitrail.delivery.predict import Predictor as Predictor
 from vitrail.evaluation import Decision
+from vitrail.features.stream import ImageInput, Network, Stream, name_image, open_image
 from vitrail.runs import Results, RunRecord
 from vitrail.runs import load_run as load_record
-
-AHEAD = 64  # images decoded while the network works
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +115,7 @@ def load_run(folder: str | Path) -> Run:
 
 
 def extract_features(
-    images: Sequence[str | Path | Image.Image],
+    images: Iterable[ImageInput],
     backbone: str,
     *,
     engine: str = "auto",
@@ -130,41 +125,33 @@ def extract_features(
     """The frozen features of some images.
 
     Args:
-        images: paths, or pictures that Pillow has opened; a picture gives the row of its file.
+        images: paths, the bytes of a file, images of Pillow, or arrays H x W x 3 in uint8. An image has the same row
+            in each of these forms.
         backbone: "NAME" of the catalogue or "NAME=FILE".
         engine: "auto", "torch", "torch-compile" or "openvino".
         precision: "auto", "fp32", "bf16" or "fp16"; int8 needs the images of a benchmark.
         offline: never use the network.
 
     Returns:
-        N x D, one row an image, in their order.
+        N x D, one row for each image, in their order.
+
+    Raises:
+        DataError: an image cannot be read; the message names it.
     """
     opened = open_backbone(parse_spec(backbone), engine=engine, precision=precision, offline=offline, progress=Silent())
     threads = share_threads(usable_cores())
-    running = opened.start(threads=threads.compute)
-    with ThreadPoolExecutor(threads.decode, thread_name_prefix="decode") as pool:
-        pixels = in_order(pool, lambda image: _to_pixels(image, opened.card), images, ahead=AHEAD)
-        batch = running.batch * running.streams
-        parts = [np.empty((0, opened.card.feature_width), np.float32)]
-        while some := list(islice(pixels, batch)):
-            parts.append(running(np.stack(some)))
-    return np.concatenate(parts)
+    network = Network(opened.start(threads=threads.compute), opened.card.preprocessing)
+    stream = Stream(
+        (((name_image(image, place), image), [network]) for place, image in enumerate(images)),
+        [network],
+        lambda named: _open_named(*named),
+        decode_threads=threads.decode,
+    )
+    return np.concatenate([np.empty((0, opened.card.feature_width), np.float32), *(b.feature_BD for b in stream)])
 
 
-def _to_pixels(image: str | Path | Image.Image, card: Card) -> NDArray[np.uint8]:
+def _open_named(name: str, image: ImageInput) -> Image.Image:
     try:
-        if isinstance(image, Image.Image):
-            return to_pixels(upright_rgb(image), card.preprocessing)
-        return to_pixels(decode(Path(image).read_bytes(), max_pixels=MAX_PIXELS), card.preprocessing)
+        return open_image(image, max_pixels=MAX_PIXELS)
     except ImageRejected as rejection:
-        said = f"{_named(image)} has no features: {rejection.reason}. Leave it out, or mend it."
-        raise DataError(said) from rejection
-    except OSError as error:
-        raise DataError(f"{image} cannot be read ({error.strerror}). Check the path and its permissions.") from error
-
-
-def _named(image: str | Path | Image.Image) -> str:
-    """A picture goes by the file that it was opened from, where it remembers one."""
-    if not isinstance(image, Image.Image):
-        return str(image)
-    return str(getattr(image, "filename", "") or f"A picture of mode {image.mode}")
+        raise DataError(f"{name} has no features: {rejection.reason}. Leave it out, or mend it.") from rejection

@@ -22,7 +22,7 @@ def test_a_cgroup_quota_limits_the_cores(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_folders_follow_their_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "a"))
     monkeypatch.setenv("VITRAIL_CONFIG", str(tmp_path / "b"))
-    assert machine.cache_folder() == tmp_path / "a"
+    assert machine.cache_folder() == tmp_path / "a" / "v1"
     assert machine.config_folder() == tmp_path / "b"
 
 

@@ -4,18 +4,18 @@ from PIL import Image, ImageOps
 
 from tests.data.pictures import encoded, photograph
 from vitrail.data import proposals
-from vitrail.data.looks import take_look
+from vitrail.data.grey_copies import make_grey_copy
 from vitrail.data.proposals import describe, propose
 
 WHOLE = (0.0, 1.0)
 
 
-def look(image: Image.Image) -> np.ndarray:
-    return take_look(encoded(image), max_pixels=10**7)
+def grey_copy(image: Image.Image) -> np.ndarray:
+    return make_grey_copy(encoded(image), max_pixels=10**7)
 
 
 def pairs_of(*images: Image.Image) -> set[tuple[int, int]]:
-    found = propose(np.stack([look(image) for image in images]), threads=2, advance=lambda rows: None)
+    found = propose(np.stack([grey_copy(image) for image in images]), threads=2, advance=lambda rows: None)
     return {tuple(pair) for pair in found.tolist()}
 
 
@@ -36,17 +36,17 @@ def test_each_look_resembles_itself_and_that_is_no_pair():
 
 def test_mirroring_turns_the_sign_of_the_second_half_of_a_description():
     image = photograph(3)
-    looks = np.stack([look(image), look(image)[:, ::-1]])
-    one_D, mirrored_D = describe(looks, WHOLE, WHOLE)
+    copies = np.stack([grey_copy(image), grey_copy(image)[:, ::-1]])
+    one_D, mirrored_D = describe(copies, WHOLE, WHOLE)
     half = len(one_D) // 2
     assert one_D[:half] == pytest.approx(mirrored_D[:half], abs=1e-5)
     assert one_D[half:] == pytest.approx(-mirrored_D[half:], abs=1e-5)
 
 
 def test_a_description_is_of_length_one_and_blind_to_gain_and_offset():
-    image = np.asarray(look(photograph(4)), dtype=np.float32)
-    looks = np.stack([image, image * 0.5 + 40])
-    one_D, other_D = describe(looks, WHOLE, WHOLE)
+    image = np.asarray(grey_copy(photograph(4)), dtype=np.float32)
+    copies = np.stack([image, image * 0.5 + 40])
+    one_D, other_D = describe(copies, WHOLE, WHOLE)
     assert np.linalg.norm(one_D) == pytest.approx(1, abs=1e-5)
     assert one_D == pytest.approx(other_D, abs=1e-4)
 
@@ -64,19 +64,19 @@ def test_a_flat_picture_resembles_nothing():
 
 
 def test_blocks_change_nothing(monkeypatch):
-    looks = np.stack([look(photograph(seed // 2, (120 + seed, 90))) for seed in range(14)])
-    whole = propose(looks, threads=2, advance=lambda rows: None)
+    copies = np.stack([grey_copy(photograph(seed // 2, (120 + seed, 90))) for seed in range(14)])
+    whole = propose(copies, threads=2, advance=lambda rows: None)
     monkeypatch.setattr(proposals, "BLOCK", 3)
-    assert np.array_equal(propose(looks, threads=2, advance=lambda rows: None), whole)
+    assert np.array_equal(propose(copies, threads=2, advance=lambda rows: None), whole)
     assert {(seed, seed + 1) for seed in range(0, 14, 2)} <= {tuple(pair) for pair in whole.tolist()}
 
 
 def test_where_all_pictures_are_alike_the_proposals_stay_bounded_and_the_nearest_is_kept(monkeypatch):
     monkeypatch.setattr(proposals, "BLOCK", 4)
-    base = np.asarray(look(photograph(6)), dtype=np.float32)
+    base = np.asarray(grey_copy(photograph(6)), dtype=np.float32)
     draws = np.random.default_rng(0)
-    looks = np.clip(base + draws.normal(0, 3, (60, 32, 32)), 0, 255).astype(np.uint8)
-    looks[17] = looks[41]
-    found = propose(looks, threads=2, advance=lambda rows: None)
-    assert len(found) <= proposals.MOST * len(looks)
+    copies = np.clip(base + draws.normal(0, 3, (60, 32, 32)), 0, 255).astype(np.uint8)
+    copies[17] = copies[41]
+    found = propose(copies, threads=2, advance=lambda rows: None)
+    assert len(found) <= proposals.MOST * len(copies)
     assert [17, 41] in found.tolist()

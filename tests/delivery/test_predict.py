@@ -228,13 +228,27 @@ def test_answers_come_while_later_images_are_still_unread(
             asked += 1
             yield image
 
-    stream = Predictor.open(run).stream(endless())
+    stream = replace(Predictor.open(run), threads=2).stream(endless())
     answers = [next(stream) for _ in range(10)]
     stream.close()  # type: ignore[attr-defined]
     assert len(answers) == 10
     in_hand = backbone.batch * (1 + backbone.streams)
     assert asked <= 12 + in_hand + in_hand + 1
     assert set(backbone.batches) == {backbone.batch}
+
+
+def test_images_in_memory_are_predicted_as_their_files_are(
+    run: Path, backbone: Brightness, draw: Callable[[str, int], Path]
+) -> None:
+    path = draw("1.png", 200)
+    images = [path, path.read_bytes(), Image.new("RGB", (20, 16), (200,) * 3), np.full((16, 20, 3), 200, np.uint8)]
+    answers = Predictor.open(run).predict([*images, b"hello", np.zeros((2, 2), np.uint8)])
+    assert [answer.path for answer in answers] == [str(path), *(f"images[{place}]" for place in range(1, 6))]
+    assert len({(answer.label, answer.top) for answer in answers[:4]}) == 1
+    assert answers[0].label == "bright"
+    assert [answer.error is None for answer in answers] == [True] * 4 + [False] * 2
+    assert "not an image" in (answers[4].error or "")
+    assert "not H x W x 3" in (answers[5].error or "")
 
 
 def test_other_weights_are_refused_with_the_way_out(run: Path, backbone: Brightness) -> None:

@@ -27,6 +27,6 @@ def test_paths_are_found_by_id():
 
 def test_what_is_missing_comes_in_the_order_of_the_first_paths():
     lacks = [np.array([True, False, True]), np.array([True, True, False])]
-    missing = Missing(Paths(TABLE), ["vit", "resnet"], lacks)
+    missing = Missing(Paths(TABLE), dict(zip(["vit", "resnet"], lacks, strict=True)))
     assert list(missing.items()) == [("b", ["resnet"]), ("c", ["vit"]), ("a", ["vit", "resnet"])]
-    assert not Missing(Paths(TABLE), ["vit"], [np.zeros(3, np.bool_)])
+    assert not Missing(Paths(TABLE), {"vit": np.zeros(3, np.bool_)})

@@ -5,8 +5,8 @@ import pytest
 from vitrail.backbones import EngineChoice
 from vitrail.core.errors import UsageError
 from vitrail.core.progress import Silent
-from vitrail.features.cluster_machines import Crew, Node, fit, require_alike, shape
-from vitrail.features.cluster_worker import Surroundings
+from vitrail.features.cluster_machines import Node, WorkerPlan, plan_workers, require_one_engine, usable_nodes
+from vitrail.features.cluster_worker import MachineReport
 
 OPENVINO = EngineChoice(name="openvino", precision="bf16", version="2026.4.1")
 
@@ -16,27 +16,27 @@ def node(cpus: int, gpus: int = 0) -> Node:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "threads", "crew"),
+    ("nodes", "threads", "plan"),
     [
-        ([node(8), node(8)], None, Crew(count=2, cpus=8, gpus=0)),
-        ([node(64), node(8)], None, Crew(count=9, cpus=8, gpus=0)),
-        ([node(64), node(8)], 16, Crew(count=4, cpus=16, gpus=0)),
-        ([node(8)], 16, Crew(count=0, cpus=16, gpus=0)),
-        ([node(32, gpus=4)], None, Crew(count=4, cpus=8, gpus=1)),
-        ([node(32, gpus=4)], None, Crew(count=1, cpus=32, gpus=0)),
-        ([node(2, gpus=4)], None, Crew(count=2, cpus=1, gpus=1)),
-        ([], None, Crew(count=0, cpus=1, gpus=0)),
+        ([node(8), node(8)], None, WorkerPlan(count=2, cpus=8, gpus=0)),
+        ([node(64), node(8)], None, WorkerPlan(count=9, cpus=8, gpus=0)),
+        ([node(64), node(8)], 16, WorkerPlan(count=4, cpus=16, gpus=0)),
+        ([node(8)], 16, WorkerPlan(count=0, cpus=16, gpus=0)),
+        ([node(32, gpus=4)], None, WorkerPlan(count=4, cpus=8, gpus=1)),
+        ([node(32, gpus=4)], None, WorkerPlan(count=1, cpus=32, gpus=0)),
+        ([node(2, gpus=4)], None, WorkerPlan(count=2, cpus=1, gpus=1)),
+        ([], None, WorkerPlan(count=0, cpus=1, gpus=0)),
     ],
 )
-def test_workers_are_dealt_out_by_cores_or_by_gpus(nodes, threads, crew):
-    assert shape(nodes, threads, on_gpu=crew.gpus > 0) == crew
+def test_workers_are_dealt_out_by_cores_or_by_gpus(nodes, threads, plan):
+    assert plan_workers(nodes, threads, on_gpu=plan.gpus > 0) == plan
 
 
 def test_machines_with_a_gpu_work_alone_unless_the_engine_has_no_use_for_one():
     head, plain, fast = node(0), node(8), node(8, gpus=1)
-    assert fit([head, plain, fast], "auto") == [fast]
-    assert fit([head, plain, fast], "openvino") == [plain, fast]
-    assert fit([head, plain], "torch") == [plain]
+    assert usable_nodes([head, plain, fast], "auto") == [fast]
+    assert usable_nodes([head, plain, fast], "openvino") == [plain, fast]
+    assert usable_nodes([head, plain], "torch") == [plain]
 
 
 class Noting(Silent):
@@ -49,18 +49,18 @@ class Noting(Silent):
 
 def test_machines_that_would_compute_other_features_are_refused_and_other_processors_noted():
     progress = Noting()
-    one = Surroundings(engine=OPENVINO, processor="A")
-    require_alike({"a": one, "b": one}, progress)
+    one = MachineReport(engine=OPENVINO, processor="A")
+    require_one_engine({"a": one, "b": one}, progress)
     assert progress.notes == []
-    require_alike({"a": one, "b": Surroundings(engine=OPENVINO, processor="B")}, progress)
+    require_one_engine({"a": one, "b": MachineReport(engine=OPENVINO, processor="B")}, progress)
     assert "2 kinds of processors (A, B)" in progress.notes[0]
     plain = EngineChoice(name="torch", precision="fp32", version="2.13.0")
     with pytest.raises(UsageError, match=r"a openvino 2026.4.1 bf16 on cpu; b torch 2.13.0 fp32 on cpu"):
-        require_alike({"a": one, "b": Surroundings(engine=plain, processor="A")}, progress)
+        require_one_engine({"a": one, "b": MachineReport(engine=plain, processor="A")}, progress)
 
 
 def test_machines_that_differ_in_what_int8_leaves_unquantised_are_refused():
     int8 = replace(OPENVINO, precision="int8", quantiser="nncf 3.2.0, 1")
-    found = {rest: Surroundings(engine=replace(int8, rest=rest), processor="A") for rest in ("bf16", "fp32")}
+    reports = {rest: MachineReport(engine=replace(int8, rest=rest), processor="A") for rest in ("bf16", "fp32")}
     with pytest.raises(UsageError, match=r"int8 by nncf 3.2.0, 1, the rest in bf16 .* the rest in fp32"):
-        require_alike(found, Noting())
+        require_one_engine(reports, Noting())

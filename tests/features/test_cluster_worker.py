@@ -13,7 +13,7 @@ from vitrail.core.resources import Resources
 from vitrail.data import Dataset, load, open_source
 from vitrail.features import extract
 from vitrail.features.by_id import Paths
-from vitrail.features.cluster_worker import DEATHS, Job, Surroundings, Worker, look_around
+from vitrail.features.cluster_worker import DEATHS, Job, MachineReport, Worker, inspect_machine
 
 
 @pytest.fixture
@@ -41,20 +41,20 @@ def backbone(**other) -> Backbone:
     return replace(open_backbone(BackboneSpec(name="vit_mini"), progress=Silent()), **other)
 
 
-def look(tmp_path: Path, dataset: Dataset, *, work: Job, **other) -> Surroundings | str:
-    asked = {
+def inspect(tmp_path: Path, dataset: Dataset, *, work: Job, **other) -> MachineReport | str:
+    options = {
         "example": dataset.table["id"][0].as_py(),
         "path": dataset.table["paths"][0][0].as_py(),
         "request": EngineRequest(),
         "vitrail": version("vitrail"),
     }
-    return look_around(work, **(asked | other))
+    return inspect_machine(work, **(options | other))
 
 
 def test_a_machine_that_sees_everything_says_what_it_would_run(tmp_path, dataset):
-    found = look(tmp_path, dataset, work=job(tmp_path, dataset))
-    assert isinstance(found, Surroundings)
-    assert found.engine == backbone().engine
+    report = inspect(tmp_path, dataset, work=job(tmp_path, dataset))
+    assert isinstance(report, MachineReport)
+    assert report.engine == backbone().engine
 
 
 @pytest.mark.parametrize(
@@ -67,17 +67,17 @@ def test_a_machine_that_sees_everything_says_what_it_would_run(tmp_path, dataset
     ],
 )
 def test_a_machine_that_lacks_something_says_what(tmp_path, dataset, other, words):
-    assert words in look(tmp_path, dataset, work=job(tmp_path, dataset), **other)
+    assert words in inspect(tmp_path, dataset, work=job(tmp_path, dataset), **other)
 
 
 def test_a_cache_that_is_another_here_is_named(tmp_path, dataset):
     apart = job(tmp_path, dataset, folder=tmp_path / "cache" / ".cluster-1")
-    assert "set VITRAIL_CACHE to a folder that all of them share" in look(tmp_path, dataset, work=apart)
+    assert "set VITRAIL_CACHE to a folder that all of them share" in inspect(tmp_path, dataset, work=apart)
 
 
 def test_data_that_are_not_there_are_named(tmp_path, dataset):
     elsewhere = job(tmp_path, dataset, data=str(tmp_path / "elsewhere"))
-    assert "There is nothing at" in look(tmp_path, dataset, work=elsewhere)
+    assert "There is nothing at" in inspect(tmp_path, dataset, work=elsewhere)
 
 
 def test_blocks_give_the_rows_of_one_pass_and_say_what_became_of_them(tmp_path, dataset):

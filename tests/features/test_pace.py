@@ -10,7 +10,8 @@ from vitrail.backbones import Backbone, BackboneSpec, open_backbone
 from vitrail.backbones.engines import choose_engine
 from vitrail.core.progress import Silent
 from vitrail.features import pace
-from vitrail.features.pace import list_paces, start_at_pace
+from vitrail.features.cache import list_cache
+from vitrail.features.pace import start_at_pace
 
 pytestmark = pytest.mark.skipif(choose_engine("auto", "auto").name != "openvino", reason="needs OpenVINO")
 
@@ -56,18 +57,18 @@ def test_the_smallest_batch_near_the_fastest_is_chosen_once_and_remembered(tmp_p
 
 
 def test_what_is_remembered_is_listed_the_last_used_first_and_using_it_counts(tmp_path: Path, started):
-    assert list_paces(tmp_path) == []
+    assert list_cache(tmp_path) == []
     how = {"images": 5_000, "threads": 2, "pooling": "cls", "cache": tmp_path}
     start_at_pace(backbone(), **how)
-    (first,) = list_paces(tmp_path)
-    assert (first.backbone, first.batch, first.images_per_s) == ("vit_mini", 2, 99.0)
-    assert first.bytes == first.place(tmp_path).stat().st_size
-    os.utime(first.place(tmp_path), (0, 0))
+    (first,) = list_cache(tmp_path)
+    assert first.details == {"backbone": "vit_mini", "batch": 2, "images_per_s": 99.0}
+    assert first.bytes == (tmp_path / first.path).stat().st_size
+    os.utime(tmp_path / first.path, (0, 0))
     (tmp_path / "pace" / "other.json").write_text("{")
-    assert [(pace.key, pace.batch) for pace in list_paces(tmp_path)] == [("other", 0), (first.key, 2)]
+    assert [(entry.key, entry.damaged) for entry in list_cache(tmp_path)] == [("other", 1), (first.key, 0)]
     os.utime(tmp_path / "pace" / "other.json", (1, 1))
     start_at_pace(backbone(), **how)
-    assert list_paces(tmp_path)[0].key == first.key
+    assert list_cache(tmp_path)[0].key == first.key
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"batch": 3}', '{"batch": "4"}', "{}"])

@@ -60,6 +60,8 @@ def test_a_damaged_shard_is_named_put_out_of_use_and_only_its_rows_are_missing(t
     assert again.has([*kept[0], *lost[0]]).tolist() == [True] * 6 + [False] * 6
     assert again.damaged == [path.name]
     assert again.ids() == set(kept[0])
+    assert path.exists()
+    again.clean_folder()
     assert not path.exists()
     again.seal(*lost, COST)
     assert open_features(tmp_path, FACTS).ids() == {*kept[0], *lost[0]}

@@ -18,9 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from vitrail.core.errors import StoreError
 from vitrail.core.hashing import fingerprint, sha256_file
-from vitrail.core.kept import Kept
 
 TELEMETRY = "openvino_telemetry"
 FOLDER = "engines"
@@ -81,30 +79,6 @@ def kept_model(facts: Mapping[str, object], make: Callable[[], tuple[Any, object
     finally:
         del owner
     return core.read_model(folder / MODEL)
-
-
-def list_models(cache: Path) -> list[Kept]:
-    """The models of a cache, the one used last first; StoreError where the folder cannot be listed."""
-    found = []
-    try:
-        for folder in filter(Path.is_dir, (cache / FOLDER).iterdir()):
-            with suppress(FileNotFoundError):  # another process has put it in place, or taken it away
-                status = [(path.name, path.stat()) for path in folder.iterdir()]
-                used = max((one.st_mtime for name, one in status if name == DIGESTS), default=folder.stat().st_mtime)
-                found.append(
-                    Kept(
-                        key=folder.name,
-                        what="a converted model",
-                        inside=f"{FOLDER}/{folder.name}",
-                        bytes=sum(one.st_size for _, one in status),
-                        last_used=used,
-                    )
-                )
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise StoreError(f"{cache / FOLDER} cannot be listed ({error.strerror}): mend its permissions.") from error
-    return sorted(found, key=lambda model: (-model.last_used, model.key))
 
 
 def is_whole(folder: Path) -> bool:

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-BLOCK_BYTES = 1 << 20
 SHA256_LETTERS = 64  # of a digest in hexadecimal
 
 
@@ -16,11 +15,8 @@ def sha256_bytes(data: bytes) -> str:
 
 def sha256_file(path: Path) -> str:
     """The sha256 of a file's content, read in blocks so that memory stays flat."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(value: Any) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
+CACHE_VERSION = "v1"  # bump with any change of what a file in the cache means: an old file is never read as a new one
 REPORTED_PACKAGES = ("numpy", "openvino", "pillow", "pyarrow", "safetensors", "scikit-learn", "scipy", "torch")
 
 
@@ -79,14 +80,19 @@ def describe_machine() -> Machine:
     )
 
 
-def cache_folder() -> Path:
-    """Where things are kept that can be computed or fetched again: $VITRAIL_CACHE, else the platform's place."""
+def cache_root() -> Path:
+    """The folder that the caches of all versions share: $VITRAIL_CACHE, else the platform's place."""
     given = os.environ.get("VITRAIL_CACHE")
     if given:
         return Path(given).expanduser()
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("vitrail"))
+
+
+def cache_folder() -> Path:
+    """Where things are kept that can be computed or fetched again, in the formats of this version."""
+    return cache_root() / CACHE_VERSION
 
 
 def config_folder() -> Path:

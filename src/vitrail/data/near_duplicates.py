@@ -1,8 +1,8 @@
 """Near-duplicates: resized, re-encoded, brightened, mirrored or cropped copies of one picture.
 
-Three stages, each on what the one before left: looks propose (`proposals.py`), looks are laid over one another, and
-the pixels of the pictures themselves decide (`alignment.py`). No feature of a network takes part: two dogs of a breed
-are alike and no copies.
+Three stages, each on the pairs that the stage before left: small grey copies propose pairs (`proposals.py`), the grey
+copies of a pair are aligned, and the pixels of the images decide (`alignment.py`). No feature of a network takes part:
+two dogs of a breed look alike and are not copies.
 
 Near-duplicates stay on one side of every split that is drawn, as a group. A given split is left as it is; what
 crosses it is reported, and the verdict is given with and without it.
@@ -25,19 +25,19 @@ from vitrail.core.progress import Progress
 from vitrail.core.resources import Resources
 from vitrail.data.alignment import Agreement, align, refine
 from vitrail.data.dataset import Dataset, fingerprint_of
+from vitrail.data.grey_copies import GreyCopies, make_grey_copies, make_grey_copy
 from vitrail.data.images import ImageRejected
-from vitrail.data.looks import Looks, look_at, take_look
 from vitrail.data.proposals import propose
 from vitrail.data.read_example import read_example
 
-LEAST_OF_LOOKS = 0.5  # correlation of aligned looks under which pixels are not asked
+LEAST_OF_COPIES = 0.5  # correlation of aligned grey copies under which pixels are not compared
 PIXEL_SIDE = 96  # of the squares that decide
 LEAST_CORRELATION = 0.8  # of fine structure; copies stay above 0.9, look-alikes below 0.6 (benchmarks/duplicates.py)
 LEAST_PARTS = 0.7  # of the parts of a picture that must agree each on its own
 LEAST_OVERLAP = 0.5
 BATCH = 128
 SQUARES_KEPT = 4096
-TASKS = ("Comparing looks", "Comparing pixels")
+TASKS = ("Comparing grey copies", "Comparing pixels")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,36 +55,31 @@ class NearPair:
 
 
 def find_near_duplicates(dataset: Dataset, *, max_pixels: int, resources: Resources) -> tuple[NearPair, ...]:
-    """Every pair of examples that show the same picture.
+    """Every pair of examples that show the same picture; labels and splits play no part.
 
-    StoreError where the cache cannot be written, DataError where a file has changed since the data set was read.
-
-    Args:
-        dataset: the examples; labels and splits play no part.
-        max_pixels: larger images are passed over, as are those that cannot be decoded or are under 32 pixels.
-        resources: with the cache that keeps looks.
+    Larger images than `max_pixels` are passed over, as are those that cannot be decoded or are under 32 pixels.
 
     Returns:
         The pairs, sorted by id.
+
+    Raises:
+        StoreError: the cache cannot be written.
+        DataError: a file has changed since the data set was read.
     """
     threads, progress = resources.threads.compute, resources.progress
-    looks = look_at(dataset, max_pixels=max_pixels, resources=resources)
-    progress.start(TASKS[0], total=len(looks.ids), unit="images")
-    pairs_P2 = propose(looks.look_NSS, threads=threads, advance=lambda rows: progress.advance(TASKS[0], rows))
-    pairs_P2, looked = compare_looks(looks.look_NSS, pairs_P2, threads=threads)
+    copies = make_grey_copies(dataset, max_pixels=max_pixels, resources=resources)
+    progress.start(TASKS[0], total=len(copies.ids), unit="images")
+    pairs_P2 = propose(copies.copy_NSS, threads=threads, advance=lambda rows: progress.advance(TASKS[0], rows))
+    pairs_P2, agreement = compare_grey_copies(copies.copy_NSS, pairs_P2, threads=threads)
     progress.done(TASKS[0])
-    return tuple(_decide(dataset, looks, pairs_P2, looked, max_pixels, progress))
+    return tuple(_decide(dataset, copies, pairs_P2, agreement, max_pixels, progress))
 
 
 def keep_together(dataset: Dataset, pairs: Sequence[NearPair]) -> Dataset:
     """Make near-duplicates one group, joined with the groups that were given, so that no drawn split parts them.
 
-    Args:
-        dataset: the examples.
-        pairs: the near-duplicates among them.
-
     Returns:
-        The same with groups, counts, warnings, and the fingerprint of all this.
+        The data set with these groups, counts and warnings, and a new fingerprint.
     """
     counts = count_near(dataset, pairs)
     if not pairs:
@@ -142,35 +137,30 @@ def _joined(ids: Sequence[str], given: Sequence[str | None], pairs: Sequence[Nea
     return {id_: called[int(component_V[number])] for id_, number in row.items() if int(component_V[number]) in called}
 
 
-def compare_looks(
-    look_NSS: NDArray[np.uint8], pairs_P2: NDArray[np.int64], *, threads: int
+def compare_grey_copies(
+    copy_NSS: NDArray[np.uint8], pairs_P2: NDArray[np.int64], *, threads: int
 ) -> tuple[NDArray[np.int64], Agreement]:
-    """The second stage: lay looks over one another.
-
-    Args:
-        look_NSS: uint8.
-        pairs_P2: rows of those that were proposed.
-        threads: how many compare.
+    """The second stage: align the grey copies of the proposed pairs, which are rows of `copy_NSS`.
 
     Returns:
-        The pairs whose looks agree once aligned, and how.
+        The pairs that agree once aligned, and how.
     """
 
     def compare(start: int) -> Agreement:
         batch_P2 = pairs_P2[start : start + BATCH]
-        return align(look_NSS[batch_P2[:, 0]].astype(np.float32), look_NSS[batch_P2[:, 1]].astype(np.float32))
+        return align(copy_NSS[batch_P2[:, 0]].astype(np.float32), copy_NSS[batch_P2[:, 1]].astype(np.float32))
 
     with ThreadPoolExecutor(threads, thread_name_prefix="align") as pool:
-        found = Agreement.joined(list(pool.map(compare, range(0, len(pairs_P2), BATCH))))
-    kept = found.correlation_P > LEAST_OF_LOOKS
-    return pairs_P2[kept], found.only(kept)
+        agreement = Agreement.joined(list(pool.map(compare, range(0, len(pairs_P2), BATCH))))
+    agree_P = agreement.correlation_P > LEAST_OF_COPIES
+    return pairs_P2[agree_P], agreement.only(agree_P)
 
 
 def _decide(
     dataset: Dataset,
-    looks: Looks,
+    copies: GreyCopies,
     pairs_P2: NDArray[np.int64],
-    looked: Agreement,
+    agreement: Agreement,
     max_pixels: int,
     progress: Progress,
 ) -> Iterable[NearPair]:
@@ -179,23 +169,23 @@ def _decide(
     @lru_cache(SQUARES_KEPT)
     def square(row: int) -> NDArray[np.float32]:
         try:
-            data = read_example(dataset.source, paths[looks.ids[row]][0], looks.ids[row])
-            return take_look(data, max_pixels=max_pixels, side=PIXEL_SIDE).astype(np.float32)
+            data = read_example(dataset.source, paths[copies.ids[row]][0], copies.ids[row])
+            return make_grey_copy(data, max_pixels=max_pixels, side=PIXEL_SIDE).astype(np.float32)
         except (ImageRejected, OSError):  # it was there a moment ago
             return np.zeros((PIXEL_SIDE, PIXEL_SIDE), np.float32)
 
     progress.start(TASKS[1], total=len(pairs_P2), unit="pairs")
     for start in range(0, len(pairs_P2), BATCH):
         batch_P2 = pairs_P2[start : start + BATCH]
-        known = looked.only(np.arange(start, start + len(batch_P2)))
+        known = agreement.only(np.arange(start, start + len(batch_P2)))
         one_PSS, other_PSS = (np.stack([square(row) for row in batch_P2[:, side].tolist()]) for side in (0, 1))
         found = refine(one_PSS, other_PSS, known.place_P4, known.mirrored_P)
         same_P = (found.correlation_P >= LEAST_CORRELATION) & (found.parts_P >= LEAST_PARTS)
         for number in np.flatnonzero(same_P & (found.overlap_P >= LEAST_OVERLAP)).tolist():
             a, b = batch_P2[number].tolist()
             yield NearPair(
-                a=looks.ids[a],
-                b=looks.ids[b],
+                a=copies.ids[a],
+                b=copies.ids[b],
                 correlation=float(found.correlation_P[number]),
                 overlap=float(found.overlap_P[number]),
                 mirrored=bool(found.mirrored_P[number]),

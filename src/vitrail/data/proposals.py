@@ -1,15 +1,15 @@
-"""Which pairs of looks may show the same picture: the coarse search that proposes and never decides.
+"""Which pairs of small grey copies may show the same picture: the coarse search that proposes and never decides.
 
-A look is described by its 8 x 8 lowest cosine frequencies without the mean, weighted by frequency so that the 1/f
+A copy is described by its 8 x 8 lowest cosine frequencies without the mean, weighted by frequency so that the 1/f
 spectrum of photographs does not decide alone, at length one. The product of two descriptions is their correlation:
 brightness and contrast fall out. Mirroring a picture turns the sign of the odd horizontal frequencies, so with the
 even ones in front the better of both ways is `even + |odd|`, at no further cost. A crop is looked for the other way
-round: each look is also described as if it were cut to 92% of its sides, in the middle and in each corner, and these
-are compared with all whole looks; the remaining shift of some percent hardly moves low frequencies.
+round: each copy is also described as if it were cut to 92% of its sides, in the middle and in each corner, and these
+are compared with all whole copies; the remaining shift of some percent hardly moves low frequencies.
 
 The search is exact, block by block: N x N products, and memory that grows with N alone.
 
-Letters: N looks, S the side of a look, D values of a description, P pairs.
+Letters: N copies, S the side of a copy, D values of a description, P pairs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ FREQUENCIES = 8
 CUT = 0.92
 WINDOWS = ((0.0, CUT), (1 - CUT, 1.0))
 LEAST = 0.78  # correlation of descriptions: copies stay above, as do some in 100,000 other pairs of photographs
-MOST = 8  # proposals a look: where all pictures resemble one another, the nearest must do
+MOST = 8  # proposals for each copy: where all pictures resemble one another, the nearest must do
 BLOCK, TILE = 1024, 256  # rows and columns of products in the cache at once; TILE is a multiple of eight
 SAMPLES = 4  # a pixel is cut where the window ends inside it
 FLAT = 1.0  # grey levels of contrast under which there is nothing to compare
@@ -31,49 +31,49 @@ FLAT = 1.0  # grey levels of contrast under which there is nothing to compare
 Floats = NDArray[np.float32]
 
 
-def propose(look_NSS: NDArray[np.uint8], *, threads: int, advance: Callable[[int], None]) -> NDArray[np.int64]:
-    """Pairs of looks that may be copies.
+def propose(copy_NSS: NDArray[np.uint8], *, threads: int, advance: Callable[[int], None]) -> NDArray[np.int64]:
+    """Pairs of grey copies that may show the same picture.
 
     Args:
-        look_NSS: uint8.
+        copy_NSS: uint8.
         threads: how many search.
         advance: told how many rows are done, N in all.
 
     Returns:
         P x 2 rows, the smaller first, sorted, each pair once.
     """
-    whole_ND = describe(look_NSS, (0.0, 1.0), (0.0, 1.0))
+    whole_ND = describe(copy_NSS, (0.0, 1.0), (0.0, 1.0))
     middle = ((1 - CUT) / 2, (1 + CUT) / 2)
     windows = [(rows, columns) for rows in WINDOWS for columns in WINDOWS] + [(middle, middle)]
     all_MD = np.concatenate([whole_ND, np.zeros((-len(whole_ND) % TILE, whole_ND.shape[1]), np.float32)])
-    described = [whole_ND, *(describe(look_NSS, rows, columns) for rows, columns in windows)]
+    described = [whole_ND, *(describe(copy_NSS, rows, columns) for rows, columns in windows)]
 
     def search(start: int) -> NDArray[np.int64]:
         found = [pairs for one_ND in described for pairs in _compare(one_ND[start : start + BLOCK], all_MD, start)]
-        advance(min(BLOCK, len(look_NSS) - start))
+        advance(min(BLOCK, len(copy_NSS) - start))
         return _nearest(found)[0]
 
     # Each thread multiplies by itself: threads inside threads would fight over the cores.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads, "propose") as pool:
-        found = list(pool.map(search, range(0, len(look_NSS), BLOCK)))
+        found = list(pool.map(search, range(0, len(copy_NSS), BLOCK)))
     pairs_P2 = np.concatenate([*found, np.empty((0, 2), np.int64)])
     return np.unique(np.sort(pairs_P2, axis=1), axis=0)
 
 
-def describe(look_NSS: NDArray[np.uint8], rows: tuple[float, float], columns: tuple[float, float]) -> Floats:
-    """The descriptions of a window of each look.
+def describe(copy_NSS: NDArray[np.uint8], rows: tuple[float, float], columns: tuple[float, float]) -> Floats:
+    """The descriptions of a window of each copy.
 
     Args:
-        look_NSS: uint8.
+        copy_NSS: uint8.
         rows: where the window begins and ends, from 0 to 1 of the side.
         columns: the same across.
 
     Returns:
-        N x D of length one, first the even horizontal frequencies, then the odd ones; zeros where a look is flat.
+        N x D of length one, first the even horizontal frequencies, then the odd ones; zeros where a copy is flat.
     """
-    side = look_NSS.shape[1]
+    side = copy_NSS.shape[1]
     down_FS, across_FS = _cosines(side, *rows), _cosines(side, *columns)
-    value_NFF = down_FS @ look_NSS.astype(np.float32) @ across_FS.T
+    value_NFF = down_FS @ copy_NSS.astype(np.float32) @ across_FS.T
     frequency_FF = np.hypot(*np.indices((FREQUENCIES, FREQUENCIES)))
     value_NFF *= frequency_FF.astype(np.float32)  # the mean, at frequency zero, falls out
     even_ND, odd_ND = (value_NFF[:, :, start::2].reshape(len(value_NFF), FREQUENCIES**2 // 2) for start in (0, 1))

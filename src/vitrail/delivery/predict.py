@@ -1,31 +1,29 @@
 """Predictions for new images with a head that a run has chosen.
 
 A head is of use only on the very features it was fitted on: the weights must be those of the run, and engine and
-precision are the run's unless others are asked for. Images are decoded in threads while the network runs on as many
-batches at once as its engine takes; only a few batches are in memory, however many images there are.
+precision are the run's unless others are asked for.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from vitrail.backbones import Backbone, BackboneSpec, Engine, parse_spec
 from vitrail.backbones.engines import choose_engine
-from vitrail.backbones.preprocess import to_pixels
-from vitrail.core.ahead import in_order
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.machine import share_threads, usable_cores
 from vitrail.core.progress import Progress, Silent
-from vitrail.data import MAX_PIXELS, ImageRejected, SetAside, decode
-from vitrail.data.sources.local import read_file, written
+from vitrail.data import MAX_PIXELS, ImageRejected, SetAside
+from vitrail.data.sources.local import written
 from vitrail.data.sources.walk import walk
 from vitrail.delivery.reopen import reopen
+from vitrail.features.stream import Batch, ImageInput, Network, Stream, name_image, open_image
 from vitrail.heads import Head, load_head, probabilities
 from vitrail.heads.refusal import RULES, Refusal, load_refusal
 from vitrail.runs import RunRecord, load_run
@@ -33,17 +31,15 @@ from vitrail.runs import RunRecord, load_run
 TASK = "Predicting"
 TOP = 5
 
-Item = TypeVar("Item")
-Done = TypeVar("Done")
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prediction:
-    """What is said of one image. Where it could not be read, `error` says why and nothing else is known.
+    """What is said of one image. If it could not be read, `error` says why and nothing else is known.
 
-    `top` has the most probable classes, at most five, the answer first. `set` holds the true class as often as the run
-    promised (90%), if the image is like the training images. Where `doubt` says why, the honest answer is "I do not
-    know": the image looks like none of the training images, or no class is probable enough for the promised precision.
+    An image that was not given as a path goes by its place, such as "images[3]". `top` has the most probable classes,
+    at most five, the answer first. `set` holds the true class as often as the run promised (90%), if the image is like
+    the training images. If `doubt` says why, the honest answer is "I do not know": the image looks like none of the
+    training images, or no class is probable enough for the promised precision.
     """
 
     path: str
@@ -129,56 +125,47 @@ class Predictor:
             progress=progress,
         )
 
-    def predict(self, paths: Iterable[str | Path]) -> list[Prediction]:
+    def predict(self, images: Iterable[ImageInput]) -> list[Prediction]:
         """The prediction for every image, in order; a folder stands for all files under it."""
-        return list(self.stream(paths))
+        return list(self.stream(images))
 
-    def stream(self, paths: Iterable[str | Path]) -> Iterator[Prediction]:
-        """The same one by one, as soon as each batch is ready, in memory that does not grow with the images.
+    def stream(self, images: Iterable[ImageInput]) -> Iterator[Prediction]:
+        """The same, each as soon as its batch is ready, in memory that does not grow with the number of images.
 
         Args:
-            paths: image files, and folders of them.
+            images: paths of files and folders, the bytes of a file, images of Pillow, arrays H x W x 3 in uint8.
 
         Yields:
-            Prediction: one a file, in the order of the paths; files of a folder by name, before those of its folders.
+            Prediction: one for each image, in order; files of a folder by name, before those of its folders.
         """
-        decoders = ThreadPoolExecutor(self.threads, thread_name_prefix="decode")
-        computers = ThreadPoolExecutor(self.engine.streams, thread_name_prefix="compute")
+        network = Network(self.engine, self.backbone.card.preprocessing)
+        stream = Stream(
+            ((image, [network]) for image in _list_images(images)),
+            [network],
+            self._open_image,
+            decode_threads=self.threads,
+        )
         self.progress.start(TASK, total=None, unit="images")
         try:
-            reads = in_order(decoders, self._read, _files(paths), ahead=self.engine.batch * (1 + self.engine.streams))
-            batches = _batches(reads, self.engine.batch)
-            for answers in in_order(computers, self._answer, batches, ahead=self.engine.streams):
-                yield from answers
-                self.progress.advance(TASK, len(answers))
+            with closing(iter(stream)) as batches:
+                for batch in batches:
+                    yield from self._predictions(batch)
+                    self.progress.advance(TASK, len(batch.items))
         finally:
-            computers.shutdown(cancel_futures=True)
-            decoders.shutdown(cancel_futures=True)
             self.progress.done(TASK)
 
-    def _read(self, file: Path | SetAside) -> "_Read":
-        if isinstance(file, SetAside):
-            return _Read(file.path, None, file.reason)
-        path = written(str(file))
-        if file.exists() and not file.is_file():
-            return _Read(path, None, "it is no regular file")  # opening a pipe would wait for ever
-        try:
-            image = decode(read_file(file), max_pixels=self.max_pixels)
-        except ImageRejected as error:
-            return _Read(path, None, error.reason)
-        except OSError as error:
-            return _Read(path, None, f"it cannot be read: {error.strerror or type(error).__name__}")
-        return _Read(path, to_pixels(image, self.backbone.card.preprocessing), None)
+    def _open_image(self, listed: "_ListedImage") -> Image.Image:
+        if isinstance(listed.image, SetAside):
+            raise ImageRejected(listed.image.reason)
+        return open_image(listed.image, max_pixels=self.max_pixels)
 
-    def _answer(self, batch: Sequence["_Read"]) -> list[Prediction]:
-        readable = [read.pixels for read in batch if read.pixels is not None]
-        answers = iter(self._answers(self.engine(np.stack(readable))) if readable else ())
-        return [
-            Prediction(path=read.path, label=None, probability=None, top=(), error=read.reason)
-            if read.pixels is None
-            else replace(next(answers), path=read.path)
-            for read in batch
-        ]
+    def _predictions(self, batch: Batch["_ListedImage"]) -> Iterator[Prediction]:
+        answers = iter(self._answers(batch.feature_BD) if len(batch.feature_BD) else ())
+        for listed, reason in zip(batch.items, batch.reasons, strict=True):
+            if reason is None:
+                yield replace(next(answers), path=listed.name)
+            else:
+                yield Prediction(path=listed.name, label=None, probability=None, top=(), error=reason)
 
     def _answers(self, feature_ND: NDArray[np.float32]) -> list[Prediction]:
         """One prediction a row, with what the thresholds say of it; the path is the caller's to fill in."""
@@ -195,12 +182,11 @@ class Predictor:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """One file, decoded and cropped to rows x columns x 3, or the reason why it is not."""
+class _ListedImage:
+    """An image with the name of its prediction; a file of a folder may have been set aside already."""
 
-    path: str
-    pixels: NDArray[np.uint8] | None
-    reason: str | None
+    name: str
+    image: ImageInput | SetAside
 
 
 def _require_rule(sets: str) -> None:
@@ -246,22 +232,18 @@ def _like_the_run(recipe: Mapping[str, str], progress: Progress) -> tuple[str, s
     return engine, precision
 
 
-def _files(paths: Iterable[str | Path]) -> Iterator[Path | SetAside]:
-    """Every file that is meant; a folder means all below it but clutter, its own files first."""
-    for path in map(Path, paths):
-        if not path.is_dir():
-            yield path
+def _list_images(images: Iterable[ImageInput]) -> Iterator[_ListedImage]:
+    """Every image that is meant; a folder means all files below it but clutter, its own files first."""
+    for place, image in enumerate(images):
+        if not isinstance(image, str | Path) or not Path(image).is_dir():
+            yield _ListedImage(written(name_image(image, place)), image)
             continue
-        for found in walk(path, ()):
-            if isinstance(found, SetAside):
-                yield SetAside(path=f"{written(str(path))}/{found.path}", reason=found.reason)
+        for file in walk(Path(image), ()):
+            if isinstance(file, SetAside):
+                yield _ListedImage(f"{written(str(Path(image)))}/{file.path}", file)
             else:
-                yield path.joinpath(*found)
-
-
-def _batches(reads: Iterator[_Read], size: int) -> Iterator[list[_Read]]:
-    while batch := list(islice(reads, size)):
-        yield batch
+                path = Path(image).joinpath(*file)
+                yield _ListedImage(written(str(path)), path)
 
 
 def _prediction(probability_C: NDArray[np.float64], classes: Sequence[str]) -> Prediction:

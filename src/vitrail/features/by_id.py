@@ -1,7 +1,7 @@
-"""What is known of each example, found by its id in the sorted table: no object of Python is kept for each of them."""
+"""What is known of each example, looked up by id in the sorted table: no Python object is kept for each example."""
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-Who = TypeVar("Who")
+Owner = TypeVar("Owner")
 
 
 class Paths(Mapping[str, list[str]]):
@@ -20,8 +20,8 @@ class Paths(Mapping[str, list[str]]):
         self.ids, self._paths = (_whole(table[name]) for name in ("id", "paths"))
 
     def __getitem__(self, example: str) -> list[str]:
-        found: list[str] = self._paths[self.row(example)].as_py()
-        return found
+        paths: list[str] = self._paths[self.row(example)].as_py()
+        return paths
 
     def __iter__(self) -> Iterator[str]:
         return (self.ids[row].as_py() for row in range(len(self.ids)))
@@ -30,18 +30,18 @@ class Paths(Mapping[str, list[str]]):
         return len(self.ids)
 
     def row(self, example: str) -> int:
-        """The row of an example in the table; raises KeyError where it has none."""
+        """The row of an example in the table; raises KeyError if it has none."""
         row = bisect_left(range(len(self.ids)), example, key=lambda row: self.ids[row].as_py())
         if row == len(self.ids) or self.ids[row].as_py() != example:
             raise KeyError(example)
         return row
 
     def some_ids(self, wanted_N: NDArray[np.bool_]) -> pa.Array:
-        """Those of the wanted rows of the table; not copied where all are."""
+        """The ids of the wanted rows of the table, not copied if all are wanted."""
         return self.ids if wanted_N.all() else self.ids.filter(pa.array(wanted_N))
 
     def less(self, wanted_N: NDArray[np.bool_], examples: Collection[str]) -> NDArray[np.bool_]:
-        """Those of the wanted rows of the table that are none of these examples'."""
+        """The wanted rows of the table without those of these examples."""
         return wanted_N & ~np.isin(np.arange(len(self)), [self.row(example) for example in examples])
 
     def table(self, rows: NDArray[np.int64]) -> pa.Table:
@@ -56,32 +56,36 @@ class Paths(Mapping[str, list[str]]):
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
-    """The column in one piece; not copied where it is in one already."""
+    """The column in one piece, not copied if it is in one already."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-class Missing(Mapping[str, list[Who]], Generic[Who]):
-    """Who lacks the row of which example, for the examples that somebody lacks, in reading order."""
+class Missing(Mapping[str, list[Owner]], Generic[Owner]):
+    """The examples without a row, in reading order, each with those who lack it."""
 
-    def __init__(self, paths: Paths, who: Sequence[Who], lacks: Sequence[NDArray[np.bool_]]) -> None:
-        """From one mask over the table's rows for each."""
-        self._paths, self._who, self._lacks = paths, who, lacks
-        some = np.logical_or.reduce(lacks) if lacks else np.zeros(len(paths), np.bool_)
+    def __init__(self, paths: Paths, lacks: Mapping[Owner, NDArray[np.bool_]]) -> None:
+        """From one mask over the table's rows for each owner."""
+        self._paths = paths
+        self._lacks = {owner: lacks_N for owner, lacks_N in lacks.items() if lacks_N.any()}
+        some = np.logical_or.reduce(list(self._lacks.values())) if self._lacks else np.zeros(len(paths), np.bool_)
         order = paths.reading_order()
         self.rows = order[some[order]]
 
-    def count(self, one: Who) -> int:
-        """How many it lacks."""
-        return int(self._lacks[self._who.index(one)].sum())
+    @property
+    def owners(self) -> list[Owner]:
+        """Those who lack a row."""
+        return list(self._lacks)
 
-    def __getitem__(self, example: str) -> list[Who]:
-        return self._at(self._paths.row(example))
+    def count(self, owner: Owner) -> int:
+        """How many rows it lacks."""
+        return int(self._lacks[owner].sum()) if owner in self._lacks else 0
+
+    def __getitem__(self, example: str) -> list[Owner]:
+        row = self._paths.row(example)
+        return [owner for owner, lacks_N in self._lacks.items() if lacks_N[row]]
 
     def __iter__(self) -> Iterator[str]:
         return (self._paths.ids[row].as_py() for row in self.rows)
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    def _at(self, row: int) -> list[Who]:
-        return [one for one, lacks_N in zip(self._who, self._lacks, strict=True) if lacks_N[row]]

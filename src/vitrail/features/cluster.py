@@ -3,9 +3,9 @@
     examples without a row ─► blocks ─► Ray Data ─► workers (cluster_worker.py: the same pass) ─► shards in the cache
 
 A block says which examples are wanted and where they lie. The workers read the images themselves and write shards as
-any process does, so rows and keys are those of one machine; counts alone travel back. When a worker or its machine
-dies, Ray gives its block to another one; what still lacks a row after all blocks is dealt out again, as long as that
-brings any.
+any process does, so rows and keys are those of one machine; only counts travel back. When a worker or its machine
+dies, Ray gives its block to another one; examples that still have no row after all blocks are dealt out again, as long
+as that brings new rows.
 
 Letters: N rows.
 """
@@ -38,26 +38,26 @@ from vitrail.data import Dataset, is_url
 from vitrail.features.by_id import Missing, Paths
 from vitrail.features.calibration import calibration_ids
 from vitrail.features.cluster_machines import (
-    Crew,
-    environment,
-    fit,
-    has,
+    WorkerPlan,
+    describe_worker,
+    inspect_nodes,
+    job_environment,
     last_line,
     list_nodes,
-    look,
-    require_alike,
-    room,
-    shape,
+    plan_workers,
+    require_one_engine,
+    usable_nodes,
+    worker_slots,
 )
-from vitrail.features.cluster_worker import Done, Job, Worker
-from vitrail.features.one_pass import Lane
+from vitrail.features.cluster_worker import BlockResult, Job, Worker
+from vitrail.features.one_pass import Extractor
 
-BLOCKS = 16  # a worker, so that the last ones end together
-LEAST_ROWS, MOST_ROWS = 32, 2048  # a block, which is what a dead worker loses at most
-IN_FLIGHT = 2  # blocks at a worker, so that none waits for the next
-PATIENCE_S = 60.0  # without any machine that could do the work, before it is given up
-LOOK_S = 1.0
-REACH_S = 10.0  # for the head to answer, and for a thread to notice that it is disconnected
+BLOCKS = 16  # for each worker, so that all end at about the same time
+LEAST_ROWS, MOST_ROWS = 32, 2048  # of a block, which is the most that a dead worker loses
+IN_FLIGHT = 2  # blocks at each worker, so that it need not wait for the next
+PATIENCE_S = 60.0  # without any machine that could do the work, before giving up
+POLL_S = 1.0
+CONNECT_S = 10.0  # for the head to answer, and for a thread to notice that it is disconnected
 LISTENER = "ray-data"
 
 
@@ -66,128 +66,126 @@ class _FailedError(Exception):
 
 
 class Cluster:
-    """Machines that have been found fit for a job."""
+    """Machines that can do a job."""
 
     def __init__(self, ray: Any, job: Job, engine: EngineChoice, resources: Resources) -> None:
         self.engine = engine
         self._ray, self._job, self._threads, self._progress = ray, job, resources.cores, resources.progress
-        crew = self._crew()
-        self.threads: Threads = share_threads(crew.cpus)  # of one worker
-        self._progress.note(f"The cluster has room for {crew.count} workers, each with {has(crew)}.")
+        plan = self._plan()
+        self.threads: Threads = share_threads(plan.cpus)  # of one worker
+        self._progress.note(f"The cluster has room for {plan.count} workers, each with {describe_worker(plan)}.")
 
-    def fill(self, lanes: Sequence[Lane], paths: Paths, wanted_N: NDArray[np.bool_]) -> tuple[dict[str, str], float]:
+    def fill(
+        self, extractors: Sequence[Extractor], paths: Paths, wanted_N: NDArray[np.bool_]
+    ) -> tuple[dict[str, str], float]:
         """Compute every row that is missing, as `pipeline.fill` does on one machine.
 
-        Args:
-            lanes: one a backbone; they have the rows in the end.
-            paths: the examples.
-            wanted_N: which of them.
-
-        Returns:
-            Why some cannot be read, and the CPU time of decoding in seconds.
-
         Raises:
-            ClusterError: nobody is left to do the work, or every try to do it ends a worker.
+            ClusterError: no machine is left, or no worker survives the images that are left.
         """
         rejected: dict[str, str] = {}
         decode_s = 0.0
-        missing = _missing(lanes, paths, wanted_N)
-        for lane in lanes:
-            self._progress.start(lane.task, total=missing.count(lane), unit="images")
+        missing = _missing(extractors, paths, wanted_N)
+        for extractor in extractors:
+            self._progress.start(extractor.task, total=missing.count(extractor), unit="images")
         try:
             while missing:
                 failure = None
-                storages = [lane.stored.storage for lane in lanes]
+                storages = [extractor.stored.storage for extractor in extractors]
                 try:
-                    for done in self._results(lanes, paths, missing):
+                    for done in self._results(extractors, paths, missing):
                         rejected |= done.rejected
                         decode_s += done.decode_s
                 except _FailedError as error:
                     failure = error.__cause__
-                before, missing = len(missing), self._left(lanes, paths, wanted_N, rejected)
-                if len(missing) >= before and storages == [lane.stored.storage for lane in lanes]:
-                    raise ClusterError(_given_up(len(missing), failure)) from failure
+                before, missing = len(missing), self._still_missing(extractors, paths, wanted_N, rejected)
+                if len(missing) >= before and storages == [extractor.stored.storage for extractor in extractors]:
+                    raise ClusterError(_explain(len(missing), failure)) from failure
                 if missing:
                     self._progress.note(f"{len(missing):,} images have no row yet; they are dealt out again.")
         finally:
-            for lane in lanes:
-                self._progress.done(lane.task)
+            for extractor in extractors:
+                self._progress.done(extractor.task)
         return rejected, decode_s
 
-    def _left(
-        self, lanes: Sequence[Lane], paths: Paths, wanted_N: NDArray[np.bool_], rejected: dict[str, str]
-    ) -> Missing[Lane]:
-        for lane in lanes:
-            lane.reopen(self._job.cache)
-        return _missing(lanes, paths, paths.less(wanted_N, rejected))
+    def _still_missing(
+        self, extractors: Sequence[Extractor], paths: Paths, wanted_N: NDArray[np.bool_], rejected: dict[str, str]
+    ) -> Missing[Extractor]:
+        for extractor in extractors:
+            extractor.reopen(self._job.cache)
+        return _missing(extractors, paths, paths.less(wanted_N, rejected))
 
-    def _results(self, lanes: Sequence[Lane], paths: Paths, missing: Missing[Lane]) -> Iterator[Done]:
-        """What became of each block, as they end; a thread of its own waits for Ray, which never says that it waits."""
-        crew = self._crew()
-        table = self._spread(lanes, paths, missing, crew)
-        told: queue.SimpleQueue[Done | Exception | None] = queue.SimpleQueue()
-        threading.Thread(target=_listen, args=(table, told), name=LISTENER, daemon=True).start()
-        alone_s = 0.0
+    def _results(
+        self, extractors: Sequence[Extractor], paths: Paths, missing: Missing[Extractor]
+    ) -> Iterator[BlockResult]:
+        """The result of each block as it ends. A thread waits for Ray, whose own wait has no time limit."""
+        plan = self._plan()
+        table = self._deal_out(extractors, paths, missing, plan)
+        results: queue.SimpleQueue[BlockResult | Exception | None] = queue.SimpleQueue()
+        threading.Thread(target=_listen, args=(table, results), name=LISTENER, daemon=True).start()
+        idle_s = 0.0
         while True:
             try:
-                said = told.get(timeout=LOOK_S)
+                result = results.get(timeout=POLL_S)
             except queue.Empty:
-                alone_s = 0.0 if self._places(crew) else alone_s + LOOK_S
-                if alone_s >= PATIENCE_S:
+                idle_s = 0.0 if self._count_slots(plan) else idle_s + POLL_S
+                if idle_s >= PATIENCE_S:
                     raise ClusterError(
-                        f"No machine is left in the cluster with {has(crew)} for a worker; {len(missing):,} images "
-                        "had no row when it began. What was computed is kept: run the same command again when there "
+                        f"No machine is left in the cluster with {describe_worker(plan)} for a worker; {len(missing):,} "
+                        "images had no row when it began. What was computed is kept: run the same command again when there "
                         "is one, or without --cluster."
                     ) from None
                 continue
-            if said is None:
+            if result is None:
                 return
-            if isinstance(said, Exception):
-                raise _FailedError from said
-            if said.trouble:
-                raise getattr(errors, said.kind)(said.trouble)
-            for task, amount in said.advanced.items():
+            if isinstance(result, Exception):
+                raise _FailedError from result
+            if result.trouble:
+                raise getattr(errors, result.kind)(result.trouble)
+            for task, amount in result.advanced.items():
                 self._progress.advance(task, amount)
-            yield said
+            yield result
 
-    def _spread(self, lanes: Sequence[Lane], paths: Paths, missing: Missing[Lane], crew: Crew) -> Any:
+    def _deal_out(
+        self, extractors: Sequence[Extractor], paths: Paths, missing: Missing[Extractor], plan: WorkerPlan
+    ) -> Any:
         rows = len(missing)
-        size = min(MOST_ROWS, max(LEAST_ROWS, -(-rows // (crew.count * BLOCKS))))
+        size = min(MOST_ROWS, max(LEAST_ROWS, -(-rows // (plan.count * BLOCKS))))
         blocks = [paths.table(missing.rows[start : start + size]) for start in range(0, rows, size)]
-        workers = min(crew.count, len(blocks))
+        workers = min(plan.count, len(blocks))
         data = self._ray.data
         return data.from_arrow(blocks).map_batches(
             Worker,
             fn_constructor_args=(
                 self._job,
-                [replace(lane.backbone, read_calibration=None) for lane in lanes],
+                [replace(extractor.backbone, read_calibration=None) for extractor in extractors],
                 rows,
-                crew.cpus,
+                plan.cpus,
             ),
             batch_size=size,
             batch_format="pyarrow",
             compute=data.ActorPoolStrategy(
                 min_size=1, max_size=workers, initial_size=workers, max_tasks_in_flight_per_actor=IN_FLIGHT
             ),
-            num_cpus=crew.cpus,
-            num_gpus=crew.gpus,
-            runtime_env=environment(self._job),
+            num_cpus=plan.cpus,
+            num_gpus=plan.gpus,
+            runtime_env=job_environment(self._job),
         )
 
-    def _crew(self) -> Crew:
+    def _plan(self) -> WorkerPlan:
         on_gpu = self.engine.device == "cuda"
         nodes = [node for node in list_nodes(self._ray) if node.cpus and (node.gpus or not on_gpu)]
-        crew = shape(nodes, self._threads, on_gpu=on_gpu)
-        if crew.count == 0:
+        plan = plan_workers(nodes, self._threads, on_gpu=on_gpu)
+        if plan.count == 0:
             most = max((node.cpus for node in nodes), default=0)
             raise ClusterError(
-                f"No machine of the cluster has {has(crew)} for a worker (the largest has {most}): give fewer "
-                "--threads, or wait until the cluster has grown."
+                f"No machine of the cluster has {describe_worker(plan)} for a worker (the largest has {most}): give "
+                "fewer --threads, or wait until the cluster has grown."
             )
-        return crew
+        return plan
 
-    def _places(self, crew: Crew) -> int:
-        return sum(room(node, crew) for node in list_nodes(self._ray))
+    def _count_slots(self, plan: WorkerPlan) -> int:
+        return sum(worker_slots(node, plan) for node in list_nodes(self._ray))
 
 
 @contextmanager
@@ -201,23 +199,26 @@ def join(
     max_pixels: int,
     resources: Resources,
 ) -> Iterator[Cluster]:
-    """Connect to a cluster and see whether its machines can do the work; what this process connected, it leaves again.
+    """Connect to a cluster, check that its machines can do the work, and disconnect afterwards.
 
-    UsageError where Ray is not installed or the machines differ in what would run, ClusterError where there is no such
-    cluster or a machine sees neither data nor cache.
+    A connection that was there before stays.
 
     Args:
         address: "auto" for the cluster that this machine is part of, or host:port of its head.
         dataset: the examples.
         train: ids of the train split, from which int8 takes its ranges.
-        data: where the examples come from; all machines must see it.
+        data: where the examples are read; all machines must see it.
         request: the engine and precision; "auto" is settled by what the machines have.
         max_pixels: larger images are set aside.
-        resources: with the cache, which all machines must see. Its cores are those of one worker; where None, a worker
-            has those of the smallest machine.
+        resources: its cache must be seen by all machines. Its cores are those of one worker; None for as many as the
+            smallest machine has.
 
     Yields:
         Cluster: the machines.
+
+    Raises:
+        UsageError: Ray is not installed, or the machines would not run the same engine.
+        ClusterError: there is no such cluster, or a machine does not see the data or the cache.
     """
     ray = _import_ray()
     wanted = pa.array(calibration_ids(train), pa.string())
@@ -235,10 +236,10 @@ def join(
         if ours:
             _connect(ray, address)
         _make(job.folder)
-        nodes = fit(list_nodes(ray), request.engine)
-        found = look(ray, nodes, job, dataset, request)
-        require_alike(found, resources.progress)
-        yield Cluster(ray, job, next(iter(found.values())).engine, resources)
+        nodes = usable_nodes(list_nodes(ray), request.engine)
+        reports = inspect_nodes(ray, nodes, job, dataset, request)
+        require_one_engine(reports, resources.progress)
+        yield Cluster(ray, job, next(iter(reports.values())).engine, resources)
     finally:
         if ours:
             _leave(ray)
@@ -265,7 +266,7 @@ def _connect(ray: Any, address: str) -> None:
     try:
         if address != "auto":  # Ray itself would try for minutes, and fill the terminal
             host, _, port = address.rpartition(":")
-            socket.create_connection((host, int(port)), timeout=REACH_S).close()
+            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:  # ConnectionError is an OSError
         reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
@@ -280,41 +281,41 @@ def _connect(ray: Any, address: str) -> None:
 
 
 def _leave(ray: Any) -> None:
-    """Disconnect. A listener that was given up would connect again by itself, for which there is no public switch."""
+    """Disconnect. The listener thread would connect again by itself, and Ray has no public switch against that."""
     hook = ray._private.auto_init_hook
     before, hook.enable_auto_connect = hook.enable_auto_connect, False
     try:
         ray.shutdown()
         for thread in threading.enumerate():
             if thread.name == LISTENER:
-                thread.join(REACH_S)
+                thread.join(CONNECT_S)
     finally:
         hook.enable_auto_connect = before
         ray._private.worker._worker_logs_enabled = True
 
 
 def _seen_by_all(data: str | Path | None) -> str | None:
-    """Data as another machine, with another working folder, is told of it."""
+    """The path or URL of the data as a machine with another working folder needs it."""
     if data is None or is_url(str(data)):
         return None if data is None else str(data)
     return str(Path(data).expanduser().absolute())
 
 
-def _missing(lanes: Sequence[Lane], paths: Paths, wanted_N: NDArray[np.bool_]) -> Missing[Lane]:
-    return Missing(paths, lanes, [wanted_N & ~lane.stored.has(paths.ids) for lane in lanes])
+def _missing(extractors: Sequence[Extractor], paths: Paths, wanted_N: NDArray[np.bool_]) -> Missing[Extractor]:
+    return Missing(paths, {extractor: wanted_N & ~extractor.stored.has(paths.ids) for extractor in extractors})
 
 
-def _listen(table: Any, told: "queue.SimpleQueue[Done | Exception | None]") -> None:
+def _listen(table: Any, results: "queue.SimpleQueue[BlockResult | Exception | None]") -> None:
     try:
         for batch in table.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             for row in batch["done"].to_pylist():
-                told.put(Done(**json.loads(row)))
-        told.put(None)
+                results.put(BlockResult(**json.loads(row)))
+        results.put(None)
     except Exception as error:  # noqa: BLE001 - raised again by who waits
-        told.put(error)
+        results.put(error)
 
 
-def _given_up(missing: int, failure: BaseException | None) -> str:
+def _explain(missing: int, failure: BaseException | None) -> str:
     why = last_line(failure) if failure else "no row came of it"
     return (
         f"The cluster's workers cannot compute the features of {missing:,} images ({why}). What was computed is kept: "

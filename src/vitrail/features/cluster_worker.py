@@ -1,4 +1,4 @@
-"""What runs on the machines of a cluster: a look at what a machine has, and the pass of `pipeline.py` over blocks.
+"""What runs on the machines of a cluster: the inspection of a machine, and the pass of `pipeline.py` over blocks.
 
 Nothing here imports Ray, which only calls it. What goes wrong travels back as a sentence, since an error that passes
 through Ray arrives as a page.
@@ -30,7 +30,7 @@ from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Source, open_source
 from vitrail.features.by_id import Paths
 from vitrail.features.calibration import calibrate
-from vitrail.features.pipeline import fill, open_lane
+from vitrail.features.pipeline import fill, open_extractor
 from vitrail.fetch.hub import HF
 
 DEATHS = 4  # of workers over one block, before it is given up
@@ -38,7 +38,7 @@ DEATHS = 4  # of workers over one block, before it is given up
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """What every worker is told: `data` and `cache` are places that all machines see.
+    """What every worker needs to know: `data` and `cache` are places that all machines see.
 
     `folder` is in the cache and goes with the job. `calibration` has the examples that int8 takes its ranges from.
     """
@@ -53,7 +53,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Surroundings:
+class MachineReport:
     """What a machine has."""
 
     engine: EngineChoice
@@ -61,8 +61,8 @@ class Surroundings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Done:
-    """What became of a block: how far each task came, which examples cannot be read and why; or what went wrong."""
+class BlockResult:
+    """What became of a block: the progress of each task, why examples cannot be read; or what went wrong."""
 
     advanced: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
@@ -75,15 +75,15 @@ class Done:
         return pa.table({"done": [json.dumps(asdict(self))]})
 
 
-def look_around(job: Job, *, example: str, path: str, request: EngineRequest, vitrail: str) -> Surroundings | str:
-    """Whether the machine on which this runs can do the work.
+def inspect_machine(job: Job, *, example: str, path: str, request: EngineRequest, vitrail: str) -> MachineReport | str:
+    """Check whether this machine can do the work.
 
     Args:
         job: the work.
-        example: the id of an example of the data set.
-        path: where that example lies in the data.
-        request: the engine and precision; "auto" is settled by what this machine has.
-        vitrail: the version that the others have.
+        example: the id of an example of the data set, which must be at `path`.
+        path: one of that example's paths.
+        request: "auto" is settled by what this machine has.
+        vitrail: the version that the other machines have.
 
     Returns:
         What it has, or the sentence that says what it lacks.
@@ -107,13 +107,13 @@ def look_around(job: Job, *, example: str, path: str, request: EngineRequest, vi
             "same path, or a URL such as s3://bucket/images."
         )
     try:
-        return Surroundings(engine=choose_engine(request.engine, request.precision), processor=describe_machine().cpu)
+        return MachineReport(engine=choose_engine(request.engine, request.precision), processor=describe_machine().cpu)
     except UsageError as error:
         return f"{here} cannot run it: {error}"
 
 
-class Tally:
-    """Progress that is told at the end of a block."""
+class CountingProgress:
+    """Progress that is reported at the end of a block."""
 
     def __init__(self) -> None:
         self.advanced: Counter[str] = Counter()
@@ -138,42 +138,37 @@ class Worker:
     """One process with its networks, which stay loaded from block to block."""
 
     def __init__(self, job: Job, backbones: Sequence[Backbone], images: int, threads: int) -> None:
-        """Open everything; what goes wrong is told with the first block.
-
-        Args:
-            job: the work.
-            backbones: with the engines that they shall run on.
-            images: how many there are in all blocks together.
-            threads: cores of this process.
-        """
+        """Open everything; what goes wrong is reported with every block. `images` are those of all blocks together."""
         self._job = job
         self._resources = Resources(cache=job.cache, cores=threads, batch=job.batch, offline=job.offline)
-        self._trouble: Done | None = None
+        self._failure: BlockResult | None = None
         try:
             self._source = open_source(job.data)
-            self._lanes = [open_lane(_found_here(backbone, job, self._source), job.cache) for backbone in backbones]
-            for lane in self._lanes:
-                lane.start(images=images, resources=self._resources)
+            self._extractors = [
+                open_extractor(_with_local_weights(backbone, job, self._source), job.cache) for backbone in backbones
+            ]
+            for extractor in self._extractors:
+                extractor.start(images=images, resources=self._resources)
         except VitrailError as error:
-            self._trouble = _told(error)
+            self._failure = _report_failure(error)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        """Compute the rows of a block, a table of `id` and `paths` sorted by id, and say what became of it."""
-        if self._trouble is None:
+        """Compute the rows of a block, a table of `id` and `paths` sorted by id, and report what became of it."""
+        if self._failure is None:
             paths = Paths(block)
             mark = self._job.folder / f"{paths.ids[0].as_py()}.{uuid.uuid4().hex}"
             try:
-                self._require_fewer_deaths(paths)
+                self._require_few_deaths(paths)
                 mark.touch()
                 return self._compute(paths).to_table()
             except VitrailError as error:
-                self._trouble = _told(error)
+                self._failure = _report_failure(error)
             finally:
                 mark.unlink(missing_ok=True)
-        return self._trouble.to_table()
+        return self._failure.to_table()
 
-    def _require_fewer_deaths(self, paths: Paths) -> None:
-        """Ray tries a block again for ever; the marks of those who died over it say how often it was tried."""
+    def _require_few_deaths(self, paths: Paths) -> None:
+        """Ray retries a block for ever; a mark is left by each worker that died on it."""
         first = paths.ids[0].as_py()
         deaths = len(list(self._job.folder.glob(f"{first}.*")))
         if deaths >= DEATHS:
@@ -182,25 +177,25 @@ class Worker:
                 "them may need more memory than a worker has. What was computed is kept."
             )
 
-    def _compute(self, paths: Paths) -> Done:
-        tally = Tally()
+    def _compute(self, paths: Paths) -> BlockResult:
+        progress = CountingProgress()
         rejected, decode_s = fill(
-            self._lanes,
+            self._extractors,
             paths,
             np.ones(len(paths), np.bool_),
             source=self._source,
             max_pixels=self._job.max_pixels,
-            resources=replace(self._resources, progress=tally),
+            resources=replace(self._resources, progress=progress),
         )
-        return Done(advanced=dict(tally.advanced), rejected=rejected, decode_s=decode_s)
+        return BlockResult(advanced=dict(progress.advanced), rejected=rejected, decode_s=decode_s)
 
 
-def _told(error: VitrailError) -> Done:
-    return Done(kind=type(error).__name__, trouble=f"{platform.node()}: {error}")
+def _report_failure(error: VitrailError) -> BlockResult:
+    return BlockResult(kind=type(error).__name__, trouble=f"{platform.node()}: {error}")
 
 
-def _found_here(backbone: Backbone, job: Job, source: Source) -> Backbone:
-    """The backbone with the weights of this machine: those at the same path, else those published under its name."""
+def _with_local_weights(backbone: Backbone, job: Job, source: Source) -> Backbone:
+    """The backbone with the weights at the same path on this machine, otherwise those published under its name."""
     given = backbone.file.parent if backbone.card.name.startswith(HF) else backbone.file
     if not given.exists():
         backbone = _published(backbone, given, job)
@@ -221,9 +216,9 @@ def _found_here(backbone: Backbone, job: Job, source: Source) -> Backbone:
 def _published(backbone: Backbone, given: Path, job: Job) -> Backbone:
     trouble = "what is published under its name is not the same"
     try:
-        found = open_backbone(BackboneSpec(name=backbone.card.name), offline=job.offline, progress=Silent())
-        if found.digest == backbone.digest:
-            return replace(found, name=backbone.name, card=backbone.card, engine=backbone.engine)
+        opened = open_backbone(BackboneSpec(name=backbone.card.name), offline=job.offline, progress=Silent())
+        if opened.digest == backbone.digest:
+            return replace(opened, name=backbone.name, card=backbone.card, engine=backbone.engine)
     except VitrailError as error:
         trouble = str(error)
     raise UsageError(

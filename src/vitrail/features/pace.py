@@ -9,16 +9,14 @@ Letters: B images.
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vitrail.backbones import Backbone, Engine
-from vitrail.core.errors import StoreError
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import describe_machine
 from vitrail.core.whole_files import put_in_place
@@ -33,39 +31,10 @@ TURNS = 3  # batches of every stream in one measurement
 NEAR = 0.98  # of the fastest: the smallest batch that reaches this needs the least memory
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pace:
-    """What is remembered of one network on one processor. `last_used` is in seconds since 1970."""
-
-    key: str
-    backbone: str
-    batch: int
-    images_per_s: float
-    bytes: int
-    last_used: float
-
-    def place(self, cache: Path) -> Path:
-        """Where it lies."""
-        return cache / FOLDER / f"{self.key}.json"
-
-
-def list_paces(cache: Path) -> list[Pace]:
-    """What is remembered in a cache, the one used last first; StoreError where the folder cannot be listed."""
-    return sorted(_paces(cache / FOLDER), key=lambda pace: (-pace.last_used, pace.key))
-
-
 def start_at_pace(backbone: Backbone, *, images: int, threads: int, pooling: str, cache: Path) -> Engine:
-    """Start a backbone with the batch that suits this machine.
+    """Start a backbone with the batch that suits this machine and the number of images that it will see.
 
-    Args:
-        backbone: not started yet.
-        images: how many it will see.
-        threads: how many cores it may use.
-        pooling: which features it gives.
-        cache: where the choice is remembered; where it cannot be written, it is measured again next time.
-
-    Returns:
-        The engine.
+    A choice that cannot be written to the cache is measured again next time.
     """
     if backbone.engine.name != "openvino" or images < PAYS_FROM:
         return backbone.start(threads=threads, pooling=pooling)
@@ -77,8 +46,8 @@ def start_at_pace(backbone: Backbone, *, images: int, threads: int, pooling: str
         return backbone.start(threads=threads, pooling=pooling, batch=batch)
     rates = _measure(backbone, threads, pooling)
     chosen = min(batch for batch, rate in rates.items() if rate >= NEAR * max(rates.values()))
-    found = {"version": PACE_VERSION, "backbone": backbone.name, "batch": chosen, "images_per_s": rates}
-    text = json.dumps(found, indent=1)
+    facts = {"version": PACE_VERSION, "backbone": backbone.name, "batch": chosen, "images_per_s": rates}
+    text = json.dumps(facts, indent=1)
     with suppress(OSError):
         put_in_place(file, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
     return backbone.start(threads=threads, pooling=pooling, batch=chosen)
@@ -112,43 +81,18 @@ def _key(backbone: Backbone, threads: int) -> str:
     return fingerprint(facts)[:32]
 
 
-def _paces(folder: Path) -> Iterator[Pace]:
-    try:
-        files = [(path, path.stat()) for path in folder.iterdir() if path.suffix == ".json"]
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StoreError(f"The folder {folder} cannot be listed ({error.strerror}): mend its permissions.") from error
-    for path, status in files:
-        found = _read(path)
-        batch = _batch_of(found) or 0
-        rates = found.get("images_per_s")
-        rate = rates.get(str(batch)) if isinstance(rates, dict) else None
-        yield Pace(
-            key=path.stem,
-            backbone=str(found.get("backbone", "unknown")),
-            batch=batch,
-            images_per_s=float(rate) if isinstance(rate, int | float) else 0.0,
-            bytes=status.st_size,
-            last_used=status.st_mtime,
-        )
+def batch_in(facts: Mapping[str, Any]) -> int | None:
+    """The batch that a file of this folder remembers, or None if it is none of those measured."""
+    batch = facts.get("batch")
+    return batch if isinstance(batch, int) and batch in BATCHES else None
 
 
 def _remembered(file: Path) -> int | None:
-    return _batch_of(_read(file))
-
-
-def _read(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        facts = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _batch_of(found: dict[str, Any]) -> int | None:
-    batch = found.get("batch")
-    return batch if isinstance(batch, int) and batch in BATCHES else None
+        return None
+    return batch_in(facts) if isinstance(facts, dict) else None
 
 
 def _rate(engine: Engine, count: int, crop: int) -> float:

@@ -20,11 +20,11 @@ from vitrail.backbones.poolings import joined, take
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, SetAside, Source
 from vitrail.features.by_id import Missing, Paths
-from vitrail.features.one_pass import Lane, OnePass
+from vitrail.features.one_pass import Extractor, run_pass
 from vitrail.features.part import Part
 from vitrail.features.store import FeatureSet
 
-Fill = Callable[[Sequence[Lane], Paths, NDArray[np.bool_]], tuple[dict[str, str], float]]
+Fill = Callable[[Sequence[Extractor], Paths, NDArray[np.bool_]], tuple[dict[str, str], float]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +46,8 @@ class Cost:
 class Features:
     """One backbone's rows for one data set, memory-mapped, found by example id.
 
-    `rows` gives `pooling`, at first the card's; every one of `poolings` can be had without another pass. `width` is
-    that of one part of a pooling.
+    `rows` gives `pooling`, at first the card's; each of `poolings` is there without another pass. `width` is that of
+    one part of a pooling.
     """
 
     backbone: str
@@ -59,10 +59,7 @@ class Features:
     stored: FeatureSet = field(repr=False)
 
     def rows(self, ids: Sequence[str]) -> NDArray[np.float32]:
-        """The rows of these examples, in this order; raises KeyError for one that has none.
-
-        Args:
-            ids: the examples.
+        """The rows of these examples, in this order; raises KeyError if one has none.
 
         Returns:
             N x D in float32; D is `width` times the parts of the pooling.
@@ -70,13 +67,13 @@ class Features:
         return take(self.stored.rows(ids), held=joined(self.poolings), wanted=self.pooling)
 
     def pooled(self, pooling: str) -> "Features":
-        """The same with the rows of another of its poolings."""
+        """The same features with another of its poolings."""
         return replace(self, pooling=pooling)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Extraction:
-    """The features of every backbone, in the order they were asked for, and what no backbone can use.
+    """The features of every backbone, in the order of the backbones, and what no backbone can use.
 
     `decode_s` is the CPU time that decoding took now, not in earlier runs.
     """
@@ -96,36 +93,37 @@ def extract(
     part: Part | None = None,
     elsewhere: Fill | None = None,
 ) -> Extraction:
-    """Compute the rows that are missing, and only those.
+    """Compute the rows that are missing, and only those: one for each backbone and example that can be decoded.
 
     Args:
         dataset: the examples.
-        backbones: each gets a row of every example that can be decoded.
+        backbones: with their engines.
         max_pixels: larger images are set aside.
-        resources: with the cache that keeps the rows; without a batch, `features/pace.py` finds the best.
-        part: only these examples, where several machines share a cache; all of them where None.
+        resources: without a batch, `features/pace.py` finds the best.
+        part: compute only the rows of these examples, for several machines that share a cache.
         elsewhere: computes the rows in place of this process.
-
-    Returns:
-        The features, and what could not be read.
     """
     pa.default_memory_pool().release_unused()  # what reading and splitting left is not kept beside the networks
-    lanes = [open_lane(backbone, resources.cache) for backbone in backbones]
+    extractors = [open_extractor(backbone, resources.cache) for backbone in backbones]
     paths = Paths(dataset.table)
     wanted_N = np.ones(len(paths), np.bool_) if part is None else part.of_ids(paths.ids)
     wanted = paths.some_ids(wanted_N)
-    before = [int(lane.stored.has(wanted).sum()) for lane in lanes]
-    for lane in lanes:
-        for name in lane.stored.damaged:
+    before = [int(extractor.stored.has(wanted).sum()) for extractor in extractors]
+    for extractor in extractors:
+        extractor.stored.mark_used()
+        for name in extractor.stored.clean_folder():
             resources.progress.note(
-                f"The shard {name} of {lane.backbone.name} is damaged; its rows are computed again."
+                f"The shard {name} of {extractor.backbone.name} is damaged; its rows are computed again."
             )
     here = partial(fill, source=dataset.source, max_pixels=max_pixels, resources=resources)
-    rejected, decode_s = (elsewhere or here)(lanes, paths, wanted_N)
+    rejected, decode_s = (elsewhere or here)(extractors, paths, wanted_N)
     unreadable = tuple(sorted(rejected))
     readable = paths.some_ids(paths.less(wanted_N, unreadable))
     return Extraction(
-        features=tuple(_features(lane, readable, len(readable) - had) for lane, had in zip(lanes, before, strict=True)),
+        features=tuple(
+            _features(extractor, readable, len(readable) - had)
+            for extractor, had in zip(extractors, before, strict=True)
+        ),
         set_aside=tuple(
             SetAside(path=path, reason=rejected[id_], kind="unreadable") for id_ in unreadable for path in paths[id_]
         ),
@@ -135,7 +133,7 @@ def extract(
 
 
 def fill(
-    lanes: Sequence[Lane],
+    extractors: Sequence[Extractor],
     paths: Paths,
     wanted_N: NDArray[np.bool_],
     *,
@@ -143,48 +141,42 @@ def fill(
     max_pixels: int,
     resources: Resources,
 ) -> tuple[dict[str, str], float]:
-    """Compute every row that is missing, here.
-
-    Args:
-        lanes: one a backbone; they have the rows in the end.
-        paths: the examples.
-        wanted_N: which of them.
-        source: where their images are read.
-        max_pixels: larger images cannot be read.
-        resources: as for `extract`.
+    """Compute in this process every row that the extractors lack of the wanted examples.
 
     Returns:
-        Why some cannot be read, and the CPU time of decoding in seconds.
+        Why some examples cannot be decoded, by id, and the CPU time of decoding in seconds.
     """
     rejected: dict[str, str] = {}
     decode_s = 0.0
-    waiting = list(lanes)
+    waiting = list(extractors)
     while waiting:
         readable_N = paths.less(wanted_N, rejected)
-        missing = Missing(paths, waiting, [readable_N & ~lane.stored.has(paths.ids) for lane in waiting])
+        missing = Missing(paths, {owner: readable_N & ~owner.stored.has(paths.ids) for owner in waiting})
+        for extractor in waiting:
+            extractor.stored.clean_folder()
         if missing:
-            done = OnePass(source, paths, missing, max_pixels, resources)
-            rejected |= done.run()
-            decode_s += done.decode_s
-        waiting = [lane for lane in waiting if lane.too_narrow]
-        for lane in waiting:
-            lane.widen(resources.cache)
+            reasons, spent = run_pass(source, paths, missing, max_pixels, resources)
+            rejected |= reasons
+            decode_s += spent
+        waiting = [extractor for extractor in waiting if extractor.too_narrow]
+        for extractor in waiting:
+            extractor.widen(resources.cache)
     return rejected, decode_s
 
 
-def open_lane(backbone: Backbone, cache: Path) -> Lane:
-    """A backbone with the rows that it has; StoreError where they cannot be listed."""
-    return Lane(backbone, joined(_poolings(backbone)), _facts(backbone), cache)
+def open_extractor(backbone: Backbone, cache: Path) -> Extractor:
+    """A backbone with the rows that it has; raises StoreError if they cannot be listed."""
+    return Extractor(backbone, joined(_poolings(backbone)), _facts(backbone), cache)
 
 
-def _features(lane: Lane, ids: pa.Array, computed: int) -> Features:
-    cost = lane.stored.cost(ids)
+def _features(extractor: Extractor, ids: pa.Array, computed: int) -> Features:
+    cost = extractor.stored.cost(ids)
     return Features(
-        backbone=lane.backbone.name,
-        key=lane.stored.key,
-        width=lane.backbone.card.feature_width,
-        pooling=lane.backbone.card.pooling,
-        poolings=_poolings(lane.backbone),
+        backbone=extractor.backbone.name,
+        key=extractor.stored.key,
+        width=extractor.backbone.card.feature_width,
+        pooling=extractor.backbone.card.pooling,
+        poolings=_poolings(extractor.backbone),
         cost=Cost(
             images=len(ids),
             computed=computed,
@@ -192,7 +184,7 @@ def _features(lane: Lane, ids: pa.Array, computed: int) -> Features:
             decode_s=cost.decode_s,
             user_s=cost.user_s,
         ),
-        stored=lane.stored,
+        stored=extractor.stored,
     )
 
 
@@ -202,7 +194,7 @@ def _poolings(backbone: Backbone) -> tuple[str, ...]:
 
 
 def _facts(backbone: Backbone) -> dict[str, object]:
-    """Everything that changes a feature, but for how it is stored."""
+    """Everything that changes a feature, except how it is stored."""
     engine = backbone.engine
     return {
         "weights": backbone.digest,

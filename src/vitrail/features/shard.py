@@ -1,7 +1,7 @@
 """One file of the feature store: an Arrow IPC file with the ids and features of some examples (docs/formats.md).
 
-Its name is the start of the sha256 of its bytes, so that a flipped byte anywhere is noticed. It is read through for
-that in blocks, so that memory does not grow with the number of rows.
+It is named after its digest (`core/digest_files.py`), which is checked in blocks, so that memory does not grow with the
+number of rows.
 
 Letters: N rows, D features.
 """
@@ -9,20 +9,17 @@ Letters: N rows, D features.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from vitrail.core.digest_files import write_digest_file
 from vitrail.core.errors import StoreError
-from vitrail.core.hashing import sha256_file
-from vitrail.core.whole_files import put_in_place
 
 SHARD_VERSION = "1"
 SHARD = ".arrow"
-NAME_DIGITS = 24
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +33,7 @@ class ShardCost:
 
 @dataclass(slots=True)
 class Shard:
-    """One file; `verified` once its bytes were found to be those that were written."""
+    """One file; `verified` once its bytes have been compared with its name."""
 
     path: Path
     ids: pa.StringArray
@@ -58,33 +55,24 @@ class Shard:
 
 
 def write_shard(
-    folder: Path, ids: Sequence[str], kept_ND: NDArray[np.float16] | NDArray[np.float32], cost: ShardCost
+    folder: Path, ids: Sequence[str], stored_ND: NDArray[np.float16] | NDArray[np.float32], cost: ShardCost
 ) -> Path:
-    """Write a shard, whole or not at all; OSError where it cannot be.
+    """Write a shard of features in the dtype they are stored in, whole or not at all; returns its path.
 
-    Args:
-        folder: where it shall be; made where it is not there.
-        ids: the examples, one a row.
-        kept_ND: their features as they are kept.
-        cost: what computing them cost.
-
-    Returns:
-        Its path.
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
     """
-    rows = pa.FixedSizeListArray.from_arrays(pa.array(kept_ND.reshape(-1)), kept_ND.shape[1])
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(stored_ND.reshape(-1)), stored_ND.shape[1])
     facts = {"version": SHARD_VERSION, "cost": json.dumps(asdict(cost))}
     schema = pa.schema([("id", pa.string()), ("feature", rows.type)], metadata=facts)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, schema) as writer:
         writer.write_batch(pa.record_batch([pa.array(ids, pa.string()), rows], schema=schema))
-    content = sink.getvalue()
-    path = folder / (sha256(content).hexdigest()[:NAME_DIGITS] + SHARD)
-    put_in_place(path, lambda temporary: temporary.write_bytes(content))
-    return path
+    return write_digest_file(folder, sink.getvalue(), SHARD)
 
 
 def read_shard(path: Path) -> Shard | None:
-    """The shard, not yet verified, or None where it is seen to be damaged."""
+    """The shard, not yet verified, or None if it cannot be opened."""
     try:
         with pa.OSFile(str(path)) as file:
             schema = pa.ipc.open_file(file).schema
@@ -98,11 +86,3 @@ def read_shard(path: Path) -> Shard | None:
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError):
         return None
     return Shard(path, ids, width, cost)
-
-
-def matches_its_name(path: Path) -> bool:
-    """Whether a shard's bytes are those that were written: its name is the start of their sha256."""
-    try:
-        return sha256_file(path)[:NAME_DIGITS] + SHARD == path.name
-    except OSError:
-        return False

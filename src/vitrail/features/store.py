@@ -1,7 +1,6 @@
 """The feature store: Arrow IPC shards under a key that holds everything that changes a feature (docs/formats.md).
 
-A shard (`shard.py`) is written beside its name, synced and renamed, so it is there whole or not there, and verified
-before any row of it is used.
+A shard (`shard.py`) is written whole or not at all, and verified before any row of it is used.
 
 Letters: N rows, D features.
 """
@@ -19,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from vitrail.core.digest_files import matches_its_name
 from vitrail.core.errors import StoreError
 from vitrail.core.hashing import fingerprint
 from vitrail.core.whole_files import TEMPORARY, put_in_place
@@ -27,11 +27,11 @@ from vitrail.features.shard import (
     SHARD_VERSION,
     Shard,
     ShardCost,
-    matches_its_name,
     read_shard,
     write_shard,
 )
 
+FEATURES = "features"
 FACTS = "facts.json"
 DAMAGED = ".damaged"
 LOOKED_UP = 32_768  # rows at a time, when examples are looked up
@@ -42,24 +42,25 @@ Storage = Literal["float16", "float32"]
 
 
 class FeatureSet:
-    """All rows of one backbone under one key."""
+    """All rows of one backbone under one key. `damaged` names the shards found damaged since `clean_folder`."""
 
     def __init__(self, cache: Path, facts: Mapping[str, object], storage: Storage) -> None:
-        """Open the rows that are there; nothing is made until a shard is written.
+        """Open the shards that are there; nothing is made until one is written.
 
         Args:
             cache: the cache folder.
-            facts: everything that changes a feature but for the storage type.
-            storage: how rows are kept.
+            facts: everything that changes a feature except the storage type.
+            storage: the type that rows are stored in.
         """
         self.storage: Storage = storage
         self.facts = dict(facts) | {"storage": storage, "shard_version": SHARD_VERSION}
         self.key = fingerprint(self.facts)[:32]
-        self.folder = cache / "features" / self.key
+        self.folder = cache / FEATURES / self.key
         self.damaged: list[str] = []
         self._shards: list[Shard] = []
-        for path in _listed(self.folder):
-            self._take(path)
+        for name in _names_in(self.folder):
+            if name.endswith(SHARD):
+                self._open_shard(self.folder / name)
 
     def __len__(self) -> int:
         return len(self._ids().unique())
@@ -71,23 +72,47 @@ class FeatureSet:
     def has(self, ids: pa.Array | Sequence[str]) -> NDArray[np.bool_]:
         """Which of these examples have a row, in their order.
 
-        Their shards are verified first, and no others: a cache that many data sets share is not read whole. What is
-        damaged is put out of use and named in `damaged`, and its examples have no row. The time is noted as that of
-        the last use, by which `vitrail cache` prunes.
+        Their shards are verified first, and no others: a cache that many data sets share is not read whole. The rows of
+        a damaged shard are missing.
         """
         while True:
             place_N = self._find(ids)
             bad = [shard for shard in self._used(place_N) if not self._is_whole(shard)]
             if not bad:
-                with suppress(OSError):  # a read-only cache does not remember when it was used
-                    os.utime(self.folder / FACTS)
                 return place_N >= 0
             for shard in bad:
                 self._shards.remove(shard)
-                self._give_up(shard.path)
+                self.damaged.append(shard.path.name)
+
+    def clean_folder(self) -> list[str]:
+        """Rename the damaged shards, so that nothing opens them again, and delete what dead writers left behind.
+
+        Returns:
+            The names of those shards, once.
+        """
+        damaged, self.damaged = self.damaged, []
+        for name in damaged:
+            with suppress(OSError):  # in a read-only cache a damaged shard is passed over every time
+                (self.folder / name).replace(self.folder / (name + DAMAGED))
+        for name in _names_in(self.folder):
+            if name.endswith(TEMPORARY):
+                with suppress(OSError):  # its writer may have renamed it meanwhile
+                    if time.time() - (self.folder / name).stat().st_mtime > STALE_S:
+                        (self.folder / name).unlink()
+        return damaged
+
+    def mark_used(self) -> None:
+        """Set the time of the last use, by which `vitrail cache` prunes; a read-only cache does not remember it."""
+        with suppress(OSError):
+            os.utime(self.folder / FACTS)
 
     def rows(self, ids: Sequence[str]) -> NDArray[np.float32]:
-        """The rows of these examples, in this order, N x D in float32; raises KeyError for one that has none."""
+        """The rows of these examples, in this order, N x D in float32.
+
+        Raises:
+            KeyError: an example has no row.
+            StoreError: a shard is damaged or gone.
+        """
         place_N = self._find(ids)
         if (place_N < 0).any():
             raise KeyError(ids[int(np.argmin(place_N >= 0))])
@@ -102,7 +127,7 @@ class FeatureSet:
         return feature_ND
 
     def cost(self, ids: Sequence[str]) -> ShardCost:
-        """What the rows of these examples cost when they were computed: each takes its part of its shard's cost."""
+        """What the rows of these examples cost when they were computed: an equal share of their shards' costs."""
         place_N = self._find(ids)
         self._require_whole(place_N)
         shard_N = np.searchsorted(self._starts(), place_N, side="right") - 1
@@ -125,12 +150,7 @@ class FeatureSet:
         return bool(np.all((kept_ND * wanted_ND).sum(axis=1) >= KEPT_COSINE * norms_N) and np.isfinite(norms_N).all())
 
     def seal(self, ids: Sequence[str], feature_ND: NDArray[np.float32], cost: ShardCost) -> None:
-        """Write a shard and take it in.
-
-        Args:
-            ids: the examples, one a row.
-            feature_ND: their features.
-            cost: what computing them cost.
+        """Write a shard and open it.
 
         Raises:
             StoreError: the disk is full or the cache cannot be written.
@@ -146,18 +166,14 @@ class FeatureSet:
                 f"Features could not be written to {self.folder} ({error.strerror or error}); what was written before "
                 "is kept. Free some room or set VITRAIL_CACHE to another folder, then run the same command again."
             ) from error
-        self._take(path)
+        self._open_shard(path)
 
-    def _take(self, path: Path) -> None:
+    def _open_shard(self, path: Path) -> None:
         shard = read_shard(path)
         if shard is None:
-            self._give_up(path)
+            self.damaged.append(path.name)
         else:
             self._shards.append(shard)
-
-    def _give_up(self, path: Path) -> None:
-        self.damaged.append(path.name)
-        _put_out_of_use(path)
 
     def _ids(self) -> pa.ChunkedArray:
         return pa.chunked_array([shard.ids for shard in self._shards], pa.string())
@@ -175,11 +191,11 @@ class FeatureSet:
         wanted = ids if isinstance(ids, pa.Array) else pa.array(ids, pa.string())
         place_N = np.full(len(wanted), -1, np.int64)
         start = 0
-        for shards in _in_parts(self._shards):
+        for shards in _in_groups(self._shards):
             held = pa.chunked_array([shard.ids for shard in shards], pa.string())
-            found_N = pc.index_in(wanted, value_set=held).fill_null(-1).to_numpy(zero_copy_only=False)
-            first_N = (place_N < 0) & (found_N >= 0)
-            place_N[first_N] = start + found_N[first_N]
+            row_N = pc.index_in(wanted, value_set=held).fill_null(-1).to_numpy(zero_copy_only=False)
+            first_N = (place_N < 0) & (row_N >= 0)
+            place_N[first_N] = start + row_N[first_N]
             start += len(held)
         return place_N
 
@@ -199,37 +215,25 @@ class FeatureSet:
             )
 
 
-def _in_parts(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
-    """The shards in order, some at a time, which have LOOKED_UP rows together but for what the last one is beyond."""
-    part: list[Shard] = []
+def _in_groups(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
+    """The shards in order, in groups that have LOOKED_UP rows together or a little more."""
+    group: list[Shard] = []
     for shard in shards:
-        part.append(shard)
-        if sum(len(one.ids) for one in part) >= LOOKED_UP:
-            yield part
-            part = []
-    if part:
-        yield part
+        group.append(shard)
+        if sum(len(member.ids) for member in group) >= LOOKED_UP:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def open_features(cache: Path, facts: Mapping[str, object]) -> FeatureSet:
-    """The rows of a backbone, in float16 unless float32 was once found necessary.
-
-    Args:
-        cache: the cache folder.
-        facts: everything that changes a feature but for the storage type.
-
-    Returns:
-        The rows that are there.
-    """
+    """The rows of a backbone, in float16 unless float32 was once found necessary; `facts` as for `FeatureSet`."""
     return FeatureSet(cache, facts, "float32" if _wide_mark(cache, facts).exists() else "float16")
 
 
 def widen(cache: Path, facts: Mapping[str, object]) -> FeatureSet:
-    """From now on keep the rows of this backbone in float32, since float16 does not hold them.
-
-    Args:
-        cache: the cache folder.
-        facts: everything that changes a feature but for the storage type.
+    """From now on store the rows of this backbone in float32, since float16 does not hold them.
 
     Returns:
         The rows in float32 that are there.
@@ -246,36 +250,16 @@ def widen(cache: Path, facts: Mapping[str, object]) -> FeatureSet:
 
 
 def _wide_mark(cache: Path, facts: Mapping[str, object]) -> Path:
-    return cache / "features" / f"{fingerprint(dict(facts))[:32]}.float32"
+    return cache / FEATURES / f"{fingerprint(dict(facts))[:32]}.float32"
 
 
-def _listed(folder: Path) -> Iterator[Path]:
-    """The shards of a folder by name, so that a row that stands twice is always taken from the same one."""
+def _names_in(folder: Path) -> list[str]:
+    """Names in order, so that a row that stands twice is always taken from the same shard."""
     try:
-        names = sorted(entry.name for entry in os.scandir(folder))
+        return sorted(entry.name for entry in os.scandir(folder))
     except FileNotFoundError:
-        return
+        return []
     except OSError as error:
         raise StoreError(
             f"The features in {folder} cannot be read ({error.strerror}). Mend its permissions, or set VITRAIL_CACHE."
         ) from error
-    for name in names:
-        if name.endswith(SHARD):
-            yield folder / name
-        elif name.endswith(TEMPORARY):
-            _sweep(folder / name)
-
-
-def _sweep(temporary: Path) -> None:
-    try:
-        if time.time() - temporary.stat().st_mtime > STALE_S:
-            temporary.unlink()
-    except OSError:
-        return  # its writer was quicker, or the folder is read-only: it is in nobody's way
-
-
-def _put_out_of_use(path: Path) -> None:
-    try:
-        path.replace(path.with_name(path.name + DAMAGED))
-    except OSError:
-        return  # a read-only cache: the shard is passed over at every start, and its rows are computed again

@@ -8,10 +8,10 @@ from PIL import Image
 from tests.data.pictures import MemorySource, encoded, photograph
 from vitrail.core.errors import DataError
 from vitrail.core.resources import Resources
-from vitrail.data import ImageRejected, load, looks
+from vitrail.data import ImageRejected, grey_copies, load
 from vitrail.data.dataset import Entry
+from vitrail.data.grey_copies import make_grey_copies, make_grey_copy
 from vitrail.data.images import decode, decode_grey
-from vitrail.data.looks import look_at, take_look
 
 LIMIT = 10**6
 
@@ -37,26 +37,26 @@ def source() -> Counted:
     return Counted([Entry(path=name, label="a") for name in files], files)
 
 
-def test_a_look_is_taken_once_and_kept_by_id(source: Counted, tmp_path):
+def test_a_grey_copy_is_made_once_and_stored_by_id(source: Counted, tmp_path):
     dataset = load(source)
-    first = look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
+    first = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     source.reads = 0
-    second = look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
+    second = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     assert source.reads == 1, "only what is broken is tried again"
     assert first.ids == second.ids
     assert len(first.ids) == 4
-    assert np.array_equal(first.look_NSS, second.look_NSS)
+    assert np.array_equal(first.copy_NSS, second.copy_NSS)
 
 
-def test_a_flipped_byte_in_the_cache_is_noticed_and_the_looks_are_taken_again(source: Counted, tmp_path):
+def test_a_flipped_byte_in_the_cache_is_noticed_and_the_grey_copies_are_made_again(source: Counted, tmp_path):
     dataset = load(source)
-    first = look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
-    (shard,) = (tmp_path / "looks" / "v1").iterdir()
+    first = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
+    (shard,) = (tmp_path / "grey-copies" / "v1").iterdir()
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
-    again = look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
-    assert np.array_equal(first.look_NSS, again.look_NSS)
+    again = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
+    assert np.array_equal(first.copy_NSS, again.copy_NSS)
 
 
 @pytest.fixture
@@ -65,64 +65,64 @@ def nine() -> Counted:
     return Counted([Entry(path=name, label="a") for name in files], files)
 
 
-def test_an_interruption_loses_no_look_that_was_taken(nine: Counted, tmp_path: Path):
+def test_an_interruption_loses_no_grey_copy_that_was_made(nine: Counted, tmp_path: Path):
     dataset = load(nine)
     nine.interrupted_at = "6.jpg"
     with pytest.raises(KeyboardInterrupt):
-        look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
+        make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     nine.reads, nine.interrupted_at = 0, ""
-    assert len(look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2)).ids) == 9
+    assert len(make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2)).ids) == 9
     assert nine.reads == 3
 
 
-def test_looks_are_written_while_others_are_taken(nine: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(looks, "SHARD_LOOKS", 2)
-    monkeypatch.setattr(looks, "AHEAD", 1)
+def test_grey_copies_are_written_while_others_are_made(nine: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(grey_copies, "SHARD_COPIES", 2)
+    monkeypatch.setattr(grey_copies, "AHEAD", 1)
     dataset = load(nine)
     written = []
     really = nine.read
     monkeypatch.setattr(nine, "read", lambda path: written.append(len(list(tmp_path.rglob("*.arrow")))) or really(path))
-    look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
+    make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     assert max(written) >= 3
 
 
-def test_looks_of_other_data_sets_take_no_memory(nine: Counted, tmp_path: Path):
+def test_grey_copies_of_other_data_sets_take_no_memory(nine: Counted, tmp_path: Path):
     dataset = load(nine)
-    first = look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
+    first = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     others = np.random.default_rng(0).integers(0, 256, (4000, 32, 32), dtype=np.uint8)
-    looks._write(tmp_path / "looks" / "v1", {f"{row:064d}": look for row, look in enumerate(others)})
+    grey_copies._write(tmp_path / "grey-copies" / "v1", {f"{row:064d}": copy for row, copy in enumerate(others)})
     tracemalloc.start()
-    again = look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
+    again = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert np.array_equal(again.look_NSS, first.look_NSS)
+    assert np.array_equal(again.copy_NSS, first.copy_NSS)
     assert peak < 1_000_000
 
 
-def test_no_look_is_kept_under_the_id_of_other_bytes(source: Counted, tmp_path):
+def test_no_grey_copy_is_stored_under_the_id_of_other_bytes(source: Counted, tmp_path):
     dataset = load(source)
     before, source.files = source.files, source.files | {"1.jpg": encoded(photograph(5), "JPEG")}
     with pytest.raises(DataError, match=r"1\.jpg changed .* run the same command again"):
-        look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
+        make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     source.files = before
-    taken = look_at(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
+    taken = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     changed = dataset.table["paths"].to_pylist().index(["1.jpg"])
     row = taken.ids.index(dataset.table["id"][changed].as_py())
-    assert np.array_equal(taken.look_NSS[row], take_look(before["1.jpg"], max_pixels=LIMIT))
+    assert np.array_equal(taken.copy_NSS[row], make_grey_copy(before["1.jpg"], max_pixels=LIMIT))
 
 
-def test_a_jpeg_and_a_png_of_one_picture_have_nearly_the_same_look():
+def test_a_jpeg_and_a_png_of_one_picture_have_nearly_the_same_grey_copy():
     image = photograph(size=(640, 480))
-    looks = [
-        take_look(encoded(image, kind, **how), max_pixels=LIMIT).astype(int)
+    copies = [
+        make_grey_copy(encoded(image, kind, **how), max_pixels=LIMIT).astype(int)
         for kind, how in (("JPEG", {"quality": 90}), ("PNG", {}))
     ]
-    assert np.abs(looks[0] - looks[1]).max() <= 4
+    assert np.abs(copies[0] - copies[1]).max() <= 4
 
 
-def test_a_picture_of_fewer_than_32_pixels_has_a_black_look():
-    assert not take_look(encoded(photograph(size=(31, 400))), max_pixels=LIMIT).any()
-    assert take_look(encoded(photograph(size=(32, 400))), max_pixels=LIMIT).any()
+def test_a_picture_of_fewer_than_32_pixels_has_a_black_grey_copy():
+    assert not make_grey_copy(encoded(photograph(size=(31, 400))), max_pixels=LIMIT).any()
+    assert make_grey_copy(encoded(photograph(size=(32, 400))), max_pixels=LIMIT).any()
 
 
 def test_the_reduced_decode_keeps_the_sides_asked_for_and_the_orientation():

@@ -1,0 +1,256 @@
+"""Everything in the cache: what there is, whether it is whole, and what pruning takes away.
+
+Nothing here reads a feature. The lock of trusted weights lies in the config folder and is never touched.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from vitrail.backbones import kept_models
+from vitrail.core.digest_files import matches_its_name
+from vitrail.core.errors import StoreError, UsageError
+from vitrail.data import grey_copies
+from vitrail.features import pace
+from vitrail.features.shard import SHARD
+from vitrail.features.store import DAMAGED, FACTS, FEATURES
+
+Kind = Literal["features", "grey copies", "model", "batch size"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CacheEntry:
+    """One thing in the cache that can be deleted and made again.
+
+    `what` describes it in words, `details` field by field. `path` is its file or folder inside the cache. Damaged are
+    those of its files that cannot be opened or were set aside. `last_used` is in seconds since 1970.
+    """
+
+    kind: Kind
+    key: str
+    what: str
+    path: str
+    bytes: int
+    last_used: float
+    rows: int | None = None
+    damaged: int = 0
+    details: dict[str, str | int | float] = field(default_factory=dict)
+
+
+def list_cache(cache: Path) -> list[CacheEntry]:
+    """Everything in a cache folder, which need not exist, the one used last first.
+
+    Raises:
+        StoreError: a folder cannot be listed.
+    """
+    try:
+        entries = [
+            *(_features(folder) for folder in _children(cache / FEATURES) if folder.is_dir()),
+            *_grey_copies(cache / grey_copies.FOLDER),
+            *(_model(folder) for folder in _children(cache / kept_models.FOLDER) if folder.is_dir()),
+            *(_batch_size(file) for file in _files([cache / pace.FOLDER]) if file.path.suffix == ".json"),
+        ]
+    except OSError as error:
+        raise StoreError(f"The cache {cache} cannot be listed ({error.strerror}): mend its permissions.") from error
+    return sorted(entries, key=lambda entry: (-entry.last_used, entry.key))
+
+
+def verify_cache(cache: Path) -> Iterator[tuple[str, bool]]:
+    """Read everything that has a digest.
+
+    Yields:
+        tuple[str, bool]: the path of a file or a model inside the cache, and whether its bytes are those written.
+    """
+    for entry in list_cache(cache):
+        place = cache / entry.path
+        if entry.kind == "model":
+            yield entry.path, kept_models.is_whole(place)
+        elif entry.kind in ("features", "grey copies"):
+            for path in sorted(place.rglob(f"*{SHARD}")):
+                yield path.relative_to(cache).as_posix(), matches_its_name(path)
+
+
+def choose(
+    entries: Sequence[CacheEntry], *, keys: Sequence[str], older_than_s: float | None, keep_bytes: int | None
+) -> list[CacheEntry]:
+    """What pruning takes: the entries of `keys`, those not used for long, and then the oldest until the rest fits.
+
+    Args:
+        entries: everything in the cache.
+        keys: keys, or how they begin.
+        older_than_s: entries not used for so many seconds go.
+        keep_bytes: at most this much stays.
+
+    Returns:
+        What goes, the one used longest ago first.
+
+    Raises:
+        UsageError: a key, or its beginning, is not that of exactly one entry.
+    """
+    gone: set[str] = set()
+    for key in keys:
+        matches = [entry.key for entry in entries if entry.key.startswith(key)]
+        if len(matches) != 1:
+            number = "no key" if not matches else f"{len(matches)} keys"
+            raise UsageError(f"{key} is the beginning of {number} in the cache: `vitrail cache` lists them.")
+        gone.add(matches[0])
+    oldest_first = sorted(entries, key=lambda entry: (entry.last_used, entry.key))
+    if older_than_s is not None:
+        gone |= {entry.key for entry in oldest_first if time.time() - entry.last_used > older_than_s}
+    if keep_bytes is not None:
+        left = sum(entry.bytes for entry in entries if entry.key not in gone)
+        for entry in oldest_first:
+            if left > keep_bytes and entry.key not in gone:
+                gone.add(entry.key)
+                left -= entry.bytes
+    return [entry for entry in oldest_first if entry.key in gone]
+
+
+def remove(cache: Path, entries: Sequence[CacheEntry]) -> None:
+    """Delete entries; a run that needs their rows stops, and computes them again when it is started again.
+
+    Raises:
+        StoreError: a file or folder cannot be deleted.
+    """
+    for entry in entries:
+        place = cache / entry.path
+        try:
+            if place.is_dir():
+                shutil.rmtree(place)
+            else:
+                place.unlink()
+        except FileNotFoundError:
+            continue  # another pruning was quicker
+        except OSError as error:
+            raise StoreError(f"{place} cannot be deleted ({error.strerror}): mend its permissions.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    bytes: int
+    changed: float
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _files(folders: Sequence[Path]) -> list[_File]:
+    """The files in these folders; one that is renamed or deleted meanwhile is left out."""
+    files = []
+    for folder in folders:
+        with suppress(FileNotFoundError):
+            for found in os.scandir(folder):
+                with suppress(FileNotFoundError):
+                    if found.is_file():
+                        status = found.stat()
+                        files.append(_File(Path(found.path), status.st_size, status.st_mtime))
+    return files
+
+
+def _last_change(folder: Path, files: Sequence[_File]) -> float:
+    return max(file.changed for file in files) if files else folder.stat().st_mtime
+
+
+def _features(folder: Path) -> CacheEntry:
+    facts, files = _read_object(folder / FACTS), _files([folder])
+    rows = [_count_rows(file.path) for file in files if file.path.suffix == SHARD]
+    net = facts.get("net", {})
+    variant = " ".join(f"{key} {value}" for key, value in sorted(net.get("variant", {}).items()))
+    # Facts hold what changes a feature, and a name does not: the network, and how its weights' digest begins.
+    backbone = f"{net.get('family', 'unknown')} {variant} ({str(facts.get('weights', 'unknown'))[:12]})"
+    details: dict[str, str | int | float] = {
+        "backbone": backbone,
+        "engine": str(facts.get("engine", "unknown")),
+        "precision": str(facts.get("precision", "unknown")),
+        "storage": str(facts.get("storage", "unknown")),
+        "pooling": str(facts.get("poolings", "unknown")),
+        "shards": len(rows),
+    }
+    return CacheEntry(
+        kind="features",
+        key=folder.name,
+        what="{backbone}, {engine} {precision}, {storage}, {pooling}".format_map(details),
+        path=f"{FEATURES}/{folder.name}",
+        bytes=sum(file.bytes for file in files),
+        last_used=_last_change(folder, files),
+        rows=sum(count for count in rows if count is not None),
+        damaged=rows.count(None) + sum(file.path.suffix == DAMAGED for file in files),
+        details=details,
+    )
+
+
+def _grey_copies(folder: Path) -> Iterator[CacheEntry]:
+    """All of them as one entry, if there are any."""
+    files = [file for file in _files(_children(folder)) if file.path.suffix == SHARD]
+    if files:
+        rows = [_count_rows(file.path) for file in files]
+        yield CacheEntry(
+            kind="grey copies",
+            key=folder.name,
+            what="for near-duplicates",
+            path=folder.name,
+            bytes=sum(file.bytes for file in files),
+            last_used=_last_change(folder, files),
+            rows=sum(count for count in rows if count is not None),
+            damaged=rows.count(None),
+        )
+
+
+def _model(folder: Path) -> CacheEntry:
+    files = _files([folder])
+    return CacheEntry(
+        kind="model",
+        key=folder.name,
+        what="a converted model",
+        path=f"{kept_models.FOLDER}/{folder.name}",
+        bytes=sum(file.bytes for file in files),
+        last_used=_last_change(folder, files),
+    )
+
+
+def _batch_size(file: _File) -> CacheEntry:
+    facts = _read_object(file.path)
+    backbone, batch = str(facts.get("backbone", "unknown")), pace.batch_in(facts) or 0
+    rates = facts.get("images_per_s")
+    rate = rates.get(str(batch)) if isinstance(rates, dict) else None
+    images_per_s = float(rate) if isinstance(rate, int | float) else 0.0
+    return CacheEntry(
+        kind="batch size",
+        key=file.path.stem,
+        what=f"{backbone}, batch of {batch}, {images_per_s:,.1f} images/s",
+        path=f"{pace.FOLDER}/{file.path.name}",
+        bytes=file.bytes,
+        last_used=file.changed,
+        damaged=int(not batch),
+        details={"backbone": backbone, "batch": batch, "images_per_s": images_per_s},
+    )
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _count_rows(path: Path) -> int | None:
+    """The rows of a shard, or None if it cannot be opened."""
+    try:
+        file = pa.ipc.open_file(pa.memory_map(str(path)))
+        return int(sum(file.get_batch(number).num_rows for number in range(file.num_record_batches)))
+    except (OSError, pa.ArrowException):
+        return None
