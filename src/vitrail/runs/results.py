@@ -18,7 +18,7 @@ from vitrail.core.machine import Machine, Threads
 from vitrail.data import NearPair, SetAside
 from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair, RefusalCheck, WinnersCurse
 from vitrail.search import CurvePoint, FewShot, LabelCurve, Seeded, SplitSpread, Trial
-from vitrail.statistics.calibration import ReliabilityBin
+from vitrail.statistics.calibration_error import ReliabilityBin
 from vitrail.statistics.intervals import Interval
 
 SCHEMA_VERSION = 1
