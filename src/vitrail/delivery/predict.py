@@ -113,7 +113,7 @@ class Predictor:
             digest=recipe["weights_sha256"],
             engine=chosen[0],
             precision=chosen[1],
-            calibration=recipe.get("calibration", ""),
+            ranges=recipe.get("ranges", ""),
             offline=offline,
             progress=progress,
         )

@@ -17,7 +17,7 @@ def reopen(
     digest: str,
     engine: str = "auto",
     precision: str = "auto",
-    calibration: str = "",
+    ranges: str = "",
     offline: bool,
     progress: Progress,
 ) -> Backbone:
@@ -32,7 +32,7 @@ def reopen(
         digest: the sha256 that the weights must have.
         engine: "auto", or a name of `backbones/engines.py`.
         precision: the same.
-        calibration: with int8, the digest of the images that the run calibrated on.
+        ranges: with int8, the digest of the images that the run took its ranges from.
         offline: never use the network.
         progress: hears of a download.
 
@@ -44,9 +44,7 @@ def reopen(
     known = named.given_digest() or ("" if named.is_adapted else find_card(named.name).sha256)
     if known:
         _require_weights(known, digest, spec, named)
-    opened = open_backbone(
-        named, engine=engine, precision=precision, calibration=calibration, offline=offline, progress=progress
-    )
+    opened = open_backbone(named, engine=engine, precision=precision, ranges=ranges, offline=offline, progress=progress)
     _require_weights(opened.digest, digest, spec, named)
     return under(opened, result.recipe)
 

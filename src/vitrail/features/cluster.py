@@ -36,7 +36,6 @@ from vitrail.core.machine import Threads, share_threads
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, is_url
 from vitrail.features.by_id import Missing, Paths
-from vitrail.features.calibration import calibration_ids
 from vitrail.features.cluster_machines import (
     Crew,
     environment,
@@ -50,6 +49,7 @@ from vitrail.features.cluster_machines import (
     shape,
 )
 from vitrail.features.cluster_worker import Done, Job, Worker
+from vitrail.features.int8_ranges import list_range_images
 from vitrail.features.one_pass import Lane
 
 BLOCKS = 16  # a worker, so that the last ones end together
@@ -160,7 +160,7 @@ class Cluster:
             Worker,
             fn_constructor_args=(
                 self._job,
-                [replace(lane.backbone, read_calibration=None) for lane in lanes],
+                [replace(lane.backbone, read_range_images=None) for lane in lanes],
                 rows,
                 crew.cpus,
             ),
@@ -220,7 +220,7 @@ def join(
         Cluster: the machines.
     """
     ray = _import_ray()
-    wanted = pa.array(calibration_ids(train), pa.string())
+    wanted = pa.array(list_range_images(train), pa.string())
     job = Job(
         folder=resources.cache.absolute() / f".cluster-{uuid.uuid4().hex}",
         data=_seen_by_all(data),
@@ -228,7 +228,7 @@ def join(
         max_pixels=max_pixels,
         batch=resources.batch,
         offline=resources.offline,
-        calibration=dataset.table.filter(pc.is_in(dataset.table["id"], value_set=wanted)),
+        range_images=dataset.table.filter(pc.is_in(dataset.table["id"], value_set=wanted)),
     )
     ours = not ray.is_initialized()
     try:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.backbones import Backbone, Engine, to_pixels
-from vitrail.backbones.poolings import parts_of
+from vitrail.backbones.poolings import components_of
 from vitrail.core.errors import DataError
 from vitrail.core.machine import user_seconds
 from vitrail.core.resources import Resources
@@ -87,7 +87,7 @@ class Lane:
 
     def keeps(self, feature_ND: NDArray[np.float32]) -> bool:
         """Whether the storage type keeps every pooling of these rows."""
-        poolings = len(parts_of(self.pooling))
+        poolings = len(components_of(self.pooling))
         return self.stored.keeps(feature_ND.reshape(len(feature_ND) * poolings, -1))
 
     def reopen(self, cache: Path) -> None:

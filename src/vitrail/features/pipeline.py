@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vitrail.backbones import PIXEL_CODE_VERSION, Backbone
 from vitrail.backbones.engines import FORWARD_CODE_VERSION
-from vitrail.backbones.poolings import joined, take
+from vitrail.backbones.poolings import join_poolings, take_pooling
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, SetAside, Source
 from vitrail.features.by_id import Missing, Paths
@@ -67,7 +67,7 @@ class Features:
         Returns:
             N x D in float32; D is `width` times the parts of the pooling.
         """
-        return take(self.stored.rows(ids), held=joined(self.poolings), wanted=self.pooling)
+        return take_pooling(self.stored.rows(ids), held=join_poolings(self.poolings), wanted=self.pooling)
 
     def pooled(self, pooling: str) -> "Features":
         """The same with the rows of another of its poolings."""
@@ -174,7 +174,7 @@ def fill(
 
 def open_lane(backbone: Backbone, cache: Path) -> Lane:
     """A backbone with the rows that it has; StoreError where they cannot be listed."""
-    return Lane(backbone, joined(_poolings(backbone)), _facts(backbone), cache)
+    return Lane(backbone, join_poolings(_poolings(backbone)), _facts(backbone), cache)
 
 
 def _features(lane: Lane, ids: pa.Array, computed: int) -> Features:
@@ -213,8 +213,8 @@ def _facts(backbone: Backbone) -> dict[str, object]:
         "device": engine.device,
         "forward_code": FORWARD_CODE_VERSION,
         "precision": engine.precision,
-        "calibration": engine.calibration,
-        "poolings": joined(_poolings(backbone)),
+        "ranges": engine.ranges,
+        "poolings": join_poolings(_poolings(backbone)),
         "pixel_code": PIXEL_CODE_VERSION,
         **({"quantiser": engine.quantiser, "rest": engine.rest} if engine.precision == "int8" else {}),
     }
