@@ -17,7 +17,27 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from vitrail.nets.positions import PositionRule, resize_positions
-from vitrail.nets.vit import INIT_STD, LAYER_NORM_EPS, Activation, Block, Mlp, PatchEmbed, gelu
+from vitrail.nets.vit import INIT_STD, LAYER_NORM_EPS, Activation, Block, Mlp, PatchEmbed, VitSize, gelu
+
+SIGLIP_SIZES = {
+    "B": VitSize(768, 12, 12),
+    "L": VitSize(1024, 24, 16),
+    "so400m": VitSize(1152, 27, 16, mlp_width=4304),  # the shape-optimised ViT of arXiv:2305.13035, table 1
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SiglipConfig:
+    """Everything that an image tower is built from."""
+
+    size: VitSize = SIGLIP_SIZES["B"]
+    patch: int = 16  # side of a patch in pixels
+    # Rows and columns, in pixels, of the image that the table of positions is for. What is left over beyond the last
+    # whole patch is not seen.
+    image_size: int = 224
+    activation: Activation = "gelu"  # as timm runs these weights; Google and transformers have "gelu_tanh"
+    positions: PositionRule = "bicubic-antialias"  # how the table is brought to an image of another size
+    norm_eps: float = LAYER_NORM_EPS
 
 
 class AttentionPool(nn.Module):
@@ -48,45 +68,25 @@ class AttentionPool(nn.Module):
 class SiglipImageTower(nn.Module):
     """Image to tokens, a stack of blocks, one vector by attention."""
 
-    def __init__(
-        self,
-        *,
-        image_size: int,
-        patch: int,
-        width: int,
-        depth: int,
-        heads: int,
-        mlp_width: int,
-        activation: Activation = "gelu",
-        positions: PositionRule = "bicubic-antialias",
-        norm_eps: float = LAYER_NORM_EPS,
-    ) -> None:
-        """Build the network with random weights.
-
-        Args:
-            image_size: rows and columns of the image that the table of positions is for, in pixels. What is left over
-                beyond the last whole patch is not seen.
-            patch: side of a patch in pixels.
-            width: D, a multiple of `heads`.
-            depth: number of blocks.
-            heads: A.
-            mlp_width: hidden units of every MLP.
-            activation: which form of the GELU: timm runs these weights with "gelu", Google and transformers with
-                "gelu_tanh".
-            positions: how the table is brought to an image of another size.
-            norm_eps: eps of every layer norm.
-        """
+    def __init__(self, config: SiglipConfig) -> None:
+        """Build the network with random weights, in training mode."""
         super().__init__()
-        self.patch, self.positions = patch, positions
-        self.grid = (image_size // patch, image_size // patch)
-        self.patch_embed = PatchEmbed(patch, width)
-        self.pos_embed = nn.Parameter(torch.zeros(1, self.grid[0] * self.grid[1], width))
+        size, side, eps, activation = config.size, config.image_size // config.patch, config.norm_eps, config.activation
+        self.patch, self.positions, self.grid = config.patch, config.positions, (side, side)
+        self.patch_embed = PatchEmbed(config.patch, size.width)
+        self.pos_embed = nn.Parameter(torch.zeros(1, side * side, size.width))
         self.blocks = nn.ModuleList(
-            Block(width, heads, Mlp(width, mlp_width, gelu(activation)), layer_scale=False, norm_eps=norm_eps)
-            for _ in range(depth)
+            Block(
+                size.width,
+                size.heads,
+                Mlp(size.width, size.hidden, gelu(activation)),
+                layer_scale=False,
+                norm_eps=eps,
+            )
+            for _ in range(size.depth)
         )
-        self.norm = nn.LayerNorm(width, eps=norm_eps)
-        self.attn_pool = AttentionPool(width, heads, mlp_width, activation=activation, norm_eps=norm_eps)
+        self.norm = nn.LayerNorm(size.width, eps=eps)
+        self.attn_pool = AttentionPool(size.width, size.heads, size.hidden, activation=activation, norm_eps=eps)
         nn.init.normal_(self.pos_embed, std=INIT_STD)
         nn.init.normal_(self.attn_pool.latent, std=INIT_STD)
 
@@ -113,56 +113,3 @@ class SiglipImageTower(nn.Module):
             token_BLD = block(token_BLD)
         normed_BLD: Tensor = self.norm(token_BLD)
         return normed_BLD
-
-
-@dataclass(frozen=True, slots=True)
-class SiglipSize:
-    """Width D, number of blocks, attention heads and hidden units of one size."""
-
-    width: int
-    depth: int
-    heads: int
-    mlp_width: int
-
-
-SIGLIP_SIZES = {
-    "B": SiglipSize(768, 12, 12, 3072),
-    "L": SiglipSize(1024, 24, 16, 4096),
-    "so400m": SiglipSize(1152, 27, 16, 4304),  # the shape-optimised ViT of arXiv:2305.13035, table 1
-}
-
-
-def build_siglip(
-    size: str = "B",
-    patch: int = 16,
-    *,
-    image_size: int = 224,
-    activation: Activation = "gelu",
-    positions: PositionRule = "bicubic-antialias",
-    norm_eps: float = LAYER_NORM_EPS,
-) -> SiglipImageTower:
-    """An image tower of a named size, with random weights.
-
-    Args:
-        size: a key of SIGLIP_SIZES.
-        patch: side of a patch in pixels.
-        image_size: side of the image in pixels.
-        activation: a key of GELU_FORMS.
-        positions: how the table of positions is resized.
-        norm_eps: eps of every layer norm.
-
-    Returns:
-        The network in training mode.
-    """
-    chosen = SIGLIP_SIZES[size]
-    return SiglipImageTower(
-        image_size=image_size,
-        patch=patch,
-        width=chosen.width,
-        depth=chosen.depth,
-        heads=chosen.heads,
-        mlp_width=chosen.mlp_width,
-        activation=activation,
-        positions=positions,
-        norm_eps=norm_eps,
-    )
