@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.backbones import Backbone, BackboneSpec, Engine, parse_spec
+from vitrail.backbones import Backbone, BackboneSpec, Engine, EngineRequest, parse_spec
 from vitrail.backbones.engines import choose_engine
 from vitrail.backbones.preprocess import to_pixels
 from vitrail.core.ahead import in_order
@@ -111,8 +111,7 @@ class Predictor:
             run,
             spec,
             digest=recipe["weights_sha256"],
-            engine=chosen[0],
-            precision=chosen[1],
+            request=EngineRequest(engine=chosen[0], precision=chosen[1]),
             ranges=recipe.get("ranges", ""),
             offline=offline,
             progress=progress,

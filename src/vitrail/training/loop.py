@@ -41,7 +41,7 @@ AVERAGES = ("exp_avg", "exp_avg_sq")  # what torch's AdamW calls them
 BETAS = (0.9, 0.999)
 ADAM_EPS = 1e-8
 MAX_GRADIENT_NORM = 1.0  # only ever met in the first steps; without it a ViT may fall asleep there
-SAVE_EVERY_S = 30.0
+SAVE_EVERY_S = 30.0  # the most that a Ctrl-C can cost
 TASK = "training"
 
 
@@ -104,22 +104,14 @@ def train(
     normalise: Callable[[Tensor], Tensor],
     progress: Progress,
     checkpoint: Path | None = None,
-    save_every_s: float | None = None,
 ) -> tuple[EpochPoint, ...]:
-    """Train the network in place.
+    """Train the network in place, from the weights that it has.
 
-    Args:
-        net: its `forward` gives the logits of every class in `labels`; its weights at the call are the start.
-        images: N x H x W x 3.
-        labels: N class numbers from 0.
-        options: how to train.
-        normalise: from uint8 B x H x W x 3 to what the network takes.
-        progress: told of every batch and of the loss of every epoch.
-        checkpoint: a file to go on from where it exists, and to keep the state in; removed by the caller when done.
-        save_every_s: least number of seconds between two checkpoints, so the most that a Ctrl-C can cost; None is 30.
+    Its `forward` gives the logits of every class in `labels`. `images` are N x H x W x 3, `labels` N class numbers from
+    0; `normalise` turns uint8 B x H x W x 3 into the network's input. Training continues from the file `checkpoint` if
+    it exists and saves its state there at most every SAVE_EVERY_S seconds; the caller removes the file at the end.
 
-    Returns:
-        One point an epoch. RunError where the checkpoint is damaged, belongs to another training or cannot be written.
+    Raises RunError if the checkpoint is damaged, belongs to another training or cannot be written.
     """
     optimizer = _adamw(net, options)
     question = _question(net, images, labels, options)
@@ -131,7 +123,7 @@ def train(
     net.train()
     progress.start(TASK, total=steps * batch, unit="images")
     progress.advance(TASK, state.step * batch)
-    pause, saved = SAVE_EVERY_S if save_every_s is None else save_every_s, time.monotonic()
+    saved = time.monotonic()
     while state.step < steps:
         epoch, place = divmod(state.step, steps_an_epoch)
         rows_B = _order(len(images), options.seed, epoch)[place * batch : (place + 1) * batch]
@@ -144,7 +136,7 @@ def train(
         if place == steps_an_epoch - 1:
             _close_epoch(state, steps_an_epoch, batch, progress)
         progress.advance(TASK, batch)
-        if checkpoint is not None and (time.monotonic() - saved >= pause or state.step == steps):
+        if checkpoint is not None and (time.monotonic() - saved >= SAVE_EVERY_S or state.step == steps):
             _save(net, optimizer, state, checkpoint, question)
             saved = time.monotonic()
     progress.done(TASK)
