@@ -179,10 +179,8 @@ def _open(run: RunRecord | None, options: AuditOptions, progress: Progress) -> B
         return open_backbone(spec, offline=options.offline, progress=progress)
     spec = parse_spec(options.backbone or _best_of(run))
     digest = run.backbone(spec.name).weights_sha256
-    return replace(
-        reopen(run, spec, digest=digest, request=EngineRequest(), offline=options.offline, progress=progress),
-        name=spec.name,
-    )
+    opened = reopen(run, spec, digest=digest, request=EngineRequest(), offline=options.offline, progress=progress)
+    return replace(opened, name=spec.name)
 
 
 def _no_labels(why_not: str) -> LabelFindings:

@@ -1,16 +1,13 @@
 """The classifier that a backbone's own file brings along: what the network said before anybody tuned it."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vitrail.backbones.backbone import Backbone
 from vitrail.backbones.build import CLASSIFIER
 from vitrail.backbones.label_sets import LabelSet, imagenet_1k
-
-if TYPE_CHECKING:
-    from vitrail.backbones.backbone import Backbone
 
 # Letters: N examples, D features, K classes of the classifier.
 
@@ -31,7 +28,7 @@ class Classifier:
         return result
 
 
-def read_classifier(backbone: "Backbone") -> Classifier | None:
+def read_classifier(backbone: Backbone) -> Classifier | None:
     """The classifier of a backbone's file, to be applied to its features as they are stored.
 
     A layer of 1,000 outputs is read as ImageNet-1k's, in the order of the synset ids: that is how timm, torchvision and

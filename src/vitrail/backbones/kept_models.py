@@ -29,18 +29,18 @@ MODEL, WEIGHTS, DIGESTS = "model.xml", "model.bin", "digests.json"
 
 @contextmanager
 def without_telemetry() -> Iterator[None]:
-    """Imports made in here find that the telemetry is not installed, which they take well.
+    """Let imports inside the `with` find that the telemetry is not installed.
 
-    Where somebody has imported them before, that is as they chose; what we call of them opens no connection either way.
+    A library that was imported before keeps its telemetry; what we call opens no connection either way.
     """
-    theirs = sys.modules.pop(TELEMETRY, None)
+    telemetry = sys.modules.pop(TELEMETRY, None)
     sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # makes the import of that name fail
     try:
         yield
     finally:
         del sys.modules[TELEMETRY]
-        if theirs is not None:
-            sys.modules[TELEMETRY] = theirs
+        if telemetry is not None:
+            sys.modules[TELEMETRY] = telemetry
 
 
 def import_openvino() -> ModuleType:
@@ -75,9 +75,9 @@ def kept_model(facts: Mapping[str, object], make: Callable[[], tuple[Any, object
     try:
         _keep(model, folder)
     except OSError:
-        with tempfile.TemporaryDirectory(prefix="vitrail-") as passing:
-            _write(model, Path(passing))
-            return core.read_model(Path(passing) / MODEL)
+        with tempfile.TemporaryDirectory(prefix="vitrail-") as temporary:
+            _write(model, Path(temporary))
+            return core.read_model(Path(temporary) / MODEL)
     finally:
         del owner
     return core.read_model(folder / MODEL)
@@ -85,18 +85,18 @@ def kept_model(facts: Mapping[str, object], make: Callable[[], tuple[Any, object
 
 def list_models(cache: Path) -> list[Kept]:
     """The models of a cache, the one used last first; StoreError where the folder cannot be listed."""
-    found = []
+    models = []
     try:
         for folder in filter(Path.is_dir, (cache / FOLDER).iterdir()):
-            with suppress(FileNotFoundError):  # another process has put it in place, or taken it away
-                status = [(path.name, path.stat()) for path in folder.iterdir()]
-                used = max((one.st_mtime for name, one in status if name == DIGESTS), default=folder.stat().st_mtime)
-                found.append(
+            with suppress(FileNotFoundError):  # another process has put it in place, or removed it
+                stats = [(path.name, path.stat()) for path in folder.iterdir()]
+                used = max((stat.st_mtime for name, stat in stats if name == DIGESTS), default=folder.stat().st_mtime)
+                models.append(
                     Kept(
                         key=folder.name,
                         what="a converted model",
                         inside=f"{FOLDER}/{folder.name}",
-                        bytes=sum(one.st_size for _, one in status),
+                        bytes=sum(stat.st_size for _, stat in stats),
                         last_used=used,
                     )
                 )
@@ -104,7 +104,7 @@ def list_models(cache: Path) -> list[Kept]:
         return []
     except OSError as error:
         raise StoreError(f"{cache / FOLDER} cannot be listed ({error.strerror}): mend its permissions.") from error
-    return sorted(found, key=lambda model: (-model.last_used, model.key))
+    return sorted(models, key=lambda model: (-model.last_used, model.key))
 
 
 def is_whole(folder: Path) -> bool:

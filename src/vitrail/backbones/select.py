@@ -78,10 +78,10 @@ def _allows(card: Card, licence: str) -> bool:
     return card.commercial == "yes" if licence == COMMERCIAL else card.licence.lower() == licence
 
 
-def _require(kind: str, asked: str, known: Sequence[str]) -> None:
-    there = {name.lower(): name for name in known}
-    if asked.lower() in there:
+def _require(kind: str, name: str, known: Sequence[str]) -> None:
+    by_lower = {each.lower(): each for each in known}
+    if name.lower() in by_lower:
         return
-    nearest = get_close_matches(asked.lower(), list(there), n=1, cutoff=0.6)
-    guess = f" Did you mean {there[nearest[0]]}?" if nearest else ""
-    raise UsageError(f"The catalogue has no {kind} {asked!r}.{guess} There are: {', '.join(there.values())}.")
+    nearest = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    guess = f" Did you mean {by_lower[nearest[0]]}?" if nearest else ""
+    raise UsageError(f"The catalogue has no {kind} {name!r}.{guess} There are: {', '.join(by_lower.values())}.")

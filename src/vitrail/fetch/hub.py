@@ -51,8 +51,8 @@ def find_cached(card: Published, revision: str, *, file: str = WEIGHTS_FILE) -> 
     """Where the hub's cache has a file of a revision, or None. Uses no network."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(card.repository, file, revision=revision)
-    return Path(found) if isinstance(found, str) else None
+    cached = try_to_load_from_cache(card.repository, file, revision=revision)
+    return Path(cached) if isinstance(cached, str) else None
 
 
 def download(
@@ -76,7 +76,7 @@ def download(
     from filelock import FileLock
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
-    with _one_sentence(card, revision, file):
+    with _errors_in_one_sentence(card, revision, file):
         about = get_hf_file_metadata(hf_hub_url(card.repository, file, revision=revision))
         commit = about.commit_hash
         if commit is None or about.etag is None or not PLAIN_NAME.fullmatch(about.etag):
@@ -171,7 +171,7 @@ def _check_or_delete(part: Path, check: Callable[[Path], str], etag: str) -> Non
 
 
 @contextmanager
-def _one_sentence(card: Published, revision: str, file: str) -> Iterator[None]:
+def _errors_in_one_sentence(card: Published, revision: str, file: str) -> Iterator[None]:
     """Turn what the hub's library raises into a sentence that says what to do."""
     from huggingface_hub import errors
 

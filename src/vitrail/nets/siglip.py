@@ -1,7 +1,7 @@
 """The image tower of SigLIP: a Vision Transformer without a class token, pooled by attention.
 
 Zhai et al., "Sigmoid Loss for Language Image Pre-Training", arXiv:2303.15343; the pooling, called MAP head, is that of
-Zhai et al., "Scaling Vision Transformers", arXiv:2106.04560 (section 3.2): one learnt question asks all patches.
+Zhai et al., "Scaling Vision Transformers", arXiv:2106.04560 (section 3.2): one learnt query attends to all patches.
 Parameters carry timm's names (vit_base_patch16_siglip_224 and its sisters), so the field's weights load as they are.
 
 Letters: B images, C channels, H rows, W columns; L tokens (the patches row by row), D width, A attention heads,
@@ -41,7 +41,7 @@ class SiglipConfig:
 
 
 class AttentionPool(nn.Module):
-    """One learnt question asks all tokens; what it hears passes an MLP."""
+    """One learnt query attends to all tokens; the result passes through an MLP."""
 
     def __init__(self, width: int, heads: int, mlp_width: int, *, activation: Activation, norm_eps: float) -> None:
         super().__init__()
@@ -55,13 +55,13 @@ class AttentionPool(nn.Module):
 
     def forward(self, token_BLD: Tensor) -> Tensor:
         """One vector an image, `feature_BD`."""
-        asked_B1D = self.q(self.latent.expand(token_BLD.shape[0], -1, -1))
-        query_BA1E = asked_B1D.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        query_B1D = self.q(self.latent.expand(token_BLD.shape[0], -1, -1))
+        query_BA1E = query_B1D.unflatten(-1, (self.heads, -1)).transpose(1, 2)
         key_value_BL2AE = self.kv(token_BLD).unflatten(-1, (2, self.heads, -1))
         key_BALE, value_BALE = (part_BLAE.transpose(1, 2) for part_BLAE in key_value_BL2AE.unbind(dim=2))
         mixed_BA1E = scaled_dot_product_attention(query_BA1E, key_BALE, value_BALE)  # divides by sqrt(E)
-        heard_B1D = self.proj(mixed_BA1E.transpose(1, 2).flatten(2))
-        feature_B1D: Tensor = heard_B1D + self.mlp(self.norm(heard_B1D))  # the latent itself is not added
+        pooled_B1D = self.proj(mixed_BA1E.transpose(1, 2).flatten(2))
+        feature_B1D: Tensor = pooled_B1D + self.mlp(self.norm(pooled_B1D))  # the latent itself is not added
         return feature_B1D[:, 0]
 
 

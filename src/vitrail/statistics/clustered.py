@@ -45,8 +45,8 @@ def clustered_rate(correct_N: NDArray[np.bool_], group_N: NDArray[np.int64], lev
         n_effective = plain * few_groups(groups, level)
     else:
         n_effective = float(groups)
-    found = effective_wilson(value, n_effective, n=n, level=level)
-    return Interval(value=value, low=found.low, high=found.high, level=level, method="wilson, by group", n=n)
+    interval = effective_wilson(value, n_effective, n=n, level=level)
+    return Interval(value=value, low=interval.low, high=interval.high, level=level, method="wilson, by group", n=n)
 
 
 def clustered_mean(
@@ -72,11 +72,11 @@ def clustered_mean(
     n, groups = len(values_N), int(group_N.max()) + 1
     alone = mean_interval(values_N, lowest=lowest, highest=highest, level=level)
     moved_G = np.bincount(group_N, weights=values_N - alone.value, minlength=groups) * groups / n
-    found = mean_interval(alone.value + moved_G, lowest=lowest, highest=highest, level=level)
+    by_group = mean_interval(alone.value + moved_G, lowest=lowest, highest=highest, level=level)
     return Interval(
         value=alone.value,
-        low=min(alone.low, found.low),
-        high=max(alone.high, found.high),
+        low=min(alone.low, by_group.low),
+        high=max(alone.high, by_group.high),
         level=level,
         method=f"{alone.method}, by group",
         n=n,

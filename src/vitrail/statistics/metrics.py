@@ -185,8 +185,8 @@ def _effective(
     n = len(influence_N)
     if group_N is None:
         return effective_wilson(value, n_effective, n=n, level=level)
-    found = effective_wilson(value, clustered_n(n_effective, influence_N, group_N, level), n=n, level=level)
-    return replace(found, method=f"{found.method}, by group")
+    interval = effective_wilson(value, clustered_n(n_effective, influence_N, group_N, level), n=n, level=level)
+    return replace(interval, method=f"{interval.method}, by group")
 
 
 def _accuracy_influence(

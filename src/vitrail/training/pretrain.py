@@ -75,13 +75,13 @@ class PretrainReport:
 
 
 # What `vitrail pretrain NAME` does when no number is given, and how the files in the package were made.
-RECIPES: Mapping[str, PretrainOptions] = {
+DEFAULT_OPTIONS: Mapping[str, PretrainOptions] = {
     "vit_mini": PretrainOptions(classes=128, images_per_class=100, epochs=4, batch=32, learning_rate=7e-4),
     "resnet_mini": PretrainOptions(classes=128, images_per_class=100, epochs=4, batch=64, learning_rate=1e-3),
 }
 
 
-def recipe(name: str) -> PretrainOptions:
+def default_options(name: str) -> PretrainOptions:
     """The options that the package's own file of this backbone was made with.
 
     Args:
@@ -91,11 +91,11 @@ def recipe(name: str) -> PretrainOptions:
         Options to use as they are, or to change with dataclasses.replace.
 
     Raises:
-        UsageError: there is no recipe of this name.
+        UsageError: Vitrail does not make this backbone.
     """
-    if name not in RECIPES:
-        raise UsageError(f"There is no recipe to pretrain {name!r}; there are {', '.join(RECIPES)}.")
-    return RECIPES[name]
+    if name not in DEFAULT_OPTIONS:
+        raise UsageError(f"There are no options to pretrain {name!r}; there are some for {', '.join(DEFAULT_OPTIONS)}.")
+    return DEFAULT_OPTIONS[name]
 
 
 def pretrain(name: str, options: PretrainOptions, *, out: Path, threads: int, progress: Progress) -> PretrainReport:
@@ -103,16 +103,16 @@ def pretrain(name: str, options: PretrainOptions, *, out: Path, threads: int, pr
 
     Args:
         name: vit_mini or resnet_mini.
-        options: see `recipe`.
+        options: as of `default_options`.
         out: a folder; <name>.safetensors is written there, and <name>.checkpoint.safetensors while it is not done.
         threads: how many threads compute. Another number gives slightly other weights.
         progress: told of drawing, batches and epochs.
 
     Returns:
-        Where the file is and how good the network became. UsageError where there is no recipe of this name, RunError
+        Where the file is and how good the network became. UsageError where Vitrail does not make this backbone, RunError
         where the folder cannot be written or its checkpoint is damaged or was made with other options.
     """
-    recipe(name)
+    default_options(name)
     card = find_card(name)
     started = time.monotonic()
     with torch_threads(threads):
@@ -240,8 +240,8 @@ def _accuracy(net: nn.Module, drawn: Drawn, card: Card, batch: int = 256) -> flo
     correct = 0
     for start in range(0, len(drawn.labels), batch):
         pixel_BHWC = torch.from_numpy(drawn.images[start : start + batch])
-        found_B = net(normalise(pixel_BHWC, card.preprocessing)).argmax(dim=1)
-        correct += int((found_B == torch.from_numpy(drawn.labels[start : start + batch])).sum())
+        predicted_B = net(normalise(pixel_BHWC, card.preprocessing)).argmax(dim=1)
+        correct += int((predicted_B == torch.from_numpy(drawn.labels[start : start + batch])).sum())
     return correct / len(drawn.labels)
 
 

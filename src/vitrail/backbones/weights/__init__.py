@@ -15,7 +15,7 @@ from vitrail.backbones.weights.hdf5 import read_h5
 from vitrail.backbones.weights.npz import read_npz
 from vitrail.backbones.weights.pickled import read_pth
 from vitrail.backbones.weights.renaming import Layout, to_ours
-from vitrail.backbones.weights.timm import read_timm
+from vitrail.backbones.weights.safetensors import read_safetensors
 from vitrail.core.errors import WeightsError
 
 LISTED_TENSORS = 8  # of each kind, in an error message
@@ -67,7 +67,7 @@ def _reader_of(path: Path) -> Callable[[Path], dict[str, torch.Tensor]]:
         return read_h5
     if start.startswith(ZIP_START):
         return read_npz if any(name.endswith(".npy") for name in member_names(path)) else read_pth
-    return read_pth if start.startswith(PICKLE_START) and not _is_safetensors(start, size) else read_timm
+    return read_pth if start.startswith(PICKLE_START) and not _is_safetensors(start, size) else read_safetensors
 
 
 def _is_safetensors(start: bytes, size: int) -> bool:

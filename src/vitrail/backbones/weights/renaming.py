@@ -78,13 +78,13 @@ def to_ours(stored: Mapping[str, Tensor], layout: Layout, *, file: Path) -> dict
         first, *rest = row.sources
         pattern = _matching(first)
         for name in state:
-            found = pattern.fullmatch(name)
-            if found is None:
+            match = pattern.fullmatch(name)
+            if match is None:
                 continue
-            names = [name, *(_filled(theirs, found.groups()) for theirs in rest)]
+            names = [name, *(_filled(theirs, match.groups()) for theirs in rest)]
             used.update(names)
-            shifts = layout.shift or (0,) * len(found.groups())
-            target = _filled(row.ours, [str(int(text) + by) for text, by in zip(found.groups(), shifts, strict=False)])
+            shifts = layout.shift or (0,) * len(match.groups())
+            target = _filled(row.ours, [str(int(text) + by) for text, by in zip(match.groups(), shifts, strict=False)])
             if target in ours:
                 raise WeightsError(_misfit(file, layout, f"1 that is there twice: {name}"))
             ours[target] = _changed(row, names, state, layout, file)

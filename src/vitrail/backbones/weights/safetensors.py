@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from vitrail.core.errors import WeightsError
 
 
-def read_timm(path: Path) -> dict[str, torch.Tensor]:
+def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors file, computing in float32 whatever they are stored in.
 
     Args:
