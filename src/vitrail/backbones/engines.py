@@ -1,4 +1,4 @@
-"""What runs a network: 8-bit pixels in, features out, on PyTorch or OpenVINO. Which one, where, in which arithmetic.
+"""Engines run a network on PyTorch or OpenVINO: 8-bit pixels in, features out. Chooses engine, device and precision.
 
 Each engine normalises inside, so that a batch travels as bytes. Batches have one fixed size and are padded to it:
 a row's feature depends neither on its neighbours nor on how many there are. With OpenVINO it does not depend on the
@@ -38,7 +38,7 @@ class EngineRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineChoice:
-    """Which engine runs a backbone, its release, where, and in which arithmetic: part of every feature's key.
+    """Which engine runs a backbone, its release, on which device and in which precision: part of every feature's key.
 
     Only int8 fills the last three: `ranges` is the digest of the images that give the ranges of its activations,
     `quantiser` the release of the library that quantises, and `rest` the precision of the layers that stay unquantised.
@@ -56,7 +56,7 @@ class EngineChoice:
 class Engine(Protocol):
     """A network that is ready to run.
 
-    `batch` is how many images it runs at once, and `streams` from how many threads it gains to be called together.
+    `batch` is how many images it runs at once, and `streams` how many threads should call it at once.
     """
 
     batch: int

@@ -54,15 +54,13 @@ def import_openvino() -> ModuleType:
 
 
 def kept_model(facts: Mapping[str, object], make: Callable[[], tuple[Any, object]], *, cache: Path) -> Any:
-    """The model that these facts lead to.
+    """The model of these facts, from the cache if it is there.
 
-    Args:
-        facts: everything that the model depends on, for its key.
-        make: makes it, with what its weights belong to; called only where it is not kept yet.
-        cache: the cache folder; where it cannot be written, nothing is kept.
+    `facts` is everything that the model depends on, for its key. `make` is called only if the cache does not have the
+    model; it gives the model and what its weights belong to. If the cache cannot be written, nothing is stored.
 
-    Returns:
-        An openvino.Model, always read back from a file, so that the first run computes with the model of later ones.
+    The model (an openvino.Model) is always read from a file, so that the first run computes with the model of later
+    ones.
     """
     openvino = import_openvino()
     folder = cache / FOLDER / fingerprint({**facts, "openvino": openvino.__version__})[:32]

@@ -1,4 +1,4 @@
-"""From what was given to `-b` to a backbone with its weights and its engine."""
+"""Opens a backbone: finds the weights of a `-b` value and chooses the engine."""
 
 from dataclasses import replace
 from importlib.resources import files

@@ -1,4 +1,4 @@
-"""Which cards somebody is looking for. Imports no torch."""
+"""Selects cards by licence, size and pretraining data. Imports no torch."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from vitrail.backbones.cards import Card
 from vitrail.core.errors import UsageError
 
-COMMERCIAL = "commercial"  # not a licence, but what people ask of one
+COMMERCIAL = "commercial"  # not a licence, but what people want from one
 COUNT = re.compile(r"(\d+(?:\.\d+)?)([kmgb]?)", re.IGNORECASE)
 TIMES = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
 
@@ -22,7 +22,7 @@ ORDERS: dict[str, Callable[[Card], str | float]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What a card must have to be shown; None asks for nothing.
+    """What a card must have to be shown; None means any.
 
     `licence` is the name of one, or "commercial" for all that are known to allow commercial use.
     `sort` is a key of ORDERS, the smallest first; None keeps the catalogue's order.
@@ -35,14 +35,9 @@ class Wanted:
 
 
 def select(cards: Iterable[Card], wanted: Wanted) -> list[Card]:
-    """The cards that have everything that is wanted. What no card has, or an order that is none, is a UsageError.
+    """The cards that meet every condition, in the order that is wanted; possibly none.
 
-    Args:
-        cards: to choose from.
-        wanted: the conditions and the order.
-
-    Returns:
-        The chosen ones; possibly none.
+    Raises UsageError if no card has a wanted value, or if there is no such order.
     """
     cards = list(cards)
     if wanted.licence is not None and wanted.licence != COMMERCIAL:

@@ -69,18 +69,10 @@ class TransformersNetwork:
 
 
 def describe(folder: Path, name: str) -> Described:
-    """What the files of a folder say.
+    """What the three files of a folder say; `name` is what was given to -b, for messages.
 
-    Args:
-        folder: with the three files.
-        name: what was given to -b, for the message.
-
-    Returns:
-        The description.
-
-    Raises:
-        UsageError: if transformers is not installed, or it is no image model, or its processor does what Vitrail does
-            not.
+    Raises UsageError if transformers is not installed, the files are not of an image model, or its processor does what
+    Vitrail does not.
     """
     transformers = import_library("transformers", extra="hf")
     try:

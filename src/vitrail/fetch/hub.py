@@ -28,7 +28,7 @@ SHA256_DIGITS = 64  # an etag this long is the digest of a file kept in large-fi
 
 
 class Published(Protocol):
-    """What a download needs to know: a card is one. An empty revision or digest is one that nobody has stated."""
+    """What a download needs to know; a card is one. An empty revision or digest has not been stated by anybody."""
 
     @property
     def name(self) -> str:
@@ -60,18 +60,10 @@ def download(
 ) -> Path:
     """Fetch a file of a revision into the hub's cache.
 
-    Args:
-        card: its repository.
-        revision: a commit, or a branch, of which the newest commit is taken.
-        check: gives the sha256 of the file it is given, or raises DownloadError where it is not a wanted one.
-        progress: told of the bytes as they arrive.
-        file: its name in the repository.
+    `revision` is a commit, or a branch, whose newest commit is used. `check` gives the sha256 of a file, or raises
+    DownloadError if it is not the wanted one. The file that is returned is in a folder named after its commit.
 
-    Returns:
-        The file, in a folder named after its commit.
-
-    Raises:
-        DownloadError: if it cannot be had; what has arrived is kept for the next time.
+    Raises DownloadError if it cannot be fetched; the bytes that have arrived are stored for the next time.
     """
     from filelock import FileLock
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url

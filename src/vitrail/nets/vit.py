@@ -1,9 +1,9 @@
-"""The Vision Transformer, and what became of it: DeiT, DINO, DeiT-III and DINOv2.
+"""The Vision Transformer and its successors: DeiT, DINO, DeiT-III and DINOv2.
 
 Dosovitskiy et al., "An Image is Worth 16x16 Words", arXiv:2010.11929 (figure 1, equations 1-4, table 1). DeiT
-(arXiv:2012.12877) and DINO (arXiv:2104.14294) are the same network trained otherwise. DeiT-III (arXiv:2204.07118) and
-DINOv2 (arXiv:2304.07193) scale what a block adds (LayerScale, arXiv:2103.17239); the largest DINOv2 has a gated MLP
-(SwiGLU, arXiv:2002.05202); registers are tokens that only lend the network room (arXiv:2309.16588).
+(arXiv:2012.12877) and DINO (arXiv:2104.14294) are the same network, trained differently. DeiT-III (arXiv:2204.07118)
+and DINOv2 (arXiv:2304.07193) scale what a block adds (LayerScale, arXiv:2103.17239); the largest DINOv2 has a gated MLP
+(SwiGLU, arXiv:2002.05202); registers are tokens that only give the network room (arXiv:2309.16588).
 Parameters carry timm's names, so the field's weights load as they are.
 
 Letters: B images, C channels, H rows, W columns; L tokens (the class token first, then G registers, then the patches
@@ -120,7 +120,7 @@ class PatchEmbed(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every token asks all tokens and takes the mean of their values, weighted by softmax(query . key / sqrt(E))."""
+    """Every token takes the mean of the values of all tokens, weighted by softmax(query . key / sqrt(E))."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

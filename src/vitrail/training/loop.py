@@ -1,10 +1,10 @@
-"""A supervised training loop that a reader can see whole, and that a Ctrl-C or a crash cannot spoil.
+"""A short supervised training loop that resumes after a Ctrl-C or a crash.
 
 AdamW with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101), a linear warm-up and then half a cosine
 down to zero (arXiv:1608.03983), label smoothing (arXiv:1512.00567), and light augmentation: a shift by a few pixels and
 a change of contrast and brightness.
 
-What a step does depends on nothing but the options, the images and the step's number: the order of an epoch and the
+A step depends on nothing but the options, the images and the step's number: the order of an epoch and the
 augmentation of a batch have generators of their own, made from the seed and that number. So a checkpoint holds no
 generator, and a run that was interrupted and resumed ends in the same bytes as one that was not, on the same machine
 and with the same number of threads. The network must not draw random numbers itself (no dropout).
@@ -61,7 +61,7 @@ class LoopOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained with.
+        """Check the numbers.
 
         Raises:
             UsageError: a number is out of its range.
@@ -146,13 +146,7 @@ def train(
 def learning_rate(options: LoopOptions, step: int, steps: int) -> float:
     """The learning rate of a step: a line from zero to its top, then half a cosine to zero.
 
-    Args:
-        options: the top of the curve and the part of the steps that lead up to it.
-        step: the number of the step, from 0.
-        steps: how many there are.
-
-    Returns:
-        Never zero at a step that is taken.
+    Steps count from 0; the rate of a step that is taken is never zero.
     """
     rising = max(1, round(options.warmup * steps))
     if step < rising:
@@ -161,16 +155,7 @@ def learning_rate(options: LoopOptions, step: int, steps: int) -> float:
 
 
 def augment(image_BCHW: Tensor, options: LoopOptions, generator: torch.Generator) -> Tensor:
-    """Shift every image by up to `max_shift` pixels, its border repeated, and change its contrast and brightness.
-
-    Args:
-        image_BCHW: normalised images.
-        options: how far to go.
-        generator: where the random numbers come from.
-
-    Returns:
-        New images of the same shape.
-    """
+    """Shift every normalised image by up to `max_shift` pixels, its border repeated; change contrast and brightness."""
     B, _, H, W = image_BCHW.shape
     reach = options.max_shift
     padded_BCHW = pad(image_BCHW, (reach, reach, reach, reach), mode="replicate")

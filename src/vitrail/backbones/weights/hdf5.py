@@ -11,17 +11,10 @@ from vitrail.core.errors import UsageError, WeightsError
 
 
 def read_h5(path: Path) -> dict[str, torch.Tensor]:
-    """The arrays of a Keras weights file as float32, by "layer/array".
+    """The arrays of a Keras weights file or whole model as float32, by "layer/array": "conv1_conv/kernel".
 
-    Args:
-        path: a local file, of weights alone or of a whole model.
-
-    Returns:
-        Every array, such as "conv1_conv/kernel".
-
-    Raises:
-        UsageError: if h5py is not installed.
-        WeightsError: if the file is damaged, or holds anything but arrays of numbers that are in the file itself.
+    Raises UsageError if h5py is not installed, and WeightsError if the file is damaged or holds anything but arrays of
+    numbers that are in the file itself.
     """
     try:
         import h5py
