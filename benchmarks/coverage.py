@@ -18,7 +18,7 @@ from vitrail.evaluation import Pair
 from vitrail.evaluation.contestants import Criteria
 from vitrail.evaluation.pairs import judge_pairs
 from vitrail.statistics import metrics
-from vitrail.statistics.calibration import ece
+from vitrail.statistics.calibration_error import ece
 from vitrail.statistics.conformal import SCORES, confident_enough, threshold, true_scores
 from vitrail.statistics.intervals import normal_quantile, wilson
 from vitrail.statistics.metrics import balanced_accuracy

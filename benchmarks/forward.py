@@ -20,7 +20,7 @@ from vitrail.backbones.kept_models import import_openvino
 from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Silent
 from vitrail.data import decode, load, open_source
-from vitrail.features import calibrate
+from vitrail.features import attach_range_images
 
 IMAGES, REPEATS, SIDE = 96, 5, 2048
 BATCHES = (1, 2, 4, 8, 16)
@@ -68,7 +68,7 @@ def measure_engine(
 
 
 def opened(name: str, engine: str, precision: str) -> Backbone:
-    """A backbone; int8 is calibrated on dogs that are not measured with."""
+    """A backbone; int8 takes its ranges from dogs that are not measured with."""
     backbone = open_backbone(weights(name, WORK), engine=engine, precision=precision, progress=Silent())
     if precision != "int8":
         return backbone
@@ -76,7 +76,7 @@ def opened(name: str, engine: str, precision: str) -> Backbone:
     measured = {path.name for path in pictures("stanford_dogs_224", IMAGES)}
     paths = zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True)
     train = [example for example, (path, *_) in paths if Path(path).name not in measured]
-    return calibrate(backbone, dataset, train, max_pixels=10**8)
+    return attach_range_images(backbone, dataset, train, max_pixels=10**8)
 
 
 def pixels(backbone: Backbone) -> np.ndarray:

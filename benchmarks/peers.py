@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.report import RESNET50
 from vitrail.backbones import BackboneSpec, find_card
-from vitrail.backbones.weights.timm import read_timm
+from vitrail.backbones.weights.safetensors import read_safetensors
 
 BATCH, WORKERS = 32, 2
 
@@ -37,7 +37,7 @@ class Files(Dataset):  # type: ignore[type-arg]
 def timm_loop(spec: BackboneSpec, files: Sequence[Path], *, bf16: bool) -> tuple[float, np.ndarray]:
     """Images a second of timm's model behind a DataLoader of two workers, and its features."""
     model = timm().create_model(spec.name, pretrained=False)
-    model.load_state_dict(read_timm(spec.file))
+    model.load_state_dict(read_safetensors(spec.file))
     model.reset_classifier(0)
     model.eval()
     transform = timm().data.create_transform(**timm_config(spec.name), is_training=False)

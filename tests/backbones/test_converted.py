@@ -11,20 +11,23 @@ from vitrail.backbones.cards import Preprocessing
 from vitrail.backbones.converted import convert, normalising
 from vitrail.backbones.kept_models import import_openvino
 from vitrail.nets.bit import BiT
-from vitrail.nets.clip import ClipImageTower
-from vitrail.nets.siglip import SiglipImageTower
-from vitrail.nets.vit import VisionTransformer
+from vitrail.nets.clip import ClipConfig, ClipImageTower
+from vitrail.nets.siglip import SiglipConfig, SiglipImageTower
+from vitrail.nets.vit import VisionTransformer, VitConfig, VitForm, VitSize
 
 pytest.importorskip("openvino")
 
 PLAIN = Preprocessing(resize=32, crop=32, interpolation="bicubic", mean=(0.5, 0.4, 0.6), std=(0.5, 0.6, 0.4))
 CAFFE = replace(PLAIN, channels="BGR", divide_by=1.0, mean=(103.939, 116.779, 123.68), std=(1.0, 1.0, 1.0))
-SIZES = {"image_size": 32, "patch": 8, "width": 48, "depth": 2, "heads": 3}
+SIDES = {"image_size": 32, "patch": 8}
+SIZE = VitSize(48, 2, 3)
+GATED = VitSize(48, 2, 3, gated_mlp=True)
+REGISTERS = VitForm(layer_scale=True, registers=4, class_has_position=False)
 NETS = {
-    "registers": lambda: VisionTransformer(**SIZES, classes=0, layer_scale=True, registers=4, class_has_position=False),
-    "gated": lambda: VisionTransformer(**SIZES, classes=0, layer_scale=True, gated_mlp=True),
-    "clip": lambda: ClipImageTower(**SIZES, projection=0),
-    "siglip": lambda: SiglipImageTower(**SIZES, mlp_width=96),
+    "registers": lambda: VisionTransformer(VitConfig(size=SIZE, form=REGISTERS, **SIDES, classes=0)),
+    "gated": lambda: VisionTransformer(VitConfig(size=GATED, form=VitForm(layer_scale=True), **SIDES, classes=0)),
+    "clip": lambda: ClipImageTower(ClipConfig(size=SIZE, **SIDES, projection=0)),
+    "siglip": lambda: SiglipImageTower(SiglipConfig(size=VitSize(48, 2, 3, mlp_width=96), **SIDES)),
     "bit": lambda: BiT((1, 1, 1, 1), widening=1, classes=0),
 }
 

@@ -18,7 +18,7 @@ from vitrail.backbones.cards import Card
 from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.preprocess import normalise, to_pixels
 from vitrail.backbones.weights import load_into
-from vitrail.backbones.weights.timm import read_timm
+from vitrail.backbones.weights.safetensors import read_safetensors
 
 pytestmark = pytest.mark.shared
 
@@ -43,7 +43,7 @@ def golden_of(shared: Path, weights: str) -> tuple[dict[str, Tensor], list[Path]
 def loaded(shared: Path, weights: str, card: Card) -> nn.Module:
     net = build_net(card).eval()
     file = shared / "weights" / f"{weights}.safetensors"
-    load_into(net, read_timm(file), file=file)
+    load_into(net, read_safetensors(file), file=file)
     return net
 
 

@@ -31,7 +31,7 @@ def job(tmp_path: Path, dataset: Dataset, **other) -> Job:
             max_pixels=10**8,
             batch=None,
             offline=True,
-            calibration=dataset.table.slice(0, 0),
+            range_images=dataset.table.slice(0, 0),
         ),
         **other,
     )

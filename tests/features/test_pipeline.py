@@ -197,7 +197,7 @@ def test_every_fact_of_a_backbone_is_in_its_key(tmp_path: Path):
         replace(backbone, engine=replace(backbone.engine, precision="bf16")),
         replace(backbone, engine=replace(backbone.engine, name="openvino")),
         replace(backbone, engine=replace(backbone.engine, version="0")),
-        replace(backbone, engine=replace(backbone.engine, calibration="0")),
+        replace(backbone, engine=replace(backbone.engine, ranges="0")),
         *(replace(backbone, engine=replace(int8, **fact)) for fact in ({}, {"quantiser": "0"}, {"rest": "bf16"})),
         replace(backbone, card=replace(card, preprocessing=bilinear)),
         *(replace(backbone, card=other) for other in cards),

@@ -6,8 +6,9 @@ from torch import Tensor, nn
 
 from tests.nets.transformers_names import CLIP, load, models
 from tests.references import randomise, relative_gap, timm_net
-from vitrail.nets.clip import ClipImageTower, build_clip
+from vitrail.nets.clip import ClipConfig, ClipImageTower
 from vitrail.nets.positions import PositionRule
+from vitrail.nets.vit import VIT_SIZES, VitSize
 
 PARITY = 5e-6  # relative norm in float32
 EXACT = 1e-10  # in float64
@@ -16,8 +17,8 @@ SIDES = [*WHOLE, (35, 50)]  # square and not, even and odd
 
 
 def small_clip(*, positions: PositionRule = "bicubic-antialias", projection: int = 20) -> ClipImageTower:
-    sizes = {"image_size": 32, "patch": 8, "width": 48, "depth": 3, "heads": 3}
-    return ClipImageTower(**sizes, projection=projection, positions=positions).eval()
+    config = ClipConfig(size=VitSize(48, 3, 3), image_size=32, patch=8, projection=projection, positions=positions)
+    return ClipImageTower(config).eval()
 
 
 def small_timm() -> nn.Module:
@@ -62,7 +63,8 @@ def test_features_are_transformers(sides):
 )
 def test_every_size_has_timms_parameters_and_activation(size, patch, activation, name):
     with torch.device("meta"):
-        ours, theirs = build_clip(size, patch, activation=activation), timm_net(name, num_classes=512)
+        ours = ClipImageTower(ClipConfig(size=VIT_SIZES[size], patch=patch, activation=activation))
+        theirs = timm_net(name, num_classes=512)
     assert {key: value.shape for key, value in ours.state_dict().items()} == {
         key: value.shape for key, value in theirs.state_dict().items()
     }

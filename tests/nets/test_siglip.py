@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from tests.nets.transformers_names import CLIP, load, models
 from tests.references import randomise, relative_gap, timm_net
 from vitrail.nets.positions import PositionRule
-from vitrail.nets.siglip import AttentionPool, SiglipImageTower, build_siglip
-from vitrail.nets.vit import Activation
+from vitrail.nets.siglip import SIGLIP_SIZES, AttentionPool, SiglipConfig, SiglipImageTower
+from vitrail.nets.vit import Activation, VitSize
 
 PARITY = 5e-6  # relative norm in float32
 EXACT = 1e-10  # in float64
@@ -17,8 +17,9 @@ SIDES = [*WHOLE, (35, 50)]  # square and not, even and odd
 
 
 def small_siglip(*, positions: PositionRule = "bicubic-antialias", activation: Activation = "gelu") -> SiglipImageTower:
-    sizes = {"image_size": 32, "patch": 8, "width": 48, "depth": 3, "heads": 3, "mlp_width": 180}
-    return SiglipImageTower(**sizes, positions=positions, activation=activation).eval()
+    size = VitSize(48, 3, 3, mlp_width=180)
+    config = SiglipConfig(size=size, image_size=32, patch=8, positions=positions, activation=activation)
+    return SiglipImageTower(config).eval()
 
 
 def small_timm() -> nn.Module:
@@ -76,7 +77,8 @@ def in_torchs_attention(head: dict[str, Tensor]) -> dict[str, Tensor]:
 def test_every_size_has_timms_parameters(size, patch, name):
     with torch.device("meta"):
         theirs = timm_net(name, num_classes=0)
-        ours = build_siglip(size, patch, image_size=theirs.patch_embed.img_size[0])
+        side = theirs.patch_embed.img_size[0]
+        ours = SiglipImageTower(SiglipConfig(size=SIGLIP_SIZES[size], patch=patch, image_size=side))
     assert {key: value.shape for key, value in ours.state_dict().items()} == {
         key: value.shape for key, value in theirs.state_dict().items()
     }

@@ -1,6 +1,7 @@
 """The ViT computes what timm's and transformers' compute, and would not if one of the known traps were in it."""
 
 from collections.abc import Callable
+from dataclasses import fields
 
 import pytest
 import torch
@@ -9,15 +10,17 @@ from torch import Tensor, nn
 from tests.nets.transformers_names import DINOV2, VIT, load, models
 from tests.references import randomise, relative_gap, timm, timm_net
 from vitrail.nets import vit
-from vitrail.nets.vit import LAYER_SCALE_START, VIT_FORMS, VIT_SIZES, VisionTransformer, VitForm, build_vit
+from vitrail.nets.vit import LAYER_SCALE_START, VIT_FORMS, VIT_SIZES, VisionTransformer, VitConfig, VitForm, VitSize
 
 PARITY = 5e-6  # relative norm in float32; a wrong eps moves these features by 4e-5 at least
 EXACT = 1e-10  # in float64
 
 
 def small_vit(**options: object) -> VisionTransformer:
-    sizes = {"image_size": 32, "patch": 8, "width": 48, "depth": 3, "heads": 3, "classes": 10}
-    return VisionTransformer(**sizes | options).eval()
+    given = {"image_size": 32, "patch": 8, "width": 48, "depth": 3, "heads": 3, "classes": 10} | options
+    size = VitSize(**{field.name: given.pop(field.name) for field in fields(VitSize) if field.name in given})
+    form = VitForm(**{field.name: given.pop(field.name) for field in fields(VitForm) if field.name in given})
+    return VisionTransformer(VitConfig(size=size, form=form, **given)).eval()
 
 
 def small_timm(**options: object) -> nn.Module:
@@ -77,7 +80,9 @@ def test_features_and_logits_are_timms(ours, theirs, image_BCHW):
 def test_every_named_size_has_timms_parameters(size, patch, name):
     with torch.device("meta"):
         theirs = timm_net(name, num_classes=1000)
-        ours = build_vit(size, patch, form=form_of(name), image_size=theirs.patch_embed.img_size[0])
+        side = theirs.patch_embed.img_size[0]
+        config = VitConfig(size=VIT_SIZES[size], form=VIT_FORMS[form_of(name)], patch=patch, image_size=side)
+        ours = VisionTransformer(config)
     assert {key: value.shape for key, value in ours.state_dict().items()} == {
         key: value.shape for key, value in theirs.state_dict().items()
     }
@@ -85,7 +90,8 @@ def test_every_named_size_has_timms_parameters(size, patch, name):
 
 def test_a_whole_tiny_network_is_timms():
     image_BCHW = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
-    assert max(gaps(build_vit("Ti").eval(), timm_net("vit_tiny_patch16_224"), image_BCHW)) <= PARITY
+    ours = VisionTransformer(VitConfig(size=VIT_SIZES["Ti"])).eval()
+    assert max(gaps(ours, timm_net("vit_tiny_patch16_224"), image_BCHW)) <= PARITY
 
 
 def form_of(name: str) -> str:
@@ -378,6 +384,6 @@ def test_sizes_that_do_not_divide_are_refused(sizes):
 
 
 def test_the_mini_size_is_small_enough_to_ship():
-    net = build_vit("mini", 4, image_size=32, classes=0)
+    net = VisionTransformer(VitConfig(size=VIT_SIZES["mini"], patch=4, image_size=32, classes=0))
     assert sum(parameter.numel() for parameter in net.parameters()) <= 1_900_000  # float16: at most 4 MB
     assert VIT_SIZES["mini"].width == net.norm.weight.numel()

@@ -79,22 +79,24 @@ def test_with_labels_that_mean_nothing_it_hardly_falls():
 
 
 @pytest.mark.parametrize("after", [16, 5 * 16, 6 * 16, 13 * 16])
-def test_interrupted_and_resumed_is_equal_to_the_bit(tmp_path, after):
+def test_interrupted_and_resumed_is_equal_to_the_bit(tmp_path, monkeypatch, after):
+    monkeypatch.setattr("vitrail.training.loop.SAVE_EVERY_S", 0.0)
     undisturbed, resumed = small_net(), small_net()
     wanted = fit(undisturbed)
     file = tmp_path / "checkpoint.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        fit(resumed, checkpoint=file, save_every_s=0, progress=Interrupting(after))
+        fit(resumed, checkpoint=file, progress=Interrupting(after))
     resumed = small_net()
-    assert fit(resumed, checkpoint=file, save_every_s=0) == wanted
+    assert fit(resumed, checkpoint=file) == wanted
     for name, tensor in undisturbed.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
 
 
-def test_a_resumed_training_takes_only_the_steps_that_are_missing(tmp_path):
+def test_a_resumed_training_takes_only_the_steps_that_are_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr("vitrail.training.loop.SAVE_EVERY_S", 0.0)
     file = tmp_path / "checkpoint.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        fit(small_net(), checkpoint=file, save_every_s=0, progress=Interrupting(10 * 16))
+        fit(small_net(), checkpoint=file, progress=Interrupting(10 * 16))
     steps = []
 
     def counted(pixel_BHWC):

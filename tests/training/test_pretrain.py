@@ -9,17 +9,17 @@ from safetensors import safe_open
 from vitrail.backbones.build import build_net
 from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.weights import load_into
-from vitrail.backbones.weights.timm import read_timm
+from vitrail.backbones.weights.safetensors import read_safetensors
 from vitrail.core.errors import UsageError, WeightsError
 from vitrail.core.progress import Silent
 from vitrail.training.pretrain import (
+    DEFAULT_OPTIONS,
     MAX_BYTES,
-    RECIPES,
     PretrainOptions,
     command,
+    default_options,
     new_net,
     pretrain,
-    recipe,
     write_weights,
 )
 
@@ -43,12 +43,12 @@ def facts_of(path) -> dict:
         return json.loads(file.metadata()["vitrail"])
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", DEFAULT_OPTIONS)
 def test_the_written_file_loads_strictly_and_says_how_it_was_made(name, tmp_path):
     report = pretrain(name, TINY, out=tmp_path, threads=1, progress=Silent())
     card = find_card(name)
     net = build_net(card, classes=0)
-    load_into(net, read_timm(report.path), file=report.path)
+    load_into(net, read_safetensors(report.path), file=report.path)
     feature = net.eval().forward_features(torch.zeros(1, 3, 32, 32))
     assert feature.shape == (1, card.feature_width)
     assert torch.isfinite(feature).all()
@@ -106,9 +106,9 @@ def test_a_transformer_starts_by_looking_at_places_not_at_the_mean_of_all():
     assert unevenness(usual) < 0.1
 
 
-def test_an_unknown_recipe_names_those_there_are():
+def test_an_unknown_backbone_names_those_that_can_be_pretrained():
     with pytest.raises(UsageError, match=r"vit_tiny.*vit_mini, resnet_mini"):
-        recipe("vit_tiny")
+        default_options("vit_tiny")
 
 
 def test_too_few_classes_are_refused():
@@ -116,11 +116,11 @@ def test_too_few_classes_are_refused():
         replace(TINY, classes=1)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_the_package_holds_what_its_recipe_makes(name):
+@pytest.mark.parametrize("name", DEFAULT_OPTIONS)
+def test_the_package_holds_what_the_default_options_make(name):
     with as_file(files("vitrail.backbones.weights") / "embedded" / f"{name}.safetensors") as path:
         assert path.stat().st_size <= MAX_BYTES
         facts = facts_of(path)
-        load_into(build_net(find_card(name), classes=0), read_timm(path), file=path)
-    assert facts["command"] == command(name, RECIPES[name])
-    assert PretrainOptions(**facts["options"]) == RECIPES[name]
+        load_into(build_net(find_card(name), classes=0), read_safetensors(path), file=path)
+    assert facts["command"] == command(name, DEFAULT_OPTIONS[name])
+    assert PretrainOptions(**facts["options"]) == DEFAULT_OPTIONS[name]

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from vitrail.auditing.files import FileFacts, FileFinding, look_through
 from vitrail.auditing.labels import LabelFindings, find_suspects
-from vitrail.backbones import Backbone, open_backbone, parse_spec
+from vitrail.backbones import Backbone, EngineRequest, open_backbone, parse_spec
 from vitrail.core.errors import DataError, UsageError
 from vitrail.core.progress import Progress, Silent
 from vitrail.core.resources import Resources
@@ -179,7 +179,8 @@ def _open(run: RunRecord | None, options: AuditOptions, progress: Progress) -> B
         return open_backbone(spec, offline=options.offline, progress=progress)
     spec = parse_spec(options.backbone or _best_of(run))
     digest = run.backbone(spec.name).weights_sha256
-    return replace(reopen(run, spec, digest=digest, offline=options.offline, progress=progress), name=spec.name)
+    opened = reopen(run, spec, digest=digest, request=EngineRequest(), offline=options.offline, progress=progress)
+    return replace(opened, name=spec.name)
 
 
 def _no_labels(why_not: str) -> LabelFindings:

@@ -1,7 +1,7 @@
 """Networks that another library builds: `timm:NAME`, any of timm's, and `hf:REPO`, an image model of transformers.
 
 Each gives a network whose output is the feature, and describes itself: preprocessing, licence, repository. The card is
-made from that on the fly, its size and cost counted on torch's meta device. From there on it is a backbone like any.
+made from that on the fly, its size and cost counted on torch's meta device. After that it is a backbone like any other.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from vitrail.fetch.hub import HF, HF_FILES
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-# Of the licences that timm's and the hub's metadata name: those whose text settles the question. The rest is unknown.
+# Licences in timm's and the hub's metadata whose text settles the question. All others are unknown.
 COMMERCIAL: dict[str, Commercial] = {
     "apache-2.0": "yes",
     "mit": "yes",
@@ -35,7 +35,7 @@ COMMERCIAL: dict[str, Commercial] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OnTheHub:
-    """Where a name's files are on the hub; nobody has stated more."""
+    """Where a name's files are on the hub; nothing else is stated."""
 
     name: str
     repository: str
@@ -50,7 +50,7 @@ class AdaptedBackbone(Backbone):
     network: Network
 
     def start(self, *, threads: int, pooling: str | None = None, batch: int | None = None) -> Engine:
-        """Make it ready to run, as any backbone; raises WeightsError where the engine cannot have it, too."""
+        """Make it ready to run; raises WeightsError if the engine cannot run the network, too."""
         try:
             return super(AdaptedBackbone, self).start(threads=threads, pooling=pooling, batch=batch)
         except VitrailError:
@@ -63,7 +63,7 @@ class AdaptedBackbone(Backbone):
             ) from error
 
     def read_weights(self) -> "dict[str, Tensor]":
-        """Nothing: no table says what this classifier's outputs stand for."""
+        """Nothing: the classes of this classifier are unknown."""
         return {}
 
     def load_net(self) -> "nn.Module":
@@ -80,17 +80,8 @@ class AdaptedBackbone(Backbone):
 def open_adapted(spec: BackboneSpec, choice: EngineChoice, *, offline: bool, progress: Progress) -> AdaptedBackbone:
     """Find a network of another library and its weights.
 
-    Args:
-        spec: timm:NAME, timm:NAME=FILE, hf:REPO or hf:REPO=FOLDER.
-        choice: the engine that will run it.
-        offline: never use the network.
-        progress: hears of a download.
-
-    Returns:
-        The backbone.
-
-    Raises:
-        UsageError: if the library is not installed or does not know the name, or it is no network for square images.
+    `spec` is timm:NAME, timm:NAME=FILE, hf:REPO or hf:REPO=FOLDER. Raises UsageError if the library is not installed or
+    does not know the name, or if the network does not take square images.
     """
     library, model = spec.name.split(":", 1)
     if library + ":" == HF:

@@ -4,22 +4,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vitrail.backbones.build import build_net, classes_in
 from vitrail.backbones.cards import Card
-from vitrail.backbones.engines import Engine, EngineChoice, PoolingEngine, ReadPixels, start_engine
-from vitrail.backbones.poolings import joined
+from vitrail.backbones.engines import FORWARD_CODE_VERSION, Engine, EngineChoice, PoolingEngine, ReadPixels
+from vitrail.backbones.poolings import join_poolings
+from vitrail.core.errors import UsageError
+from vitrail.core.machine import cache_folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+# OpenVINO, images a batch. With a stream a core and one thread a stream, nothing is shared out within a batch, so small
+# ones lose nothing (benchmarks/forward.py). Below a billion multiply-adds an image, what a call costs itself is felt.
+# Features are the same at every size.
+OPENVINO_BATCH = 4
+OPENVINO_SMALL_BATCH = 16
+SMALL_GMACS = 1.0
+
+TORCH_BATCH = {"cpu": 16, "cuda": 128, "mps": 32}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backbone:
     """A pretrained network with its preprocessing and its weights' digest. Nothing is loaded until it starts.
 
-    The network always gives every pooling that its card offers, and what is not asked for is left out: one feature has
-    the same bits wherever it is computed. `read_calibration` gives the pixels of the images that `engine.calibration`
-    is the digest of.
+    The network always gives every pooling that its card offers, and those that are not needed are dropped afterwards:
+    a feature has the same bits wherever it is computed. `read_range_images` reads the images whose digest is
+    `engine.ranges`; their pixels give int8 the ranges of its activations.
     """
 
     name: str
@@ -27,30 +41,20 @@ class Backbone:
     digest: str
     file: Path
     engine: EngineChoice
-    read_calibration: ReadPixels | None = field(default=None, repr=False, compare=False)
+    read_range_images: ReadPixels | None = field(default=None, repr=False, compare=False)
 
     def start(self, *, threads: int, pooling: str | None = None, batch: int | None = None) -> Engine:
-        """Make the network ready to run; WeightsError where the weights do not fit.
+        """Make the network ready to run.
 
-        Args:
-            threads: how many cores it may use.
-            pooling: which features it gives, in the words of `backbones/poolings.py`; the card's where None.
-            batch: images a call; what suits the network where None.
+        `threads` is the number of cores it may use. `pooling` says which features it gives, as `backbones/poolings.py`
+        writes them; None is the card's. `batch` is images a call; None is what suits the network.
 
-        Returns:
-            The engine.
+        Raises WeightsError if the weights do not fit the network, and UsageError if the cache has no int8 model of it
+        and there are no images to make one from.
         """
-        held, wanted = joined((self.card.pooling, *self.card.poolings)), pooling or self.card.pooling
-        engine = start_engine(
-            self.engine,
-            self.load_net,
-            self.card,
-            digest=self.digest,
-            threads=threads,
-            pooling=held,
-            batch=batch,
-            read_calibration=self.read_calibration,
-        )
+        held, wanted = join_poolings((self.card.pooling, *self.card.poolings)), pooling or self.card.pooling
+        start = _start_openvino if self.engine.name == "openvino" else _start_torch
+        engine = start(self, pooling=None if held == self.card.pooling else held, threads=threads, batch=batch)
         return engine if wanted == held else PoolingEngine(engine, held=held, wanted=wanted)
 
     def read_weights(self) -> "dict[str, Tensor]":
@@ -72,3 +76,55 @@ class Backbone:
         net = net.to_empty(device="cpu")
         load_into(net, state, file=self.file)
         return net.eval()
+
+
+def _start_torch(backbone: Backbone, *, pooling: str | None, threads: int, batch: int | None) -> Engine:
+    from vitrail.backbones.converted import normalising
+    from vitrail.backbones.torch_engine import TorchEngine
+
+    engine = backbone.engine
+    return TorchEngine(
+        normalising(backbone.load_net(), backbone.card.preprocessing, pooling),
+        device=engine.device,
+        precision=engine.precision,
+        compiled=engine.name == "torch-compile",
+        batch=batch or TORCH_BATCH[engine.device],
+        threads=threads,
+    )
+
+
+def _start_openvino(backbone: Backbone, *, pooling: str | None, threads: int, batch: int | None) -> Engine:
+    """Start OpenVINO's model of a network, made only if the cache does not have it."""
+    from vitrail.backbones.converted import convert, quantise
+    from vitrail.backbones.openvino_engine import OpenVinoEngine
+
+    card, engine, cache = backbone.card, backbone.engine, cache_folder()
+    prepared = card.preprocessing
+    facts = {
+        "weights": backbone.digest,
+        "net": card.network_facts(),
+        "pixels": (prepared.crop, prepared.channels, prepared.divide_by, prepared.mean, prepared.std),
+        "code": FORWARD_CODE_VERSION,
+    }
+    model = convert(backbone.load_net, prepared, pooling=pooling, facts=facts, cache=cache)
+    if engine.precision == "int8":
+        model = quantise(
+            model,
+            backbone.read_range_images or _refuse_int8_of(card),
+            transformer=card.family not in ("resnet", "bit"),
+            facts=facts | {"ranges": engine.ranges, "quantiser": engine.quantiser, "pooling": pooling},
+            cache=cache,
+        )
+    small = OPENVINO_BATCH if card.gmacs >= SMALL_GMACS else OPENVINO_SMALL_BATCH
+    return OpenVinoEngine(model, bf16="bf16" in (engine.precision, engine.rest), batch=batch or small, threads=threads)
+
+
+def _refuse_int8_of(card: Card) -> ReadPixels:
+    def refuse() -> NDArray[np.uint8]:
+        raise UsageError(
+            f"There is no int8 model of {card.name} in the cache, and no images to make it from: int8 takes the ranges "
+            "of its activations from the train images of `vitrail bench --precision int8`. Run that first, or choose "
+            "--precision auto."
+        )
+
+    return refuse

@@ -16,64 +16,66 @@ CLASSIFIER = {"vit": "head", "clip": "head", "siglip": "head", "resnet": "fc", "
 
 
 def build_net(card: Card, *, classes: int | None = None) -> "nn.Module":
-    """The network of a card, with random weights.
+    """The network of a card, with random weights, in training mode and on torch's current default device.
 
-    Args:
-        card: which family, variant, pooling, activation, eps and input size.
-        classes: outputs of the classifier, 0 for none; None takes as many as the card's weights have.
-
-    Returns:
-        The network in training mode, on torch's current default device.
+    `classes` is the number of outputs of the classifier, 0 for none; None is that of the card's weights.
     """
     return BUILDERS[card.family](card, card.classifier_classes if classes is None else classes)
 
 
 def classes_in(card: Card, state: "Mapping[str, Tensor]") -> int:
-    """How many classes the classifier of these weights has; 0 where they have none."""
+    """How many classes the classifier of these weights has; 0 if they have no classifier."""
     weight_CD = state.get(f"{CLASSIFIER[card.family]}.weight")
     return 0 if weight_CD is None else len(weight_CD)
 
 
 def _vit(card: Card, classes: int) -> "nn.Module":
-    from vitrail.nets.vit import build_vit
+    from vitrail.nets.vit import VIT_FORMS, VIT_SIZES, VisionTransformer, VitConfig
 
-    return build_vit(
-        str(card.variant["size"]),
-        int(card.variant["patch"]),
-        form=str(card.variant.get("form", "ViT")),
-        image_size=card.preprocessing.crop,
-        classes=classes,
-        positions=_positions(card),
-        pooling="mean" if card.pooling == "mean" else "cls",
-        activation=cast("vit.Activation", card.activation),
-        norm_eps=_norm_eps(card),
+    return VisionTransformer(
+        VitConfig(
+            size=VIT_SIZES[str(card.variant["size"])],
+            form=VIT_FORMS[str(card.variant.get("form", "ViT"))],
+            patch=int(card.variant["patch"]),
+            image_size=card.preprocessing.crop,
+            classes=classes,
+            positions=_positions(card),
+            pooling="mean" if card.pooling == "mean" else "cls",
+            activation=cast("vit.Activation", card.activation),
+            norm_eps=_norm_eps(card),
+        )
     )
 
 
 def _clip(card: Card, classes: int) -> "nn.Module":
-    from vitrail.nets.clip import build_clip
+    from vitrail.nets.clip import ClipConfig, ClipImageTower
+    from vitrail.nets.vit import VIT_SIZES
 
-    return build_clip(
-        str(card.variant["size"]),
-        int(card.variant["patch"]),
-        image_size=card.preprocessing.crop,
-        projection=classes,
-        activation=cast("clip.Activation", card.activation),
-        positions=_positions(card),
-        norm_eps=_norm_eps(card),
+    return ClipImageTower(
+        ClipConfig(
+            size=VIT_SIZES[str(card.variant["size"])],
+            patch=int(card.variant["patch"]),
+            image_size=card.preprocessing.crop,
+            projection=classes,
+            activation=cast("clip.Activation", card.activation),
+            positions=_positions(card),
+            norm_eps=_norm_eps(card),
+        )
     )
 
 
 def _siglip(card: Card, _classes: int) -> "nn.Module":
-    from vitrail.nets.siglip import build_siglip
+    from vitrail.nets.siglip import SIGLIP_SIZES, SiglipConfig, SiglipImageTower
 
-    return build_siglip(
-        str(card.variant["size"]),
-        int(card.variant["patch"]),
-        image_size=card.preprocessing.crop,
-        activation=cast("vit.Activation", card.activation),
-        positions=_positions(card),
-        norm_eps=_norm_eps(card),
+    return SiglipImageTower(
+        SiglipConfig(
+            size=SIGLIP_SIZES[str(card.variant["size"])],
+            patch=int(card.variant["patch"]),
+            image_size=card.preprocessing.crop,
+            activation=cast("vit.Activation", card.activation),
+            positions=_positions(card),
+            norm_eps=_norm_eps(card),
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""What is known of a backbone before it runs. Imports no torch, so that the catalogue lists in an instant."""
+"""What is known of a backbone before it runs. Imports no torch, so that listing the catalogue is fast."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -26,8 +26,8 @@ class Preprocessing:
     divided by 1, mean (103.939, 116.779, 123.68), std 1. `equalise` flattens each channel's histogram of the crop.
 
     Raises:
-        ValueError: if it is to be bicubic without antialiasing, of which there are three kinds (a = -0.5 in TensorFlow,
-            -0.75 in torch, -1 in Pillow) and no published backbone that wants one.
+        ValueError: bicubic without antialiasing, which exists in three kinds (a = -0.5 in TensorFlow,
+            -0.75 in torch, -1 in Pillow) and which no published backbone needs.
     """
 
     resize: int
@@ -52,19 +52,19 @@ class Card:
 
     What is computed: `family` and `variant` say which network of `vitrail.nets` to build: ("vit", {"size": "S",
     "patch": 16}); `activation` and `norm_eps` complete it, and `positions` is how its table of position embeddings is
-    brought to another input size, None where it has no table. `pooling` is the one that is used, one of the `poolings`
+    brought to another input size, None if it has no table. `pooling` is the one that is used, one of the `poolings`
     that the network offers. Of another library's network (`backbones/adapters.py`) `variant` names library, release and
     model, pooling and activation are its "own", and `norm_eps` is None.
 
     What it costs: `parameters` counts the network without its classifier; `gmacs` are 1e9 multiply-adds at
     `preprocessing.crop`, without the classifier, counted by torch's FlopCounterMode / 2 (`backbones/counting.py`).
     `feature_width` is that of `pooling`. `classifier_classes` is how many outputs the last layer of the weights has, 0
-    where they come without one; of CLIP that layer projects into the space shared with text, and there are no labels.
+    if they have none; of CLIP that layer projects into the space shared with text, and there are no labels.
 
     Where it comes from: `pretraining` names the image collections it has seen, in their order, and `labels` the label
-    set it was told last ("" where it was told none). `commercial` is whether the licence allows commercial use.
-    `repository`, `revision` and `sha256` are of the weights. An empty fact is one that no source has confirmed;
-    `seen_in` says for "licence", "pretraining", "revision" and "sha256" where the ones that are filled were read.
+    set of its last training ("" if it had none). `commercial` is whether the licence allows commercial use.
+    `repository`, `revision` and `sha256` are of the weights. A fact that no source has confirmed is empty;
+    `seen_in` names the source of "licence", "pretraining", "revision" and "sha256" if they are filled.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Card:
     seen_in: Mapping[str, str]
 
     def network_facts(self) -> dict[str, object]:
-        """Everything on the card that the network's outcome depends on once its pixels are made; plain values."""
+        """Everything on the card, but for pixels, that the network's output depends on; plain values."""
         return {
             "family": self.family,
             "variant": dict(self.variant),
@@ -106,7 +106,7 @@ class Card:
 
 
 def of_local_file(card: Card, digest: str) -> Card:
-    """Of a local file only network and preprocessing are known: where it came from and on what terms, nobody said."""
+    """The card of a local file: only network and preprocessing are known, not its origin or licence."""
     stated = f"{NOT_STATED} (local file, sha256 {digest[:12]}…)"
     return replace(
         card,

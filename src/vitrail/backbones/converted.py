@@ -1,4 +1,4 @@
-"""A torch network as an OpenVINO model, in float32 and, calibrated on images, in int8.
+"""A torch network as an OpenVINO model, in float32, or in int8 with ranges taken from images.
 
 `openvino.convert_model` reports its use over the network, so its front end is called directly.
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from vitrail.backbones.cards import Preprocessing
 from vitrail.backbones.kept_models import kept_model, without_telemetry
-from vitrail.backbones.poolings import parts_of
+from vitrail.backbones.poolings import components_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,11 +38,11 @@ def convert(
     """The OpenVINO model of a network: 8-bit `pixel_BHWC` in, `feature_BD` out, any B by `reshape`.
 
     Args:
-        load_net: gives the network with its weights, in evaluation mode; called only where no model is kept yet.
+        load_net: gives the network with its weights, in evaluation mode; called only if the cache has no model yet.
         preprocessing: pixels are normalised inside the model.
-        pooling: which features come out; the network's own where None.
+        pooling: which features come out; None is the network's own.
         facts: everything of the network that the model depends on, for its key.
-        cache: the cache folder; where it cannot be written, nothing is kept.
+        cache: the cache folder; if it cannot be written, nothing is stored.
 
     Returns:
         An openvino.Model.
@@ -58,7 +58,7 @@ def convert(
 
 def quantise(
     model: Any,
-    read_calibration: Callable[[], NDArray[np.uint8]],
+    read_range_images: Callable[[], NDArray[np.uint8]],
     *,
     transformer: bool,
     facts: Mapping[str, object],
@@ -68,10 +68,10 @@ def quantise(
 
     Args:
         model: as `convert` made it.
-        read_calibration: gives `pixel_BHWC` of the user's train images; called only where no model is kept yet.
+        read_range_images: gives `pixel_BHWC` of the user's train images; called only if the cache has no model yet.
         transformer: NNCF's scheme for transformers: SmoothQuant, and no quantised softmax or layer norm.
-        facts: everything that the model depends on, the calibration's digest and the quantiser's release among it.
-        cache: the cache folder; where it cannot be written, nothing is kept.
+        facts: everything that the model depends on, with the digest of the images and the quantiser's release.
+        cache: the cache folder; if it cannot be written, nothing is stored.
 
     Returns:
         An openvino.Model.
@@ -79,7 +79,7 @@ def quantise(
 
     def make() -> tuple[Any, object]:
         nncf = _import_nncf()
-        pixel_BHWC = read_calibration()
+        pixel_BHWC = read_range_images()
         model.reshape([1, *pixel_BHWC.shape[1:]])
         with redirect_stdout(io.StringIO()):  # where its bars would go, and where results belong
             quantised = nncf.quantize(
@@ -97,13 +97,7 @@ def quantise(
 def normalising(net: "nn.Module", preprocessing: Preprocessing, pooling: str | None) -> "nn.Module":
     """The network with its normalisation in front: 8-bit `pixel_BHWC` in, `feature_BD` out.
 
-    Args:
-        net: a network with `forward_features`.
-        preprocessing: its mean and standard deviation are used.
-        pooling: which features come out; the network's own where None.
-
-    Returns:
-        A module in evaluation mode.
+    `pooling` says which features come out; None is the network's own. The module is in evaluation mode.
     """
     from torch import Tensor, nn
 
@@ -119,7 +113,7 @@ def normalising(net: "nn.Module", preprocessing: Preprocessing, pooling: str | N
             if pooling is None:
                 feature_BD: Tensor = net.forward_features(image_BCHW)  # type: ignore[operator]
                 return feature_BD
-            pooled_BD: Tensor = net.forward_pooled(image_BCHW, parts_of(pooling))  # type: ignore[operator]
+            pooled_BD: Tensor = net.forward_pooled(image_BCHW, components_of(pooling))  # type: ignore[operator]
             return pooled_BD
 
     return Normalising().eval()

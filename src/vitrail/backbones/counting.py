@@ -22,12 +22,8 @@ class Counted:
 def count(card: Card) -> Counted:
     """Count one card's network at its input size.
 
-    Args:
-        card: only family, variant, pooling and preprocessing are read.
-
-    Returns:
-        The two figures. Multiply-adds are those of convolutions and matrix products, attention's included;
-        norms, activations, softmax and biases are not counted (torch's FlopCounterMode, halved).
+    Multiply-adds are those of convolutions and matrix products, attention's included; norms, activations, softmax and
+    biases are not counted (torch's FlopCounterMode, halved).
     """
     with torch.device("meta"):
         net = build_net(card, classes=0).eval().requires_grad_(False)
@@ -37,12 +33,7 @@ def count(card: Card) -> Counted:
 def count_net(net: nn.Module, *, side: int) -> Counted:
     """Count any network without its classifier, on the meta device and in evaluation mode, at an input of side x side.
 
-    Args:
-        net: its `forward` gives the feature.
-        side: of the image, in pixels.
-
-    Returns:
-        As `count` says.
+    Its `forward` gives the feature. What is counted is what `count` counts.
     """
     image_BCHW = torch.empty(1, 3, side, side, device="meta")
     with FlopCounterMode(display=False) as counter, torch.inference_mode():

@@ -1,4 +1,4 @@
-"""What runs a network: 8-bit pixels in, features out, on PyTorch or OpenVINO. Which one, where, in which arithmetic.
+"""Engines run a network on PyTorch or OpenVINO: 8-bit pixels in, features out. Chooses engine, device and precision.
 
 Each engine normalises inside, so that a batch travels as bytes. Batches have one fixed size and are padded to it:
 a row's feature depends neither on its neighbours nor on how many there are. With OpenVINO it does not depend on the
@@ -11,30 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.backbones.cards import Card
-from vitrail.backbones.poolings import take
+from vitrail.backbones.poolings import take_pooling
 from vitrail.core.errors import UsageError
-from vitrail.core.machine import cache_folder
 
-if TYPE_CHECKING:
-    from torch import nn
-
-FORWARD_CODE_VERSION = 2  # bump with any change of a network or an engine that moves a feature: it is in every key
+FORWARD_CODE_VERSION = 1  # bump with any change of a network or an engine that moves a feature: it is in every key
 QUANTISING_VERSION = 1  # bump with any change of how a model is quantised: it is in every key of int8
-
-# OpenVINO, images a batch. With a stream a core and one thread a stream, nothing is shared out within a batch, so small
-# ones lose nothing (benchmarks/forward.py). Below a billion multiply-adds an image, what a call costs itself is felt.
-# Features are the same at every size.
-OPENVINO_BATCH = 4
-OPENVINO_SMALL_BATCH = 16
-SMALL_GMACS = 1.0
-
-TORCH_BATCH = {"cpu": 16, "cuda": 128, "mps": 32}
 
 EngineName = Literal["torch", "torch-compile", "openvino"]
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
@@ -52,17 +38,17 @@ class EngineRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineChoice:
-    """Which engine runs a backbone, its release, where, and in which arithmetic: part of every feature's key.
+    """Which engine runs a backbone, its release, on which device and in which precision: part of every feature's key.
 
-    For int8 alone: `calibration` is the digest of the images that it took its ranges from, `quantiser` the release of
-    what made it, and `rest` the arithmetic of what is not quantised.
+    Only int8 fills the last three: `ranges` is the digest of the images that give the ranges of its activations,
+    `quantiser` the release of the library that quantises, and `rest` the precision of the layers that stay unquantised.
     """
 
     name: EngineName
     precision: Precision
     device: Device = "cpu"
     version: str = ""
-    calibration: str = ""
+    ranges: str = ""
     quantiser: str = ""
     rest: Literal["fp32", "bf16", ""] = ""
 
@@ -70,7 +56,7 @@ class EngineChoice:
 class Engine(Protocol):
     """A network that is ready to run.
 
-    `batch` is how many images it runs at once, and `streams` from how many threads it gains to be called together.
+    `batch` is how many images it runs at once, and `streams` how many threads should call it at once.
     """
 
     batch: int
@@ -89,19 +75,19 @@ class PoolingEngine:
 
     def __call__(self, pixel_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The features, in order."""
-        return take(self._engine(pixel_BHWC), held=self._held, wanted=self._wanted)
+        return take_pooling(self._engine(pixel_BHWC), held=self._held, wanted=self._wanted)
 
 
 def choose_engine(engine: str, precision: str) -> EngineChoice:
     """Settle "auto".
 
     Args:
-        engine: "auto" or an EngineName. Auto is torch on a GPU, else OpenVINO where it is installed.
+        engine: "auto" or an EngineName. Auto is torch on a GPU, else OpenVINO if it is installed.
         precision: "auto" or a Precision. Auto is bf16 with OpenVINO on a processor that is faster in it, half precision
             on a CUDA device, and fp32 elsewhere; never int8.
 
     Returns:
-        What will run.
+        The choice, without "auto".
 
     Raises:
         UsageError: there is no such engine or precision, it is not installed, or they do not go together.
@@ -116,79 +102,6 @@ def choose_engine(engine: str, precision: str) -> EngineChoice:
     if engine == "openvino" or (engine == "auto" and installed and (precision == "int8" or _accelerator() == "cpu")):
         return _choose_openvino(precision)
     return _choose_torch("torch-compile" if engine == "torch-compile" else "torch", precision, _accelerator())
-
-
-def start_engine(
-    choice: EngineChoice,
-    load_net: "Callable[[], nn.Module]",
-    card: Card,
-    *,
-    digest: str,
-    threads: int,
-    pooling: str,
-    batch: int | None = None,
-    read_calibration: ReadPixels | None = None,
-) -> Engine:
-    """Make a network ready to run; UsageError where an int8 model is not kept here and has no images to be made from.
-
-    Args:
-        choice: as `choose_engine` settled it.
-        load_net: gives the torch network with its weights; not called where OpenVINO's model of it is kept.
-        card: for the network's size, its pooling and its preprocessing.
-        digest: of the weights.
-        threads: how many cores it may use.
-        pooling: which features it gives.
-        batch: images a call; what suits the network where None.
-        read_calibration: gives the pixels of the images that `choice.calibration` names.
-
-    Returns:
-        The engine.
-    """
-    from vitrail.backbones.converted import convert, normalising, quantise
-
-    prepared, other = card.preprocessing, None if pooling == card.pooling else pooling
-    if choice.name != "openvino":
-        from vitrail.backbones.torch_engine import TorchEngine
-
-        return TorchEngine(
-            normalising(load_net(), prepared, other),
-            device=choice.device,
-            precision=choice.precision,
-            compiled=choice.name == "torch-compile",
-            batch=batch or TORCH_BATCH[choice.device],
-            threads=threads,
-        )
-    from vitrail.backbones.openvino_engine import OpenVinoEngine
-
-    facts = {
-        "weights": digest,
-        "net": card.network_facts(),
-        "pixels": (prepared.crop, prepared.channels, prepared.divide_by, prepared.mean, prepared.std),
-        "code": FORWARD_CODE_VERSION,
-    }
-    model = convert(load_net, prepared, pooling=other, facts=facts, cache=cache_folder())
-    if choice.precision == "int8":
-        facts |= {"calibration": choice.calibration, "quantiser": choice.quantiser, "taken": other}
-        model = quantise(
-            model,
-            read_calibration or _no_images(card),
-            transformer=card.family not in ("resnet", "bit"),
-            facts=facts,
-            cache=cache_folder(),
-        )
-    small = OPENVINO_BATCH if card.gmacs >= SMALL_GMACS else OPENVINO_SMALL_BATCH
-    return OpenVinoEngine(model, bf16="bf16" in (choice.precision, choice.rest), batch=batch or small, threads=threads)
-
-
-def _no_images(card: Card) -> ReadPixels:
-    def refuse() -> NDArray[np.uint8]:
-        raise UsageError(
-            f"There is no int8 model of {card.name} in the cache, and no images to make it from: int8 takes the ranges "
-            "of its activations from the train images of `vitrail bench --precision int8`. Run that first, or choose "
-            "--precision auto."
-        )
-
-    return refuse
 
 
 def _choose_openvino(precision: str) -> EngineChoice:

@@ -10,15 +10,7 @@ from numpy.typing import NDArray
 
 
 def in_batches(pixel_BHWC: NDArray[np.uint8], batch: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
-    """Parts of exactly so many images, the last one padded.
-
-    Args:
-        pixel_BHWC: any number of images.
-        batch: how many a part has.
-
-    Yields:
-        tuple[NDArray[np.uint8], int]: a part, and how many of its images are real.
-    """
+    """Batches of exactly `batch` images, the last one padded, each with the number of its images that are real."""
     for start in range(0, len(pixel_BHWC), batch):
         part_BHWC = np.ascontiguousarray(pixel_BHWC[start : start + batch])
         count = len(part_BHWC)

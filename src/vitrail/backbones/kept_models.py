@@ -27,18 +27,18 @@ MODEL, WEIGHTS, DIGESTS = "model.xml", "model.bin", "digests.json"
 
 @contextmanager
 def without_telemetry() -> Iterator[None]:
-    """Imports made in here find that the telemetry is not installed, which they take well.
+    """Let imports inside the `with` find that the telemetry is not installed.
 
-    Where somebody has imported them before, that is as they chose; what we call of them opens no connection either way.
+    A library that was imported before keeps its telemetry; what we call opens no connection either way.
     """
-    theirs = sys.modules.pop(TELEMETRY, None)
+    telemetry = sys.modules.pop(TELEMETRY, None)
     sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # makes the import of that name fail
     try:
         yield
     finally:
         del sys.modules[TELEMETRY]
-        if theirs is not None:
-            sys.modules[TELEMETRY] = theirs
+        if telemetry is not None:
+            sys.modules[TELEMETRY] = telemetry
 
 
 def import_openvino() -> ModuleType:
@@ -52,15 +52,13 @@ def import_openvino() -> ModuleType:
 
 
 def kept_model(facts: Mapping[str, object], make: Callable[[], tuple[Any, object]], *, cache: Path) -> Any:
-    """The model that these facts lead to.
+    """The model of these facts, from the cache if it is there.
 
-    Args:
-        facts: everything that the model depends on, for its key.
-        make: makes it, with what its weights belong to; called only where it is not kept yet.
-        cache: the cache folder; where it cannot be written, nothing is kept.
+    `facts` is everything that the model depends on, for its key. `make` is called only if the cache does not have the
+    model; it gives the model and what its weights belong to. If the cache cannot be written, nothing is stored.
 
-    Returns:
-        An openvino.Model, always read back from a file, so that the first run computes with the model of later ones.
+    The model (an openvino.Model) is always read from a file, so that the first run computes with the model of later
+    ones.
     """
     openvino = import_openvino()
     folder = cache / FOLDER / fingerprint({**facts, "openvino": openvino.__version__})[:32]
@@ -73,9 +71,9 @@ def kept_model(facts: Mapping[str, object], make: Callable[[], tuple[Any, object
     try:
         _keep(model, folder)
     except OSError:
-        with tempfile.TemporaryDirectory(prefix="vitrail-") as passing:
-            _write(model, Path(passing))
-            return core.read_model(Path(passing) / MODEL)
+        with tempfile.TemporaryDirectory(prefix="vitrail-") as temporary:
+            _write(model, Path(temporary))
+            return core.read_model(Path(temporary) / MODEL)
     finally:
         del owner
     return core.read_model(folder / MODEL)

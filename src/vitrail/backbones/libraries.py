@@ -45,15 +45,7 @@ class Described:
 def import_library(name: str, *, extra: str) -> ModuleType:
     """Import timm or transformers, and torchvision before it.
 
-    Args:
-        name: the library's.
-        extra: of Vitrail, that brings it.
-
-    Returns:
-        The library.
-
-    Raises:
-        UsageError: if it is not installed.
+    `extra` is Vitrail's extra that brings the library. Raises UsageError if it is not installed.
     """
     if importlib.util.find_spec(name) is None:
         raise UsageError(f"{name} is not installed: pip install 'vitrail[{extra}]' for backbones named {extra}:.")
@@ -83,14 +75,10 @@ def _torchvision_first() -> Any:
 
 
 def pooled(function: "Callable[[Tensor], Tensor]", inner: "nn.Module") -> "nn.Module":
-    """A module with our networks' way in.
+    """A module whose `forward` and `forward_features` both give `feature_BD`, as our networks do.
 
-    Args:
-        function: from `image_BCHW` to what the library makes of it, one vector an image whatever its shape.
-        inner: the library's network, whose weights they are.
-
-    Returns:
-        `forward` and `forward_features` both give `feature_BD`.
+    `function` turns `image_BCHW` into the library's output, one vector an image whatever its shape; `inner` is the
+    library's network, whose weights the module has.
     """
     from torch import Tensor, nn
 

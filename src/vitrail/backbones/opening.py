@@ -1,4 +1,4 @@
-"""From what was given to `-b` to a backbone with its weights and its engine."""
+"""Opens a backbone: finds the weights of a `-b` value and chooses the engine."""
 
 from dataclasses import replace
 from importlib.resources import files
@@ -23,26 +23,17 @@ def open_backbone(
     *,
     engine: str = "auto",
     precision: str = "auto",
-    calibration: str = "",
+    ranges: str = "",
     offline: bool = False,
     progress: Progress,
 ) -> Backbone:
-    """Find a backbone's weights and know them by their digest.
+    """Find a backbone's weights and compute their digest; the network is loaded when it starts.
 
-    Args:
-        spec: what was given to `-b`.
-        engine: "auto", or a name of `engines.py`.
-        precision: "auto", or a name of `engines.py`.
-        calibration: with int8, the digest of the calibration whose model is kept in the cache.
-        offline: never use the network.
-        progress: hears of a download.
-
-    Returns:
-        The backbone, which starts when it is first needed.
+    `ranges` is for int8 alone: the digest of the images whose ranges the model in the cache was made with.
     """
     choice = choose_engine(engine, precision)
     if choice.precision == "int8":
-        choice = replace(choice, calibration=calibration)
+        choice = replace(choice, ranges=ranges)
     if spec.is_adapted:
         return open_adapted(spec, choice, offline=offline, progress=progress)
     card = find_card(spec.name)

@@ -18,19 +18,16 @@ from vitrail.backbones.kept_models import import_openvino
 class OpenVinoEngine:
     """Streams that never wait for one another.
 
-    That leaves no core idle while images are decoded beside them, and the number of threads cannot change a sum.
+    That leaves no core idle while images are decoded, and the number of threads cannot change a sum.
     Normalising inside the bf16 graph costs no quality: OpenVINO keeps the arithmetic on 8-bit inputs in float32 and
     rounds its outcome, as it would round an image that came normalised.
     """
 
     def __init__(self, model: Any, *, bf16: bool, batch: int, threads: int) -> None:
-        """Compile a model.
+        """Compile a model that takes 8-bit `pixel_BHWC` and gives `feature_BD`, any B by `reshape`.
 
-        Args:
-            model: 8-bit `pixel_BHWC` in, `feature_BD` out, any B by `reshape`.
-            bf16: whether what is not in int8 is computed in bfloat16; float32 otherwise.
-            batch: images a call of a stream.
-            threads: cores it may use, each with a stream.
+        What is not in int8 is computed in bfloat16 if `bf16`, else in float32. A stream takes `batch` images a call;
+        there are as many streams as threads.
         """
         self.batch, self.streams = batch, threads
         model.reshape([batch, *list(model.input(0).partial_shape)[1:]])

@@ -1,4 +1,4 @@
-"""From a decoded image to what the network sees, exactly as timm does it.
+"""From a decoded image to the input of a network, exactly as timm does it.
 
 The rules (timm `transforms_imagenet_eval`, crop mode "center", which is torchvision's Resize, CenterCrop,
 ToTensor and Normalize on a PIL image; `torchvision/transforms/functional.py`):
@@ -10,7 +10,7 @@ ToTensor and Normalize on a PIL image; `torchvision/transforms/functional.py`):
   looks at the 2 x 2 nearest pixels only, as tf.image.resize does and torch on tensors;
 - the crop starts at round((side - crop) / 2) with Python's rounding, halves to even: sides of 227 and 229
   both start a crop of 224 at 2. A side shorter than the crop gets (crop - side) // 2 black pixels first;
-- where the card asks for it, equalise the histogram of each channel of what is left, as Pillow does;
+- if the card says so, equalise the histogram of each channel of the crop, as Pillow does;
 - order the channels, divide by 255 (Keras' "caffe": by 1), subtract the mean, divide by the standard deviation,
   each in float32.
 
@@ -38,17 +38,10 @@ FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BI
 
 
 def to_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """Resize, crop the centre, and equalise where the card asks for it.
+    """Resize, crop the centre, and equalise if the card says so.
 
-    Args:
-        image: decoded, in mode RGB.
-        preprocessing: the card's.
-
-    Returns:
-        Rows x columns x 3, both sides `preprocessing.crop`.
-
-    Raises:
-        ValueError: if the image is not in mode RGB.
+    The result is rows x columns x 3, both sides `preprocessing.crop`. Raises ValueError if the image is not in mode
+    RGB.
     """
     if image.mode != "RGB":
         raise ValueError(f"Pixels are made from an RGB image, but this one has mode {image.mode}: decode it first.")
@@ -62,12 +55,7 @@ def to_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.ui
 def normalise(pixel_BHWC: "torch.Tensor", preprocessing: Preprocessing) -> "torch.Tensor":
     """Scale 8-bit pixels to what the network was trained on.
 
-    Args:
-        pixel_BHWC: uint8, as `to_pixels` makes them.
-        preprocessing: the card's.
-
-    Returns:
-        `image_BCHW`, float32, on the device of the pixels.
+    `pixel_BHWC` is uint8, as `to_pixels` makes it; the result is `image_BCHW`, float32, on the same device.
     """
     if preprocessing.channels == "BGR":
         pixel_BHWC = pixel_BHWC.flip(3)

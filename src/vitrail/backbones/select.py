@@ -1,4 +1,4 @@
-"""Which cards somebody is looking for. Imports no torch."""
+"""Selects cards by licence, size and pretraining data. Imports no torch."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from vitrail.backbones.cards import Card
 from vitrail.core.errors import UsageError
 
-COMMERCIAL = "commercial"  # not a licence, but what people ask of one
+COMMERCIAL = "commercial"  # not a licence, but what people want from one
 COUNT = re.compile(r"(\d+(?:\.\d+)?)([kmgb]?)", re.IGNORECASE)
 TIMES = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
 
@@ -22,7 +22,7 @@ ORDERS: dict[str, Callable[[Card], str | float]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What a card must have to be shown; None asks for nothing.
+    """What a card must have to be shown; None means any.
 
     `licence` is the name of one, or "commercial" for all that are known to allow commercial use.
     `sort` is a key of ORDERS, the smallest first; None keeps the catalogue's order.
@@ -35,14 +35,9 @@ class Wanted:
 
 
 def select(cards: Iterable[Card], wanted: Wanted) -> list[Card]:
-    """The cards that have everything that is wanted. What no card has, or an order that is none, is a UsageError.
+    """The cards that meet every condition, in the order that is wanted; possibly none.
 
-    Args:
-        cards: to choose from.
-        wanted: the conditions and the order.
-
-    Returns:
-        The chosen ones; possibly none.
+    Raises UsageError if no card has a wanted value, or if there is no such order.
     """
     cards = list(cards)
     if wanted.licence is not None and wanted.licence != COMMERCIAL:
@@ -79,10 +74,10 @@ def _allows(card: Card, licence: str) -> bool:
     return card.commercial == "yes" if licence == COMMERCIAL else card.licence.lower() == licence
 
 
-def _require(kind: str, asked: str, known: Sequence[str]) -> None:
-    there = {name.lower(): name for name in known}
-    if asked.lower() in there:
+def _require(kind: str, name: str, known: Sequence[str]) -> None:
+    by_lower = {each.lower(): each for each in known}
+    if name.lower() in by_lower:
         return
-    nearest = get_close_matches(asked.lower(), list(there), n=1, cutoff=0.6)
-    guess = f" Did you mean {there[nearest[0]]}?" if nearest else ""
-    raise UsageError(f"The catalogue has no {kind} {asked!r}.{guess} There are: {', '.join(there.values())}.")
+    nearest = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    guess = f" Did you mean {by_lower[nearest[0]]}?" if nearest else ""
+    raise UsageError(f"The catalogue has no {kind} {name!r}.{guess} There are: {', '.join(by_lower.values())}.")

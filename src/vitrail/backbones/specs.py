@@ -1,4 +1,4 @@
-"""What `-b` says: a backbone of the catalogue, and possibly a local file to take its weights from."""
+"""The value of `-b`: a backbone, and possibly a local file with its weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ TIMM = "timm:"  # names of timm's networks begin with it
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackboneSpec:
-    """A name of the catalogue, or timm:NAME, or hf:REPO; `file` is where the weights are, None for the published."""
+    """A name of the catalogue, or timm:NAME, or hf:REPO; `file` has the weights; None means the published ones."""
 
     name: str
     file: Path | None = None
@@ -23,7 +23,7 @@ class BackboneSpec:
         return self.name.startswith((TIMM, HF))
 
     def given_digest(self) -> str:
-        """The digest of what was given, "" where nothing was."""
+        """The digest of the file, "" if there is none."""
         return digest_of(self.file) if self.file else ""
 
 
@@ -37,14 +37,8 @@ def digest_of(path: Path) -> str:
 def parse_spec(text: str) -> BackboneSpec:
     """Read `NAME` or `NAME=FILE`.
 
-    Args:
-        text: what was given to `-b`; everything after the first "=" is the file, "~" is the home folder.
-
-    Returns:
-        The name, not yet looked up, and the file, which exists.
-
-    Raises:
-        UsageError: if a part is empty or the file is not there.
+    Everything after the first "=" is the file, and "~" the home folder. The name is not looked up yet; the file exists.
+    Raises UsageError if a part is empty or the file is not there.
     """
     name, equals, file = (part.strip() for part in text.partition("="))
     if not name or (equals and not file):

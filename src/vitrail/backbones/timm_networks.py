@@ -1,4 +1,4 @@
-"""timm's networks: its own data configuration, its own licence field, its own way with older files."""
+"""timm's networks, with timm's data configuration, licence field and conversion of older files."""
 
 import math
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class TimmNetwork:
             return _feature(import_library("timm", extra="timm").create_model(self.model, num_classes=0))
 
     def loaded(self, file: Path) -> "nn.Module":
-        """With the weights of a file, of which timm reads nothing itself: it is handed the tensors."""
+        """With the weights of a file; timm gets the tensors and does not read the file itself."""
         from vitrail.backbones.weights import read_weights
 
         timm, state = import_library("timm", extra="timm"), read_weights(file)
@@ -47,17 +47,10 @@ class TimmNetwork:
 
 
 def describe(model: str, name: str) -> tuple[Described, str]:
-    """What timm says of a network, and the repository of its published weights.
+    """What timm says of a network, and the repository of its published weights, "" if it has none.
 
-    Args:
-        model: its name in timm, such as "convnext_tiny.fb_in1k".
-        name: what was given to -b, for the message.
-
-    Returns:
-        Its description, and the repository, "" where it has none.
-
-    Raises:
-        UsageError: if timm is not installed, does not know the name, or preprocesses as Vitrail does not.
+    `model` is its name in timm, such as "convnext_tiny.fb_in1k"; `name` is what was given to -b, for messages. Raises
+    UsageError if timm is not installed, does not know the name, or preprocesses as Vitrail does not.
     """
     timm = import_library("timm", extra="timm")
     if not timm.is_model(model):

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class TorchEngine:
-    """One batch at a time: on a processor all threads share it, on a GPU decoding goes on beside it.
+    """One batch at a time: on a processor all threads share it; on a GPU, images are decoded meanwhile.
 
-    Convolutions run channels-last, which is how pixels come and what oneDNN and cuDNN are fastest at.
+    Convolutions run channels-last, the order of the pixels, which oneDNN and cuDNN are fastest at.
     """
 
     streams = 1
@@ -29,15 +29,10 @@ class TorchEngine:
     def __init__(
         self, module: "nn.Module", *, device: str, precision: str, compiled: bool, batch: int, threads: int
     ) -> None:
-        """Put a network on its device.
+        """Put a network on its device; `module` takes 8-bit `pixel_BHWC` and gives `feature_BD`.
 
-        Args:
-            module: 8-bit `pixel_BHWC` in, `feature_BD` out.
-            device: "cpu", "cuda" or "mps".
-            precision: "fp32", or "bf16" or "fp16" by autocast.
-            compiled: whether torch.compile makes kernels for it, at the first batch.
-            batch: images a call.
-            threads: cores it may use on a processor.
+        `precision` is "fp32", or "bf16" or "fp16" by autocast. If `compiled`, torch.compile makes kernels at the first
+        batch. A call takes `batch` images; `threads` are the cores it may use on a processor.
         """
         import torch
 
@@ -48,7 +43,7 @@ class TorchEngine:
         self._run = torch.compile(module, dynamic=False) if compiled else module
 
     def __call__(self, pixel_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The features, in order; UsageError where a GPU has no room for a batch."""
+        """The features, in order; UsageError if a GPU has no room for a batch."""
         import torch
 
         try:

@@ -44,7 +44,7 @@ class TransformersNetwork:
         transformers = import_library("transformers", extra="hf")
         try:
             with _quietly(transformers):
-                net, found = transformers.AutoModel.from_pretrained(
+                net, report = transformers.AutoModel.from_pretrained(
                     file.parent,
                     local_files_only=True,
                     use_safetensors=True,
@@ -58,8 +58,8 @@ class TransformersNetwork:
                 f"The weights {file} cannot be read ({' '.join(str(error).split())[:400]}): fetch them again from "
                 f"where they were published."
             ) from error
-        missing = [name for name in found["missing_keys"] if not name.startswith("pooler.")]
-        odd = ", ".join(sorted([*missing, *(name for name, *_ in found["mismatched_keys"])])[:8])
+        missing = [name for name in report["missing_keys"] if not name.startswith("pooler.")]
+        odd = ", ".join(sorted([*missing, *(name for name, *_ in report["mismatched_keys"])])[:8])
         if odd:
             raise WeightsError(
                 f"The weights {file} do not fit the config.json beside them ({odd} missing or misshapen): fetch both "
@@ -69,18 +69,10 @@ class TransformersNetwork:
 
 
 def describe(folder: Path, name: str) -> Described:
-    """What the files of a folder say.
+    """What the three files of a folder say; `name` is what was given to -b, for messages.
 
-    Args:
-        folder: with the three files.
-        name: what was given to -b, for the message.
-
-    Returns:
-        The description.
-
-    Raises:
-        UsageError: if transformers is not installed, or it is no image model, or its processor does what Vitrail does
-            not.
+    Raises UsageError if transformers is not installed, the files are not of an image model, or its processor does what
+    Vitrail does not.
     """
     transformers = import_library("transformers", extra="hf")
     try:
@@ -129,37 +121,38 @@ def _preprocessing(transformers: Any, folder: Path, name: str) -> Preprocessing:
         processor = transformers.AutoImageProcessor.from_pretrained(
             folder, backend="pil", local_files_only=True, trust_remote_code=False
         )
-        said = json.loads(processor.to_json_string())
+        settings = json.loads(processor.to_json_string())
     except (ValueError, OSError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise UsageError(
             f"The preprocessor_config.json of {name} is none that transformers reads ({error})."
         ) from error
-    size, crop = said.get("size") or {}, said.get("crop_size") or {}
+    size, crop = settings.get("size") or {}, settings.get("crop_size") or {}
     squash = "height" in size
     resize = size.get("height") if squash else size.get("shortest_edge")
     square = not squash or size.get("width") == resize
-    if said.get("do_center_crop"):
+    if settings.get("do_center_crop"):
         square, side = square and crop.get("height") == crop.get("width"), crop.get("height")
     else:
         square, side = square and squash, resize
-    if "crop_pct" in said and resize:  # ConvNeXt: below 384 the short side is made longer and the centre cut out
+    if "crop_pct" in settings and resize:  # ConvNeXt: below 384 the short side is made longer and the centre cut out
         squash, square, side = resize >= 384, True, resize
-        resize = resize if squash else int(resize / said["crop_pct"])
-    known = said.get("do_resize", True) and not said.get("do_flip_channel_order") and not said.get("rescale_offset")
-    if not (known and square and resize and side and said.get("resample") in FILTERS):
+        resize = resize if squash else int(resize / settings["crop_pct"])
+    flips, shifts = settings.get("do_flip_channel_order"), settings.get("rescale_offset")
+    known = settings.get("do_resize", True) and not flips and not shifts
+    if not (known and square and resize and side and settings.get("resample") in FILTERS):
         raise UsageError(
             f"The processor of {name} does what Vitrail does not (size {size}, crop {crop or 'none'}, filter "
-            f"{said.get('resample')}): it makes square images, bilinear or bicubic, cut from the centre."
+            f"{settings.get('resample')}): it makes square images, bilinear or bicubic, cut from the centre."
         )
-    normalised = said.get("do_normalize", True)
+    normalised = settings.get("do_normalize", True)
     return Preprocessing(
         resize=resize,
         crop=side,
-        interpolation=FILTERS[said["resample"]],
-        mean=tuple(said["image_mean"]) if normalised else (0.0, 0.0, 0.0),
-        std=tuple(said["image_std"]) if normalised else (1.0, 1.0, 1.0),
+        interpolation=FILTERS[settings["resample"]],
+        mean=tuple(settings["image_mean"]) if normalised else (0.0, 0.0, 0.0),
+        std=tuple(settings["image_std"]) if normalised else (1.0, 1.0, 1.0),
         resize_rule="squash" if squash else "short side",
-        divide_by=round(1 / said["rescale_factor"], 6) if said.get("do_rescale", True) else 1.0,
+        divide_by=round(1 / settings["rescale_factor"], 6) if settings.get("do_rescale", True) else 1.0,
     )
 
 

@@ -11,7 +11,7 @@ from vitrail.candidates.recipes import Entry, enter
 from vitrail.core.machine import Threads
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Split
-from vitrail.features import Extraction, calibrate, extract
+from vitrail.features import Extraction, attach_range_images, extract
 from vitrail.features.cluster import join
 
 
@@ -115,6 +115,8 @@ def open_entries(
     if engine is not None:
         opened = [replace(backbone, engine=engine) for backbone in opened]
     return [
-        replace(entry, backbone=calibrate(entry.backbone, dataset, split.train, max_pixels=options.max_pixels))
+        replace(
+            entry, backbone=attach_range_images(entry.backbone, dataset, split.train, max_pixels=options.max_pixels)
+        )
         for entry in enter(opened, options.recipes)
     ]

@@ -87,8 +87,8 @@ def compared_images(dataset: Dataset, ids: Sequence[str], precision: str) -> Dat
 
 def in_float32(backbone: Backbone) -> Backbone:
     """A backbone as it is on the same engine in float32."""
-    exact = replace(backbone.engine, precision="fp32", calibration="", quantiser="", rest="")
-    return replace(backbone, engine=exact, read_calibration=None)
+    exact = replace(backbone.engine, precision="fp32", ranges="", quantiser="", rest="")
+    return replace(backbone, engine=exact, read_range_images=None)
 
 
 def compare(reduced: NDArray[np.float32], exact: NDArray[np.float32], head: Head) -> Parity:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from vitrail.backbones.poolings import take
+from vitrail.backbones.poolings import take_pooling
 from vitrail.checks.differences import Difference, Work
 from vitrail.checks.thresholds import check_calibration
 from vitrail.core.errors import VitrailError
@@ -214,7 +214,7 @@ def _stored_features(cache: Path, one: BackboneResult, rows: Predictions) -> NDA
     if stored.key != one.feature_key or not stored.has(rows.ids).all():
         return None
     held = str(facts.get("poolings", one.card.pooling))
-    return np.asarray(take(stored.rows(rows.ids), held=held, wanted=one.search.pooling or one.card.pooling))
+    return np.asarray(take_pooling(stored.rows(rows.ids), held=held, wanted=one.search.pooling or one.card.pooling))
 
 
 def _check_thresholds(

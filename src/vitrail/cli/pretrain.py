@@ -13,9 +13,9 @@ from vitrail.cli import options
 def pretrain(
     name: Annotated[str, typer.Argument(metavar="NAME", help="vit_mini or resnet_mini.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where <NAME>.safetensors goes.")] = Path(),
-    classes: Annotated[int | None, typer.Option(help="How many formulas.", show_default="its recipe's")] = None,
-    images_per_class: Annotated[int | None, typer.Option(help="Drawings of each.", show_default="its recipe's")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over all of them.", show_default="its recipe's")] = None,
+    classes: Annotated[int | None, typer.Option(help="How many formulas.", show_default="as shipped")] = None,
+    images_per_class: Annotated[int | None, typer.Option(help="Drawings of each.", show_default="as shipped")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over all of them.", show_default="as shipped")] = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -24,13 +24,15 @@ def pretrain(
     """Pretrain a small backbone on labelled images that a formula draws: no download, no licence."""
     from vitrail.cli.drawing import watch
     from vitrail.core.machine import usable_cores
+    from vitrail.training.pretrain import default_options
     from vitrail.training.pretrain import pretrain as make
-    from vitrail.training.pretrain import recipe
 
     given: dict[str, Any] = {"classes": classes, "images_per_class": images_per_class, "epochs": epochs, "seed": seed}
-    asked = dataclasses.replace(recipe(name), **{key: value for key, value in given.items() if value is not None})
+    chosen = dataclasses.replace(
+        default_options(name), **{key: value for key, value in given.items() if value is not None}
+    )
     with watch(quiet=quiet) as progress:
-        report = make(name, asked, out=out, threads=usable_cores(), progress=progress)
+        report = make(name, chosen, out=out, threads=usable_cores(), progress=progress)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(report), indent=2, default=str))
         return

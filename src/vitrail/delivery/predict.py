@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vitrail.backbones import Backbone, BackboneSpec, Engine, parse_spec
+from vitrail.backbones import Backbone, BackboneSpec, Engine, EngineRequest, parse_spec
 from vitrail.backbones.engines import choose_engine
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.machine import share_threads, usable_cores
@@ -107,9 +107,8 @@ class Predictor:
             run,
             spec,
             digest=recipe["weights_sha256"],
-            engine=chosen[0],
-            precision=chosen[1],
-            calibration=recipe.get("calibration", ""),
+            request=EngineRequest(engine=chosen[0], precision=chosen[1]),
+            ranges=recipe.get("ranges", ""),
             offline=offline,
             progress=progress,
         )

@@ -3,7 +3,7 @@
 What a run keeps, heads and predictions, belongs to these features and to no others.
 """
 
-from vitrail.backbones import Backbone, BackboneSpec, find_card, open_backbone
+from vitrail.backbones import Backbone, BackboneSpec, EngineRequest, find_card, open_backbone
 from vitrail.candidates.recipes import under
 from vitrail.core.errors import WeightsError
 from vitrail.core.progress import Progress
@@ -15,29 +15,19 @@ def reopen(
     spec: BackboneSpec,
     *,
     digest: str,
-    engine: str = "auto",
-    precision: str = "auto",
-    calibration: str = "",
+    request: EngineRequest,
+    ranges: str = "",
     offline: bool,
     progress: Progress,
 ) -> Backbone:
     """Open a backbone of a run.
 
-    UsageError where the run has no such backbone; WeightsError where the weights are others, found before they are
-    downloaded or put on an engine where it can be.
+    `spec` has its name in the run, and the file of its weights if they are not the published ones; the backbone that is
+    returned has the name of its card. `digest` is the sha256 that the weights must have. `ranges` is for int8 alone:
+    the digest of the images that the run took its ranges from.
 
-    Args:
-        run: a finished run.
-        spec: its name in the run, and the file of its weights where they are not the published ones.
-        digest: the sha256 that the weights must have.
-        engine: "auto", or a name of `backbones/engines.py`.
-        precision: the same.
-        calibration: with int8, the digest of the images that the run calibrated on.
-        offline: never use the network.
-        progress: hears of a download.
-
-    Returns:
-        The backbone, by the name of its card.
+    Raises UsageError if the run has no such backbone, and WeightsError if the weights are others, before they are
+    downloaded or put on an engine if possible.
     """
     result = run.backbone(spec.name)
     named = BackboneSpec(name=result.card.name, file=spec.file)  # without the recipe
@@ -45,7 +35,12 @@ def reopen(
     if known:
         _require_weights(known, digest, spec, named)
     opened = open_backbone(
-        named, engine=engine, precision=precision, calibration=calibration, offline=offline, progress=progress
+        named,
+        engine=request.engine,
+        precision=request.precision,
+        ranges=ranges,
+        offline=offline,
+        progress=progress,
     )
     _require_weights(opened.digest, digest, spec, named)
     return under(opened, result.recipe)

@@ -1,7 +1,7 @@
 """One pass of each backbone over the images, and the store that keeps its rows."""
 
-from vitrail.features.calibration import calibrate
+from vitrail.features.int8_ranges import attach_range_images
 from vitrail.features.part import Part, parse_part
 from vitrail.features.pipeline import Cost, Extraction, Features, extract
 
-__all__ = ["Cost", "Extraction", "Features", "Part", "calibrate", "extract", "parse_part"]
+__all__ = ["Cost", "Extraction", "Features", "Part", "attach_range_images", "extract", "parse_part"]

@@ -36,7 +36,6 @@ from vitrail.core.machine import Threads, share_threads
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, is_url
 from vitrail.features.by_id import Missing, Paths
-from vitrail.features.calibration import calibration_ids
 from vitrail.features.cluster_machines import (
     WorkerPlan,
     describe_worker,
@@ -50,6 +49,7 @@ from vitrail.features.cluster_machines import (
     worker_slots,
 )
 from vitrail.features.cluster_worker import BlockResult, Job, Worker
+from vitrail.features.int8_ranges import list_range_images
 from vitrail.features.one_pass import Extractor
 
 BLOCKS = 16  # for each worker, so that all end at about the same time
@@ -131,9 +131,9 @@ class Cluster:
                 idle_s = 0.0 if self._count_slots(plan) else idle_s + POLL_S
                 if idle_s >= PATIENCE_S:
                     raise ClusterError(
-                        f"No machine is left in the cluster with {describe_worker(plan)} for a worker; {len(missing):,} "
-                        "images had no row when it began. What was computed is kept: run the same command again when there "
-                        "is one, or without --cluster."
+                        f"No machine is left in the cluster with {describe_worker(plan)} for a worker; "
+                        f"{len(missing):,} images had no row when it began. What was computed is kept: run the same "
+                        "command again when there is one, or without --cluster."
                     ) from None
                 continue
             if result is None:
@@ -158,7 +158,7 @@ class Cluster:
             Worker,
             fn_constructor_args=(
                 self._job,
-                [replace(extractor.backbone, read_calibration=None) for extractor in extractors],
+                [replace(extractor.backbone, read_range_images=None) for extractor in extractors],
                 rows,
                 plan.cpus,
             ),
@@ -221,7 +221,7 @@ def join(
         ClusterError: there is no such cluster, or a machine does not see the data or the cache.
     """
     ray = _import_ray()
-    wanted = pa.array(calibration_ids(train), pa.string())
+    wanted = pa.array(list_range_images(train), pa.string())
     job = Job(
         folder=resources.cache.absolute() / f".cluster-{uuid.uuid4().hex}",
         data=_seen_by_all(data),
@@ -229,7 +229,7 @@ def join(
         max_pixels=max_pixels,
         batch=resources.batch,
         offline=resources.offline,
-        calibration=dataset.table.filter(pc.is_in(dataset.table["id"], value_set=wanted)),
+        range_images=dataset.table.filter(pc.is_in(dataset.table["id"], value_set=wanted)),
     )
     ours = not ray.is_initialized()
     try:

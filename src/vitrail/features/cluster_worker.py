@@ -29,7 +29,7 @@ from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Source, open_source
 from vitrail.features.by_id import Paths
-from vitrail.features.calibration import calibrate
+from vitrail.features.int8_ranges import attach_range_images
 from vitrail.features.pipeline import fill, open_extractor
 from vitrail.fetch.hub import HF
 
@@ -40,7 +40,7 @@ DEATHS = 4  # of workers over one block, before it is given up
 class Job:
     """What every worker needs to know: `data` and `cache` are places that all machines see.
 
-    `folder` is in the cache and goes with the job. `calibration` has the examples that int8 takes its ranges from.
+    `folder` is in the cache and goes with the job. `range_images` has the examples that int8 takes its ranges from.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class Job:
     max_pixels: int
     batch: int | None
     offline: bool
-    calibration: pa.Table
+    range_images: pa.Table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,14 +203,14 @@ def _with_local_weights(backbone: Backbone, job: Job, source: Source) -> Backbon
         raise UsageError(f"Other weights than {backbone.name}'s are at {given}: put it where all machines see it.")
     examples = Dataset(
         name="",
-        table=job.calibration,
+        table=job.range_images,
         classes=(),
         set_aside=(),
         warnings=(),
         fingerprint="",
         source=source,
     )
-    return calibrate(backbone, examples, job.calibration["id"].to_pylist(), max_pixels=job.max_pixels)
+    return attach_range_images(backbone, examples, job.range_images["id"].to_pylist(), max_pixels=job.max_pixels)
 
 
 def _published(backbone: Backbone, given: Path, job: Job) -> Backbone:

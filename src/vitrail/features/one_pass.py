@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.backbones import Backbone
-from vitrail.backbones.poolings import parts_of
+from vitrail.backbones.poolings import components_of
 from vitrail.core.machine import user_seconds
 from vitrail.core.resources import Resources
 from vitrail.data import Source
@@ -87,7 +87,7 @@ class Extractor:
         if not computed.ids or self.too_narrow:
             return
         feature_ND = np.concatenate(computed.features)
-        poolings = len(parts_of(self.pooling))
+        poolings = len(components_of(self.pooling))
         if self.stored.keeps(feature_ND.reshape(len(feature_ND) * poolings, -1)):
             self.stored.seal(computed.ids, feature_ND, cost)
         else:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vitrail.backbones import PIXEL_CODE_VERSION, Backbone
 from vitrail.backbones.engines import FORWARD_CODE_VERSION
-from vitrail.backbones.poolings import joined, take
+from vitrail.backbones.poolings import join_poolings, take_pooling
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, SetAside, Source
 from vitrail.features.by_id import Missing, Paths
@@ -64,7 +64,7 @@ class Features:
         Returns:
             N x D in float32; D is `width` times the parts of the pooling.
         """
-        return take(self.stored.rows(ids), held=joined(self.poolings), wanted=self.pooling)
+        return take_pooling(self.stored.rows(ids), held=join_poolings(self.poolings), wanted=self.pooling)
 
     def pooled(self, pooling: str) -> "Features":
         """The same features with another of its poolings."""
@@ -166,7 +166,7 @@ def fill(
 
 def open_extractor(backbone: Backbone, cache: Path) -> Extractor:
     """A backbone with the rows that it has; raises StoreError if they cannot be listed."""
-    return Extractor(backbone, joined(_poolings(backbone)), _facts(backbone), cache)
+    return Extractor(backbone, join_poolings(_poolings(backbone)), _facts(backbone), cache)
 
 
 def _features(extractor: Extractor, ids: pa.Array, computed: int) -> Features:
@@ -205,8 +205,8 @@ def _facts(backbone: Backbone) -> dict[str, object]:
         "device": engine.device,
         "forward_code": FORWARD_CODE_VERSION,
         "precision": engine.precision,
-        "calibration": engine.calibration,
-        "poolings": joined(_poolings(backbone)),
+        "ranges": engine.ranges,
+        "poolings": join_poolings(_poolings(backbone)),
         "pixel_code": PIXEL_CODE_VERSION,
         **({"quantiser": engine.quantiser, "rest": engine.rest} if engine.precision == "int8" else {}),
     }

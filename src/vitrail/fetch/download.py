@@ -19,17 +19,9 @@ NEWEST = "main"
 def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str = WEIGHTS_FILE) -> Path:
     """One file of a backbone, by default its weights, from the hub's cache or the hub.
 
-    Args:
-        card: its repository, and revision and digest where it states them.
-        offline: never use the network.
-        progress: told of the bytes as they arrive.
-        file: its name in the repository; what is not the weights is locked under "<name>/<file>".
-
-    Returns:
-        A file whose digest is the one locked for this name; the first time, it is locked now.
-
-    Raises:
-        DownloadError: if the weights are not here and cannot be had, or are not the trusted ones.
+    The digest of the file is the one that is locked for this name; the first time, it is locked now. A file that is not
+    the weights is locked under "<name>/<file>". Raises DownloadError if the file is not here and cannot be fetched, or
+    is not the trusted one.
     """
     if not card.repository:
         raise DownloadError(

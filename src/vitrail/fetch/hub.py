@@ -28,7 +28,7 @@ SHA256_DIGITS = 64  # an etag this long is the digest of a file kept in large-fi
 
 
 class Published(Protocol):
-    """What a download needs to know: a card is one. An empty revision or digest is one that nobody has stated."""
+    """What a download needs to know; a card is one. An empty revision or digest has not been stated by anybody."""
 
     @property
     def name(self) -> str:
@@ -51,8 +51,8 @@ def find_cached(card: Published, revision: str, *, file: str = WEIGHTS_FILE) -> 
     """Where the hub's cache has a file of a revision, or None. Uses no network."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(card.repository, file, revision=revision)
-    return Path(found) if isinstance(found, str) else None
+    cached = try_to_load_from_cache(card.repository, file, revision=revision)
+    return Path(cached) if isinstance(cached, str) else None
 
 
 def download(
@@ -60,23 +60,15 @@ def download(
 ) -> Path:
     """Fetch a file of a revision into the hub's cache.
 
-    Args:
-        card: its repository.
-        revision: a commit, or a branch, of which the newest commit is taken.
-        check: gives the sha256 of the file it is given, or raises DownloadError where it is not a wanted one.
-        progress: told of the bytes as they arrive.
-        file: its name in the repository.
+    `revision` is a commit, or a branch, whose newest commit is used. `check` gives the sha256 of a file, or raises
+    DownloadError if it is not the wanted one. The file that is returned is in a folder named after its commit.
 
-    Returns:
-        The file, in a folder named after its commit.
-
-    Raises:
-        DownloadError: if it cannot be had; what has arrived is kept for the next time.
+    Raises DownloadError if it cannot be fetched; the bytes that have arrived are stored for the next time.
     """
     from filelock import FileLock
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
-    with _one_sentence(card, revision, file):
+    with _errors_in_one_sentence(card, revision, file):
         about = get_hf_file_metadata(hf_hub_url(card.repository, file, revision=revision))
         commit = about.commit_hash
         if commit is None or about.etag is None or not PLAIN_NAME.fullmatch(about.etag):
@@ -171,7 +163,7 @@ def _check_or_delete(part: Path, check: Callable[[Path], str], etag: str) -> Non
 
 
 @contextmanager
-def _one_sentence(card: Published, revision: str, file: str) -> Iterator[None]:
+def _errors_in_one_sentence(card: Published, revision: str, file: str) -> Iterator[None]:
     """Turn what the hub's library raises into a sentence that says what to do."""
     from huggingface_hub import errors
 

@@ -1,4 +1,4 @@
-"""Which bytes were trusted for a name: `weights.lock.json` in the config folder.
+"""The trusted digest of each name: `weights.lock.json` in the config folder.
 
 The first download of a name writes its revision and digest; every later use must have the same. Pruning the
 cache never touches this file. Its form:
@@ -20,7 +20,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trusted:
-    """What was locked for one name."""
+    """The repository, revision and digest that are locked for one name."""
 
     repository: str
     revision: str
@@ -28,16 +28,9 @@ class Trusted:
 
 
 def read_trusted(path: Path) -> dict[str, Trusted]:
-    """Everything that is locked.
+    """Everything that is locked, by name; the lock file need not exist.
 
-    Args:
-        path: the lock file; it need not exist.
-
-    Returns:
-        By name.
-
-    Raises:
-        DownloadError: if the file is there and is not a lock of this version.
+    Raises DownloadError if it exists and is not a lock of this version.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -57,15 +50,9 @@ def read_trusted(path: Path) -> dict[str, Trusted]:
 
 
 def remember(path: Path, name: str, trusted: Trusted) -> None:
-    """Lock one name. What another process locked meanwhile is kept, and a name already locked stays as it is.
+    """Lock one name. Names that another process has locked meanwhile stay, and so does a name already locked.
 
-    Args:
-        path: the lock file; its folder is made.
-        name: the backbone's.
-        trusted: what was downloaded.
-
-    Raises:
-        DownloadError: if the lock cannot be written.
+    Raises DownloadError if the lock cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,13 +1,13 @@
-"""Attention: whoever asks takes the mean of what the others say, weighted by how well each of them fits the question.
+"""Attention: a query takes the mean of the values of all tokens, weighted by how well their keys fit the query.
 
 Additive: Bahdanau, Cho and Bengio, "Neural Machine Translation by Jointly Learning to Align and Translate",
 arXiv:1409.0473 (section 3.1 and appendix A.1.2).
 Dot-product and multi-head: Vaswani et al., "Attention Is All You Need", arXiv:1706.03762 (section 3.2, figure 2).
 
-Letters: B batch, L tokens that ask, M tokens attended to, A attention heads, E width of one head,
+Letters: B batch, L tokens that attend, M tokens attended to, A attention heads, E width of one head,
 D width of a token (D = A * E), F hidden units of the additive score.
-A mask says who may be looked at: `allowed_BLM` is boolean and True where token L may look at token M; any of its
-sides may be 1. (torch.nn.MultiheadAttention's mask says the opposite: who may not.)
+A mask says which tokens may be attended to: `allowed_BLM` is boolean and True where token L may attend to token M; None
+allows all, and any of its sides may be 1. (torch.nn.MultiheadAttention's mask says the opposite: which may not.)
 """
 
 from collections.abc import Callable, Iterator
@@ -21,9 +21,9 @@ from torch.nn.functional import scaled_dot_product_attention
 
 
 def softmax_over_allowed(score_BLM: Tensor, allowed_BLM: Tensor | None) -> Tensor:
-    """The weights: positive, 0 where looking is not allowed, and 1 in sum.
+    """The weights: positive, 0 where attending is not allowed, and 1 in sum.
 
-    A row in which nothing is allowed is 0 everywhere, so that whoever has nobody to listen to hears nothing.
+    A row in which nothing is allowed is 0 everywhere, so that its result is 0.
     """
     if allowed_BLM is None:
         return score_BLM.softmax(dim=-1)
@@ -32,7 +32,7 @@ def softmax_over_allowed(score_BLM: Tensor, allowed_BLM: Tensor | None) -> Tenso
 
 
 class AdditiveAttention(nn.Module):
-    """The attention of 2014: the fit of question s and annotation h is v_a . tanh(W_a s + U_a h)."""
+    """The attention of 2014: the fit of query s and annotation h is v_a . tanh(W_a s + U_a h)."""
 
     def __init__(self, query_width: int, memory_width: int, hidden: int) -> None:
         super().__init__()
@@ -41,23 +41,17 @@ class AdditiveAttention(nn.Module):
         self.v_a = nn.Linear(hidden, 1, bias=False)
 
     def keys(self, memory_BMD: Tensor) -> Tensor:
-        """U_a h, `key_BMF`: it does not depend on who asks, so it is computed once a sentence (A.1.2)."""
+        """U_a h, `key_BMF`: it does not depend on the query, so it is computed once a sentence (A.1.2)."""
         key_BMF: Tensor = self.U_a(memory_BMD)
         return key_BMF
 
     def forward(
         self, query_BLD: Tensor, key_BMF: Tensor, memory_BMD: Tensor, *, allowed_BLM: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Ask.
+        """The context, `context_BLD` as wide as the memory, and the weights, `weight_BLM`.
 
-        Args:
-            query_BLD: who asks; in a decoder its state before the next word, so L is 1.
-            key_BMF: what `keys` gave for this memory.
-            memory_BMD: what is said. Its width is its own.
-            allowed_BLM: who may be looked at; all where it is None.
-
-        Returns:
-            The context, `context_BLD` as wide as the memory, and the weights, `weight_BLM`.
+        In a decoder `query_BLD` is its state before the next word, so L is 1. `key_BMF` is what `keys` gave for this
+        memory.
         """
         hidden_BLMF = torch.tanh(self.W_a(query_BLD).unsqueeze(2) + key_BMF.unsqueeze(1))
         score_BLM = self.v_a(hidden_BLMF).squeeze(-1)
@@ -75,15 +69,8 @@ def attend(
 ) -> tuple[Tensor, Tensor]:
     """Scaled dot-product attention, written out: softmax(Q K^T / sqrt(d_k)) V (equation 1, arXiv:1706.03762).
 
-    Args:
-        query_BALE: who asks.
-        key_BAME: what each token answers to.
-        value_BAME: what it then says.
-        allowed_BALM: who may be looked at; all where it is None.
-        dropout: the share of weights set to zero, drawn by torch's own generator. The others grow to make up for it.
-
-    Returns:
-        What was heard, `mixed_BALE`, and the weights before dropout, `weight_BALM`.
+    `dropout` is the share of weights set to zero, drawn by torch's own generator; the others grow to make up for it.
+    Returns `mixed_BALE`, and the weights before dropout, `weight_BALM`.
     """
     width_of_one_head = query_BALE.shape[-1]
     score_BALM = query_BALE @ key_BAME.mT / width_of_one_head**0.5
@@ -109,18 +96,12 @@ def attend_fused(
 class MultiHeadAttention(nn.Module):
     """A heads attend side by side, each to what it projects from the tokens (section 3.2.2, figure 2 right)."""
 
-    on_weights: Callable[[Tensor], None] | None = None  # who wants to see `weight_BALM`; set by `watch_attention`
+    on_weights: Callable[[Tensor], None] | None = None  # receives `weight_BALM`; set by `watch_attention`
 
     def __init__(self, width: int, heads: int, *, dropout: float = 0.0) -> None:
-        """Build the layer with random weights.
+        """Build the layer with random weights; ValueError if the heads do not divide the width.
 
-        Args:
-            width: D, a multiple of `heads`.
-            heads: A.
-            dropout: the share of weights set to zero in training.
-
-        Raises:
-            ValueError: if the heads do not divide the width.
+        `dropout` is the share of attention weights set to zero in training.
         """
         super().__init__()
         if width % heads:
@@ -137,15 +118,9 @@ class MultiHeadAttention(nn.Module):
     def forward(
         self, token_BLD: Tensor, memory_BMD: Tensor | None = None, *, allowed_BLM: Tensor | None = None
     ) -> Tensor:
-        """Let tokens look at a memory (cross-attention) or at each other (self-attention).
+        """The tokens after they attended to a memory (cross-attention) or, without one, to each other.
 
-        Args:
-            token_BLD: who asks.
-            memory_BMD: what they look at; themselves where it is None.
-            allowed_BLM: who may be looked at, the same for every head; all where it is None.
-
-        Returns:
-            What was heard, `token_BLD`.
+        `allowed_BLM` is the same for every head; None allows all.
         """
         memory_BMD = token_BLD if memory_BMD is None else memory_BMD
         query_BALE = self._split(self.query(token_BLD))
@@ -158,8 +133,8 @@ class MultiHeadAttention(nn.Module):
         else:
             mixed_BALE, weight_BALM = attend(query_BALE, key_BAME, value_BAME, allowed_BALM=allowed_BALM, dropout=rate)
             self.on_weights(weight_BALM.detach())
-        heard_BLD: Tensor = self.output(mixed_BALE.transpose(1, 2).flatten(2))
-        return heard_BLD
+        output_BLD: Tensor = self.output(mixed_BALE.transpose(1, 2).flatten(2))
+        return output_BLD
 
     def _split(self, token_BLD: Tensor) -> Tensor:
         return torch.unflatten(token_BLD, -1, (self.heads, -1)).transpose(
@@ -169,7 +144,7 @@ class MultiHeadAttention(nn.Module):
 
 @contextmanager
 def watch_attention(net: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Hand out the weights of every multi-head attention in a network, for pictures.
+    """Collect the weights of every multi-head attention in a network, for figures.
 
     Inside the `with`, each pass writes its `weight_BALM` under the layer's name in the network, over those of the
     pass before, and runs the written-out path: the same numbers, but the weights are held in memory.

@@ -132,11 +132,8 @@ class BiT(nn.Module):
     ) -> None:
         """Build the network with random weights.
 
-        Args:
-            blocks: how many in each of the four stages.
-            widening: what every width of a ResNet is multiplied with.
-            classes: outputs of `head`; 0 leaves it out, and `forward` gives the feature.
-            norm_eps: eps of every group norm.
+        `blocks` are the numbers of blocks in the four stages, and `widening` multiplies every width of a ResNet. With 0
+        classes there is no classifier, and `forward` gives the feature.
         """
         super().__init__()
         first, second, third, fourth = (256 * widening * 2**stage for stage in range(4))
@@ -191,15 +188,6 @@ BIT_SIZES = {  # "R<layers>x<widening>" of arXiv:1912.11370, section 3.1 and app
 
 
 def build_bit(size: str = "50x1", *, classes: int = 1000, norm_eps: float = GROUP_NORM_EPS) -> BiT:
-    """A BiT of a named size, with random weights.
-
-    Args:
-        size: a key of BIT_SIZES.
-        classes: outputs of the classifier; 0 for none.
-        norm_eps: eps of every group norm.
-
-    Returns:
-        The network in training mode.
-    """
+    """A BiT of a named size, a key of BIT_SIZES, with random weights, in training mode; 0 classes for no classifier."""
     chosen = BIT_SIZES[size]
     return BiT(chosen.blocks, widening=chosen.widening, classes=classes, norm_eps=norm_eps)

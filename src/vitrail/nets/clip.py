@@ -12,17 +12,31 @@ D width, P width of the space shared with text.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from vitrail.nets.positions import PositionRule, resize_positions
-from vitrail.nets.vit import INIT_STD, VIT_SIZES, Block, Mlp, PatchEmbed, gelu
+from vitrail.nets.vit import INIT_STD, VIT_SIZES, Block, Mlp, PatchEmbed, VitSize, gelu
 
 Activation = Literal["gelu", "quick_gelu"]
 
 LAYER_NORM_EPS = 1e-5  # torch's default, which clip/model.py keeps
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipConfig:
+    """Everything that an image tower is built from."""
+
+    size: VitSize = VIT_SIZES["B"]
+    patch: int = 16  # side of a patch in pixels
+    image_size: int = 224  # rows and columns, in pixels, of the image that the table of positions is for
+    projection: int = 512  # P; 0 leaves the projection out, and `forward` gives the feature
+    activation: Activation = "quick_gelu"  # OpenAI's; LAION's is "gelu"
+    positions: PositionRule = "bicubic-antialias"  # how the table is brought to an image of another size
+    norm_eps: float = LAYER_NORM_EPS
 
 
 class QuickGelu(nn.Module):
@@ -36,51 +50,28 @@ class QuickGelu(nn.Module):
 class ClipImageTower(nn.Module):
     """Image to tokens, a norm, a stack of blocks, the class token out."""
 
-    def __init__(
-        self,
-        *,
-        image_size: int,
-        patch: int,
-        width: int,
-        depth: int,
-        heads: int,
-        projection: int,
-        activation: Activation = "quick_gelu",
-        positions: PositionRule = "bicubic-antialias",
-        norm_eps: float = LAYER_NORM_EPS,
-    ) -> None:
-        """Build the network with random weights.
-
-        Args:
-            image_size: rows and columns of the image that the table of positions is for, a multiple of `patch`.
-            patch: side of a patch in pixels.
-            width: D, a multiple of `heads`.
-            depth: number of blocks.
-            heads: attention heads.
-            projection: P; 0 leaves the projection out, and `forward` gives the feature.
-            activation: OpenAI's "quick_gelu", or LAION's "gelu".
-            positions: how the table is brought to an image of another size.
-            norm_eps: eps of every layer norm.
-        """
+    def __init__(self, config: ClipConfig) -> None:
+        """Build the network with random weights, in training mode."""
         super().__init__()
-        self.patch, self.positions = patch, positions
-        self.grid = (image_size // patch, image_size // patch)
-        self.patch_embed = PatchEmbed(patch, width, bias=False)
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.grid[0] * self.grid[1], width))
-        self.norm_pre = nn.LayerNorm(width, eps=norm_eps)
+        size, side, eps = config.size, config.image_size // config.patch, config.norm_eps
+        self.patch, self.positions, self.grid = config.patch, config.positions, (side, side)
+        self.patch_embed = PatchEmbed(config.patch, size.width, bias=False)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, size.width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + side * side, size.width))
+        self.norm_pre = nn.LayerNorm(size.width, eps=eps)
         self.blocks = nn.ModuleList(
             Block(
-                width,
-                heads,
-                Mlp(width, 4 * width, QuickGelu() if activation == "quick_gelu" else gelu(activation)),
+                size.width,
+                size.heads,
+                Mlp(size.width, size.hidden, _activation(config.activation)),
                 layer_scale=False,
-                norm_eps=norm_eps,
+                norm_eps=eps,
             )
-            for _ in range(depth)
+            for _ in range(size.depth)
         )
-        self.norm = nn.LayerNorm(width, eps=norm_eps)
-        self.head = nn.Linear(width, projection) if projection else nn.Identity()  # timm gives it a bias, of zeros
+        self.norm = nn.LayerNorm(size.width, eps=eps)
+        # timm gives the projection a bias, of zeros
+        self.head = nn.Linear(size.width, config.projection) if config.projection else nn.Identity()
         nn.init.normal_(self.cls_token, std=INIT_STD)
         nn.init.normal_(self.pos_embed, std=INIT_STD)
 
@@ -114,39 +105,5 @@ class ClipImageTower(nn.Module):
         return normed_BLD
 
 
-def build_clip(
-    size: str = "B",
-    patch: int = 16,
-    *,
-    image_size: int = 224,
-    projection: int = 512,
-    activation: Activation = "quick_gelu",
-    positions: PositionRule = "bicubic-antialias",
-    norm_eps: float = LAYER_NORM_EPS,
-) -> ClipImageTower:
-    """An image tower of a named size, with random weights.
-
-    Args:
-        size: a key of VIT_SIZES.
-        patch: side of a patch in pixels.
-        image_size: side of the image in pixels.
-        projection: width of the space shared with text; 0 for none.
-        activation: "quick_gelu" or "gelu".
-        positions: how the table of positions is resized.
-        norm_eps: eps of every layer norm.
-
-    Returns:
-        The network in training mode.
-    """
-    chosen = VIT_SIZES[size]
-    return ClipImageTower(
-        image_size=image_size,
-        patch=patch,
-        width=chosen.width,
-        depth=chosen.depth,
-        heads=chosen.heads,
-        projection=projection,
-        activation=activation,
-        positions=positions,
-        norm_eps=norm_eps,
-    )
+def _activation(name: Activation) -> nn.Module:
+    return QuickGelu() if name == "quick_gelu" else gelu(name)

@@ -35,16 +35,9 @@ HOW: dict[PositionRule, dict[str, Any]] = {
 
 
 def resize_positions(position_1LD: Tensor, known: Grid, wanted: Grid, rule: PositionRule) -> Tensor:
-    """Interpolate a table.
+    """Interpolate the table of the patches alone, without the class token's row, from one grid to another.
 
-    Args:
-        position_1LD: of patches alone, without the class token's.
-        known: rows and columns of the grid it was learnt for.
-        wanted: rows and columns of the grid it is needed for.
-        rule: the family's.
-
-    Returns:
-        `position_1LD` of the wanted grid; the table itself where the grids are equal.
+    Grids are rows and columns of patches. Equal grids give the table itself.
     """
     if known == wanted:
         return position_1LD

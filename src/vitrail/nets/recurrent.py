@@ -57,11 +57,8 @@ class RNNSearch(nn.Module):
     def __init__(self, vocabulary: int, *, width: int = 620, state: int = 1000, readout: int = 500) -> None:
         """Build the network with random weights; the defaults are the paper's (appendix A.2.3).
 
-        Args:
-            vocabulary: V, with the three marks.
-            width: D.
-            state: S, also the hidden units F of the alignment.
-            readout: width of the maxout layer before the logits.
+        `vocabulary` counts the three marks. `state` is also the number of hidden units F of the alignment, and
+        `readout` the width of the maxout layer before the logits.
         """
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width)
@@ -76,12 +73,8 @@ class RNNSearch(nn.Module):
     def forward(self, source_BM: Tensor, target_BL: Tensor) -> tuple[Tensor, Tensor]:
         """What should follow each token of the target.
 
-        Args:
-            source_BM: tokens, padded at the end.
-            target_BL: the tokens so far, START first. No token sees a later one, so padding at the end is harmless.
-
-        Returns:
-            `logit_BLV`, those at place L for the token after it; and where the network looked, `weight_BLM`.
+        Both are padded at the end; the target begins with START. No token sees a later one, so its padding is harmless.
+        Returns `logit_BLV`, those at place L for the token after it, and where the network looked, `weight_BLM`.
         """
         memory = self.encode(source_BM)
         embedded_BLD: Tensor = self.embedding(target_BL)
@@ -144,13 +137,8 @@ def read(unit: GatedUnit, embedded_BMD: Tensor, readable_BM: Tensor) -> Tensor:
 def greedy(net: RNNSearch, source_BM: Tensor, *, longest: int) -> tuple[Tensor, Tensor]:
     """Write the likeliest token, again and again.
 
-    Args:
-        net: a trained network.
-        source_BM: tokens, padded at the end.
-        longest: how many tokens may be written, END included.
-
-    Returns:
-        `token_BL` without START, padded after END; and where the network looked for each of them, `weight_BLM`.
+    At most `longest` tokens are written, END included. Returns `token_BL` without START, padded after END, and where
+    the network looked for each of them, `weight_BLM`.
     """
     memory = net.encode(source_BM)
     state_BS, token_B = net.begin(memory), torch.full_like(source_BM[:, 0], START)

@@ -106,14 +106,10 @@ class ResNet(nn.Module):
     ) -> None:
         """Build the network with random weights.
 
-        Args:
-            block: the kind of block, the same everywhere.
-            blocks: how many of them in each of the four stages.
-            classes: outputs of `fc`; 0 leaves it out, and `forward` gives the feature.
-            width: channels of the stem and of the first stage's 3x3 convolutions.
-            stem: "imagenet" is the paper's, 7x7 with stride 2 and a max pool; "small" keeps every pixel
-                of a 32 x 32 image: 3x3 with stride 1 and no pool.
-            norm_eps: eps of every batch norm.
+        `blocks` are the numbers of blocks in the four stages, and `width` the channels of the stem and of the first
+        stage's 3x3 convolutions. With 0 classes there is no `fc`, and `forward` gives the feature. The stem "imagenet"
+        is the paper's, 7x7 with stride 2 and a max pool; "small" keeps every pixel of a 32 x 32 image: 3x3 with stride
+        1 and no pool.
         """
         super().__init__()
         small = stem == "small"
@@ -183,15 +179,10 @@ RESNET_SIZES: dict[int | str, ResNetSize] = {
 
 
 def build_resnet(depth: int | str = 50, *, classes: int = 1000, norm_eps: float = BATCH_NORM_EPS) -> ResNet:
-    """A ResNet of a named depth, with random weights.
+    """A ResNet of a named depth, a key of RESNET_SIZES, with random weights, in training mode.
 
-    Args:
-        depth: a key of RESNET_SIZES: the number of layers with weights, "mini", or "50v1" for the paper's strides.
-        classes: outputs of the classifier; 0 for none.
-        norm_eps: eps of every batch norm.
-
-    Returns:
-        The network in training mode.
+    The depth is the number of layers with weights, "mini", or "50v1" for the paper's strides. 0 classes leave the
+    classifier out.
     """
     size = RESNET_SIZES[depth]
     return ResNet(size.block, size.blocks, classes=classes, width=size.width, stem=size.stem, norm_eps=norm_eps)

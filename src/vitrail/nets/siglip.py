@@ -1,7 +1,7 @@
 """The image tower of SigLIP: a Vision Transformer without a class token, pooled by attention.
 
 Zhai et al., "Sigmoid Loss for Language Image Pre-Training", arXiv:2303.15343; the pooling, called MAP head, is that of
-Zhai et al., "Scaling Vision Transformers", arXiv:2106.04560 (section 3.2): one learnt question asks all patches.
+Zhai et al., "Scaling Vision Transformers", arXiv:2106.04560 (section 3.2): one learnt query attends to all patches.
 Parameters carry timm's names (vit_base_patch16_siglip_224 and its sisters), so the field's weights load as they are.
 
 Letters: B images, C channels, H rows, W columns; L tokens (the patches row by row), D width, A attention heads,
@@ -17,11 +17,31 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from vitrail.nets.positions import PositionRule, resize_positions
-from vitrail.nets.vit import INIT_STD, LAYER_NORM_EPS, Activation, Block, Mlp, PatchEmbed, gelu
+from vitrail.nets.vit import INIT_STD, LAYER_NORM_EPS, Activation, Block, Mlp, PatchEmbed, VitSize, gelu
+
+SIGLIP_SIZES = {
+    "B": VitSize(768, 12, 12),
+    "L": VitSize(1024, 24, 16),
+    "so400m": VitSize(1152, 27, 16, mlp_width=4304),  # the shape-optimised ViT of arXiv:2305.13035, table 1
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SiglipConfig:
+    """Everything that an image tower is built from."""
+
+    size: VitSize = SIGLIP_SIZES["B"]
+    patch: int = 16  # side of a patch in pixels
+    # Rows and columns, in pixels, of the image that the table of positions is for. What is left over beyond the last
+    # whole patch is not seen.
+    image_size: int = 224
+    activation: Activation = "gelu"  # as timm runs these weights; Google and transformers have "gelu_tanh"
+    positions: PositionRule = "bicubic-antialias"  # how the table is brought to an image of another size
+    norm_eps: float = LAYER_NORM_EPS
 
 
 class AttentionPool(nn.Module):
-    """One learnt question asks all tokens; what it hears passes an MLP."""
+    """One learnt query attends to all tokens; the result passes through an MLP."""
 
     def __init__(self, width: int, heads: int, mlp_width: int, *, activation: Activation, norm_eps: float) -> None:
         super().__init__()
@@ -35,58 +55,38 @@ class AttentionPool(nn.Module):
 
     def forward(self, token_BLD: Tensor) -> Tensor:
         """One vector an image, `feature_BD`."""
-        asked_B1D = self.q(self.latent.expand(token_BLD.shape[0], -1, -1))
-        query_BA1E = asked_B1D.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        query_B1D = self.q(self.latent.expand(token_BLD.shape[0], -1, -1))
+        query_BA1E = query_B1D.unflatten(-1, (self.heads, -1)).transpose(1, 2)
         key_value_BL2AE = self.kv(token_BLD).unflatten(-1, (2, self.heads, -1))
         key_BALE, value_BALE = (part_BLAE.transpose(1, 2) for part_BLAE in key_value_BL2AE.unbind(dim=2))
         mixed_BA1E = scaled_dot_product_attention(query_BA1E, key_BALE, value_BALE)  # divides by sqrt(E)
-        heard_B1D = self.proj(mixed_BA1E.transpose(1, 2).flatten(2))
-        feature_B1D: Tensor = heard_B1D + self.mlp(self.norm(heard_B1D))  # the latent itself is not added
+        pooled_B1D = self.proj(mixed_BA1E.transpose(1, 2).flatten(2))
+        feature_B1D: Tensor = pooled_B1D + self.mlp(self.norm(pooled_B1D))  # the latent itself is not added
         return feature_B1D[:, 0]
 
 
 class SiglipImageTower(nn.Module):
     """Image to tokens, a stack of blocks, one vector by attention."""
 
-    def __init__(
-        self,
-        *,
-        image_size: int,
-        patch: int,
-        width: int,
-        depth: int,
-        heads: int,
-        mlp_width: int,
-        activation: Activation = "gelu",
-        positions: PositionRule = "bicubic-antialias",
-        norm_eps: float = LAYER_NORM_EPS,
-    ) -> None:
-        """Build the network with random weights.
-
-        Args:
-            image_size: rows and columns of the image that the table of positions is for, in pixels. What is left over
-                beyond the last whole patch is not seen.
-            patch: side of a patch in pixels.
-            width: D, a multiple of `heads`.
-            depth: number of blocks.
-            heads: A.
-            mlp_width: hidden units of every MLP.
-            activation: which form of the GELU: timm runs these weights with "gelu", Google and transformers with
-                "gelu_tanh".
-            positions: how the table is brought to an image of another size.
-            norm_eps: eps of every layer norm.
-        """
+    def __init__(self, config: SiglipConfig) -> None:
+        """Build the network with random weights, in training mode."""
         super().__init__()
-        self.patch, self.positions = patch, positions
-        self.grid = (image_size // patch, image_size // patch)
-        self.patch_embed = PatchEmbed(patch, width)
-        self.pos_embed = nn.Parameter(torch.zeros(1, self.grid[0] * self.grid[1], width))
+        size, side, eps, activation = config.size, config.image_size // config.patch, config.norm_eps, config.activation
+        self.patch, self.positions, self.grid = config.patch, config.positions, (side, side)
+        self.patch_embed = PatchEmbed(config.patch, size.width)
+        self.pos_embed = nn.Parameter(torch.zeros(1, side * side, size.width))
         self.blocks = nn.ModuleList(
-            Block(width, heads, Mlp(width, mlp_width, gelu(activation)), layer_scale=False, norm_eps=norm_eps)
-            for _ in range(depth)
+            Block(
+                size.width,
+                size.heads,
+                Mlp(size.width, size.hidden, gelu(activation)),
+                layer_scale=False,
+                norm_eps=eps,
+            )
+            for _ in range(size.depth)
         )
-        self.norm = nn.LayerNorm(width, eps=norm_eps)
-        self.attn_pool = AttentionPool(width, heads, mlp_width, activation=activation, norm_eps=norm_eps)
+        self.norm = nn.LayerNorm(size.width, eps=eps)
+        self.attn_pool = AttentionPool(size.width, size.heads, size.hidden, activation=activation, norm_eps=eps)
         nn.init.normal_(self.pos_embed, std=INIT_STD)
         nn.init.normal_(self.attn_pool.latent, std=INIT_STD)
 
@@ -113,56 +113,3 @@ class SiglipImageTower(nn.Module):
             token_BLD = block(token_BLD)
         normed_BLD: Tensor = self.norm(token_BLD)
         return normed_BLD
-
-
-@dataclass(frozen=True, slots=True)
-class SiglipSize:
-    """Width D, number of blocks, attention heads and hidden units of one size."""
-
-    width: int
-    depth: int
-    heads: int
-    mlp_width: int
-
-
-SIGLIP_SIZES = {
-    "B": SiglipSize(768, 12, 12, 3072),
-    "L": SiglipSize(1024, 24, 16, 4096),
-    "so400m": SiglipSize(1152, 27, 16, 4304),  # the shape-optimised ViT of arXiv:2305.13035, table 1
-}
-
-
-def build_siglip(
-    size: str = "B",
-    patch: int = 16,
-    *,
-    image_size: int = 224,
-    activation: Activation = "gelu",
-    positions: PositionRule = "bicubic-antialias",
-    norm_eps: float = LAYER_NORM_EPS,
-) -> SiglipImageTower:
-    """An image tower of a named size, with random weights.
-
-    Args:
-        size: a key of SIGLIP_SIZES.
-        patch: side of a patch in pixels.
-        image_size: side of the image in pixels.
-        activation: a key of GELU_FORMS.
-        positions: how the table of positions is resized.
-        norm_eps: eps of every layer norm.
-
-    Returns:
-        The network in training mode.
-    """
-    chosen = SIGLIP_SIZES[size]
-    return SiglipImageTower(
-        image_size=image_size,
-        patch=patch,
-        width=chosen.width,
-        depth=chosen.depth,
-        heads=chosen.heads,
-        mlp_width=chosen.mlp_width,
-        activation=activation,
-        positions=positions,
-        norm_eps=norm_eps,
-    )

@@ -135,14 +135,9 @@ class Transformer(nn.Module):
     ) -> None:
         """Build the network with random weights; the defaults are the paper's base model.
 
-        Args:
-            vocabulary: V, with the three marks.
-            width: D, even, and a multiple of `heads`.
-            depth: layers of the encoder, and of the decoder.
-            heads: attention heads.
-            mlp_width: F.
-            dropout: share of values set to zero in training, after each sublayer and after the embedding (5.4).
-            norm: "post" as the paper, "pre" as most since.
+        `vocabulary` counts the three marks; the width is even. `dropout` is the share of values set to zero in
+        training, after each sublayer and after the embedding (5.4). The norm is "post" in the paper, "pre" in most
+        networks since.
         """
         super().__init__()
         sizes = (width, heads, mlp_width)
@@ -158,12 +153,8 @@ class Transformer(nn.Module):
     def forward(self, source_BM: Tensor, target_BL: Tensor) -> Tensor:
         """What should follow each token of the target, as logits.
 
-        Args:
-            source_BM: tokens, padded at the end.
-            target_BL: the tokens so far, START first. No token sees a later one, so padding at the end is harmless.
-
-        Returns:
-            `logit_BLV`; those at place L are for the token after it.
+        Both are padded at the end; the target begins with START. No token sees a later one, so its padding is harmless.
+        Returns `logit_BLV`; those at place L are for the token after it.
         """
         return self.decode(target_BL, self.encode(source_BM), readable_B1M=readable(source_BM))
 
@@ -215,13 +206,8 @@ def readable(source_BM: Tensor) -> Tensor:
 def greedy(net: Transformer, source_BM: Tensor, *, longest: int) -> Tensor:
     """Write the likeliest token, again and again.
 
-    Args:
-        net: a trained network, in evaluation mode.
-        source_BM: tokens, padded at the end.
-        longest: how many tokens may be written, END included.
-
-    Returns:
-        `token_BL` without START, padded after END.
+    The network is in evaluation mode. At most `longest` tokens are written, END included. Returns `token_BL` without
+    START, padded after END.
     """
     memory_BMD, readable_B1M = net.encode(source_BM), readable(source_BM)
     written_BL = torch.full_like(source_BM[:, :1], START)
@@ -245,16 +231,9 @@ def beam_search(
 ) -> Tensor:
     """Keep the K likeliest beginnings at each step, and of the K ends the best for its length (section 6.1).
 
-    Args:
-        net: a trained network, in evaluation mode.
-        source_BM: tokens, padded at the end.
-        longest: how many tokens may be written, END included.
-        beams: K; 1 is `greedy`.
-        length_penalty: alpha of arXiv:1609.08144, equation 14: a log-probability counts divided by
-            ((5 + length) / 6) ** alpha; 0 prefers short outputs.
-
-    Returns:
-        `token_BL` without START, padded after END.
+    The network is in evaluation mode. At most `longest` tokens are written, END included. `beams` is K; 1 is `greedy`.
+    `length_penalty` is alpha of arXiv:1609.08144, equation 14: a log-probability counts divided by ((5 + length) / 6)
+    ** alpha; 0 prefers short outputs. Returns `token_BL` without START, padded after END.
     """
     B, _ = source_BM.shape
     memory_NMD = net.encode(source_BM).repeat_interleave(beams, dim=0)  # N = B * K: the hypotheses side by side

@@ -1,9 +1,9 @@
-"""The Vision Transformer, and what became of it: DeiT, DINO, DeiT-III and DINOv2.
+"""The Vision Transformer and its successors: DeiT, DINO, DeiT-III and DINOv2.
 
 Dosovitskiy et al., "An Image is Worth 16x16 Words", arXiv:2010.11929 (figure 1, equations 1-4, table 1). DeiT
-(arXiv:2012.12877) and DINO (arXiv:2104.14294) are the same network trained otherwise. DeiT-III (arXiv:2204.07118) and
-DINOv2 (arXiv:2304.07193) scale what a block adds (LayerScale, arXiv:2103.17239); the largest DINOv2 has a gated MLP
-(SwiGLU, arXiv:2002.05202); registers are tokens that only lend the network room (arXiv:2309.16588).
+(arXiv:2012.12877) and DINO (arXiv:2104.14294) are the same network, trained differently. DeiT-III (arXiv:2204.07118)
+and DINOv2 (arXiv:2304.07193) scale what a block adds (LayerScale, arXiv:2103.17239); the largest DINOv2 has a gated MLP
+(SwiGLU, arXiv:2002.05202); registers are tokens that only give the network room (arXiv:2309.16588).
 Parameters carry timm's names, so the field's weights load as they are.
 
 Letters: B images, C channels, H rows, W columns; L tokens (the class token first, then G registers, then the patches
@@ -35,12 +35,22 @@ GELU_FORMS: dict[Activation, Literal["none", "tanh"]] = {
 
 @dataclass(frozen=True, slots=True)
 class VitSize:
-    """Width D, number of blocks and attention heads of one size; F is 4 * D, or that of the gated MLP."""
+    """Width D, number of blocks, attention heads A and MLP of one size."""
 
     width: int
     depth: int
     heads: int
-    gated_mlp_width: int | None = None
+    mlp_width: int | None = None  # F; None is 4 * D
+    gated_mlp: bool = False  # SwiGlu instead of Mlp
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"A width must be a multiple of the heads; got width {self.width}, heads {self.heads}.")
+
+    @property
+    def hidden(self) -> int:
+        """F, the hidden units of every MLP."""
+        return self.mlp_width or 4 * self.width
 
 
 VIT_SIZES = {
@@ -50,16 +60,18 @@ VIT_SIZES = {
     "B": VitSize(768, 12, 12),  # arXiv:2010.11929, table 1
     "L": VitSize(1024, 24, 16),
     "H": VitSize(1280, 32, 16),
-    "g": VitSize(1536, 40, 24, gated_mlp_width=4096),  # arXiv:2304.07193, table 17
+    "g": VitSize(1536, 40, 24, mlp_width=4096, gated_mlp=True),  # arXiv:2304.07193, table 17
 }
 
 
 @dataclass(frozen=True, slots=True)
 class VitForm:
-    """What a paper changed in the ViT: see the arguments of VisionTransformer."""
+    """What a paper changed in the ViT."""
 
-    layer_scale: bool = False
-    registers: int = 0
+    layer_scale: bool = False  # scale what each block adds
+    registers: int = 0  # G
+    # Whether the class token has a row of its own, the first, in the table of positions. Else positions are added to
+    # the patches before class token and registers are joined to them.
     class_has_position: bool = True
 
 
@@ -70,6 +82,28 @@ VIT_FORMS = {
     # Meta's file gives the class token a position; timm has added it to the token itself, which is the same.
     "DINOv2 with registers": VitForm(layer_scale=True, registers=4, class_has_position=False),
 }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VitConfig:
+    """Everything that a Vision Transformer is built from; ValueError if its sizes do not divide."""
+
+    size: VitSize = VIT_SIZES["S"]
+    form: VitForm = VIT_FORMS["ViT"]
+    patch: int = 16  # side of a patch in pixels
+    image_size: int = 224  # rows and columns, in pixels, of the image that the table of positions is for
+    classes: int = 1000  # outputs of `head`; 0 leaves it out, and `forward` gives the feature
+    positions: PositionRule = "bicubic-antialias"  # how the table is brought to an image of another size
+    pooling: Pooling = "cls"
+    activation: Activation = "gelu"
+    norm_eps: float = LAYER_NORM_EPS
+
+    def __post_init__(self) -> None:
+        if self.image_size % self.patch:
+            raise ValueError(
+                f"The image size of a ViT must be a multiple of the patch; got image {self.image_size}, patch "
+                f"{self.patch}."
+            )
 
 
 class PatchEmbed(nn.Module):
@@ -86,7 +120,7 @@ class PatchEmbed(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every token asks all tokens and takes the mean of their values, weighted by softmax(query . key / sqrt(E))."""
+    """Every token takes the mean of the values of all tokens, weighted by softmax(query . key / sqrt(E))."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -179,76 +213,31 @@ class VisionTransformer(nn.Module):
     tokens and then a norm of its own, `fc_norm` (`pooling="mean"`): norm(mean) is not mean(norm).
     """
 
-    def __init__(
-        self,
-        *,
-        image_size: int,
-        patch: int,
-        width: int,
-        depth: int,
-        heads: int,
-        classes: int,
-        mlp_width: int | None = None,
-        gated_mlp: bool = False,
-        layer_scale: bool = False,
-        registers: int = 0,
-        class_has_position: bool = True,
-        positions: PositionRule = "bicubic-antialias",
-        pooling: Pooling = "cls",
-        activation: Activation = "gelu",
-        norm_eps: float = LAYER_NORM_EPS,
-    ) -> None:
-        """Build the network with random weights.
-
-        Args:
-            image_size: rows and columns of the image that the table of positions is for, in pixels, a multiple of
-                `patch`.
-            patch: side of a patch in pixels.
-            width: D, a multiple of `heads`.
-            depth: number of blocks.
-            heads: A.
-            classes: outputs of `head`; 0 leaves it out, and `forward` gives the feature.
-            mlp_width: F; 4 * D where it is not given.
-            gated_mlp: SwiGlu instead of Mlp.
-            layer_scale: scale what each block adds.
-            registers: G.
-            class_has_position: the class token has a row of its own, the first, in the table of positions. Else
-                positions are added to the patches before class token and registers are joined to them.
-            positions: how the table is brought to an image of another size.
-            pooling: which token or tokens become the feature.
-            activation: which form of the GELU, a key of GELU_FORMS.
-            norm_eps: eps of every layer norm.
-
-        Raises:
-            ValueError: if the sizes do not divide.
-        """
+    def __init__(self, config: VitConfig) -> None:
+        """Build the network with random weights, in training mode."""
         super().__init__()
-        if image_size % patch or width % heads:
-            raise ValueError(
-                f"A ViT needs an image size that is a multiple of the patch and a width that is a multiple of the "
-                f"heads; got image {image_size}, patch {patch}, width {width}, heads {heads}."
-            )
-        mean, hidden = pooling == "mean", mlp_width or 4 * width
-        self.pooling, self.positions, self.class_has_position = pooling, positions, class_has_position
-        self.patch, self.prefix = patch, 1 + registers
-        self.grid = (image_size // patch, image_size // patch)
-        self.patch_embed = PatchEmbed(patch, width)
+        size, form, eps = config.size, config.form, config.norm_eps
+        width, side, mean = size.width, config.image_size // config.patch, config.pooling == "mean"
+        self.pooling, self.positions = config.pooling, config.positions
+        self.class_has_position, self.prefix = form.class_has_position, 1 + form.registers
+        self.patch, self.grid = config.patch, (side, side)
+        self.patch_embed = PatchEmbed(config.patch, width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.reg_token = nn.Parameter(torch.zeros(1, registers, width)) if registers else None
-        self.pos_embed = nn.Parameter(torch.zeros(1, class_has_position + self.grid[0] * self.grid[1], width))
+        self.reg_token = nn.Parameter(torch.zeros(1, form.registers, width)) if form.registers else None
+        self.pos_embed = nn.Parameter(torch.zeros(1, form.class_has_position + side * side, width))
         self.blocks = nn.ModuleList(
             Block(
                 width,
-                heads,
-                SwiGlu(width, hidden) if gated_mlp else Mlp(width, hidden, gelu(activation)),
-                layer_scale=layer_scale,
-                norm_eps=norm_eps,
+                size.heads,
+                SwiGlu(width, size.hidden) if size.gated_mlp else Mlp(width, size.hidden, gelu(config.activation)),
+                layer_scale=form.layer_scale,
+                norm_eps=eps,
             )
-            for _ in range(depth)
+            for _ in range(size.depth)
         )
-        self.norm = nn.Identity() if mean else nn.LayerNorm(width, eps=norm_eps)
-        self.fc_norm = nn.LayerNorm(width, eps=norm_eps) if mean else nn.Identity()
-        self.head = nn.Linear(width, classes) if classes else nn.Identity()
+        self.norm = nn.Identity() if mean else nn.LayerNorm(width, eps=eps)
+        self.fc_norm = nn.LayerNorm(width, eps=eps) if mean else nn.Identity()
+        self.head = nn.Linear(width, config.classes) if config.classes else nn.Identity()
         self._initialise()
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
@@ -301,51 +290,3 @@ class VisionTransformer(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=INIT_STD)
                 nn.init.zeros_(module.bias)
-
-
-def build_vit(
-    size: str = "S",
-    patch: int = 16,
-    *,
-    form: str = "ViT",
-    image_size: int = 224,
-    classes: int = 1000,
-    positions: PositionRule = "bicubic-antialias",
-    pooling: Pooling = "cls",
-    activation: Activation = "gelu",
-    norm_eps: float = LAYER_NORM_EPS,
-) -> VisionTransformer:
-    """A ViT of a named size, with random weights.
-
-    Args:
-        size: a key of VIT_SIZES.
-        patch: side of a patch in pixels.
-        form: a key of VIT_FORMS.
-        image_size: side of the image in pixels.
-        classes: outputs of the classifier; 0 for none.
-        positions: how the table of positions is resized.
-        pooling: "cls" or "mean".
-        activation: a key of GELU_FORMS.
-        norm_eps: eps of every layer norm.
-
-    Returns:
-        The network in training mode.
-    """
-    chosen, changed = VIT_SIZES[size], VIT_FORMS[form]
-    return VisionTransformer(
-        image_size=image_size,
-        patch=patch,
-        width=chosen.width,
-        depth=chosen.depth,
-        heads=chosen.heads,
-        classes=classes,
-        mlp_width=chosen.gated_mlp_width,
-        gated_mlp=chosen.gated_mlp_width is not None,
-        layer_scale=changed.layer_scale,
-        registers=changed.registers,
-        class_has_position=changed.class_has_position,
-        positions=positions,
-        pooling=pooling,
-        activation=activation,
-        norm_eps=norm_eps,
-    )

@@ -45,10 +45,10 @@ def count_sizes() -> tuple[Size, ...]:
 def _size_of_vit(name: str, size: str, patch: int, *, published: int | None) -> Size:
     import torch
 
-    from vitrail.nets.vit import Mlp, build_vit
+    from vitrail.nets.vit import VIT_SIZES, Mlp, VisionTransformer, VitConfig
 
     with torch.device("meta"):
-        net = build_vit(size, patch, classes=CLASSES)
+        net = VisionTransformer(VitConfig(size=VIT_SIZES[size], patch=patch, classes=CLASSES))
     mlp = next(module for module in net.modules() if isinstance(module, Mlp))
     return Size(
         name=name,

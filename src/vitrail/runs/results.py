@@ -18,7 +18,7 @@ from vitrail.core.machine import Machine, Threads
 from vitrail.data import NearPair, SetAside
 from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair, RefusalCheck, WinnersCurse
 from vitrail.search import CurvePoint, FewShot, LabelCurve, Seeded, SplitSpread, Trial
-from vitrail.statistics.calibration import ReliabilityBin
+from vitrail.statistics.calibration_error import ReliabilityBin
 from vitrail.statistics.intervals import Interval
 
 SCHEMA_VERSION = 1
@@ -105,7 +105,7 @@ class BackboneResult:
     the deck's recipe is not the deck's.
 
     `contamination` and `refusal` are None, and `reliability` is empty, in the results of versions without them.
-    `calibration` is the digest of the images that int8 was calibrated on, "" for other precisions; `parity` compares a
+    `ranges` is the digest of the images that int8 took its ranges from, "" for other precisions; `parity` compares a
     reduced precision with float32 on this run's images, and is null where float32 ran. `threads` are those of the pass.
     `top1_without_leaked` is the accuracy
     without the test images of `data.leaked`; None where there are none.
@@ -126,7 +126,7 @@ class BackboneResult:
     reliability: tuple[ReliabilityBin, ...] = ()
     device: str = "cpu"
     threads: Threads | None = None
-    calibration: str = ""
+    ranges: str = ""
     parity: Parity | None = None
     top1_without_leaked: Interval | None = None
     recipe: str = "default"

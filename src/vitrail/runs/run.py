@@ -138,7 +138,7 @@ def _write_search(folder: Path, search: Search, result: BackboneResult) -> None:
         "weights_sha256": result.weights_sha256,
         "engine": result.engine,
         "precision": result.precision,
-        "calibration": result.calibration,
+        "ranges": result.ranges,
         "feature_key": result.feature_key,
         "pooling": search.pooling,
     }

@@ -161,7 +161,7 @@ def _summarise_backbone(candidate: Candidate, verdict: BackboneVerdict, threads:
         precision=backbone.engine.precision,
         device=backbone.engine.device,
         threads=threads,
-        calibration=backbone.engine.calibration,
+        ranges=backbone.engine.ranges,
         parity=candidate.parity,
         feature_key=candidate.features.key,
         cost=BackboneCost(

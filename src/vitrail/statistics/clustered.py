@@ -8,7 +8,8 @@ For a figure that is no plain rate the effect is that of its influences: what ea
 by group (Taylor linearisation; Binder 1983, International Statistical Review 51:279-292). The bootstrap of groups was
 measured beside it (benchmarks/coverage.py) and not taken: with 20 groups its percentile intervals cover less.
 
-Letters: N examples, G groups.
+Letters: N examples, G groups. `group_N` is the number of each example's group, 0 to G - 1; `clustered_mean`,
+`clustered_n` and `pair_n` need at least two groups.
 """
 
 import math
@@ -26,14 +27,6 @@ def clustered_rate(correct_N: NDArray[np.bool_], group_N: NDArray[np.int64], lev
     The variance is that of a ratio over groups, and Student's quantile at G - 1 degrees of freedom stands for the
     normal one (Korn and Graubard 1998). Where all examples go one way, or all are of one group, there is nothing to
     estimate an effect from: then every group counts as one example.
-
-    Args:
-        correct_N: whether each example counts.
-        group_N: the number of its group.
-        level: the confidence level.
-
-    Returns:
-        The rate with its interval.
     """
     group_N = np.unique(group_N, return_inverse=True)[1]
     n, groups = len(correct_N), int(group_N.max()) + 1
@@ -45,8 +38,8 @@ def clustered_rate(correct_N: NDArray[np.bool_], group_N: NDArray[np.int64], lev
         n_effective = plain * few_groups(groups, level)
     else:
         n_effective = float(groups)
-    found = effective_wilson(value, n_effective, n=n, level=level)
-    return Interval(value=value, low=found.low, high=found.high, level=level, method="wilson, by group", n=n)
+    interval = effective_wilson(value, n_effective, n=n, level=level)
+    return Interval(value=value, low=interval.low, high=interval.high, level=level, method="wilson, by group", n=n)
 
 
 def clustered_mean(
@@ -59,24 +52,17 @@ def clustered_mean(
 ) -> Interval:
     """The mean of one figure an example, with Hall's transformed t interval over what each group moves it by.
 
-    Args:
-        values_N: the figure of each example.
-        group_N: the number of its group, 0 to G - 1; two groups at least.
-        lowest: the least value that is possible, where the interval ends at the latest.
-        highest: the greatest.
-        level: the confidence level.
-
-    Returns:
-        The mean with its interval, never narrower than for independent examples.
+    `lowest` and `highest` are the least and greatest possible values, at which the interval ends at the latest; it is
+    never narrower than for independent examples.
     """
     n, groups = len(values_N), int(group_N.max()) + 1
     alone = mean_interval(values_N, lowest=lowest, highest=highest, level=level)
     moved_G = np.bincount(group_N, weights=values_N - alone.value, minlength=groups) * groups / n
-    found = mean_interval(alone.value + moved_G, lowest=lowest, highest=highest, level=level)
+    by_group = mean_interval(alone.value + moved_G, lowest=lowest, highest=highest, level=level)
     return Interval(
         value=alone.value,
-        low=min(alone.low, found.low),
-        high=max(alone.high, found.high),
+        low=min(alone.low, by_group.low),
+        high=max(alone.high, by_group.high),
         level=level,
         method=f"{alone.method}, by group",
         n=n,
@@ -88,14 +74,8 @@ def clustered_n(
 ) -> float:
     """An effective number of independent examples, less what groups take of it.
 
-    Args:
-        n_effective: for independent examples.
-        influence_N: what each example moves the figure by; they sum to 0.
-        group_N: the number of its group, 0 to G - 1; two groups at least.
-        level: the confidence level.
-
-    Returns:
-        The number; that of the groups, were each one example, where no example moves the figure.
+    `n_effective` is that for independent examples, `influence_N` what each example moves the figure by, 0 in sum. If no
+    example moves the figure, each group counts as one example.
     """
     n, groups = len(group_N), int(group_N.max()) + 1
     if not influence_N.any():
@@ -108,13 +88,8 @@ def design_effect(
 ) -> float:
     """By how much groups widen the variance of a figure: 1 where each example is a group of its own.
 
-    Args:
-        influence_N: what each example moves the figure by, not all 0; they sum to 0 in each stratum.
-        group_N: the number of its group.
-        stratum_N: what the figure is made of apart, such as its bins; None where it is one.
-
-    Returns:
-        The effect, at least 1.
+    `influence_N` is what each example moves the figure by: not all 0, but 0 in sum in each stratum. `stratum_N` numbers
+    the parts that the figure is made of, such as its bins; None if there is one. The effect is at least 1.
     """
     groups = int(group_N.max()) + 1
     cell_N = group_N if stratum_N is None else stratum_N * groups + group_N
@@ -137,13 +112,8 @@ def pair_n(lead_N: NDArray[np.int64], group_N: NDArray[np.int64], level: float =
     under no difference, and Student's quantile at G - 1 degrees of freedom stands for the normal one. It is as cautious
     as that test where groups are few: at 95% fewer than seven cannot show a difference.
 
-    Args:
-        lead_N: 1 where A alone is right, -1 where B alone is, else 0.
-        group_N: the number of each example's group, 0 to G - 1; two groups at least.
-        level: the confidence level.
-
-    Returns:
-        The number; that of the groups, were each one example, where no example tells A from B.
+    `lead_N` is 1 where A alone is right, -1 where B alone is, else 0. If no example tells A from B, each group counts
+    as one example.
     """
     groups = int(group_N.max()) + 1
     if not lead_N.any():
@@ -154,12 +124,7 @@ def pair_n(lead_N: NDArray[np.int64], group_N: NDArray[np.int64], level: float =
 def pair_effect(lead_N: NDArray[np.int64], group_N: NDArray[np.int64]) -> float:
     """By how much groups widen the variance of a paired difference: 1 where each example is a group of its own.
 
-    Args:
-        lead_N: 1 where A alone is right, -1 where B alone is, else 0; not all 0.
-        group_N: the number of each example's group, 0 to G - 1.
-
-    Returns:
-        The design effect, at least 1.
+    `lead_N` is 1 where A alone is right, -1 where B alone is, else 0, and not all 0. The effect is at least 1.
     """
     lead_G = np.bincount(group_N, weights=lead_N)
     return max(1.0, float((lead_G**2).sum() / (lead_N**2).sum()))
@@ -171,12 +136,8 @@ def clustered_mcnemar(lead_N: NDArray[np.int64], group_N: NDArray[np.int64]) -> 
     Obuchowski's test (1998, Statistics in Medicine 17:1495-1507): the sum of leads over the root of the sum of squared
     leads of the groups, against Student's distribution at one less than the number of groups with a lead.
 
-    Args:
-        lead_N: 1 where A alone is right, -1 where B alone is, else 0.
-        group_N: the number of each example's group.
-
-    Returns:
-        The p value; 1 where at most one group shows a difference, since nothing can be told from one.
+    `lead_N` is 1 where A alone is right, -1 where B alone is, else 0. The p value is 1 if at most one group shows a
+    difference, since nothing can be told from one.
     """
     lead_G = np.bincount(group_N, weights=lead_N)
     leading = int((lead_G != 0).sum())

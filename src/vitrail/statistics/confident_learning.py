@@ -33,15 +33,8 @@ class Suspects:
 def suspect_labels(probability_NC: NDArray[np.float64], label_N: NDArray[np.int64]) -> Suspects:
     """Find the labels that are probably wrong.
 
-    Args:
-        probability_NC: out of sample, each row adding up to 1.
-        label_N: the labels as given.
-
-    Returns:
-        The suspects. An example whose label is its most probable class is none, whatever the thresholds.
-
-    Raises:
-        ValueError: the shapes do not fit.
+    `probability_NC` is out of sample, each row adding up to 1. An example whose label is its most probable class is
+    never a suspect, whatever the thresholds. Raises ValueError if the shapes do not fit.
     """
     if probability_NC.ndim != 2 or label_N.shape != probability_NC.shape[:1]:
         raise ValueError(f"Probabilities of shape {probability_NC.shape} do not fit labels of shape {label_N.shape}.")

@@ -29,11 +29,7 @@ def adaptive_scores(probability_NC: NDArray[np.float64]) -> NDArray[np.float64]:
     same image always has the same set. The most probable class scores 0 and is in every set: where it is right more
     often than promised, so is the set.
 
-    Args:
-        probability_NC: the probabilities.
-
-    Returns:
-        N x C; classes of one probability score alike.
+    The scores are N x C; classes of equal probability have equal scores.
     """
     order_NC = np.argsort(-probability_NC, axis=1, kind="stable")
     sorted_NC = np.take_along_axis(probability_NC, order_NC, axis=1)
@@ -52,12 +48,8 @@ SCORES = {"lac": lac_scores, "adaptive": adaptive_scores}
 def threshold(score_N: NDArray[np.float64], alpha: float) -> float:
     """The score that a true class exceeds with a chance of at most alpha.
 
-    Args:
-        score_N: the scores of the true classes of calibration examples.
-        alpha: the promised rate of misses.
-
-    Returns:
-        The ceil((n + 1) (1 - alpha))-th smallest score; infinite where there are too few to promise anything.
+    `score_N` are the scores of the true classes of calibration examples. The threshold is the ceil((n + 1) (1 -
+    alpha))-th smallest; infinite if there are too few to promise anything.
     """
     n = len(score_N)
     rank = math.ceil((n + 1) * (1 - alpha) - 1e-9)
@@ -70,13 +62,9 @@ def coverage_range(n: int, alpha: float, level: float = 0.95) -> tuple[float, fl
     The promise is kept on average over draws; of one draw the coverage is Beta(k, n + 1 - k) distributed, with k the
     rank of the threshold, where scores do not tie (Vovk 2012, arXiv:1209.2673, section 3).
 
-    Args:
-        n: how many examples the threshold was set on.
-        alpha: the promised rate of misses.
-        level: how much of the distribution the range holds.
-
-    Returns:
-        The ends of the range; (1, 1) where n is too small for a threshold, so that every class is in every set.
+    `n` is how many examples the threshold was set on, `alpha` the promised rate of misses, and `level` how much of the
+    distribution the range holds. The range is (1, 1) if n is too small for a threshold, so that every class is in every
+    set.
     """
     from scipy import stats
 
@@ -92,14 +80,8 @@ def class_thresholds(
 ) -> NDArray[np.float64]:
     """A threshold a class, so that the promise holds for every class and not on average alone (Vovk 2012).
 
-    Args:
-        score_N: the scores of the true classes.
-        label_N: the true classes.
-        classes: how many there are.
-        alpha: the promised rate of misses.
-
-    Returns:
-        C thresholds; infinite for a class of fewer than 1 / alpha - 1 examples, which is then in every set.
+    `score_N` are the scores of the true classes, `alpha` the promised rate of misses. A class of fewer than 1 / alpha -
+    1 examples has an infinite threshold and is in every set.
     """
     return np.array([threshold(score_N[label_N == index], alpha) for index in range(classes)])
 
@@ -118,14 +100,8 @@ def confident_enough(
     the search. Tested in that fixed order no correction is needed (Angelopoulos et al. 2021, arXiv:2110.01052, section
     2.2): the chance that the answers given are right less often than the target is at most `risk`.
 
-    Args:
-        confidence_N: the probability of the predicted class of calibration examples.
-        correct_N: whether it is right.
-        precision: the target, a fraction.
-        risk: the chance that the promise fails.
-
-    Returns:
-        None where no threshold can promise it.
+    `confidence_N` is the probability of the predicted class of calibration examples, `precision` the target as a
+    fraction, `risk` the chance that the promise fails. None if no threshold can promise it.
     """
     from scipy import stats
 

@@ -39,13 +39,7 @@ def wilson(correct: int, total: int, level: float = LEVEL) -> Interval:
     level and therefore nearly always more: at n = 100 its intervals are some 6% wider. Not the normal (Wald) interval,
     statsmodels' default, which has no width at 100% accuracy.
 
-    Args:
-        correct: how many of the examples count.
-        total: how many examples there are, at least one.
-        level: the confidence level.
-
-    Returns:
-        The rate with its interval (Wilson 1927, JASA 22:209-212).
+    `total` is at least 1. Source: Wilson 1927, JASA 22:209-212.
     """
     limits = stats.binomtest(correct, total).proportion_ci(confidence_level=level, method="wilson")
     value = correct / total
@@ -60,14 +54,8 @@ def effective_wilson(value: float, n_effective: float, *, n: int, level: float =
     number bends away from 0 and 1 as it does for rates, where value +- z standard errors would leave them (Korn and
     Graubard 1998, Survey Methodology 24:193-201, for rates of complex surveys).
 
-    Args:
-        value: the average.
-        n_effective: value * (1 - value) / variance, where both are at a smoothed estimate.
-        n: the true number of examples, for the record.
-        level: the confidence level.
-
-    Returns:
-        The value with its interval.
+    `n_effective` is value * (1 - value) / variance, both at a smoothed estimate; `n` is the true number of examples,
+    for the record.
     """
     z2 = normal_quantile(level) ** 2
     centre = (value + z2 / (2 * n_effective)) / (1 + z2 / n_effective)
@@ -83,14 +71,7 @@ def mean_interval(values_N: NDArray[np.float64], *, lowest: float, highest: floa
     examples of a good classifier it misses NLL from below in 4 to 11% of draws, not 2.5%). Hall's cubic removes the
     skewness from t (Hall 1992, J. R. Statist. Soc. B 54:221-228); it does what the bootstrap-t does, without draws.
 
-    Args:
-        values_N: the figure of each example.
-        lowest: the least value that is possible, where the interval ends at the latest.
-        highest: the greatest.
-        level: the confidence level.
-
-    Returns:
-        The mean with its interval.
+    `lowest` and `highest` are the least and greatest possible values, at which the interval ends at the latest.
     """
     n = len(values_N)
     value = float(values_N.mean())

@@ -18,7 +18,7 @@ from scipy import stats
 from vitrail.statistics.clustered import clustered_mean, clustered_n, clustered_rate
 from vitrail.statistics.intervals import LEVEL, Interval, effective_wilson, mean_interval, normal_quantile, wilson
 
-# Letters: N examples, C classes, G groups.
+# Letters: N examples, C classes, G groups. `group_N` is None if examples are independent.
 
 Groups = NDArray[np.int64] | None
 
@@ -29,13 +29,6 @@ def rank_of_label(probability_NC: NDArray[np.float64], label_N: NDArray[np.int64
     """How many classes come before the true one, from the most probable on.
 
     Of equally probable classes the one listed first comes first, so that rank 0 is what argmax says.
-
-    Args:
-        probability_NC: the probabilities.
-        label_N: the true classes.
-
-    Returns:
-        The rank of each true class, from 0.
     """
     true_N1 = np.take_along_axis(probability_NC, label_N[:, None], axis=1)
     earlier_NC = np.arange(probability_NC.shape[1])[None, :] < label_N[:, None]
@@ -84,15 +77,6 @@ def brier(
     """The Brier score over all classes, in [0, 2]: the squared distance from the probabilities to the one-hot label.
 
     Brier's own definition (1950, Monthly Weather Review 78:1-3), not the half of it that two-class libraries print.
-
-    Args:
-        probability_NC: the probabilities.
-        label_N: the true classes.
-        group_N: the number of each example's group; None where examples are independent.
-        level: the confidence level.
-
-    Returns:
-        The score with its interval.
     """
     true_N = np.take_along_axis(probability_NC, label_N[:, None], axis=1)[:, 0]
     distance_N = np.einsum("nc,nc->n", probability_NC, probability_NC) - 2 * true_N + 1
@@ -120,15 +104,7 @@ def balanced_accuracy(
     small classes carry the variance, it is known as badly as they are: Student's quantile at Satterthwaite's degrees of
     freedom (1946, Biometrics Bulletin 2:110-114) then stands for the normal one.
 
-    Args:
-        label_N: the true classes.
-        predicted_N: the predicted classes.
-        classes: how many classes there are.
-        group_N: the number of each example's group; None where examples are independent.
-        level: the confidence level.
-
-    Returns:
-        The mean with Wilson's interval at its effective number of examples.
+    The interval is Wilson's at the effective number of examples.
     """
     labels_C, hits_C, _ = _counts(label_N, predicted_N, classes)
     present_C = labels_C > 0
@@ -159,15 +135,7 @@ def macro_f1(
     confusion table smoothed as for balanced accuracy. With four groups a class the interval by group covers 89% of a
     promised 95%, with twelve 94% (benchmarks/coverage.py).
 
-    Args:
-        label_N: the true classes.
-        predicted_N: the predicted classes.
-        classes: how many classes there are.
-        group_N: the number of each example's group; None where examples are independent.
-        level: the confidence level.
-
-    Returns:
-        The mean with Wilson's interval at its effective number of examples.
+    The interval is Wilson's at the effective number of examples.
     """
     labels_C, hits_C, guesses_C = _counts(label_N, predicted_N, classes)
     used_C = labels_C + guesses_C > 0
@@ -185,8 +153,8 @@ def _effective(
     n = len(influence_N)
     if group_N is None:
         return effective_wilson(value, n_effective, n=n, level=level)
-    found = effective_wilson(value, clustered_n(n_effective, influence_N, group_N, level), n=n, level=level)
-    return replace(found, method=f"{found.method}, by group")
+    interval = effective_wilson(value, clustered_n(n_effective, influence_N, group_N, level), n=n, level=level)
+    return replace(interval, method=f"{interval.method}, by group")
 
 
 def _accuracy_influence(

@@ -1,7 +1,7 @@
 """Two classifiers on the same examples: is there a difference, how large may it be, and how many examples would tell.
 
-Only discordant examples speak: `only_a` were right with A alone, `only_b` with B alone. Nothing here may be used on
-two classifiers that saw different examples.
+Only discordant examples count: `only_a` were right with A alone, `only_b` with B alone; `n` is the number of all
+examples. Nothing here may be used on two classifiers that saw different examples.
 """
 
 import math
@@ -30,12 +30,7 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
 
     The binomial test at 1/2, not the chi-square approximation and not the mid-p value.
 
-    Args:
-        only_a: how many examples were right with A alone.
-        only_b: how many with B alone.
-
-    Returns:
-        The p value; 1 without discordant examples.
+    It is 1 without discordant examples.
     """
     if only_a + only_b == 0:
         return 1.0
@@ -50,14 +45,8 @@ def paired_difference(only_a: float, only_b: float, n: float, level: float = LEV
     discordances are expected, 95.0% on average, and never below 93.1%. Newcombe's method 10 and Bonett and Price's
     interval cover 96 to 99% at 5 to 10 discordances, and Wald's 26 to 90% where they are few and lean to one side.
 
-    Args:
-        only_a: how many examples were right with A alone; a fraction where counts were divided by a design effect.
-        only_b: how many with B alone.
-        n: how many examples there are, concordant ones included.
-        level: the confidence level.
-
-    Returns:
-        The difference, in [-1, 1], with its interval.
+    Counts are fractions if they were divided by a design effect; `n` counts concordant examples too. The difference is
+    in [-1, 1].
     """
     value = (only_a - only_b) / n
     z2 = normal_quantile(level) ** 2
@@ -81,14 +70,7 @@ def noninferiority_p(only_a: float, only_b: float, n: float, margin: float) -> f
 
     It is below alpha exactly where Tango's interval at level 1 - 2 alpha lies above -margin (Tango 1998).
 
-    Args:
-        only_a: how many examples were right with A alone.
-        only_b: how many with B alone.
-        n: how many examples there are, concordant ones included.
-        margin: the loss, as a fraction in (0, 1), that would matter.
-
-    Returns:
-        The p value.
+    `margin` is the loss, as a fraction in (0, 1), that would matter.
     """
     variance = _score_variance(only_a, only_b, n, -margin)
     distance = only_a - only_b + n * margin
@@ -100,27 +82,13 @@ def equivalence_p(only_a: float, only_b: float, n: float, margin: float) -> floa
 
     Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657-680.
 
-    Args:
-        only_a: how many examples were right with A alone.
-        only_b: how many with B alone.
-        n: how many examples there are, concordant ones included.
-        margin: the difference, as a fraction in (0, 1), that would matter.
-
-    Returns:
-        The larger of the two one-sided p values.
+    `margin` is the difference, as a fraction in (0, 1), that would matter.
     """
     return max(noninferiority_p(only_a, only_b, n, margin), noninferiority_p(only_b, only_a, n, margin))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment for many tests (Holm 1979), valid whatever their dependence.
-
-    Args:
-        p_values: one p value a test.
-
-    Returns:
-        The adjusted p values, in the order given.
-    """
+    """Holm's step-down adjustment for many tests (Holm 1979), valid whatever their dependence."""
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     adjusted = [0.0] * len(p_values)
     highest = 0.0
@@ -133,14 +101,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def images_needed(difference: float, discordance: float, *, alpha: float = 0.05, power: float = POWER) -> float:
     """How many examples McNemar's test needs to see a difference, should it be the true one.
 
-    Args:
-        difference: of the two accuracies, as a fraction.
-        discordance: the fraction of examples that one of the two gets right and the other wrong.
-        alpha: the level of the two-sided test, divided by the number of tests where there are several.
-        power: the chance to see the difference.
-
-    Returns:
-        The number of examples (Connor 1987, Biometrics 43:207-211); infinite for no difference.
+    `difference` is that of the accuracies, `discordance` the rate of examples that one of the two gets right and the
+    other wrong, both fractions. `alpha` is the level of the two-sided test, divided by the number of tests if there are
+    several, `power` the chance to see the difference. Infinite for no difference. Source: Connor 1987, Biometrics
+    43:207-211.
     """
     if difference == 0:
         return math.inf
@@ -154,15 +118,9 @@ def images_for_margin(
 ) -> float:
     """How many examples show that a loss of accuracy is less than the margin, should it be the true one.
 
-    Args:
-        loss: of the accuracy, as a fraction; negative for a gain.
-        discordance: the fraction of examples that one of the two gets right and the other wrong.
-        margin: the loss that would matter.
-        alpha: the level of the two-sided interval that has to stay below the margin.
-        power: the chance that it does.
-
-    Returns:
-        The number of examples; infinite for a loss that is the margin or more.
+    `loss` is that of the accuracy, as a fraction; negative for a gain. `margin` is the loss that would matter, `alpha`
+    the level of the two-sided interval that has to stay below it, `power` the chance that it does. Infinite if the loss
+    is the margin or more.
     """
     if loss >= margin:
         return math.inf
@@ -173,14 +131,8 @@ def images_for_margin(
 def visible_difference(discordance: float, n: float, *, alpha: float = 0.05, power: float = POWER) -> float:
     """The smallest difference that n examples show with the given power: 2.8 sqrt(discordance / n) by default.
 
-    Args:
-        discordance: the fraction of examples that one of the two gets right and the other wrong.
-        n: how many examples there are.
-        alpha: the level of the two-sided test.
-        power: the chance to see the difference.
-
-    Returns:
-        The difference, as a fraction, at most 1.
+    `discordance` is the rate of examples that one of the two gets right and the other wrong. The difference is a
+    fraction, at most 1.
     """
     z = normal_quantile(1 - alpha) + float(stats.norm.ppf(power))
     return min(1.0, z * math.sqrt(discordance / n))

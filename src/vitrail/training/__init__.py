@@ -1,1 +1,1 @@
-"""TODO."""
+"""Networks trained from scratch: formulas that draw labelled images, a resumable training loop, and pretraining."""

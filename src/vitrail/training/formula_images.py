@@ -32,16 +32,10 @@ class Drawn:
 
 
 def draw(label: int, instance: int, *, seed: int = 0, size: int = 32) -> NDArray[np.uint8]:
-    """One image.
+    """One RGB image, size x size x 3.
 
-    Args:
-        label: the class, from 0; every number is a class of its own.
-        instance: which drawing of the class, from 0.
-        seed: another seed gives other classes.
-        size: rows and columns in pixels. Another size shows the same form in the same pose.
-
-    Returns:
-        RGB, size x size x 3.
+    Every `label` from 0 is a class of its own, and `instance`, from 0, says which drawing of the class. Another seed
+    gives other classes; another size shows the same form in the same pose.
     """
     formula = np.random.default_rng((seed, label))
     pen = np.random.default_rng((seed, label, instance + 1))
@@ -58,15 +52,8 @@ def draw(label: int, instance: int, *, seed: int = 0, size: int = 32) -> NDArray
 def draw_set(classes: int, instances: range, *, seed: int, size: int, progress: Progress) -> Drawn:
     """Every class drawn once for each instance number.
 
-    Args:
-        classes: how many classes; their labels are 0, 1, 2 and so on.
-        instances: the instance numbers to draw of each class; disjoint ranges share no image.
-        seed: another seed gives other classes.
-        size: rows and columns in pixels.
-        progress: told of every class that is done.
-
-    Returns:
-        Images and labels, class by class.
+    Labels are 0, 1, 2 and so on, and the images are class by class. Disjoint ranges of instances share no image;
+    another seed gives other classes.
     """
     image_NHWC = np.empty((classes * len(instances), size, size, 3), dtype=np.uint8)
     labels_N = np.repeat(np.arange(classes, dtype=np.int64), len(instances))

@@ -43,12 +43,8 @@ class Shape:
 def strokes(formula: np.random.Generator, instance: np.random.Generator) -> Shape:
     """One to four strokes that together fill the square; each starts anew, or on a point of the one before.
 
-    Args:
-        formula: gives the constants of the class; read first, and the same number of times for every instance.
-        instance: gives what differs between two drawings of the class.
-
-    Returns:
-        One broken line a stroke.
+    `formula` gives the constants of the class: it is read first, and equally often for every instance. `instance` gives
+    the differences between two drawings of the class.
     """
     lines: list[Points] = []
     for _ in range(int(formula.choice([1, 2, 3, 4], p=[0.15, 0.4, 0.3, 0.15]))):
@@ -66,15 +62,7 @@ def strokes(formula: np.random.Generator, instance: np.random.Generator) -> Shap
 
 
 def contours(formula: np.random.Generator, instance: np.random.Generator) -> Shape:
-    """One to four closed contours around one centre, each a smaller copy that may be turned.
-
-    Args:
-        formula: gives the constants of the class.
-        instance: gives what differs between two drawings of the class.
-
-    Returns:
-        One closed line a contour.
-    """
+    """One to four closed contours around one centre, each a smaller copy that may be turned."""
     corners = int(formula.integers(3, 8)) if formula.random() < 0.5 else CONTOUR_POINTS
     count, shrink, turn = int(formula.integers(1, 5)), formula.uniform(0.45, 0.8), formula.uniform(-0.6, 0.6)
     wave = np.arange(1, 7)
@@ -91,12 +79,7 @@ def contours(formula: np.random.Generator, instance: np.random.Generator) -> Sha
 def fractals(formula: np.random.Generator, instance: np.random.Generator) -> Shape:
     """The attractor of two to four affine maps, as the dots of a random walk over them.
 
-    Args:
-        formula: gives the constants of the class.
-        instance: gives what differs between two drawings of the class.
-
-    Returns:
-        The dots, scaled so that most lie inside the square.
+    The dots are scaled so that most lie inside the square.
     """
     matrix_M22, offset_M2 = _contractions(formula, int(formula.integers(2, 5)))
     matrix_M22 = matrix_M22 + MAP_WOBBLE * instance.normal(size=matrix_M22.shape)

@@ -1,10 +1,10 @@
-"""A supervised training loop that a reader can see whole, and that a Ctrl-C or a crash cannot spoil.
+"""A short supervised training loop that resumes after a Ctrl-C or a crash.
 
 AdamW with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101), a linear warm-up and then half a cosine
 down to zero (arXiv:1608.03983), label smoothing (arXiv:1512.00567), and light augmentation: a shift by a few pixels and
 a change of contrast and brightness.
 
-What a step does depends on nothing but the options, the images and the step's number: the order of an epoch and the
+A step depends on nothing but the options, the images and the step's number: the order of an epoch and the
 augmentation of a batch have generators of their own, made from the seed and that number. So a checkpoint holds no
 generator, and a run that was interrupted and resumed ends in the same bytes as one that was not, on the same machine
 and with the same number of threads. The network must not draw random numbers itself (no dropout).
@@ -41,7 +41,7 @@ AVERAGES = ("exp_avg", "exp_avg_sq")  # what torch's AdamW calls them
 BETAS = (0.9, 0.999)
 ADAM_EPS = 1e-8
 MAX_GRADIENT_NORM = 1.0  # only ever met in the first steps; without it a ViT may fall asleep there
-SAVE_EVERY_S = 30.0
+SAVE_EVERY_S = 30.0  # the most that a Ctrl-C can cost
 TASK = "training"
 
 
@@ -61,7 +61,7 @@ class LoopOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained with.
+        """Check the numbers.
 
         Raises:
             UsageError: a number is out of its range.
@@ -104,22 +104,14 @@ def train(
     normalise: Callable[[Tensor], Tensor],
     progress: Progress,
     checkpoint: Path | None = None,
-    save_every_s: float | None = None,
 ) -> tuple[EpochPoint, ...]:
-    """Train the network in place.
+    """Train the network in place, from the weights that it has.
 
-    Args:
-        net: its `forward` gives the logits of every class in `labels`; its weights at the call are the start.
-        images: N x H x W x 3.
-        labels: N class numbers from 0.
-        options: how to train.
-        normalise: from uint8 B x H x W x 3 to what the network takes.
-        progress: told of every batch and of the loss of every epoch.
-        checkpoint: a file to go on from where it exists, and to keep the state in; removed by the caller when done.
-        save_every_s: least number of seconds between two checkpoints, so the most that a Ctrl-C can cost; None is 30.
+    Its `forward` gives the logits of every class in `labels`. `images` are N x H x W x 3, `labels` N class numbers from
+    0; `normalise` turns uint8 B x H x W x 3 into the network's input. Training continues from the file `checkpoint` if
+    it exists and saves its state there at most every SAVE_EVERY_S seconds; the caller removes the file at the end.
 
-    Returns:
-        One point an epoch. RunError where the checkpoint is damaged, belongs to another training or cannot be written.
+    Raises RunError if the checkpoint is damaged, belongs to another training or cannot be written.
     """
     optimizer = _adamw(net, options)
     question = _question(net, images, labels, options)
@@ -131,7 +123,7 @@ def train(
     net.train()
     progress.start(TASK, total=steps * batch, unit="images")
     progress.advance(TASK, state.step * batch)
-    pause, saved = SAVE_EVERY_S if save_every_s is None else save_every_s, time.monotonic()
+    saved = time.monotonic()
     while state.step < steps:
         epoch, place = divmod(state.step, steps_an_epoch)
         rows_B = _order(len(images), options.seed, epoch)[place * batch : (place + 1) * batch]
@@ -144,7 +136,7 @@ def train(
         if place == steps_an_epoch - 1:
             _close_epoch(state, steps_an_epoch, batch, progress)
         progress.advance(TASK, batch)
-        if checkpoint is not None and (time.monotonic() - saved >= pause or state.step == steps):
+        if checkpoint is not None and (time.monotonic() - saved >= SAVE_EVERY_S or state.step == steps):
             _save(net, optimizer, state, checkpoint, question)
             saved = time.monotonic()
     progress.done(TASK)
@@ -154,13 +146,7 @@ def train(
 def learning_rate(options: LoopOptions, step: int, steps: int) -> float:
     """The learning rate of a step: a line from zero to its top, then half a cosine to zero.
 
-    Args:
-        options: the top of the curve and the part of the steps that lead up to it.
-        step: the number of the step, from 0.
-        steps: how many there are.
-
-    Returns:
-        Never zero at a step that is taken.
+    Steps count from 0; the rate of a step that is taken is never zero.
     """
     rising = max(1, round(options.warmup * steps))
     if step < rising:
@@ -169,16 +155,7 @@ def learning_rate(options: LoopOptions, step: int, steps: int) -> float:
 
 
 def augment(image_BCHW: Tensor, options: LoopOptions, generator: torch.Generator) -> Tensor:
-    """Shift every image by up to `max_shift` pixels, its border repeated, and change its contrast and brightness.
-
-    Args:
-        image_BCHW: normalised images.
-        options: how far to go.
-        generator: where the random numbers come from.
-
-    Returns:
-        New images of the same shape.
-    """
+    """Shift every normalised image by up to `max_shift` pixels, its border repeated; change contrast and brightness."""
     B, _, H, W = image_BCHW.shape
     reach = options.max_shift
     padded_BCHW = pad(image_BCHW, (reach, reach, reach, reach), mode="replicate")

@@ -1,8 +1,8 @@
 """The embedded backbones, made from nothing: formulas are drawn, and a network learns to tell them apart.
 
-The classifier is left out of the file, since nobody wants to know which formula drew an image. What stays is how good
-it was: the accuracy on drawings of the same formulas that were never trained on stands in the file's metadata, beside
-the command that makes the file again.
+The classifier is left out of the file, since nobody needs to know which formula drew an image. Its quality stays: the
+accuracy on new drawings of the same formulas stands in the file's metadata, beside the command that makes the file
+again.
 """
 
 import json
@@ -47,7 +47,7 @@ class PretrainOptions:
     batch: int
     learning_rate: float
     seed: int = 0
-    bf16: bool = True  # twice as fast where the processor has it, slow where it has not
+    bf16: bool = True  # twice as fast if the processor has it, else slow
 
     def __post_init__(self) -> None:
         """Refuse what cannot be learnt from.
@@ -75,44 +75,32 @@ class PretrainReport:
 
 
 # What `vitrail pretrain NAME` does when no number is given, and how the files in the package were made.
-RECIPES: Mapping[str, PretrainOptions] = {
+DEFAULT_OPTIONS: Mapping[str, PretrainOptions] = {
     "vit_mini": PretrainOptions(classes=128, images_per_class=100, epochs=4, batch=32, learning_rate=7e-4),
     "resnet_mini": PretrainOptions(classes=128, images_per_class=100, epochs=4, batch=64, learning_rate=1e-3),
 }
 
 
-def recipe(name: str) -> PretrainOptions:
+def default_options(name: str) -> PretrainOptions:
     """The options that the package's own file of this backbone was made with.
 
-    Args:
-        name: vit_mini or resnet_mini.
-
-    Returns:
-        Options to use as they are, or to change with dataclasses.replace.
-
-    Raises:
-        UsageError: there is no recipe of this name.
+    Raises UsageError if Vitrail does not make this backbone.
     """
-    if name not in RECIPES:
-        raise UsageError(f"There is no recipe to pretrain {name!r}; there are {', '.join(RECIPES)}.")
-    return RECIPES[name]
+    if name not in DEFAULT_OPTIONS:
+        raise UsageError(f"There are no options to pretrain {name!r}; there are some for {', '.join(DEFAULT_OPTIONS)}.")
+    return DEFAULT_OPTIONS[name]
 
 
 def pretrain(name: str, options: PretrainOptions, *, out: Path, threads: int, progress: Progress) -> PretrainReport:
-    """Make the weights of an embedded backbone; asked again after an interruption, go on where it was.
+    """Make the weights of an embedded backbone; continue where an interrupted run stopped.
 
-    Args:
-        name: vit_mini or resnet_mini.
-        options: see `recipe`.
-        out: a folder; <name>.safetensors is written there, and <name>.checkpoint.safetensors while it is not done.
-        threads: how many threads compute. Another number gives slightly other weights.
-        progress: told of drawing, batches and epochs.
+    The file is <name>.safetensors in the folder `out`, beside <name>.checkpoint.safetensors while training is not done.
+    Another number of threads gives slightly other weights.
 
-    Returns:
-        Where the file is and how good the network became. UsageError where there is no recipe of this name, RunError
-        where the folder cannot be written or its checkpoint is damaged or was made with other options.
+    Raises UsageError if Vitrail does not make this backbone, and RunError if the folder cannot be written, or its
+    checkpoint is damaged or was made with other options.
     """
-    recipe(name)
+    default_options(name)
     card = find_card(name)
     started = time.monotonic()
     with torch_threads(threads):
@@ -145,15 +133,7 @@ def pretrain(name: str, options: PretrainOptions, *, out: Path, threads: int, pr
 
 
 def new_net(card: Card, options: PretrainOptions) -> nn.Module:
-    """The card's network with a classifier for the formulas, and weights from which so small a training gets somewhere.
-
-    Args:
-        card: which network.
-        options: how many classes, and the seed of the weights.
-
-    Returns:
-        The network in training mode.
-    """
+    """The card's network with a classifier for the formulas, and weights from which a short training succeeds."""
     with torch.random.fork_rng(devices=[]):  # the networks' own initialisation draws from torch's global generator
         torch.manual_seed(options.seed)
         net = build_net(card, classes=options.classes)
@@ -168,14 +148,8 @@ def new_net(card: Card, options: PretrainOptions) -> nn.Module:
 def write_weights(path: Path, net: nn.Module, card: Card, facts: Mapping[str, object]) -> None:
     """Write the network without its classifier, as float16.
 
-    Args:
-        path: the safetensors file.
-        net: the trained network.
-        card: says which layer is the classifier.
-        facts: JSON values that go into the file's header, under METADATA_KEY.
-
-    Raises:
-        WeightsError: a weight is not finite in float16, or the file would be too large for the package.
+    `facts` are JSON values for the file's header, under METADATA_KEY. Raises WeightsError if a weight is not finite in
+    float16, or if the file would be too large for the package.
     """
     left_out = f"{CLASSIFIER[card.family]}."
     tensors: dict[str, Tensor] = {
@@ -240,8 +214,8 @@ def _accuracy(net: nn.Module, drawn: Drawn, card: Card, batch: int = 256) -> flo
     correct = 0
     for start in range(0, len(drawn.labels), batch):
         pixel_BHWC = torch.from_numpy(drawn.images[start : start + batch])
-        found_B = net(normalise(pixel_BHWC, card.preprocessing)).argmax(dim=1)
-        correct += int((found_B == torch.from_numpy(drawn.labels[start : start + batch])).sum())
+        predicted_B = net(normalise(pixel_BHWC, card.preprocessing)).argmax(dim=1)
+        correct += int((predicted_B == torch.from_numpy(drawn.labels[start : start + batch])).sum())
     return correct / len(drawn.labels)
 
 

@@ -14,7 +14,7 @@ from vitrail.backbones.weights.npz import read_npz
 from vitrail.backbones.weights.renaming import Layout, to_ours
 from vitrail.core.errors import WeightsError
 from vitrail.nets.bit import BiT
-from vitrail.nets.vit import VisionTransformer
+from vitrail.nets.vit import VisionTransformer, VitConfig, VitSize
 
 PARITY = 5e-6
 VIT = {"width": 48, "heads": 3, "depth": 2, "patch": 8}
@@ -32,7 +32,7 @@ def bit_file(tmp_path: Path) -> Path:
 
 
 def our_vit(state: dict[str, Tensor], file: Path, *, classes: int = 5) -> nn.Module:
-    net = VisionTransformer(image_size=32, classes=classes, **VIT)
+    net = VisionTransformer(VitConfig(size=VitSize(48, 2, 3), image_size=32, patch=8, classes=classes))
     load_into(net, state, file=file)
     return net.eval()
 

@@ -9,7 +9,7 @@ from torch import nn
 from tests.references import randomise, relative_gap, torchvision
 from vitrail.backbones.weights import load_into, read_weights
 from vitrail.nets.resnet import build_resnet
-from vitrail.nets.vit import VisionTransformer
+from vitrail.nets.vit import VisionTransformer, VitConfig, VitSize
 
 PARITY = 5e-6
 PUBLISHED_MLP = {"mlp.0": "mlp.linear_1", "mlp.3": "mlp.linear_2"}  # what torchvision renames when it loads its files
@@ -29,7 +29,7 @@ def test_a_vit_computes_what_torchvisions_computes(published, tmp_path: Path):
     for now, then in PUBLISHED_MLP.items() if published else ():
         state = {name.replace(now, then): tensor for name, tensor in state.items()}
     torch.save(state, tmp_path / "vit.pth")
-    ours = VisionTransformer(image_size=32, patch=8, width=48, depth=2, heads=3, classes=5).eval()
+    ours = VisionTransformer(VitConfig(size=VitSize(48, 2, 3), image_size=32, patch=8, classes=5)).eval()
     load_into(ours, read_weights(tmp_path / "vit.pth"), file=tmp_path)
     image_BCHW = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():

@@ -15,7 +15,7 @@ from vitrail.delivery.report.reliability import draw_reliability
 from vitrail.evaluation.contamination import weigh
 from vitrail.evaluation.thresholds import check_refusal
 from vitrail.runs import Results
-from vitrail.statistics.calibration import reliability
+from vitrail.statistics.calibration_error import reliability
 from vitrail.statistics.intervals import wilson
 
 CLASSES = [f"<b>class {place}</b>" for place in range(8)]

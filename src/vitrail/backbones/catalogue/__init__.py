@@ -18,11 +18,7 @@ NEAREST_NAMES = 4
 def load_catalogue() -> dict[str, Card]:
     """Every card by name, in the order of the files.
 
-    Returns:
-        A new dictionary.
-
-    Raises:
-        ValueError: if two files have a card of the same name.
+    Raises ValueError if two files have a card of the same name.
     """
     catalogue: dict[str, Card] = {}
     folder = files(__name__)
@@ -39,14 +35,7 @@ def load_catalogue() -> dict[str, Card]:
 def find_card(name: str) -> Card:
     """The card of one backbone.
 
-    Args:
-        name: as it stands in the catalogue.
-
-    Returns:
-        Its card.
-
-    Raises:
-        UsageError: if there is none; it names the nearest ones.
+    Raises UsageError if there is none; it names the nearest ones.
     """
     catalogue = load_catalogue()
     if name in catalogue:
@@ -61,12 +50,7 @@ def find_card(name: str) -> Card:
 def nearest_names(name: str, names: list[str]) -> list[str]:
     """The names that somebody who wrote `name` most probably meant, the best first.
 
-    Args:
-        name: what was written.
-        names: what exists.
-
-    Returns:
-        First names that begin as it does, such as "resnet50" of "resnet50.tv_in1k", then those spelt alike.
+    First come names that begin as it does, such as "resnet50" of "resnet50.tv_in1k", then those spelt alike.
     """
     wanted = name.lower()
     beginning = [known for known in names if wanted and known.startswith(wanted)]

@@ -1,4 +1,4 @@
-"""What the outputs of published classifiers stand for: facts tables, each naming its source and licence."""
+"""The classes of published classifiers: tables that each name their source and licence."""
 
 from dataclasses import dataclass
 from functools import cache

@@ -1,6 +1,7 @@
 """From a weights file to a network: one reader a kind of file, one layout a library's names, one strict way in.
 
-What a file is, its bytes say, not its name. What its names are, the names say: timm's and torchvision's are ours.
+The kind of a file is read from its bytes, not its name. Its layout is read from the names of its tensors; timm's and
+torchvision's names are ours.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from vitrail.backbones.weights.hdf5 import read_h5
 from vitrail.backbones.weights.npz import read_npz
 from vitrail.backbones.weights.pickled import read_pth
 from vitrail.backbones.weights.renaming import Layout, to_ours
-from vitrail.backbones.weights.timm import read_timm
+from vitrail.backbones.weights.safetensors import read_safetensors
 from vitrail.core.errors import WeightsError
 
 LISTED_TENSORS = 8  # of each kind, in an error message
@@ -24,7 +25,7 @@ LISTED_TENSORS = 8  # of each kind, in an error message
 UNUSED_COUNTER = ".num_batches_tracked"
 
 
-# The first whose mark is in a file is the file's: what has more comes before what it is made of.
+# The first whose mark is in a file is the file's layout, so a layout comes before those that it extends.
 LAYOUTS: tuple[Layout, ...] = (
     google.VIT_WITH_REPRESENTATION,
     google.VIT,
@@ -42,15 +43,11 @@ LENGTH_BYTES = 8  # of the JSON that a safetensors file begins with
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a weights file, by our names and in our form.
+    """The tensors of a weights file, by our names and in our form, floating-point ones as float32.
 
-    Args:
-        path: safetensors, PyTorch's .pth or .bin, NumPy's .npz or Keras' .h5, with the names of timm, torchvision,
-            transformers, keras.applications, or Google's ViT and BiT.
-
-    Returns:
-        Every tensor of it that a network has; floating-point ones as float32. A file that cannot be read, is damaged
-        or hostile or mixes names is a WeightsError.
+    The file is safetensors, PyTorch's .pth or .bin, NumPy's .npz or Keras' .h5, with the names of timm, torchvision,
+    transformers, keras.applications, or Google's ViT and BiT. Raises WeightsError if it cannot be read, is damaged or
+    hostile, or mixes names.
     """
     stored = _reader_of(path)(path)
     layout = next((layout for layout in LAYOUTS if layout.prefix_in(stored) is not None), None)
@@ -67,7 +64,7 @@ def _reader_of(path: Path) -> Callable[[Path], dict[str, torch.Tensor]]:
         return read_h5
     if start.startswith(ZIP_START):
         return read_npz if any(name.endswith(".npy") for name in member_names(path)) else read_pth
-    return read_pth if start.startswith(PICKLE_START) and not _is_safetensors(start, size) else read_timm
+    return read_pth if start.startswith(PICKLE_START) and not _is_safetensors(start, size) else read_safetensors
 
 
 def _is_safetensors(start: bytes, size: int) -> bool:
@@ -79,13 +76,8 @@ def _is_safetensors(start: bytes, size: int) -> bool:
 def load_into(net: nn.Module, state: Mapping[str, torch.Tensor], *, file: Path) -> None:
     """Copy weights into a network, all of them or none.
 
-    Args:
-        net: the network, on the CPU.
-        state: tensors by the network's own names.
-        file: where they come from, for the message.
-
-    Raises:
-        WeightsError: if a tensor is unexpected, missing, of another shape, or not finite; it lists them.
+    The network is on the CPU; `state` has the network's own names. Raises WeightsError, with a list, if a tensor is
+    unexpected, missing, of another shape, or not finite.
     """
     wanted = net.state_dict()
     missing = [name for name in wanted if name not in state and not name.endswith(UNUSED_COUNTER)]

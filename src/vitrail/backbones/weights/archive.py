@@ -1,4 +1,4 @@
-"""What is said of a zip archive before anything is unpacked: .npz and today's .pth are archives."""
+"""Checks of a zip archive before it is unpacked: .npz and today's .pth are archives."""
 
 import zipfile
 from pathlib import Path
@@ -10,7 +10,7 @@ MAX_RATIO = 100  # trained weights hardly shrink at all; deflate can make a thou
 
 
 def member_names(path: Path) -> list[str]:
-    """The names in an archive, as they are stored; raises WeightsError where its directory, at its end, is damaged."""
+    """The names in an archive, as they are stored; raises WeightsError if its directory, at its end, is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
@@ -24,12 +24,8 @@ def member_names(path: Path) -> list[str]:
 def require_modest(path: Path, archive: zipfile.ZipFile) -> None:
     """Refuse an archive that would unpack to more than weights ever have.
 
-    Args:
-        path: the file, for the message and its size.
-        archive: the same, open; only its directory is read, and no member gives more bytes than are declared there.
-
-    Raises:
-        WeightsError: if more is declared than MAX_BYTES, or than MAX_RATIO times the file.
+    Only its directory is read; no member gives more bytes than are declared there. Raises WeightsError if more is
+    declared than MAX_BYTES, or than MAX_RATIO times the size of the file.
     """
     declared, size = sum(member.file_size for member in archive.infolist()), path.stat().st_size
     if declared > min(MAX_BYTES, MAX_RATIO * size):

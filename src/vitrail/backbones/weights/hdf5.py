@@ -11,23 +11,16 @@ from vitrail.core.errors import UsageError, WeightsError
 
 
 def read_h5(path: Path) -> dict[str, torch.Tensor]:
-    """The arrays of a Keras weights file as float32, by "layer/array".
+    """The arrays of a Keras weights file or whole model as float32, by "layer/array": "conv1_conv/kernel".
 
-    Args:
-        path: a local file, of weights alone or of a whole model.
-
-    Returns:
-        Every array, such as "conv1_conv/kernel".
-
-    Raises:
-        UsageError: if h5py is not installed.
-        WeightsError: if the file is damaged, or holds anything but arrays of numbers that are in the file itself.
+    Raises UsageError if h5py is not installed, and WeightsError if the file is damaged or holds anything but arrays of
+    numbers that are in the file itself.
     """
     try:
         import h5py
     except ImportError as error:
         raise UsageError(f"The weights {path} are in HDF5: pip install 'vitrail[keras]' to read them.") from error
-    found: dict[str, torch.Tensor] = {}
+    arrays: dict[str, torch.Tensor] = {}
     limit = min(MAX_BYTES, MAX_RATIO * path.stat().st_size)
 
     def visit(place: str, item: Any) -> None:
@@ -37,9 +30,9 @@ def read_h5(path: Path) -> dict[str, torch.Tensor]:
         limit -= item.nbytes
         _require_plain(place, item, limit)
         name = "/".join(place.split("/")[-2:]).partition(":")[0]  # conv1_conv/conv1_conv/kernel:0
-        if name in found:
+        if name in arrays:
             raise ValueError(f"{name} is there twice")
-        found[name] = torch.from_numpy(np.array(item[()], dtype=np.float32))
+        arrays[name] = torch.from_numpy(np.array(item[()], dtype=np.float32))
 
     try:
         with h5py.File(path, "r") as file:
@@ -49,7 +42,7 @@ def read_h5(path: Path) -> dict[str, torch.Tensor]:
             f"The weights {path} are not a whole .h5 file of Keras' weights ({error}): fetch the file again from where "
             f"it was published."
         ) from error
-    return found
+    return arrays
 
 
 def _require_plain(place: str, item: Any, limit: int) -> None:

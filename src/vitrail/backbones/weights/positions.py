@@ -11,15 +11,11 @@ TABLE = "pos_embed"
 
 
 def fit_positions(state: Mapping[str, torch.Tensor], card: Card) -> dict[str, torch.Tensor]:
-    """Resize the table where the card says that it is stored for another input size than the card's.
+    """Resize the table if the card says that it is stored for another input size than the card's.
 
-    Args:
-        state: tensors by our names.
-        card: its `variant` may have "stored", the side in pixels that the file's table is for; `positions` is the rule.
-
-    Returns:
-        The tensors, with a table for `preprocessing.crop`. A table that is not of the stated size is left as it is, so
-        that the network refuses it by name.
+    `variant` of the card may have "stored", the side in pixels that the file's table is for; `positions` is the rule.
+    The new table is for `preprocessing.crop`. A table that is not of the stated size is left as it is, so that the
+    network refuses it by name.
     """
     stored, table_1LD = card.variant.get("stored"), state.get(TABLE)
     if stored is None or table_1LD is None or card.positions is None:

@@ -1,4 +1,4 @@
-"""From the names of another library to ours, strictly: a name that no table knows is an error, not left out in silence.
+"""From the names of another library to ours, strictly: a name that no table knows is an error, never dropped.
 
 A layout is a table of renames. In a name "#" stands for a number: of a block, a stage, a layer.
 """
@@ -16,13 +16,13 @@ LISTED_NAMES = 8  # in an error message
 
 
 def as_it_is(tensor: Tensor) -> Tensor:
-    """The change that is none."""
+    """No change."""
     return tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """One tensor of ours and the one of theirs, or those together, that it is made of."""
+    """One tensor of ours, and the tensor or tensors of theirs that it is made of."""
 
     theirs: str | tuple[str, ...]
     ours: str
@@ -39,7 +39,7 @@ class Layout:
     """How one library names the tensors of one network.
 
     `library` is what a message calls it. Every file of the layout has the name `mark`, possibly behind one of the
-    `prefixes`, which is then cut off every name that has it. `shift` is added to each number in turn: where theirs
+    `prefixes`, which is then cut off every name that has it. `shift` is added to each number in turn: if theirs
     count from 1 and ours from 0, it is -1. `left_out` are patterns of theirs that no feature depends on.
     """
 
@@ -51,7 +51,7 @@ class Layout:
     left_out: tuple[str, ...] = ()
 
     def prefix_in(self, names: Iterable[str]) -> str | None:
-        """The prefix that these names have; None where they are not of this layout."""
+        """The prefix that these names have; None if they are not of this layout."""
         known = set(names)
         return next((prefix for prefix in self.prefixes if prefix + self.mark in known), None)
 
@@ -59,17 +59,8 @@ class Layout:
 def to_ours(stored: Mapping[str, Tensor], layout: Layout, *, file: Path) -> dict[str, Tensor]:
     """Give every tensor its name and form in our networks.
 
-    Args:
-        stored: their tensors by their names, which are of this layout.
-        layout: whose names they are.
-        file: where they come from, for the message.
-
-    Returns:
-        Our tensors by our names; whether they are all that a network needs, `load_into` checks.
-
-    Raises:
-        WeightsError: if a name is in no row of the table or there twice, or a tensor lacks those it belongs with or
-            their form.
+    Whether the tensors are all that a network needs is checked by `load_into`. Raises WeightsError if a name is in no
+    row of the table or there twice, or if a tensor lacks others that it belongs with, or their form.
     """
     state = _without_prefix(stored, layout, file)
     used = {name for pattern in layout.left_out for name in state if _matching(pattern).fullmatch(name)}
@@ -78,13 +69,13 @@ def to_ours(stored: Mapping[str, Tensor], layout: Layout, *, file: Path) -> dict
         first, *rest = row.sources
         pattern = _matching(first)
         for name in state:
-            found = pattern.fullmatch(name)
-            if found is None:
+            match = pattern.fullmatch(name)
+            if match is None:
                 continue
-            names = [name, *(_filled(theirs, found.groups()) for theirs in rest)]
+            names = [name, *(_filled(theirs, match.groups()) for theirs in rest)]
             used.update(names)
-            shifts = layout.shift or (0,) * len(found.groups())
-            target = _filled(row.ours, [str(int(text) + by) for text, by in zip(found.groups(), shifts, strict=False)])
+            shifts = layout.shift or (0,) * len(match.groups())
+            target = _filled(row.ours, [str(int(text) + by) for text, by in zip(match.groups(), shifts, strict=False)])
             if target in ours:
                 raise WeightsError(_misfit(file, layout, f"1 that is there twice: {name}"))
             ours[target] = _changed(row, names, state, layout, file)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from vitrail.delivery.report.svg import drawing, element
-from vitrail.statistics.calibration import ReliabilityBin
+from vitrail.statistics.calibration_error import ReliabilityBin
 
 SIDE, EDGE, RIM = 300.0, 34.0, 16.0
 LARGEST_DOT = 9.0

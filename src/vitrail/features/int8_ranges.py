@@ -14,34 +14,28 @@ from vitrail.core.errors import DataError
 from vitrail.core.hashing import fingerprint
 from vitrail.data import Dataset, ImageRejected, decode, read_example
 
-IMAGES = 128  # NNCF takes 300 where nobody says; each is run in float32, more than once
+IMAGES = 128  # NNCF's default is 300; each is run in float32, more than once
 
 
-def calibrate(backbone: Backbone, dataset: Dataset, train: Sequence[str], *, max_pixels: int) -> Backbone:
-    """Say which images int8 is calibrated on. They are read when its model is first made.
+def attach_range_images(backbone: Backbone, dataset: Dataset, train: Sequence[str], *, max_pixels: int) -> Backbone:
+    """Give an int8 backbone the images for its ranges; one of another precision is returned as it is.
 
-    Args:
-        backbone: any; one of another precision is given back as it is.
-        dataset: the examples.
-        train: ids of the train split. The first ones by id are taken: an id is a digest, so that is a fair draw.
-        max_pixels: larger images are passed over.
-
-    Returns:
-        The backbone, with the calibration's digest in its engine, and so in the key of its features.
+    The images are read when its model is first made; those of more than `max_pixels` are passed over. Their digest is
+    in the engine of the backbone that is returned, and so in the key of its features. `train` are the ids of the split.
     """
     if backbone.engine.precision != "int8":
         return backbone
-    ids = calibration_ids(train)
+    ids = list_range_images(train)
     digest = fingerprint({"images": ids, "max_pixels": max_pixels})
     return replace(
         backbone,
-        engine=replace(backbone.engine, calibration=digest),
-        read_calibration=lambda: _read(backbone, dataset, ids, max_pixels),
+        engine=replace(backbone.engine, ranges=digest),
+        read_range_images=lambda: _read(backbone, dataset, ids, max_pixels),
     )
 
 
-def calibration_ids(train: Sequence[str]) -> list[str]:
-    """Which of the train images they are."""
+def list_range_images(train: Sequence[str]) -> list[str]:
+    """The ids of the images, the first of the train split: an id is a digest, so that is a fair draw."""
     return sorted(train)[:IMAGES]
 
 
@@ -57,7 +51,7 @@ def _read(backbone: Backbone, dataset: Dataset, ids: Sequence[str], max_pixels: 
         pixels.append(to_pixels(image, backbone.card.preprocessing))
     if not pixels:
         raise DataError(
-            f"None of the {len(ids)} train images for the calibration of {backbone.name} can be read: mend them, or "
+            f"None of the {len(ids)} train images for the int8 ranges of {backbone.name} can be read: mend them, or "
             "choose another --precision."
         )
     return np.stack(pixels)

@@ -9,17 +9,10 @@ from safetensors.torch import load_file
 from vitrail.core.errors import WeightsError
 
 
-def read_timm(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file, computing in float32 whatever they are stored in.
+def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file by name, floating-point ones as float32, counters as they are.
 
-    Args:
-        path: a local file.
-
-    Returns:
-        Every tensor by name: floating-point ones as float32, counters as they are.
-
-    Raises:
-        WeightsError: if the file cannot be read or is not whole safetensors.
+    Raises WeightsError if the file cannot be read or is not whole safetensors.
     """
     try:
         stored = load_file(path)

@@ -19,6 +19,8 @@ from vitrail.statistics.clustered import design_effect, few_groups
 from vitrail.statistics.intervals import LEVEL, Interval
 
 # Letters: N examples, J bins that hold examples, R draws.
+# `confidence_N` is the probability of the predicted class, `correct_N` whether the prediction is right, and `group_N`
+# the number of each example's group, 0 to G - 1; None if examples are independent.
 
 BINS = 15
 DRAWS = 1000
@@ -54,13 +56,8 @@ def reliability(
 ) -> tuple[ReliabilityBin, ...]:
     """Accuracy against mean confidence, of the bins that hold examples.
 
-    Args:
-        confidence_N: the probability of the predicted class.
-        correct_N: whether the prediction is right.
-        bins: how many bins of equal width [0, 1] is cut into; exactly 0 falls into the first.
-
-    Returns:
-        The bins from low to high confidence.
+    [0, 1] is cut into `bins` bins of equal width; a confidence of exactly 0 falls into the first. The bins go from low
+    to high confidence.
     """
     bin_N = np.clip(np.ceil(confidence_N * bins).astype(np.int64) - 1, 0, bins - 1)
     count = np.bincount(bin_N, minlength=bins)
@@ -86,13 +83,7 @@ def reliability_equal_mass(
 
     A cut that would part equal confidences is moved up to where they end: the order of examples changes nothing.
 
-    Args:
-        confidence_N: the probability of the predicted class.
-        correct_N: whether the prediction is right.
-        bins: how many bins, fewer where there are fewer distinct confidences.
-
-    Returns:
-        The bins from low to high confidence.
+    There are fewer than `bins` bins if there are fewer distinct confidences. They go from low to high confidence.
     """
     order_N = np.argsort(confidence_N, kind="stable")
     sorted_N, right_N = confidence_N[order_N], correct_N[order_N].astype(np.float64)
@@ -123,22 +114,13 @@ def ece(
     """The ECE, what noise alone would show, and an interval for the error without noise.
 
     The bootstrap is wrong here: its draws carry the bias twice, and where the truth is near the null a percentile
-    interval never covers it. Instead the test "would this error be seen?" is inverted: the low limit is the least
-    error of a model that shows the observed ECE or more in (1 - level) / 2 of draws, the high limit the greatest that
-    shows it or less. What an error shows depends on how it spreads over bins, so each limit takes the spread least
-    favourable to it: a low error sits in the few bins with the clearest gaps, a high one shows in all bins alike.
-    Measured at a promised 95%: 93 to 99% over many shapes of error from 300 examples on, less below (tests).
+    interval never covers it. Instead the test "would this error be seen?" is inverted: the low limit is the least error
+    of a model that shows the observed ECE or more in (1 - level) / 2 of draws, the high limit the greatest that shows
+    it or less. What an error shows depends on how it spreads over bins, so each limit takes the spread least favourable
+    to it: a low error sits in the few bins with the clearest gaps, a high one shows in all bins alike. Measured at a
+    promised 95%: 93 to 99% over many shapes of error from 300 examples on, less below (tests).
 
-    Args:
-        confidence_N: the probability of the predicted class.
-        correct_N: whether the prediction is right.
-        generator: draws the noise.
-        group_N: the number of each example's group, 0 to G - 1; None where examples are independent.
-        bins: how many bins of equal width.
-        level: the confidence level.
-
-    Returns:
-        The error; the interval is widened where needed to hold the value itself.
+    `generator` draws the noise. The interval is widened if needed to hold the value itself.
     """
     filled = reliability(confidence_N, correct_N, bins=bins)
     together = None if group_N is None else _together(filled, confidence_N, correct_N, group_N, level)
@@ -154,19 +136,7 @@ def ece_equal_mass(
     bins: int = BINS,
     level: float = LEVEL,
 ) -> CalibrationError:
-    """The same as `ece` with bins of equally many examples, as far as equal confidences stay together.
-
-    Args:
-        confidence_N: the probability of the predicted class.
-        correct_N: whether the prediction is right.
-        generator: draws the noise.
-        group_N: the number of each example's group, 0 to G - 1; None where examples are independent.
-        bins: how many bins.
-        level: the confidence level.
-
-    Returns:
-        The error; the interval is widened where needed to hold the value itself.
-    """
+    """The same as `ece` with bins of equally many examples, as far as equal confidences stay together."""
     filled = reliability_equal_mass(confidence_N, correct_N, bins=bins)
     together = None if group_N is None else _together(filled, confidence_N, correct_N, group_N, level)
     return _error(filled, together, generator, level)
@@ -238,14 +208,11 @@ def _thin(filled: tuple[ReliabilityBin, ...], effect: float) -> tuple[Reliabilit
 def ece_null(filled: tuple[ReliabilityBin, ...]) -> float:
     """The ECE that a perfectly calibrated model with these confidences shows on average.
 
-    Each bin's count of right predictions is taken as binomial at its mean confidence, whose mean absolute deviation
-    de Moivre gave: 2 m (1 - p) P(X = m) with m = floor(n p) + 1.
+    Each bin's count of right predictions is taken as binomial at its mean confidence, whose mean absolute deviation de
+    Moivre gave: 2 m (1 - p) P(X = m) with m = floor(n p) + 1.
 
-    Args:
-        filled: the bins that hold examples; their accuracies are not used.
-
-    Returns:
-        The mean, exact up to the spread of confidences inside a bin.
+    Only the counts and mean confidences of the bins are used. The mean is exact up to the spread of confidences inside
+    a bin.
     """
     n_J = np.array([b.n for b in filled])
     p_J = np.array([b.confidence for b in filled])

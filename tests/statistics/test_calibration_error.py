@@ -6,7 +6,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from vitrail.statistics.calibration import BINS, ece, ece_equal_mass, ece_null, reliability, reliability_equal_mass
+from vitrail.statistics.calibration_error import (
+    BINS,
+    ece,
+    ece_equal_mass,
+    ece_null,
+    reliability,
+    reliability_equal_mass,
+)
 
 
 def plain_ece(confidence_N, correct_N, bins=BINS):
