@@ -9,7 +9,7 @@ from tests.data.pictures import MemorySource, encoded, photograph
 from vitrail.core.errors import DataError
 from vitrail.core.resources import Resources
 from vitrail.data import ImageRejected, load, looks
-from vitrail.data.dataset import Entry
+from vitrail.data.dataset import ListedFile
 from vitrail.data.images import decode, decode_grey
 from vitrail.data.looks import look_at, take_look
 
@@ -34,7 +34,7 @@ def source() -> Counted:
     files = {f"{seed}.jpg": encoded(photograph(seed), "JPEG") for seed in range(3)}
     files["broken.jpg"] = files["0.jpg"][:2000]
     files["tiny.png"] = encoded(photograph(9, (31, 40)))
-    return Counted([Entry(path=name, label="a") for name in files], files)
+    return Counted([ListedFile(path=name, label="a") for name in files], files)
 
 
 def test_a_look_is_taken_once_and_kept_by_id(source: Counted, tmp_path):
@@ -62,7 +62,7 @@ def test_a_flipped_byte_in_the_cache_is_noticed_and_the_looks_are_taken_again(so
 @pytest.fixture
 def nine() -> Counted:
     files = {f"{seed}.jpg": encoded(photograph(seed), "JPEG") for seed in range(9)}
-    return Counted([Entry(path=name, label="a") for name in files], files)
+    return Counted([ListedFile(path=name, label="a") for name in files], files)
 
 
 def test_an_interruption_loses_no_look_that_was_taken(nine: Counted, tmp_path: Path):

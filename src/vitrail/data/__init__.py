@@ -1,6 +1,6 @@
 """From files to examples to a split with sealed test labels."""
 
-from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, Entry, SetAside, Source, SplitName
+from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, SplitName
 from vitrail.data.enough import MIN_IMAGES_PER_CLASS, require_enough
 from vitrail.data.examples import MAX_PIXELS, load
 from vitrail.data.images import Header, ImageRejected, decode, inspect
@@ -16,9 +16,9 @@ __all__ = [
     "MIN_IMAGES_PER_CLASS",
     "PARTS",
     "Dataset",
-    "Entry",
     "Header",
     "ImageRejected",
+    "ListedFile",
     "NearPair",
     "SealedTest",
     "SetAside",

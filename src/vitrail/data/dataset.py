@@ -25,7 +25,7 @@ EXAMPLE_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class ListedFile:
     """One file as a source lists it, before it is opened."""
 
     path: str
@@ -55,11 +55,11 @@ class Source(Protocol):
     def name(self) -> str:
         """A short name for the data set, used for the run folder."""
 
-    def entries(self) -> Iterator[Entry | SetAside]:
+    def list_files(self) -> Iterator[ListedFile | SetAside]:
         """Every file with its label, or the reason why it can have none; DataError where the listing makes no sense."""
 
     def read(self, path: str) -> bytes:
-        """The bytes of one entry; raises OSError where it cannot be read."""
+        """The bytes of one file; raises OSError where it cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

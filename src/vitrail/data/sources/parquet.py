@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vitrail.core.errors import DataError
-from vitrail.data.dataset import Entry, SetAside, SplitName
+from vitrail.data.dataset import ListedFile, SetAside, SplitName
 from vitrail.data.sources.folder import SPLIT_WORDS
 from vitrail.data.sources.local import as_on_disk, class_name, written
 from vitrail.data.sources.ranges import Ranges, as_file
@@ -69,16 +69,16 @@ class ParquetSource:
         """The file's name without its ending."""
         return written(PurePosixPath(self._where).name.removesuffix(".parquet")) or "data"
 
-    def entries(self) -> Iterator[Entry | SetAside]:
-        """One entry a row, set aside where it has no label; DataError where a file makes no sense."""
+    def list_files(self) -> Iterator[ListedFile | SetAside]:
+        """One file a row, set aside where it has no label; DataError where a file makes no sense."""
         splits = [split_of_shard(name) for name in self._files]
         for name, split in zip(self._files, splits, strict=True):
             try:
-                yield from self._entries_of(name, split if all(splits) else None)
+                yield from self._list_file(name, split if all(splits) else None)
             except (pa.ArrowException, OSError) as error:
                 raise DataError(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}.") from error
 
-    def _entries_of(self, name: str, split: SplitName | None) -> Iterator[Entry | SetAside]:
+    def _list_file(self, name: str, split: SplitName | None) -> Iterator[ListedFile | SetAside]:
         file, number = self._opened(name), 0
         columns = columns_of(file.schema_arrow, name)
         wanted = [each for each in (columns.label, columns.split, columns.group, columns.path) if each is not None]
@@ -87,7 +87,7 @@ class ParquetSource:
                 inside = (row[columns.image] or {}).get("path") if columns.path else None
                 base = PurePosixPath(str(inside).replace("\\", "/")).name if inside else ""
                 path = f"{written(name)}/{number:08d}" + (f"/{written(base)}" if base else "")
-                yield _entry(path, row, columns, split)
+                yield _list_row(path, row, columns, split)
                 number += 1
 
     def read(self, path: str) -> bytes:
@@ -210,7 +210,7 @@ def _class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
         return {}
 
 
-def _entry(path: str, row: Mapping[str, Any], columns: Columns, split: SplitName | None) -> Entry | SetAside:
+def _list_row(path: str, row: Mapping[str, Any], columns: Columns, split: SplitName | None) -> ListedFile | SetAside:
     label = row[columns.label]
     if columns.names is not None and isinstance(label, int):
         # -1 is how a test split without labels is published.
@@ -223,7 +223,7 @@ def _entry(path: str, row: Mapping[str, Any], columns: Columns, split: SplitName
             return SetAside(path=path, reason=f"its row names no split that is known ({written(word) or 'empty'})")
         split = SPLIT_WORDS[word]
     group = row[columns.group] if columns.group is not None else None
-    return Entry(
+    return ListedFile(
         path=path,
         label=class_name(str(label)),
         split=split,

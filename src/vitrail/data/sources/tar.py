@@ -14,12 +14,12 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from vitrail.core.errors import DataError
-from vitrail.data.dataset import Entry, SetAside
+from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.sources.gzipped import GzipRanges
 from vitrail.data.sources.local import MAX_FILE_BYTES, as_on_disk, written
 from vitrail.data.sources.ranges import Ranges, as_file
-from vitrail.data.sources.tree import entries_of, is_clutter, why_not_inside
-from vitrail.data.sources.webdataset import entries_of_samples, holds_samples, split_of_shard
+from vitrail.data.sources.tree import is_clutter, list_names, why_not_inside
+from vitrail.data.sources.webdataset import holds_samples, list_samples, split_of_shard
 
 ENDING = re.compile(r"\.(tar|tar\.gz|tgz|tar\.bz2|tar\.xz|tar\.zst)$", re.IGNORECASE)
 NUMBERED = re.compile(r"\d/")
@@ -104,7 +104,7 @@ class TarSource:
         """The archive's name without its endings."""
         return written(stem(PurePosixPath(self._where).name)) or "data"
 
-    def entries(self) -> Iterator[Entry | SetAside]:
+    def list_files(self) -> Iterator[ListedFile | SetAside]:
         """Every file with its label, or the reason why it has none; DataError where an archive is damaged."""
         for prefix, archive in self._archives.items():
             for aside in archive.aside:
@@ -112,7 +112,7 @@ class TarSource:
         if all(holds_samples(archive.members) for archive in self._archives.values()):
             splits = [split_of_shard(name) for name in sorted(self._unopened)]
             for (prefix, archive), split in zip(self._archives.items(), splits, strict=True):
-                yield from entries_of_samples(archive.members, archive.read, prefix, split if all(splits) else None)
+                yield from list_samples(archive.members, archive.read, prefix, split if all(splits) else None)
             return
         if len(self._archives) > 1 and all(NUMBERED.search(prefix) for prefix in self._archives):
             raise DataError(
@@ -120,7 +120,7 @@ class TarSource:
                 ".json beside each image. Give one archive with a folder a class, or one archive a class."
             )
         names = [prefix + name for prefix, archive in self._archives.items() for name in archive.members]
-        yield from entries_of(names, self._where, self._member)
+        yield from list_names(names, self._where, self._member)
 
     def read(self, path: str) -> bytes:
         """The bytes of one file; raises OSError."""

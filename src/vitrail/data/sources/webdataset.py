@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import PurePosixPath
 
-from vitrail.data.dataset import Entry, SetAside, SplitName
+from vitrail.data.dataset import ListedFile, SetAside, SplitName
 from vitrail.data.sources.folder import SPLIT_WORDS
 from vitrail.data.sources.local import class_name, written
 
@@ -46,10 +46,10 @@ def holds_samples(names: Collection[str]) -> bool:
     return any(_ending(name) in IMAGES and _key(name) in keyed for name in names)
 
 
-def entries_of_samples(
+def list_samples(
     names: Collection[str], read: Callable[[str], bytes], prefix: str, split: SplitName | None = None
-) -> Iterator[Entry | SetAside]:
-    """One entry a sample.
+) -> Iterator[ListedFile | SetAside]:
+    """One file a sample.
 
     Args:
         names: the files of one shard.
@@ -58,7 +58,7 @@ def entries_of_samples(
         split: the split that the whole shard belongs to.
 
     Yields:
-        Entry | SetAside: each image with its label, or the reason why it has none; each sample without an image.
+        ListedFile | SetAside: each image with its label, or the reason why it has none; each sample without an image.
     """
     samples: dict[str, list[str]] = {}
     for name in sorted(names):
@@ -78,7 +78,7 @@ def entries_of_samples(
             if label is None:
                 yield SetAside(path=path, reason="its sample has no label in a .cls or .json")
             else:
-                yield Entry(path=path, label=class_name(label), split=split)
+                yield ListedFile(path=path, label=class_name(label), split=split)
 
 
 def split_of_shard(name: str) -> SplitName | None:
