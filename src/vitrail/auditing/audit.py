@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic_core import to_json
 
 from vitrail.auditing.files import FileFacts, FileFinding, look_through
-from vitrail.auditing.labels import LabelFindings, find_suspects
+from vitrail.auditing.suspects import LabelFindings, find_suspects
 from vitrail.backbones import Backbone, open_backbone, parse_spec
 from vitrail.core.errors import DataError, UsageError
 from vitrail.core.progress import Progress, Silent

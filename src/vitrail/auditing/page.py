@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from vitrail.auditing.audit import Audit, NearCopies
-from vitrail.auditing.labels import SuspectLabel
+from vitrail.auditing.suspects import SuspectLabel
 from vitrail.core.whole_files import write_whole
 from vitrail.delivery.report import words
 from vitrail.delivery.report.mistakes import Images, thumbnail

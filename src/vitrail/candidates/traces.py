@@ -18,7 +18,7 @@ from vitrail.backbones import Card
 from vitrail.backbones.classifier import Classifier
 from vitrail.backbones.label_sets import imagenet_1k
 from vitrail.candidates.class_names import match_names, synsets
-from vitrail.candidates.zero_training import answer_untuned, match_by_answers
+from vitrail.candidates.untuned import answer_untuned, match_by_answers
 from vitrail.data import Dataset, Split
 from vitrail.data.traces import MOST, Evidence, MatchedBy, Pretraining, Traces, say_about
 from vitrail.search.examples import Rows

@@ -1,4 +1,4 @@
-"""What a verification compares and what it finds: values that a run stores, against the same values made again."""
+"""What a verification gathers: values that a run stores, compared with the same values computed again."""
 
 import math
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ class Difference:
     found: str
 
 
-class Work:
-    """What a verification gathers."""
+class Comparison:
+    """Stored values against recomputed ones: how many were compared, which differ, and what could not be recomputed."""
 
     def __init__(self) -> None:
         self.compared = 0
         self.differences: list[Difference] = []
-        self.beyond: list[str] = []
+        self.not_recomputed: list[str] = []
 
     def differ(self, where: str, stored: object, found: object) -> None:
         """Note that something differs."""
@@ -31,10 +31,10 @@ class Work:
 
     def compare(self, where: str, stored: Any, found: Any) -> None:
         """Compare two JSON values, leaf by leaf."""
-        for path, one, other in _leaves(where, stored, found):
+        for path, old, new in _leaves(where, stored, found):
             self.compared += 1
-            if not _same(one, other):
-                self.differ(path, one, other)
+            if not _same(old, new):
+                self.differ(path, old, new)
 
 
 def _leaves(where: str, stored: Any, found: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -42,9 +42,9 @@ def _leaves(where: str, stored: Any, found: Any) -> Iterator[tuple[str, Any, Any
         for key in dict.fromkeys([*stored, *found]):
             yield from _leaves(f"{where}.{key}", stored.get(key), found.get(key))
     elif isinstance(stored, list) and isinstance(found, list) and len(stored) == len(found):
-        for place, (one, other) in enumerate(zip(stored, found, strict=True)):
-            name = one.get("name", place) if isinstance(one, dict) else place
-            yield from _leaves(f"{where}[{name}]", one, other)
+        for place, (old, new) in enumerate(zip(stored, found, strict=True)):
+            name = old.get("name", place) if isinstance(old, dict) else place
+            yield from _leaves(f"{where}[{name}]", old, new)
     else:
         yield where, stored, found
 

@@ -8,13 +8,13 @@ from vitrail.data.near_duplicates import NearPair, find_near_duplicates, keep_to
 from vitrail.data.read_example import read_example
 from vitrail.data.sealed import SealedTest
 from vitrail.data.sources import is_url, open_source
-from vitrail.data.split import PARTS, Split, SplitOptions, make_split
+from vitrail.data.split import SPLIT_NAMES, Split, SplitOptions, make_split
 
 __all__ = [
     "EXAMPLE_SCHEMA",
     "MAX_PIXELS",
     "MIN_IMAGES_PER_CLASS",
-    "PARTS",
+    "SPLIT_NAMES",
     "Dataset",
     "Header",
     "ImageRejected",

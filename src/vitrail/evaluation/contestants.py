@@ -20,10 +20,12 @@ MARGIN = 0.01
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contestant:
-    """One backbone with its tuned head, as its probabilities on the test images; `gmacs` are its card's.
+    """One backbone with its tuned head as it enters the verdict: its probabilities on the test images.
 
-    `traces` are the signs that it saw them in pretraining; `refusal` says when not to answer, and `strange_N` which
-    test images look unlike the training images; None where nobody looked.
+    After the opening its figures make it a `Contender` of the decision. `gmacs` are its card's. `traces` are the signs
+    that it saw the test images in pretraining: None in a verification, which takes what the run stored. `refusal` says
+    when not to answer, and `strange_N` which test images look unlike the training images: None if a verification cannot
+    read the thresholds.
     """
 
     name: str

@@ -58,8 +58,8 @@ class Pair:
     holm_p: float
     equivalence_p: float
     conclusion: Conclusion
-    design_effect: float = 1.0
-    visible: float | None = None
+    design_effect: float
+    visible: float
 
     def loss_p(self, margin: float) -> float:
         """The p value that `a` is less accurate than `b` by the margin or more."""
@@ -79,7 +79,10 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contender:
-    """What the decision may weigh of one backbone; `gmacs` are 1e9 multiply-adds an image."""
+    """One backbone as the decision sees it: accuracy, cost and licence, and nothing else of its `Contestant`.
+
+    `gmacs` are 1e9 multiply-adds an image.
+    """
 
     name: str
     top1: Interval

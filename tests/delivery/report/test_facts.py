@@ -10,7 +10,7 @@ from vitrail.delivery.report.facts import DUPLICATES, data_facts, openings, opti
 
 def test_images_are_counted_by_split_and_by_class() -> None:
     facts = data_facts(make_run(["a", "b"], per_class=12)[0])
-    assert facts.parts == ("train", "val", "test")
+    assert facts.splits == ("train", "val", "test")
     assert facts.totals == (36, 10, 24)
     assert facts.images == 70
     assert facts.by_class == (("a", (18, 5, 12)), ("b", (18, 5, 12)))

@@ -22,7 +22,7 @@ from vitrail.delivery.report.confusion import Confusion, draw_confusion
 from vitrail.delivery.report.curves import Curves, draw_curves
 from vitrail.delivery.report.deck import compare_deck
 from vitrail.delivery.report.facts import data_facts, openings, option_rows, page_warnings
-from vitrail.delivery.report.labels import Labels, draw_labels
+from vitrail.delivery.report.label_curves import LabelCharts, draw_label_curves
 from vitrail.delivery.report.mistakes import Images, Mistake, how_many, worst_mistakes
 from vitrail.delivery.report.reliability import draw_reliability
 from vitrail.delivery.report.spread import compare_spread
@@ -39,10 +39,10 @@ class Chapter:
     result: BackboneResult
     colour: int
     curves: Curves | None
-    labels: Labels | None
+    label_curves: LabelCharts | None
     classes: ClassList
     confusion: Confusion | None
-    reliability: Markup | None
+    reliability: Markup
     mistakes: tuple[Mistake, ...]
     seeded: str | None
     unfolded: bool
@@ -115,7 +115,7 @@ def _chapters(results: Results, predictions: Mapping[str, Predictions], images: 
             result=one,
             colour=colour[one.name],
             curves=draw_curves(one.search.curve, one.name),
-            labels=draw_labels(one.search.few_shot, one.search.label_curves, one.name),
+            label_curves=draw_label_curves(one.search.few_shot, one.search.label_curves, one.name),
             classes=list_classes(one.per_class),
             reliability=draw_reliability(one.reliability, one.name),
             confusion=draw_confusion(rows, results.data.classes) if rows else None,

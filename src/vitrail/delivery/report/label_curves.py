@@ -16,7 +16,7 @@ LEAST_APART, LAST_APART = 30.0, 66.0  # between two figures on the axis, and bef
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Labels:
+class LabelCharts:
     """The chart of one backbone, a row for each number of shots, and what more labels would be worth, in words."""
 
     chart: Markup
@@ -35,7 +35,7 @@ class _Point:
     limits: tuple[float, float] | None
 
 
-def draw_labels(shots: Sequence[FewShot], curves: Sequence[LabelCurve], name: str) -> Labels | None:
+def draw_label_curves(shots: Sequence[FewShot], curves: Sequence[LabelCurve], name: str) -> LabelCharts | None:
     """The chart of few shots and of the curve over all classes.
 
     Args:
@@ -49,7 +49,7 @@ def draw_labels(shots: Sequence[FewShot], curves: Sequence[LabelCurve], name: st
     whole = curves[0].points if curves else ()
     if not shots and not whole:
         return None
-    return Labels(
+    return LabelCharts(
         chart=_chart(shots, whole, name),
         shots=tuple(shots),
         whole=whole,

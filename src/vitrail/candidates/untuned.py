@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from vitrail.data.traces import MatchedBy, Untuned
+from vitrail.data.traces import MatchedBy, UntunedAnswers
 
 
 def answer_untuned(
     log_NK: NDArray[np.float64], places: Mapping[int, tuple[int, ...]], *, label_set: str, matched_by: MatchedBy
-) -> Untuned:
+) -> UntunedAnswers:
     """The classifier's answers among the matched classes.
 
     A class that may mean several outputs has their probability together.
@@ -38,7 +38,7 @@ def answer_untuned(
     owner_K = np.full(log_NK.shape[1], -1)
     for column, index in enumerate(classes):
         owner_K[list(places[index])] = column
-    return Untuned(
+    return UntunedAnswers(
         label_set=label_set,
         matched_by=matched_by,
         places=dict(places),
