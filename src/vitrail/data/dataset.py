@@ -39,7 +39,7 @@ class SetAside:
     """A file that is not used, and why.
 
     `kind` is "unreadable" if it cannot be decoded as an image; "two labels" if the same bytes have another label
-    elsewhere; "crosses splits" if its group is in a better guarded given split; "other" if its source gives it no label.
+    elsewhere; "crosses splits" if its group is in a better guarded given split; "other" if it has no label.
     """
 
     path: str
@@ -87,9 +87,9 @@ class Dataset:
 
 
 def fingerprint_of(table: pa.Table, classes: Sequence[str]) -> str:
-    """`core.hashing.fingerprint` of the classes and of every column but the paths, without holding the columns as objects.
+    """`core.hashing.fingerprint` of the classes and of every column but the paths.
 
-    `table` is sorted by id, and its labels are not sealed.
+    It is computed without holding the columns as objects. `table` is sorted by id, and its labels are not sealed.
     """
     digest = hashlib.sha256(b'{"classes":' + json.dumps(list(classes), separators=(",", ":")).encode())
     for name in ("given_split", "group", "id", "label"):
