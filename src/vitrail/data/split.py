@@ -87,15 +87,15 @@ class Split:
         def left(ids: Sequence[str]) -> tuple[str, ...]:
             return tuple(example for example in ids if example not in gone)
 
-        return _make(
-            train=left(self.train),
-            val=left(self.val),
-            test=left(self.test),
-            calibration=left(self.calibration),
-            folds=tuple(left(fold) for fold in self.folds),
-            how=self.how,
-            seed=self.seed,
-            fractions=self.fractions,
+        return _add_fingerprint(
+            replace(
+                self,
+                train=left(self.train),
+                val=left(self.val),
+                test=left(self.test),
+                calibration=left(self.calibration),
+                folds=tuple(left(fold) for fold in self.folds),
+            )
         )
 
 
@@ -118,15 +118,18 @@ def make_split(dataset: Dataset, options: SplitOptions | None = None) -> tuple[D
     rows = _shuffled(listed_rows, f"{options.seed}:")
     split_N, how = _assign(rows, options)
     _require_train(dataset.classes, rows, split_N)
-    split = _make(
-        train=_ids(rows, split_N == TRAIN),
-        val=_ids(rows, split_N == VAL),
-        test=_ids(rows, split_N == TEST),
-        calibration=_ids(rows, split_N == CALIBRATION),
-        folds=_folds(listed_rows, set(_ids(rows, (split_N == TRAIN) | (split_N == VAL))), options.seed),
-        how=how,
-        seed=options.seed,
-        fractions=options.fractions,
+    split = _add_fingerprint(
+        Split(
+            train=_ids(rows, split_N == TRAIN),
+            val=_ids(rows, split_N == VAL),
+            test=_ids(rows, split_N == TEST),
+            calibration=_ids(rows, split_N == CALIBRATION),
+            folds=_folds(listed_rows, set(_ids(rows, (split_N == TRAIN) | (split_N == VAL))), options.seed),
+            how=how,
+            seed=options.seed,
+            fractions=options.fractions,
+            fingerprint="",
+        )
     )
     warnings = (*dataset.warnings, *_warnings(dataset.classes, rows, split_N, split, options))
     sealed = SealedTest({rows.id[row]: int(rows.label_N[row]) for row in np.flatnonzero(split_N == TEST)})
@@ -237,29 +240,10 @@ def _ids(rows: _Rows, mask_N: NDArray[np.bool_]) -> tuple[str, ...]:
     return tuple(sorted(rows.id[row] for row in np.flatnonzero(mask_N)))
 
 
-def _make(
-    *,
-    train: tuple[str, ...],
-    val: tuple[str, ...],
-    test: tuple[str, ...],
-    calibration: tuple[str, ...],
-    folds: tuple[tuple[str, ...], ...],
-    how: str,
-    seed: int,
-    fractions: tuple[float, float, float],
-) -> Split:
-    splits = {"train": train, "val": val, "test": test, "folds": folds}
-    return Split(
-        train=train,
-        val=val,
-        test=test,
-        calibration=calibration,
-        folds=folds,
-        how=how,
-        seed=seed,
-        fractions=fractions,
-        fingerprint=fingerprint(splits | ({"calibration": calibration} if calibration else {})),
-    )
+def _add_fingerprint(split: Split) -> Split:
+    ids = {"train": split.train, "val": split.val, "test": split.test, "folds": split.folds}
+    calibration = {"calibration": split.calibration} if split.calibration else {}
+    return replace(split, fingerprint=fingerprint(ids | calibration))
 
 
 def _without_labels(table: pa.Table, rows: _Rows, test: Sequence[str]) -> pa.Table:
