@@ -181,7 +181,7 @@ def test_a_deleted_class_is_named(copy: Path, made: tuple[Path, Path]):
 def test_a_label_of_no_class_is_named(copy: Path, made: tuple[Path, Path], label: int):
     for name in ("vit_mini", "resnet_mini"):
         edit_table(copy / "predictions" / f"{name}.parquet", "label", lambda values: values.__setitem__(0, label))
-    said = [one.found for one in verify_run(copy, cache=made[1]).differences]
+    said = [one.recomputed for one in verify_run(copy, cache=made[1]).differences]
     assert any("A label of a test image is not one of the 3 classes" in one for one in said)
 
 

@@ -92,12 +92,12 @@ class Audit:
     @property
     def conflicts(self) -> tuple[NearCopies, ...]:
         """The near-duplicates under two labels."""
-        return tuple(one for one in self.near if one.labels[0] != one.labels[1])
+        return tuple(copies for copies in self.near if copies.labels[0] != copies.labels[1])
 
     @property
     def crossing(self) -> tuple[NearCopies, ...]:
         """The near-duplicates in two given splits."""
-        return tuple(one for one in self.near if one.splits[0] != one.splits[1])
+        return tuple(copies for copies in self.near if copies.splits[0] != copies.splits[1])
 
 
 def audit(
@@ -152,10 +152,10 @@ def audit(
     )
 
 
-def audit_to_json(found: Audit) -> bytes:
+def audit_to_json(report: Audit) -> bytes:
     """Everything that was found, indented, in UTF-8."""
-    told = {one.name: getattr(found, one.name) for one in fields(found) if one.name != "dataset"}
-    return to_json(told, indent=2) + b"\n"
+    document = {member.name: getattr(report, member.name) for member in fields(report) if member.name != "dataset"}
+    return to_json(document, indent=2) + b"\n"
 
 
 def _judge_labels(
@@ -188,7 +188,7 @@ def _no_labels(why_not: str) -> LabelFindings:
 
 def _best_of(run: RunRecord) -> str:
     decided = run.results.decision.choose
-    return decided or max(run.results.backbones, key=lambda one: one.test.top1.value).name
+    return decided or max(run.results.backbones, key=lambda result: result.test.top1.value).name
 
 
 def _exact(dataset: Dataset) -> list[ExactCopies]:
@@ -215,7 +215,7 @@ def _name_pairs(dataset: Dataset, pairs: tuple[NearPair, ...]) -> tuple[NearCopi
         id_: (paths[0], dataset.classes[label], split or "") for id_, paths, label, split in zip(*columns, strict=True)
     }
     named = [(known[pair.a], known[pair.b], pair) for pair in pairs]
-    found = [
-        NearCopies(paths=(a[0], b[0]), labels=(a[1], b[1]), splits=(a[2], b[2]), pair=pair) for a, b, pair in named
-    ]
-    return tuple(sorted(found, key=lambda one: (one.labels[0] == one.labels[1], one.splits[0] == one.splits[1])))
+    near = [NearCopies(paths=(a[0], b[0]), labels=(a[1], b[1]), splits=(a[2], b[2]), pair=pair) for a, b, pair in named]
+    return tuple(
+        sorted(near, key=lambda copies: (copies.labels[0] == copies.labels[1], copies.splits[0] == copies.splits[1]))
+    )

@@ -148,8 +148,8 @@ def _facts(read: Sequence[_Read]) -> FileFacts:
         return ordered[0], ordered[len(ordered) // 2], ordered[-1]
 
     return FileFacts(
-        formats=dict(Counter(one.format for one in read).most_common()),
-        width=span([one.width for one in read]),
-        height=span([one.height for one in read]),
-        bytes=span([one.bytes for one in read]),
+        formats=dict(Counter(file.format for file in read).most_common()),
+        width=span([file.width for file in read]),
+        height=span([file.height for file in read]),
+        bytes=span([file.bytes for file in read]),
     )

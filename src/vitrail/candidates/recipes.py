@@ -63,11 +63,13 @@ def enter(backbones: Sequence[Backbone], recipes: Sequence[str]) -> list[Entry]:
     """Every backbone under every recipe, recipe by recipe; the first recipe's entries have the backbones' own names."""
     return [
         Entry(
-            backbone=under(replace(one, name=one.name if recipe == recipes[0] else f"{one.name}+{recipe}"), recipe),
+            backbone=under(
+                replace(backbone, name=backbone.name if recipe == recipes[0] else f"{backbone.name}+{recipe}"), recipe
+            ),
             recipe=recipe,
         )
         for recipe in recipes
-        for one in backbones
+        for backbone in backbones
     ]
 
 

@@ -158,8 +158,8 @@ def set_thresholds(
 
 
 def _column(dataset: Dataset, name: str, ids: Sequence[str]) -> list[Any]:
-    found = dict(zip(dataset.table["id"].to_pylist(), dataset.table[name].to_pylist(), strict=True))
-    return [found[example] for example in ids]
+    value_of = dict(zip(dataset.table["id"].to_pylist(), dataset.table[name].to_pylist(), strict=True))
+    return [value_of[example] for example in ids]
 
 
 def _drawn(ids: Sequence[str]) -> NDArray[np.int64]:

@@ -51,8 +51,8 @@ def find_traces(card: Card, classifier: Classifier | None, features: Rows, datas
         places, matched_by = by_name, NAMES
         if len(by_name) < max(2, MOST * len(dataset.classes)):
             matched_by = ANSWERS
-            places, told = _match_by_answers(classifier, features, dataset, split)
-            evidence += told
+            places, evidence_of_answers = _match_by_answers(classifier, features, dataset, split)
+            evidence += evidence_of_answers
         log_NK = classifier.log_probabilities(features.rows(split.test))
         untuned = answer_untuned(log_NK, places, label_set=classifier.labels.name, matched_by=matched_by)
     return Traces(trained=trained, pretraining=pretraining, evidence=tuple(evidence), named_N=named_N, untuned=untuned)
@@ -69,8 +69,8 @@ def _trained_on_imagenet(card: Card, classifier: Classifier | None) -> tuple[boo
 def _carry_ids(dataset: Dataset, ids: Sequence[str]) -> NDArray[np.bool_]:
     known = set(imagenet_1k().ids)
     paths = dict(zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True))
-    found = [[TRAINING_FILE.match(PurePath(path).stem) for path in paths[example]] for example in ids]
-    return np.array([any(match and match[1] in known for match in matches) for matches in found], dtype=bool)
+    matches_of = [[TRAINING_FILE.match(PurePath(path).stem) for path in paths[example]] for example in ids]
+    return np.array([any(match and match[1] in known for match in matches) for matches in matches_of], dtype=bool)
 
 
 def _of_files(named_N: NDArray[np.bool_]) -> list[Evidence]:
@@ -85,12 +85,12 @@ def _of_names(classes: Sequence[str], by_name: Mapping[int, tuple[int, ...]]) ->
     if not by_name:
         return []
     evidence = []
-    found = synsets(by_name, imagenet_1k())
+    named = synsets(by_name, imagenet_1k())
     for name, facts in _known_sets().items():
         members = set(facts["synsets"])
         if (
             len(by_name) == len(classes)
-            and len(found & members) >= MOST_OF_A_SET * len(members)
+            and len(named & members) >= MOST_OF_A_SET * len(members)
             and _within(by_name, members)
         ):
             sentence = f"the classes are those of {name}, of which {facts['share']} are in ImageNet's training set"
@@ -125,8 +125,8 @@ def _match_by_answers(
     share = float((log_NK.argmax(axis=1) == own_C[label_N]).mean())
     if share < MOST:
         return places, []
-    found = synsets(places, classifier.labels)
-    alike = [(len(found & set(facts["synsets"])), name) for name, facts in _known_sets().items()]
+    named = synsets(places, classifier.labels)
+    alike = [(len(named & set(facts["synsets"])), name) for name, facts in _known_sets().items()]
     count, name = max(alike)
     sentence = (
         f"its own classifier, with {len(classifier.labels.ids):,} answers to choose from, gives {say_about(share)} of "

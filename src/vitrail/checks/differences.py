@@ -14,7 +14,7 @@ class Difference:
 
     where: str
     stored: str
-    found: str
+    recomputed: str
 
 
 class Comparison:
@@ -25,31 +25,31 @@ class Comparison:
         self.differences: list[Difference] = []
         self.not_recomputed: list[str] = []
 
-    def differ(self, where: str, stored: object, found: object) -> None:
+    def differ(self, where: str, stored: object, recomputed: object) -> None:
         """Note that something differs."""
-        self.differences.append(Difference(where=where, stored=str(stored), found=str(found)))
+        self.differences.append(Difference(where=where, stored=str(stored), recomputed=str(recomputed)))
 
-    def compare(self, where: str, stored: Any, found: Any) -> None:
+    def compare(self, where: str, stored: Any, recomputed: Any) -> None:
         """Compare two JSON values, leaf by leaf."""
-        for path, old, new in _leaves(where, stored, found):
+        for path, old, new in _leaves(where, stored, recomputed):
             self.compared += 1
             if not _same(old, new):
                 self.differ(path, old, new)
 
 
-def _leaves(where: str, stored: Any, found: Any) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(stored, dict) and isinstance(found, dict):
-        for key in dict.fromkeys([*stored, *found]):
-            yield from _leaves(f"{where}.{key}", stored.get(key), found.get(key))
-    elif isinstance(stored, list) and isinstance(found, list) and len(stored) == len(found):
-        for place, (old, new) in enumerate(zip(stored, found, strict=True)):
+def _leaves(where: str, stored: Any, recomputed: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(stored, dict) and isinstance(recomputed, dict):
+        for key in dict.fromkeys([*stored, *recomputed]):
+            yield from _leaves(f"{where}.{key}", stored.get(key), recomputed.get(key))
+    elif isinstance(stored, list) and isinstance(recomputed, list) and len(stored) == len(recomputed):
+        for place, (old, new) in enumerate(zip(stored, recomputed, strict=True)):
             name = old.get("name", place) if isinstance(old, dict) else place
             yield from _leaves(f"{where}[{name}]", old, new)
     else:
-        yield where, stored, found
+        yield where, stored, recomputed
 
 
-def _same(stored: Any, found: Any) -> bool:
-    if isinstance(stored, float) and isinstance(found, (int, float)):
-        return math.isclose(stored, found, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
-    return bool(stored == found)
+def _same(stored: Any, recomputed: Any) -> bool:
+    if isinstance(stored, float) and isinstance(recomputed, (int, float)):
+        return math.isclose(stored, recomputed, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+    return bool(stored == recomputed)

@@ -80,7 +80,7 @@ def read_seconds(text: str) -> float:
     Raises:
         UsageError: it is no time.
     """
-    found = TIME.fullmatch(text.strip())
-    if not text.strip() or not found:
+    match = TIME.fullmatch(text.strip())
+    if not text.strip() or not match:
         raise UsageError(f"{text!r} is no time: give seconds, or hours, minutes and seconds such as 90s, 2m or 1h30m.")
-    return sum(float(amount) * SECONDS[unit] for unit, amount in found.groupdict().items() if amount)
+    return sum(float(amount) * SECONDS[unit] for unit, amount in match.groupdict().items() if amount)

@@ -108,12 +108,12 @@ def refine(one_PSS: Floats, other_PSS: Floats, place_P4: Floats, mirrored_P: NDA
 
 def _starts() -> Floats:
     """Where the second may lie: all of it, or one of the two as a cut of the other, H x 4."""
-    found = [(1.0, 0.0, 1.0, 0.0)]
+    starts = [(1.0, 0.0, 1.0, 0.0)]
     for down, across in _OFFSETS:
         shift = (down * (1 - CUT), across * (1 - CUT))
-        found.append((CUT, shift[0], CUT, shift[1]))
-        found.append((1 / CUT, -shift[0] / CUT, 1 / CUT, -shift[1] / CUT))
-    return np.asarray(found, np.float32)
+        starts.append((CUT, shift[0], CUT, shift[1]))
+        starts.append((1 / CUT, -shift[0] / CUT, 1 / CUT, -shift[1] / CUT))
+    return np.asarray(starts, np.float32)
 
 
 def _warp(picture_PSS: Floats, place_P4: Floats) -> tuple[Floats, Floats]:

@@ -40,11 +40,11 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, resources: Resources |
     resources = resources or Resources()
     files: list[ListedFile] = []
     set_aside: list[SetAside] = []
-    for found in source.list_files():
-        if isinstance(found, ListedFile):
-            files.append(found)
+    for listed in source.list_files():
+        if isinstance(listed, ListedFile):
+            files.append(listed)
         else:
-            set_aside.append(found)
+            set_aside.append(listed)
     reading = _Reading(source, files, max_pixels, resources.progress)
     reading.run(resources.threads.decode)
     plain, others = _apart(reading.digest_N, files)
@@ -97,11 +97,11 @@ class _Reading:
                 number = next(self._numbers, None)
             if number is None:
                 break
-            found = _read(self._source, self._files[number], self._max_pixels)
-            if isinstance(found, SetAside):
-                self.set_aside.append(found)
+            outcome = _read(self._source, self._files[number], self._max_pixels)
+            if isinstance(outcome, SetAside):
+                self.set_aside.append(outcome)
             else:
-                self.digest_N[number], animated = found
+                self.digest_N[number], animated = outcome
                 with self._lock:
                     self.animated += animated
             done += 1

@@ -49,14 +49,14 @@ def propose(look_NSS: NDArray[np.uint8], *, threads: int, advance: Callable[[int
     described = [whole_ND, *(describe(look_NSS, rows, columns) for rows, columns in windows)]
 
     def search(start: int) -> NDArray[np.int64]:
-        found = [pairs for one_ND in described for pairs in _compare(one_ND[start : start + BLOCK], all_MD, start)]
+        matches = [pairs for one_ND in described for pairs in _compare(one_ND[start : start + BLOCK], all_MD, start)]
         advance(min(BLOCK, len(look_NSS) - start))
-        return _nearest(found)[0]
+        return _nearest(matches)[0]
 
     # Each thread multiplies by itself: threads inside threads would fight over the cores.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads, "propose") as pool:
-        found = list(pool.map(search, range(0, len(look_NSS), BLOCK)))
-    pairs_P2 = np.concatenate([*found, np.empty((0, 2), np.int64)])
+        blocks = list(pool.map(search, range(0, len(look_NSS), BLOCK)))
+    pairs_P2 = np.concatenate([*blocks, np.empty((0, 2), np.int64)])
     return np.unique(np.sort(pairs_P2, axis=1), axis=0)
 
 
@@ -91,10 +91,10 @@ def _cosines(side: int, low: float, high: float) -> Floats:
     return np.asarray(wave.reshape(FREQUENCIES, side, SAMPLES).sum(axis=2), dtype=np.float32)
 
 
-Found = tuple[NDArray[np.int64], Floats]  # P x 2 rows, and how well each pair matches
+Matches = tuple[NDArray[np.int64], Floats]  # P x 2 rows, and how well each pair matches
 
 
-def _compare(block_BD: Floats, all_MD: Floats, start: int) -> Iterator[Found]:
+def _compare(block_BD: Floats, all_MD: Floats, start: int) -> Iterator[Matches]:
     """The pairs of a block of rows, which begins at `start`, with all rows; M is N, filled up to whole tiles.
 
     A tile of products stays in the processor's cache while it is made, joined and compared.
@@ -102,7 +102,7 @@ def _compare(block_BD: Floats, all_MD: Floats, start: int) -> Iterator[Found]:
     half = all_MD.shape[1] // 2
     match_BT = np.empty((len(block_BD), TILE), np.float32)
     odd_BT, above_BT = np.empty_like(match_BT), np.empty(match_BT.shape, bool)
-    waiting: list[Found] = []
+    waiting: list[Matches] = []
     for begin in range(0, len(all_MD), TILE):
         part_TD = all_MD[begin : begin + TILE]
         np.matmul(block_BD[:, half:], part_TD[:, half:].T, out=odd_BT)
@@ -122,12 +122,12 @@ def _compare(block_BD: Floats, all_MD: Floats, start: int) -> Iterator[Found]:
     yield from waiting
 
 
-def _nearest(found: Sequence[Found]) -> Found:
+def _nearest(matches: Sequence[Matches]) -> Matches:
     """Of each first row the best matches, each pair once."""
-    if not found:
+    if not matches:
         return np.empty((0, 2), np.int64), np.empty(0, np.float32)
-    pairs_P2 = np.concatenate([pairs for pairs, _ in found])
-    match_P = np.concatenate([match for _, match in found])
+    pairs_P2 = np.concatenate([pairs for pairs, _ in matches])
+    match_P = np.concatenate([match for _, match in matches])
     order = np.lexsort((-match_P, pairs_P2[:, 1], pairs_P2[:, 0]))
     first = np.append(True, (np.diff(pairs_P2[order], axis=0) != 0).any(axis=1))
     kept = order[first]

@@ -63,7 +63,7 @@ def judge_these(
     Returns:
         One result a pair.
     """
-    leads = [correct[one].astype(np.int64) - correct[other].astype(np.int64) for one, other in places]
+    leads = [correct[a].astype(np.int64) - correct[b].astype(np.int64) for a, b in places]
     p_values = [
         paired.mcnemar_exact(int((lead_N == 1).sum()), int((lead_N == -1).sum()))
         if group_N is None

@@ -49,10 +49,12 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
 def write_resplits(path: Path, resplits: Sequence[Resplit]) -> None:
     """splits/<backbone>.parquet: a row an example of the val of each other split, with what was predicted."""
     columns = {
-        "split": pa.array(np.repeat([one.number for one in resplits], [len(one.ids) for one in resplits]), pa.int32()),
-        "id": pa.array([example for one in resplits for example in one.ids], pa.string()),
-        "label": pa.array(np.concatenate([one.label_M for one in resplits]), pa.int32()),
-        "predicted": pa.array(np.concatenate([one.predicted_M for one in resplits]), pa.int32()),
+        "split": pa.array(
+            np.repeat([resplit.number for resplit in resplits], [len(resplit.ids) for resplit in resplits]), pa.int32()
+        ),
+        "id": pa.array([example for resplit in resplits for example in resplit.ids], pa.string()),
+        "label": pa.array(np.concatenate([resplit.label_M for resplit in resplits]), pa.int32()),
+        "predicted": pa.array(np.concatenate([resplit.predicted_M for resplit in resplits]), pa.int32()),
     }
     pq.write_table(pa.table(columns).replace_schema_metadata({"vitrail_table": TABLE_VERSION}), path)
 

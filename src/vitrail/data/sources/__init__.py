@@ -92,13 +92,15 @@ def _open_folder(path: Path) -> Source:
 def _shards_in(path: Path) -> Source | None:
     try:
         inside = sorted(path.iterdir())
-        folders = [each for each in inside if each.is_dir() and not each.name.startswith(".")]
-        if [each.name for each in folders] == ["data"]:
-            inside = [each for each in inside if each.is_file()] + sorted(folders[0].iterdir())
+        folders = [child for child in inside if child.is_dir() and not child.name.startswith(".")]
+        if [child.name for child in folders] == ["data"]:
+            inside = [child for child in inside if child.is_file()] + sorted(folders[0].iterdir())
         elif folders:
             return None
         files = {
-            str(PurePosixPath(each.relative_to(path))): partial(FileRanges, each) for each in inside if each.is_file()
+            str(PurePosixPath(child.relative_to(path))): partial(FileRanges, child)
+            for child in inside
+            if child.is_file()
         }
         return open_folder(files, str(path))
     except OSError:
@@ -121,8 +123,8 @@ def _open_remote(url: str) -> Source:
     remote = Remote(url)
     if not remote.is_file:
         names = remote.sizes()
-        found = open_folder({name: partial(remote.ranges, name) for name in names}, remote.url)
-        return found or RemoteFolder(remote)
+        shards = open_folder({name: partial(remote.ranges, name) for name in names}, remote.url)
+        return shards or RemoteFolder(remote)
     source = open_archive(remote.url, remote.ranges)
     if source is None:
         raise UsageError(

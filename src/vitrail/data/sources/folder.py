@@ -75,23 +75,23 @@ class FolderSource:
 
     def _list_class(self, folder: Parts, split: SplitName | None) -> Iterator[ListedFile | SetAside]:
         label, empty = class_name(folder[-1]), True
-        for found in walk(self._root, folder):
+        for parts in walk(self._root, folder):
             empty = False
-            if isinstance(found, SetAside):
-                yield found
+            if isinstance(parts, SetAside):
+                yield parts
             else:
-                yield ListedFile(path=written_path(found), label=label, split=split)
+                yield ListedFile(path=written_path(parts), label=label, split=split)
         if empty:
             yield SetAside(path=written_path(folder), reason="the folder of this class is empty")
 
 
 def split_folders(tops: Sequence[str]) -> dict[str, SplitName]:
     """The folders on top that name a split; none where they are classes."""
-    found = {top: SPLIT_WORDS[top.lower()] for top in tops if top.lower() in SPLIT_WORDS}
-    beyond_doubt = "train" in found.values() and len(set(found.values())) > 1
-    return found if len(found) == len(tops) or beyond_doubt else {}
+    splits = {top: SPLIT_WORDS[top.lower()] for top in tops if top.lower() in SPLIT_WORDS}
+    beyond_doubt = "train" in splits.values() and len(set(splits.values())) > 1
+    return splits if len(splits) == len(tops) or beyond_doubt else {}
 
 
-def _outside(found: Iterator[Parts | SetAside], reason: str) -> Iterator[SetAside]:
-    for each in found:
-        yield each if isinstance(each, SetAside) else SetAside(path=written_path(each), reason=reason)
+def _outside(paths: Iterator[Parts | SetAside], reason: str) -> Iterator[SetAside]:
+    for parts in paths:
+        yield parts if isinstance(parts, SetAside) else SetAside(path=written_path(parts), reason=reason)

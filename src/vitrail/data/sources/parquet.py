@@ -81,7 +81,9 @@ class ParquetSource:
     def _list_file(self, name: str, split: SplitName | None) -> Iterator[ListedFile | SetAside]:
         file, number = self._opened(name), 0
         columns = columns_of(file.schema_arrow, name)
-        wanted = [each for each in (columns.label, columns.split, columns.group, columns.path) if each is not None]
+        wanted = [
+            column for column in (columns.label, columns.split, columns.group, columns.path) if column is not None
+        ]
         for batch in file.iter_batches(batch_size=LISTED_ROWS, columns=wanted):
             for row in batch.to_pylist():
                 inside = (row[columns.image] or {}).get("path") if columns.path else None
@@ -169,9 +171,9 @@ def columns_of(schema: pa.Schema, where: str) -> Columns:
     named = _class_names(schema)
     known = [name for name in schema.names if name.lower() in LABEL_NAMES] or list(named)
     if len(known) != 1:
-        found = ", ".join(map(written, known or schema.names))
+        candidates = ", ".join(map(written, known or schema.names))
         what = "more than one column that may be the label" if known else "no column that may be the label"
-        raise DataError(f"{where} has {what} ({found}): call exactly one of them label.")
+        raise DataError(f"{where} has {what} ({candidates}): call exactly one of them label.")
     by_name = {name.lower(): name for name in schema.names}
     kind = schema.field(image).type
     return Columns(
@@ -193,8 +195,8 @@ def _image_column(schema: pa.Schema) -> str | None:
             index = field.type.get_field_index("bytes")
             if index >= 0 and holds_bytes(field.type.field(index).type):
                 return str(field.name)
-    found = [field.name for field in schema if holds_bytes(field.type)]
-    return str(found[0]) if len(found) == 1 else None
+    binary = [field.name for field in schema if holds_bytes(field.type)]
+    return str(binary[0]) if len(binary) == 1 else None
 
 
 def _class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:

@@ -45,9 +45,9 @@ class Remote:
     def sizes(self) -> dict[str, int]:
         """Every file below, by its name from here on, and its length in bytes."""
         with _reached(self.url):
-            found = self._system.get_file_info(pafs.FileSelector(self._root, recursive=True))
+            infos = self._system.get_file_info(pafs.FileSelector(self._root, recursive=True))
         skipped = len(self._root.rstrip("/")) + 1
-        return {info.path[skipped:]: info.size for info in found if info.type == pafs.FileType.File}
+        return {info.path[skipped:]: info.size for info in infos if info.type == pafs.FileType.File}
 
     def ranges(self, name: str = "") -> "RemoteRanges":
         """One of the files, or the one that the URL names."""

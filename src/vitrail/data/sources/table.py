@@ -102,14 +102,14 @@ def _refuse(
     remedy: str,
     shown: Callable[[Row], str] = lambda row: "",
 ) -> None:
-    found = [row for row in rows if bad(row)]
-    if found:
+    faulty = [row for row in rows if bad(row)]
+    if faulty:
         named = ", ".join(
-            f"{row.number}" + (f" ({written(shown(row))})" if shown(row) else "") for row in found[:NAMED_ROWS]
+            f"{row.number}" + (f" ({written(shown(row))})" if shown(row) else "") for row in faulty[:NAMED_ROWS]
         )
-        more = f" and {len(found) - NAMED_ROWS} more" if len(found) > NAMED_ROWS else ""
-        noun = "Row" if len(found) == 1 else "Rows"
-        verb = "has" if len(found) == 1 else "have"
+        more = f" and {len(faulty) - NAMED_ROWS} more" if len(faulty) > NAMED_ROWS else ""
+        noun = "Row" if len(faulty) == 1 else "Rows"
+        verb = "has" if len(faulty) == 1 else "have"
         raise DataError(f"{noun} {named}{more} of {where} {verb} {what}: {remedy}.")
 
 
@@ -158,9 +158,9 @@ def _columns(names: Sequence[str], where: str) -> dict[str, int]:
     known = [name.strip().lower() for name in names]
     missing = [name for name in REQUIRED if name not in known]
     if missing:
-        found = ", ".join(written(name.strip()) for name in names) or "none"
+        listed = ", ".join(written(name.strip()) for name in names) or "none"
         raise DataError(
-            f"The manifest {where} has no column {' and no column '.join(missing)} (found: {found}): "
+            f"The manifest {where} has no column {' and no column '.join(missing)} (found: {listed}): "
             "its first row must name path and label, and may name split and group."
         )
     twice = [name for name in REQUIRED + OPTIONAL if known.count(name) > 1]

@@ -129,7 +129,7 @@ class TarSource:
     def _member(self, name: str) -> bytes:
         depth = next(iter(self._archives)).count("/")
         *shard, inside = name.split("/", depth)
-        return self._archives["".join(f"{each}/" for each in shard)].read(inside)
+        return self._archives["".join(f"{folder}/" for folder in shard)].read(inside)
 
     @cached_property
     def _archives(self) -> dict[str, TarArchive]:

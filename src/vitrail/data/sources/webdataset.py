@@ -74,7 +74,7 @@ def list_samples(
             if len(images) > 1:
                 yield SetAside(path=path, reason="its sample has more than one image")
                 continue
-            label = _label({_ending(each): each for each in files}, read)
+            label = _label({_ending(file): file for file in files}, read)
             if label is None:
                 yield SetAside(path=path, reason="its sample has no label in a .cls or .json")
             else:
@@ -102,16 +102,16 @@ def _label(files: dict[str, str], read: Callable[[str], bytes]) -> str | None:
             continue
         try:
             text = read(files[ending]).decode()
-            found = text if ending == "cls" else _under(json.loads(text))
+            label = text if ending == "cls" else _under(json.loads(text))
         except (OSError, ValueError, RecursionError):
             continue  # damaged, or no UTF-8, or no JSON: the sample has no label
-        if found is not None and found.strip():
-            return found.strip()
+        if label is not None and label.strip():
+            return label.strip()
     return None
 
 
 def _under(value: object) -> str | None:
     if not isinstance(value, dict):
         return None
-    found = next((value[key] for key in UNDER if key in value), None)
-    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else None
+    label = next((value[key] for key in UNDER if key in value), None)
+    return str(label) if isinstance(label, str | int) and not isinstance(label, bool) else None

@@ -41,26 +41,26 @@ class PairRow:
 
 def colours(results: Results) -> dict[str, int]:
     """The colour of each backbone, by name."""
-    return {one.name: 1 + i % COLOURS for i, one in enumerate(results.backbones)}
+    return {result.name: 1 + i % COLOURS for i, result in enumerate(results.backbones)}
 
 
 def best_first(results: Results) -> list[BackboneResult]:
     """The backbones by test top-1; of equals the cheaper first."""
-    return sorted(results.backbones, key=lambda one: (-one.test.top1.value, one.card.gmacs, one.name))
+    return sorted(results.backbones, key=lambda result: (-result.test.top1.value, result.card.gmacs, result.name))
 
 
 def compare(results: Results) -> tuple[list[Row], Markup]:
     """The rows of the main table, and the axis above their drawings."""
-    axis = _rate_axis(one.test.top1 for one in results.backbones)
+    axis = _rate_axis(result.test.top1 for result in results.backbones)
     colour = colours(results)
     rows = [
         Row(
-            result=one,
-            colour=colour[one.name],
-            chosen=one.name == results.decision.choose,
-            mark=_mark(one.test.top1, axis),
+            result=result,
+            colour=colour[result.name],
+            chosen=result.name == results.decision.choose,
+            mark=_mark(result.test.top1, axis),
         )
-        for one in best_first(results)
+        for result in best_first(results)
     ]
     return rows, _axis(axis, WIDTH, [f"{100 * tick:g}" for tick in axis.ticks()])
 
@@ -72,18 +72,18 @@ def compare_pairs(results: Results, margin: float) -> tuple[list[PairRow], Marku
     """
     if not results.pairs:
         return [], Markup("")
-    rank = {one.name: place for place, one in enumerate(best_first(results))}
+    rank = {result.name: place for place, result in enumerate(best_first(results))}
     turned = [pair if rank[pair.a] < rank[pair.b] else turn(pair) for pair in results.pairs]
     order = sorted(turned, key=lambda pair: (rank[pair.a], rank[pair.b]))
     ends = [end for pair in order for end in (pair.difference.low, pair.difference.high)]
     axis = fit([*ends, -margin, margin], start=EDGE, end=PAIR_WIDTH - EDGE, ticks=6, snug=True)
-    top1 = {one.name: one.test.top1 for one in results.backbones}
+    top1 = {result.name: result.test.top1 for result in results.backbones}
     rows = [_pair_row(pair, top1, axis, margin) for pair in order]
     return rows, _axis(axis, PAIR_WIDTH, [words.points(tick).removesuffix(".0") for tick in axis.ticks()])
 
 
 def _rate_axis(intervals: Iterable[Interval]) -> Axis:
-    ends = [end for one in intervals for end in (one.low, one.high)]
+    ends = [end for interval in intervals for end in (interval.low, interval.high)]
     return fit(ends, start=EDGE, end=WIDTH - EDGE, ticks=6, snug=True)
 
 

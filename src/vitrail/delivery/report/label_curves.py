@@ -59,8 +59,8 @@ def draw_label_curves(shots: Sequence[FewShot], curves: Sequence[LabelCurve], na
 
 
 def _chart(shots: Sequence[FewShot], whole: Sequence[LabelPoint], name: str) -> Markup:
-    few = [_Point(images=one.shots, value=one.mean, limits=(one.low, one.high)) for one in shots]
-    full = [_Point(images=one.images_per_class, value=one.accuracy, limits=_limits(one)) for one in whole]
+    few = [_Point(images=point.shots, value=point.mean, limits=(point.low, point.high)) for point in shots]
+    full = [_Point(images=point.images_per_class, value=point.accuracy, limits=_limits(point)) for point in whole]
     ends = [end for point in (*few, *full) for end in point.limits or (point.value,)]
     y = fit(ends, start=HEIGHT - BOTTOM, end=TOP, ticks=4, most=1.0)
     images = [point.images for point in (*few, *full)]
@@ -114,5 +114,5 @@ def _line(points: Sequence[_Point], part: str, x: Axis, y: Axis) -> list[Markup]
 
 
 def _said(point: _Point) -> str:
-    said = f"{point.images:.3g} images a class: {words.percent(point.value)}"
-    return f"{said} [{100 * point.limits[0]:.1f}, {100 * point.limits[1]:.1f}]" if point.limits else said
+    title = f"{point.images:.3g} images a class: {words.percent(point.value)}"
+    return f"{title} [{100 * point.limits[0]:.1f}, {100 * point.limits[1]:.1f}]" if point.limits else title

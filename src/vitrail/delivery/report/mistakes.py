@@ -75,7 +75,7 @@ def worst_mistakes(
     answer_N = predictions.probability_NC.argmax(axis=1)
     sure_N = np.where(answer_N == predictions.label_N, -1.0, predictions.probability_NC.max(axis=1))
     order = [int(row) for row in np.argsort(-sure_N, kind="stable")[:limit] if sure_N[row] >= 0]
-    found = []
+    mistakes = []
     for row in order:
         picture, tiny, missing = thumbnail(predictions.ids[row], images)
         label = int(predictions.label_N[row])
@@ -89,8 +89,8 @@ def worst_mistakes(
             tiny=tiny,
             missing=missing,
         )
-        found.append(mistake)
-    return tuple(found)
+        mistakes.append(mistake)
+    return tuple(mistakes)
 
 
 def thumbnail(id_: str, images: Images | None) -> tuple[str | None, bool, str]:

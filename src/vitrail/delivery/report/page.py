@@ -85,7 +85,7 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
     pair_rows, pair_axis = compare_pairs(results, margin)
     return {
         "run": results,
-        "names": [one.name for one in results.backbones],
+        "names": [result.name for result in results.backbones],
         "colours": colours(results),
         "rows": rows,
         "axis": axis,
@@ -109,27 +109,27 @@ def _chapters(results: Results, predictions: Mapping[str, Predictions], images: 
     unfolded = results.decision.choose or order[0].name
     limit = how_many(len(order))
     chapters = []
-    for one in order:
-        rows = predictions.get(one.name)
+    for result in order:
+        rows = predictions.get(result.name)
         chapter = Chapter(
-            result=one,
-            colour=colour[one.name],
-            curves=draw_curves(one.search.curve, one.name),
-            label_curves=draw_label_curves(one.search.few_shot, one.search.label_curves, one.name),
-            classes=list_classes(one.per_class),
-            reliability=draw_reliability(one.reliability, one.name),
+            result=result,
+            colour=colour[result.name],
+            curves=draw_curves(result.search.curve, result.name),
+            label_curves=draw_label_curves(result.search.few_shot, result.search.label_curves, result.name),
+            classes=list_classes(result.per_class),
+            reliability=draw_reliability(result.reliability, result.name),
             confusion=draw_confusion(rows, results.data.classes) if rows else None,
             mistakes=worst_mistakes(rows, results.data.classes, images, limit=limit) if rows else (),
-            seeded=_over_seeds(one),
-            unfolded=one.name == unfolded,
+            seeded=_over_seeds(result),
+            unfolded=result.name == unfolded,
         )
         chapters.append(chapter)
     return chapters
 
 
-def _over_seeds(one: BackboneResult) -> str | None:
+def _over_seeds(result: BackboneResult) -> str | None:
     """Mean and deviation over seeds, as Table 2 of the ViT paper gives them; None where nothing was drawn."""
-    seeds = one.search.seeds
+    seeds = result.search.seeds
     if len(seeds) < 2:
         return None
     rates = [100 * seeded.val_accuracy for seeded in seeds]

@@ -106,7 +106,7 @@ def fit(
         low, high = low - 0.01, high + 0.01
     rough = (high - low) / ticks
     size = 10.0 ** math.floor(math.log10(rough))
-    step = next(one * size for one in STEPS if one * size >= rough * (1 - 1e-9))
+    step = next(multiple * size for multiple in STEPS if multiple * size >= rough * (1 - 1e-9))
     if not snug:
         low, high = math.floor(low / step + 1e-9) * step, min(most, math.ceil(high / step - 1e-9) * step)
     return Axis(low=low, high=max(high, low + step / 10), step=step, start=start, end=end)

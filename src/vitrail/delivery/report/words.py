@@ -67,9 +67,9 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def plural(number: int, one: str, many: str | None = None) -> str:
+def plural(number: int, singular: str, many: str | None = None) -> str:
     """1 image, 2,040 images."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {singular if number == 1 else many or singular + 's'}"
 
 
 def big(number: float) -> str:
@@ -126,7 +126,7 @@ def plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return setting(value)
     if isinstance(value, (list, tuple)):
-        return ", ".join(plain(one) for one in value)
+        return ", ".join(plain(item) for item in value)
     return str(value)
 
 
