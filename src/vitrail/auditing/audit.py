@@ -103,18 +103,12 @@ class Audit:
 def audit(
     data: str | Path | None = None, options: AuditOptions | None = None, progress: Progress | None = None
 ) -> Audit:
-    """Look a data set through. DataError where there is nothing to audit, WeightsError for weights not of the run.
-
-    Args:
-        data: as for a benchmark.
-        options: what to do; the defaults where None.
-        progress: hears how far it is.
-
-    Returns:
-        What was found. Nothing on disk is changed but the cache.
+    """Check a data set. Nothing on disk is changed but the cache.
 
     Raises:
-        UsageError: the run is of other images, or has not the backbone.
+        UsageError: the run is of other images, or does not have the backbone.
+        DataError: there is nothing to audit.
+        WeightsError: the weights are not those of the run.
     """
     options = options or AuditOptions()
     resources = Resources(offline=options.offline, progress=progress or Silent())

@@ -73,11 +73,7 @@ def look_through(
 ) -> tuple[list[FileFinding], FileFacts, tuple[str, ...]]:
     """Decode every example once, whole.
 
-    Args:
-        dataset: the examples; what was set aside before is listed first, but for contents with two labels, which are
-            no matter of one file.
-        max_pixels: larger images are unreadable.
-        progress: hears of every file.
+    What was set aside before is listed first, except contents with two labels, which are not about one file.
 
     Returns:
         The findings, the facts, and the ids that cannot be decoded.

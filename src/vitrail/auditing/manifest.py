@@ -46,17 +46,15 @@ def require_files(source: Source) -> None:
 
 
 def write_manifest(audit: Audit, data: Path, path: Path) -> Cleaned:
-    """Write a cleaned manifest. UsageError where the images are not files of a folder or a manifest.
+    """Write a cleaned manifest.
 
     Args:
-        found: the audit.
+        audit: of the data.
         data: the folder or manifest that was audited.
-        path: where the CSV shall be; its paths are relative to it.
-
-    Returns:
-        What it came to.
+        path: where the CSV goes; its paths are relative to it.
 
     Raises:
+        UsageError: the images are not files of a folder or a manifest.
         RunError: it cannot be written.
     """
     require_files(audit.dataset.source)

@@ -30,18 +30,7 @@ MOST_OF_A_SET = 0.9  # of its classes, for a data set from which some are left o
 
 
 def find_traces(card: Card, classifier: Classifier | None, features: Rows, dataset: Dataset, split: Split) -> Traces:
-    """Look for signs that a backbone was trained on the test images. No test label is needed.
-
-    Args:
-        card: of the backbone.
-        classifier: of its file, where it has one.
-        features: its rows.
-        dataset: the examples, without the labels of the test images.
-        split: which of them are the test.
-
-    Returns:
-        The evidence, and the untuned classifier's answers where it has classes of this data set.
-    """
+    """Look for signs that a backbone was trained on the test images. No test label is needed."""
     trained, pretraining = _trained_on_imagenet(card, classifier)
     named_N = _carry_ids(dataset, split.test)
     by_name = match_names(dataset.classes, imagenet_1k())

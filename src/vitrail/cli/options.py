@@ -69,16 +69,10 @@ def read_margin(text: str) -> float:
 
 
 def read_seconds(text: str) -> float:
-    """A time as people write it: 90, 90s, 2m, 1h30m.
-
-    Args:
-        text: what was given.
-
-    Returns:
-        Seconds.
+    """A time as people write it, in seconds: 90, 90s, 2m, 1h30m.
 
     Raises:
-        UsageError: it is no time.
+        UsageError: it is not a time.
     """
     match = TIME.fullmatch(text.strip())
     if not text.strip() or not match:

@@ -62,15 +62,7 @@ class Agreement:
 
 
 def align(one_PSS: Floats, other_PSS: Floats) -> Agreement:
-    """Find the relation of each pair from nothing, and compare.
-
-    Args:
-        one_PSS: brightness, 0 to 255.
-        other_PSS: that of the pictures laid over them.
-
-    Returns:
-        The agreement of each pair.
-    """
+    """Find the relation of each pair of images from nothing, and compare: brightness from 0 to 255."""
     starts = _starts()
     best_P = np.full(len(one_PSS), -2, np.float32)
     place_P4 = np.zeros((len(one_PSS), 4), np.float32)
@@ -90,12 +82,9 @@ def refine(one_PSS: Floats, other_PSS: Floats, place_P4: Floats, mirrored_P: NDA
 
     Args:
         one_PSS: brightness, 0 to 255.
-        other_PSS: that of the pictures laid over them.
+        other_PSS: that of the images laid over them.
         place_P4: scale and shift down, scale and shift across.
         mirrored_P: whether the second is mirrored.
-
-    Returns:
-        The agreement of each pair.
     """
     turned_PSS = np.where(mirrored_P[:, None, None], other_PSS[:, :, ::-1], other_PSS)
     place_P4 = place_P4.astype(np.float32)

@@ -32,16 +32,10 @@ class NoColourRuleError(ValueError):
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Turn a decoded picture into RGB by the rules above.
-
-    Args:
-        image: a picture whose pixels are loaded.
-
-    Returns:
-        The same object where it is plain RGB already, else a new picture.
+    """Turn an image whose pixels are loaded into RGB by the rules above; a plain RGB image is returned as it is.
 
     Raises:
-        NoColourRuleError: the picture is LAB, or holds numbers outside the ranges above.
+        NoColourRuleError: the image is LAB, or holds numbers outside the ranges above.
     """
     if image.mode.startswith("I") or image.mode == "F":
         return _from_numbers(image).convert("RGB")

@@ -48,12 +48,8 @@ def share_out(count_C: Ints, fractions: Sequence[float]) -> Ints:
     What rounding leaves over goes to the subset that is owed most by the classes before, so that the subsets come out
     right as a whole too, and not only within each class.
 
-    Args:
-        count_C: the rows of each class.
-        fractions: the share of each subset.
-
     Returns:
-        An array of C x P counts, each its exact share rounded down or up, but at least one where there are enough.
+        C x S counts, each its exact share rounded down or up, but at least one where there are enough.
     """
     share_S = np.asarray(fractions, dtype=np.float64)
     need_CS = np.zeros((len(count_C), len(share_S)), dtype=np.int64)

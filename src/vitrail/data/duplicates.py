@@ -50,7 +50,7 @@ def merge(files: Sequence[tuple[str, ListedFile]]) -> tuple[list[Example], list[
     """Make one example of all files with equal bytes.
 
     Args:
-        files: the sha256 of each file, and what its source said of it, in any order.
+        files: each with the sha256 of its bytes, in any order.
 
     Returns:
         The examples sorted by id, what is set aside, and the counts.

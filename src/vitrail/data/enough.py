@@ -12,11 +12,11 @@ NAMED_CLASSES = 10
 
 
 def require_enough(dataset: Dataset, *, sealed: SealedTest | None = None, without: Collection[str] = ()) -> None:
-    """Check that every class has images enough for a benchmark.
+    """Check that every class has enough images for a benchmark.
 
     Args:
-        dataset: the examples.
-        sealed: the labels that `dataset` does not show any more, once it is split.
+        dataset: of which the labels of the test may be sealed.
+        sealed: the labels of the test, if they are.
         without: ids of examples that turned out to be unreadable.
 
     Raises:

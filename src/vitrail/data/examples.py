@@ -24,15 +24,9 @@ PROGRESS_FILES = 64  # reported at once
 
 
 def load(source: Source, *, max_pixels: int = MAX_PIXELS, resources: Resources | None = None) -> Dataset:
-    """Read every file of a source once and make the examples.
+    """Read every file of a source once and make the examples, decoding none of them.
 
-    Args:
-        source: where the files come from.
-        max_pixels: images with more pixels are set aside.
-        resources: as many threads read as there are cores; the defaults where None.
-
-    Returns:
-        The examples, without having decoded any; what was set aside, and what to be warned of.
+    Images with more than `max_pixels` are set aside.
 
     Raises:
         DataError: there is no file, or none that can be used.

@@ -32,12 +32,7 @@ Floats = NDArray[np.float32]
 
 
 def propose(look_NSS: NDArray[np.uint8], *, threads: int, advance: Callable[[int], None]) -> NDArray[np.int64]:
-    """Pairs of looks that may be copies.
-
-    Args:
-        look_NSS: uint8.
-        threads: how many search.
-        advance: told how many rows are done, N in all.
+    """Pairs of looks that may be copies; `advance` is called with the number of rows that are done, N in all.
 
     Returns:
         P x 2 rows, the smaller first, sorted, each pair once.
@@ -69,7 +64,7 @@ def describe(look_NSS: NDArray[np.uint8], rows: tuple[float, float], columns: tu
         columns: the same across.
 
     Returns:
-        N x D of length one, first the even horizontal frequencies, then the odd ones; zeros where a look is flat.
+        N x D of length one, first the even horizontal frequencies, then the odd ones; zeros for a flat look.
     """
     side = look_NSS.shape[1]
     down_FS, across_FS = _cosines(side, *rows), _cosines(side, *columns)

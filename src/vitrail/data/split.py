@@ -102,15 +102,12 @@ class Split:
 def make_split(dataset: Dataset, options: SplitOptions | None = None) -> tuple[Dataset, Split, SealedTest]:
     """Split a data set and seal the labels of its test examples.
 
-    DataError where a class has too few images, or where the given splits cannot carry a benchmark.
-
-    Args:
-        dataset: the examples, each with its label.
-        options: fractions and seed; the defaults where left out.
-
     Returns:
-        The data set without the labels of its test examples and with the warnings that the split gives rise to;
-        the split; and the sealed labels.
+        The data set without the labels of its test examples and with the warnings of the split; the split; and the
+        sealed labels.
+
+    Raises:
+        DataError: a class has too few images, or the given splits cannot carry a benchmark.
     """
     options = options or SplitOptions()
     require_enough(dataset)

@@ -93,21 +93,12 @@ def decide_fairly(
 ) -> Decision:
     """The decision, steered by no recall of the test images.
 
-    A backbone counts as having seen the test where the share it saw is the margin or more: fewer images cannot move
-    its accuracy by the margin. Where all saw it, they are ranked alike, by recall. Where some did, it is decided among
-    the others. A single other is taken where the decision over all falls on it, since recall helps only those that it
-    is compared with; where it does not, nothing can be decided.
+    A backbone counts as having seen the test if the share it saw is the margin or more: fewer images cannot move its
+    accuracy by the margin. If all saw it, they are ranked alike, by recall. If some did, the decision is among the
+    others. A single other is taken if the decision over all falls on it, since recall helps only those that it is
+    compared with; otherwise nothing can be decided.
 
-    Args:
-        contenders: every backbone with its accuracy and cost.
-        pairs: every pair of them.
-        contamination: what is known of each, by name.
-        margin: the difference in accuracy, as a fraction, below which cost decides.
-        caveats: sentences that limit what the figures mean.
-        one_group: whether all test images are in one group.
-
-    Returns:
-        The decision, with what was seen first among its caveats.
+    `margin` is a fraction; `contamination` is by name. What was seen comes first among the caveats.
     """
     saw = [c for c in contenders if c.name in contamination and contamination[c.name].share >= margin]
     rest = [c for c in contenders if c not in saw]

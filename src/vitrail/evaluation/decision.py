@@ -114,15 +114,8 @@ def decide(
 ) -> Decision:
     """The decision over all backbones of a run.
 
-    Args:
-        contenders: every backbone with its accuracy and cost.
-        pairs: every pair of them.
-        margin: the difference in accuracy, as a fraction, below which cost decides.
-        caveats: sentences that limit what the figures mean.
-        one_group: whether all test images are of one.
-
-    Returns:
-        The sentence, the backbone to take where there is one, the reasons and the caveats.
+    `margin` is the difference in accuracy, as a fraction, below which cost decides; `one_group` says that all test
+    images are in one group.
     """
     order = sorted(contenders, key=lambda c: (-c.top1.value, c.gmacs, c.name))
     table = _Table(order=tuple(order), pairs=tuple(pairs), margin=margin, one_group=one_group)

@@ -32,15 +32,12 @@ def judge_pairs(
     group_N: NDArray[np.int64] | None,
     criteria: Criteria,
 ) -> tuple[Pair, ...]:
-    """Compare every backbone with every later one.
+    """Compare every backbone with every later one, with p values adjusted over all pairs.
 
     Args:
-        correct: whether each is right on each test image.
-        group_N: the number of each image's group; None where images are independent.
-        criteria: level and margin.
-
-    Returns:
-        The pairs, p values adjusted over all of them.
+        correct: whether each backbone is right on each test image.
+        group_N: the number of each image's group; None if images are independent.
+        criteria: its seed is not used.
     """
     names = list(correct)
     return judge_these(correct, list(combinations(names, 2)), group_N, criteria)
@@ -52,17 +49,7 @@ def judge_these(
     group_N: NDArray[np.int64] | None,
     criteria: Criteria,
 ) -> tuple[Pair, ...]:
-    """The same for some pairs only, which are then all that p values are adjusted over.
-
-    Args:
-        correct: whether each backbone is right on each test image.
-        places: the pairs, by name.
-        group_N: the number of each image's group; None where images are independent.
-        criteria: level and margin.
-
-    Returns:
-        One result a pair.
-    """
+    """The same for the pairs of names in `places` only; p values are adjusted over these."""
     leads = [correct[a].astype(np.int64) - correct[b].astype(np.int64) for a, b in places]
     p_values = [
         paired.mcnemar_exact(int((lead_N == 1).sum()), int((lead_N == -1).sum()))

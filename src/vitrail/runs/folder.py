@@ -36,17 +36,10 @@ def safe_name(name: str) -> str:
 
 
 def enter_folder(folder: Path, identity: str) -> Journal:
-    """Make the folder, or go on in it where the same question was asked before.
-
-    Args:
-        folder: the run folder; made where it does not exist.
-        identity: the fingerprint of data and options.
-
-    Returns:
-        The folder's journal.
+    """Make the folder, or go on in it if it holds a run of the same identity, the fingerprint of data and options.
 
     Raises:
-        UsageError: the folder holds the run of another question, or something that is no run.
+        UsageError: the folder holds another run, or something that is not a run.
         RunError: the folder cannot be written.
     """
     try:

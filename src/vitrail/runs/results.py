@@ -180,14 +180,8 @@ def results_schema() -> dict[str, Any]:
 def read_results(path: Path) -> Results:
     """Read results.json.
 
-    Args:
-        path: the file.
-
-    Returns:
-        What it holds.
-
     Raises:
-        RunError: it is not there, was written by a newer version, or is damaged.
+        RunError: it is missing or damaged, or was written by another version.
     """
     try:
         content = path.read_bytes()

@@ -62,14 +62,8 @@ def write_resplits(path: Path, resplits: Sequence[Resplit]) -> None:
 def read_resplits(path: Path) -> tuple[Resplit, ...]:
     """Read what `write_resplits` wrote.
 
-    Args:
-        path: the file.
-
-    Returns:
-        The splits in their order.
-
     Raises:
-        RunError: the file is missing or is no such table.
+        RunError: the file is missing or is not such a table.
     """
     try:
         table = pq.read_table(path)
@@ -99,14 +93,8 @@ def write_predictions(path: Path, predictions: Predictions, classes: Sequence[st
 def read_predictions(path: Path) -> Predictions:
     """Read what `write_predictions` wrote.
 
-    Args:
-        path: the file.
-
-    Returns:
-        The rows in their order.
-
     Raises:
-        RunError: the file is missing or is no such table.
+        RunError: the file is missing or is not such a table.
     """
     try:
         table = pq.read_table(path)
@@ -146,14 +134,8 @@ class ExampleTable:
 def read_examples(path: Path) -> ExampleTable:
     """Read what `write_examples` wrote.
 
-    Args:
-        path: the file.
-
-    Returns:
-        The rows in their order.
-
     Raises:
-        RunError: the file is missing or is no such table.
+        RunError: the file is missing or is not such a table.
     """
     try:
         table = pq.read_table(path)

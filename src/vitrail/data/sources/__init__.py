@@ -45,14 +45,10 @@ def is_url(data: str) -> bool:
 def open_source(data: str | Path | None) -> Source:
     """The source that a path or URL names; without one, scikit-learn's digits.
 
-    Args:
-        data: a folder, a manifest, an archive, shards, the URL of one of these, or None.
-
-    Returns:
-        A source, of which nothing has been read yet but what tells its kind.
+    Nothing of it is read yet but what tells its kind: a folder, a manifest, an archive, shards.
 
     Raises:
-        UsageError: there is nothing at the path, or nothing of a kind that is read.
+        UsageError: there is nothing at the path, or nothing of a known kind.
         DataError: a server refuses to show what is there.
     """
     if data is None:

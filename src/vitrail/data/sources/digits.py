@@ -46,11 +46,7 @@ class DigitsSource:
 def grey_png(pixel_HW: NDArray[np.uint8]) -> bytes:
     """An 8-bit grey PNG, uncompressed, the same bytes on every machine.
 
-    Args:
-        pixel_HW: at most 65,535 bytes with one more a row, which one block of DEFLATE holds.
-
-    Returns:
-        The file's bytes.
+    `pixel_HW` has at most 65,535 bytes with one more a row, which one block of DEFLATE holds.
     """
     height, width = pixel_HW.shape
     rows = b"".join(b"\0" + row.tobytes() for row in pixel_HW)  # filter 0 before each row

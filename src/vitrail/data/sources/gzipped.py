@@ -59,11 +59,7 @@ class GzipRanges:
     block = 1 << 20
 
     def __init__(self, packed: Ranges, where: str) -> None:
-        """Unpack everything once, keeping none of it.
-
-        Args:
-            packed: the gzip file.
-            where: what it is called in errors.
+        """Unpack everything once, keeping none of it; `where` is the file's name in errors.
 
         Raises:
             DataError: the file is damaged, or grows without end.

@@ -55,8 +55,8 @@ class ParquetSource:
         """Nothing is read yet.
 
         Args:
-            files: how each is opened, by its name.
-            where: what all of them together are called.
+            files: a function that opens each file, by its name.
+            where: the name of all of them together.
         """
         self._files = dict(sorted(files.items()))
         self._where = where
@@ -153,14 +153,7 @@ def holds_images(file: Ranges) -> bool:
 
 
 def columns_of(schema: pa.Schema, where: str) -> Columns:
-    """Which columns of a file hold what.
-
-    Args:
-        schema: its schema, with Hugging Face's metadata where there is some.
-        where: what the file is called in errors.
-
-    Returns:
-        The columns.
+    """Which columns of a file hold what; `where` is the file's name in errors.
 
     Raises:
         DataError: there is no column of images, or not exactly one that can be the label.

@@ -68,14 +68,7 @@ class _Reopened:
 
 
 def few_open(openers: Mapping[str, Callable[[], Ranges]]) -> dict[str, Callable[[], Ranges]]:
-    """The same files, of which only those that were read last are open, however many there are.
-
-    Args:
-        openers: how each is opened, by its name.
-
-    Returns:
-        How each is opened now, by its name.
-    """
+    """The same openers by name, with only the files that were read last kept open, however many there are."""
     opened = lru_cache(MOST_OPEN)(lambda name: openers[name]())
     return {name: partial(_Reopened, opened, name) for name in openers}
 

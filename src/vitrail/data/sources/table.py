@@ -37,14 +37,14 @@ class Row:
 
 
 def read_rows(content: bytes, where: str) -> list[Row]:
-    """The rows of a manifest; DataError where it is no table with the columns path and label.
+    """The rows of a manifest that are not empty, in order.
 
     Args:
         content: the whole file.
-        where: its name, which says whether it is Parquet, and what it is called in errors.
+        where: its name, which says whether it is Parquet.
 
-    Returns:
-        The rows that are not empty, in order.
+    Raises:
+        DataError: it is not a table with the columns path and label.
     """
     return _from_parquet(content, where) if where.lower().endswith(".parquet") else _from_csv(content, where)
 
@@ -63,11 +63,7 @@ def lists_images(content: bytes, where: str) -> bool:
 
 
 def check_rows(rows: Sequence[Row], where: str) -> None:
-    """Refuse rows that cannot carry a benchmark.
-
-    Args:
-        rows: the rows of one manifest.
-        where: what it is called in errors.
+    """Refuse rows that cannot carry a benchmark; `where` is the manifest's name in errors.
 
     Raises:
         DataError: there are none, or some have no path, no label, or a split that makes no sense.

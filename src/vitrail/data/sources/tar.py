@@ -30,11 +30,7 @@ class TarArchive:
     """One archive: where each of its files lies."""
 
     def __init__(self, ranges: Ranges, where: str) -> None:
-        """List it.
-
-        Args:
-            ranges: the archive.
-            where: what it is called in errors.
+        """List it; `where` is its name in errors.
 
         Raises:
             DataError: it is damaged, or compressed in a way that is not read.
@@ -94,8 +90,8 @@ class TarSource:
         """Nothing is read yet.
 
         Args:
-            archives: how each is opened, by its name, each in as many folders as the others.
-            where: what all of them together are called.
+            archives: a function that opens each archive, by its name, each in as many folders as the others.
+            where: the name of all of them together.
         """
         self._unopened, self._where = archives, where
 

@@ -43,15 +43,12 @@ def is_clutter(name: str) -> bool:
 
 
 def list_names(names: Sequence[str], where: str, read: Callable[[str], bytes]) -> Iterator[ListedFile | SetAside]:
-    """Every name with its label, or the reason why it has none.
+    """Every name with its label, or the reason why it has none, in the order of the names.
 
     Args:
         names: what the archive holds, clutter included, in any order, each once.
-        where: what it is called in errors.
+        where: the archive's name in errors.
         read: gives the bytes of a name, for the manifest.
-
-    Yields:
-        ListedFile | SetAside: in the order of the names.
 
     Raises:
         DataError: the manifest inside is damaged or makes no sense.

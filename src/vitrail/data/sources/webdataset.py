@@ -49,16 +49,13 @@ def holds_samples(names: Collection[str]) -> bool:
 def list_samples(
     names: Collection[str], read: Callable[[str], bytes], prefix: str, split: SplitName | None = None
 ) -> Iterator[ListedFile | SetAside]:
-    """One file a sample.
+    """Each image of a shard with its label, or the reason why it has none; and each sample without an image.
 
     Args:
-        names: the files of one shard.
+        names: the files of the shard.
         read: gives the bytes of one.
         prefix: what its paths begin with.
         split: the split that the whole shard belongs to.
-
-    Yields:
-        ListedFile | SetAside: each image with its label, or the reason why it has none; each sample without an image.
     """
     samples: dict[str, list[str]] = {}
     for name in sorted(names):

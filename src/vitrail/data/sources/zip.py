@@ -42,12 +42,7 @@ class ZipSource:
     """Images in a zip archive."""
 
     def __init__(self, ranges: Ranges, where: str) -> None:
-        """Nothing is read yet.
-
-        Args:
-            ranges: the archive.
-            where: what it is called, in errors and as the data set's name.
-        """
+        """Nothing is read yet; `where` is the archive's name, in errors and as the data set's."""
         self._ranges, self._where = ranges, where
 
     @property

@@ -32,14 +32,7 @@ class ClassList:
 
 
 def list_classes(per_class: Sequence[ClassMetrics]) -> ClassList:
-    """The rows of the list of classes.
-
-    Args:
-        per_class: the figures of each class.
-
-    Returns:
-        The rows sorted by accuracy, then by name; classes without test images last.
-    """
+    """The classes sorted by accuracy, then by name; classes without test images last."""
     order = sorted(per_class, key=lambda class_: (class_.recall.value if class_.recall else 2.0, class_.name))
     axis = Axis(low=0.0, high=1.0, step=0.5, start=4.0, end=WIDTH - 4.0)
     rows = tuple(

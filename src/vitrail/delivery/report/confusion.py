@@ -45,15 +45,7 @@ class Confusion:
 
 
 def draw_confusion(predictions: Predictions, classes: Sequence[str]) -> Confusion:
-    """The confusion of one backbone on the test images.
-
-    Args:
-        predictions: its test rows.
-        classes: the class names, in the order of the columns.
-
-    Returns:
-        The picture of all classes, or of the most confused where there are too many; and the worst mix-ups.
-    """
+    """The confusion of one backbone: a picture of all classes, or of the most confused, and the worst mix-ups."""
     table_CC = _count(predictions, len(classes))
     wrong_CC = table_CC - np.diag(np.diag(table_CC))
     kept = _most_confused(wrong_CC)

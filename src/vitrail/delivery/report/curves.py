@@ -39,14 +39,9 @@ class Curves:
 
 
 def draw_curves(curve: Sequence[CurvePoint], name: str) -> Curves | None:
-    """The charts of a curve.
+    """The charts of a curve with one point an epoch; None if no softmax head was trained.
 
-    Args:
-        curve: one point an epoch.
-        name: the backbone, for those who hear the page.
-
-    Returns:
-        The charts; None where no softmax head was trained.
+    `name` is the backbone's, for screen readers.
     """
     # A head that diverged ends in losses that are no numbers: there is nothing to draw of them.
     curve = [point for point in curve if math.isfinite(point.train_loss + point.val_loss)]

@@ -32,14 +32,7 @@ class Deck:
 
 
 def compare_deck(results: Results) -> Deck | None:
-    """The table of every backbone that was run under the deck's recipe, with its other recipes beside it.
-
-    Args:
-        results: the run.
-
-    Returns:
-        The table; None where the deck's recipe was not run.
-    """
+    """The backbones that were run under the deck's recipe, with their other recipes; None if there are none."""
     decks = [result for result in results.backbones if result.recipe == DECK]
     if not decks:
         return None

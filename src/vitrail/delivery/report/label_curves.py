@@ -36,15 +36,9 @@ class _Point:
 
 
 def draw_label_curves(shots: Sequence[FewShot], curves: Sequence[LabelCurve], name: str) -> LabelCharts | None:
-    """The chart of few shots and of the curve over all classes.
+    """The chart of few shots and of the curve over all classes, which is the first of `curves`.
 
-    Args:
-        shots: accuracy from a few images a class.
-        curves: that of all classes first.
-        name: the backbone, for those who hear the page.
-
-    Returns:
-        The chart; None where there were too few images for either.
+    `name` is the backbone's, for screen readers. None if there were too few images for either.
     """
     whole = curves[0].points if curves else ()
     if not shots and not whole:

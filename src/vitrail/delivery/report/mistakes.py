@@ -61,16 +61,9 @@ def how_many(backbones: int) -> int:
 def worst_mistakes(
     predictions: Predictions, classes: Sequence[str], images: Images | None, *, limit: int
 ) -> tuple[Mistake, ...]:
-    """The wrong answers with the greatest probability, the worst first.
+    """At most `limit` wrong answers with the greatest probability, the worst first, with their thumbnails.
 
-    Args:
-        predictions: the test rows of one backbone.
-        classes: the class names, in the order of the columns.
-        images: the pictures; None where they are no longer at hand.
-        limit: at most so many.
-
-    Returns:
-        The mistakes with their thumbnails.
+    `classes` are in the order of the columns.
     """
     answer_N = predictions.probability_NC.argmax(axis=1)
     sure_N = np.where(answer_N == predictions.label_N, -1.0, predictions.probability_NC.max(axis=1))
@@ -94,14 +87,10 @@ def worst_mistakes(
 
 
 def thumbnail(id_: str, images: Images | None) -> tuple[str | None, bool, str]:
-    """A small picture of an example as a data URI, whether it is a tiny one, and why there is none.
-
-    Args:
-        id_: of the example.
-        images: the pictures; None where they are no longer at hand.
+    """A small picture of an example.
 
     Returns:
-        The URI or None, whether its pixels should be seen as such, and the reason or nothing.
+        A data URI or None, whether its pixels should be seen as such, and the reason or nothing.
     """
     if images is None:
         return None, False, "not at hand"

@@ -53,11 +53,11 @@ def write_report(
 ) -> None:
     """Write the page of a run.
 
-    Args:
-        results: what results.json holds.
-        predictions: the test rows of each backbone, by name; one that is missing is missed on the page in words.
-        images: the pictures, for the worst mistakes; None where they are no longer at hand.
-        path: where the page shall be; put there whole, or RunError.
+    A backbone without predictions has no confusions and no mistakes on it; without `images` the mistakes have no
+    pictures.
+
+    Raises:
+        RunError: the page cannot be written.
     """
     page = render_report(results, predictions, images=images)
     # A name that is no Unicode cannot stop the page: it is written as an escape.
@@ -66,16 +66,7 @@ def write_report(
 
 
 def render_report(results: Results, predictions: Mapping[str, Predictions], *, images: Images | None) -> str:
-    """The page as text.
-
-    Args:
-        results: what results.json holds.
-        predictions: the test rows of each backbone, by name.
-        images: the pictures, or None.
-
-    Returns:
-        HTML.
-    """
+    """The page as HTML."""
     return _environment().get_template(TEMPLATE).render(_context(results, predictions, images))
 
 

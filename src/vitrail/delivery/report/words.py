@@ -141,15 +141,7 @@ def breakable(name: str) -> Markup:
 
 
 def with_names(sentence: str, names: Iterable[str]) -> Markup:
-    """A sentence in which every backbone's name is set as a name.
-
-    Args:
-        sentence: plain text.
-        names: the backbones; the longest is looked for first, since one may begin as another does.
-
-    Returns:
-        The sentence, escaped.
-    """
+    """A sentence, escaped, in which the name of every backbone is set as a name."""
     known = sorted(set(names), key=len, reverse=True)
     if not known:
         return escape(sentence)
