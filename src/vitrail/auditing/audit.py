@@ -33,7 +33,7 @@ DEFAULT_BACKBONE = "vit_mini"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditOptions:
-    """What an audit does. `backbone` None is the run's, or the embedded one; `labels` is whether labels are judged."""
+    """Options of an audit. `backbone` None is the run's, or the embedded one; `labels` is whether labels are judged."""
 
     backbone: str | None = None
     run: Path | None = None
@@ -61,7 +61,7 @@ class TwoLabels:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NearCopies:
-    """Two files that show the same picture; `splits` are the given ones, empty where none is."""
+    """Two files that show the same image; `splits` are the given ones, empty if there are none."""
 
     paths: tuple[str, str]
     labels: tuple[str, str]
@@ -167,7 +167,7 @@ def _judge_labels(
 
 
 def _open(run: RunRecord | None, options: AuditOptions, progress: Progress) -> Backbone:
-    """The backbone that judges labels: where there is a run, one of its own, by the name it has there."""
+    """The backbone that judges labels; with a run it is one of the run's, under its name there."""
     if run is None:
         spec = parse_spec(options.backbone or DEFAULT_BACKBONE)
         return open_backbone(spec, offline=options.offline, progress=progress)

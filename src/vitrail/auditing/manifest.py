@@ -2,7 +2,7 @@
 
 - What every benchmark sets aside and files that cannot be decoded are left out, and of equal bytes all but the first
   path.
-- The same bytes, or the same picture, under two labels are left out: one label is wrong, and nobody can say which.
+- The same bytes, or the same image, under two labels are left out: one label is wrong, and nobody can say which.
 - Near-duplicates share a group. Where a split was given, the copy in the less guarded split is left out.
 - Suspect labels stay as they are, with what is suspected in the column `note`, which no benchmark reads: to change a
   label by what a model says of it would be to teach the model itself.

@@ -1,4 +1,4 @@
-"""audit.html: everything that was found, with the pictures concerned, on one page that fetches nothing.
+"""audit.html: everything that was found, with the images concerned, on one page that fetches nothing.
 
 In the style of a run's report, whose style sheet and thumbnails it uses.
 """
@@ -21,7 +21,7 @@ MOST_PAIRS, MOST_SUSPECTS, MOST_LINES = 60, 60, 300
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """One picture on the page; `picture` is a data URI, or None with the reason in `missing`."""
+    """One image on the page; `picture` is a data URI, or None with the reason in `missing`."""
 
     path: str
     picture: str | None
@@ -30,7 +30,7 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShownPair:
-    """Two pictures side by side, and what is wrong with them."""
+    """Two images side by side, and what is wrong with them."""
 
     first: Shown
     second: Shown
@@ -39,7 +39,7 @@ class ShownPair:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShownSuspect:
-    """One picture with its label."""
+    """One image with its label."""
 
     image: Shown
     suspect: SuspectLabel

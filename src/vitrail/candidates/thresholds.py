@@ -47,7 +47,7 @@ class RefusalOptions:
 
 
 def predict_calibration(search: Search, features: Rows, split: Split, dataset: Dataset) -> Predictions | None:
-    """What the head that a search found says of the calibration part; None where there is none."""
+    """The predictions of a search's head for the calibration split; None if there is no such split."""
     if not split.calibration:
         return None
     return Predictions(

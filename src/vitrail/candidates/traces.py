@@ -103,7 +103,7 @@ def _known_sets() -> dict[str, dict[str, list[str]]]:
 def _match_by_answers(
     classifier: Classifier, features: Rows, dataset: Dataset, split: Split
 ) -> tuple[dict[int, tuple[int, ...]], list[Evidence]]:
-    """Which output stands for each class, by the training images, and what it tells that so many agree."""
+    """Which output stands for each class, by the training images, and the evidence if most images agree."""
     ids = (*split.train, *split.val)
     label = dict(zip(dataset.table["id"].to_pylist(), dataset.table["label"].to_pylist(), strict=True))
     label_N = np.array([label[example] for example in ids], dtype=np.int64)

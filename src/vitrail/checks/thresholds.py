@@ -1,4 +1,4 @@
-"""Whether the thresholds of a run follow from what its head said of the calibration split."""
+"""Whether the thresholds of a run follow from its head's predictions for the calibration split."""
 
 import numpy as np
 

@@ -234,7 +234,7 @@ def _check_thresholds(
     cache: Path,
     comparison: Comparison,
 ) -> None:
-    """Set them again from what the head said of the calibration split, and that again from stored features."""
+    """Set them again from the head's predictions for the calibration split, and these from stored features."""
     if refusal.set_on != "calibration":
         comparison.not_recomputed.append("thresholds that were set on out-of-fold probabilities")
         return

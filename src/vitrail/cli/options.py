@@ -58,7 +58,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 
 def read_margin(text: str) -> float:
-    """A margin as a fraction: "1pt", "1" and "1%" are 0.01; UsageError where it is no number of points."""
+    """A margin as a fraction: "1pt", "1" and "1%" are 0.01; UsageError if it is not a number of points."""
     number = text.strip().lower().removesuffix("%").removesuffix("points").removesuffix("pt").strip()
     try:
         return float(number) / 100

@@ -3,7 +3,7 @@
 The rules, in this order:
 
 1. Equal bytes under one label are one example with all its paths.
-2. Equal bytes under two labels are no example: one of the labels is wrong, and nobody can say which.
+2. Equal bytes under two labels are set aside: one of the labels is wrong, and the bytes do not say which.
 3. Equal bytes in two groups join these groups, since what joins them would cross between splits otherwise.
 4. Equal bytes, or a group, in two given splits belong to the one that guards the other: test before calibration before
    val before train.
@@ -99,7 +99,7 @@ def _name_conflict(same: Sequence[ListedFile]) -> list[SetAside]:
 
 
 def _join_groups(contents: Iterable[Sequence[ListedFile]]) -> tuple[dict[str, str], int]:
-    """The name each group goes by, the first in the alphabet of those it is joined with, and how many lost theirs."""
+    """The new name of each group, the first in the alphabet of those it is joined with, and how many were renamed."""
     leader: dict[str, str] = {}
 
     def find(group: str) -> str:
@@ -117,7 +117,7 @@ def _join_groups(contents: Iterable[Sequence[ListedFile]]) -> tuple[dict[str, st
 
 
 def _guard_groups(examples: Sequence[Example]) -> tuple[list[Example], list[SetAside]]:
-    """Take out of a split what shares its group with a better guarded one."""
+    """Take out of a split the examples whose group is in a better guarded split."""
     guard: dict[str, SplitName] = {}
     for example in examples:
         if example.group is not None and example.split is not None:

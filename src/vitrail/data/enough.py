@@ -1,4 +1,4 @@
-"""Whether every class has images enough to be learnt and tested."""
+"""Whether every class has enough images to be learnt and tested."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence

@@ -1,6 +1,6 @@
-"""From the bytes of a file to a picture, or to the reason why there is none.
+"""From the bytes of a file to an image, or to the reason why there is none.
 
-A picture is decoded whole or rejected. Its EXIF orientation is applied, `colour.py` has the rules for everything that
+An image is decoded whole or rejected. Its EXIF orientation is applied, `colour.py` has the rules for everything that
 is not RGB, and of an animation the first frame is used.
 """
 
@@ -69,7 +69,7 @@ class ImageRejected(DataError):  # noqa: N818 - it says what happened to the ima
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
-    """What a file says of its picture before it is decoded; width and height are in pixels, as stored."""
+    """What a file says of its image before it is decoded; width and height are in pixels, as stored."""
 
     format: str
     width: int

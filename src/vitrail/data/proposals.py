@@ -1,8 +1,8 @@
-"""Which pairs of looks may show the same picture: the coarse search that proposes and never decides.
+"""Which pairs of looks may show the same image: the coarse search that proposes and never decides.
 
 A look is described by its 8 x 8 lowest cosine frequencies without the mean, weighted by frequency so that the 1/f
 spectrum of photographs does not decide alone, at length one. The product of two descriptions is their correlation:
-brightness and contrast fall out. Mirroring a picture turns the sign of the odd horizontal frequencies, so with the
+brightness and contrast fall out. Mirroring an image turns the sign of the odd horizontal frequencies, so with the
 even ones in front the better of both ways is `even + |odd|`, at no further cost. A crop is looked for the other way
 round: each look is also described as if it were cut to 92% of its sides, in the middle and in each corner, and these
 are compared with all whole looks; the remaining shift of some percent hardly moves low frequencies.
@@ -23,7 +23,7 @@ FREQUENCIES = 8
 CUT = 0.92
 WINDOWS = ((0.0, CUT), (1 - CUT, 1.0))
 LEAST = 0.78  # correlation of descriptions: copies stay above, as do some in 100,000 other pairs of photographs
-MOST = 8  # proposals a look: where all pictures resemble one another, the nearest must do
+MOST = 8  # proposals a look: where all images resemble one another, the nearest must do
 BLOCK, TILE = 1024, 256  # rows and columns of products in the cache at once; TILE is a multiple of eight
 SAMPLES = 4  # a pixel is cut where the window ends inside it
 FLAT = 1.0  # grey levels of contrast under which there is nothing to compare

@@ -8,7 +8,7 @@ from vitrail.core.errors import SealError
 
 
 class SealedTest:
-    """The labels of the test examples. They can be had once, by `open`.
+    """The labels of the test examples. `open` gives them, once.
 
     Nothing shows them: not printing, not iterating, not copying, not pickling.
     """

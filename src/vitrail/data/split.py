@@ -3,14 +3,14 @@
 Examples are shuffled by sha256 of the seed and their id, so a renamed or moved image keeps its split. The rules:
 
 - nothing given: 60/20/20 (`SplitOptions.fractions`);
-- train, val and test given: as they are;
+- train, val and test given: kept;
 - test given without val: val is cut from the given train, in the proportion of the fractions;
 - val given without test: test is cut from the given train, in the proportion of the fractions;
 - train alone given: as if nothing were given;
 - a given calibration split is taken as it is; a requested one is cut from train last, so that test and val are the
   same images with and without it;
-- where val is not given and train would have fewer than 1,000 images, there is no val: choices are made by
-  five-fold cross-validation on all of it.
+- without a given val, and with fewer than 1,000 images in train, there is no val: choices are made by five-fold
+  cross-validation on all of train.
 """
 
 from collections import Counter
@@ -136,7 +136,7 @@ def make_split(dataset: Dataset, options: SplitOptions | None = None) -> tuple[D
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What dealing needs of the examples. All orders of them share one string an id: there may be a million."""
+    """The columns that dealing needs. All orders share one string object an id: there may be a million."""
 
     id: list[str]
     label_N: NDArray[np.int64]

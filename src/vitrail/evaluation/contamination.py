@@ -54,7 +54,7 @@ class Contamination:
     """What is known of whether one backbone saw the test images in pretraining.
 
     `share` is of the test images, for the verdict "seen"; 0 otherwise. `others` is the tuned head's top-1 on the
-    test images that no evidence names, where there are some of both kinds.
+    test images that no evidence names; None unless some are named and some are not.
     """
 
     verdict: Sighting

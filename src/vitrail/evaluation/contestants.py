@@ -72,7 +72,7 @@ class Criteria:
 
 
 def check_contestants(contestants: Sequence[Contestant], test_ids: Sequence[str], classes: Sequence[str]) -> None:
-    """Raise a DataError for what no figure can be computed from."""
+    """Raise a DataError for probabilities or images that no figure can be computed from."""
     if not contestants or not test_ids:
         what = "test image" if contestants else "backbone"
         raise DataError(f"There is no {what} to judge: give at least one.")
@@ -92,7 +92,7 @@ def check_contestants(contestants: Sequence[Contestant], test_ids: Sequence[str]
 
 
 def check_sums(contestants: Sequence[Contestant]) -> None:
-    """Raise a DataError where probabilities do not add up to 1.
+    """Raise a DataError if probabilities do not add up to 1.
 
     Of new ones only: stored ones that were changed still have figures, by which a verification says so.
     """
@@ -102,7 +102,7 @@ def check_sums(contestants: Sequence[Contestant]) -> None:
 
 
 def check_labels(label_N: NDArray[np.int64], test_ids: Sequence[str], classes: Sequence[str]) -> None:
-    """Raise a DataError where there is not one label of a known class for each test image."""
+    """Raise a DataError unless each test image has one label of a known class."""
     if label_N.shape != (len(test_ids),):
         raise DataError(f"There are {len(label_N)} labels of {len(test_ids)} test images: split again.")
     if label_N.min() < 0 or label_N.max() >= len(classes):

@@ -1,4 +1,4 @@
-"""Every pair of backbones on the same test images: difference, tests, and what so many images could show."""
+"""Every pair of backbones on the same test images: difference, tests, and the difference that they can show."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from vitrail.statistics.clustered import clustered_mcnemar, pair_n
 
 
 def number_groups(groups: Mapping[str, str], test_ids: Sequence[str]) -> NDArray[np.int64] | None:
-    """The group of each test image as a number; None where there is none of two images, or nothing but one group.
+    """The group of each test image as a number; None if no group has two images, or if all images are in one group.
 
     One group shows nothing of what groups do: its images are taken as independent, which a verdict says.
     """

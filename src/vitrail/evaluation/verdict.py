@@ -35,7 +35,7 @@ from vitrail.statistics.intervals import Interval
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metrics:
-    """The figures of one backbone on the test images. `top5` is None where there are five classes or fewer.
+    """The figures of one backbone on the test images. `top5` is None for five classes or fewer.
 
     `ece` has bins of equal width, `ece_equal_mass` bins of equally many examples.
     """
@@ -52,7 +52,7 @@ class Metrics:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClassMetrics:
-    """One class on the test images, of which `n` show it; a figure that would divide by nothing is None."""
+    """One class; `n` test images show it. A figure that would divide by zero is None."""
 
     name: str
     n: int
@@ -80,7 +80,7 @@ class BackboneVerdict:
 class Verdict:
     """Everything the test split said, once. Backbones and predictions are in the order of the contestants.
 
-    `winner` is the most accurate, corrected for having been chosen; None where there is one backbone.
+    `winner` is the most accurate, corrected for having been chosen; None if there is only one backbone.
     """
 
     backbones: tuple[BackboneVerdict, ...]

@@ -3,7 +3,7 @@
 runs/dogs/
   results.json   report.html   receipt.json   data.parquet   log.jsonl
   search/<backbone>.parquet   heads/<backbone>.safetensors   predictions/<backbone>.parquet
-  splits/<backbone>.parquet   calibration/<backbone>.parquet   (where there is such a part)
+  splits/<backbone>.parquet   calibration/<backbone>.parquet   (if there is a calibration split)
   unfinished/<backbone>/<step>.parquet   (gone once the run is finished)
 
 The folder is described in docs/formats.md. A file is written beside its name
@@ -26,7 +26,7 @@ UNFINISHED = "unfinished"  # from which an interrupted search goes on
 
 
 def default_folder(data_name: str, identity: str) -> Path:
-    """The folder a run gets when none was asked for: runs/<data>-<8 hexadecimal digits of data and options>."""
+    """The folder of a run without --out: runs/<data>-<8 hexadecimal digits of data and options>."""
     return Path("runs") / f"{safe_name(data_name)}-{identity[:8]}"
 
 

@@ -71,7 +71,7 @@ class RunRecord:
 
 
 def load_run(folder: Path) -> RunRecord:
-    """The run in a folder; raises RunError where there is no finished one."""
+    """The run in a folder; raises RunError if there is no finished run."""
     return RunRecord(folder=folder, results=read_results(folder / RESULTS))
 
 

@@ -113,7 +113,7 @@ def _probabilities(table: pa.Table) -> NDArray[np.float64]:
 
 
 def _integers(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """A column of whole numbers, of which none is missing; an ArrowInvalid or ValueError where it is another."""
+    """A column of whole numbers without empty cells; raises ArrowInvalid or ValueError for any other."""
     if column.null_count:
         raise ValueError(f"{column.null_count} of {len(column)} cells are empty where numbers belong")
     return np.array(column.cast(pa.int64()).to_numpy())

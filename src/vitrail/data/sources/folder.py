@@ -86,7 +86,7 @@ class FolderSource:
 
 
 def split_folders(tops: Sequence[str]) -> dict[str, SplitName]:
-    """The folders on top that name a split; none where they are classes."""
+    """The top folders that name a split; empty if they are classes."""
     splits = {top: SPLIT_WORDS[top.lower()] for top in tops if top.lower() in SPLIT_WORDS}
     beyond_doubt = "train" in splits.values() and len(set(splits.values())) > 1
     return splits if len(splits) == len(tops) or beyond_doubt else {}

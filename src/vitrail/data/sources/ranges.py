@@ -11,7 +11,7 @@ MOST_OPEN = 64  # of the files of one data set; a process may often have no more
 
 
 class Ranges(Protocol):
-    """A file of which any part can be read, by any number of threads."""
+    """A file whose bytes any number of threads can read, at any place."""
 
     @property
     def size(self) -> int:
@@ -115,5 +115,5 @@ class _Buffered(io.BufferedReader):
 
 
 def as_file(ranges: Ranges) -> io.BufferedReader:
-    """A file object of its own position, for the one thread that lists an archive."""
+    """A file object with its own position, for the thread that lists an archive."""
     return _Buffered(ranges)

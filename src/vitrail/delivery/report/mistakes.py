@@ -1,4 +1,4 @@
-"""The worst mistakes: the wrong answers that were given with the greatest confidence, as pictures."""
+"""The worst mistakes: the wrong answers that were given with the greatest confidence, as images."""
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +13,14 @@ from vitrail.data import MAX_PIXELS, Dataset, ImageRejected, decode
 from vitrail.heads.predictions import Predictions
 
 SIDE = 128  # pixels of a thumbnail, shown at about 100: sharp enough on a phone, some 4 kB
-TINY = 48  # pixels up to which a picture is kept as it is, without loss
+TINY = 48  # pixels up to which an image is kept as it is, without loss
 QUALITY = 76
 MOST_A_BACKBONE, LEAST_A_BACKBONE, MOST_A_PAGE = 12, 3, 72
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Images:
-    """The pictures of a data set while they are at hand.
+    """The images of a data set while they are at hand.
 
     `read` gives the bytes of an example and raises OSError where its file is gone; `paths` names its file, by id.
     """
@@ -31,7 +31,7 @@ class Images:
 
     @classmethod
     def of(cls, dataset: Dataset, *, max_pixels: int = MAX_PIXELS) -> Self:
-        """The pictures of a data set, read from its source when they are asked for."""
+        """The images of a data set, read from its source when they are asked for."""
         first = {
             id_: paths[0]
             for id_, paths in zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True)
@@ -87,7 +87,7 @@ def worst_mistakes(
 
 
 def thumbnail(id_: str, images: Images | None) -> tuple[str | None, bool, str]:
-    """A small picture of an example.
+    """A small image of an example.
 
     Returns:
         A data URI or None, whether its pixels should be seen as such, and the reason or nothing.

@@ -1,7 +1,7 @@
 """report.html: one page that says what a benchmark said, with nothing on it that is fetched from anywhere.
 
 The page has no script and forbids any by its own policy. Every text that comes from a user or a file is escaped by the
-template; every picture is SVG drawn here, or a thumbnail inside the page.
+template; every figure is SVG drawn here, or a thumbnail inside the page.
 """
 
 import math
@@ -34,7 +34,7 @@ TEMPLATE = "report.html.j2"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chapter:
-    """What is shown of one backbone alone. `confusion` is None where its predictions are not at hand."""
+    """What is shown of one backbone alone. `confusion` is None if its predictions are not at hand."""
 
     result: BackboneResult
     colour: int
@@ -54,7 +54,7 @@ def write_report(
     """Write the page of a run.
 
     A backbone without predictions has no confusions and no mistakes on it; without `images` the mistakes have no
-    pictures.
+    images.
 
     Raises:
         RunError: the page cannot be written.
@@ -119,7 +119,7 @@ def _chapters(results: Results, predictions: Mapping[str, Predictions], images: 
 
 
 def _over_seeds(result: BackboneResult) -> str | None:
-    """Mean and deviation over seeds, as Table 2 of the ViT paper gives them; None where nothing was drawn."""
+    """Mean and deviation over seeds, as Table 2 of the ViT paper gives them; None with fewer than two seeds."""
     seeds = result.search.seeds
     if len(seeds) < 2:
         return None

@@ -36,12 +36,12 @@ def rate_bounds(interval: Interval) -> str:
 
 
 def figure(value: float) -> str:
-    """A figure that is no rate, to three decimals."""
+    """A figure that is not a rate, to three decimals."""
     return _signed(f"{value:.3f}")
 
 
 def figure_bounds(interval: Interval) -> str:
-    """The interval of a figure that is no rate: [0.612, 0.701]."""
+    """The interval of a figure that is not a rate: [0.612, 0.701]."""
     return f"[{_signed(f'{interval.low:.3f}')}, {_signed(f'{interval.high:.3f}')}]"
 
 
@@ -131,7 +131,7 @@ def plain(value: Any) -> str:
 
 
 def stated(fact: str | Sequence[str]) -> str:
-    """A fact of a card, or several; an empty one is a fact that nobody has confirmed."""
+    """A fact of a card, or several; an empty one is not confirmed by any source."""
     return (fact if isinstance(fact, str) else ", ".join(fact)) or NOT_STATED
 
 
