@@ -14,7 +14,7 @@ from vitrail.auditing.audit import Audit, NearCopies
 from vitrail.auditing.suspects import SuspectLabel
 from vitrail.core.whole_files import write_whole
 from vitrail.delivery.report import words
-from vitrail.delivery.report.mistakes import Images, thumbnail
+from vitrail.delivery.report.mistakes import Images, draw_thumbnail
 
 MOST_PAIRS, MOST_SUSPECTS, MOST_LINES = 60, 60, 300
 
@@ -111,5 +111,5 @@ def _pair(images: Images, copies: NearCopies) -> ShownPair:
 
 
 def _show(images: Images, id_: str, path: str) -> Shown:
-    picture, _, missing = thumbnail(id_, images)
+    picture, _, missing = draw_thumbnail(id_, images)
     return Shown(path=path, picture=picture, missing=missing)

@@ -10,7 +10,7 @@ from vitrail.backbones.classifier import read_classifier
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity, measure_parity
 from vitrail.candidates.recipes import Entry
-from vitrail.candidates.thresholds import predict_calibration, refusal_of
+from vitrail.candidates.thresholds import make_refusal, predict_calibration
 from vitrail.candidates.traces import find_traces
 from vitrail.core.hashing import fingerprint
 from vitrail.core.resources import Resources
@@ -72,7 +72,7 @@ def make_candidate(
     search = tune(features, split, dataset, entry.search_options(options.search), resources.progress, kept_in=steps)
     pooled = features.pooled(search.pooling)
     calibration = predict_calibration(search, pooled, split, dataset)
-    refusal = refusal_of(search, pooled, dataset, calibration)
+    refusal = make_refusal(search, pooled, dataset, calibration)
     parity = measure_parity(
         dataset,
         entry.backbone,

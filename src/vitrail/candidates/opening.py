@@ -7,7 +7,7 @@ from pathlib import Path
 from vitrail.backbones import BackboneSpec, EngineChoice, EngineRequest, open_backbone
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import compared_images, in_float32
-from vitrail.candidates.recipes import Entry, enter
+from vitrail.candidates.recipes import Entry, make_entries
 from vitrail.core.machine import Threads
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Split
@@ -107,5 +107,5 @@ def open_entries(
         opened = [replace(backbone, engine=engine) for backbone in opened]
     return [
         replace(entry, backbone=calibrate(entry.backbone, dataset, split.train, max_pixels=options.max_pixels))
-        for entry in enter(opened, options.recipes)
+        for entry in make_entries(opened, options.recipes)
     ]

@@ -59,11 +59,11 @@ def check_recipes(recipes: Sequence[str]) -> None:
         )
 
 
-def enter(backbones: Sequence[Backbone], recipes: Sequence[str]) -> list[Entry]:
+def make_entries(backbones: Sequence[Backbone], recipes: Sequence[str]) -> list[Entry]:
     """Every backbone under every recipe, recipe by recipe; the first recipe's entries have the backbones' own names."""
     return [
         Entry(
-            backbone=under(
+            backbone=apply_recipe(
                 replace(backbone, name=backbone.name if recipe == recipes[0] else f"{backbone.name}+{recipe}"), recipe
             ),
             recipe=recipe,
@@ -73,7 +73,7 @@ def enter(backbones: Sequence[Backbone], recipes: Sequence[str]) -> list[Entry]:
     ]
 
 
-def under(backbone: Backbone, recipe: str) -> Backbone:
+def apply_recipe(backbone: Backbone, recipe: str) -> Backbone:
     """The backbone as a recipe feeds it: the deck's pixels are equalised, which is part of every feature's key."""
     if recipe != DECK:
         return backbone

@@ -58,7 +58,7 @@ def predict_calibration(search: Search, features: Rows, split: Split, dataset: D
     )
 
 
-def refusal_of(search: Search, features: Rows, dataset: Dataset, calibrated: Predictions | None = None) -> Refusal:
+def make_refusal(search: Search, features: Rows, dataset: Dataset, calibrated: Predictions | None = None) -> Refusal:
     """The thresholds of the head that a search found, and the bank of features.
 
     `calibrated` are its predictions for the calibration split; if None, out-of-fold probabilities stand in.

@@ -10,7 +10,7 @@ UNEQUAL = 10  # the largest class over the smallest
 NAMED = 5
 
 
-def cautions(sizes: Mapping[str, int], duplicates: Duplicates, *, animations: int) -> Iterator[str]:
+def find_cautions(sizes: Mapping[str, int], duplicates: Duplicates, *, animations: int) -> Iterator[str]:
     """Sentences of warning about the examples of a data set, each with figures.
 
     `sizes` is the number of examples of each class; at least one is not 0. `animations` counts the files with several

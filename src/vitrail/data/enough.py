@@ -42,13 +42,15 @@ def require_training(untrained: Sequence[str]) -> None:
     """Refuse classes that no image is left to learn from; `untrained` names them."""
     if untrained:
         raise DataError(
-            f"No training images are left of {listed(untrained)}: a class that is only tested cannot be learnt. "
-            "Put images of it into train, or remove the class."
+            f"No training images are left of {join_names(untrained)}: "
+            "a class that is only tested cannot be learnt. Put images of it into train, or remove the class."
         )
 
 
 def _too_few(dataset: Dataset, few: Mapping[str, int]) -> str:
-    named = listed([f"{name} ({count})" for name, count in sorted(few.items(), key=lambda item: (item[1], item[0]))])
+    named = join_names(
+        [f"{name} ({count})" for name, count in sorted(few.items(), key=lambda item: (item[1], item[0]))]
+    )
     noun = "One class" if len(few) == 1 else f"{len(few)} classes"
     verb = "has" if len(few) == 1 else "have"
     aside = f" {len(dataset.set_aside)} files were set aside." if dataset.set_aside else ""
@@ -58,7 +60,7 @@ def _too_few(dataset: Dataset, few: Mapping[str, int]) -> str:
     )
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Names in a sentence: the first ten, and how many more."""
     more = f" and {len(names) - NAMED_CLASSES} more" if len(names) > NAMED_CLASSES else ""
     return ", ".join(names[:NAMED_CLASSES]) + more

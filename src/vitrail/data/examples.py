@@ -13,7 +13,7 @@ from vitrail.core.errors import DataError
 from vitrail.core.hashing import SHA256_LETTERS, sha256_bytes
 from vitrail.core.progress import Progress
 from vitrail.core.resources import Resources
-from vitrail.data.cautions import cautions
+from vitrail.data.cautions import find_cautions
 from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, fingerprint_of
 from vitrail.data.duplicates import Example, merge
 from vitrail.data.images import ImageRejected, inspect
@@ -54,7 +54,7 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, resources: Resources |
         table=table,
         classes=classes,
         set_aside=tuple(set_aside),
-        warnings=tuple(cautions(sizes, duplicates, animations=reading.animated)),
+        warnings=tuple(find_cautions(sizes, duplicates, animations=reading.animated)),
         fingerprint=fingerprint_of(table, classes),
         source=source,
         duplicates=duplicates.as_counts(),

@@ -26,7 +26,7 @@ from vitrail.core.errors import DataError, UsageError
 from vitrail.core.hashing import SHA256_LETTERS, fingerprint, sha256_bytes
 from vitrail.data.dataset import Dataset, SplitName
 from vitrail.data.deal import deal
-from vitrail.data.enough import listed, require_enough, require_training
+from vitrail.data.enough import join_names, require_enough, require_training
 from vitrail.data.sealed import SealedTest
 
 MIN_TRAIN_FOR_VAL = 1_000
@@ -262,7 +262,7 @@ def _warnings(
     classes: Sequence[str], rows: _Rows, split_N: NDArray[np.int64], split: Split, options: SplitOptions
 ) -> Iterator[str]:
     def lacking(count_C: NDArray[np.int64], least: int) -> str:
-        return listed([name for name, count in zip(classes, count_C, strict=True) if count < least])
+        return join_names([name for name, count in zip(classes, count_C, strict=True) if count < least])
 
     places = range(len(SPLIT_NAMES))
     count_SC = np.stack([np.bincount(rows.label_N[split_N == place], minlength=len(classes)) for place in places])

@@ -13,7 +13,7 @@ from vitrail.data.sources.manifest import ManifestSource
 from vitrail.data.sources.parquet import ParquetSource
 from vitrail.data.sources.ranges import FileRanges
 from vitrail.data.sources.remote import Remote, RemoteFolder
-from vitrail.data.sources.shards import expanded, open_archive, open_folder, open_shards
+from vitrail.data.sources.shards import expand_braces, open_archive, open_folder, open_shards
 from vitrail.data.sources.tar import TarSource
 from vitrail.data.sources.zip import ZipSource
 
@@ -58,7 +58,7 @@ def open_source(data: str | Path | None) -> Source:
             return _open_remote(str(data))
         except OSError as error:
             raise DataError(f"{data} cannot be read: {error.strerror}. Check the address and the rights.") from error
-    names = list(expanded(str(data)))
+    names = list(expand_braces(str(data)))
     if len(names) > 1 and not Path(data).exists():
         return _open_listed([Path(name).expanduser() for name in names], str(data))
     path = Path(data).expanduser()

@@ -67,7 +67,7 @@ class _Reopened:
         return self._opened(self._name).read_at(start, length)
 
 
-def few_open(openers: Mapping[str, Callable[[], Ranges]]) -> dict[str, Callable[[], Ranges]]:
+def keep_few_open(openers: Mapping[str, Callable[[], Ranges]]) -> dict[str, Callable[[], Ranges]]:
     """The same openers by name, with only the files that were read last kept open, however many there are."""
     opened = lru_cache(MOST_OPEN)(lambda name: openers[name]())
     return {name: partial(_Reopened, opened, name) for name in openers}

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from vitrail.data.dataset import Source
 from vitrail.data.sources.parquet import ParquetSource, holds_images
-from vitrail.data.sources.ranges import Ranges, few_open
+from vitrail.data.sources.ranges import Ranges, keep_few_open
 from vitrail.data.sources.tar import ENDING as TAR
 from vitrail.data.sources.tar import TarSource
 from vitrail.data.sources.tree import is_clutter
@@ -57,14 +57,14 @@ def open_shards(shards: Mapping[str, Opener], where: str) -> Source | None:
         where: the name of all of them together.
     """
     if shards and all(TAR.search(name) for name in shards):
-        return TarSource(few_open(shards), where)
+        return TarSource(keep_few_open(shards), where)
     parquet = all(name.lower().endswith(".parquet") for name in shards)
     if shards and parquet and holds_images(next(iter(shards.values()))()):
-        return ParquetSource(few_open(shards), where)
+        return ParquetSource(keep_few_open(shards), where)
     return None
 
 
-def expanded(pattern: str) -> Iterator[str]:
+def expand_braces(pattern: str) -> Iterator[str]:
     """The names that numbers in braces stand for: x-{000..002}.tar is three; one without braces is itself."""
     match = BRACES.search(pattern)
     if match is None:
@@ -72,4 +72,4 @@ def expanded(pattern: str) -> Iterator[str]:
         return
     first, last = match[1], match[2]
     for number in range(int(first), int(last) + 1):
-        yield from expanded(f"{pattern[: match.start()]}{number:0{len(first)}d}{pattern[match.end() :]}")
+        yield from expand_braces(f"{pattern[: match.start()]}{number:0{len(first)}d}{pattern[match.end() :]}")

@@ -39,12 +39,12 @@ class PairRow:
     conclusion: str
 
 
-def colours(results: Results) -> dict[str, int]:
+def assign_colours(results: Results) -> dict[str, int]:
     """The colour of each backbone, by name."""
     return {result.name: 1 + i % COLOURS for i, result in enumerate(results.backbones)}
 
 
-def best_first(results: Results) -> list[BackboneResult]:
+def sort_best_first(results: Results) -> list[BackboneResult]:
     """The backbones by test top-1; of equals the cheaper first."""
     return sorted(results.backbones, key=lambda result: (-result.test.top1.value, result.card.gmacs, result.name))
 
@@ -52,7 +52,7 @@ def best_first(results: Results) -> list[BackboneResult]:
 def compare(results: Results) -> tuple[list[Row], Markup]:
     """The rows of the main table, and the axis above their drawings."""
     axis = _rate_axis(result.test.top1 for result in results.backbones)
-    colour = colours(results)
+    colour = assign_colours(results)
     rows = [
         Row(
             result=result,
@@ -60,7 +60,7 @@ def compare(results: Results) -> tuple[list[Row], Markup]:
             chosen=result.name == results.decision.choose,
             mark=_mark(result.test.top1, axis),
         )
-        for result in best_first(results)
+        for result in sort_best_first(results)
     ]
     return rows, _axis(axis, WIDTH, [f"{100 * tick:g}" for tick in axis.ticks()])
 
@@ -72,7 +72,7 @@ def compare_pairs(results: Results, margin: float) -> tuple[list[PairRow], Marku
     """
     if not results.pairs:
         return [], Markup("")
-    rank = {result.name: place for place, result in enumerate(best_first(results))}
+    rank = {result.name: place for place, result in enumerate(sort_best_first(results))}
     turned = [pair if rank[pair.a] < rank[pair.b] else turn(pair) for pair in results.pairs]
     order = sorted(turned, key=lambda pair: (rank[pair.a], rank[pair.b]))
     ends = [end for pair in order for end in (pair.difference.low, pair.difference.high)]

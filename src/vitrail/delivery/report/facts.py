@@ -60,7 +60,7 @@ class DataFacts:
     images: int
 
 
-def data_facts(results: Results) -> DataFacts:
+def collect_data_facts(results: Results) -> DataFacts:
     """The data section of the page."""
     counts = results.data.counts
     splits = tuple(split for split in SHOWN_SPLITS if sum(counts.get(split, {}).values())) or SHOWN_SPLITS
@@ -78,23 +78,23 @@ def data_facts(results: Results) -> DataFacts:
     )
 
 
-def option_rows(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+def list_options(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Every option after defaults, nested ones with their path, as they were set."""
     rows: list[tuple[str, str]] = []
     for key, value in options.items():
         if isinstance(value, Mapping):
-            rows.extend((f"{key}.{inner}", shown) for inner, shown in option_rows(value))
+            rows.extend((f"{key}.{inner}", shown) for inner, shown in list_options(value))
         else:
             rows.append((key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)))
     return rows
 
 
-def page_warnings(results: Results) -> list[str]:
+def list_warnings(results: Results) -> list[str]:
     """Warnings about the data that are not among the caveats of the decision."""
     return [warning for warning in results.data.warnings if warning not in results.decision.caveats]
 
 
-def openings(count: int) -> str:
+def say_openings(count: int) -> str:
     """How often the test split was opened, and what more than once means."""
     if count == 1:
         return "The test split was opened once, after every choice was made."

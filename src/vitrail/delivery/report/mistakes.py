@@ -53,7 +53,7 @@ class Mistake:
     missing: str
 
 
-def how_many(backbones: int) -> int:
+def choose_limit(backbones: int) -> int:
     """Mistakes shown of each backbone, so that the page stays light however many there are."""
     return max(LEAST_A_BACKBONE, min(MOST_A_BACKBONE, MOST_A_PAGE // max(1, backbones)))
 
@@ -70,7 +70,7 @@ def worst_mistakes(
     order = [int(row) for row in np.argsort(-sure_N, kind="stable")[:limit] if sure_N[row] >= 0]
     mistakes = []
     for row in order:
-        picture, tiny, missing = thumbnail(predictions.ids[row], images)
+        picture, tiny, missing = draw_thumbnail(predictions.ids[row], images)
         label = int(predictions.label_N[row])
         mistake = Mistake(
             label=classes[label],
@@ -86,7 +86,7 @@ def worst_mistakes(
     return tuple(mistakes)
 
 
-def thumbnail(id_: str, images: Images | None) -> tuple[str | None, bool, str]:
+def draw_thumbnail(id_: str, images: Images | None) -> tuple[str | None, bool, str]:
     """A small image of an example.
 
     Returns:

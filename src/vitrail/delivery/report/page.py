@@ -17,13 +17,13 @@ from markupsafe import Markup
 from vitrail.core.whole_files import write_whole
 from vitrail.delivery.report import words
 from vitrail.delivery.report.classes import ClassList, list_classes
-from vitrail.delivery.report.comparison import best_first, colours, compare, compare_pairs
+from vitrail.delivery.report.comparison import assign_colours, compare, compare_pairs, sort_best_first
 from vitrail.delivery.report.confusion import Confusion, draw_confusion
 from vitrail.delivery.report.curves import Curves, draw_curves
 from vitrail.delivery.report.deck import compare_deck
-from vitrail.delivery.report.facts import data_facts, openings, option_rows, page_warnings
+from vitrail.delivery.report.facts import collect_data_facts, list_options, list_warnings, say_openings
 from vitrail.delivery.report.label_curves import LabelCharts, draw_label_curves
-from vitrail.delivery.report.mistakes import Images, Mistake, how_many, worst_mistakes
+from vitrail.delivery.report.mistakes import Images, Mistake, choose_limit, worst_mistakes
 from vitrail.delivery.report.reliability import draw_reliability
 from vitrail.delivery.report.spread import compare_spread
 from vitrail.heads.predictions import Predictions
@@ -77,7 +77,7 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
     return {
         "run": results,
         "names": [result.name for result in results.backbones],
-        "colours": colours(results),
+        "colours": assign_colours(results),
         "rows": rows,
         "axis": axis,
         "pair_rows": pair_rows,
@@ -87,18 +87,18 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
         "spread": compare_spread(results),
         "chapters": _chapters(results, predictions, images),
         "images_at_hand": images is not None,
-        "facts": data_facts(results),
-        "options": option_rows(asdict(results.options) | {"backbones": results.requested}),
-        "warnings": page_warnings(results),
-        "openings": openings(results.split.test_openings),
+        "facts": collect_data_facts(results),
+        "options": list_options(asdict(results.options) | {"backbones": results.requested}),
+        "warnings": list_warnings(results),
+        "openings": say_openings(results.split.test_openings),
         "chance_nll": math.log(len(results.data.classes)),
     }
 
 
 def _chapters(results: Results, predictions: Mapping[str, Predictions], images: Images | None) -> list[Chapter]:
-    order, colour = best_first(results), colours(results)
+    order, colour = sort_best_first(results), assign_colours(results)
     unfolded = results.decision.choose or order[0].name
-    limit = how_many(len(order))
+    limit = choose_limit(len(order))
     chapters = []
     for result in order:
         rows = predictions.get(result.name)

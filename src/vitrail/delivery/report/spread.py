@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from vitrail.delivery.report.comparison import best_first
+from vitrail.delivery.report.comparison import sort_best_first
 from vitrail.runs import BackboneResult, Results
 from vitrail.search import SplitSpread
 from vitrail.statistics.intervals import Interval
@@ -30,7 +30,7 @@ class Spread:
 
 def compare_spread(results: Results) -> list[Spread]:
     """A row for each backbone that was fitted on other splits, the best on test first; all had the same splits."""
-    looked = [result for result in best_first(results) if result.search.splits is not None]
+    looked = [result for result in sort_best_first(results) if result.search.splits is not None]
     return [_row(result, looked[0]) for result in looked]
 
 
