@@ -75,7 +75,7 @@ def say(results: Results) -> Iterator[str]:
     for one in results.backbones:
         found = one.contamination
         assert found is not None
-        zero, tuned = found.zero_training, one.test.top1
+        zero, tuned = found.untuned, one.test.top1
         untuned = f"{100 * zero.accuracy.value:.1f}% | {zero.classes}, {zero.matched_by}" if zero else "- | -"
         yield f"| {one.name} | {found.verdict} | {untuned} | {100 * tuned.value:.1f}% | {tuned.n:,} |"
     yield ""

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from benchmarks.results import keep_chapter
 from vitrail.auditing import AuditOptions, audit
-from vitrail.auditing.labels import answer_out_of_fold
+from vitrail.auditing.suspects import answer_out_of_fold
 from vitrail.backbones import open_backbone, parse_spec
 from vitrail.core.machine import peak_rss_bytes, usable_cores, user_seconds
 from vitrail.core.progress import Silent

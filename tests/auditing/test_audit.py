@@ -12,8 +12,8 @@ from PIL import Image
 from tests.data.pictures import encoded, photograph
 from tests.pictures import draw_folder
 from vitrail.auditing import AuditOptions, audit, audit_to_json, write_manifest, write_page
-from vitrail.auditing.labels import find_suspects
 from vitrail.auditing.page import sentence
+from vitrail.auditing.suspects import find_suspects
 from vitrail.backbones import Backbone
 from vitrail.core.errors import UsageError, WeightsError
 from vitrail.data import load, open_source

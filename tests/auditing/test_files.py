@@ -4,7 +4,7 @@ from tests.data.pictures import MemorySource, encoded, photograph
 from vitrail.auditing.files import look_through
 from vitrail.core.progress import Silent
 from vitrail.data import load
-from vitrail.data.dataset import Entry, SetAside
+from vitrail.data.dataset import ListedFile, SetAside
 
 
 def test_each_kind_of_odd_file_is_named_once_and_sound_ones_are_not():
@@ -19,7 +19,7 @@ def test_each_kind_of_odd_file_is_named_once_and_sound_ones_are_not():
         "renamed.jpg": encoded(photograph(4)),
         "no_ending": encoded(photograph(5)),
     }
-    dataset = load(MemorySource([Entry(path=name, label="a") for name in files], files))
+    dataset = load(MemorySource([ListedFile(path=name, label="a") for name in files], files))
     findings, facts, broken = look_through(dataset, max_pixels=10**6, progress=Silent())
     assert {(one.path, one.kind) for one in findings} == {
         ("truncated.jpg", "unreadable"),
@@ -37,10 +37,10 @@ def test_each_kind_of_odd_file_is_named_once_and_sound_ones_are_not():
 def test_what_was_set_aside_is_called_what_it_is():
     sound, twice = encoded(photograph(0)), encoded(photograph(1))
     listing = [
-        Entry(path="cat/1.png", label="cat"),
-        Entry(path="cat/2.png", label="cat"),
-        Entry(path="dog/2.png", label="dog"),
-        Entry(path="dog/empty.png", label="dog"),
+        ListedFile(path="cat/1.png", label="cat"),
+        ListedFile(path="cat/2.png", label="cat"),
+        ListedFile(path="dog/2.png", label="dog"),
+        ListedFile(path="dog/empty.png", label="dog"),
         SetAside(path="README", reason="it lies in no class folder"),
     ]
     files = {"cat/1.png": sound, "cat/2.png": twice, "dog/2.png": twice, "dog/empty.png": b""}

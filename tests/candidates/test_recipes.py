@@ -9,7 +9,7 @@ from vitrail.api import load_run
 from vitrail.backbones import open_backbone, parse_spec
 from vitrail.benchmark import bench
 from vitrail.candidates.options import BenchOptions
-from vitrail.candidates.recipes import check_recipes, enter
+from vitrail.candidates.recipes import check_recipes, make_entries
 from vitrail.core.errors import UsageError
 from vitrail.core.progress import Silent
 
@@ -20,13 +20,13 @@ def backbones():
 
 
 def test_the_first_recipe_has_the_plain_names(backbones):
-    assert [one.backbone.name for one in enter(backbones, ["deck"])] == ["vit_mini", "resnet_mini"]
-    both = [one.backbone.name for one in enter(backbones, ["default", "deck"])]
+    assert [one.backbone.name for one in make_entries(backbones, ["deck"])] == ["vit_mini", "resnet_mini"]
+    both = [one.backbone.name for one in make_entries(backbones, ["default", "deck"])]
     assert both == ["vit_mini", "resnet_mini", "vit_mini+deck", "resnet_mini+deck"]
 
 
 def test_the_decks_recipe_equalises_and_drops_only_on_convolutional_networks(backbones):
-    plain, _, vit, resnet = enter(backbones, ["default", "deck"])
+    plain, _, vit, resnet = make_entries(backbones, ["default", "deck"])
     assert plain.search_options(QUICK) is QUICK
     assert not plain.backbone.card.preprocessing.equalise
     for entry in (vit, resnet):
@@ -39,7 +39,7 @@ def test_the_decks_recipe_equalises_and_drops_only_on_convolutional_networks(bac
 
 
 def test_where_it_departs_from_the_deck_is_said(backbones):
-    plain, _, vit, resnet = enter(backbones, ["default", "deck"])
+    plain, _, vit, resnet = make_entries(backbones, ["default", "deck"])
     assert plain.departures == ()
     assert any("AugReg's S/16" in sentence for sentence in vit.departures)
     assert any("ResNet50" in sentence for sentence in resnet.departures)

@@ -17,7 +17,7 @@ from tests.pictures import draw_folder
 from vitrail.benchmark import bench
 from vitrail.candidates.options import BenchOptions
 from vitrail.checks.compare import compare_runs
-from vitrail.checks.differences import Work
+from vitrail.checks.differences import Comparison
 from vitrail.checks.verify import verify_run
 from vitrail.core.errors import RunError, UsageError
 from vitrail.data import SplitOptions
@@ -92,7 +92,6 @@ def test_thresholds_are_set_again_from_the_calibration_part(apart: tuple[Path, P
     assert found.differences == ()
     assert not any("thresholds" in one for one in found.not_recomputed)
     (one,) = load_run(apart[0]).results.backbones
-    assert one.refusal is not None
     assert one.refusal.set_on == "calibration"
     assert one.refusal.images == 18 == len(load_run(apart[0]).calibration("vit_mini").ids)
     assert load_run(apart[0]).results.data.counts["calibration"] == {"blue": 6, "green": 6, "red": 6}
@@ -182,7 +181,7 @@ def test_a_deleted_class_is_named(copy: Path, made: tuple[Path, Path]):
 def test_a_label_of_no_class_is_named(copy: Path, made: tuple[Path, Path], label: int):
     for name in ("vit_mini", "resnet_mini"):
         edit_table(copy / "predictions" / f"{name}.parquet", "label", lambda values: values.__setitem__(0, label))
-    said = [one.found for one in verify_run(copy, cache=made[1]).differences]
+    said = [one.recomputed for one in verify_run(copy, cache=made[1]).differences]
     assert any("A label of a test image is not one of the 3 classes" in one for one in said)
 
 
@@ -206,11 +205,18 @@ def test_a_table_without_probabilities_or_labels_is_one_sentence(copy: Path, mad
         verify_run(copy, cache=made[1])
 
 
-def test_a_refusal_that_was_taken_out_of_the_results_is_named_without_features_too(copy: Path, tmp_path: Path):
+def test_results_without_a_refusal_are_refused(copy: Path, made: tuple[Path, Path]):
     results = json.loads((copy / "results.json").read_text())
     results["backbones"][0]["refusal"] = None
     (copy / "results.json").write_text(json.dumps(results))
-    assert "backbones[vit_mini].refusal" in named(copy, tmp_path / "empty").splitlines()
+    with pytest.raises(RunError, match=r"backbones\.0\.refusal"):
+        verify_run(copy, cache=made[1])
+
+
+def test_thresholds_that_were_deleted_are_named_without_features_too(copy: Path, tmp_path: Path):
+    (copy / "heads" / "vit_mini.refusal.safetensors").unlink()
+    said = named(copy, tmp_path / "empty").splitlines()
+    assert {"vit_mini.refusal.safetensors", "backbones[vit_mini].refusal"} <= set(said)
 
 
 def test_thresholds_of_another_head_are_named(copy: Path, made: tuple[Path, Path]):
@@ -272,12 +278,12 @@ def test_a_missing_file_is_named_and_a_folder_without_a_run_refused(
 
 
 def test_the_last_digits_are_no_difference_but_the_ninth_is():
-    work = Work()
-    work.compare("a", {"x": [1.0, 2.0]}, {"x": [1.0 + 1e-12, 2.0]})
-    assert (work.compared, work.differences) == (2, [])
-    work.compare("a", {"x": [1.0, 2.0]}, {"x": [1.0 + 1e-8, 2.0]})
-    work.compare("b", {"name": "x"}, None)
-    assert [one.where for one in work.differences] == ["a.x[0]", "b"]
+    comparison = Comparison()
+    comparison.compare("a", {"x": [1.0, 2.0]}, {"x": [1.0 + 1e-12, 2.0]})
+    assert (comparison.compared, comparison.differences) == (2, [])
+    comparison.compare("a", {"x": [1.0, 2.0]}, {"x": [1.0 + 1e-8, 2.0]})
+    comparison.compare("b", {"name": "x"}, None)
+    assert [one.where for one in comparison.differences] == ["a.x[0]", "b"]
 
 
 def test_a_run_against_itself_has_no_flips_and_the_same_pairs(made: tuple[Path, Path]):

@@ -21,7 +21,7 @@ def test_a_crop_is_found_with_its_place():
     found = agreement(image.crop((30, 6, 400, 282)), image)  # 92.5% of the width, 92% of the height
     assert found.place_P4[0] == pytest.approx([276 / 300, 6 / 300, 370 / 400, 30 / 400], abs=5e-3)  # half a pixel
     assert found.correlation_P[0] > 0.97
-    assert found.parts_P[0] > 0.95
+    assert found.tiles_P[0] > 0.95
     assert found.overlap_P[0] == pytest.approx(1, abs=0.02)
 
 
@@ -63,8 +63,8 @@ def test_two_things_before_one_background_agree_in_too_few_parts():
         picture = background.copy()
         picture.paste(photograph(seed, (150, 150)), (45, 45))
         shown.append(picture)
-    assert agreement(*shown).parts_P[0] < 0.7
-    assert agreement(shown[0], shown[0].resize((180, 180))).parts_P[0] > 0.95
+    assert agreement(*shown).tiles_P[0] < 0.7
+    assert agreement(shown[0], shown[0].resize((180, 180))).tiles_P[0] > 0.95
 
 
 def test_a_batch_is_its_pairs_one_by_one():
@@ -81,4 +81,4 @@ def test_flat_pictures_agree_in_nothing():
     flat = np.full((1, SIDE, SIDE), 77, np.float32)
     found = align(flat, flat)
     assert found.correlation_P[0] == 0
-    assert found.parts_P[0] == 0
+    assert found.tiles_P[0] == 0

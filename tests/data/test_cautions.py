@@ -1,9 +1,9 @@
-from vitrail.data.cautions import cautions
+from vitrail.data.cautions import find_cautions
 from vitrail.data.duplicates import Duplicates
 
 
 def said(duplicates: Duplicates | None = None, animations: int = 0, **sizes: int) -> list[str]:
-    return list(cautions(sizes or {"cat": 30, "dog": 30}, duplicates or Duplicates(), animations=animations))
+    return list(find_cautions(sizes or {"cat": 30, "dog": 30}, duplicates or Duplicates(), animations=animations))
 
 
 def test_sound_data_raise_no_warning():

@@ -38,10 +38,10 @@ def test_the_dogs_come_out_right():
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=200), FRACTIONS)
 def test_rows_without_groups_are_dealt_as_shared_out(labels, fractions):
-    part_N = deal(labels, [None] * len(labels), fractions)
+    subset_N = deal(labels, [None] * len(labels), fractions)
     need_CP = share_out(np.bincount(labels), fractions)
     for label in range(len(need_CP)):
-        dealt = part_N[np.asarray(labels) == label]
+        dealt = subset_N[np.asarray(labels) == label]
         assert np.bincount(dealt, minlength=len(fractions)).tolist() == need_CP[label].tolist()
 
 
@@ -50,12 +50,12 @@ GROUPED = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([None, *"abcdefg
 
 @settings(deadline=None)
 @given(GROUPED, FRACTIONS)
-def test_groups_stay_whole_and_every_row_has_a_part(rows, fractions):
+def test_groups_stay_whole_and_every_row_has_a_subset(rows, fractions):
     labels, groups = zip(*rows, strict=True)
-    part_N = deal(labels, groups, fractions)
-    assert ((part_N >= 0) & (part_N < len(fractions))).all()
+    subset_N = deal(labels, groups, fractions)
+    assert ((subset_N >= 0) & (subset_N < len(fractions))).all()
     for group in set(groups) - {None}:
-        assert len({part for part, other in zip(part_N, groups, strict=True) if other == group}) == 1
+        assert len({subset for subset, other in zip(subset_N, groups, strict=True) if other == group}) == 1
 
 
 @settings(deadline=None)
@@ -71,9 +71,9 @@ def test_the_names_of_groups_do_not_matter(rows):
 def test_small_groups_within_a_class_come_near_the_fractions(classes, size, groups):
     labels = np.repeat(np.arange(classes), size * groups)
     names = [f"{row // size}" for row in range(len(labels))]
-    part_N = deal(labels, names, USUAL)
+    subset_N = deal(labels, names, USUAL)
     for label in range(classes):
-        came_out = np.bincount(part_N[labels == label], minlength=3)
+        came_out = np.bincount(subset_N[labels == label], minlength=3)
         assert np.abs(came_out - np.asarray(USUAL) * size * groups).max() <= size
         assert came_out.min() > 0
 
@@ -86,23 +86,23 @@ def test_groups_that_hold_several_classes_come_near_too():
         for _ in range(rng.integers(1, 12)):
             names.append(f"{patient}")
             labels.append(int(rng.random() < 0.1 + 0.1 * (patient % 3)))
-    part_N = deal(labels, names, USUAL)
+    subset_N = deal(labels, names, USUAL)
     for label in (0, 1):
-        share = np.bincount(part_N[np.asarray(labels) == label], minlength=3) / labels.count(label)
+        share = np.bincount(subset_N[np.asarray(labels) == label], minlength=3) / labels.count(label)
         assert np.abs(share - USUAL).max() < 0.02
 
 
-@pytest.mark.parametrize(("groups", "parts"), [(1, {0}), (2, {0, 1}), (3, {0, 1, 2}), (7, {0, 1, 2})])
-def test_a_class_of_few_groups_reaches_as_many_parts_as_it_can(groups, parts):
+@pytest.mark.parametrize(("groups", "subsets"), [(1, {0}), (2, {0, 1}), (3, {0, 1, 2}), (7, {0, 1, 2})])
+def test_a_class_of_few_groups_reaches_as_many_subsets_as_it_can(groups, subsets):
     labels, names = [0] * (10 * groups), [f"{row // 10}" for row in range(10 * groups)]
-    assert set(deal(labels, names, USUAL).tolist()) == parts
+    assert set(deal(labels, names, USUAL).tolist()) == subsets
 
 
 def test_a_group_larger_than_a_part_goes_to_the_largest_one():
     names = ["large"] * 60 + [None] * 40
-    part_N = deal([0] * 100, names, USUAL)
-    assert Counter(part_N[:60].tolist()) == {0: 60}
-    assert Counter(part_N[60:].tolist()) == {1: 20, 2: 20}
+    subset_N = deal([0] * 100, names, USUAL)
+    assert Counter(subset_N[:60].tolist()) == {0: 60}
+    assert Counter(subset_N[60:].tolist()) == {1: 20, 2: 20}
 
 
 def test_large_groups_are_dealt_before_small_ones_fill_the_gaps():
@@ -111,5 +111,5 @@ def test_large_groups_are_dealt_before_small_ones_fill_the_gaps():
     assert np.abs(came_out - [60, 20, 20]).max() <= 2
 
 
-def test_no_rows_are_no_parts():
+def test_no_rows_are_no_subsets():
     assert deal([], [], USUAL).tolist() == []

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitrail.data.dataset import Entry
+from vitrail.data.dataset import ListedFile
 from vitrail.data.duplicates import GUARD, Duplicates, merge
 
 CONTENTS = st.sampled_from(["c1", "c2", "c3", "c4", "c5"])
@@ -20,7 +20,7 @@ LISTINGS = st.lists(
 
 def entries(rows):
     return [
-        (digest, Entry(path=f"{number:02}.png", label=label, split=split, group=group))
+        (digest, ListedFile(path=f"{number:02}.png", label=label, split=split, group=group))
         for number, (digest, label, split, group) in enumerate(rows)
     ]
 
@@ -28,9 +28,9 @@ def entries(rows):
 def test_equal_bytes_are_one_example_with_all_its_paths():
     examples, aside, counts = merge(
         [
-            ("c2", Entry(path="b", label="cat")),
-            ("c1", Entry(path="z", label="cat")),
-            ("c2", Entry(path="a", label="cat")),
+            ("c2", ListedFile(path="b", label="cat")),
+            ("c1", ListedFile(path="z", label="cat")),
+            ("c2", ListedFile(path="a", label="cat")),
         ]
     )
     assert [(each.id, each.paths) for each in examples] == [("c1", ("z",)), ("c2", ("a", "b"))]
@@ -39,7 +39,7 @@ def test_equal_bytes_are_one_example_with_all_its_paths():
 
 
 def test_a_path_listed_twice_is_no_copy():
-    examples, _, counts = merge([("c", Entry(path="a", label="cat"))] * 2)
+    examples, _, counts = merge([("c", ListedFile(path="a", label="cat"))] * 2)
     assert examples[0].paths == ("a",)
     assert counts == Duplicates()
 
@@ -47,9 +47,9 @@ def test_a_path_listed_twice_is_no_copy():
 def test_equal_bytes_with_two_labels_are_set_aside_and_named():
     examples, aside, counts = merge(
         [
-            ("c", Entry(path="x/1", label="cat")),
-            ("c", Entry(path="y/1", label="dog")),
-            ("d", Entry(path="2", label="cat")),
+            ("c", ListedFile(path="x/1", label="cat")),
+            ("c", ListedFile(path="y/1", label="dog")),
+            ("d", ListedFile(path="2", label="cat")),
         ]
     )
     assert [each.id for each in examples] == ["d"]
@@ -61,13 +61,13 @@ def test_equal_bytes_with_two_labels_are_set_aside_and_named():
 def test_equal_bytes_join_their_groups():
     examples, _, counts = merge(
         [
-            ("c1", Entry(path="1", label="cat", group="b")),
-            ("c1", Entry(path="2", label="cat", group="c")),
-            ("c2", Entry(path="3", label="cat", group="c")),
-            ("c2", Entry(path="4", label="cat", group="a")),
-            ("c3", Entry(path="5", label="cat", group="b")),
-            ("c4", Entry(path="6", label="cat", group="other")),
-            ("c3", Entry(path="7", label="cat")),
+            ("c1", ListedFile(path="1", label="cat", group="b")),
+            ("c1", ListedFile(path="2", label="cat", group="c")),
+            ("c2", ListedFile(path="3", label="cat", group="c")),
+            ("c2", ListedFile(path="4", label="cat", group="a")),
+            ("c3", ListedFile(path="5", label="cat", group="b")),
+            ("c4", ListedFile(path="6", label="cat", group="other")),
+            ("c3", ListedFile(path="7", label="cat")),
         ]
     )
     assert [each.group for each in examples] == ["a", "a", "a", "other"]
@@ -76,7 +76,10 @@ def test_equal_bytes_join_their_groups():
 
 def test_equal_bytes_in_train_and_test_stay_in_test():
     examples, aside, counts = merge(
-        [("c", Entry(path="1", label="cat", split="train")), ("c", Entry(path="2", label="cat", split="test"))]
+        [
+            ("c", ListedFile(path="1", label="cat", split="train")),
+            ("c", ListedFile(path="2", label="cat", split="test")),
+        ]
     )
     assert [(each.split, each.paths) for each in examples] == [("test", ("1", "2"))]
     assert not aside
@@ -86,9 +89,9 @@ def test_equal_bytes_in_train_and_test_stay_in_test():
 def test_a_group_in_train_and_test_is_taken_out_of_train():
     examples, aside, counts = merge(
         [
-            ("c1", Entry(path="1", label="cat", split="train", group="g")),
-            ("c2", Entry(path="2", label="cat", split="test", group="g")),
-            ("c3", Entry(path="3", label="cat", split="train", group="h")),
+            ("c1", ListedFile(path="1", label="cat", split="train", group="g")),
+            ("c2", ListedFile(path="2", label="cat", split="test", group="g")),
+            ("c3", ListedFile(path="3", label="cat", split="train", group="h")),
         ]
     )
     assert [each.id for each in examples] == ["c2", "c3"]

@@ -2,7 +2,7 @@ import pytest
 
 from tests.data.pictures import dataset_of
 from vitrail.core.errors import DataError
-from vitrail.data.enough import listed, require_enough
+from vitrail.data.enough import join_names, require_enough
 from vitrail.data.split import make_split
 
 
@@ -52,4 +52,4 @@ def test_a_class_that_is_only_tested_is_refused():
 
 
 def test_of_many_names_ten_are_listed():
-    assert listed([str(number) for number in range(12)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
+    assert join_names([str(number) for number in range(12)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"

@@ -16,8 +16,8 @@ from vitrail.core.resources import Resources
 from vitrail.data import (
     EXAMPLE_SCHEMA,
     Dataset,
-    Entry,
     ImageRejected,
+    ListedFile,
     SetAside,
     decode,
     load,
@@ -29,7 +29,9 @@ from vitrail.data import (
 def read(listing: list[tuple[str, str, bytes | OSError]]) -> Dataset:
     """Load files given as (path, label, bytes)."""
     return load(
-        MemorySource([Entry(path=path, label=label) for path, label, _ in listing], {p: data for p, _, data in listing})
+        MemorySource(
+            [ListedFile(path=path, label=label) for path, label, _ in listing], {p: data for p, _, data in listing}
+        )
     )
 
 
@@ -65,13 +67,15 @@ def test_what_changes_an_answer_changes_the_fingerprint():
     renamed = [(path, label.upper(), data) for path, label, data in SOUND]
     fewer = SOUND[:-1]
     assert len({read(listing).fingerprint for listing in (SOUND, relabelled, renamed, fewer)}) == 4
-    source = MemorySource([Entry(path=p, label=label, group="g") for p, label, _ in SOUND], {p: d for p, _, d in SOUND})
+    source = MemorySource(
+        [ListedFile(path=p, label=label, group="g") for p, label, _ in SOUND], {p: d for p, _, d in SOUND}
+    )
     assert load(source).fingerprint != read(SOUND).fingerprint
 
 
 def test_what_the_source_set_aside_is_kept():
     source = MemorySource(
-        [SetAside(path="README", reason="it lies in no class folder"), Entry(path="cat/0.png", label="cat")],
+        [SetAside(path="README", reason="it lies in no class folder"), ListedFile(path="cat/0.png", label="cat")],
         {"cat/0.png": image_file()},
     )
     assert reasons(load(source)) == {"README": "it lies in no class folder"}
@@ -120,7 +124,7 @@ def test_progress_hears_of_every_file():
 
     recorder = Recorder()
     load(
-        MemorySource([Entry(path=p, label=label) for p, label, _ in SOUND], {p: d for p, _, d in SOUND}),
+        MemorySource([ListedFile(path=p, label=label) for p, label, _ in SOUND], {p: d for p, _, d in SOUND}),
         resources=Resources(progress=recorder),
     )
     assert recorder.events == [("start", "Reading files", 6, "files"), ("done", "Reading files")]
@@ -143,8 +147,8 @@ def test_each_file_is_read_once_and_no_bytes_are_kept():
         def __init__(self) -> None:
             self.reads: list[str] = []
 
-        def entries(self) -> Iterator[Entry]:
-            return (Entry(path=f"{number}", label=f"{number % 2}") for number in range(500))
+        def list_files(self) -> Iterator[ListedFile]:
+            return (ListedFile(path=f"{number}", label=f"{number % 2}") for number in range(500))
 
         def read(self, path: str) -> bytes:
             nonlocal held, most
@@ -171,7 +175,7 @@ def test_as_many_threads_read_as_are_given():
     files = {f"{number}": image_file(number) for number in range(60)}
     for threads in (1, 3):
         names: set[str] = set()
-        load(Watched([Entry(path=path, label="a") for path in files], files), resources=Resources(cores=threads))
+        load(Watched([ListedFile(path=path, label="a") for path in files], files), resources=Resources(cores=threads))
         assert len(names) == threads
 
 
@@ -185,7 +189,7 @@ def test_an_interrupted_reading_ends_at_once():
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        load(Interrupting([Entry(path=f"{n}", label="cat") for n in range(100_000)], {}))
+        load(Interrupting([ListedFile(path=f"{n}", label="cat") for n in range(100_000)], {}))
     assert time.monotonic() - began < 5
 
 

@@ -9,7 +9,7 @@ from tests.data.pictures import MemorySource, encoded, photograph
 from vitrail.core.errors import DataError
 from vitrail.core.resources import Resources
 from vitrail.data import ImageRejected, grey_copies, load
-from vitrail.data.dataset import Entry
+from vitrail.data.dataset import ListedFile
 from vitrail.data.grey_copies import make_grey_copies, make_grey_copy
 from vitrail.data.images import decode, decode_grey
 
@@ -34,7 +34,7 @@ def source() -> Counted:
     files = {f"{seed}.jpg": encoded(photograph(seed), "JPEG") for seed in range(3)}
     files["broken.jpg"] = files["0.jpg"][:2000]
     files["tiny.png"] = encoded(photograph(9, (31, 40)))
-    return Counted([Entry(path=name, label="a") for name in files], files)
+    return Counted([ListedFile(path=name, label="a") for name in files], files)
 
 
 def test_a_grey_copy_is_made_once_and_stored_by_id(source: Counted, tmp_path):
@@ -62,7 +62,7 @@ def test_a_flipped_byte_in_the_cache_is_noticed_and_the_grey_copies_are_made_aga
 @pytest.fixture
 def nine() -> Counted:
     files = {f"{seed}.jpg": encoded(photograph(seed), "JPEG") for seed in range(9)}
-    return Counted([Entry(path=name, label="a") for name in files], files)
+    return Counted([ListedFile(path=name, label="a") for name in files], files)
 
 
 def test_an_interruption_loses_no_grey_copy_that_was_made(nine: Counted, tmp_path: Path):

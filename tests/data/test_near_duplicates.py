@@ -10,13 +10,13 @@ from tests.data.pictures import MemorySource, dataset_of, encoded, photograph
 from vitrail.core.errors import DataError
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, NearPair, find_near_duplicates, keep_together, leaking_into, load, make_split
-from vitrail.data.dataset import Entry, fingerprint_of
+from vitrail.data.dataset import ListedFile, fingerprint_of
 
 SIZE = (200, 150)
 
 
 def load_files(files: Mapping[str, bytes], labels: Mapping[str, str] | None = None) -> Dataset:
-    listing = [Entry(path=name, label=(labels or {}).get(name, "a")) for name in files]
+    listing = [ListedFile(path=name, label=(labels or {}).get(name, "a")) for name in files]
     return load(MemorySource(listing, files))
 
 

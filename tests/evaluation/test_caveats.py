@@ -25,6 +25,7 @@ def caveats(labels_C, correct, *, only=None, groups=None, visible=None):
                 holm_p=1.0,
                 equivalence_p=1.0,
                 conclusion=conclude(difference, 1.0, 0.01),
+                design_effect=1.0,
                 visible=visible or visible_difference((sum(only) + 2) / (n + 2), n),
             )
         )

@@ -80,23 +80,23 @@ def test_renamed_classes_are_given_away_by_answers_as_a_hint():
     traces, found = look(["1", "2", "3"], "{number}.jpg")
     assert found.verdict == "hints"
     assert traces.evidence[0].kind == "answers on training images"
-    assert found.zero_training.matched_by == "answers on training images"
-    assert found.zero_training.accuracy.value == 1.0
+    assert found.untuned.matched_by == "answers on training images"
+    assert found.untuned.accuracy.value == 1.0
 
 
 def test_answers_that_agree_on_no_class_are_no_hint():
     """The twin: features that tell nothing of ImageNet's classes."""
     _, found = look(["1", "2", "3"], "{number}.jpg", wrong=1.0)
     assert found.verdict == "no sign"
-    assert found.zero_training.accuracy.value < 0.8
+    assert found.untuned.accuracy.value < 0.8
 
 
 def test_the_untuned_classifier_is_scored_on_the_images_of_matched_classes():
     _, found = look([*NAMES, "my own dog"], "{number}.jpg", places=(*DOGS, 500))
-    assert found.zero_training.classes == 3
-    assert found.zero_training.accuracy.n == 6  # of 8 test images
-    assert found.zero_training.accuracy.value == 1.0
-    assert found.zero_training.tuned.value == 1.0
+    assert found.untuned.classes == 3
+    assert found.untuned.accuracy.n == 6  # of 8 test images
+    assert found.untuned.accuracy.value == 1.0
+    assert found.untuned.tuned.value == 1.0
 
 
 def test_a_share_of_named_files_is_a_share_and_the_others_are_judged_apart():

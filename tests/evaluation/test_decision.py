@@ -37,6 +37,8 @@ def make_pairs(contenders, discordances, margin=MARGIN):
                 holm_p=adjusted,
                 equivalence_p=equivalence_p(only_a, only_b, n, margin),
                 conclusion=conclude(difference, adjusted, margin),
+                design_effect=1.0,
+                visible=1.0,
             )
         )
     return made

@@ -128,7 +128,7 @@ def test_an_example_without_a_sealed_label_or_with_a_foreign_one_is_an_error():
 
 def test_labels_that_are_open_already_must_fit_too():
     candidates, ids, _, classes, label_N = make_run()
-    criteria, known = Criteria(), {"choices_digest": "", "found": {}}
+    criteria, known = Criteria(), {"choices_digest": "", "contamination": {}}
     with pytest.raises(DataError, match="399 labels of 400 test images"):
         assess(candidates, judged(ids, classes), label_N[1:], criteria, **known)
     for foreign in (8, -1):

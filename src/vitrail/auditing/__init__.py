@@ -2,9 +2,9 @@
 
 from vitrail.auditing.audit import Audit, AuditOptions, audit, audit_to_json
 from vitrail.auditing.files import FileFacts, FileFinding
-from vitrail.auditing.labels import LabelFindings, SuspectLabel
 from vitrail.auditing.manifest import require_files, write_manifest
 from vitrail.auditing.page import write_page
+from vitrail.auditing.suspects import LabelFindings, SuspectLabel
 
 __all__ = [
     "Audit",

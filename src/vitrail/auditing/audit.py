@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic_core import to_json
 
 from vitrail.auditing.files import FileFacts, FileFinding, look_through
-from vitrail.auditing.labels import LabelFindings, find_suspects
+from vitrail.auditing.suspects import LabelFindings, find_suspects
 from vitrail.backbones import Backbone, EngineRequest, open_backbone, parse_spec
 from vitrail.core.errors import DataError, UsageError
 from vitrail.core.progress import Progress, Silent
@@ -33,7 +33,7 @@ DEFAULT_BACKBONE = "vit_mini"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditOptions:
-    """What an audit does. `backbone` None is the run's, or the embedded one; `labels` is whether labels are judged."""
+    """Options of an audit. `backbone` None is the run's, or the embedded one; `labels` is whether labels are judged."""
 
     backbone: str | None = None
     run: Path | None = None
@@ -61,7 +61,7 @@ class TwoLabels:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NearCopies:
-    """Two files that show the same picture; `splits` are the given ones, empty where none is."""
+    """Two files that show the same image; `splits` are the given ones, empty if there are none."""
 
     paths: tuple[str, str]
     labels: tuple[str, str]
@@ -92,29 +92,23 @@ class Audit:
     @property
     def conflicts(self) -> tuple[NearCopies, ...]:
         """The near-duplicates under two labels."""
-        return tuple(one for one in self.near if one.labels[0] != one.labels[1])
+        return tuple(copies for copies in self.near if copies.labels[0] != copies.labels[1])
 
     @property
     def crossing(self) -> tuple[NearCopies, ...]:
         """The near-duplicates in two given splits."""
-        return tuple(one for one in self.near if one.splits[0] != one.splits[1])
+        return tuple(copies for copies in self.near if copies.splits[0] != copies.splits[1])
 
 
 def audit(
     data: str | Path | None = None, options: AuditOptions | None = None, progress: Progress | None = None
 ) -> Audit:
-    """Look a data set through. DataError where there is nothing to audit, WeightsError for weights not of the run.
-
-    Args:
-        data: as for a benchmark.
-        options: what to do; the defaults where None.
-        progress: hears how far it is.
-
-    Returns:
-        What was found. Nothing on disk is changed but the cache.
+    """Check a data set. Nothing on disk is changed but the cache.
 
     Raises:
-        UsageError: the run is of other images, or has not the backbone.
+        UsageError: the run is of other images, or does not have the backbone.
+        DataError: there is nothing to audit.
+        WeightsError: the weights are not those of the run.
     """
     options = options or AuditOptions()
     resources = Resources(offline=options.offline, progress=progress or Silent())
@@ -152,10 +146,10 @@ def audit(
     )
 
 
-def audit_to_json(found: Audit) -> bytes:
+def audit_to_json(report: Audit) -> bytes:
     """Everything that was found, indented, in UTF-8."""
-    told = {one.name: getattr(found, one.name) for one in fields(found) if one.name != "dataset"}
-    return to_json(told, indent=2) + b"\n"
+    document = {member.name: getattr(report, member.name) for member in fields(report) if member.name != "dataset"}
+    return to_json(document, indent=2) + b"\n"
 
 
 def _judge_labels(
@@ -173,7 +167,7 @@ def _judge_labels(
 
 
 def _open(run: RunRecord | None, options: AuditOptions, progress: Progress) -> Backbone:
-    """The backbone that judges labels: where there is a run, one of its own, by the name it has there."""
+    """The backbone that judges labels; with a run it is one of the run's, under its name there."""
     if run is None:
         spec = parse_spec(options.backbone or DEFAULT_BACKBONE)
         return open_backbone(spec, offline=options.offline, progress=progress)
@@ -189,7 +183,7 @@ def _no_labels(why_not: str) -> LabelFindings:
 
 def _best_of(run: RunRecord) -> str:
     decided = run.results.decision.choose
-    return decided or max(run.results.backbones, key=lambda one: one.test.top1.value).name
+    return decided or max(run.results.backbones, key=lambda result: result.test.top1.value).name
 
 
 def _exact(dataset: Dataset) -> list[ExactCopies]:
@@ -216,7 +210,7 @@ def _name_pairs(dataset: Dataset, pairs: tuple[NearPair, ...]) -> tuple[NearCopi
         id_: (paths[0], dataset.classes[label], split or "") for id_, paths, label, split in zip(*columns, strict=True)
     }
     named = [(known[pair.a], known[pair.b], pair) for pair in pairs]
-    found = [
-        NearCopies(paths=(a[0], b[0]), labels=(a[1], b[1]), splits=(a[2], b[2]), pair=pair) for a, b, pair in named
-    ]
-    return tuple(sorted(found, key=lambda one: (one.labels[0] == one.labels[1], one.splits[0] == one.splits[1])))
+    near = [NearCopies(paths=(a[0], b[0]), labels=(a[1], b[1]), splits=(a[2], b[2]), pair=pair) for a, b, pair in named]
+    return tuple(
+        sorted(near, key=lambda copies: (copies.labels[0] == copies.labels[1], copies.splits[0] == copies.splits[1]))
+    )

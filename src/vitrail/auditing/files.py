@@ -73,11 +73,7 @@ def look_through(
 ) -> tuple[list[FileFinding], FileFacts, tuple[str, ...]]:
     """Decode every example once, whole.
 
-    Args:
-        dataset: the examples; what was set aside before is listed first, but for contents with two labels, which are
-            no matter of one file.
-        max_pixels: larger images are unreadable.
-        progress: hears of every file.
+    What was set aside before is listed first, except contents with two labels, which are not about one file.
 
     Returns:
         The findings, the facts, and the ids that cannot be decoded.
@@ -148,8 +144,8 @@ def _facts(read: Sequence[_Read]) -> FileFacts:
         return ordered[0], ordered[len(ordered) // 2], ordered[-1]
 
     return FileFacts(
-        formats=dict(Counter(one.format for one in read).most_common()),
-        width=span([one.width for one in read]),
-        height=span([one.height for one in read]),
-        bytes=span([one.bytes for one in read]),
+        formats=dict(Counter(file.format for file in read).most_common()),
+        width=span([file.width for file in read]),
+        height=span([file.height for file in read]),
+        bytes=span([file.bytes for file in read]),
     )

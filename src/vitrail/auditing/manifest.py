@@ -2,7 +2,7 @@
 
 - What every benchmark sets aside and files that cannot be decoded are left out, and of equal bytes all but the first
   path.
-- The same bytes, or the same picture, under two labels are left out: one label is wrong, and nobody can say which.
+- The same bytes, or the same image, under two labels are left out: one label is wrong, and nobody can say which.
 - Near-duplicates share a group. Where a split was given, the copy in the less guarded split is left out.
 - Suspect labels stay as they are, with what is suspected in the column `note`, which no benchmark reads: to change a
   label by what a model says of it would be to teach the model itself.
@@ -45,23 +45,21 @@ def require_files(source: Source) -> None:
         )
 
 
-def write_manifest(found: Audit, data: Path, path: Path) -> Cleaned:
-    """Write a cleaned manifest. UsageError where the images are not files of a folder or a manifest.
+def write_manifest(audit: Audit, data: Path, path: Path) -> Cleaned:
+    """Write a cleaned manifest.
 
     Args:
-        found: the audit.
+        audit: of the data.
         data: the folder or manifest that was audited.
-        path: where the CSV shall be; its paths are relative to it.
-
-    Returns:
-        What it came to.
+        path: where the CSV goes; its paths are relative to it.
 
     Raises:
+        UsageError: the images are not files of a folder or a manifest.
         RunError: it cannot be written.
     """
-    require_files(found.dataset.source)
+    require_files(audit.dataset.source)
     data = data.expanduser()
-    rows = list(_rows(found, data if data.is_dir() else data.parent, path.parent))
+    rows = list(_rows(audit, data if data.is_dir() else data.parent, path.parent))
     split, group = (any(row[place] for row in rows) for place in (2, 3))
     kept = [place for place, wanted in enumerate((True, True, split, group, True)) if wanted]
     text = io.StringIO(newline="")
@@ -77,29 +75,29 @@ def write_manifest(found: Audit, data: Path, path: Path) -> Cleaned:
         ) from error
     return Cleaned(
         rows=len(rows),
-        left_out=found.dataset.table.num_rows - len(rows),
-        set_aside=len(found.dataset.set_aside),
+        left_out=audit.dataset.table.num_rows - len(rows),
+        set_aside=len(audit.dataset.set_aside),
         noted=sum(bool(row[4]) for row in rows),
     )
 
 
-def _rows(found: Audit, root: Path, folder: Path) -> Iterator[tuple[str, str, str, str, str]]:
-    unreadable = {one.path for one in found.findings if one.kind == "unreadable"}
-    unwanted = _of_pairs(found)
-    note = {one.id: f"suspect label, perhaps {one.suggested}" for one in found.labels.suspects}
-    table = found.dataset.table
+def _rows(audit: Audit, root: Path, folder: Path) -> Iterator[tuple[str, str, str, str, str]]:
+    unreadable = {finding.path for finding in audit.findings if finding.kind == "unreadable"}
+    unwanted = _of_pairs(audit)
+    note = {suspect.id: f"suspect label, perhaps {suspect.suggested}" for suspect in audit.labels.suspects}
+    table = audit.dataset.table
     columns = (table.column(name).to_pylist() for name in ("id", "paths", "label", "given_split", "group"))
     for id_, paths, label, split, group in zip(*columns, strict=True):
         if id_ in unwanted or paths[0] in unreadable:
             continue
         where = os.path.relpath(root / as_on_disk(paths[0]), folder.resolve() if root.is_absolute() else folder)
-        yield where, found.dataset.classes[label], split or "", group or "", note.get(id_, "")
+        yield where, audit.dataset.classes[label], split or "", group or "", note.get(id_, "")
 
 
-def _of_pairs(found: Audit) -> set[str]:
+def _of_pairs(audit: Audit) -> set[str]:
     """The examples that near-duplicates make unusable."""
-    gone = {id_ for one in found.conflicts for id_ in (one.pair.a, one.pair.b)}
-    for one in found.crossing:
-        ranks = [GUARD.index(split) for split in one.splits if split in GUARD]
-        gone.add(one.pair.a if ranks[0] < ranks[1] else one.pair.b)
+    gone = {id_ for copies in audit.conflicts for id_ in (copies.pair.a, copies.pair.b)}
+    for copies in audit.crossing:
+        ranks = [GUARD.index(split) for split in copies.splits if split in GUARD]
+        gone.add(copies.pair.a if ranks[0] < ranks[1] else copies.pair.b)
     return gone

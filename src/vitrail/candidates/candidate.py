@@ -10,7 +10,7 @@ from vitrail.backbones.classifier import read_classifier
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity, measure_parity
 from vitrail.candidates.recipes import Entry
-from vitrail.candidates.thresholds import predict_calibration, refusal_of
+from vitrail.candidates.thresholds import make_refusal, predict_calibration
 from vitrail.candidates.traces import find_traces
 from vitrail.core.hashing import fingerprint
 from vitrail.core.resources import Resources
@@ -65,24 +65,14 @@ def make_candidate(
     resources: Resources,
     steps: Path,
 ) -> Candidate:
-    """Tune a head, set its thresholds, and answer the test images. No test label is needed.
+    """Tune a head, set its thresholds, and predict the test images. No test label is needed.
 
-    Args:
-        entry: the backbone and its recipe.
-        features: its rows for every example of the split.
-        dataset: the examples, without the labels of the test images.
-        split: of these examples.
-        options: of the benchmark.
-        resources: of this command.
-        steps: a folder for finished steps of the search, from which an interrupted one goes on.
-
-    Returns:
-        The candidate.
+    Finished steps of the search are kept in the folder `steps`, from which an interrupted one goes on.
     """
     search = tune(features, split, dataset, entry.search_options(options.search), resources.progress, kept_in=steps)
     pooled = features.pooled(search.pooling)
     calibration = predict_calibration(search, pooled, split, dataset)
-    refusal = refusal_of(search, pooled, dataset, calibration)
+    refusal = make_refusal(search, pooled, dataset, calibration)
     parity = measure_parity(
         dataset,
         entry.backbone,

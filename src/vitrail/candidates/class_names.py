@@ -18,10 +18,6 @@ NUMBER_IN_FRONT = re.compile(r"^\d+[\s._-]+(?=\D)")
 def match_names(classes: Sequence[str], labels: LabelSet) -> dict[int, tuple[int, ...]]:
     """The outputs of a classifier that a class may mean.
 
-    Args:
-        classes: a person's class names.
-        labels: what the classifier's outputs stand for.
-
     Returns:
         For each class that matches, by its index: the places of its outputs. Classes that match nothing are left out.
     """

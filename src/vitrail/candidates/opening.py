@@ -7,7 +7,7 @@ from pathlib import Path
 from vitrail.backbones import BackboneSpec, EngineChoice, EngineRequest, open_backbone
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import compared_images, in_float32
-from vitrail.candidates.recipes import Entry, enter
+from vitrail.candidates.recipes import Entry, make_entries
 from vitrail.core.machine import Threads
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Split
@@ -42,11 +42,8 @@ def prepare(
         split: int8 takes its ranges from the train split; nothing else here depends on it.
         options: of the benchmark.
         data: as `bench` takes it, for the machines of a cluster.
-        cluster: a Ray cluster that computes the features, "auto" or host:port; this machine where None.
+        cluster: a Ray cluster that computes the features, "auto" or host:port; this machine if None.
         resources: of this command.
-
-    Returns:
-        Entries and features, in the same order.
     """
     if cluster is None:
         entries = open_entries(specs, dataset, split, options, resources=resources)
@@ -90,13 +87,7 @@ def open_entries(
 ) -> list[Entry]:
     """Open every backbone under every recipe, for int8 with the train images that it takes its ranges from.
 
-    Args:
-        specs: the backbones that were named.
-        dataset: the examples.
-        split: of these examples.
-        options: of the benchmark.
-        resources: of this command.
-        engine: the engine of a cluster; where None this machine settles the engine that the options ask for.
+    `engine` is the engine of a cluster; if None, this machine chooses the engine that the options ask for.
 
     Returns:
         One entry per recipe and backbone, recipe by recipe.
@@ -118,5 +109,5 @@ def open_entries(
         replace(
             entry, backbone=attach_range_images(entry.backbone, dataset, split.train, max_pixels=options.max_pixels)
         )
-        for entry in enter(opened, options.recipes)
+        for entry in make_entries(opened, options.recipes)
     ]

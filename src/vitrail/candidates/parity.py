@@ -56,7 +56,7 @@ def measure_parity(
     max_pixels: int,
     resources: Resources,
 ) -> Parity | None:
-    """Compare with float32; None where float32 is what ran.
+    """Compare with float32; None if float32 is what ran.
 
     Args:
         dataset: the examples.
@@ -66,9 +66,6 @@ def measure_parity(
         ids: images that the head was not fitted on; the first ones by id are used, and no label of them.
         max_pixels: as for the features.
         resources: as for the features.
-
-    Returns:
-        What differs.
     """
     precision = backbone.engine.precision
     if precision == "fp32" or not ids:
@@ -92,16 +89,7 @@ def in_float32(backbone: Backbone) -> Backbone:
 
 
 def compare(reduced: NDArray[np.float32], exact: NDArray[np.float32], head: Head) -> Parity:
-    """How far apart features are, and how often a head says the same of both.
-
-    Args:
-        reduced: N x D.
-        exact: N x D, of the same images.
-        head: takes such rows.
-
-    Returns:
-        What differs; cosines in float64.
-    """
+    """How far apart features (N x D) of the same images are, and how often the head predicts one class for both."""
     one_ND, other_ND = reduced.astype(np.float64), exact.astype(np.float64)
     norm_N = np.linalg.norm(one_ND, axis=1) * np.linalg.norm(other_ND, axis=1)
     cosine_N = (one_ND * other_ND).sum(axis=1) / np.where(norm_N == 0, 1, norm_N)

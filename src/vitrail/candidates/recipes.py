@@ -1,6 +1,6 @@
-"""What a recipe changes of a backbone and of its search: the one we recommend, and the one of the deck.
+"""What a recipe changes in a backbone and its search: the default recipe, which we recommend, and the deck's.
 
-The deck compared a frozen ResNet50 with a frozen ViT-S/16 on Stanford Dogs. Its recipe, with what is known of it:
+The deck compared a frozen ResNet50 with a frozen ViT-S/16 on Stanford Dogs. Its recipe, as far as it is known:
 pixels equalised; ResNet50: pooling, dropout searched in [0.5, 0.8], softmax; ViT: softmax alone; RMSprop as in Keras
 with a searched learning rate, minibatches of 24, early stopping; judged as trained, without a refit on val.
 """
@@ -26,7 +26,7 @@ class Entry:
     recipe: str
 
     def search_options(self, options: TuneOptions) -> TuneOptions:
-        """What is tried on it; trials, budget, metric and seed stay as they were asked for."""
+        """The options of its search; trials, budget, metric and seed stay as given."""
         if self.recipe != DECK:
             return options
         return replace(
@@ -59,19 +59,21 @@ def check_recipes(recipes: Sequence[str]) -> None:
         )
 
 
-def enter(backbones: Sequence[Backbone], recipes: Sequence[str]) -> list[Entry]:
+def make_entries(backbones: Sequence[Backbone], recipes: Sequence[str]) -> list[Entry]:
     """Every backbone under every recipe, recipe by recipe; the first recipe's entries have the backbones' own names."""
     return [
         Entry(
-            backbone=under(replace(one, name=one.name if recipe == recipes[0] else f"{one.name}+{recipe}"), recipe),
+            backbone=apply_recipe(
+                replace(backbone, name=backbone.name if recipe == recipes[0] else f"{backbone.name}+{recipe}"), recipe
+            ),
             recipe=recipe,
         )
         for recipe in recipes
-        for one in backbones
+        for backbone in backbones
     ]
 
 
-def under(backbone: Backbone, recipe: str) -> Backbone:
+def apply_recipe(backbone: Backbone, recipe: str) -> Backbone:
     """The backbone as a recipe feeds it: the deck's pixels are equalised, which is part of every feature's key."""
     if recipe != DECK:
         return backbone

@@ -47,7 +47,7 @@ class RefusalOptions:
 
 
 def predict_calibration(search: Search, features: Rows, split: Split, dataset: Dataset) -> Predictions | None:
-    """What the head that a search found says of the calibration part; None where there is none."""
+    """The predictions of a search's head for the calibration split; None if there is no such split."""
     if not split.calibration:
         return None
     return Predictions(
@@ -58,17 +58,10 @@ def predict_calibration(search: Search, features: Rows, split: Split, dataset: D
     )
 
 
-def refusal_of(search: Search, features: Rows, dataset: Dataset, calibrated: Predictions | None = None) -> Refusal:
-    """The thresholds of the head that a search found.
+def make_refusal(search: Search, features: Rows, dataset: Dataset, calibrated: Predictions | None = None) -> Refusal:
+    """The thresholds of the head that a search found, and the bank of features.
 
-    Args:
-        search: its winner, with out-of-fold probabilities on train and val.
-        features: rows of train and val.
-        dataset: where labels come from.
-        calibrated: what that head says of the calibration part; where None, out-of-fold probabilities stand in.
-
-    Returns:
-        The thresholds and the bank of features.
+    `calibrated` are its predictions for the calibration split; if None, out-of-fold probabilities stand in.
     """
     seen_ND = features.rows(search.oof_ids)
     ids = search.oof_ids if calibrated is None else calibrated.ids
@@ -99,12 +92,9 @@ def fit_refusal(
         trained_ND: their features.
         probability_NC: of the images that sets and confidence are set on.
         label_N: their labels.
-        options: what shall be promised.
+        options: what is promised.
         set_on: which images these are.
-        groups: from how many groups they come; None for one each.
-
-    Returns:
-        The thresholds and the bank of features.
+        groups: from how many groups they come; None if each is independent.
     """
     options = options or RefusalOptions()
     correct_N = probability_NC.argmax(axis=1) == label_N
@@ -134,16 +124,7 @@ def fit_refusal(
 def set_thresholds(
     probability_NC: NDArray[np.float64], label_N: NDArray[np.int64], alpha: float
 ) -> NDArray[np.float64]:
-    """The threshold of each class under each of RULES.
-
-    Args:
-        probability_NC: of the images that thresholds are set on.
-        label_N: their labels.
-        alpha: the promised rate of misses.
-
-    Returns:
-        R x C.
-    """
+    """The threshold of each class under each of RULES, R x C; `alpha` is the promised rate of misses."""
     classes = probability_NC.shape[1]
     rows = []
     for rule in RULES:
@@ -158,8 +139,8 @@ def set_thresholds(
 
 
 def _column(dataset: Dataset, name: str, ids: Sequence[str]) -> list[Any]:
-    found = dict(zip(dataset.table["id"].to_pylist(), dataset.table[name].to_pylist(), strict=True))
-    return [found[example] for example in ids]
+    value_of = dict(zip(dataset.table["id"].to_pylist(), dataset.table[name].to_pylist(), strict=True))
+    return [value_of[example] for example in ids]
 
 
 def _drawn(ids: Sequence[str]) -> NDArray[np.int64]:

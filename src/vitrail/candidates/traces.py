@@ -18,7 +18,7 @@ from vitrail.backbones import Card
 from vitrail.backbones.classifier import Classifier
 from vitrail.backbones.label_sets import imagenet_1k
 from vitrail.candidates.class_names import match_names, synsets
-from vitrail.candidates.zero_training import answer_untuned, match_by_answers
+from vitrail.candidates.untuned import answer_untuned, match_by_answers
 from vitrail.data import Dataset, Split
 from vitrail.data.traces import MOST, Evidence, MatchedBy, Pretraining, Traces, say_about
 from vitrail.search.examples import Rows
@@ -30,18 +30,7 @@ MOST_OF_A_SET = 0.9  # of its classes, for a data set from which some are left o
 
 
 def find_traces(card: Card, classifier: Classifier | None, features: Rows, dataset: Dataset, split: Split) -> Traces:
-    """Look for signs that a backbone was trained on the test images. No test label is needed.
-
-    Args:
-        card: of the backbone.
-        classifier: of its file, where it has one.
-        features: its rows.
-        dataset: the examples, without the labels of the test images.
-        split: which of them are the test.
-
-    Returns:
-        The evidence, and the untuned classifier's answers where it has classes of this data set.
-    """
+    """Look for signs that a backbone was trained on the test images. No test label is needed."""
     trained, pretraining = _trained_on_imagenet(card, classifier)
     named_N = _carry_ids(dataset, split.test)
     by_name = match_names(dataset.classes, imagenet_1k())
@@ -51,8 +40,8 @@ def find_traces(card: Card, classifier: Classifier | None, features: Rows, datas
         places, matched_by = by_name, NAMES
         if len(by_name) < max(2, MOST * len(dataset.classes)):
             matched_by = ANSWERS
-            places, told = _match_by_answers(classifier, features, dataset, split)
-            evidence += told
+            places, evidence_of_answers = _match_by_answers(classifier, features, dataset, split)
+            evidence += evidence_of_answers
         log_NK = classifier.log_probabilities(features.rows(split.test))
         untuned = answer_untuned(log_NK, places, label_set=classifier.labels.name, matched_by=matched_by)
     return Traces(trained=trained, pretraining=pretraining, evidence=tuple(evidence), named_N=named_N, untuned=untuned)
@@ -69,8 +58,8 @@ def _trained_on_imagenet(card: Card, classifier: Classifier | None) -> tuple[boo
 def _carry_ids(dataset: Dataset, ids: Sequence[str]) -> NDArray[np.bool_]:
     known = set(imagenet_1k().ids)
     paths = dict(zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True))
-    found = [[TRAINING_FILE.match(PurePath(path).stem) for path in paths[example]] for example in ids]
-    return np.array([any(match and match[1] in known for match in matches) for matches in found], dtype=bool)
+    matches_of = [[TRAINING_FILE.match(PurePath(path).stem) for path in paths[example]] for example in ids]
+    return np.array([any(match and match[1] in known for match in matches) for matches in matches_of], dtype=bool)
 
 
 def _of_files(named_N: NDArray[np.bool_]) -> list[Evidence]:
@@ -85,12 +74,12 @@ def _of_names(classes: Sequence[str], by_name: Mapping[int, tuple[int, ...]]) ->
     if not by_name:
         return []
     evidence = []
-    found = synsets(by_name, imagenet_1k())
+    named = synsets(by_name, imagenet_1k())
     for name, facts in _known_sets().items():
         members = set(facts["synsets"])
         if (
             len(by_name) == len(classes)
-            and len(found & members) >= MOST_OF_A_SET * len(members)
+            and len(named & members) >= MOST_OF_A_SET * len(members)
             and _within(by_name, members)
         ):
             sentence = f"the classes are those of {name}, of which {facts['share']} are in ImageNet's training set"
@@ -114,7 +103,7 @@ def _known_sets() -> dict[str, dict[str, list[str]]]:
 def _match_by_answers(
     classifier: Classifier, features: Rows, dataset: Dataset, split: Split
 ) -> tuple[dict[int, tuple[int, ...]], list[Evidence]]:
-    """Which output stands for each class, by the training images, and what it tells that so many agree."""
+    """Which output stands for each class, by the training images, and the evidence if most images agree."""
     ids = (*split.train, *split.val)
     label = dict(zip(dataset.table["id"].to_pylist(), dataset.table["label"].to_pylist(), strict=True))
     label_N = np.array([label[example] for example in ids], dtype=np.int64)
@@ -125,8 +114,8 @@ def _match_by_answers(
     share = float((log_NK.argmax(axis=1) == own_C[label_N]).mean())
     if share < MOST:
         return places, []
-    found = synsets(places, classifier.labels)
-    alike = [(len(found & set(facts["synsets"])), name) for name, facts in _known_sets().items()]
+    named = synsets(places, classifier.labels)
+    alike = [(len(named & set(facts["synsets"])), name) for name, facts in _known_sets().items()]
     count, name = max(alike)
     sentence = (
         f"its own classifier, with {len(classifier.labels.ids):,} answers to choose from, gives {say_about(share)} of "

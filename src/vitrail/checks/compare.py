@@ -1,7 +1,7 @@
 """Two runs against each other, on the test images that both have: what a changed backbone, head or setting did.
 
-Every backbone of the one is compared with every backbone of the other, image by image; images that are in the test of
-one run alone are left out and counted. Two images are of one group where either run says so.
+Every backbone of the first is compared with every backbone of the second, image by image; images that are in the test
+of one run alone are left out and counted. Two images are in one group if either run says so.
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,16 +52,11 @@ class RunComparison:
 def compare_runs(first: RunRecord, second: RunRecord, criteria: Criteria | None = None) -> RunComparison:
     """Compare two finished runs pair by pair.
 
-    Args:
-        first: a run.
-        second: another, whose test shares images with it.
-        criteria: the level, and the margin within which two backbones are equivalent; the defaults where None.
-
     Returns:
         The figures; p values are adjusted over all pairs.
 
     Raises:
-        DataError: the runs have no test image in common, or label common images otherwise.
+        DataError: the runs have no test image in common, or give a common image different labels.
     """
     criteria = criteria or Criteria()
     rows = [_Rows.of(run, f"{number}:") for number, run in enumerate((first, second), start=1)]
@@ -72,13 +67,14 @@ def compare_runs(first: RunRecord, second: RunRecord, criteria: Criteria | None 
         )
     changed = [example for example in common if rows[0].label[example] != rows[1].label[example]]
     if changed:
-        one = changed[0]
+        first_changed = changed[0]
         raise DataError(
             f"{len(changed)} of {len(common)} common test images have another label in the other run, first "
-            f"{one[:12]}…: {rows[0].label[one]} and {rows[1].label[one]}. Compare runs of one labelling."
+            f"{first_changed[:12]}…: {rows[0].label[first_changed]} and {rows[1].label[first_changed]}. "
+            "Compare runs of one labelling."
         )
-    correct = {name: right for one in rows for name, right in one.correct(common).items()}
-    places = [(one, other) for one in rows[0].right for other in rows[1].right]
+    correct = {name: right for run_rows in rows for name, right in run_rows.correct(common).items()}
+    places = [(a, b) for a in rows[0].right for b in rows[1].right]
     group_N = number_groups(_join_groups((first, second)), common)
     return RunComparison(
         common=len(common),
@@ -86,7 +82,7 @@ def compare_runs(first: RunRecord, second: RunRecord, criteria: Criteria | None 
         only_second=len(rows[1].label) - len(common),
         top1={name: rate(right_N, group_N, level=criteria.level) for name, right_N in correct.items()},
         pairs=judge_these(correct, places, group_N, criteria),
-        flips=tuple(_flips(correct, one, other, common) for one, other in places),
+        flips=tuple(_flips(correct, a, b, common) for a, b in places),
     )
 
 
@@ -100,11 +96,11 @@ class _Rows:
     @classmethod
     def of(cls, run: RunRecord, prefix: str) -> "_Rows":
         classes, label, right = run.results.data.classes, {}, {}
-        for one in run.results.backbones:
-            tested = run.predictions(one.name)
+        for result in run.results.backbones:
+            tested = run.predictions(result.name)
             label = {e: classes[c] for e, c in zip(tested.ids, tested.label_N.tolist(), strict=True)}
             hits_N = tested.probability_NC.argmax(axis=1) == tested.label_N
-            right[prefix + one.name] = dict(zip(tested.ids, hits_N.tolist(), strict=True))
+            right[prefix + result.name] = dict(zip(tested.ids, hits_N.tolist(), strict=True))
         return cls(label, right)
 
     def correct(self, ids: list[str]) -> dict[str, NDArray[np.bool_]]:
@@ -135,11 +131,11 @@ def _memberships(runs: Sequence[RunRecord]) -> Iterator[tuple[tuple[str, str], t
                 yield (EXAMPLE, example), (f"group of run {place}", group)
 
 
-def _flips(correct: dict[str, NDArray[np.bool_]], one: str, other: str, ids: list[str]) -> Flips:
-    fixed_N, broken_N = ~correct[one] & correct[other], correct[one] & ~correct[other]
+def _flips(correct: dict[str, NDArray[np.bool_]], a: str, b: str, ids: list[str]) -> Flips:
+    fixed_N, broken_N = ~correct[a] & correct[b], correct[a] & ~correct[b]
     return Flips(
-        a=one,
-        b=other,
+        a=a,
+        b=b,
         fixed=tuple(ids[row] for row in np.flatnonzero(fixed_N)),
         broken=tuple(ids[row] for row in np.flatnonzero(broken_N)),
     )

@@ -1,4 +1,4 @@
-"""What a verification compares and what it finds: values that a run stores, against the same values made again."""
+"""What a verification gathers: values that a run stores, compared with the same values computed again."""
 
 import math
 from collections.abc import Iterator
@@ -14,42 +14,42 @@ class Difference:
 
     where: str
     stored: str
-    found: str
+    recomputed: str
 
 
-class Work:
-    """What a verification gathers."""
+class Comparison:
+    """Stored values against recomputed ones: how many were compared, which differ, and what could not be recomputed."""
 
     def __init__(self) -> None:
         self.compared = 0
         self.differences: list[Difference] = []
-        self.beyond: list[str] = []
+        self.not_recomputed: list[str] = []
 
-    def differ(self, where: str, stored: object, found: object) -> None:
+    def differ(self, where: str, stored: object, recomputed: object) -> None:
         """Note that something differs."""
-        self.differences.append(Difference(where=where, stored=str(stored), found=str(found)))
+        self.differences.append(Difference(where=where, stored=str(stored), recomputed=str(recomputed)))
 
-    def compare(self, where: str, stored: Any, found: Any) -> None:
+    def compare(self, where: str, stored: Any, recomputed: Any) -> None:
         """Compare two JSON values, leaf by leaf."""
-        for path, one, other in _leaves(where, stored, found):
+        for path, old, new in _leaves(where, stored, recomputed):
             self.compared += 1
-            if not _same(one, other):
-                self.differ(path, one, other)
+            if not _same(old, new):
+                self.differ(path, old, new)
 
 
-def _leaves(where: str, stored: Any, found: Any) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(stored, dict) and isinstance(found, dict):
-        for key in dict.fromkeys([*stored, *found]):
-            yield from _leaves(f"{where}.{key}", stored.get(key), found.get(key))
-    elif isinstance(stored, list) and isinstance(found, list) and len(stored) == len(found):
-        for place, (one, other) in enumerate(zip(stored, found, strict=True)):
-            name = one.get("name", place) if isinstance(one, dict) else place
-            yield from _leaves(f"{where}[{name}]", one, other)
+def _leaves(where: str, stored: Any, recomputed: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(stored, dict) and isinstance(recomputed, dict):
+        for key in dict.fromkeys([*stored, *recomputed]):
+            yield from _leaves(f"{where}.{key}", stored.get(key), recomputed.get(key))
+    elif isinstance(stored, list) and isinstance(recomputed, list) and len(stored) == len(recomputed):
+        for place, (old, new) in enumerate(zip(stored, recomputed, strict=True)):
+            name = old.get("name", place) if isinstance(old, dict) else place
+            yield from _leaves(f"{where}[{name}]", old, new)
     else:
-        yield where, stored, found
+        yield where, stored, recomputed
 
 
-def _same(stored: Any, found: Any) -> bool:
-    if isinstance(stored, float) and isinstance(found, (int, float)):
-        return math.isclose(stored, found, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
-    return bool(stored == found)
+def _same(stored: Any, recomputed: Any) -> bool:
+    if isinstance(stored, float) and isinstance(recomputed, (int, float)):
+        return math.isclose(stored, recomputed, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+    return bool(stored == recomputed)

@@ -66,19 +66,19 @@ def audit(
 
     if fix:
         require_files(open_source(data))  # before any image is read
-    asked = AuditOptions(
+    chosen = AuditOptions(
         backbone=backbone, run=run, labels=labels, max_pixels=round(max_megapixels * 1e6), offline=offline
     )
     with watch(quiet=quiet) as progress:
-        found = look(data, asked, progress)
-    page = out or Path(f"audit-{safe_name(found.name)}.html")
-    write_page(found, page)
-    cleaned = write_manifest(found, Path(data or ""), fix) if fix else None
+        report = look(data, chosen, progress)
+    page = out or Path(f"audit-{safe_name(report.name)}.html")
+    write_page(report, page)
+    cleaned = write_manifest(report, Path(data or ""), fix) if fix else None
     if as_json:
-        typer.echo(audit_to_json(found).decode(), nl=False)
+        typer.echo(audit_to_json(report).decode(), nl=False)
         return
     console = Console()
-    _print(found, console)
+    _print(report, console)
     if cleaned:
         console.print(
             f"[dim]Manifest[/]  {fix}: {cleaned.rows:,} rows, {cleaned.left_out:,} examples left out, "
@@ -88,34 +88,36 @@ def audit(
     console.print(f"[dim]Page[/]  {page}", soft_wrap=True)
 
 
-def _print(found: "Audit", console: "Console") -> None:
+def _print(report: "Audit", console: "Console") -> None:
     from rich.markup import escape
 
     from vitrail.auditing.page import sentence
     from vitrail.delivery.report import words
 
     console.print()
-    console.print(f"[bold]{escape(sentence(found))}[/]")
-    if found.crossing:
-        said = words.plural(len(found.crossing), "pair of near-duplicates crosses", "pairs of near-duplicates cross")
-        console.print(f"  [yellow]! {said} the given splits[/]")
-    if found.conflicts:
-        said = words.plural(len(found.conflicts), "pair of near-duplicates has", "pairs of near-duplicates have")
-        console.print(f"  [yellow]! {said} two labels[/]")
-    if found.two_labels:
-        said = words.plural(len(found.two_labels), "content has", "contents have")
-        console.print(f"  [yellow]! {said} two labels: no benchmark uses such files[/]")
-    lines = [f"{one.path}: {one.kind}, {one.detail}" for one in found.findings]
+    console.print(f"[bold]{escape(sentence(report))}[/]")
+    if report.crossing:
+        line = words.plural(len(report.crossing), "pair of near-duplicates crosses", "pairs of near-duplicates cross")
+        console.print(f"  [yellow]! {line} the given splits[/]")
+    if report.conflicts:
+        line = words.plural(len(report.conflicts), "pair of near-duplicates has", "pairs of near-duplicates have")
+        console.print(f"  [yellow]! {line} two labels[/]")
+    if report.two_labels:
+        line = words.plural(len(report.two_labels), "content has", "contents have")
+        console.print(f"  [yellow]! {line} two labels: no benchmark uses such files[/]")
+    lines = [f"{finding.path}: {finding.kind}, {finding.detail}" for finding in report.findings]
     lists = {
         "Files": lines,
-        "The same bytes under two labels": [one.detail for one in found.two_labels],
-        "Near-duplicates": [" = ".join(one.paths) for one in found.near],
-        "Suspect labels": [f"{one.path}: {one.label}, perhaps {one.suggested}" for one in found.labels.suspects],
+        "The same bytes under two labels": [content.detail for content in report.two_labels],
+        "Near-duplicates": [" = ".join(copies.paths) for copies in report.near],
+        "Suspect labels": [
+            f"{suspect.path}: {suspect.label}, perhaps {suspect.suggested}" for suspect in report.labels.suspects
+        ],
     }
     for title, listed in lists.items():
         if listed:
             console.print(f"[bold]{title}: {len(listed):,}[/]")
             for line in listed[:SHOWN]:
                 console.print(f"  {escape(line)}", soft_wrap=True)
-    if found.labels.why_not:
-        console.print(f"Labels were not judged. {escape(found.labels.why_not)}")
+    if report.labels.why_not:
+        console.print(f"Labels were not judged. {escape(report.labels.why_not)}")

@@ -27,23 +27,25 @@ def compare(
     from vitrail.evaluation import Criteria
     from vitrail.runs import load_run
 
-    found = compare_runs(load_run(first), load_run(second), Criteria(level=level, margin=options.read_margin(margin)))
+    comparison = compare_runs(
+        load_run(first), load_run(second), Criteria(level=level, margin=options.read_margin(margin))
+    )
     if as_json:
-        typer.echo(json.dumps(TypeAdapter(RunComparison).dump_python(found, mode="json"), indent=2))
+        typer.echo(json.dumps(TypeAdapter(RunComparison).dump_python(comparison, mode="json"), indent=2))
     else:
-        _print(found)
+        _print(comparison)
 
 
-def _print(found: "RunComparison") -> None:
+def _print(comparison: "RunComparison") -> None:
     from vitrail.evaluation.sentences import say_p, say_points, say_rate
 
     typer.echo(
-        f"{found.common:,} common test images; {found.only_first:,} only in the first run, "
-        f"{found.only_second:,} only in the second."
+        f"{comparison.common:,} common test images; {comparison.only_first:,} only in the first run, "
+        f"{comparison.only_second:,} only in the second."
     )
-    for name, top1 in found.top1.items():
+    for name, top1 in comparison.top1.items():
         typer.echo(f"  {name}\t{say_rate(top1)}")
-    for pair, flips in zip(found.pairs, found.flips, strict=True):
+    for pair, flips in zip(comparison.pairs, comparison.flips, strict=True):
         typer.echo(
             f"{pair.a} minus {pair.b}: {say_points(pair.difference)}; {pair.b} fixes {len(flips.fixed):,} and breaks "
             f"{len(flips.broken):,}; {say_p(pair.holm_p)} after Holm's correction: {pair.conclusion}"

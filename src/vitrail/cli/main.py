@@ -39,8 +39,8 @@ app.add_typer(cache, name="cache")
 app.add_typer(reproduce, name="reproduce")
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         typer.echo(f"vitrail {version('vitrail')}")

@@ -58,7 +58,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 
 def read_margin(text: str) -> float:
-    """A margin as a fraction: "1pt", "1" and "1%" are 0.01; UsageError where it is no number of points."""
+    """A margin as a fraction: "1pt", "1" and "1%" are 0.01; UsageError if it is not a number of points."""
     number = text.strip().lower().removesuffix("%").removesuffix("points").removesuffix("pt").strip()
     try:
         return float(number) / 100
@@ -69,18 +69,12 @@ def read_margin(text: str) -> float:
 
 
 def read_seconds(text: str) -> float:
-    """A time as people write it: 90, 90s, 2m, 1h30m.
-
-    Args:
-        text: what was given.
-
-    Returns:
-        Seconds.
+    """A time as people write it, in seconds: 90, 90s, 2m, 1h30m.
 
     Raises:
-        UsageError: it is no time.
+        UsageError: it is not a time.
     """
-    found = TIME.fullmatch(text.strip())
-    if not text.strip() or not found:
+    match = TIME.fullmatch(text.strip())
+    if not text.strip() or not match:
         raise UsageError(f"{text!r} is no time: give seconds, or hours, minutes and seconds such as 90s, 2m or 1h30m.")
-    return sum(float(amount) * SECONDS[unit] for unit, amount in found.groupdict().items() if amount)
+    return sum(float(amount) * SECONDS[unit] for unit, amount in match.groupdict().items() if amount)

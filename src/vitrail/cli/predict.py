@@ -48,17 +48,21 @@ def predict(
         predictor = Predictor.open(run, backbone, sets=sets, offline=offline, progress=progress)
         predictions = predictor.predict(images)
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(one) for one in predictions], indent=2))
+        typer.echo(json.dumps([dataclasses.asdict(prediction) for prediction in predictions], indent=2))
     else:
-        for one in predictions:
-            typer.echo(_line(one))
-    if not any(one.label for one in predictions):
+        for prediction in predictions:
+            typer.echo(_line(prediction))
+    if not any(prediction.label for prediction in predictions):
         raise DataError("No image could be read: each is listed above with its reason. Give image files or folders.")
 
 
-def _line(one: "Prediction") -> str:
-    if one.error is not None:
-        return f"{one.path}\t-\t{one.error}"
-    best = f"{one.label}\t{one.probability:.1%}"
-    said = f"I do not know\t({one.doubt}; nearest {one.label} {one.probability:.1%})" if one.doubt else best
-    return f"{one.path}\t{said}" + (f"\t{{{', '.join(one.set)}}}" if one.set else "")
+def _line(prediction: "Prediction") -> str:
+    if prediction.error is not None:
+        return f"{prediction.path}\t-\t{prediction.error}"
+    best = f"{prediction.label}\t{prediction.probability:.1%}"
+    answer = (
+        f"I do not know\t({prediction.doubt}; nearest {prediction.label} {prediction.probability:.1%})"
+        if prediction.doubt
+        else best
+    )
+    return f"{prediction.path}\t{answer}" + (f"\t{{{', '.join(prediction.set)}}}" if prediction.set else "")

@@ -21,17 +21,18 @@ def verify(
     from vitrail.checks.verify import verify_run
     from vitrail.core.machine import cache_folder
 
-    found = verify_run(run, cache=cache_folder())
+    verification = verify_run(run, cache=cache_folder())
     if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(found) | {"equal": found.equal}, indent=2))
+        typer.echo(json.dumps(dataclasses.asdict(verification) | {"equal": verification.equal}, indent=2))
     else:
-        for one in found.differences[:SHOWN]:
-            typer.echo(f"differs  {one.where}\n         stored {one.stored}\n         found  {one.found}")
-        if len(found.differences) > SHOWN:
-            typer.echo(f"and {len(found.differences) - SHOWN} more; --json names each")
-        typer.echo("Not computed again: " + "; ".join(found.not_recomputed) + ".")
-        typer.echo(f"{found.compared:,} values compared: " + _result(len(found.differences)))
-    if not found.equal:
+        for difference in verification.differences[:SHOWN]:
+            typer.echo(f"differs  {difference.where}")
+            typer.echo(f"         stored {difference.stored}\n         found  {difference.recomputed}")
+        if len(verification.differences) > SHOWN:
+            typer.echo(f"and {len(verification.differences) - SHOWN} more; --json names each")
+        typer.echo("Not computed again: " + "; ".join(verification.not_recomputed) + ".")
+        typer.echo(f"{verification.compared:,} values compared: " + _result(len(verification.differences)))
+    if not verification.equal:
         raise typer.Exit(1)
 
 

@@ -10,16 +10,11 @@ UNEQUAL = 10  # the largest class over the smallest
 NAMED = 5
 
 
-def cautions(sizes: Mapping[str, int], duplicates: Duplicates, *, animations: int) -> Iterator[str]:
-    """Sentences of warning about the examples of a data set.
+def find_cautions(sizes: Mapping[str, int], duplicates: Duplicates, *, animations: int) -> Iterator[str]:
+    """Sentences of warning about the examples of a data set, each with figures.
 
-    Args:
-        sizes: how many examples each class has; at least one has one.
-        duplicates: what equal bytes led to.
-        animations: the files of which only one frame of several is used.
-
-    Yields:
-        str: one sentence or two, with figures.
+    `sizes` is the number of examples of each class; at least one is not 0. `animations` counts the files with several
+    frames, of which the first is used.
     """
     yield from _of_copies(duplicates)
     if animations:

@@ -10,7 +10,7 @@ CMYK, YCCK                 R = (255 - C)(255 - K) / 255, and so on; a CMYK JPEG 
 alpha, transparent colour  laid on white, which is what a page or a viewer shows. Dropping alpha would bring out
                            the colours hidden under it, black more often than not
 16 bits a channel          the high byte, v >> 8, in grey as in colour. The range is that of the type, not of the
-                           picture: two pictures keep their relation, and a dark one stays dark
+                           image: two images keep their relation, and a dark one stays dark
 32-bit integers            read as 16 bits where all values lie in 0 ... 65535, else rejected
 floating point             0 ... 1 becomes 0 ... 255; else 0 ... 255 is rounded; else rejected, as are NaN
 YCbCr                      converted as JPEG does (ITU-R BT.601, full range)
@@ -28,20 +28,14 @@ SIXTEEN_BITS = 65_535
 
 
 class NoColourRuleError(ValueError):
-    """The values of a picture have no fixed meaning as brightness."""
+    """The values of an image have no fixed meaning as brightness."""
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Turn a decoded picture into RGB by the rules above.
-
-    Args:
-        image: a picture whose pixels are loaded.
-
-    Returns:
-        The same object where it is plain RGB already, else a new picture.
+    """Turn an image whose pixels are loaded into RGB by the rules above; a plain RGB image is returned as it is.
 
     Raises:
-        NoColourRuleError: the picture is LAB, or holds numbers outside the ranges above.
+        NoColourRuleError: the image is LAB, or holds numbers outside the ranges above.
     """
     if image.mode.startswith("I") or image.mode == "F":
         return _from_numbers(image).convert("RGB")

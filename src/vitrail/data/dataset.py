@@ -11,21 +11,21 @@ import pyarrow as pa
 SplitName = Literal["train", "val", "test", "calibration"]
 AsideKind = Literal["unreadable", "two labels", "crosses splits", "other"]
 
-FINGERPRINT_ROWS = 4096  # held as objects at once
+FINGERPRINT_ROWS = 4096  # held as Python objects at once
 
 EXAMPLE_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),  # sha256 of the bytes
         pa.field("paths", pa.list_(pa.string()), nullable=False),  # sorted; all places that hold these bytes
-        pa.field("label", pa.int32()),  # index into classes; null where sealed
+        pa.field("label", pa.int32()),  # index into classes; null if sealed
         pa.field("group", pa.string()),  # examples of one group never cross a split
-        pa.field("given_split", pa.string()),  # a SplitName, where the source says so
+        pa.field("given_split", pa.string()),  # a SplitName, if the source gives one
     ]
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class ListedFile:
     """One file as a source lists it, before it is opened."""
 
     path: str
@@ -38,9 +38,8 @@ class Entry:
 class SetAside:
     """A file that is not used, and why.
 
-    `kind` is unreadable where its bytes are no image that can be decoded; two labels where the same bytes have another
-    one elsewhere; crosses splits where its group is in a better guarded given split. Other is all that a source does
-    not list with a label, and what the results of older versions have.
+    `kind` is "unreadable" if it cannot be decoded as an image; "two labels" if the same bytes have another label
+    elsewhere; "crosses splits" if its group is in a better guarded given split; "other" if it has no label.
     """
 
     path: str
@@ -55,11 +54,11 @@ class Source(Protocol):
     def name(self) -> str:
         """A short name for the data set, used for the run folder."""
 
-    def entries(self) -> Iterator[Entry | SetAside]:
-        """Every file with its label, or the reason why it can have none; DataError where the listing makes no sense."""
+    def list_files(self) -> Iterator[ListedFile | SetAside]:
+        """Every file with its label, or the reason why it has none; DataError if the listing makes no sense."""
 
     def read(self, path: str) -> bytes:
-        """The bytes of one entry; raises OSError where it cannot be read."""
+        """The bytes of one file; raises OSError where it cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,14 +87,9 @@ class Dataset:
 
 
 def fingerprint_of(table: pa.Table, classes: Sequence[str]) -> str:
-    """What a data set is: `core.hashing.fingerprint` of its classes and of what stands in its rows but the paths.
+    """`core.hashing.fingerprint` of the classes and of every column but the paths.
 
-    Args:
-        table: the examples, sorted by id; labels not sealed.
-        classes: their names.
-
-    Returns:
-        64 hexadecimal digits, made without holding the columns as objects.
+    It is computed without holding the columns as objects. `table` is sorted by id, and its labels are not sealed.
     """
     digest = hashlib.sha256(b'{"classes":' + json.dumps(list(classes), separators=(",", ":")).encode())
     for name in ("given_split", "group", "id", "label"):

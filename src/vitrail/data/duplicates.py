@@ -3,7 +3,7 @@
 The rules, in this order:
 
 1. Equal bytes under one label are one example with all its paths.
-2. Equal bytes under two labels are no example: one of the labels is wrong, and nobody can say which.
+2. Equal bytes under two labels are set aside: one of the labels is wrong, and the bytes do not say which.
 3. Equal bytes in two groups join these groups, since what joins them would cross between splits otherwise.
 4. Equal bytes, or a group, in two given splits belong to the one that guards the other: test before calibration before
    val before train.
@@ -13,7 +13,7 @@ The rules, in this order:
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from vitrail.data.dataset import Entry, SetAside, SplitName
+from vitrail.data.dataset import ListedFile, SetAside, SplitName
 
 GUARD: tuple[SplitName, ...] = ("train", "val", "calibration", "test")  # the last is guarded best
 
@@ -46,19 +46,19 @@ class Duplicates:
         return asdict(self)
 
 
-def merge(entries: Sequence[tuple[str, Entry]]) -> tuple[list[Example], list[SetAside], Duplicates]:
-    """Make one example of all entries with equal bytes.
+def merge(files: Sequence[tuple[str, ListedFile]]) -> tuple[list[Example], list[SetAside], Duplicates]:
+    """Make one example of all files with equal bytes.
 
     Args:
-        entries: the sha256 of each file, and what its source said of it, in any order.
+        files: each with the sha256 of its bytes, in any order.
 
     Returns:
         The examples sorted by id, what is set aside, and the counts.
     """
-    by_content: dict[str, list[Entry]] = {}
-    for digest, entry in entries:
-        by_content.setdefault(digest, []).append(entry)
-    conflicts = {digest: same for digest, same in by_content.items() if len({entry.label for entry in same}) > 1}
+    by_content: dict[str, list[ListedFile]] = {}
+    for digest, file in files:
+        by_content.setdefault(digest, []).append(file)
+    conflicts = {digest: same for digest, same in by_content.items() if len({file.label for file in same}) > 1}
     agreed = {digest: by_content[digest] for digest in sorted(by_content) if digest not in conflicts}
     group_of, joined = _join_groups(agreed.values())
     examples = [_example(digest, same, group_of) for digest, same in agreed.items()]
@@ -68,28 +68,28 @@ def merge(entries: Sequence[tuple[str, Entry]]) -> tuple[list[Example], list[Set
         files=sum(len(example.paths) - 1 for example in several),
         examples=len(several),
         two_labels=len(conflicts),
-        two_labels_files=sum(len({entry.path for entry in same}) for same in conflicts.values()),
-        across_splits=sum(len({entry.split for entry in agreed[example.id]}) > 1 for example in kept),
+        two_labels_files=sum(len({file.path for file in same}) for same in conflicts.values()),
+        across_splits=sum(len({file.split for file in agreed[example.id]}) > 1 for example in kept),
         joined_groups=joined,
         cut_from_splits=len(examples) - len(kept),
     )
     return kept, [aside for same in conflicts.values() for aside in _name_conflict(same)] + cut, counts
 
 
-def _example(digest: str, same: Sequence[Entry], group_of: Mapping[str, str]) -> Example:
-    splits = [entry.split for entry in same if entry.split is not None]
-    groups = [group_of[entry.group] for entry in same if entry.group is not None]
+def _example(digest: str, same: Sequence[ListedFile], group_of: Mapping[str, str]) -> Example:
+    splits = [file.split for file in same if file.split is not None]
+    groups = [group_of[file.group] for file in same if file.group is not None]
     return Example(
         id=digest,
-        paths=tuple(sorted({entry.path for entry in same})),
+        paths=tuple(sorted({file.path for file in same})),
         label=same[0].label,
         split=max(splits, key=GUARD.index) if splits else None,
         group=groups[0] if groups else None,
     )
 
 
-def _name_conflict(same: Sequence[Entry]) -> list[SetAside]:
-    places = sorted({(entry.path, entry.label) for entry in same})
+def _name_conflict(same: Sequence[ListedFile]) -> list[SetAside]:
+    places = sorted({(file.path, file.label) for file in same})
     listed = " and ".join(f"{path} ({label})" for path, label in places[:4])
     more = f" and {len(places) - 4} more" if len(places) > 4 else ""
     return [
@@ -98,8 +98,8 @@ def _name_conflict(same: Sequence[Entry]) -> list[SetAside]:
     ]
 
 
-def _join_groups(contents: Iterable[Sequence[Entry]]) -> tuple[dict[str, str], int]:
-    """The name each group goes by, the first in the alphabet of those it is joined with, and how many lost theirs."""
+def _join_groups(contents: Iterable[Sequence[ListedFile]]) -> tuple[dict[str, str], int]:
+    """The new name of each group, the first in the alphabet of those it is joined with, and how many were renamed."""
     leader: dict[str, str] = {}
 
     def find(group: str) -> str:
@@ -109,7 +109,7 @@ def _join_groups(contents: Iterable[Sequence[Entry]]) -> tuple[dict[str, str], i
         return group
 
     for same in contents:
-        roots = {find(entry.group) for entry in same if entry.group is not None}
+        roots = {find(file.group) for file in same if file.group is not None}
         for root in roots:
             leader[root] = min(roots)
     group_of = {group: find(group) for group in leader}
@@ -117,7 +117,7 @@ def _join_groups(contents: Iterable[Sequence[Entry]]) -> tuple[dict[str, str], i
 
 
 def _guard_groups(examples: Sequence[Example]) -> tuple[list[Example], list[SetAside]]:
-    """Take out of a split what shares its group with a better guarded one."""
+    """Take out of a split the examples whose group is in a better guarded split."""
     guard: dict[str, SplitName] = {}
     for example in examples:
         if example.group is not None and example.split is not None:

@@ -1,4 +1,4 @@
-"""Whether every class has images enough to be learnt and tested."""
+"""Whether every class has enough images to be learnt and tested."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -12,11 +12,11 @@ NAMED_CLASSES = 10
 
 
 def require_enough(dataset: Dataset, *, sealed: SealedTest | None = None, without: Collection[str] = ()) -> None:
-    """Check that every class has images enough for a benchmark.
+    """Check that every class has enough images for a benchmark.
 
     Args:
-        dataset: the examples.
-        sealed: the labels that `dataset` does not show any more, once it is split.
+        dataset: of which the labels of the test may be sealed.
+        sealed: the labels of the test, if they are.
         without: ids of examples that turned out to be unreadable.
 
     Raises:
@@ -42,13 +42,15 @@ def require_training(untrained: Sequence[str]) -> None:
     """Refuse classes that no image is left to learn from; `untrained` names them."""
     if untrained:
         raise DataError(
-            f"No training images are left of {listed(untrained)}: a class that is only tested cannot be learnt. "
-            "Put images of it into train, or remove the class."
+            f"No training images are left of {join_names(untrained)}: "
+            "a class that is only tested cannot be learnt. Put images of it into train, or remove the class."
         )
 
 
 def _too_few(dataset: Dataset, few: Mapping[str, int]) -> str:
-    named = listed([f"{name} ({count})" for name, count in sorted(few.items(), key=lambda item: (item[1], item[0]))])
+    named = join_names(
+        [f"{name} ({count})" for name, count in sorted(few.items(), key=lambda item: (item[1], item[0]))]
+    )
     noun = "One class" if len(few) == 1 else f"{len(few)} classes"
     verb = "has" if len(few) == 1 else "have"
     aside = f" {len(dataset.set_aside)} files were set aside." if dataset.set_aside else ""
@@ -58,7 +60,7 @@ def _too_few(dataset: Dataset, few: Mapping[str, int]) -> str:
     )
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Names in a sentence: the first ten, and how many more."""
     more = f" and {len(names) - NAMED_CLASSES} more" if len(names) > NAMED_CLASSES else ""
     return ", ".join(names[:NAMED_CLASSES]) + more

@@ -13,8 +13,8 @@ from vitrail.core.errors import DataError
 from vitrail.core.hashing import SHA256_LETTERS, sha256_bytes
 from vitrail.core.progress import Progress
 from vitrail.core.resources import Resources
-from vitrail.data.cautions import cautions
-from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, Entry, SetAside, Source, fingerprint_of
+from vitrail.data.cautions import find_cautions
+from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, fingerprint_of
 from vitrail.data.duplicates import Example, merge
 from vitrail.data.images import ImageRejected, inspect
 
@@ -24,43 +24,37 @@ PROGRESS_FILES = 64  # reported at once
 
 
 def load(source: Source, *, max_pixels: int = MAX_PIXELS, resources: Resources | None = None) -> Dataset:
-    """Read every file of a source once and make the examples.
+    """Read every file of a source once and make the examples, decoding none of them.
 
-    Args:
-        source: where the files come from.
-        max_pixels: images with more pixels are set aside.
-        resources: as many threads read as there are cores; the defaults where None.
-
-    Returns:
-        The examples, without having decoded any; what was set aside, and what to be warned of.
+    Images with more than `max_pixels` are set aside.
 
     Raises:
         DataError: there is no file, or none that can be used.
     """
     resources = resources or Resources()
-    entries: list[Entry] = []
+    files: list[ListedFile] = []
     set_aside: list[SetAside] = []
-    for found in source.entries():
-        if isinstance(found, Entry):
-            entries.append(found)
+    for listed in source.list_files():
+        if isinstance(listed, ListedFile):
+            files.append(listed)
         else:
-            set_aside.append(found)
-    reading = _Reading(source, entries, max_pixels, resources.progress)
+            set_aside.append(listed)
+    reading = _Reading(source, files, max_pixels, resources.progress)
     reading.run(resources.threads.decode)
-    plain, others = _apart(reading.digest_N, entries)
+    plain, others = _apart(reading.digest_N, files)
     merged, conflicts, duplicates = merge(others)
     set_aside = sorted(set_aside + reading.set_aside + conflicts, key=lambda aside: (aside.path, aside.reason))
     if not len(plain) and not merged:
         raise DataError(_nothing_left(source, set_aside))
-    classes = tuple(sorted({entry.label for entry in entries}))
-    table = _table(plain, reading.digest_N, entries, merged, classes)
-    sizes = Counter(entries[number].label for number in plain) + Counter(example.label for example in merged)
+    classes = tuple(sorted({file.label for file in files}))
+    table = _table(plain, reading.digest_N, files, merged, classes)
+    sizes = Counter(files[number].label for number in plain) + Counter(example.label for example in merged)
     return Dataset(
         name=source.name,
         table=table,
         classes=classes,
         set_aside=tuple(set_aside),
-        warnings=tuple(cautions(sizes, duplicates, animations=reading.animated)),
+        warnings=tuple(find_cautions(sizes, duplicates, animations=reading.animated)),
         fingerprint=fingerprint_of(table, classes),
         source=source,
         duplicates=duplicates.as_counts(),
@@ -70,17 +64,17 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, resources: Resources |
 class _Reading:
     """The threads that read every file once. Each takes the next file, so an archive is read in its own order."""
 
-    def __init__(self, source: Source, entries: Sequence[Entry], max_pixels: int, progress: Progress) -> None:
-        self._source, self._entries, self._max_pixels, self._progress = source, entries, max_pixels, progress
-        self._numbers = iter(range(len(entries)))
+    def __init__(self, source: Source, files: Sequence[ListedFile], max_pixels: int, progress: Progress) -> None:
+        self._source, self._files, self._max_pixels, self._progress = source, files, max_pixels, progress
+        self._numbers = iter(range(len(files)))
         self._lock = threading.Lock()
-        self.digest_N = np.zeros(len(entries), f"S{SHA256_LETTERS}")  # empty where the file is set aside
+        self.digest_N = np.zeros(len(files), f"S{SHA256_LETTERS}")  # empty where the file is set aside
         self.set_aside: list[SetAside] = []
         self.animated = 0
 
     def run(self, threads: int) -> None:
         """Read them all; what a thread raises is raised here."""
-        self._progress.start(TASK, total=len(self._entries), unit="files")
+        self._progress.start(TASK, total=len(self._files), unit="files")
         pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
         try:
             for ended in as_completed([pool.submit(self._work) for _ in range(threads)]):
@@ -97,11 +91,11 @@ class _Reading:
                 number = next(self._numbers, None)
             if number is None:
                 break
-            found = _read(self._source, self._entries[number], self._max_pixels)
-            if isinstance(found, SetAside):
-                self.set_aside.append(found)
+            outcome = _read(self._source, self._files[number], self._max_pixels)
+            if isinstance(outcome, SetAside):
+                self.set_aside.append(outcome)
             else:
-                self.digest_N[number], animated = found
+                self.digest_N[number], animated = outcome
                 with self._lock:
                     self.animated += animated
             done += 1
@@ -111,23 +105,25 @@ class _Reading:
         self._progress.advance(TASK, done)
 
 
-def _apart(digest_N: NDArray[np.bytes_], entries: Sequence[Entry]) -> tuple[NDArray[np.int64], list[tuple[str, Entry]]]:
-    """The numbers of entries that nothing ties to another, by their digests' order, and all others for `merge`."""
+def _apart(
+    digest_N: NDArray[np.bytes_], files: Sequence[ListedFile]
+) -> tuple[NDArray[np.int64], list[tuple[str, ListedFile]]]:
+    """The numbers of files that nothing ties to another, by their digests' order, and all others for `merge`."""
     there_N = np.flatnonzero(digest_N != b"")
     order_N = there_N[np.argsort(digest_N[there_N], kind="stable")]
     sorted_N = digest_N[order_N]
     same_N = sorted_N[1:] == sorted_N[:-1]
-    tied_N = np.fromiter((entries[number].group is not None for number in order_N), np.bool_, len(order_N))
+    tied_N = np.fromiter((files[number].group is not None for number in order_N), np.bool_, len(order_N))
     tied_N[1:] |= same_N
     tied_N[:-1] |= same_N
-    others = [(digest_N[number].decode(), entries[number]) for number in order_N[tied_N]]
+    others = [(digest_N[number].decode(), files[number]) for number in order_N[tied_N]]
     return order_N[~tied_N], others
 
 
-def _read(source: Source, entry: Entry, max_pixels: int) -> tuple[str, bool] | SetAside:
+def _read(source: Source, file: ListedFile, max_pixels: int) -> tuple[str, bool] | SetAside:
     """The digest of a file and whether it is an animation, or why it is set aside."""
     try:
-        data = source.read(entry.path)
+        data = source.read(file.path)
         header = inspect(data, max_pixels=max_pixels)
     except ImageRejected as error:
         reason = error.reason
@@ -135,7 +131,7 @@ def _read(source: Source, entry: Entry, max_pixels: int) -> tuple[str, bool] | S
         reason = f"it cannot be read: {error.strerror or type(error).__name__}"
     else:
         return sha256_bytes(data), header.animated
-    return SetAside(path=entry.path, reason=reason, kind="unreadable")
+    return SetAside(path=file.path, reason=reason, kind="unreadable")
 
 
 def _nothing_left(source: Source, set_aside: Sequence[SetAside]) -> str:
@@ -153,26 +149,26 @@ def _nothing_left(source: Source, set_aside: Sequence[SetAside]) -> str:
 def _table(
     plain: NDArray[np.int64],
     digest_N: NDArray[np.bytes_],
-    entries: Sequence[Entry],
+    files: Sequence[ListedFile],
     merged: Sequence[Example],
     classes: Sequence[str],
 ) -> pa.Table:
     index = {name: number for number, name in enumerate(classes)}
-    table = _plain_rows([entries[number] for number in plain], digest_N[plain], index)
+    table = _plain_rows([files[number] for number in plain], digest_N[plain], index)
     return pa.concat_tables([table, _rows(merged, index)]).sort_by("id").combine_chunks() if merged else table
 
 
-def _plain_rows(entries: Sequence[Entry], digest_N: NDArray[np.bytes_], index: Mapping[str, int]) -> pa.Table:
+def _plain_rows(files: Sequence[ListedFile], digest_N: NDArray[np.bytes_], index: Mapping[str, int]) -> pa.Table:
     """The rows of files that are one example each, in the order of their digests; no object a row is made for it."""
-    N = len(entries)
+    N = len(files)
     starts_N1 = SHA256_LETTERS * np.arange(N + 1, dtype=np.int32)
-    paths = pa.array([entry.path for entry in entries], pa.string())
+    paths = pa.array([file.path for file in files], pa.string())
     columns = {
         "id": pa.StringArray.from_buffers(N, pa.py_buffer(starts_N1), pa.py_buffer(digest_N)),
         "paths": pa.ListArray.from_arrays(np.arange(N + 1, dtype=np.int32), paths),
-        "label": np.fromiter((index[entry.label] for entry in entries), np.int32, N),
+        "label": np.fromiter((index[file.label] for file in files), np.int32, N),
         "group": pa.nulls(N, pa.string()),
-        "given_split": pa.array([entry.split for entry in entries], pa.string()),
+        "given_split": pa.array([file.split for file in files], pa.string()),
     }
     return pa.table(columns, schema=EXAMPLE_SCHEMA)
 

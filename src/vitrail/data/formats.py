@@ -3,7 +3,7 @@
 A file is what its first bytes say, whatever its name says. The table is explicit, so that no format that runs
 another program (EPS, PDF) or that has no signature (TGA) is ever tried on a user's file.
 
-The classes are called directly rather than through `PIL.Image.open`, which compares every picture with the
+The classes are called directly rather than through `PIL.Image.open`, which compares every image with the
 global MAX_IMAGE_PIXELS: our own limit is an argument, and may be above or below Pillow's.
 """
 
@@ -30,8 +30,8 @@ class ImageFormat:
     plugin: str
 
 
-# JpegImageFile and not Pillow's factory, which turns a JPEG with a second picture (MPO, from stereo cameras) into an
-# animation of another class: the first picture is the same bytes either way.
+# JpegImageFile and not Pillow's factory, which turns a JPEG with a second image (MPO, from stereo cameras) into an
+# animation of another class: the first image is the same bytes either way.
 FORMATS = (
     ImageFormat("JPEG", re.compile(rb"\xff\xd8\xff"), "JpegImagePlugin.JpegImageFile"),
     ImageFormat("PNG", re.compile(rb"\x89PNG\r\n\x1a\n"), "PngImagePlugin.PngImageFile"),
@@ -68,7 +68,7 @@ def identify(data: bytes) -> ImageFormat | None:
 
 
 def describe_stranger(data: bytes) -> str:
-    """What bytes that are no image seem to be, in words that follow "not an image: "."""
+    """What bytes that are not an image seem to be, in words that follow "not an image: "."""
     for signature, words in KNOWN_STRANGERS:
         if signature.match(data):
             return f"it is {words}"
@@ -78,7 +78,7 @@ def describe_stranger(data: bytes) -> str:
 
 
 def open_header(known: ImageFormat, data: bytes) -> ImageFile.ImageFile:
-    """Open a picture without decoding it. Raises whatever Pillow's plugin raises on a damaged file."""
+    """Open an image without decoding it. Raises whatever Pillow's plugin raises on a damaged file."""
     return _opener(known.plugin)(BytesIO(data))
 
 
@@ -97,7 +97,7 @@ _PILLOW = r"PIL\.(?#while an image is opened)"
 
 @contextmanager
 def pillow_is_quiet() -> Iterator[None]:
-    """Pillow's warnings about odd metadata say nothing of the pixels: nobody sees them inside this block.
+    """Hide Pillow's warnings inside this block: they are about odd metadata, not about pixels.
 
     `warnings.catch_warnings` puts the whole list of filters back when it ends, which undoes what another thread did
     meanwhile. Here one filter, for Pillow alone, is there as long as any thread is inside.
@@ -125,7 +125,7 @@ _limit_lock = threading.Lock()
 def pillow_allows(max_pixels: int) -> Iterator[None]:
     """Raise Pillow's own limit, which some of its formats (TIFF, WebP) look at even so, to one that the user chose.
 
-    Only for a picture over twice Pillow's limit that is within a limit raised on purpose: while it is decoded, one at
+    Only for an image over twice Pillow's limit that is within a limit raised on purpose: while it is decoded, one at
     a time, all of this process has the higher limit.
     """
     with _limit_lock:

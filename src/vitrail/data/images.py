@@ -1,6 +1,6 @@
-"""From the bytes of a file to a picture, or to the reason why there is none.
+"""From the bytes of a file to an image, or to the reason why there is none.
 
-A picture is decoded whole or rejected. Its EXIF orientation is applied, `colour.py` has the rules for everything that
+An image is decoded whole or rejected. Its EXIF orientation is applied, `colour.py` has the rules for everything that
 is not RGB, and of an animation the first frame is used.
 """
 
@@ -69,7 +69,7 @@ class ImageRejected(DataError):  # noqa: N818 - it says what happened to the ima
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
-    """What a file says of its picture before it is decoded; width and height are in pixels, as stored."""
+    """What a file says of its image before it is decoded; width and height are in pixels, as stored."""
 
     format: str
     width: int
@@ -78,16 +78,10 @@ class Header:
 
 
 def inspect(data: bytes, *, max_pixels: int) -> Header:
-    """Read the header of a picture without decoding it.
+    """Read the header of an image without decoding it; `data` is the whole file.
 
-    ImageRejected where the file is empty, no image, damaged in its header, or too large.
-
-    Args:
-        data: the whole file.
-        max_pixels: the largest width times height that is accepted.
-
-    Returns:
-        What the header says.
+    Raises:
+        ImageRejected: the file is empty, not an image, damaged in its header, or too large.
     """
     known = _known_format(data)
 
@@ -99,17 +93,13 @@ def inspect(data: bytes, *, max_pixels: int) -> Header:
 
 
 def decode(data: bytes, *, max_pixels: int) -> Image.Image:
-    """Decode a picture: RGB, 8 bits a channel, upright.
+    """Decode an image: RGB, 8 bits a channel, upright; `data` is the whole file.
 
-    Args:
-        data: the whole file.
-        max_pixels: the largest width times height that is accepted; checked before anything is decoded.
-
-    Returns:
-        A picture of mode RGB. For a plain RGB JPEG its pixels are those of `PIL.Image.open(...).convert("RGB")`.
+    The size is checked before anything is decoded. The pixels of a plain RGB JPEG are those of
+    `PIL.Image.open(...).convert("RGB")`.
 
     Raises:
-        ImageRejected: the file is empty, no image, damaged, cut short, too large, or of a kind without a rule.
+        ImageRejected: the file is empty, not an image, damaged, cut short, too large, or of a kind without a rule.
     """
     known = _known_format(data)
     if known.name == "PNG" and not checksums_match(data):
@@ -118,32 +108,24 @@ def decode(data: bytes, *, max_pixels: int) -> Image.Image:
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Make of a picture that Pillow has opened what `decode` makes of its file: RGB, 8 bits a channel, upright.
+    """Turn an image that Pillow has opened into what `decode` makes of its file: RGB, 8 bits a channel, upright.
 
-    ImageRejected where its pixels are damaged, cut short, or of a kind without a rule.
+    An image that is so already is returned as it is.
 
-    Args:
-        image: a picture, its pixels loaded or not yet.
-
-    Returns:
-        A picture of mode RGB; the same object where it is one already and lies as it should.
+    Raises:
+        ImageRejected: its pixels are damaged, cut short, or of a kind without a rule.
     """
     return _guarded(image.format or "picture", lambda: _to_upright_rgb(image), image.width * image.height)
 
 
 def decode_grey(data: bytes, *, at_least: int, max_pixels: int) -> Image.Image:
-    """Decode the brightness of a picture, upright, at a fraction of its size where its format allows that cheaply.
+    """Decode the brightness of an image (mode L), upright, at a fraction of its size if its format allows that cheaply.
 
     A JPEG is decoded at 1/2, 1/4 or 1/8 as long as both sides keep `at_least` pixels; libjpeg then leaves out most of
-    the work. Where the picture is smaller than that, or not a JPEG, it comes at its own size.
+    the work. A smaller image, or one that is not a JPEG, keeps its own size.
 
-    Args:
-        data: the whole file.
-        at_least: the sides, in pixels, that must be left.
-        max_pixels: the largest width times height that is accepted, as stored.
-
-    Returns:
-        A picture of mode L, by the colour rules of `decode`; what that rejects is rejected here too.
+    Raises:
+        ImageRejected: `decode` rejects it too.
     """
     known = _known_format(data)
 

@@ -180,7 +180,7 @@ def _decide(
         known = agreement.only(np.arange(start, start + len(batch_P2)))
         one_PSS, other_PSS = (np.stack([square(row) for row in batch_P2[:, side].tolist()]) for side in (0, 1))
         found = refine(one_PSS, other_PSS, known.place_P4, known.mirrored_P)
-        same_P = (found.correlation_P >= LEAST_CORRELATION) & (found.parts_P >= LEAST_PARTS)
+        same_P = (found.correlation_P >= LEAST_CORRELATION) & (found.tiles_P >= LEAST_PARTS)
         for number in np.flatnonzero(same_P & (found.overlap_P >= LEAST_OVERLAP)).tolist():
             a, b = batch_P2[number].tolist()
             yield NearPair(

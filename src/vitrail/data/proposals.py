@@ -1,8 +1,8 @@
-"""Which pairs of small grey copies may show the same picture: the coarse search that proposes and never decides.
+"""Which pairs of small grey copies may show the same image: the coarse search that proposes and never decides.
 
 A copy is described by its 8 x 8 lowest cosine frequencies without the mean, weighted by frequency so that the 1/f
 spectrum of photographs does not decide alone, at length one. The product of two descriptions is their correlation:
-brightness and contrast fall out. Mirroring a picture turns the sign of the odd horizontal frequencies, so with the
+brightness and contrast fall out. Mirroring an image turns the sign of the odd horizontal frequencies, so with the
 even ones in front the better of both ways is `even + |odd|`, at no further cost. A crop is looked for the other way
 round: each copy is also described as if it were cut to 92% of its sides, in the middle and in each corner, and these
 are compared with all whole copies; the remaining shift of some percent hardly moves low frequencies.
@@ -23,7 +23,7 @@ FREQUENCIES = 8
 CUT = 0.92
 WINDOWS = ((0.0, CUT), (1 - CUT, 1.0))
 LEAST = 0.78  # correlation of descriptions: copies stay above, as do some in 100,000 other pairs of photographs
-MOST = 8  # proposals for each copy: where all pictures resemble one another, the nearest must do
+MOST = 8  # proposals for each copy: where all images resemble one another, the nearest must do
 BLOCK, TILE = 1024, 256  # rows and columns of products in the cache at once; TILE is a multiple of eight
 SAMPLES = 4  # a pixel is cut where the window ends inside it
 FLAT = 1.0  # grey levels of contrast under which there is nothing to compare
@@ -32,12 +32,7 @@ Floats = NDArray[np.float32]
 
 
 def propose(copy_NSS: NDArray[np.uint8], *, threads: int, advance: Callable[[int], None]) -> NDArray[np.int64]:
-    """Pairs of grey copies that may show the same picture.
-
-    Args:
-        copy_NSS: uint8.
-        threads: how many search.
-        advance: told how many rows are done, N in all.
+    """Pairs of grey copies that may show the same image; `advance` is called with the number of rows done, N in all.
 
     Returns:
         P x 2 rows, the smaller first, sorted, each pair once.
@@ -49,14 +44,14 @@ def propose(copy_NSS: NDArray[np.uint8], *, threads: int, advance: Callable[[int
     described = [whole_ND, *(describe(copy_NSS, rows, columns) for rows, columns in windows)]
 
     def search(start: int) -> NDArray[np.int64]:
-        found = [pairs for one_ND in described for pairs in _compare(one_ND[start : start + BLOCK], all_MD, start)]
+        matches = [pairs for one_ND in described for pairs in _compare(one_ND[start : start + BLOCK], all_MD, start)]
         advance(min(BLOCK, len(copy_NSS) - start))
-        return _nearest(found)[0]
+        return _nearest(matches)[0]
 
     # Each thread multiplies by itself: threads inside threads would fight over the cores.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads, "propose") as pool:
-        found = list(pool.map(search, range(0, len(copy_NSS), BLOCK)))
-    pairs_P2 = np.concatenate([*found, np.empty((0, 2), np.int64)])
+        blocks = list(pool.map(search, range(0, len(copy_NSS), BLOCK)))
+    pairs_P2 = np.concatenate([*blocks, np.empty((0, 2), np.int64)])
     return np.unique(np.sort(pairs_P2, axis=1), axis=0)
 
 
@@ -91,10 +86,10 @@ def _cosines(side: int, low: float, high: float) -> Floats:
     return np.asarray(wave.reshape(FREQUENCIES, side, SAMPLES).sum(axis=2), dtype=np.float32)
 
 
-Found = tuple[NDArray[np.int64], Floats]  # P x 2 rows, and how well each pair matches
+Matches = tuple[NDArray[np.int64], Floats]  # P x 2 rows, and how well each pair matches
 
 
-def _compare(block_BD: Floats, all_MD: Floats, start: int) -> Iterator[Found]:
+def _compare(block_BD: Floats, all_MD: Floats, start: int) -> Iterator[Matches]:
     """The pairs of a block of rows, which begins at `start`, with all rows; M is N, filled up to whole tiles.
 
     A tile of products stays in the processor's cache while it is made, joined and compared.
@@ -102,7 +97,7 @@ def _compare(block_BD: Floats, all_MD: Floats, start: int) -> Iterator[Found]:
     half = all_MD.shape[1] // 2
     match_BT = np.empty((len(block_BD), TILE), np.float32)
     odd_BT, above_BT = np.empty_like(match_BT), np.empty(match_BT.shape, bool)
-    waiting: list[Found] = []
+    waiting: list[Matches] = []
     for begin in range(0, len(all_MD), TILE):
         part_TD = all_MD[begin : begin + TILE]
         np.matmul(block_BD[:, half:], part_TD[:, half:].T, out=odd_BT)
@@ -122,12 +117,12 @@ def _compare(block_BD: Floats, all_MD: Floats, start: int) -> Iterator[Found]:
     yield from waiting
 
 
-def _nearest(found: Sequence[Found]) -> Found:
+def _nearest(matches: Sequence[Matches]) -> Matches:
     """Of each first row the best matches, each pair once."""
-    if not found:
+    if not matches:
         return np.empty((0, 2), np.int64), np.empty(0, np.float32)
-    pairs_P2 = np.concatenate([pairs for pairs, _ in found])
-    match_P = np.concatenate([match for _, match in found])
+    pairs_P2 = np.concatenate([pairs for pairs, _ in matches])
+    match_P = np.concatenate([match for _, match in matches])
     order = np.lexsort((-match_P, pairs_P2[:, 1], pairs_P2[:, 0]))
     first = np.append(True, (np.diff(pairs_P2[order], axis=0) != 0).any(axis=1))
     kept = order[first]

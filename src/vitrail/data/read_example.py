@@ -6,20 +6,11 @@ from vitrail.data.dataset import Source
 
 
 def read_example(source: Source, path: str, example_id: str) -> bytes:
-    """The bytes of an example, so that nothing is made of other bytes under its id.
-
-    OSError where they cannot be read.
-
-    Args:
-        source: where its file lies.
-        path: one of its paths.
-        example_id: the sha256 of its bytes when the data set was read.
-
-    Returns:
-        All its bytes.
+    """The bytes of an example, by one of its paths: those that its id is the digest of, and no others.
 
     Raises:
-        DataError: the file has changed since.
+        OSError: they cannot be read.
+        DataError: the file has changed since the data set was read.
     """
     data = source.read(path)
     if sha256_bytes(data) != example_id:

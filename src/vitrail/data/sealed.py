@@ -8,7 +8,7 @@ from vitrail.core.errors import SealError
 
 
 class SealedTest:
-    """The labels of the test examples. They can be had once, by `open`.
+    """The labels of the test examples. `open` gives them, once.
 
     Nothing shows them: not printing, not iterating, not copying, not pickling.
     """
@@ -27,10 +27,7 @@ class SealedTest:
         return self._opened_with
 
     def open(self, choices_digest: str) -> dict[str, int]:
-        """Break the seal.
-
-        Args:
-            choices_digest: the digest of every choice made before, which is remembered.
+        """Break the seal, and remember the digest of every choice that was made before.
 
         Returns:
             The label of each test example, by its id.
@@ -57,9 +54,6 @@ class SealedTest:
         Args:
             classes: the number of classes.
             without: ids that are not counted.
-
-        Returns:
-            One count a class.
 
         Raises:
             SealError: the seal was broken, and the labels are no longer here.

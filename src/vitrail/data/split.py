@@ -3,14 +3,14 @@
 Examples are shuffled by sha256 of the seed and their id, so a renamed or moved image keeps its split. The rules:
 
 - nothing given: 60/20/20 (`SplitOptions.fractions`);
-- train, val and test given: as they are;
+- train, val and test given: kept;
 - test given without val: val is cut from the given train, in the proportion of the fractions;
 - val given without test: test is cut from the given train, in the proportion of the fractions;
 - train alone given: as if nothing were given;
-- a calibration part that is given is taken as it is; one that is asked for is cut from train last, so that with and
-  without it test and val are the same images;
-- where val is not given and train would have fewer than 1,000 images, there is no val: choices are made by
-  five-fold cross-validation on all of it.
+- a given calibration split is taken as it is; a requested one is cut from train last, so that test and val are the
+  same images with and without it;
+- without a given val, and with fewer than 1,000 images in train, there is no val: choices are made by five-fold
+  cross-validation on all of train.
 """
 
 from collections import Counter
@@ -26,13 +26,13 @@ from vitrail.core.errors import DataError, UsageError
 from vitrail.core.hashing import SHA256_LETTERS, fingerprint, sha256_bytes
 from vitrail.data.dataset import Dataset, SplitName
 from vitrail.data.deal import deal
-from vitrail.data.enough import listed, require_enough, require_training
+from vitrail.data.enough import join_names, require_enough, require_training
 from vitrail.data.sealed import SealedTest
 
 MIN_TRAIN_FOR_VAL = 1_000
 FOLDS = 5
-UNEVEN = 0.05  # a part that misses its fraction by more than this is worth a warning
-PARTS: tuple[SplitName, ...] = ("train", "val", "test", "calibration")
+UNEVEN = 0.05  # a split that misses its fraction by more than this is worth a warning
+SPLIT_NAMES: tuple[SplitName, ...] = ("train", "val", "test", "calibration")
 TRAIN, VAL, TEST, CALIBRATION = range(4)
 STRATIFIED = "stratified by class, groups whole"
 
@@ -41,7 +41,7 @@ STRATIFIED = "stratified by class, groups whole"
 class SplitOptions:
     """How to split what is not split already. `fractions` are those of train, val and test.
 
-    `calibration` is what train hands over of its fraction to a part of its own, on which promises are set; 0 for none.
+    `calibration` is what train hands over of its fraction to a calibration split, which sets thresholds; 0 for none.
     """
 
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
@@ -63,11 +63,11 @@ class SplitOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
-    """Which example is in which part; all ids are sorted.
+    """Which example is in which split; all ids are sorted.
 
     `val` is empty where choices are made by cross-validation: `train` then holds all that is not test.
-    `folds` are five disjoint parts of train and val together. `calibration` is used for setting promises and for
-    nothing else; it is empty where nobody asked for it.
+    `folds` cut train and val together into five. `calibration` is used for setting thresholds and for nothing else; it
+    is empty unless the data or `SplitOptions.calibration` have one.
     """
 
     train: tuple[str, ...]
@@ -84,8 +84,8 @@ class Split:
         """The same split less some examples, which could not be read; all others stay where they are."""
         gone = set(ids)
 
-        def left(part: Sequence[str]) -> tuple[str, ...]:
-            return tuple(example for example in part if example not in gone)
+        def left(ids: Sequence[str]) -> tuple[str, ...]:
+            return tuple(example for example in ids if example not in gone)
 
         return _add_fingerprint(
             replace(
@@ -102,44 +102,41 @@ class Split:
 def make_split(dataset: Dataset, options: SplitOptions | None = None) -> tuple[Dataset, Split, SealedTest]:
     """Split a data set and seal the labels of its test examples.
 
-    DataError where a class has too few images, or where the given splits cannot carry a benchmark.
-
-    Args:
-        dataset: the examples, each with its label.
-        options: fractions and seed; the defaults where left out.
-
     Returns:
-        The data set without the labels of its test examples and with the warnings that the split gives rise to;
-        the split; and the sealed labels.
+        The data set without the labels of its test examples and with the warnings of the split; the split; and the
+        sealed labels.
+
+    Raises:
+        DataError: a class has too few images, or the given splits cannot carry a benchmark.
     """
     options = options or SplitOptions()
     require_enough(dataset)
     listed_rows = _rows(dataset.table)
     rows = _shuffled(listed_rows, f"{options.seed}:")
-    part_N, how = _assign(rows, options)
-    _require_train(dataset.classes, rows, part_N)
+    split_N, how = _assign(rows, options)
+    _require_train(dataset.classes, rows, split_N)
     split = _add_fingerprint(
         Split(
-            train=_ids(rows, part_N == TRAIN),
-            val=_ids(rows, part_N == VAL),
-            test=_ids(rows, part_N == TEST),
-            calibration=_ids(rows, part_N == CALIBRATION),
-            folds=_folds(listed_rows, set(_ids(rows, (part_N == TRAIN) | (part_N == VAL))), options.seed),
+            train=_ids(rows, split_N == TRAIN),
+            val=_ids(rows, split_N == VAL),
+            test=_ids(rows, split_N == TEST),
+            calibration=_ids(rows, split_N == CALIBRATION),
+            folds=_folds(listed_rows, set(_ids(rows, (split_N == TRAIN) | (split_N == VAL))), options.seed),
             how=how,
             seed=options.seed,
             fractions=options.fractions,
             fingerprint="",
         )
     )
-    warnings = (*dataset.warnings, *_warnings(dataset.classes, rows, part_N, split, options))
-    sealed = SealedTest({rows.id[row]: int(rows.label_N[row]) for row in np.flatnonzero(part_N == TEST)})
+    warnings = (*dataset.warnings, *_warnings(dataset.classes, rows, split_N, split, options))
+    sealed = SealedTest({rows.id[row]: int(rows.label_N[row]) for row in np.flatnonzero(split_N == TEST)})
     table = _without_labels(dataset.table, listed_rows, split.test)
     return replace(dataset, table=table, warnings=warnings), split, sealed
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What dealing needs of the examples. All orders of them share one string an id: there may be a million."""
+    """The columns that dealing needs. All orders share one string object an id: there may be a million."""
 
     id: list[str]
     label_N: NDArray[np.int64]
@@ -173,25 +170,25 @@ def _shuffled(rows: _Rows, salt: str) -> _Rows:
 
 
 def _assign(rows: _Rows, options: SplitOptions) -> tuple[NDArray[np.int64], str]:
-    """The part of each row, and how it came about."""
+    """The split of each row, as its place in SPLIT_NAMES, and how it came about."""
     given = set(rows.given)
     _check_given(rows, given, options)
-    part_N = np.asarray([PARTS.index(split or "train") for split in rows.given], dtype=np.int64)
-    how = _cut_main(rows, part_N, given - {"calibration"}, options)
+    split_N = np.asarray([SPLIT_NAMES.index(split or "train") for split in rows.given], dtype=np.int64)
+    how = _cut_main(rows, split_N, given - {"calibration"}, options)
     if "calibration" in given:
         how += " Calibration as given."
     elif options.calibration:
         shares = {TRAIN: options.fractions[0] - options.calibration, CALIBRATION: options.calibration}
-        _cut(rows, part_N, shares)
+        _cut(rows, split_N, shares)
         how += f" From train a calibration part was cut ({_ratio(*shares.values())}), {STRATIFIED}."
-    in_train = int((part_N == TRAIN).sum())
+    in_train = int((split_N == TRAIN).sum())
     if "val" not in given and in_train < MIN_TRAIN_FOR_VAL:
-        part_N[part_N == VAL] = TRAIN
+        split_N[split_N == VAL] = TRAIN
         how += (
             f" Train would have {in_train} images, fewer than {MIN_TRAIN_FOR_VAL:,}, so there is no val: "
             f"choices are made by {FOLDS}-fold cross-validation on train."
         )
-    return part_N, how
+    return split_N, how
 
 
 def _check_given(rows: _Rows, given: set[SplitName | None], options: SplitOptions) -> None:
@@ -206,27 +203,27 @@ def _check_given(rows: _Rows, given: set[SplitName | None], options: SplitOption
         raise UsageError("The data have a calibration part of their own already: leave out --calibration.")
 
 
-def _cut_main(rows: _Rows, part_N: NDArray[np.int64], given: set[SplitName | None], options: SplitOptions) -> str:
+def _cut_main(rows: _Rows, split_N: NDArray[np.int64], given: set[SplitName | None], options: SplitOptions) -> str:
     """Cut from train what is not given of val and test, and say how."""
     train, val, test = options.fractions
     if given == {"train", "val", "test"}:
         return "Train, val and test as given."
     if given == {"train", "val"}:
-        _cut(rows, part_N, {TRAIN: train, TEST: test})
+        _cut(rows, split_N, {TRAIN: train, TEST: test})
         return f"Train and val as given, but that a test was cut from train ({_ratio(train, test)}), {STRATIFIED}."
     if given == {"train", "test"}:
-        _cut(rows, part_N, {TRAIN: train, VAL: val})
+        _cut(rows, split_N, {TRAIN: train, VAL: val})
         return f"Test as given; val cut from the given train ({_ratio(train, val)}), {STRATIFIED}."
-    _cut(rows, part_N, {TRAIN: train, TEST: test, VAL: val})
+    _cut(rows, split_N, {TRAIN: train, TEST: test, VAL: val})
     return f"Train, val and test {_ratio(train, val, test)}, drawn with seed {options.seed}, {STRATIFIED}."
 
 
-def _cut(rows: _Rows, part_N: NDArray[np.int64], shares: dict[int, float]) -> None:
-    """Deal the rows of train out again; the parts in order of precedence where a class is small."""
-    where = np.flatnonzero(part_N == TRAIN)
+def _cut(rows: _Rows, split_N: NDArray[np.int64], shares: dict[int, float]) -> None:
+    """Deal the rows of train out again; the splits in order of precedence where a class is small."""
+    where = np.flatnonzero(split_N == TRAIN)
     total = sum(shares.values())
     dealt = deal(rows.label_N[where], [rows.group[row] for row in where], [share / total for share in shares.values()])
-    part_N[where] = np.asarray(list(shares))[dealt]
+    split_N[where] = np.asarray(list(shares))[dealt]
 
 
 def _folds(rows: _Rows, chosen_on: set[str], seed: int) -> tuple[tuple[str, ...], ...]:
@@ -241,9 +238,9 @@ def _ids(rows: _Rows, mask_N: NDArray[np.bool_]) -> tuple[str, ...]:
 
 
 def _add_fingerprint(split: Split) -> Split:
-    parts = {"train": split.train, "val": split.val, "test": split.test, "folds": split.folds}
+    ids = {"train": split.train, "val": split.val, "test": split.test, "folds": split.folds}
     calibration = {"calibration": split.calibration} if split.calibration else {}
-    return replace(split, fingerprint=fingerprint(parts | calibration))
+    return replace(split, fingerprint=fingerprint(ids | calibration))
 
 
 def _without_labels(table: pa.Table, rows: _Rows, test: Sequence[str]) -> pa.Table:
@@ -256,24 +253,24 @@ def _without_labels(table: pa.Table, rows: _Rows, test: Sequence[str]) -> pa.Tab
     )
 
 
-def _require_train(classes: Sequence[str], rows: _Rows, part_N: NDArray[np.int64]) -> None:
-    trained = set(rows.label_N[part_N == TRAIN].tolist())
+def _require_train(classes: Sequence[str], rows: _Rows, split_N: NDArray[np.int64]) -> None:
+    trained = set(rows.label_N[split_N == TRAIN].tolist())
     require_training([name for label, name in enumerate(classes) if label not in trained])
 
 
 def _warnings(
-    classes: Sequence[str], rows: _Rows, part_N: NDArray[np.int64], split: Split, options: SplitOptions
+    classes: Sequence[str], rows: _Rows, split_N: NDArray[np.int64], split: Split, options: SplitOptions
 ) -> Iterator[str]:
     def lacking(count_C: NDArray[np.int64], least: int) -> str:
-        return listed([name for name, count in zip(classes, count_C, strict=True) if count < least])
+        return join_names([name for name, count in zip(classes, count_C, strict=True) if count < least])
 
-    parts = range(len(PARTS))
-    count_PC = np.stack([np.bincount(rows.label_N[part_N == part], minlength=len(classes)) for part in parts])
-    if untested := lacking(count_PC[TEST], 1):
+    places = range(len(SPLIT_NAMES))
+    count_SC = np.stack([np.bincount(rows.label_N[split_N == place], minlength=len(classes)) for place in places])
+    if untested := lacking(count_SC[TEST], 1):
         yield f"No test images of {untested}: nothing is known of how well these classes are recognised."
-    if split.val and (unchosen := lacking(count_PC[VAL], 1)):
+    if split.val and (unchosen := lacking(count_SC[VAL], 1)):
         yield f"No val images of {unchosen}: choices are made without regard to these classes."
-    if split.calibration and (unset := lacking(count_PC[CALIBRATION], 1)):
+    if split.calibration and (unset := lacking(count_SC[CALIBRATION], 1)):
         yield f"No calibration images of {unset}: no promise is set for these classes."
     label_of = dict(zip(rows.id, rows.label_N.tolist(), strict=True))
     folds_C = np.bincount(
@@ -284,22 +281,22 @@ def _warnings(
             f"All training images of {confined} stay together, as one group or since there is one: "
             "in cross-validation these classes are tested where they were not learnt."
         )
-    yield from _uneven(rows, count_PC.sum(axis=1), split, options.calibration)
+    yield from _uneven(rows, count_SC.sum(axis=1), split, options.calibration)
 
 
-def _uneven(rows: _Rows, count_P: NDArray[np.int64], split: Split, calibration: float) -> Iterator[str]:
-    """Warn where groups too large for their part made the fractions come out otherwise than asked."""
+def _uneven(rows: _Rows, count_S: NDArray[np.int64], split: Split, calibration: float) -> Iterator[str]:
+    """Warn where groups too large for their split made the fractions differ from the requested ones."""
     train, val, test = split.fractions
     trained = train - calibration
-    wanted_P = np.asarray([trained, val, test, calibration] if split.val else [trained + val, 0.0, test, calibration])
-    came_out_P = count_P / count_P.sum()
+    wanted_S = np.asarray([trained, val, test, calibration] if split.val else [trained + val, 0.0, test, calibration])
+    came_out_S = count_S / count_S.sum()
     named = [group for group in rows.group if group is not None]
-    if None in rows.given and named and np.abs(came_out_P - wanted_P).max() > UNEVEN:
+    if None in rows.given and named and np.abs(came_out_S - wanted_S).max() > UNEVEN:
         largest, size = Counter(named).most_common(1)[0]
         there = 4 if calibration else 3
         yield (
-            f"Groups stay whole, so {', '.join(PARTS[: there - 1])} and {PARTS[there - 1]} hold "
-            f"{_ratio(*came_out_P[:there])} percent of the images where {_ratio(*wanted_P[:there])} was asked for; "
+            f"Groups stay whole, so {', '.join(SPLIT_NAMES[: there - 1])} and {SPLIT_NAMES[there - 1]} hold "
+            f"{_ratio(*came_out_S[:there])} percent of the images where {_ratio(*wanted_S[:there])} was asked for; "
             f"the largest group, {largest}, has {size} of {len(rows.id)} images."
         )
 

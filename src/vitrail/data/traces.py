@@ -1,7 +1,7 @@
 """What is known, before the test labels are opened, of whether a backbone saw the test images in pretraining.
 
-`candidates/` finds these traces and `evaluation/` weighs them; neither knows the other, so the record is declared here,
-below both.
+`candidates/` finds these traces and `evaluation/` weighs them; neither imports the other, so the record is declared
+here, below both.
 
 Letters: N test images.
 """
@@ -31,11 +31,11 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Untuned:
-    """The answers of an untuned classifier on the test images.
+class UntunedAnswers:
+    """The answers of a backbone's own classifier, untuned, on the test images.
 
     `places` are the outputs that each matched class may mean, by its index. `predicted_N` is the most probable of the
-    matched classes, `free` whether the most probable of all K outputs belongs to it.
+    matched classes, `free_N` whether the most probable of all outputs belongs to it.
     """
 
     label_set: str
@@ -57,7 +57,7 @@ class Traces:
     pretraining: Pretraining
     evidence: tuple[Evidence, ...]
     named_N: NDArray[np.bool_]
-    untuned: Untuned | None
+    untuned: UntunedAnswers | None
 
 
 def say_about(share: float) -> str:

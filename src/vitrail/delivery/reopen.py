@@ -4,7 +4,7 @@ What a run keeps, heads and predictions, belongs to these features and to no oth
 """
 
 from vitrail.backbones import Backbone, BackboneSpec, EngineRequest, find_card, open_backbone
-from vitrail.candidates.recipes import under
+from vitrail.candidates.recipes import apply_recipe
 from vitrail.core.errors import WeightsError
 from vitrail.core.progress import Progress
 from vitrail.runs import RunRecord
@@ -43,7 +43,7 @@ def reopen(
         progress=progress,
     )
     _require_weights(opened.digest, digest, spec, named)
-    return under(opened, result.recipe)
+    return apply_recipe(opened, result.recipe)
 
 
 def _require_weights(found: str, wanted: str, spec: BackboneSpec, named: BackboneSpec) -> None:

@@ -1,7 +1,7 @@
 """From probabilities on sealed test images to figures with intervals, pairs and a decision in words."""
 
 from vitrail.evaluation.contamination import Contamination as Contamination
-from vitrail.evaluation.contamination import ZeroTraining as ZeroTraining
+from vitrail.evaluation.contamination import UntunedAccuracy as UntunedAccuracy
 from vitrail.evaluation.contestants import MARGIN as MARGIN
 from vitrail.evaluation.contestants import Contestant as Contestant
 from vitrail.evaluation.contestants import Criteria as Criteria

@@ -1,4 +1,4 @@
-"""What stands beside a decision: how the test images limit what its figures mean."""
+"""Caveats of a decision: how the test images limit what its figures mean."""
 
 from collections.abc import Sequence
 
@@ -23,49 +23,43 @@ def find_caveats(
     classes: Sequence[str],
     groups: Sequence[str],
 ) -> tuple[str, ...]:
-    """What a reader of the decision has to know about its test images.
+    """Sentences about the test images that a reader of the decision needs, the weightiest first.
 
-    Args:
-        contenders: every backbone with its accuracy.
-        pairs: every pair of them.
-        labels_C: how many test images each class has.
-        classes: the class names.
-        groups: the group of each test image.
-
-    Returns:
-        Sentences, the weightiest first.
+    `labels_C` is the number of test images of each class, `groups` the group of each test image.
     """
     n = int(labels_C.sum())
-    said = []
+    caveats = []
     distinct = len(set(groups))
     if distinct == 1 < n:
-        said.append(
+        caveats.append(
             f"All {n:,} test images are of one group: nothing here tells how another group would do, and intervals "
             "take the images as independent."
         )
     elif distinct < n:
-        said.append(
+        caveats.append(
             f"The {n:,} test images come from {distinct:,} groups. The figures of each backbone, pairs and their tests "
             "allow for it; those of an untuned classifier and of parts of the test images take images as independent, "
             "which makes their intervals too narrow."
         )
-    said += _beside_chance(contenders, labels_C, classes)
+    caveats += _compare_with_chance(contenders, labels_C, classes)
     if n < FEW_IMAGES:
-        said.append(f"There are only {n:,} test images{_what_they_show(pairs)}.")
+        caveats.append(f"There are only {n:,} test images{_what_they_show(pairs)}.")
     absent = [name for name, count in zip(classes, labels_C, strict=True) if count == 0]
     if absent:
         verb = "has no test image and is" if len(absent) == 1 else "have no test image and are"
-        said.append(f"{say_names(absent)} {verb} not judged.")
+        caveats.append(f"{say_names(absent)} {verb} not judged.")
     tiny = [name for name, count in zip(classes, labels_C, strict=True) if 0 < count < TINY_CLASS]
     if tiny:
-        said.append(
+        caveats.append(
             f"{len(tiny):,} of {len(classes):,} classes have fewer than {TINY_CLASS} test images "
             f"({say_names(tiny)}): figures of one class say little there."
         )
-    return (*said, ALWAYS)
+    return (*caveats, ALWAYS)
 
 
-def _beside_chance(contenders: Sequence[Contender], labels_C: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
+def _compare_with_chance(
+    contenders: Sequence[Contender], labels_C: NDArray[np.int64], classes: Sequence[str]
+) -> list[str]:
     largest = int(labels_C.argmax())
     share = float(labels_C[largest] / labels_C.sum())
     poor = [c.name for c in contenders if c.top1.low <= share]
@@ -79,5 +73,5 @@ def _beside_chance(contenders: Sequence[Contender], labels_C: NDArray[np.int64],
 
 
 def _what_they_show(pairs: Sequence[Pair]) -> str:
-    visible = max((pair.visible for pair in pairs if pair.visible is not None), default=None)
+    visible = max((pair.visible for pair in pairs), default=None)
     return "" if visible is None else f": a difference below {say_distance(visible)} would mostly go unseen"

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.data.traces import MOST, Evidence, MatchedBy, Traces, Untuned, say_about
+from vitrail.data.traces import MOST, Evidence, MatchedBy, Traces, UntunedAnswers, say_about
 from vitrail.evaluation.decision import Contender, Decision, Pair, decide
 from vitrail.evaluation.sentences import say_names, say_rate
 from vitrail.statistics.intervals import LEVEL, Interval, wilson
@@ -34,7 +34,7 @@ _RANKED_BY_RECALL = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ZeroTraining:
+class UntunedAccuracy:
     """The backbone's own classifier, untuned, on the test images of the `classes` that match one of its own.
 
     `accuracy` is among these classes, `unrestricted` among all of the classifier's own; `tuned` is the tuned head's
@@ -54,49 +54,38 @@ class Contamination:
     """What is known of whether one backbone saw the test images in pretraining.
 
     `share` is of the test images, for the verdict "seen"; 0 otherwise. `others` is the tuned head's top-1 on the
-    test images that no evidence names, where there are some of both kinds.
+    test images that no evidence names; None unless some are named and some are not.
     """
 
     verdict: Sighting
     share: float
     sentence: str
     evidence: tuple[Evidence, ...]
-    zero_training: ZeroTraining | None
+    untuned: UntunedAccuracy | None
     others: Interval | None
 
 
 def weigh(
     traces: Traces, name: str, label_N: NDArray[np.int64], predicted_N: NDArray[np.int64], *, level: float = LEVEL
 ) -> Contamination:
-    """The verdict on one backbone, once the test labels are open.
-
-    Args:
-        traces: what was found before.
-        name: of the backbone.
-        label_N: the test labels.
-        predicted_N: what the tuned head says.
-        level: the confidence level.
-
-    Returns:
-        Verdict, sentence and figures.
-    """
+    """The verdict on the backbone `name`, once the test labels are open; `predicted_N` are the tuned head's answers."""
     verdict, share = _verdict(traces)
-    zero = _score(traces.untuned, label_N, predicted_N, level) if traces.untuned else None
+    untuned = _score(traces.untuned, label_N, predicted_N, level) if traces.untuned else None
     rest_N = ~traces.named_N
     split_by_name = verdict == "seen" and share < 1 and rest_N.any()
     others = wilson(int((predicted_N == label_N)[rest_N].sum()), int(rest_N.sum()), level) if split_by_name else None
-    sentence = _sentence(traces, name, verdict, share) + _beside(zero, name)
+    sentence = _sentence(traces, name, verdict, share) + _say_untuned(untuned, name)
     if others is not None:
         sentence += f" On the {others.n:,} other test images its tuned head is right for {say_rate(others)}."
     return Contamination(
-        verdict=verdict, share=share, sentence=sentence, evidence=traces.evidence, zero_training=zero, others=others
+        verdict=verdict, share=share, sentence=sentence, evidence=traces.evidence, untuned=untuned, others=others
     )
 
 
 def decide_fairly(
     contenders: Sequence[Contender],
     pairs: Sequence[Pair],
-    found: Mapping[str, Contamination],
+    contamination: Mapping[str, Contamination],
     *,
     margin: float,
     caveats: Sequence[str] = (),
@@ -104,23 +93,14 @@ def decide_fairly(
 ) -> Decision:
     """The decision, steered by no recall of the test images.
 
-    A backbone counts as having seen the test where the share it saw is the margin or more: fewer images cannot move
-    its accuracy by the margin. Where all saw it, they are ranked alike, by recall. Where some did, it is decided among
-    the others. A single other is taken where the decision over all falls on it, since recall helps only those that it
-    is compared with; where it does not, nothing can be decided.
+    A backbone counts as having seen the test if the share it saw is the margin or more: fewer images cannot move its
+    accuracy by the margin. If all saw it, they are ranked alike, by recall. If some did, the decision is among the
+    others. A single other is taken if the decision over all falls on it, since recall helps only those that it is
+    compared with; otherwise nothing can be decided.
 
-    Args:
-        contenders: every backbone with its accuracy and cost.
-        pairs: every pair of them.
-        found: what is known of each, by name.
-        margin: the difference in accuracy, as a fraction, below which cost decides.
-        caveats: sentences that limit what the figures mean.
-        one_group: whether all test images are of one.
-
-    Returns:
-        The decision, with what was seen first among its caveats.
+    `margin` is a fraction; `contamination` is by name. What was seen comes first among the caveats.
     """
-    saw = [c for c in contenders if c.name in found and found[c.name].share >= margin]
+    saw = [c for c in contenders if c.name in contamination and contamination[c.name].share >= margin]
     rest = [c for c in contenders if c not in saw]
     weighed = rest if len(rest) > 1 else contenders
     names = {c.name for c in weighed}
@@ -128,7 +108,7 @@ def decide_fairly(
         weighed,
         [pair for pair in pairs if {pair.a, pair.b} <= names],
         margin=margin,
-        caveats=(*(f.sentence for f in found.values() if f.verdict in ("seen", "hints")), *caveats),
+        caveats=(*(f.sentence for f in contamination.values() if f.verdict in ("seen", "hints")), *caveats),
         one_group=one_group,
     )
     if not saw:
@@ -162,61 +142,61 @@ def _list(contenders: Sequence[Contender]) -> str:
 
 
 def _verdict(traces: Traces) -> tuple[Sighting, float]:
-    sure = [one for one in traces.evidence if one.strength in ("proof", "strong")]
+    sure = [evidence for evidence in traces.evidence if evidence.strength in ("proof", "strong")]
     if sure and traces.trained:
-        return "seen", max(one.share for one in sure)
+        return "seen", max(evidence.share for evidence in sure)
     if sure:
         return "not seen", 0.0
-    hints = traces.trained and any(one.share >= MOST for one in traces.evidence)
+    hints = traces.trained and any(evidence.share >= MOST for evidence in traces.evidence)
     return ("hints", 0.0) if hints else ("no sign", 0.0)
 
 
 def _sentence(traces: Traces, name: str, verdict: Sighting, share: float) -> str:
-    said = "; ".join(one.sentence for one in traces.evidence)
+    facts = "; ".join(evidence.sentence for evidence in traces.evidence)
     if verdict == "seen":
         known = _HOW_KNOWN["stated" if traces.pretraining == "stated" else "its classifier"]
         return (
-            f"{name} {known}, and {said}: its accuracy on {say_about(share)} of the test images is recall of "
+            f"{name} {known}, and {facts}: its accuracy on {say_about(share)} of the test images is recall of "
             "training data."
         )
     if verdict == "not seen":
         return (
-            f"{_capital(said)}, but nothing says that {name} was trained on ImageNet "
+            f"{_capital(facts)}, but nothing says that {name} was trained on ImageNet "
             f"(its pretraining is {'not stated' if traces.pretraining == 'not stated' else 'stated as other data'})."
         )
     if verdict == "hints":
         return (
-            f"{name} may know these classes from pretraining: {said}. Whether it saw these very images, "
+            f"{name} may know these classes from pretraining: {facts}. Whether it saw these very images, "
             "names do not tell."
         )
     return f"No sign that {name} saw the test images in pretraining: neither file names nor class names tell of it."
 
 
-def _beside(zero: ZeroTraining | None, name: str) -> str:
-    if zero is None:
+def _say_untuned(untuned: UntunedAccuracy | None, name: str) -> str:
+    if untuned is None:
         return ""
-    match = "" if zero.matched_by == "names" else ", matched by its answers on training images"
+    match = "" if untuned.matched_by == "names" else ", matched by its answers on training images"
     return (
         f" The classifier that {name} brings along, never tuned on these labels, is right for "
-        f"{say_rate(zero.accuracy)} of {zero.accuracy.n:,} test images among {zero.classes:,} classes{match}; "
-        f"the tuned head for {say_rate(zero.tuned)}."
+        f"{say_rate(untuned.accuracy)} of {untuned.accuracy.n:,} test images among {untuned.classes:,} classes{match}; "
+        f"the tuned head for {say_rate(untuned.tuned)}."
     )
 
 
 def _score(
-    untuned: Untuned, label_N: NDArray[np.int64], predicted_N: NDArray[np.int64], level: float
-) -> ZeroTraining | None:
-    matched_N = np.isin(label_N, sorted(untuned.places))
+    answers: UntunedAnswers, label_N: NDArray[np.int64], predicted_N: NDArray[np.int64], level: float
+) -> UntunedAccuracy | None:
+    matched_N = np.isin(label_N, sorted(answers.places))
     n = int(matched_N.sum())
     if n == 0:
         return None
-    right_N = (untuned.predicted_N == label_N) & matched_N
-    return ZeroTraining(
-        label_set=untuned.label_set,
-        matched_by=untuned.matched_by,
-        classes=len(untuned.places),
+    right_N = (answers.predicted_N == label_N) & matched_N
+    return UntunedAccuracy(
+        label_set=answers.label_set,
+        matched_by=answers.matched_by,
+        classes=len(answers.places),
         accuracy=wilson(int(right_N.sum()), n, level),
-        unrestricted=wilson(int((right_N & untuned.free_N).sum()), n, level),
+        unrestricted=wilson(int((right_N & answers.free_N).sum()), n, level),
         tuned=wilson(int(((predicted_N == label_N) & matched_N).sum()), n, level),
     )
 

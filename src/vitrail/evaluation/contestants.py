@@ -20,10 +20,12 @@ MARGIN = 0.01
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contestant:
-    """One backbone with its tuned head, as its probabilities on the test images; `gmacs` are its card's.
+    """One backbone with its tuned head as it enters the verdict: its probabilities on the test images.
 
-    `traces` are the signs that it saw them in pretraining; `refusal` says when not to answer, and `strange_N` which
-    test images look unlike the training images; None where nobody looked.
+    After the opening its figures make it a `Contender` of the decision. `gmacs` are its card's. `traces` are the signs
+    that it saw the test images in pretraining: None in a verification, which takes what the run stored. `refusal` says
+    when not to answer, and `strange_N` which test images look unlike the training images: None if a verification cannot
+    read the thresholds.
     """
 
     name: str
@@ -70,7 +72,7 @@ class Criteria:
 
 
 def check_contestants(contestants: Sequence[Contestant], test_ids: Sequence[str], classes: Sequence[str]) -> None:
-    """Raise a DataError for what no figure can be computed from."""
+    """Raise a DataError for probabilities or images that no figure can be computed from."""
     if not contestants or not test_ids:
         what = "test image" if contestants else "backbone"
         raise DataError(f"There is no {what} to judge: give at least one.")
@@ -104,7 +106,7 @@ def check_sums(contestants: Sequence[Contestant]) -> None:
 
 
 def check_labels(label_N: NDArray[np.int64], test_ids: Sequence[str], classes: Sequence[str]) -> None:
-    """Raise a DataError where there is not one label of a known class for each test image."""
+    """Raise a DataError unless each test image has one label of a known class."""
     if label_N.shape != (len(test_ids),):
         raise DataError(f"There are {len(label_N)} labels of {len(test_ids)} test images: split again.")
     if label_N.min() < 0 or label_N.max() >= len(classes):

@@ -58,8 +58,8 @@ class Pair:
     holm_p: float
     equivalence_p: float
     conclusion: Conclusion
-    design_effect: float = 1.0
-    visible: float | None = None
+    design_effect: float
+    visible: float
 
     def loss_p(self, margin: float) -> float:
         """The p value that `a` is less accurate than `b` by the margin or more."""
@@ -79,7 +79,10 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contender:
-    """What the decision may weigh of one backbone; `gmacs` are 1e9 multiply-adds an image."""
+    """One backbone as the decision sees it: accuracy, cost and licence, and nothing else of its `Contestant`.
+
+    `gmacs` are 1e9 multiply-adds an image.
+    """
 
     name: str
     top1: Interval
@@ -111,15 +114,8 @@ def decide(
 ) -> Decision:
     """The decision over all backbones of a run.
 
-    Args:
-        contenders: every backbone with its accuracy and cost.
-        pairs: every pair of them.
-        margin: the difference in accuracy, as a fraction, below which cost decides.
-        caveats: sentences that limit what the figures mean.
-        one_group: whether all test images are of one.
-
-    Returns:
-        The sentence, the backbone to take where there is one, the reasons and the caveats.
+    `margin` is the difference in accuracy, as a fraction, below which cost decides; `one_group` says that all test
+    images are in one group.
     """
     order = sorted(contenders, key=lambda c: (-c.top1.value, c.gmacs, c.name))
     table = _Table(order=tuple(order), pairs=tuple(pairs), margin=margin, one_group=one_group)
@@ -127,7 +123,7 @@ def decide(
     safe = table.safe(rivals)
     chosen = min(safe, key=lambda c: (c.gmacs, not c.licence_known, -c.top1.value, c.name)) if safe else None
     cheaper = [c for c in rivals if chosen and c.gmacs < chosen.gmacs]
-    said = list(caveats)
+    known_caveats = list(caveats)
     if len(order) == 1:
         sentence = f"{best.name} reaches {say_rate(best.top1)} of {best.top1.n:,} test images."
     elif len(rivals) == 1:
@@ -137,14 +133,16 @@ def decide(
     else:
         sentence = _say_by_cost(table, chosen, rivals)
         if cheaper:
-            said.append(
+            known_caveats.append(
                 f"{say_names([c.name for c in cheaper])} would cost less still, but whether at a loss below "
                 f"{say_distance(margin)} is too close to tell; {_more_images(table, chosen, cheaper)} would."
             )
     if chosen and not chosen.licence_known:
-        said.append(f"The licence of {chosen.name} is not stated: find out whether you may use it.")
+        known_caveats.append(f"The licence of {chosen.name} is not stated: find out whether you may use it.")
     because = tuple(_say_contender(c) for c in order) + tuple(_say_pair(p) for p in pairs if best.name in (p.a, p.b))
-    return Decision(sentence=sentence, choose=chosen.name if chosen else None, because=because, caveats=tuple(said))
+    return Decision(
+        sentence=sentence, choose=chosen.name if chosen else None, because=because, caveats=tuple(known_caveats)
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,14 +154,14 @@ class _Table:
     margin: float
     one_group: bool
 
-    def find(self, one: Contender, other: Contender) -> Pair:
+    def find(self, a: Contender, b: Contender) -> Pair:
         """The pair seen from `one`: as its `a`."""
         for pair in self.pairs:
-            if (pair.a, pair.b) == (one.name, other.name):
+            if (pair.a, pair.b) == (a.name, b.name):
                 return pair
-            if (pair.b, pair.a) == (one.name, other.name):
+            if (pair.b, pair.a) == (a.name, b.name):
                 return turn(pair)
-        raise KeyError(f"no pair of {one.name} and {other.name}")
+        raise KeyError(f"no pair of {a.name} and {b.name}")
 
     def rivals(self) -> list[Contender]:
         """The most accurate and all it does not beat by what may be the margin or more."""
@@ -180,15 +178,15 @@ class _Table:
         if self.one_group and len(rivals) > 1:
             return []
         p_values = []
-        for one in rivals:
-            pairs = [self.find(one, other) for other in rivals if other is not one]
+        for rival in rivals:
+            pairs = [self.find(rival, other) for other in rivals if other is not rival]
             p_values.append(max((pair.loss_p(self.margin) for pair in pairs), default=0.0))
         out = [1.0] * (len(self.order) - len(rivals))
         kept = []
-        for one, p_value in zip(rivals, holm(p_values + out), strict=False):
-            lows = [self.find(one, other).difference.low for other in rivals if other is not one]
-            if p_value < 1 - one.top1.level and all(low > -self.margin for low in lows):
-                kept.append(one)
+        for rival, p_value in zip(rivals, holm(p_values + out), strict=False):
+            lows = [self.find(rival, other).difference.low for other in rivals if other is not rival]
+            if p_value < 1 - rival.top1.level and all(low > -self.margin for low in lows):
+                kept.append(rival)
         return kept
 
 
@@ -223,7 +221,7 @@ def _say_by_cost(table: _Table, chosen: Contender, rivals: Sequence[Contender]) 
     dearest = best if chosen is not best else max(others, key=lambda c: c.gmacs)
     share = say_share(chosen.gmacs, dearest.gmacs)
     cost = "costs the same" if share == "as much as" else f"costs {share} {dearest.name}'s multiply-adds"
-    pairs = [table.find(one, other).difference for i, one in enumerate(rivals) for other in rivals[i + 1 :]]
+    pairs = [table.find(rival, other).difference for i, rival in enumerate(rivals) for other in rivals[i + 1 :]]
     if all(-table.margin < d.low and d.high < table.margin for d in pairs):
         names = say_names([c.name for c in rivals], most=6)
         return f"{names} are equivalent within {say_distance(table.margin)}; {chosen.name} {cost}: take {chosen.name}."
@@ -245,18 +243,18 @@ def _say_too_close(table: _Table, rivals: Sequence[Contender]) -> str:
     return f"{best.name} leads {say_names(leads)}, {more}"
 
 
-def _more_images(table: _Table, one: Contender, others: Sequence[Contender]) -> str:
+def _more_images(table: _Table, best: Contender, others: Sequence[Contender]) -> str:
     """Images until every open pair is settled: the difference seen, or the loss of taking the cheaper excluded."""
     if table.one_group:
         return "test images of other groups"
-    pairs = [(other, table.find(one, other)) for other in others]
+    pairs = [(other, table.find(best, other)) for other in others]
     open_pairs = [(other, pair) for other, pair in pairs if pair.conclusion != "equivalent"] or pairs
     most = 0.0
     for other, pair in open_pairs:
         n, alpha, lead = pair.difference.n, 1 - pair.difference.level, pair.difference.value
         # Two pseudo-examples of discordance: none seen in few images does not mean none to come.
         discordance = (pair.only_a + pair.only_b + 2) / (n + 2)
-        loss = lead if other.gmacs <= one.gmacs else -lead
+        loss = lead if other.gmacs <= best.gmacs else -lead
         settled = min(
             images_needed(lead, discordance, alpha=alpha / len(table.pairs)),
             images_for_margin(loss, discordance, table.margin, alpha=min(alpha, 2 * alpha / len(table.order))),

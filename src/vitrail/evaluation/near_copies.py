@@ -9,16 +9,7 @@ from vitrail.statistics.intervals import Interval, wilson
 
 
 def accuracy_without(predictions: Predictions, leaked: Collection[str], *, level: float) -> Interval | None:
-    """Top-1 on the test images that have no copy outside the test.
-
-    Args:
-        predictions: the test rows of one backbone.
-        leaked: the test ids that have such a copy.
-        level: of the interval.
-
-    Returns:
-        Wilson's interval; None where nothing leaked, or everything did.
-    """
+    """Top-1 on the test images but the `leaked` ids, with Wilson's interval; None if no image is leaked, or all are."""
     gone = set(leaked)
     kept_N = np.array([id_ not in gone for id_ in predictions.ids], dtype=bool)
     if kept_N.all() or not kept_N.any():

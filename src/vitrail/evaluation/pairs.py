@@ -1,4 +1,4 @@
-"""Every pair of backbones on the same test images: difference, tests, and what so many images could show."""
+"""Every pair of backbones on the same test images: difference, tests, and the difference that they can show."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from vitrail.statistics.clustered import clustered_mcnemar, pair_n
 
 
 def number_groups(groups: Mapping[str, str], test_ids: Sequence[str]) -> NDArray[np.int64] | None:
-    """The group of each test image as a number; None where there is none of two images, or nothing but one group.
+    """The group of each test image as a number; None if no group has two images, or if all images are in one group.
 
     One group shows nothing of what groups do: its images are taken as independent, which a verdict says.
     """
@@ -32,15 +32,12 @@ def judge_pairs(
     group_N: NDArray[np.int64] | None,
     criteria: Criteria,
 ) -> tuple[Pair, ...]:
-    """Compare every backbone with every later one.
+    """Compare every backbone with every later one, with p values adjusted over all pairs.
 
     Args:
-        correct: whether each is right on each test image.
-        group_N: the number of each image's group; None where images are independent.
-        criteria: level and margin.
-
-    Returns:
-        The pairs, p values adjusted over all of them.
+        correct: whether each backbone is right on each test image.
+        group_N: the number of each image's group; None if images are independent.
+        criteria: its seed is not used.
     """
     names = list(correct)
     return judge_these(correct, list(combinations(names, 2)), group_N, criteria)
@@ -52,18 +49,8 @@ def judge_these(
     group_N: NDArray[np.int64] | None,
     criteria: Criteria,
 ) -> tuple[Pair, ...]:
-    """The same for some pairs only, which are then all that p values are adjusted over.
-
-    Args:
-        correct: whether each backbone is right on each test image.
-        places: the pairs, by name.
-        group_N: the number of each image's group; None where images are independent.
-        criteria: level and margin.
-
-    Returns:
-        One result a pair.
-    """
-    leads = [correct[one].astype(np.int64) - correct[other].astype(np.int64) for one, other in places]
+    """The same for the pairs of names in `places` only; p values are adjusted over these."""
+    leads = [correct[a].astype(np.int64) - correct[b].astype(np.int64) for a, b in places]
     p_values = [
         paired.mcnemar_exact(int((lead_N == 1).sum()), int((lead_N == -1).sum()))
         if group_N is None

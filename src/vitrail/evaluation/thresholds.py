@@ -35,10 +35,10 @@ class SetCheck:
 class RefusalCheck:
     """The promises on the test images.
 
-    `set_on` says on which kind of images thresholds were set, `images` on how many; 0 where a run does not say.
-    `precision` is of the answers that are sure enough, `answered` their share; both and `confidence` are None
-    where no confidence can promise the target, `precision` also where no test image is that sure. `flagged` is the
-    share of test images that look strange, of which `alarms` was promised.
+    `set_on` says on which kind of images thresholds were set, `images` on how many. `precision` is of the answers that
+    are sure enough, `answered` their share; both and `confidence` are None if no confidence can promise the target,
+    `precision` also if no test image is that sure. `flagged` is the share of test images that look strange; `alarms`
+    is the share that was promised.
     """
 
     guarantee: str
@@ -50,8 +50,8 @@ class RefusalCheck:
     answered: Interval | None
     alarms: float
     flagged: Interval
-    set_on: SetOn = "out-of-fold"
-    images: int = 0
+    set_on: SetOn
+    images: int
 
 
 def check_refusal(
@@ -63,19 +63,7 @@ def check_refusal(
     group_N: NDArray[np.int64] | None = None,
     level: float = LEVEL,
 ) -> RefusalCheck:
-    """See on the test images whether the promises hold.
-
-    Args:
-        refusal: the thresholds.
-        probability_NC: of the test images.
-        strange_N: which of them look strange.
-        label_N: their labels.
-        group_N: the number of each one's group; None where they are independent.
-        level: the confidence level.
-
-    Returns:
-        Every promise with what became of it.
-    """
+    """See on the test images whether the promises hold; `group_N` is None where images are independent."""
     sure_N = refusal.sure(probability_NC)
     right_N = probability_NC.argmax(axis=1) == label_N
     promised = refusal.confidence is not None
@@ -100,14 +88,14 @@ def say_guarantee(refusal: Refusal) -> str:
     if refusal.set_on == "out-of-fold":
         return CROSS
     low, high = coverage_range(refusal.images, refusal.alpha)
-    said = (
+    guarantee = (
         f"split conformal: set on {refusal.images:,} images of a calibration part that neither trained nor chose the "
         f"head; a set holds the class with a chance of at least {1 - refusal.alpha:.0%}, for an image exchangeable "
         f"with them and on average over draws of them (of one such draw it lies between {low:.1%} and {high:.1%})"
     )
     if refusal.groups < refusal.images:
-        said += f"; they come from {refusal.groups:,} groups, whose images are not exchangeable one by one"
-    return said
+        guarantee += f"; they come from {refusal.groups:,} groups, whose images are not exchangeable one by one"
+    return guarantee
 
 
 def _check_sets(

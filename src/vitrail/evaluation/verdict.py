@@ -35,7 +35,7 @@ from vitrail.statistics.intervals import Interval
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metrics:
-    """The figures of one backbone on the test images. `top5` is None where there are five classes or fewer.
+    """The figures of one backbone on the test images. `top5` is None for five classes or fewer.
 
     `ece` has bins of equal width, `ece_equal_mass` bins of equally many examples.
     """
@@ -47,12 +47,12 @@ class Metrics:
     nll: Interval
     ece: CalibrationError
     brier: Interval
-    ece_equal_mass: CalibrationError | None = None
+    ece_equal_mass: CalibrationError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClassMetrics:
-    """One class on the test images, of which `n` show it; a figure that would divide by nothing is None."""
+    """One class; `n` test images show it. A figure that would divide by zero is None."""
 
     name: str
     n: int
@@ -63,7 +63,10 @@ class ClassMetrics:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackboneVerdict:
-    """What one backbone reached, and what is known of whether it saw the test images in pretraining."""
+    """The figures of one backbone, and what is known of whether it saw the test images in pretraining.
+
+    `contamination` is None for a contestant without traces, `refusal` for one without thresholds.
+    """
 
     name: str
     test: Metrics
@@ -77,7 +80,7 @@ class BackboneVerdict:
 class Verdict:
     """Everything the test split said, once. Backbones and predictions are in the order of the contestants.
 
-    `winner` is the most accurate, corrected for having been chosen; None where there is one backbone.
+    `winner` is the most accurate, corrected for having been chosen; None if there is only one backbone.
     """
 
     backbones: tuple[BackboneVerdict, ...]
@@ -96,17 +99,14 @@ def judge(
     choices_digest: str,
     criteria: Criteria | None = None,
 ) -> Verdict:
-    """Open the test labels, once, and say what they say.
+    """Open the test labels, once, and judge every backbone by them.
 
     Args:
         contestants: every backbone with its probabilities, rows in the order of `images.ids`.
         images: the test images that all backbones are judged on.
         sealed: their labels; those of examples that are not judged are ignored.
         choices_digest: the digest of every choice that was made, remembered with the opening.
-        criteria: level, margin and seed; the defaults where None.
-
-    Returns:
-        The verdict.
+        criteria: level, margin and seed.
 
     Raises:
         DataError: there is nothing to judge, or probabilities or labels do not fit; found before the seal is broken
@@ -117,12 +117,12 @@ def judge(
     check_sums(contestants)
     label_N = _labels(sealed.open(choices_digest), images.ids)
     check_labels(label_N, images.ids, images.classes)
-    found = {
+    contamination = {
         c.name: weigh(c.traces, c.name, label_N, c.probability_NC.argmax(axis=1), level=criteria.level)
         for c in contestants
         if c.traces
     }
-    return assess(contestants, images, label_N, criteria, choices_digest=choices_digest, found=found)
+    return assess(contestants, images, label_N, criteria, choices_digest=choices_digest, contamination=contamination)
 
 
 def assess(
@@ -132,7 +132,7 @@ def assess(
     criteria: Criteria,
     *,
     choices_digest: str,
-    found: Mapping[str, Contamination],
+    contamination: Mapping[str, Contamination],
 ) -> Verdict:
     """Every figure from labels that are open already: what `judge` does after the opening, and what `verify` repeats.
 
@@ -142,10 +142,7 @@ def assess(
         label_N: their labels.
         criteria: level, margin and seed.
         choices_digest: of the choices the labels were opened with.
-        found: what is known of each backbone's pretraining.
-
-    Returns:
-        The verdict.
+        contamination: what is known of each backbone's pretraining, by its name.
 
     Raises:
         DataError: there is nothing to judge, or probabilities or labels do not fit.
@@ -154,7 +151,9 @@ def assess(
     check_contestants(contestants, ids, classes)
     check_labels(label_N, ids, classes)
     group_N = number_groups(images.groups, ids)
-    backbones = tuple(_judge_one(c, label_N, group_N, classes, found.get(c.name), criteria) for c in contestants)
+    backbones = tuple(
+        _judge_backbone(c, label_N, group_N, classes, contamination.get(c.name), criteria) for c in contestants
+    )
     correct = {c.name: c.probability_NC.argmax(axis=1) == label_N for c in contestants}
     pairs = judge_pairs(correct, group_N, criteria)
     contenders = [
@@ -167,7 +166,7 @@ def assess(
     decision = decide_fairly(
         contenders,
         pairs,
-        found,
+        contamination,
         margin=criteria.margin,
         caveats=(*images.warnings, *say_winner(winner), *caveats),
         one_group=len(set(test_groups)) == 1 < len(ids),
@@ -192,7 +191,7 @@ def _labels(label_of: Mapping[str, int], test_ids: Sequence[str]) -> NDArray[np.
     return np.array([label_of[i] for i in test_ids], dtype=np.int64)
 
 
-def _judge_one(
+def _judge_backbone(
     contestant: Contestant,
     label_N: NDArray[np.int64],
     group_N: NDArray[np.int64] | None,

@@ -42,16 +42,13 @@ def correct_winner(
     generator: np.random.Generator,
     level: float = LEVEL,
 ) -> WinnersCurse | None:
-    """Correct the accuracy of the best of several.
+    """Correct the accuracy of the best of several; None for a single backbone.
 
     Args:
-        correct: whether each backbone is right on each of the same test images; equal ones are told apart by order.
-        group_N: the number of each image's group; None where images are independent.
+        correct: whether each backbone is right on each of the same test images; of equal ones the first is the best.
+        group_N: the number of each image's group; None if images are independent.
         generator: draws the images, or the groups.
-        level: the confidence level.
-
-    Returns:
-        None for a single backbone.
+        level: of the corrected interval.
     """
     if len(correct) < 2:
         return None

@@ -3,7 +3,7 @@
 runs/dogs/
   results.json   report.html   receipt.json   data.parquet   log.jsonl
   search/<backbone>.parquet   heads/<backbone>.safetensors   predictions/<backbone>.parquet
-  splits/<backbone>.parquet   calibration/<backbone>.parquet   (where there is such a part)
+  splits/<backbone>.parquet   calibration/<backbone>.parquet   (if there is a calibration split)
   unfinished/<backbone>/<step>.parquet   (gone once the run is finished)
 
 The folder is described in docs/formats.md. A file is written beside its name
@@ -26,7 +26,7 @@ UNFINISHED = "unfinished"  # from which an interrupted search goes on
 
 
 def default_folder(data_name: str, identity: str) -> Path:
-    """The folder a run gets when none was asked for: runs/<data>-<8 hexadecimal digits of data and options>."""
+    """The folder of a run without --out: runs/<data>-<8 hexadecimal digits of data and options>."""
     return Path("runs") / f"{safe_name(data_name)}-{identity[:8]}"
 
 
@@ -36,17 +36,10 @@ def safe_name(name: str) -> str:
 
 
 def enter_folder(folder: Path, identity: str) -> Journal:
-    """Make the folder, or go on in it where the same question was asked before.
-
-    Args:
-        folder: the run folder; made where it does not exist.
-        identity: the fingerprint of data and options.
-
-    Returns:
-        The folder's journal.
+    """Make the folder, or go on in it if it holds a run of the same identity, the fingerprint of data and options.
 
     Raises:
-        UsageError: the folder holds the run of another question, or something that is no run.
+        UsageError: the folder holds another run, or something that is not a run.
         RunError: the folder cannot be written.
     """
     try:

@@ -21,11 +21,7 @@ class Journal:
         self._path = path
 
     def write(self, event: str, **facts: Any) -> None:
-        """Append an event and wait until it is on disk.
-
-        Args:
-            event: what happened.
-            **facts: JSON values that belong to it.
+        """Append an event with its facts (JSON values) and wait until it is on disk.
 
         Raises:
             RunError: the line could not be written.
@@ -55,13 +51,10 @@ class Journal:
         self.write(STARTED, identity=identity, **facts)
 
     def record_opening(self, choices: str) -> int:
-        """Record that the test split is about to be opened, and count how often it was opened with different choices.
-
-        Args:
-            choices: the digest of every choice made before.
+        """Record that the test split is about to be opened, with the digest of every choice made before.
 
         Returns:
-            1 for a run that was only ever opened with these choices, crashes included.
+            With how many different choices it was opened so far: 1 for a run that a crash made open it twice.
         """
         self.write(OPENED, choices=choices)
         return len({entry["choices"] for entry in self.events(OPENED)})

@@ -22,7 +22,7 @@ def write_receipt(folder: Path, results: Results) -> None:
         "receipt_version": RECEIPT_VERSION,
         "data": results.data.fingerprint,
         "split": results.split.fingerprint,
-        "weights": {one.name: one.weights_sha256 for one in results.backbones},
+        "weights": {result.name: result.weights_sha256 for result in results.backbones},
         "files": {path.relative_to(folder).as_posix(): sha256_file(path) for path in files},
     }
     text = json.dumps(receipt, indent=2, sort_keys=True) + "\n"

@@ -39,13 +39,13 @@ class DataSummary:
     set_aside: tuple[SetAside, ...]
     duplicates: dict[str, int]
     warnings: tuple[str, ...]
-    near_pairs: tuple[NearPair, ...] = ()
-    leaked: tuple[str, ...] = ()
+    near_pairs: tuple[NearPair, ...]
+    leaked: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitSummary:
-    """How the split was made, and how often its test part was opened with different choices."""
+    """How the split was made, and how often its test was opened with different choices."""
 
     how: str
     seed: int
@@ -58,12 +58,11 @@ class SplitSummary:
 class SearchSummary:
     """What the search tried and chose; every trial is in search/<backbone>.parquet.
 
-    `pooling` says which features the head takes, "" in the results of versions that knew the card's alone. `curve` is
-    the best softmax head's, epoch by epoch; `temperature` was fitted on out-of-fold probabilities. `seeds`
-    has the winner under several seeds, where something in it is drawn; `splits` on other splits of train and val, None
-    where nobody looked (splits/<backbone>.parquet has the answers). `few_shot` and `label_curves` say what
-    images are worth, on val. `ended_early` says that a time budget ended the search: elsewhere the same budget may end
-    it after more trials or fewer.
+    `pooling` says which features the head takes. `curve` is the best softmax head's, epoch by epoch; `temperature` was
+    fitted on out-of-fold probabilities. `seeds` has the winner under several seeds, if training it is stochastic;
+    `splits` has it on other splits of train and val (splits/<backbone>.parquet has the predictions), and is None if it
+    was not fitted on any. `few_shot` and `label_curves` say what images are worth, on val. `ended_early` says that a
+    time budget ended the search: elsewhere the same budget may end it after more trials or fewer.
     """
 
     trials: int
@@ -71,13 +70,13 @@ class SearchSummary:
     winner: Trial
     temperature: float
     curve: tuple[CurvePoint, ...]
-    ended_early: bool = False
-    user_s: float = 0.0
-    seeds: tuple[Seeded, ...] = ()
-    splits: SplitSpread | None = None
-    few_shot: tuple[FewShot, ...] = ()
-    label_curves: tuple[LabelCurve, ...] = ()
-    pooling: str = ""
+    ended_early: bool
+    user_s: float
+    seeds: tuple[Seeded, ...]
+    splits: SplitSpread | None
+    few_shot: tuple[FewShot, ...]
+    label_curves: tuple[LabelCurve, ...]
+    pooling: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,11 +103,9 @@ class BackboneResult:
     `name` is what was given to `-b`, with +recipe where it is under a second recipe. `departures` say where a run of
     the deck's recipe is not the deck's.
 
-    `contamination` and `refusal` are None, and `reliability` is empty, in the results of versions without them.
     `ranges` is the digest of the images that int8 took its ranges from, "" for other precisions; `parity` compares a
-    reduced precision with float32 on this run's images, and is null where float32 ran. `threads` are those of the pass.
-    `top1_without_leaked` is the accuracy
-    without the test images of `data.leaked`; None where there are none.
+    reduced precision with float32 on this run's images, and is None for float32. `threads` are those of the pass.
+    `top1_without_leaked` is the accuracy without the test images of `data.leaked`; None if there are none or no others.
     """
 
     name: str
@@ -121,28 +118,24 @@ class BackboneResult:
     search: SearchSummary
     test: Metrics
     per_class: tuple[ClassMetrics, ...]
-    contamination: Contamination | None = None
-    refusal: RefusalCheck | None = None
-    reliability: tuple[ReliabilityBin, ...] = ()
-    device: str = "cpu"
-    threads: Threads | None = None
-    ranges: str = ""
-    parity: Parity | None = None
-    top1_without_leaked: Interval | None = None
-    recipe: str = "default"
-    departures: tuple[str, ...] = ()
+    contamination: Contamination
+    refusal: RefusalCheck
+    reliability: tuple[ReliabilityBin, ...]
+    device: str
+    threads: Threads
+    ranges: str
+    parity: Parity | None
+    top1_without_leaked: Interval | None
+    recipe: str
+    departures: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunCost:
-    """What this command cost: seconds of clock, of CPU in user mode, of CPU in decoding; peak memory in bytes.
-
-    `gpu_s` is None: time on a GPU is not measured.
-    """
+    """What this command cost: seconds of clock, of CPU in user mode, of CPU in decoding; peak memory in bytes."""
 
     wall_s: float
     user_s: float
-    gpu_s: float | None
     decode_s: float
     peak_rss_bytes: int
 
@@ -151,9 +144,8 @@ class RunCost:
 class Results:
     """The whole of results.json.
 
-    `winner` is the most accurate backbone, corrected for having been chosen; None where there is one, or in the
-    results of versions that did not correct. `requested` are the backbones as they were named, with the digest of a
-    file that was given.
+    `winner` is the most accurate backbone, corrected for having been chosen; None if there is only one backbone.
+    `requested` are the backbones as they were named, with the digest of a given file.
     """
 
     schema_version: int
@@ -166,10 +158,10 @@ class Results:
     split: SplitSummary
     backbones: tuple[BackboneResult, ...]
     pairs: tuple[Pair, ...]
+    winner: WinnersCurse | None
     decision: Decision
     cost: RunCost
     machine: Machine
-    winner: WinnersCurse | None = None
 
 
 _RESULTS = TypeAdapter(Results)
@@ -188,14 +180,8 @@ def results_schema() -> dict[str, Any]:
 def read_results(path: Path) -> Results:
     """Read results.json.
 
-    Args:
-        path: the file.
-
-    Returns:
-        What it holds.
-
     Raises:
-        RunError: it is not there, was written by a newer version, or is damaged.
+        RunError: it is missing or damaged, or was written by another version.
     """
     try:
         content = path.read_bytes()

@@ -33,21 +33,15 @@ class RunRecord:
     results: Results
 
     def backbone(self, name: str) -> BackboneResult:
-        """The result of one backbone.
-
-        Args:
-            name: as it was given to `-b`, before any `=`.
-
-        Returns:
-            What results.json holds of it.
+        """The result of one backbone, by its name in the run: as given to `-b` before any `=`, with +recipe or without.
 
         Raises:
             UsageError: the run has no such backbone.
         """
-        for one in self.results.backbones:
-            if one.name == name:
-                return one
-        known = ", ".join(one.name for one in self.results.backbones)
+        for result in self.results.backbones:
+            if result.name == name:
+                return result
+        known = ", ".join(result.name for result in self.results.backbones)
         raise UsageError(f"The run {self.folder} has no backbone {name!r}; it has {known}.")
 
     def predictions(self, name: str) -> Predictions:
@@ -55,11 +49,11 @@ class RunRecord:
         return read_predictions(prediction_file(self.folder, self.backbone(name).name))
 
     def calibration(self, name: str) -> Predictions:
-        """The same of the calibration part; RunError in a run without one."""
+        """The predictions for the calibration split; RunError in a run without one."""
         return read_predictions(calibration_file(self.folder, self.backbone(name).name))
 
     def resplits(self, name: str) -> tuple[Resplit, ...]:
-        """What the winner said on other splits of train and val; RunError where there are none."""
+        """The winner's predictions on other splits of train and val; RunError if there are none."""
         return read_resplits(resplits_file(self.folder, self.backbone(name).name))
 
     @property
@@ -72,12 +66,12 @@ class RunRecord:
         return head_file(self.folder, self.backbone(name).name)
 
     def refusal_file(self, name: str) -> Path:
-        """Where the thresholds of that head are; older runs have none."""
+        """Where the thresholds of that head are."""
         return refusal_file(self.folder, self.backbone(name).name)
 
 
 def load_run(folder: Path) -> RunRecord:
-    """The run in a folder; raises RunError where there is no finished one."""
+    """The run in a folder; raises RunError if there is no finished run."""
     return RunRecord(folder=folder, results=read_results(folder / RESULTS))
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -11,7 +11,7 @@ import numpy as np
 from vitrail.candidates import BenchOptions, Candidate, Prepared
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import Threads, describe_machine, peak_rss_bytes, user_seconds
-from vitrail.data import PARTS, Dataset, NearPair, Split, leaking_into
+from vitrail.data import SPLIT_NAMES, Dataset, NearPair, Split, leaking_into
 from vitrail.evaluation import BackboneVerdict, Verdict
 from vitrail.evaluation.near_copies import accuracy_without
 from vitrail.heads.predictions import Predictions
@@ -26,6 +26,7 @@ from vitrail.runs.results import (
     SplitSummary,
 )
 from vitrail.search import spread_of
+from vitrail.statistics.intervals import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Clock:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What was asked: the command, the options after defaults, and the backbones as they were named."""
+    """What a run answers: the command, the options after defaults, and the backbones as they were named."""
 
     command: str
     options: BenchOptions
@@ -67,30 +68,17 @@ def summarise(
     opened: Opened,
     clock: Clock,
 ) -> Results:
-    """The document that results.json holds.
-
-    Args:
-        question: what was asked.
-        dataset: the examples, test labels sealed.
-        split: of the examples that could be read.
-        near_pairs: the near-duplicates among the examples.
-        prepared: features of every backbone, and what could not be read.
-        opened: what is known before and after the opening.
-        clock: when the run began.
-
-    Returns:
-        The results.
-    """
+    """The document that results.json holds; `split` is that of the examples that could be read."""
     verdict, extraction = opened.verdict, prepared.extraction
     leaked = leaking_into(near_pairs, split.test)
-    without = [
-        accuracy_without(tested, leaked, level=one.test.top1.level)
-        for tested, one in zip(verdict.predictions, verdict.backbones, strict=True)
+    without_leaked = [
+        accuracy_without(tested, leaked, level=judged.test.top1.level)
+        for tested, judged in zip(verdict.predictions, verdict.backbones, strict=True)
     ]
-    summaries = [
-        _summarise_backbone(candidate, judged, prepared.threads)
-        for candidate, judged in zip(opened.candidates, verdict.backbones, strict=True)
-    ]
+    results = tuple(
+        _summarise_backbone(candidate, judged, top1, prepared.threads)
+        for candidate, judged, top1 in zip(opened.candidates, verdict.backbones, without_leaked, strict=True)
+    )
     return Results(
         schema_version=SCHEMA_VERSION,
         vitrail_version=version("vitrail"),
@@ -116,14 +104,13 @@ def summarise(
             fingerprint=split.fingerprint,
             test_openings=opened.openings,
         ),
-        backbones=tuple(replace(one, top1_without_leaked=rate) for one, rate in zip(summaries, without, strict=True)),
+        backbones=results,
         pairs=verdict.pairs,
         winner=verdict.winner,
         decision=verdict.decision,
         cost=RunCost(
             wall_s=time.monotonic() - clock.wall,
             user_s=user_seconds() - clock.user,
-            gpu_s=None,
             decode_s=extraction.decode_s,
             peak_rss_bytes=peak_rss_bytes(),
         ),
@@ -134,9 +121,9 @@ def summarise(
 def _counts(dataset: Dataset, split: Split, test: Predictions) -> dict[str, dict[str, int]]:
     label = dict(zip(dataset.table["id"].to_pylist(), dataset.table["label"].to_pylist(), strict=True))
     labels_of: dict[str, list[int]] = {
-        part: test.label_N.tolist() if part == "test" else [label[id_] for id_ in getattr(split, part)]
-        for part in PARTS
-        if part != "calibration" or split.calibration
+        name: test.label_N.tolist() if name == "test" else [label[id_] for id_ in getattr(split, name)]
+        for name in SPLIT_NAMES
+        if name != "calibration" or split.calibration
     }
     return {
         name: dict(
@@ -150,7 +137,11 @@ def _counts(dataset: Dataset, split: Split, test: Predictions) -> dict[str, dict
     }
 
 
-def _summarise_backbone(candidate: Candidate, verdict: BackboneVerdict, threads: Threads) -> BackboneResult:
+def _summarise_backbone(
+    candidate: Candidate, verdict: BackboneVerdict, without_leaked: Interval | None, threads: Threads
+) -> BackboneResult:
+    assert verdict.contamination is not None  # a candidate has traces and thresholds
+    assert verdict.refusal is not None
     entry, search = candidate.entry, candidate.search
     backbone, cost = entry.backbone, candidate.features.cost
     return BackboneResult(
@@ -163,6 +154,7 @@ def _summarise_backbone(candidate: Candidate, verdict: BackboneVerdict, threads:
         threads=threads,
         ranges=backbone.engine.ranges,
         parity=candidate.parity,
+        top1_without_leaked=without_leaked,
         feature_key=candidate.features.key,
         cost=BackboneCost(
             images=cost.images,

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vitrail.core.errors import RunError
-from vitrail.data import PARTS, Dataset, Split
+from vitrail.data import SPLIT_NAMES, Dataset, Split
 from vitrail.heads.predictions import Predictions
 from vitrail.search import Resplit, Trial
 
@@ -20,9 +20,9 @@ PROBABILITY_PREFIX = "p:"
 
 
 def write_examples(path: Path, dataset: Dataset, split: Split) -> None:
-    """data.parquet: the data set with its split; a row that no part of the split has is null there."""
-    part = {id_: name for name in PARTS for id_ in getattr(split, name)}
-    names = pa.array([part.get(id_) for id_ in dataset.table["id"].to_pylist()], pa.string())
+    """data.parquet: the data set with its split; null for an example that could not be read."""
+    split_of = {id_: name for name in SPLIT_NAMES for id_ in getattr(split, name)}
+    names = pa.array([split_of.get(id_) for id_ in dataset.table["id"].to_pylist()], pa.string())
     table = dataset.table.append_column("split", names)
     facts = {"vitrail_table": TABLE_VERSION, "name": dataset.name, "classes": json.dumps(dataset.classes)}
     pq.write_table(table.replace_schema_metadata(facts), path)
@@ -49,10 +49,12 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
 def write_resplits(path: Path, resplits: Sequence[Resplit]) -> None:
     """splits/<backbone>.parquet: a row an example of the val of each other split, with what was predicted."""
     columns = {
-        "split": pa.array(np.repeat([one.number for one in resplits], [len(one.ids) for one in resplits]), pa.int32()),
-        "id": pa.array([example for one in resplits for example in one.ids], pa.string()),
-        "label": pa.array(np.concatenate([one.label_M for one in resplits]), pa.int32()),
-        "predicted": pa.array(np.concatenate([one.predicted_M for one in resplits]), pa.int32()),
+        "split": pa.array(
+            np.repeat([resplit.number for resplit in resplits], [len(resplit.ids) for resplit in resplits]), pa.int32()
+        ),
+        "id": pa.array([example for resplit in resplits for example in resplit.ids], pa.string()),
+        "label": pa.array(np.concatenate([resplit.label_M for resplit in resplits]), pa.int32()),
+        "predicted": pa.array(np.concatenate([resplit.predicted_M for resplit in resplits]), pa.int32()),
     }
     pq.write_table(pa.table(columns).replace_schema_metadata({"vitrail_table": TABLE_VERSION}), path)
 
@@ -60,14 +62,8 @@ def write_resplits(path: Path, resplits: Sequence[Resplit]) -> None:
 def read_resplits(path: Path) -> tuple[Resplit, ...]:
     """Read what `write_resplits` wrote.
 
-    Args:
-        path: the file.
-
-    Returns:
-        The splits in their order.
-
     Raises:
-        RunError: the file is missing or is no such table.
+        RunError: the file is missing or is not such a table.
     """
     try:
         table = pq.read_table(path)
@@ -85,7 +81,7 @@ def read_resplits(path: Path) -> tuple[Resplit, ...]:
 def write_predictions(path: Path, predictions: Predictions, classes: Sequence[str]) -> None:
     """predictions/<backbone>.parquet: a row a test example, with one column of probabilities a class.
 
-    The same of the calibration part is calibration/<backbone>.parquet.
+    That of the calibration split is calibration/<backbone>.parquet.
     """
     columns = {"id": pa.array(predictions.ids, pa.string()), "label": pa.array(predictions.label_N, pa.int32())}
     for index, name in enumerate(classes):
@@ -97,14 +93,8 @@ def write_predictions(path: Path, predictions: Predictions, classes: Sequence[st
 def read_predictions(path: Path) -> Predictions:
     """Read what `write_predictions` wrote.
 
-    Args:
-        path: the file.
-
-    Returns:
-        The rows in their order.
-
     Raises:
-        RunError: the file is missing or is no such table.
+        RunError: the file is missing or is not such a table.
     """
     try:
         table = pq.read_table(path)
@@ -123,14 +113,14 @@ def _probabilities(table: pa.Table) -> NDArray[np.float64]:
 
 
 def _integers(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """A column of whole numbers, of which none is missing; an ArrowInvalid or ValueError where it is another."""
+    """A column of whole numbers without empty cells; raises ArrowInvalid or ValueError for any other."""
     if column.null_count:
         raise ValueError(f"{column.null_count} of {len(column)} cells are empty where numbers belong")
     return np.array(column.cast(pa.int64()).to_numpy())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Examples:
+class ExampleTable:
     """What data.parquet holds, column by column; the label of a test example is None."""
 
     classes: tuple[str, ...]
@@ -138,30 +128,24 @@ class Examples:
     labels: list[int | None]
     groups: list[str | None]
     given: list[str | None]
-    parts: list[str | None]
+    splits: list[str | None]
 
 
-def read_examples(path: Path) -> Examples:
+def read_examples(path: Path) -> ExampleTable:
     """Read what `write_examples` wrote.
 
-    Args:
-        path: the file.
-
-    Returns:
-        The rows in their order.
-
     Raises:
-        RunError: the file is missing or is no such table.
+        RunError: the file is missing or is not such a table.
     """
     try:
         table = pq.read_table(path)
-        return Examples(
+        return ExampleTable(
             classes=tuple(json.loads(table.schema.metadata[b"classes"])),
             ids=table["id"].to_pylist(),
             labels=table["label"].to_pylist(),
             groups=table["group"].to_pylist(),
             given=table["given_split"].to_pylist(),
-            parts=table["split"].to_pylist(),
+            splits=table["split"].to_pylist(),
         )
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} cannot be read as a table of examples ({error}). Make the run again.") from error

@@ -6,13 +6,13 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from vitrail.data.dataset import Entry, SetAside, Source
+from vitrail.data.dataset import ListedFile, SetAside, Source
 
 
 def listed(source: Source) -> tuple[set[tuple[str, str, str | None]], dict[str, str]]:
     """(path, label, split) of every entry, and the reason of what is set aside."""
-    found = list(source.entries())
-    entries = {(each.path, each.label, each.split) for each in found if isinstance(each, Entry)}
+    found = list(source.list_files())
+    entries = {(each.path, each.label, each.split) for each in found if isinstance(each, ListedFile)}
     return entries, {each.path: each.reason for each in found if isinstance(each, SetAside)}
 
 

@@ -4,12 +4,12 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from vitrail.data.dataset import Entry
+from vitrail.data.dataset import ListedFile
 from vitrail.data.sources.digits import DigitsSource, grey_png
 
 
 def test_there_are_1797_digits_of_ten_classes():
-    entries = [each for each in DigitsSource().entries() if isinstance(each, Entry)]
+    entries = [each for each in DigitsSource().list_files() if isinstance(each, ListedFile)]
     assert len({entry.path for entry in entries}) == 1_797
     assert {entry.label for entry in entries} == set("0123456789")
 
@@ -27,7 +27,7 @@ def test_a_digit_has_the_pixels_of_scikit_learn():
 def test_the_bytes_are_the_same_on_every_machine():
     """They are the identity of an example, and so of the split: a change of this value moves every digit."""
     source = DigitsSource()
-    everything = b"".join(source.read(each.path) for each in source.entries() if isinstance(each, Entry))
+    everything = b"".join(source.read(each.path) for each in source.list_files() if isinstance(each, ListedFile))
     assert hashlib.sha256(everything).hexdigest() == "82be77aa2939271dc94b902b92ae6b4a97fb35c81a82d06c5b7da467be0b10b3"
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from vitrail.core.errors import DataError
-from vitrail.data.dataset import Entry, SetAside
+from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.sources.folder import FolderSource
 
 
@@ -15,8 +15,8 @@ def make(root: Path, *paths: str) -> FolderSource:
 
 
 def listed(source: FolderSource) -> tuple[set[tuple[str, str, str | None]], dict[str, str]]:
-    found = list(source.entries())
-    entries = {(each.path, each.label, each.split) for each in found if isinstance(each, Entry)}
+    found = list(source.list_files())
+    entries = {(each.path, each.label, each.split) for each in found if isinstance(each, ListedFile)}
     return entries, {each.path: each.reason for each in found if isinstance(each, SetAside)}
 
 
@@ -97,4 +97,4 @@ def test_a_folder_that_cannot_be_listed_is_one_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.scandir", refuse)
     with pytest.raises(DataError, match="cannot be listed: Permission denied"):
-        list(FolderSource(tmp_path).entries())
+        list(FolderSource(tmp_path).list_files())

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vitrail.core.errors import DataError
-from vitrail.data.dataset import Entry, SetAside
+from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.sources.manifest import ManifestSource
 
 
@@ -25,14 +25,14 @@ def manifest(folder: Path, text: str | bytes, name: str = "list.csv") -> Manifes
 def listed(source: ManifestSource) -> list[tuple[str, ...]]:
     return [
         (each.path, each.label, each.split or "", each.group or "")
-        for each in source.entries()
-        if isinstance(each, Entry)
+        for each in source.list_files()
+        if isinstance(each, ListedFile)
     ]
 
 
 def refusal(source: ManifestSource) -> str:
     with pytest.raises(DataError) as error:
-        list(source.entries())
+        list(source.list_files())
     return str(error.value)
 
 
@@ -66,7 +66,7 @@ def test_spreadsheets_of_all_countries_are_read(folder, text):
 
 def test_a_row_whose_file_is_missing_is_set_aside_with_its_number(folder):
     source = manifest(folder, "path,label\na.jpg,cat\n\nnowhere.jpg,dog\ndeep,dog\n")
-    aside = [each for each in source.entries() if isinstance(each, SetAside)]
+    aside = [each for each in source.list_files() if isinstance(each, SetAside)]
     assert [each.path for each in aside] == ["nowhere.jpg", "deep"]
     assert aside[0].reason == "row 4 of list.csv names it, and there is no such file"
 
@@ -116,7 +116,7 @@ def test_parquet_says_the_same(folder):
     pq.write_table(table, folder / "list.parquet")
     source = ManifestSource(folder / "list.parquet")
     assert listed(source) == [("a.jpg", "3", "train", ""), ("b.jpg", "10", "test", "")]
-    assert [each.reason for each in source.entries() if isinstance(each, SetAside)] == [
+    assert [each.reason for each in source.list_files() if isinstance(each, SetAside)] == [
         "row 3 of list.parquet names it, and there is no such file"
     ]
 

@@ -117,7 +117,7 @@ def test_columns_called_split_and_group_are_honoured(tmp_path: Path):
     columns = {"jpg": [b"1", b"2", b"3"], "label": ["a", "b", "b"]}
     columns |= {"split": ["train", "Test", "other"], "group": ["g", " ", None]}
     pq.write_table(pa.table(columns), tmp_path / "x.parquet")
-    found = list(open_source(tmp_path / "x.parquet").entries())
+    found = list(open_source(tmp_path / "x.parquet").list_files())
     assert [(each.split, each.group) for each in found[:2]] == [("train", "g"), ("test", None)]
     assert "no split that is known (other)" in found[2].reason
 

@@ -6,13 +6,13 @@ import pytest
 
 from tests.data.sources.archives import listed, tar_of
 from vitrail.data.sources import open_source, parquet, ranges
-from vitrail.data.sources.shards import expanded, open_archive, open_shards
+from vitrail.data.sources.shards import expand_braces, open_archive, open_shards
 
 
 def test_braces_stand_for_numbers_of_their_width():
-    assert list(expanded("a-{08..11}.tar")) == ["a-08.tar", "a-09.tar", "a-10.tar", "a-11.tar"]
-    assert list(expanded("{0..1}-{0..1}")) == ["0-0", "0-1", "1-0", "1-1"]
-    assert list(expanded("plain.tar")) == ["plain.tar"]
+    assert list(expand_braces("a-{08..11}.tar")) == ["a-08.tar", "a-09.tar", "a-10.tar", "a-11.tar"]
+    assert list(expand_braces("{0..1}-{0..1}")) == ["0-0", "0-1", "1-0", "1-1"]
+    assert list(expand_braces("plain.tar")) == ["plain.tar"]
 
 
 def test_what_is_no_archive_is_none():

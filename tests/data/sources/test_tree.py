@@ -3,19 +3,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitrail.core.errors import DataError
-from vitrail.data.dataset import Entry, SetAside
+from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.sources.folder import FolderSource
-from vitrail.data.sources.tree import entries_of, is_clutter, why_not_inside
+from vitrail.data.sources.tree import is_clutter, list_names, why_not_inside
 
 PARTS = st.sampled_from(["cat", "dog", "train", "test", "val", "1.jpg", "2.jpg", ".hidden", "Thumbs.db", "more"])
 
 
-def names(*listing: str, **content: bytes) -> list[Entry | SetAside]:
-    return list(entries_of(listing, "x.zip", lambda name: content["table"]))
+def names(*listing: str, **content: bytes) -> list[ListedFile | SetAside]:
+    return list(list_names(listing, "x.zip", lambda name: content["table"]))
 
 
-def short(found: list[Entry | SetAside]) -> dict[str, tuple[str, str | None] | str]:
-    return {each.path: (each.label, each.split) if isinstance(each, Entry) else each.reason for each in found}
+def short(found: list[ListedFile | SetAside]) -> dict[str, tuple[str, str | None] | str]:
+    return {each.path: (each.label, each.split) if isinstance(each, ListedFile) else each.reason for each in found}
 
 
 def test_the_first_folder_is_the_label_and_one_folder_round_everything_is_not():
@@ -72,7 +72,7 @@ def test_an_archive_is_listed_as_its_folder_would_be_whatever_the_order(tmp_path
         (root / name).write_bytes(b"x")
     shuffled = sorted(listing)
     draws.shuffle(shuffled)
-    assert short(names(*shuffled)) == short(list(FolderSource(root).entries()))
+    assert short(names(*shuffled)) == short(list(FolderSource(root).list_files()))
 
 
 def test_a_manifest_that_cannot_be_read_is_one_sentence():
@@ -80,4 +80,4 @@ def test_a_manifest_that_cannot_be_read_is_one_sentence():
         raise OSError(0, "its bytes do not match")
 
     with pytest.raises(DataError, match=r"A table in x\.zip cannot be read: its bytes do not match"):
-        list(entries_of(["list.csv", "cat/1.jpg"], "x.zip", damaged))
+        list(list_names(["list.csv", "cat/1.jpg"], "x.zip", damaged))

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from tests.delivery.examples import make_run
-from vitrail.delivery.report.comparison import best_first, colours, compare, compare_pairs
+from vitrail.delivery.report.comparison import assign_colours, compare, compare_pairs, sort_best_first
 
 
 def test_the_best_stands_first_and_keeps_the_colour_of_its_place_in_the_command() -> None:
@@ -12,12 +12,12 @@ def test_the_best_stands_first_and_keeps_the_colour_of_its_place_in_the_command(
     rows, _ = compare(results)
     top1 = [row.result.test.top1.value for row in rows]
     assert top1 == sorted(top1, reverse=True)
-    assert {row.result.name: row.colour for row in rows} == colours(results)
+    assert {row.result.name: row.colour for row in rows} == assign_colours(results)
 
 
 def test_pairs_are_seen_from_the_better_backbone() -> None:
     results, _ = make_run([f"c{i}" for i in range(12)], backbones=4)
-    rank = {one.name: place for place, one in enumerate(best_first(results))}
+    rank = {one.name: place for place, one in enumerate(sort_best_first(results))}
     rows, _ = compare_pairs(results, 0.01)
     assert len(rows) == 6
     for row in rows:
@@ -43,7 +43,7 @@ def test_a_turned_pair_says_the_same() -> None:
 def test_a_turned_pair_without_a_difference_has_no_sign() -> None:
     results, _ = make_run([f"c{i}" for i in range(12)])
     (pair,) = results.pairs
-    best = best_first(results)[0].name
+    best = sort_best_first(results)[0].name
     worse = next(one.name for one in results.backbones if one.name != best)
     level = replace(pair, a=worse, b=best, difference=replace(pair.difference, value=0.0, low=-0.01, high=0.0))
     ((row,), _) = compare_pairs(replace(results, pairs=(level,)), 0.01)

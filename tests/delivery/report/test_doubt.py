@@ -8,7 +8,7 @@ import pytest
 from tests.delivery.examples import make_run
 from tests.delivery.report.pages import parse
 from vitrail.candidates.thresholds import fit_refusal
-from vitrail.candidates.zero_training import answer_untuned
+from vitrail.candidates.untuned import answer_untuned
 from vitrail.data.traces import Evidence, Traces
 from vitrail.delivery.report import render_report
 from vitrail.delivery.report.reliability import draw_reliability
@@ -102,16 +102,8 @@ def test_that_nothing_is_promised_and_that_nothing_is_sure_enough_are_told_apart
     assert "every image is answered" not in unsure
 
 
-def test_a_run_of_an_older_version_has_neither_chapter():
-    results, _ = make_run(CLASSES)
-    page = render_report(results, {}, images=None)
-    assert 'id="contamination"' not in page
-    assert 'id="refusal"' not in page
-
-
 def test_the_drawing_has_a_dot_a_bin_and_says_what_it_shows():
     bins = reliability(np.array([0.3, 0.9, 0.95]), np.array([True, True, False]))
     drawn = draw_reliability(bins, "net")
     assert drawn.count("<circle") == len(bins) == 3
     assert "1 images: 30.0% sure on average, 100.0% right" in drawn
-    assert draw_reliability((), "net") is None

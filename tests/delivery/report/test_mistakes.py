@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitrail.delivery.report.mistakes import SIDE, Images, how_many, worst_mistakes
+from vitrail.delivery.report.mistakes import SIDE, Images, choose_limit, worst_mistakes
 from vitrail.heads.predictions import Predictions
 
 CLASSES = ("cat", "dog", "owl")
@@ -76,4 +76,4 @@ def test_a_picture_that_cannot_be_had_leaves_its_reason(images: Images | None, r
 
 
 def test_the_more_backbones_the_fewer_mistakes_of_each() -> None:
-    assert [how_many(count) for count in (1, 4, 12, 60)] == [12, 12, 6, 3]
+    assert [choose_limit(count) for count in (1, 4, 12, 60)] == [12, 12, 6, 3]

@@ -13,7 +13,7 @@ from vitrail.data.sources.manifest import ManifestSource
 from vitrail.data.sources.parquet import ParquetSource
 from vitrail.data.sources.ranges import FileRanges
 from vitrail.data.sources.remote import Remote, RemoteFolder
-from vitrail.data.sources.shards import expanded, open_archive, open_folder, open_shards
+from vitrail.data.sources.shards import expand_braces, open_archive, open_folder, open_shards
 from vitrail.data.sources.tar import TarSource
 from vitrail.data.sources.zip import ZipSource
 
@@ -45,14 +45,10 @@ def is_url(data: str) -> bool:
 def open_source(data: str | Path | None) -> Source:
     """The source that a path or URL names; without one, scikit-learn's digits.
 
-    Args:
-        data: a folder, a manifest, an archive, shards, the URL of one of these, or None.
-
-    Returns:
-        A source, of which nothing has been read yet but what tells its kind.
+    Nothing of it is read yet but what tells its kind: a folder, a manifest, an archive, shards.
 
     Raises:
-        UsageError: there is nothing at the path, or nothing of a kind that is read.
+        UsageError: there is nothing at the path, or nothing of a known kind.
         DataError: a server refuses to show what is there.
     """
     if data is None:
@@ -62,7 +58,7 @@ def open_source(data: str | Path | None) -> Source:
             return _open_remote(str(data))
         except OSError as error:
             raise DataError(f"{data} cannot be read: {error.strerror}. Check the address and the rights.") from error
-    names = list(expanded(str(data)))
+    names = list(expand_braces(str(data)))
     if len(names) > 1 and not Path(data).exists():
         return _open_listed([Path(name).expanduser() for name in names], str(data))
     path = Path(data).expanduser()
@@ -92,13 +88,15 @@ def _open_folder(path: Path) -> Source:
 def _shards_in(path: Path) -> Source | None:
     try:
         inside = sorted(path.iterdir())
-        folders = [each for each in inside if each.is_dir() and not each.name.startswith(".")]
-        if [each.name for each in folders] == ["data"]:
-            inside = [each for each in inside if each.is_file()] + sorted(folders[0].iterdir())
+        folders = [child for child in inside if child.is_dir() and not child.name.startswith(".")]
+        if [child.name for child in folders] == ["data"]:
+            inside = [child for child in inside if child.is_file()] + sorted(folders[0].iterdir())
         elif folders:
             return None
         files = {
-            str(PurePosixPath(each.relative_to(path))): partial(FileRanges, each) for each in inside if each.is_file()
+            str(PurePosixPath(child.relative_to(path))): partial(FileRanges, child)
+            for child in inside
+            if child.is_file()
         }
         return open_folder(files, str(path))
     except OSError:
@@ -121,8 +119,8 @@ def _open_remote(url: str) -> Source:
     remote = Remote(url)
     if not remote.is_file:
         names = remote.sizes()
-        found = open_folder({name: partial(remote.ranges, name) for name in names}, remote.url)
-        return found or RemoteFolder(remote)
+        shards = open_folder({name: partial(remote.ranges, name) for name in names}, remote.url)
+        return shards or RemoteFolder(remote)
     source = open_archive(remote.url, remote.ranges)
     if source is None:
         raise UsageError(

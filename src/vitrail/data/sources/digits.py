@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.data.dataset import Entry, SetAside
+from vitrail.data.dataset import ListedFile, SetAside
 
 BRIGHTEST = 16  # the digits are counts of ink pixels in 4 x 4 cells
 
@@ -26,10 +26,10 @@ class DigitsSource:
         """The data set's name."""
         return "digits"
 
-    def entries(self) -> Iterator[Entry | SetAside]:
-        """One entry a digit."""
+    def list_files(self) -> Iterator[ListedFile | SetAside]:
+        """One file a digit."""
         for index, label in enumerate(self._digits.target):
-            yield Entry(path=f"{label}/{index:04d}.png", label=str(label))
+            yield ListedFile(path=f"{label}/{index:04d}.png", label=str(label))
 
     def read(self, path: str) -> bytes:
         """The PNG of one digit."""
@@ -46,11 +46,7 @@ class DigitsSource:
 def grey_png(pixel_HW: NDArray[np.uint8]) -> bytes:
     """An 8-bit grey PNG, uncompressed, the same bytes on every machine.
 
-    Args:
-        pixel_HW: at most 65,535 bytes with one more a row, which one block of DEFLATE holds.
-
-    Returns:
-        The file's bytes.
+    `pixel_HW` has at most 65,535 bytes with one more a row, which one block of DEFLATE holds.
     """
     height, width = pixel_HW.shape
     rows = b"".join(b"\0" + row.tobytes() for row in pixel_HW)  # filter 0 before each row

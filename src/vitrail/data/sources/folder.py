@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vitrail.core.errors import DataError
-from vitrail.data.dataset import Entry, SetAside, SplitName
+from vitrail.data.dataset import ListedFile, SetAside, SplitName
 from vitrail.data.sources.local import as_on_disk, class_name, read_file, written
 from vitrail.data.sources.walk import Parts, list_folder, walk, written_path
 
@@ -42,7 +42,7 @@ class FolderSource:
         """The folder's own name."""
         return written(self._root.resolve().name) or "data"
 
-    def entries(self) -> Iterator[Entry | SetAside]:
+    def list_files(self) -> Iterator[ListedFile | SetAside]:
         """Every file under the folder with its label, or the reason why it has none; DataError for a locked folder."""
         try:
             tops, strays = list_folder(self._root)
@@ -52,9 +52,9 @@ class FolderSource:
         yield from _outside(((name,) for name in strays), "it lies in no class folder")
         for top in tops:
             if not splits:
-                yield from self._class_entries((top,), None)
+                yield from self._list_class((top,), None)
             elif split := splits.get(top):
-                yield from self._split_entries(top, split)
+                yield from self._list_split(top, split)
             else:
                 beside = ", ".join(written(name) for name in splits)
                 yield from _outside(walk(self._root, (top,)), f"it lies outside the folders {beside}")
@@ -63,7 +63,7 @@ class FolderSource:
         """The bytes of one file."""
         return read_file(self._root / as_on_disk(path))
 
-    def _split_entries(self, top: str, split: SplitName) -> Iterator[Entry | SetAside]:
+    def _list_split(self, top: str, split: SplitName) -> Iterator[ListedFile | SetAside]:
         try:
             classes, strays = list_folder(self._root, (top,))
         except OSError as error:
@@ -71,27 +71,27 @@ class FolderSource:
             return
         yield from _outside(((top, name) for name in strays), f"it lies in {written(top)} but in no class folder")
         for name in classes:
-            yield from self._class_entries((top, name), split)
+            yield from self._list_class((top, name), split)
 
-    def _class_entries(self, folder: Parts, split: SplitName | None) -> Iterator[Entry | SetAside]:
+    def _list_class(self, folder: Parts, split: SplitName | None) -> Iterator[ListedFile | SetAside]:
         label, empty = class_name(folder[-1]), True
-        for found in walk(self._root, folder):
+        for parts in walk(self._root, folder):
             empty = False
-            if isinstance(found, SetAside):
-                yield found
+            if isinstance(parts, SetAside):
+                yield parts
             else:
-                yield Entry(path=written_path(found), label=label, split=split)
+                yield ListedFile(path=written_path(parts), label=label, split=split)
         if empty:
             yield SetAside(path=written_path(folder), reason="the folder of this class is empty")
 
 
 def split_folders(tops: Sequence[str]) -> dict[str, SplitName]:
-    """The folders on top that name a split; none where they are classes."""
-    found = {top: SPLIT_WORDS[top.lower()] for top in tops if top.lower() in SPLIT_WORDS}
-    beyond_doubt = "train" in found.values() and len(set(found.values())) > 1
-    return found if len(found) == len(tops) or beyond_doubt else {}
+    """The top folders that name a split; empty if they are classes."""
+    splits = {top: SPLIT_WORDS[top.lower()] for top in tops if top.lower() in SPLIT_WORDS}
+    beyond_doubt = "train" in splits.values() and len(set(splits.values())) > 1
+    return splits if len(splits) == len(tops) or beyond_doubt else {}
 
 
-def _outside(found: Iterator[Parts | SetAside], reason: str) -> Iterator[SetAside]:
-    for each in found:
-        yield each if isinstance(each, SetAside) else SetAside(path=written_path(each), reason=reason)
+def _outside(paths: Iterator[Parts | SetAside], reason: str) -> Iterator[SetAside]:
+    for parts in paths:
+        yield parts if isinstance(parts, SetAside) else SetAside(path=written_path(parts), reason=reason)

@@ -46,11 +46,11 @@ class _Unpacker:
                 self.at_packed += len(self.waiting)
                 if not self.waiting:
                     raise OSError(0, "it is cut off before its end")
-            found: bytes = self.state.decompress(self.waiting, OUTPUT_BYTES)
+            unpacked: bytes = self.state.decompress(self.waiting, OUTPUT_BYTES)
             self.waiting = self.state.unconsumed_tail
-            if found:
-                self.at += len(found)
-                return found
+            if unpacked:
+                self.at += len(unpacked)
+                return unpacked
 
 
 class GzipRanges:
@@ -59,11 +59,7 @@ class GzipRanges:
     block = 1 << 20
 
     def __init__(self, packed: Ranges, where: str) -> None:
-        """Unpack everything once, keeping none of it.
-
-        Args:
-            packed: the gzip file.
-            where: what it is called in errors.
+        """Unpack everything once, keeping none of it; `where` is the file's name in errors.
 
         Raises:
             DataError: the file is damaged, or grows without end.
@@ -95,10 +91,10 @@ class GzipRanges:
         parts: list[bytes] = []
         try:
             while unpacker.at < start + length:
-                before, found = unpacker.at, unpacker.more()
-                if not found:
+                before, unpacked = unpacker.at, unpacker.more()
+                if not unpacked:
                     break
-                parts.append(found[max(0, start - before) : start + length - before])
+                parts.append(unpacked[max(0, start - before) : start + length - before])
         except zlib.error as error:
             raise OSError(0, "its bytes in the archive are damaged") from error
         return b"".join(parts)

@@ -37,12 +37,6 @@ def class_name(text: str) -> str:
 def read_file(path: Path) -> bytes:
     """The bytes of one file.
 
-    Args:
-        path: where it lies.
-
-    Returns:
-        All its bytes.
-
     Raises:
         OSError: it cannot be read, or is larger than any image.
     """

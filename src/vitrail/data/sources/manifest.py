@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 
 from vitrail.core.errors import DataError
-from vitrail.data.dataset import Entry, SetAside
+from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.sources.folder import SPLIT_WORDS
 from vitrail.data.sources.local import as_on_disk, class_name, read_file, written
 from vitrail.data.sources.table import Row, check_rows, read_rows
@@ -23,8 +23,8 @@ class ManifestSource:
         """The file's name without its ending."""
         return written(self._path.stem)
 
-    def entries(self) -> Iterator[Entry | SetAside]:
-        """One entry a row, set aside where its file is missing; DataError where the table makes no sense."""
+    def list_files(self) -> Iterator[ListedFile | SetAside]:
+        """One file a row, set aside where its file is missing; DataError where the table makes no sense."""
         check_rows(self._rows, str(self._path))
         for row in self._rows:
             where, on_disk = self._locate(row.path)
@@ -34,7 +34,7 @@ class ManifestSource:
                 )
                 continue
             split = SPLIT_WORDS[row.split.lower()] if row.split else None
-            yield Entry(path=where, label=class_name(row.label), split=split, group=row.group or None)
+            yield ListedFile(path=where, label=class_name(row.label), split=split, group=row.group or None)
 
     def read(self, path: str) -> bytes:
         """The bytes of one file."""

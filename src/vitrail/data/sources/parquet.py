@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vitrail.core.errors import DataError
-from vitrail.data.dataset import Entry, SetAside, SplitName
+from vitrail.data.dataset import ListedFile, SetAside, SplitName
 from vitrail.data.sources.folder import SPLIT_WORDS
 from vitrail.data.sources.local import as_on_disk, class_name, written
 from vitrail.data.sources.ranges import Ranges, as_file
@@ -55,8 +55,8 @@ class ParquetSource:
         """Nothing is read yet.
 
         Args:
-            files: how each is opened, by its name.
-            where: what all of them together are called.
+            files: a function that opens each file, by its name.
+            where: the name of all of them together.
         """
         self._files = dict(sorted(files.items()))
         self._where = where
@@ -69,25 +69,27 @@ class ParquetSource:
         """The file's name without its ending."""
         return written(PurePosixPath(self._where).name.removesuffix(".parquet")) or "data"
 
-    def entries(self) -> Iterator[Entry | SetAside]:
-        """One entry a row, set aside where it has no label; DataError where a file makes no sense."""
+    def list_files(self) -> Iterator[ListedFile | SetAside]:
+        """One file a row, set aside where it has no label; DataError where a file makes no sense."""
         splits = [split_of_shard(name) for name in self._files]
         for name, split in zip(self._files, splits, strict=True):
             try:
-                yield from self._entries_of(name, split if all(splits) else None)
+                yield from self._list_file(name, split if all(splits) else None)
             except (pa.ArrowException, OSError) as error:
                 raise DataError(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}.") from error
 
-    def _entries_of(self, name: str, split: SplitName | None) -> Iterator[Entry | SetAside]:
+    def _list_file(self, name: str, split: SplitName | None) -> Iterator[ListedFile | SetAside]:
         file, number = self._opened(name), 0
         columns = columns_of(file.schema_arrow, name)
-        wanted = [each for each in (columns.label, columns.split, columns.group, columns.path) if each is not None]
+        wanted = [
+            column for column in (columns.label, columns.split, columns.group, columns.path) if column is not None
+        ]
         for batch in file.iter_batches(batch_size=LISTED_ROWS, columns=wanted):
             for row in batch.to_pylist():
                 inside = (row[columns.image] or {}).get("path") if columns.path else None
                 base = PurePosixPath(str(inside).replace("\\", "/")).name if inside else ""
                 path = f"{written(name)}/{number:08d}" + (f"/{written(base)}" if base else "")
-                yield _entry(path, row, columns, split)
+                yield _list_row(path, row, columns, split)
                 number += 1
 
     def read(self, path: str) -> bytes:
@@ -151,14 +153,7 @@ def holds_images(file: Ranges) -> bool:
 
 
 def columns_of(schema: pa.Schema, where: str) -> Columns:
-    """Which columns of a file hold what.
-
-    Args:
-        schema: its schema, with Hugging Face's metadata where there is some.
-        where: what the file is called in errors.
-
-    Returns:
-        The columns.
+    """Which columns of a file hold what; `where` is the file's name in errors.
 
     Raises:
         DataError: there is no column of images, or not exactly one that can be the label.
@@ -169,9 +164,9 @@ def columns_of(schema: pa.Schema, where: str) -> Columns:
     named = _class_names(schema)
     known = [name for name in schema.names if name.lower() in LABEL_NAMES] or list(named)
     if len(known) != 1:
-        found = ", ".join(map(written, known or schema.names))
+        candidates = ", ".join(map(written, known or schema.names))
         what = "more than one column that may be the label" if known else "no column that may be the label"
-        raise DataError(f"{where} has {what} ({found}): call exactly one of them label.")
+        raise DataError(f"{where} has {what} ({candidates}): call exactly one of them label.")
     by_name = {name.lower(): name for name in schema.names}
     kind = schema.field(image).type
     return Columns(
@@ -193,8 +188,8 @@ def _image_column(schema: pa.Schema) -> str | None:
             index = field.type.get_field_index("bytes")
             if index >= 0 and holds_bytes(field.type.field(index).type):
                 return str(field.name)
-    found = [field.name for field in schema if holds_bytes(field.type)]
-    return str(found[0]) if len(found) == 1 else None
+    binary = [field.name for field in schema if holds_bytes(field.type)]
+    return str(binary[0]) if len(binary) == 1 else None
 
 
 def _class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
@@ -210,7 +205,7 @@ def _class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
         return {}
 
 
-def _entry(path: str, row: Mapping[str, Any], columns: Columns, split: SplitName | None) -> Entry | SetAside:
+def _list_row(path: str, row: Mapping[str, Any], columns: Columns, split: SplitName | None) -> ListedFile | SetAside:
     label = row[columns.label]
     if columns.names is not None and isinstance(label, int):
         # -1 is how a test split without labels is published.
@@ -223,7 +218,7 @@ def _entry(path: str, row: Mapping[str, Any], columns: Columns, split: SplitName
             return SetAside(path=path, reason=f"its row names no split that is known ({written(word) or 'empty'})")
         split = SPLIT_WORDS[word]
     group = row[columns.group] if columns.group is not None else None
-    return Entry(
+    return ListedFile(
         path=path,
         label=class_name(str(label)),
         split=split,

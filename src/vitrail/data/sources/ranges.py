@@ -11,7 +11,7 @@ MOST_OPEN = 64  # of the files of one data set; a process may often have no more
 
 
 class Ranges(Protocol):
-    """A file of which any part can be read, by any number of threads."""
+    """A file whose bytes any number of threads can read, at any place."""
 
     @property
     def size(self) -> int:
@@ -67,15 +67,8 @@ class _Reopened:
         return self._opened(self._name).read_at(start, length)
 
 
-def few_open(openers: Mapping[str, Callable[[], Ranges]]) -> dict[str, Callable[[], Ranges]]:
-    """The same files, of which only those that were read last are open, however many there are.
-
-    Args:
-        openers: how each is opened, by its name.
-
-    Returns:
-        How each is opened now, by its name.
-    """
+def keep_few_open(openers: Mapping[str, Callable[[], Ranges]]) -> dict[str, Callable[[], Ranges]]:
+    """The same openers by name, with only the files that were read last kept open, however many there are."""
     opened = lru_cache(MOST_OPEN)(lambda name: openers[name]())
     return {name: partial(_Reopened, opened, name) for name in openers}
 
@@ -101,10 +94,10 @@ class _Reader(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        found = self._ranges.read_at(self._at, len(buffer))
-        buffer[: len(found)] = found
-        self._at += len(found)
-        return len(found)
+        content = self._ranges.read_at(self._at, len(buffer))
+        buffer[: len(content)] = content
+        self._at += len(content)
+        return len(content)
 
 
 class _Buffered(io.BufferedReader):
@@ -122,5 +115,5 @@ class _Buffered(io.BufferedReader):
 
 
 def as_file(ranges: Ranges) -> io.BufferedReader:
-    """A file object of its own position, for the one thread that lists an archive."""
+    """A file object with its own position, for the thread that lists an archive."""
     return _Buffered(ranges)

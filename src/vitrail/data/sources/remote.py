@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from vitrail.core.errors import DataError, UsageError
-from vitrail.data.dataset import Entry, SetAside
+from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.sources.local import MAX_FILE_BYTES, as_on_disk, written
 from vitrail.data.sources.ranges import inside
-from vitrail.data.sources.tree import entries_of, why_not_inside
+from vitrail.data.sources.tree import list_names, why_not_inside
 
 REFUSED = re.compile("NO_SUCH_KEY|RESOURCE_NOT_FOUND|ACCESS_DENIED|HTTP status (403|404)", re.IGNORECASE)
 
@@ -45,9 +45,9 @@ class Remote:
     def sizes(self) -> dict[str, int]:
         """Every file below, by its name from here on, and its length in bytes."""
         with _reached(self.url):
-            found = self._system.get_file_info(pafs.FileSelector(self._root, recursive=True))
+            infos = self._system.get_file_info(pafs.FileSelector(self._root, recursive=True))
         skipped = len(self._root.rstrip("/")) + 1
-        return {info.path[skipped:]: info.size for info in found if info.type == pafs.FileType.File}
+        return {info.path[skipped:]: info.size for info in infos if info.type == pafs.FileType.File}
 
     def ranges(self, name: str = "") -> "RemoteRanges":
         """One of the files, or the one that the URL names."""
@@ -98,12 +98,12 @@ class RemoteFolder:
         """The last part of the URL."""
         return written(PurePosixPath(urlsplit(self._remote.url).path).name or urlsplit(self._remote.url).netloc)
 
-    def entries(self) -> Iterator[Entry | SetAside]:
+    def list_files(self) -> Iterator[ListedFile | SetAside]:
         """Every object with its label, or the reason why it has none."""
         sizes = {name: size for name, size in self._remote.sizes().items() if not name.endswith("/")}
         reasons = {name: _why_not(name, size) for name, size in sizes.items()}
         yield from (SetAside(path=written(name), reason=reason) for name, reason in reasons.items() if reason)
-        yield from entries_of([name for name in sizes if not reasons[name]], self._remote.url, self._remote.read)
+        yield from list_names([name for name in sizes if not reasons[name]], self._remote.url, self._remote.read)
 
     def read(self, path: str) -> bytes:
         """The bytes of one object; raises OSError."""

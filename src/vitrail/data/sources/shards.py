@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from vitrail.data.dataset import Source
 from vitrail.data.sources.parquet import ParquetSource, holds_images
-from vitrail.data.sources.ranges import Ranges, few_open
+from vitrail.data.sources.ranges import Ranges, keep_few_open
 from vitrail.data.sources.tar import ENDING as TAR
 from vitrail.data.sources.tar import TarSource
 from vitrail.data.sources.tree import is_clutter
@@ -19,14 +19,9 @@ Opener = Callable[[], Ranges]
 
 
 def open_archive(name: str, opened: Opener) -> Source | None:
-    """The source that one file is, by its ending, or None where it is no archive.
+    """The source in one file or URL, known by its ending; None if it is not an archive.
 
-    Args:
-        name: the file's name or URL.
-        opened: opens it.
-
-    Returns:
-        A source, of which nothing has been read but what tells a Parquet file of images from a manifest.
+    Nothing is read but what tells a Parquet file of images from a manifest.
     """
     if name.lower().endswith(".zip"):
         return ZipSource(opened(), name)
@@ -38,14 +33,11 @@ def open_archive(name: str, opened: Opener) -> Source | None:
 
 
 def open_folder(files: Mapping[str, Opener], where: str) -> Source | None:
-    """The source that a folder of shards is; None for one of anything else.
+    """The source in a folder of shards, or None if it is a folder of anything else.
 
     Args:
-        files: how each is opened, by its name below the folder, all of the folder.
-        where: what the folder is called.
-
-    Returns:
-        A source, or None.
+        files: a function that opens each file of the folder, by its name below it.
+        where: the folder's name.
     """
     shards = {
         name: opened
@@ -58,24 +50,21 @@ def open_folder(files: Mapping[str, Opener], where: str) -> Source | None:
 
 
 def open_shards(shards: Mapping[str, Opener], where: str) -> Source | None:
-    """The source that several files are together: tar archives, or Parquet files of images; None for all else.
+    """The source in several files: tar archives, or Parquet files of images; None for all else.
 
     Args:
-        shards: how each is opened, by its name, each in as many folders as the others.
-        where: what all of them are called.
-
-    Returns:
-        A source, or None.
+        shards: a function that opens each file, by its name, each in as many folders as the others.
+        where: the name of all of them together.
     """
     if shards and all(TAR.search(name) for name in shards):
-        return TarSource(few_open(shards), where)
+        return TarSource(keep_few_open(shards), where)
     parquet = all(name.lower().endswith(".parquet") for name in shards)
     if shards and parquet and holds_images(next(iter(shards.values()))()):
-        return ParquetSource(few_open(shards), where)
+        return ParquetSource(keep_few_open(shards), where)
     return None
 
 
-def expanded(pattern: str) -> Iterator[str]:
+def expand_braces(pattern: str) -> Iterator[str]:
     """The names that numbers in braces stand for: x-{000..002}.tar is three; one without braces is itself."""
     match = BRACES.search(pattern)
     if match is None:
@@ -83,4 +72,4 @@ def expanded(pattern: str) -> Iterator[str]:
         return
     first, last = match[1], match[2]
     for number in range(int(first), int(last) + 1):
-        yield from expanded(f"{pattern[: match.start()]}{number:0{len(first)}d}{pattern[match.end() :]}")
+        yield from expand_braces(f"{pattern[: match.start()]}{number:0{len(first)}d}{pattern[match.end() :]}")

@@ -37,14 +37,14 @@ class Row:
 
 
 def read_rows(content: bytes, where: str) -> list[Row]:
-    """The rows of a manifest; DataError where it is no table with the columns path and label.
+    """The rows of a manifest that are not empty, in order.
 
     Args:
         content: the whole file.
-        where: its name, which says whether it is Parquet, and what it is called in errors.
+        where: its name, which says whether it is Parquet.
 
-    Returns:
-        The rows that are not empty, in order.
+    Raises:
+        DataError: it is not a table with the columns path and label.
     """
     return _from_parquet(content, where) if where.lower().endswith(".parquet") else _from_csv(content, where)
 
@@ -63,11 +63,7 @@ def lists_images(content: bytes, where: str) -> bool:
 
 
 def check_rows(rows: Sequence[Row], where: str) -> None:
-    """Refuse rows that cannot carry a benchmark.
-
-    Args:
-        rows: the rows of one manifest.
-        where: what it is called in errors.
+    """Refuse rows that cannot carry a benchmark; `where` is the manifest's name in errors.
 
     Raises:
         DataError: there are none, or some have no path, no label, or a split that makes no sense.
@@ -102,14 +98,14 @@ def _refuse(
     remedy: str,
     shown: Callable[[Row], str] = lambda row: "",
 ) -> None:
-    found = [row for row in rows if bad(row)]
-    if found:
+    faulty = [row for row in rows if bad(row)]
+    if faulty:
         named = ", ".join(
-            f"{row.number}" + (f" ({written(shown(row))})" if shown(row) else "") for row in found[:NAMED_ROWS]
+            f"{row.number}" + (f" ({written(shown(row))})" if shown(row) else "") for row in faulty[:NAMED_ROWS]
         )
-        more = f" and {len(found) - NAMED_ROWS} more" if len(found) > NAMED_ROWS else ""
-        noun = "Row" if len(found) == 1 else "Rows"
-        verb = "has" if len(found) == 1 else "have"
+        more = f" and {len(faulty) - NAMED_ROWS} more" if len(faulty) > NAMED_ROWS else ""
+        noun = "Row" if len(faulty) == 1 else "Rows"
+        verb = "has" if len(faulty) == 1 else "have"
         raise DataError(f"{noun} {named}{more} of {where} {verb} {what}: {remedy}.")
 
 
@@ -158,9 +154,9 @@ def _columns(names: Sequence[str], where: str) -> dict[str, int]:
     known = [name.strip().lower() for name in names]
     missing = [name for name in REQUIRED if name not in known]
     if missing:
-        found = ", ".join(written(name.strip()) for name in names) or "none"
+        listed = ", ".join(written(name.strip()) for name in names) or "none"
         raise DataError(
-            f"The manifest {where} has no column {' and no column '.join(missing)} (found: {found}): "
+            f"The manifest {where} has no column {' and no column '.join(missing)} (found: {listed}): "
             "its first row must name path and label, and may name split and group."
         )
     twice = [name for name in REQUIRED + OPTIONAL if known.count(name) > 1]

@@ -14,12 +14,12 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from vitrail.core.errors import DataError
-from vitrail.data.dataset import Entry, SetAside
+from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.sources.gzipped import GzipRanges
 from vitrail.data.sources.local import MAX_FILE_BYTES, as_on_disk, written
 from vitrail.data.sources.ranges import Ranges, as_file
-from vitrail.data.sources.tree import entries_of, is_clutter, why_not_inside
-from vitrail.data.sources.webdataset import entries_of_samples, holds_samples, split_of_shard
+from vitrail.data.sources.tree import is_clutter, list_names, why_not_inside
+from vitrail.data.sources.webdataset import holds_samples, list_samples, split_of_shard
 
 ENDING = re.compile(r"\.(tar|tar\.gz|tgz|tar\.bz2|tar\.xz|tar\.zst)$", re.IGNORECASE)
 NUMBERED = re.compile(r"\d/")
@@ -30,11 +30,7 @@ class TarArchive:
     """One archive: where each of its files lies."""
 
     def __init__(self, ranges: Ranges, where: str) -> None:
-        """List it.
-
-        Args:
-            ranges: the archive.
-            where: what it is called in errors.
+        """List it; `where` is its name in errors.
 
         Raises:
             DataError: it is damaged, or compressed in a way that is not read.
@@ -94,8 +90,8 @@ class TarSource:
         """Nothing is read yet.
 
         Args:
-            archives: how each is opened, by its name, each in as many folders as the others.
-            where: what all of them together are called.
+            archives: a function that opens each archive, by its name, each in as many folders as the others.
+            where: the name of all of them together.
         """
         self._unopened, self._where = archives, where
 
@@ -104,7 +100,7 @@ class TarSource:
         """The archive's name without its endings."""
         return written(stem(PurePosixPath(self._where).name)) or "data"
 
-    def entries(self) -> Iterator[Entry | SetAside]:
+    def list_files(self) -> Iterator[ListedFile | SetAside]:
         """Every file with its label, or the reason why it has none; DataError where an archive is damaged."""
         for prefix, archive in self._archives.items():
             for aside in archive.aside:
@@ -112,7 +108,7 @@ class TarSource:
         if all(holds_samples(archive.members) for archive in self._archives.values()):
             splits = [split_of_shard(name) for name in sorted(self._unopened)]
             for (prefix, archive), split in zip(self._archives.items(), splits, strict=True):
-                yield from entries_of_samples(archive.members, archive.read, prefix, split if all(splits) else None)
+                yield from list_samples(archive.members, archive.read, prefix, split if all(splits) else None)
             return
         if len(self._archives) > 1 and all(NUMBERED.search(prefix) for prefix in self._archives):
             raise DataError(
@@ -120,7 +116,7 @@ class TarSource:
                 ".json beside each image. Give one archive with a folder a class, or one archive a class."
             )
         names = [prefix + name for prefix, archive in self._archives.items() for name in archive.members]
-        yield from entries_of(names, self._where, self._member)
+        yield from list_names(names, self._where, self._member)
 
     def read(self, path: str) -> bytes:
         """The bytes of one file; raises OSError."""
@@ -129,7 +125,7 @@ class TarSource:
     def _member(self, name: str) -> bytes:
         depth = next(iter(self._archives)).count("/")
         *shard, inside = name.split("/", depth)
-        return self._archives["".join(f"{each}/" for each in shard)].read(inside)
+        return self._archives["".join(f"{folder}/" for folder in shard)].read(inside)
 
     @cached_property
     def _archives(self) -> dict[str, TarArchive]:

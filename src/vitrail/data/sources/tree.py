@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from vitrail.core.errors import DataError
-from vitrail.data.dataset import Entry, SetAside, SplitName
+from vitrail.data.dataset import ListedFile, SetAside, SplitName
 from vitrail.data.sources.folder import SPLIT_WORDS, split_folders
 from vitrail.data.sources.local import class_name, written
 from vitrail.data.sources.table import TABLES, check_rows, lists_images, read_rows
@@ -42,16 +42,13 @@ def is_clutter(name: str) -> bool:
     )
 
 
-def entries_of(names: Sequence[str], where: str, read: Callable[[str], bytes]) -> Iterator[Entry | SetAside]:
-    """Every name with its label, or the reason why it has none.
+def list_names(names: Sequence[str], where: str, read: Callable[[str], bytes]) -> Iterator[ListedFile | SetAside]:
+    """Every name with its label, or the reason why it has none, in the order of the names.
 
     Args:
         names: what the archive holds, clutter included, in any order, each once.
-        where: what it is called in errors.
+        where: the archive's name in errors.
         read: gives the bytes of a name, for the manifest.
-
-    Yields:
-        Entry | SetAside: in the order of the names.
 
     Raises:
         DataError: the manifest inside is damaged or makes no sense.
@@ -92,7 +89,7 @@ def _is_table(name: str, root: str) -> bool:
     return "/" not in rest and PurePosixPath(rest).suffix.lower() in TABLES
 
 
-def _from_folders(names: Sequence[str], root: str) -> Iterator[Entry | SetAside]:
+def _from_folders(names: Sequence[str], root: str) -> Iterator[ListedFile | SetAside]:
     tops = sorted({name[len(root) :].partition("/")[0] for name in names if "/" in name[len(root) :]})
     splits = split_folders(tops)
     for name in names:
@@ -101,19 +98,19 @@ def _from_folders(names: Sequence[str], root: str) -> Iterator[Entry | SetAside]
         if len(parts) == 1:
             yield SetAside(path=written(name), reason="it lies in no class folder")
         elif not splits:
-            yield Entry(path=written(name), label=class_name(parts[0]))
+            yield ListedFile(path=written(name), label=class_name(parts[0]))
         elif split is None:
             beside = ", ".join(written(top) for top in splits)
             yield SetAside(path=written(name), reason=f"it lies outside the folders {beside}")
         elif len(parts) == 2:
             yield SetAside(path=written(name), reason=f"it lies in {written(parts[0])} but in no class folder")
         else:
-            yield Entry(path=written(name), label=class_name(parts[1]), split=split)
+            yield ListedFile(path=written(name), label=class_name(parts[1]), split=split)
 
 
 def _from_manifest(
     content: bytes, names: Sequence[str], root: str, table: str, where: str
-) -> Iterator[Entry | SetAside]:
+) -> Iterator[ListedFile | SetAside]:
     rows = read_rows(content, f"{where}/{table}")
     check_rows(rows, f"{where}/{table}")
     there, listed = set(names), set()
@@ -125,7 +122,7 @@ def _from_manifest(
             continue
         listed.add(name)
         split = SPLIT_WORDS[row.split.lower()] if row.split else None
-        yield Entry(path=written(name), label=class_name(row.label), split=split, group=row.group or None)
+        yield ListedFile(path=written(name), label=class_name(row.label), split=split, group=row.group or None)
     for name in names:
         if name not in listed and name != table:
             yield SetAside(path=written(name), reason=f"{written(table)} does not name it")

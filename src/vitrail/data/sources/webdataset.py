@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import PurePosixPath
 
-from vitrail.data.dataset import Entry, SetAside, SplitName
+from vitrail.data.dataset import ListedFile, SetAside, SplitName
 from vitrail.data.sources.folder import SPLIT_WORDS
 from vitrail.data.sources.local import class_name, written
 
@@ -46,19 +46,16 @@ def holds_samples(names: Collection[str]) -> bool:
     return any(_ending(name) in IMAGES and _key(name) in keyed for name in names)
 
 
-def entries_of_samples(
+def list_samples(
     names: Collection[str], read: Callable[[str], bytes], prefix: str, split: SplitName | None = None
-) -> Iterator[Entry | SetAside]:
-    """One entry a sample.
+) -> Iterator[ListedFile | SetAside]:
+    """Each image of a shard with its label, or the reason why it has none; and each sample without an image.
 
     Args:
-        names: the files of one shard.
+        names: the files of the shard.
         read: gives the bytes of one.
         prefix: what its paths begin with.
         split: the split that the whole shard belongs to.
-
-    Yields:
-        Entry | SetAside: each image with its label, or the reason why it has none; each sample without an image.
     """
     samples: dict[str, list[str]] = {}
     for name in sorted(names):
@@ -74,11 +71,11 @@ def entries_of_samples(
             if len(images) > 1:
                 yield SetAside(path=path, reason="its sample has more than one image")
                 continue
-            label = _label({_ending(each): each for each in files}, read)
+            label = _label({_ending(file): file for file in files}, read)
             if label is None:
                 yield SetAside(path=path, reason="its sample has no label in a .cls or .json")
             else:
-                yield Entry(path=path, label=class_name(label), split=split)
+                yield ListedFile(path=path, label=class_name(label), split=split)
 
 
 def split_of_shard(name: str) -> SplitName | None:
@@ -102,16 +99,16 @@ def _label(files: dict[str, str], read: Callable[[str], bytes]) -> str | None:
             continue
         try:
             text = read(files[ending]).decode()
-            found = text if ending == "cls" else _under(json.loads(text))
+            label = text if ending == "cls" else _under(json.loads(text))
         except (OSError, ValueError, RecursionError):
             continue  # damaged, or no UTF-8, or no JSON: the sample has no label
-        if found is not None and found.strip():
-            return found.strip()
+        if label is not None and label.strip():
+            return label.strip()
     return None
 
 
 def _under(value: object) -> str | None:
     if not isinstance(value, dict):
         return None
-    found = next((value[key] for key in UNDER if key in value), None)
-    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else None
+    label = next((value[key] for key in UNDER if key in value), None)
+    return str(label) if isinstance(label, str | int) and not isinstance(label, bool) else None

@@ -16,10 +16,10 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from vitrail.core.errors import DataError
-from vitrail.data.dataset import Entry, SetAside
+from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.sources.local import MAX_FILE_BYTES, as_on_disk, written
 from vitrail.data.sources.ranges import Ranges, as_file
-from vitrail.data.sources.tree import entries_of, is_clutter, why_not_inside
+from vitrail.data.sources.tree import is_clutter, list_names, why_not_inside
 
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of name and extra field (APPNOTE.TXT, 4.3.7)
 ENCRYPTED = 0x1
@@ -42,12 +42,7 @@ class ZipSource:
     """Images in a zip archive."""
 
     def __init__(self, ranges: Ranges, where: str) -> None:
-        """Nothing is read yet.
-
-        Args:
-            ranges: the archive.
-            where: what it is called, in errors and as the data set's name.
-        """
+        """Nothing is read yet; `where` is the archive's name, in errors and as the data set's."""
         self._ranges, self._where = ranges, where
 
     @property
@@ -55,11 +50,11 @@ class ZipSource:
         """The archive's name without its ending."""
         return written(PurePosixPath(self._where).stem) or "data"
 
-    def entries(self) -> Iterator[Entry | SetAside]:
+    def list_files(self) -> Iterator[ListedFile | SetAside]:
         """Every member with its label, or the reason why it has none; DataError where the archive is damaged."""
         members, aside = self._listing
         yield from aside
-        yield from entries_of(list(members), self._where, self._member)
+        yield from list_names(list(members), self._where, self._member)
 
     def read(self, path: str) -> bytes:
         """The bytes of one member; raises OSError where they are not what the archive promised."""

@@ -32,33 +32,26 @@ class ClassList:
 
 
 def list_classes(per_class: Sequence[ClassMetrics]) -> ClassList:
-    """The rows of the list of classes.
-
-    Args:
-        per_class: the figures of each class.
-
-    Returns:
-        The rows sorted by accuracy, then by name; classes without test images last.
-    """
-    order = sorted(per_class, key=lambda one: (one.recall.value if one.recall else 2.0, one.name))
+    """The classes sorted by accuracy, then by name; classes without test images last."""
+    order = sorted(per_class, key=lambda class_: (class_.recall.value if class_.recall else 2.0, class_.name))
     axis = Axis(low=0.0, high=1.0, step=0.5, start=4.0, end=WIDTH - 4.0)
     rows = tuple(
         ClassRow(
-            metrics=one,
-            hits=round(one.recall.value * one.n) if one.recall else 0,
-            mark=_mark(one, axis),
+            metrics=class_,
+            hits=round(class_.recall.value * class_.n) if class_.recall else 0,
+            mark=_mark(class_, axis),
         )
-        for one in order[:MOST_CLASSES]
+        for class_ in order[:MOST_CLASSES]
     )
     return ClassList(
         rows=rows,
         left_out=max(0, len(order) - MOST_CLASSES),
-        few=sum(one.n < FEW_IMAGES for one in per_class),
+        few=sum(class_.n < FEW_IMAGES for class_ in per_class),
     )
 
 
-def _mark(one: ClassMetrics, axis: Axis) -> Markup | None:
-    if one.recall is None:
+def _mark(metrics: ClassMetrics, axis: Axis) -> Markup | None:
+    if metrics.recall is None:
         return None
     ground = element("line", class_="ground", x1=axis.start, x2=axis.end, y1=HEIGHT / 2, y2=HEIGHT / 2)
-    return drawing(ground, interval_mark(one.recall, axis, HEIGHT / 2), width=WIDTH, height=HEIGHT, class_="mark")
+    return drawing(ground, interval_mark(metrics.recall, axis, HEIGHT / 2), width=WIDTH, height=HEIGHT, class_="mark")

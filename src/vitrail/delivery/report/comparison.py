@@ -39,56 +39,51 @@ class PairRow:
     conclusion: str
 
 
-def colours(results: Results) -> dict[str, int]:
+def assign_colours(results: Results) -> dict[str, int]:
     """The colour of each backbone, by name."""
-    return {one.name: 1 + i % COLOURS for i, one in enumerate(results.backbones)}
+    return {result.name: 1 + i % COLOURS for i, result in enumerate(results.backbones)}
 
 
-def best_first(results: Results) -> list[BackboneResult]:
+def sort_best_first(results: Results) -> list[BackboneResult]:
     """The backbones by test top-1; of equals the cheaper first."""
-    return sorted(results.backbones, key=lambda one: (-one.test.top1.value, one.card.gmacs, one.name))
+    return sorted(results.backbones, key=lambda result: (-result.test.top1.value, result.card.gmacs, result.name))
 
 
 def compare(results: Results) -> tuple[list[Row], Markup]:
     """The rows of the main table, and the axis above their drawings."""
-    axis = _rate_axis(one.test.top1 for one in results.backbones)
-    colour = colours(results)
+    axis = _rate_axis(result.test.top1 for result in results.backbones)
+    colour = assign_colours(results)
     rows = [
         Row(
-            result=one,
-            colour=colour[one.name],
-            chosen=one.name == results.decision.choose,
-            mark=_mark(one.test.top1, axis),
+            result=result,
+            colour=colour[result.name],
+            chosen=result.name == results.decision.choose,
+            mark=_mark(result.test.top1, axis),
         )
-        for one in best_first(results)
+        for result in sort_best_first(results)
     ]
     return rows, _axis(axis, WIDTH, [f"{100 * tick:g}" for tick in axis.ticks()])
 
 
-def compare_pairs(results: Results, margin: float | None) -> tuple[list[PairRow], Markup]:
-    """The rows of the table of pairs, and the axis above their differences.
+def compare_pairs(results: Results, margin: float) -> tuple[list[PairRow], Markup]:
+    """The rows of the table of pairs, the better backbone of each first, and the axis above their differences.
 
-    Args:
-        results: the run.
-        margin: the difference below which cost decides, drawn as a band; None where it is not known.
-
-    Returns:
-        The rows, the better backbone of each first, and the axis; empty where there is one backbone.
+    The margin, below which cost decides, is drawn as a band. Both are empty if there is only one backbone.
     """
     if not results.pairs:
         return [], Markup("")
-    rank = {one.name: place for place, one in enumerate(best_first(results))}
+    rank = {result.name: place for place, result in enumerate(sort_best_first(results))}
     turned = [pair if rank[pair.a] < rank[pair.b] else turn(pair) for pair in results.pairs]
     order = sorted(turned, key=lambda pair: (rank[pair.a], rank[pair.b]))
     ends = [end for pair in order for end in (pair.difference.low, pair.difference.high)]
-    axis = fit([*ends, -(margin or 0.0), margin or 0.0], start=EDGE, end=PAIR_WIDTH - EDGE, ticks=6, snug=True)
-    top1 = {one.name: one.test.top1 for one in results.backbones}
+    axis = fit([*ends, -margin, margin], start=EDGE, end=PAIR_WIDTH - EDGE, ticks=6, snug=True)
+    top1 = {result.name: result.test.top1 for result in results.backbones}
     rows = [_pair_row(pair, top1, axis, margin) for pair in order]
     return rows, _axis(axis, PAIR_WIDTH, [words.points(tick).removesuffix(".0") for tick in axis.ticks()])
 
 
 def _rate_axis(intervals: Iterable[Interval]) -> Axis:
-    ends = [end for one in intervals for end in (one.low, one.high)]
+    ends = [end for interval in intervals for end in (interval.low, interval.high)]
     return fit(ends, start=EDGE, end=WIDTH - EDGE, ticks=6, snug=True)
 
 
@@ -108,7 +103,7 @@ def _mark(interval: Interval, axis: Axis) -> Markup:
     return drawing(*grid, interval_mark(interval, axis, HEIGHT / 2), width=WIDTH, height=HEIGHT, class_="mark")
 
 
-def _pair_row(pair: Pair, top1: dict[str, Interval], axis: Axis, margin: float | None) -> PairRow:
+def _pair_row(pair: Pair, top1: dict[str, Interval], axis: Axis, margin: float) -> PairRow:
     n = pair.difference.n
     both = round(top1[pair.a].value * n) - pair.only_a
     neither = n - both - pair.only_a - pair.only_b
@@ -122,11 +117,9 @@ def _pair_row(pair: Pair, top1: dict[str, Interval], axis: Axis, margin: float |
     )
 
 
-def _difference(difference: Interval, axis: Axis, margin: float | None) -> Markup:
-    band = Markup("")
-    if margin:
-        left, right = axis.at(-margin), axis.at(margin)
-        band = element("rect", class_="band", x=left, y=0.0, width=right - left, height=HEIGHT)
+def _difference(difference: Interval, axis: Axis, margin: float) -> Markup:
+    left, right = axis.at(-margin), axis.at(margin)
+    band = element("rect", class_="band", x=left, y=0.0, width=right - left, height=HEIGHT)
     zero = element("line", class_="zero", x1=axis.at(0.0), x2=axis.at(0.0), y1=0.0, y2=HEIGHT)
     mark = interval_mark(difference, axis, HEIGHT / 2)
     return drawing(band, zero, mark, width=PAIR_WIDTH, height=HEIGHT, class_="mark")
@@ -141,12 +134,11 @@ def _shares(parts: tuple[int, int, int, int], n: int) -> Markup:
     return drawing(*bars, width=PAIR_WIDTH, height=8.0, class_="shares")
 
 
-def _conclude(pair: Pair, margin: float | None) -> str:
+def _conclude(pair: Pair, margin: float) -> str:
     if pair.conclusion == "a is better":
         return f"{pair.a} is better"
     if pair.conclusion == "b is better":
         return f"{pair.b} is better"
     if pair.conclusion == "equivalent":
-        within = f"{100 * margin:g} points" if margin else "the margin"
-        return f"as good as each other, to within {within}"
+        return f"as good as each other, to within {100 * margin:g} points"
     return "not decided by these images"

@@ -45,15 +45,7 @@ class Confusion:
 
 
 def draw_confusion(predictions: Predictions, classes: Sequence[str]) -> Confusion:
-    """The confusion of one backbone on the test images.
-
-    Args:
-        predictions: its test rows.
-        classes: the class names, in the order of the columns.
-
-    Returns:
-        The picture of all classes, or of the most confused where there are too many; and the worst mix-ups.
-    """
+    """The confusion of one backbone: a picture of all classes, or of the most confused, and the worst mix-ups."""
     table_CC = _count(predictions, len(classes))
     wrong_CC = table_CC - np.diag(np.diag(table_CC))
     kept = _most_confused(wrong_CC)
@@ -93,11 +85,11 @@ def _neighbours(table_CC: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _worst(wrong_CC: NDArray[np.int64], n_C: NDArray[np.int64], classes: Sequence[str]) -> tuple[Mixup, ...]:
     rows, columns = np.nonzero(wrong_CC)
-    found = [
+    mixups = [
         Mixup(label=classes[i], answer=classes[j], times=int(wrong_CC[i, j]), n=int(n_C[i]))
         for i, j in zip(rows.tolist(), columns.tolist(), strict=True)
     ]
-    return tuple(sorted(found, key=lambda mixup: (-mixup.times, mixup.n, mixup.label, mixup.answer))[:WORST_PAIRS])
+    return tuple(sorted(mixups, key=lambda mixup: (-mixup.times, mixup.n, mixup.label, mixup.answer))[:WORST_PAIRS])
 
 
 def _draw(table_CC: NDArray[np.int64], n_C: NDArray[np.int64], names: Sequence[str]) -> Markup:
@@ -124,11 +116,11 @@ def _cells(table_CC: NDArray[np.int64], n_C: NDArray[np.int64], names: Sequence[
     for i, j in zip(*(axis.tolist() for axis in np.nonzero(table_CC)), strict=True):
         times, n = int(table_CC[i, j]), int(n_C[i])
         shade = min(SHADES, 1 + int(SHADES * times / n))
-        said = (
+        title = (
             f"{names[i]}: {times} of {n} recognised" if i == j else f"{names[i]} taken for {names[j]}: {times} of {n}"
         )
         class_ = f"{'right' if i == j else 'wrong'} f{shade}"
-        drawn.append(element("path", element("title", said), class_=class_, d=f"M{j} {i}h1v1h-1z"))
+        drawn.append(element("path", element("title", title), class_=class_, d=f"M{j} {i}h1v1h-1z"))
         if numbers:
             dark = " on-dark" if shade > SHADES / 2 else ""
             text = element("text", str(times), x=j + 0.5, y=i + 0.62, class_=f"times{dark}", text_anchor="middle")

@@ -39,14 +39,9 @@ class Curves:
 
 
 def draw_curves(curve: Sequence[CurvePoint], name: str) -> Curves | None:
-    """The charts of a curve.
+    """The charts of a curve with one point an epoch; None if no softmax head was trained.
 
-    Args:
-        curve: one point an epoch.
-        name: the backbone, for those who hear the page.
-
-    Returns:
-        The charts; None where no softmax head was trained.
+    `name` is the backbone's, for screen readers.
     """
     # A head that diverged ends in losses that are no numbers: there is nothing to draw of them.
     curve = [point for point in curve if math.isfinite(point.train_loss + point.val_loss)]
@@ -118,10 +113,10 @@ def _points(epoch: list[int], values: list[float], x: Axis, y: Axis) -> str:
     return " ".join(f"{x.at(at):.1f},{y.at(value):.1f}" for at, value in zip(epoch, values, strict=True))
 
 
-def _apart(one: float, other: float) -> tuple[float, float]:
+def _apart(first: float, second: float) -> tuple[float, float]:
     """Two heights for text, moved apart where their lines would run into each other."""
-    lack = max(0.0, LEAST_GAP - abs(one - other)) / 2
-    return (one - lack, other + lack) if one <= other else (one + lack, other - lack)
+    lack = max(0.0, LEAST_GAP - abs(first - second)) / 2
+    return (first - lack, second + lack) if first <= second else (first + lack, second - lack)
 
 
 def _extremes(name: str, epoch: list[int], values: list[float], show: Callable[[float], str]) -> Extremes:

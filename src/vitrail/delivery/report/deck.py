@@ -32,33 +32,26 @@ class Deck:
 
 
 def compare_deck(results: Results) -> Deck | None:
-    """The table of every backbone that was run under the deck's recipe, with its other recipes beside it.
-
-    Args:
-        results: the run.
-
-    Returns:
-        The table; None where the deck's recipe was not run.
-    """
-    decks = [one for one in results.backbones if one.recipe == DECK]
+    """The backbones that were run under the deck's recipe, with their other recipes; None if there are none."""
+    decks = [result for result in results.backbones if result.recipe == DECK]
     if not decks:
         return None
-    cards = {one.card.name for one in decks}
-    rows = [_row(one) for one in results.backbones if one.card.name in cards]
+    cards = {result.card.name for result in decks}
+    rows = [_row(result) for result in results.backbones if result.card.name in cards]
     return Deck(
         rows=tuple(sorted(rows, key=lambda row: row.name.partition("+")[0])),
-        departures=tuple((one.name, one.departures) for one in decks),
+        departures=tuple((result.name, result.departures) for result in decks),
     )
 
 
-def _row(one: BackboneResult) -> DeckRow:
-    known = one.card.name.partition(".")[0]
+def _row(result: BackboneResult) -> DeckRow:
+    known = result.card.name.partition(".")[0]
     return DeckRow(
-        name=one.name,
-        recipe=one.recipe,
-        top1=one.test.top1,
-        right=round(one.test.top1.value * one.test.top1.n),
-        loss=one.test.nll,
-        user_s=one.cost.user_s + one.search.user_s,
-        published=PUBLISHED.get(known) if one.recipe == DECK else None,
+        name=result.name,
+        recipe=result.recipe,
+        top1=result.test.top1,
+        right=round(result.test.top1.value * result.test.top1.n),
+        loss=result.test.nll,
+        user_s=result.cost.user_s + result.search.user_s,
+        published=PUBLISHED.get(known) if result.recipe == DECK else None,
     )

@@ -10,12 +10,12 @@ from vitrail.data import SetAside
 from vitrail.delivery.report import words
 from vitrail.runs import Results
 
-PARTS = ("train", "val", "calibration", "test")
+SHOWN_SPLITS = ("train", "val", "calibration", "test")
 OPEN_LIST = 8  # a longer list of what was set aside is folded
 LONGEST_LIST = 1_000
 LONGEST_REASON = 300
 
-# What data's Duplicates counts, said of one and of several.
+# What data's Duplicates counts, in words for one and for several.
 DUPLICATES = {
     "files": ("file is a byte for byte copy of another", "files are byte for byte copies of others"),
     "examples": ("content lies in several files and counts once", "contents lie in several files; each counts once"),
@@ -52,7 +52,7 @@ class Aside:
 class DataFacts:
     """The data section. `totals` has the images of each split, `by_class` a class with its images in each."""
 
-    parts: tuple[str, ...]
+    splits: tuple[str, ...]
     totals: tuple[int, ...]
     by_class: tuple[tuple[str, tuple[int, ...]], ...]
     aside: Aside
@@ -60,16 +60,16 @@ class DataFacts:
     images: int
 
 
-def data_facts(results: Results) -> DataFacts:
+def collect_data_facts(results: Results) -> DataFacts:
     """The data section of the page."""
     counts = results.data.counts
-    parts = tuple(part for part in PARTS if sum(counts.get(part, {}).values())) or PARTS
-    totals = tuple(sum(counts.get(part, {}).values()) for part in parts)
+    splits = tuple(split for split in SHOWN_SPLITS if sum(counts.get(split, {}).values())) or SHOWN_SPLITS
+    totals = tuple(sum(counts.get(split, {}).values()) for split in splits)
     by_class = tuple(
-        (name, tuple(counts.get(part, {}).get(name, 0) for part in parts)) for name in results.data.classes
+        (name, tuple(counts.get(split, {}).get(name, 0) for split in splits)) for name in results.data.classes
     )
     return DataFacts(
-        parts=parts,
+        splits=splits,
         totals=totals,
         by_class=by_class,
         aside=_aside(results.data.set_aside),
@@ -78,25 +78,24 @@ def data_facts(results: Results) -> DataFacts:
     )
 
 
-def option_rows(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+def list_options(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Every option after defaults, nested ones with their path, as they were set."""
     rows: list[tuple[str, str]] = []
     for key, value in options.items():
         if isinstance(value, Mapping):
-            rows.extend((f"{key}.{inner}", shown) for inner, shown in option_rows(value))
+            rows.extend((f"{key}.{inner}", shown) for inner, shown in list_options(value))
         else:
             rows.append((key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)))
     return rows
 
 
-def page_warnings(results: Results) -> list[str]:
-    """Warnings of the data that do not stand under the decision already."""
-    said = set(results.decision.caveats)
-    return [warning for warning in results.data.warnings if warning not in said]
+def list_warnings(results: Results) -> list[str]:
+    """Warnings about the data that are not among the caveats of the decision."""
+    return [warning for warning in results.data.warnings if warning not in results.decision.caveats]
 
 
-def openings(count: int) -> str:
-    """How often the test split was opened, and what it means where that was not once."""
+def say_openings(count: int) -> str:
+    """How often the test split was opened, and what more than once means."""
     if count == 1:
         return "The test split was opened once, after every choice was made."
     return (
@@ -106,10 +105,10 @@ def openings(count: int) -> str:
 
 
 def _aside(set_aside: tuple[SetAside, ...]) -> Aside:
-    shortened = [SetAside(path=one.path, reason=_short(one.reason)) for one in set_aside]
+    shortened = [SetAside(path=aside.path, reason=_short(aside.reason)) for aside in set_aside]
     return Aside(
         total=len(shortened),
-        reasons=tuple(Counter(_kind(one.reason) for one in shortened).most_common(20)),
+        reasons=tuple(Counter(_kind(aside.reason) for aside in shortened).most_common(20)),
         listed=tuple(shortened[:LONGEST_LIST]),
         folded=len(shortened) > OPEN_LIST,
         left_out=max(0, len(shortened) - LONGEST_LIST),
@@ -126,9 +125,4 @@ def _short(reason: str) -> str:
 
 
 def _duplicates(counts: Mapping[str, int]) -> tuple[str, ...]:
-    said = []
-    for key, number in counts.items():
-        if number:
-            one, many = DUPLICATES.get(key, (key.replace("_", " "),) * 2)
-            said.append(words.plural(number, one, many))
-    return tuple(said)
+    return tuple(words.plural(number, *DUPLICATES[key]) for key, number in counts.items() if number)

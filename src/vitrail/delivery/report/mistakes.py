@@ -1,4 +1,4 @@
-"""The worst mistakes: the wrong answers that were given with the greatest confidence, as pictures."""
+"""The worst mistakes: the wrong answers that were given with the greatest confidence, as images."""
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +13,14 @@ from vitrail.data import MAX_PIXELS, Dataset, ImageRejected, decode
 from vitrail.heads.predictions import Predictions
 
 SIDE = 128  # pixels of a thumbnail, shown at about 100: sharp enough on a phone, some 4 kB
-TINY = 48  # pixels up to which a picture is kept as it is, without loss
+TINY = 48  # pixels up to which an image is kept as it is, without loss
 QUALITY = 76
 MOST_A_BACKBONE, LEAST_A_BACKBONE, MOST_A_PAGE = 12, 3, 72
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Images:
-    """The pictures of a data set while they are at hand.
+    """The images of a data set while they are at hand.
 
     `read` gives the bytes of an example and raises OSError where its file is gone; `paths` names its file, by id.
     """
@@ -31,7 +31,7 @@ class Images:
 
     @classmethod
     def of(cls, dataset: Dataset, *, max_pixels: int = MAX_PIXELS) -> Self:
-        """The pictures of a data set, read from its source when they are asked for."""
+        """The images of a data set, read from its source when they are asked for."""
         first = {
             id_: paths[0]
             for id_, paths in zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True)
@@ -53,7 +53,7 @@ class Mistake:
     missing: str
 
 
-def how_many(backbones: int) -> int:
+def choose_limit(backbones: int) -> int:
     """Mistakes shown of each backbone, so that the page stays light however many there are."""
     return max(LEAST_A_BACKBONE, min(MOST_A_BACKBONE, MOST_A_PAGE // max(1, backbones)))
 
@@ -61,23 +61,16 @@ def how_many(backbones: int) -> int:
 def worst_mistakes(
     predictions: Predictions, classes: Sequence[str], images: Images | None, *, limit: int
 ) -> tuple[Mistake, ...]:
-    """The wrong answers with the greatest probability, the worst first.
+    """At most `limit` wrong answers with the greatest probability, the worst first, with their thumbnails.
 
-    Args:
-        predictions: the test rows of one backbone.
-        classes: the class names, in the order of the columns.
-        images: the pictures; None where they are no longer at hand.
-        limit: at most so many.
-
-    Returns:
-        The mistakes with their thumbnails.
+    `classes` are in the order of the columns.
     """
     answer_N = predictions.probability_NC.argmax(axis=1)
     sure_N = np.where(answer_N == predictions.label_N, -1.0, predictions.probability_NC.max(axis=1))
     order = [int(row) for row in np.argsort(-sure_N, kind="stable")[:limit] if sure_N[row] >= 0]
-    found = []
+    mistakes = []
     for row in order:
-        picture, tiny, missing = thumbnail(predictions.ids[row], images)
+        picture, tiny, missing = draw_thumbnail(predictions.ids[row], images)
         label = int(predictions.label_N[row])
         mistake = Mistake(
             label=classes[label],
@@ -89,19 +82,15 @@ def worst_mistakes(
             tiny=tiny,
             missing=missing,
         )
-        found.append(mistake)
-    return tuple(found)
+        mistakes.append(mistake)
+    return tuple(mistakes)
 
 
-def thumbnail(id_: str, images: Images | None) -> tuple[str | None, bool, str]:
-    """A small picture of an example as a data URI, whether it is a tiny one, and why there is none.
-
-    Args:
-        id_: of the example.
-        images: the pictures; None where they are no longer at hand.
+def draw_thumbnail(id_: str, images: Images | None) -> tuple[str | None, bool, str]:
+    """A small image of an example.
 
     Returns:
-        The URI or None, whether its pixels should be seen as such, and the reason or nothing.
+        A data URI or None, whether its pixels should be seen as such, and the reason or nothing.
     """
     if images is None:
         return None, False, "not at hand"

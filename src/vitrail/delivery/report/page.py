@@ -1,7 +1,7 @@
 """report.html: one page that says what a benchmark said, with nothing on it that is fetched from anywhere.
 
 The page has no script and forbids any by its own policy. Every text that comes from a user or a file is escaped by the
-template; every picture is SVG drawn here, or a thumbnail inside the page.
+template; every figure is SVG drawn here, or a thumbnail inside the page.
 """
 
 import math
@@ -17,13 +17,13 @@ from markupsafe import Markup
 from vitrail.core.whole_files import write_whole
 from vitrail.delivery.report import words
 from vitrail.delivery.report.classes import ClassList, list_classes
-from vitrail.delivery.report.comparison import best_first, colours, compare, compare_pairs
+from vitrail.delivery.report.comparison import assign_colours, compare, compare_pairs, sort_best_first
 from vitrail.delivery.report.confusion import Confusion, draw_confusion
 from vitrail.delivery.report.curves import Curves, draw_curves
 from vitrail.delivery.report.deck import compare_deck
-from vitrail.delivery.report.facts import data_facts, openings, option_rows, page_warnings
-from vitrail.delivery.report.labels import Labels, draw_labels
-from vitrail.delivery.report.mistakes import Images, Mistake, how_many, worst_mistakes
+from vitrail.delivery.report.facts import collect_data_facts, list_options, list_warnings, say_openings
+from vitrail.delivery.report.label_curves import LabelCharts, draw_label_curves
+from vitrail.delivery.report.mistakes import Images, Mistake, choose_limit, worst_mistakes
 from vitrail.delivery.report.reliability import draw_reliability
 from vitrail.delivery.report.spread import compare_spread
 from vitrail.heads.predictions import Predictions
@@ -34,15 +34,15 @@ TEMPLATE = "report.html.j2"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chapter:
-    """What is shown of one backbone alone. `confusion` is None where its predictions are not at hand."""
+    """What is shown of one backbone alone. `confusion` is None if its predictions are not at hand."""
 
     result: BackboneResult
     colour: int
     curves: Curves | None
-    labels: Labels | None
+    label_curves: LabelCharts | None
     classes: ClassList
     confusion: Confusion | None
-    reliability: Markup | None
+    reliability: Markup
     mistakes: tuple[Mistake, ...]
     seeded: str | None
     unfolded: bool
@@ -53,11 +53,11 @@ def write_report(
 ) -> None:
     """Write the page of a run.
 
-    Args:
-        results: what results.json holds.
-        predictions: the test rows of each backbone, by name; one that is missing is missed on the page in words.
-        images: the pictures, for the worst mistakes; None where they are no longer at hand.
-        path: where the page shall be; put there whole, or RunError.
+    A backbone without predictions has no confusions and no mistakes on it; without `images` the mistakes have no
+    images.
+
+    Raises:
+        RunError: the page cannot be written.
     """
     page = render_report(results, predictions, images=images)
     # A name that is no Unicode cannot stop the page: it is written as an escape.
@@ -66,16 +66,7 @@ def write_report(
 
 
 def render_report(results: Results, predictions: Mapping[str, Predictions], *, images: Images | None) -> str:
-    """The page as text.
-
-    Args:
-        results: what results.json holds.
-        predictions: the test rows of each backbone, by name.
-        images: the pictures, or None.
-
-    Returns:
-        HTML.
-    """
+    """The page as HTML."""
     return _environment().get_template(TEMPLATE).render(_context(results, predictions, images))
 
 
@@ -85,8 +76,8 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
     pair_rows, pair_axis = compare_pairs(results, margin)
     return {
         "run": results,
-        "names": [one.name for one in results.backbones],
-        "colours": colours(results),
+        "names": [result.name for result in results.backbones],
+        "colours": assign_colours(results),
         "rows": rows,
         "axis": axis,
         "pair_rows": pair_rows,
@@ -96,40 +87,40 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
         "spread": compare_spread(results),
         "chapters": _chapters(results, predictions, images),
         "images_at_hand": images is not None,
-        "facts": data_facts(results),
-        "options": option_rows(asdict(results.options) | {"backbones": results.requested}),
-        "warnings": page_warnings(results),
-        "openings": openings(results.split.test_openings),
+        "facts": collect_data_facts(results),
+        "options": list_options(asdict(results.options) | {"backbones": results.requested}),
+        "warnings": list_warnings(results),
+        "openings": say_openings(results.split.test_openings),
         "chance_nll": math.log(len(results.data.classes)),
     }
 
 
 def _chapters(results: Results, predictions: Mapping[str, Predictions], images: Images | None) -> list[Chapter]:
-    order, colour = best_first(results), colours(results)
+    order, colour = sort_best_first(results), assign_colours(results)
     unfolded = results.decision.choose or order[0].name
-    limit = how_many(len(order))
+    limit = choose_limit(len(order))
     chapters = []
-    for one in order:
-        rows = predictions.get(one.name)
+    for result in order:
+        rows = predictions.get(result.name)
         chapter = Chapter(
-            result=one,
-            colour=colour[one.name],
-            curves=draw_curves(one.search.curve, one.name),
-            labels=draw_labels(one.search.few_shot, one.search.label_curves, one.name),
-            classes=list_classes(one.per_class),
-            reliability=draw_reliability(one.reliability, one.name),
+            result=result,
+            colour=colour[result.name],
+            curves=draw_curves(result.search.curve, result.name),
+            label_curves=draw_label_curves(result.search.few_shot, result.search.label_curves, result.name),
+            classes=list_classes(result.per_class),
+            reliability=draw_reliability(result.reliability, result.name),
             confusion=draw_confusion(rows, results.data.classes) if rows else None,
             mistakes=worst_mistakes(rows, results.data.classes, images, limit=limit) if rows else (),
-            seeded=_over_seeds(one),
-            unfolded=one.name == unfolded,
+            seeded=_over_seeds(result),
+            unfolded=result.name == unfolded,
         )
         chapters.append(chapter)
     return chapters
 
 
-def _over_seeds(one: BackboneResult) -> str | None:
-    """Mean and deviation over seeds, as Table 2 of the ViT paper gives them; None where nothing was drawn."""
-    seeds = one.search.seeds
+def _over_seeds(result: BackboneResult) -> str | None:
+    """Mean and deviation over seeds, as Table 2 of the ViT paper gives them; None with fewer than two seeds."""
+    seeds = result.search.seeds
     if len(seeds) < 2:
         return None
     rates = [100 * seeded.val_accuracy for seeded in seeds]

@@ -13,19 +13,12 @@ LARGEST_DOT = 9.0
 GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def draw_reliability(bins: Sequence[ReliabilityBin], name: str) -> Markup | None:
-    """A dot a bin, the larger the more test images it holds; on the diagonal confidence is what it says.
+def draw_reliability(bins: Sequence[ReliabilityBin], name: str) -> Markup:
+    """A dot a bin, the larger the more test images it holds; on the diagonal confidence equals accuracy.
 
-    Args:
-        bins: the bins that hold test images.
-        name: of the backbone, for those who cannot see the drawing.
-
-    Returns:
-        None where there are no bins.
+    `name` is the backbone's, for screen readers.
     """
-    if not bins:
-        return None
-    most = max(one.n for one in bins)
+    most = max(filled.n for filled in bins)
     frame = [element("line", class_="grid", x1=_x(0), x2=_x(1), y1=_y(tick), y2=_y(tick)) for tick in GRID]
     words = [
         element("text", f"{tick:.0%}", x=_x(tick), y=SIDE - 12.0, text_anchor="middle") for tick in (0.0, 0.5, 1.0)
@@ -36,14 +29,15 @@ def draw_reliability(bins: Sequence[ReliabilityBin], name: str) -> Markup | None
             "circle",
             element(
                 "title",
-                f"{one.n:,} images: {100 * one.confidence:.1f}% sure on average, {100 * one.accuracy:.1f}% right",
+                f"{filled.n:,} images: {100 * filled.confidence:.1f}% sure on average, "
+                f"{100 * filled.accuracy:.1f}% right",
             ),
             class_="dot",
-            cx=_x(one.confidence),
-            cy=_y(one.accuracy),
-            r=max(2.5, LARGEST_DOT * math.sqrt(one.n / most)),
+            cx=_x(filled.confidence),
+            cy=_y(filled.accuracy),
+            r=max(2.5, LARGEST_DOT * math.sqrt(filled.n / most)),
         )
-        for one in bins
+        for filled in bins
     ]
     label = f"Accuracy against confidence of {name}, {len(bins)} bins"
     return drawing(*frame, *words, diagonal, *dots, width=SIDE, height=SIDE, class_="chart reliability", label=label)

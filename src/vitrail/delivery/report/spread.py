@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from vitrail.delivery.report.comparison import best_first
+from vitrail.delivery.report.comparison import sort_best_first
 from vitrail.runs import BackboneResult, Results
 from vitrail.search import SplitSpread
 from vitrail.statistics.intervals import Interval
@@ -30,20 +30,20 @@ class Spread:
 
 def compare_spread(results: Results) -> list[Spread]:
     """A row for each backbone that was fitted on other splits, the best on test first; all had the same splits."""
-    looked = [one for one in best_first(results) if one.search.splits is not None]
-    return [_row(one, looked[0]) for one in looked]
+    looked = [result for result in sort_best_first(results) if result.search.splits is not None]
+    return [_row(result, looked[0]) for result in looked]
 
 
-def _row(one: BackboneResult, first: BackboneResult) -> Spread:
-    splits, best, seeds = one.search.splits, first.search.splits, one.search.seeds
+def _row(result: BackboneResult, first: BackboneResult) -> Spread:
+    splits, best, seeds = result.search.splits, first.search.splits, result.search.seeds
     assert splits is not None
     assert best is not None
     leads = None
-    if one is not first and len(best.accuracies) == len(splits.accuracies):
+    if result is not first and len(best.accuracies) == len(splits.accuracies):
         leads = [a - b for a, b in zip(best.accuracies, splits.accuracies, strict=True)]
     return Spread(
-        name=one.name,
-        test=one.test.top1,
+        name=result.name,
+        test=result.test.top1,
         splits=splits,
         least=min(splits.accuracies),
         greatest=max(splits.accuracies),

@@ -12,15 +12,9 @@ STEPS = (1, 2, 2.5, 5, 10)
 
 
 def element(tag: str, *children: str | Markup, **attributes: str | float) -> Markup:
-    """One element with everything in it escaped.
+    """One element; children that are text, and all attributes, are escaped.
 
-    Args:
-        tag: its name.
-        *children: text, which is escaped, or elements made here.
-        **attributes: `class_` is class; another underscore is a dash.
-
-    Returns:
-        The element.
+    The attribute `class_` is class; another underscore is a dash.
     """
     written = Markup("").join(
         Markup(' {}="{}"').format(name.rstrip("_").replace("_", "-"), _short(value))
@@ -33,18 +27,7 @@ def element(tag: str, *children: str | Markup, **attributes: str | float) -> Mar
 
 
 def drawing(*children: Markup, width: float, height: float, class_: str, label: str | None = None) -> Markup:
-    """An SVG that scales with its box; without a label it only repeats what stands beside it.
-
-    Args:
-        *children: what is drawn.
-        width: of the user space.
-        height: of the user space.
-        class_: for the style sheet.
-        label: what a screen reader says.
-
-    Returns:
-        The element.
-    """
+    """An SVG that scales with its box; `label` is for screen readers, None if the text beside it says the same."""
     size: dict[str, str | float] = {
         "viewBox": f"0 0 {_short(width)} {_short(height)}",
         "width": width,
@@ -90,15 +73,12 @@ def fit(
     """An axis that holds all figures.
 
     Args:
-        figures: what it has to hold; at least one.
+        figures: at least one.
         start: where its low end is drawn.
         end: where its high end is drawn.
         ticks: about how many steps it has.
         snug: whether it ends where the figures end, and not at the round figure beyond.
         most: a round axis never ends above.
-
-    Returns:
-        The axis.
     """
     known = [value for value in figures if math.isfinite(value)] or [0.0]
     low, high = min(known), max(known)
@@ -106,7 +86,7 @@ def fit(
         low, high = low - 0.01, high + 0.01
     rough = (high - low) / ticks
     size = 10.0 ** math.floor(math.log10(rough))
-    step = next(one * size for one in STEPS if one * size >= rough * (1 - 1e-9))
+    step = next(multiple * size for multiple in STEPS if multiple * size >= rough * (1 - 1e-9))
     if not snug:
         low, high = math.floor(low / step + 1e-9) * step, min(most, math.ceil(high / step - 1e-9) * step)
     return Axis(low=low, high=max(high, low + step / 10), step=step, start=start, end=end)

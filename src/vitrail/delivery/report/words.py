@@ -36,12 +36,12 @@ def rate_bounds(interval: Interval) -> str:
 
 
 def figure(value: float) -> str:
-    """A figure that is no rate, to three decimals."""
+    """A figure that is not a rate, to three decimals."""
     return _signed(f"{value:.3f}")
 
 
 def figure_bounds(interval: Interval) -> str:
-    """The interval of a figure that is no rate: [0.612, 0.701]."""
+    """The interval of a figure that is not a rate: [0.612, 0.701]."""
     return f"[{_signed(f'{interval.low:.3f}')}, {_signed(f'{interval.high:.3f}')}]"
 
 
@@ -67,9 +67,9 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def plural(number: int, one: str, many: str | None = None) -> str:
+def plural(number: int, singular: str, many: str | None = None) -> str:
     """1 image, 2,040 images."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {singular if number == 1 else many or singular + 's'}"
 
 
 def big(number: float) -> str:
@@ -126,12 +126,12 @@ def plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return setting(value)
     if isinstance(value, (list, tuple)):
-        return ", ".join(plain(one) for one in value)
+        return ", ".join(plain(item) for item in value)
     return str(value)
 
 
 def stated(fact: str | Sequence[str]) -> str:
-    """A fact of a card, or several; an empty one is a fact that nobody has confirmed."""
+    """A fact of a card, or several; an empty one is not confirmed by any source."""
     return (fact if isinstance(fact, str) else ", ".join(fact)) or NOT_STATED
 
 
@@ -141,15 +141,7 @@ def breakable(name: str) -> Markup:
 
 
 def with_names(sentence: str, names: Iterable[str]) -> Markup:
-    """A sentence in which every backbone's name is set as a name.
-
-    Args:
-        sentence: plain text.
-        names: the backbones; the longest is looked for first, since one may begin as another does.
-
-    Returns:
-        The sentence, escaped.
-    """
+    """A sentence, escaped, in which the name of every backbone is set as a name."""
     known = sorted(set(names), key=len, reverse=True)
     if not known:
         return escape(sentence)

@@ -32,11 +32,11 @@ TASK = "Judging labels"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuspectLabel:
-    """One label that is probably wrong. `part` is train (val included) or test; probabilities are fractions."""
+    """One label that is probably wrong. `split` is train (val included) or test; probabilities are fractions."""
 
     id: str
     path: str
-    part: str
+    split: str
     label: str
     suggested: str
     label_probability: float
@@ -64,45 +64,33 @@ def find_suspects(
     max_pixels: int,
     resources: Resources,
 ) -> LabelFindings:
-    """Judge the labels of train and val, and of test where a verdict is known.
-
-    Args:
-        dataset: the examples, the labels of the test split hidden.
-        split: which are which.
-        backbone: whose features are used.
-        tested: what a finished run said of the test images.
-        max_pixels: larger images are left out.
-        resources: what may be used.
-
-    Returns:
-        The findings.
-    """
+    """Judge the labels of train and val, and of test if `tested` has a finished run's predictions of it."""
     extraction = extract(dataset, [backbone], max_pixels=max_pixels, resources=resources)
     split = split.without(extraction.unreadable_ids)
     examples = gather(extraction.features[0], split, dataset)
-    parts = [("train", examples.ids, examples.label_N, answer_out_of_fold(examples, resources.progress))]
+    judged = [("train", examples.ids, examples.label_N, answer_out_of_fold(examples, resources.progress))]
     if tested is not None:
-        parts.append(("test", tested.ids, tested.label_N, tested.probability_NC))
-    suspects = [one for part in parts for one in _suspects(dataset, *part)]
-    right = sum(int((probability_NC.argmax(axis=1) == label_N).sum()) for _, _, label_N, probability_NC in parts)
-    judged = sum(len(ids) for _, ids, _, _ in parts)
+        judged.append(("test", tested.ids, tested.label_N, tested.probability_NC))
+    suspects = [suspect for rows in judged for suspect in _suspects(dataset, *rows)]
+    right = sum(int((probability_NC.argmax(axis=1) == label_N).sum()) for _, _, label_N, probability_NC in judged)
+    count = sum(len(ids) for _, ids, _, _ in judged)
     return LabelFindings(
         backbone=backbone.name,
-        judged=judged,
-        accuracy=right / judged,
+        judged=count,
+        accuracy=right / count,
         test_included=tested is not None,
-        suspects=tuple(sorted(suspects, key=lambda one: one.label_probability - one.suggested_probability)),
+        suspects=tuple(sorted(suspects, key=lambda suspect: suspect.label_probability - suspect.suggested_probability)),
     )
 
 
 def answer_out_of_fold(examples: Examples, progress: Progress) -> NDArray[np.float64]:
-    """What the strength that is best on val says of each example, fitted without its fold, calibrated: N x C."""
+    """Probabilities of each example from a head fitted without its fold, at the strength that is best on val: N x C."""
     options = TuneOptions(kinds=("logistic",), strengths=STRENGTHS, scalings=("standardise",))
     progress.start(TASK, total=None, unit="heads")
     with torch_threads(usable_cores()):
-        found = [trial for trials in rounds(examples, options, Ledger(None, identity="")) for trial in trials]
-        best = min(found, key=lambda trial: float(trial.nll_S.mean()))
-        progress.advance(TASK, len(found))
+        tried = [trial for trials in rounds(examples, options, Ledger(None, identity="")) for trial in trials]
+        best = min(tried, key=lambda trial: float(trial.nll_S.mean()))
+        progress.advance(TASK, len(tried))
         _, probability_NC = out_of_fold(examples, best, options)
     progress.done(TASK)
     return probability_NC
@@ -110,19 +98,19 @@ def answer_out_of_fold(examples: Examples, progress: Progress) -> NDArray[np.flo
 
 def _suspects(
     dataset: Dataset,
-    part: str,
+    split: str,
     ids: Sequence[str],
     label_N: NDArray[np.int64],
     probability_NC: NDArray[np.float64],
 ) -> Iterator[SuspectLabel]:
     paths = dict(zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True))
-    found = suspect_labels(probability_NC, label_N)
-    for row, suggested in zip(found.row_S.tolist(), found.suggested_S.tolist(), strict=True):
+    suspects = suspect_labels(probability_NC, label_N)
+    for row, suggested in zip(suspects.row_S.tolist(), suspects.suggested_S.tolist(), strict=True):
         label = int(label_N[row])
         yield SuspectLabel(
             id=ids[row],
             path=paths[ids[row]][0],
-            part=part,
+            split=split,
             label=dataset.classes[label],
             suggested=dataset.classes[suggested],
             label_probability=float(probability_NC[row, label]),

@@ -16,7 +16,7 @@ LEAST_APART, LAST_APART = 30.0, 66.0  # between two figures on the axis, and bef
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Labels:
+class LabelCharts:
     """The chart of one backbone, a row for each number of shots, and what more labels would be worth, in words."""
 
     chart: Markup
@@ -35,21 +35,15 @@ class _Point:
     limits: tuple[float, float] | None
 
 
-def draw_labels(shots: Sequence[FewShot], curves: Sequence[LabelCurve], name: str) -> Labels | None:
-    """The chart of few shots and of the curve over all classes.
+def draw_label_curves(shots: Sequence[FewShot], curves: Sequence[LabelCurve], name: str) -> LabelCharts | None:
+    """The chart of few shots and of the curve over all classes, which is the first of `curves`.
 
-    Args:
-        shots: accuracy from a few images a class.
-        curves: that of all classes first.
-        name: the backbone, for those who hear the page.
-
-    Returns:
-        The chart; None where there were too few images for either.
+    `name` is the backbone's, for screen readers. None if there were too few images for either.
     """
     whole = curves[0].points if curves else ()
     if not shots and not whole:
         return None
-    return Labels(
+    return LabelCharts(
         chart=_chart(shots, whole, name),
         shots=tuple(shots),
         whole=whole,
@@ -59,8 +53,8 @@ def draw_labels(shots: Sequence[FewShot], curves: Sequence[LabelCurve], name: st
 
 
 def _chart(shots: Sequence[FewShot], whole: Sequence[LabelPoint], name: str) -> Markup:
-    few = [_Point(images=one.shots, value=one.mean, limits=(one.low, one.high)) for one in shots]
-    full = [_Point(images=one.images_per_class, value=one.accuracy, limits=_limits(one)) for one in whole]
+    few = [_Point(images=point.shots, value=point.mean, limits=(point.low, point.high)) for point in shots]
+    full = [_Point(images=point.images_per_class, value=point.accuracy, limits=_limits(point)) for point in whole]
     ends = [end for point in (*few, *full) for end in point.limits or (point.value,)]
     y = fit(ends, start=HEIGHT - BOTTOM, end=TOP, ticks=4, most=1.0)
     images = [point.images for point in (*few, *full)]
@@ -114,5 +108,5 @@ def _line(points: Sequence[_Point], part: str, x: Axis, y: Axis) -> list[Markup]
 
 
 def _said(point: _Point) -> str:
-    said = f"{point.images:.3g} images a class: {words.percent(point.value)}"
-    return f"{said} [{100 * point.limits[0]:.1f}, {100 * point.limits[1]:.1f}]" if point.limits else said
+    title = f"{point.images:.3g} images a class: {words.percent(point.value)}"
+    return f"{title} [{100 * point.limits[0]:.1f}, {100 * point.limits[1]:.1f}]" if point.limits else title

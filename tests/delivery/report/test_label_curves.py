@@ -3,7 +3,7 @@ from dataclasses import replace
 from tests.delivery.examples import make_run
 from tests.delivery.report.pages import parse
 from vitrail.delivery.report import render_report
-from vitrail.delivery.report.labels import draw_labels
+from vitrail.delivery.report.label_curves import draw_label_curves
 
 
 def test_the_page_shows_what_labels_are_worth_and_hides_nothing_of_a_hostile_name():
@@ -18,7 +18,7 @@ def test_the_page_shows_what_labels_are_worth_and_hides_nothing_of_a_hostile_nam
 
 def test_every_point_of_both_lines_is_drawn():
     one = make_run(["a", "b", "c"])[0].backbones[0]
-    found = draw_labels(one.search.few_shot, one.search.label_curves, "<b>")
+    found = draw_label_curves(one.search.few_shot, one.search.label_curves, "<b>")
     drawn = parse(str(found.chart))
     assert len(drawn.all("circle", "shots-end")) == len(one.search.few_shot)
     assert len(drawn.all("circle", "val-end")) == len(one.search.label_curves[0].points)
@@ -28,7 +28,7 @@ def test_a_point_without_an_interval_is_drawn_and_said_without_one():
     one = make_run(["a", "b", "c"])[0].backbones[0]
     (curve, *_) = one.search.label_curves
     bare = replace(curve, points=tuple(replace(point, low=None, high=None) for point in curve.points))
-    drawn = parse(str(draw_labels(one.search.few_shot, (bare,), "a").chart))
+    drawn = parse(str(draw_label_curves(one.search.few_shot, (bare,), "a").chart))
     assert len(drawn.all("circle", "val-end")) == len(curve.points)
     assert not drawn.all("line", "val-span")
     assert [dot.one("title").text for dot in drawn.all("circle", "val-end")][-1] == "18 images a class: 79.0%"
@@ -41,7 +41,7 @@ def test_the_last_figure_of_the_axis_has_words_and_room_for_them():
     points = tuple(
         replace(point, images_per_class=n) for point, n in zip(curve.points, (12.6, 25.1, 50.3, 101.0), strict=True)
     )
-    chart = parse(str(draw_labels(one.search.few_shot, (replace(curve, points=points),), "a").chart))
+    chart = parse(str(draw_label_curves(one.search.few_shot, (replace(curve, points=points),), "a").chart))
     figures = [(text.text, float(text.attributes["x"])) for text in chart.all("text") if "%" not in text.text]
     (last,) = [x for text, x in figures if text == "101 images a class"]
     assert max(x for _, x in figures if x != last) < last - 60
@@ -49,4 +49,4 @@ def test_the_last_figure_of_the_axis_has_words_and_room_for_them():
 
 
 def test_there_is_no_chart_without_figures():
-    assert draw_labels((), (), "a") is None
+    assert draw_label_curves((), (), "a") is None

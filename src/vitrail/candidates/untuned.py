@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from vitrail.data.traces import MatchedBy, Untuned
+from vitrail.data.traces import MatchedBy, UntunedAnswers
 
 
 def answer_untuned(
     log_NK: NDArray[np.float64], places: Mapping[int, tuple[int, ...]], *, label_set: str, matched_by: MatchedBy
-) -> Untuned:
+) -> UntunedAnswers:
     """The classifier's answers among the matched classes.
 
     A class that may mean several outputs has their probability together.
@@ -28,9 +28,6 @@ def answer_untuned(
         places: the outputs of each matched class, at least one class.
         label_set: what the outputs stand for.
         matched_by: how the match came about.
-
-    Returns:
-        One answer an image.
     """
     classes = sorted(places)
     score_NM = np.column_stack([np.logaddexp.reduce(log_NK[:, list(places[index])], axis=1) for index in classes])
@@ -38,7 +35,7 @@ def answer_untuned(
     owner_K = np.full(log_NK.shape[1], -1)
     for column, index in enumerate(classes):
         owner_K[list(places[index])] = column
-    return Untuned(
+    return UntunedAnswers(
         label_set=label_set,
         matched_by=matched_by,
         places=dict(places),
@@ -50,14 +47,8 @@ def answer_untuned(
 def match_by_answers(log_NK: NDArray[np.float64], label_N: NDArray[np.int64]) -> dict[int, tuple[int, ...]]:
     """Give each class the output that speaks for it most on training images, one to one.
 
-    The assignment with the greatest sum of mean probabilities (Kuhn 1955; scipy's linear_sum_assignment).
-
-    Args:
-        log_NK: log probabilities of the training images.
-        label_N: their labels.
-
-    Returns:
-        One output a class; classes without training images are left out.
+    The assignment with the greatest sum of mean probabilities (Kuhn 1955; scipy's linear_sum_assignment). Classes
+    without training images are left out.
     """
     present = np.unique(label_N)
     mean_CK = np.stack([np.exp(log_NK[label_N == index]).mean(axis=0) for index in present])
