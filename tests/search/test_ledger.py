@@ -9,11 +9,11 @@ from vitrail.core.errors import RunError
 from vitrail.data import make_split
 from vitrail.heads import CurvePoint
 from vitrail.search import Search, TuneOptions, tune
-from vitrail.search.found import Found
 from vitrail.search.ledger import BudgetSpent, Ledger
+from vitrail.search.scored_trial import ScoredTrial
 
 POINT = CurvePoint(epoch=1, train_loss=0.1, val_loss=1 / 3, train_accuracy=0.5, val_accuracy=1.0)
-FOUND = Found(
+FOUND = ScoredTrial(
     kind="softmax",
     setting={"learning_rate": 0.1, "dropout": 0.5},
     nll_S=np.array([1 / 3, 2.0]),

@@ -9,9 +9,9 @@ from tests.search.test_curves import examples
 from vitrail.core.errors import UsageError
 from vitrail.search import Resplit, TuneOptions, spread_of
 from vitrail.search.finish import over_splits
-from vitrail.search.found import Found
+from vitrail.search.scored_trial import ScoredTrial
 
-NEAREST = Found(
+NEAREST = ScoredTrial(
     kind="knn",
     setting={"scaling": "none", "k": 1, "width": 0.1},
     nll_S=np.zeros(1),

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.heads import Fit
-from vitrail.search.examples import Examples, Part
+from vitrail.search.examples import Examples, Holdout
 from vitrail.search.power_law import fit_power_law, power_law
 
 # Letters: N examples, S scored examples, C classes, P points of a curve, V draws of training images, R resamples.
@@ -134,7 +134,7 @@ def hardest_classes(examples: Examples, oof_probability_NC: NDArray[np.float64])
     """
     if examples.classes < FEWEST_CLASSES:
         return []
-    rows = examples.choices[0].fit if len(examples.choices) == 1 else np.arange(len(examples.ids))
+    rows = examples.holdouts[0].fit if len(examples.holdouts) == 1 else np.arange(len(examples.ids))
     label_N, right_N = examples.label_N[rows], oof_probability_NC[rows].argmax(axis=1) == examples.label_N[rows]
     count_C = np.bincount(label_N, minlength=examples.classes)
     rate_C = np.bincount(label_N, right_N, minlength=examples.classes) / np.maximum(count_C, 1)
@@ -144,7 +144,7 @@ def hardest_classes(examples: Examples, oof_probability_NC: NDArray[np.float64])
 
 def _per_class(examples: Examples, grown: NDArray[np.bool_]) -> float:
     """Images to fit on for each class that grows, on average over them and the choices."""
-    counts = [int(grown[examples.label_N[part.fit]].sum()) for part in examples.choices]
+    counts = [int(grown[examples.label_N[holdout.fit]].sum()) for holdout in examples.holdouts]
     return float(np.mean(counts)) / int(grown.sum())
 
 
@@ -154,11 +154,14 @@ def _right(examples: Examples, train: Train, grown: NDArray[np.bool_], seed: int
 
     fewer_images = [fraction for fraction in FRACTIONS if fraction < 1]
     drawn = [
-        [fewer(examples, part, grown, fraction, np.random.default_rng([seed, draw])) for part in examples.choices]
+        [
+            fewer(examples, holdout, grown, fraction, np.random.default_rng([seed, draw]))
+            for holdout in examples.holdouts
+        ]
         for fraction in fewer_images
         for draw in range(DRAWS)
     ]
-    everything = [part.fit for part in examples.choices]
+    everything = [holdout.fit for holdout in examples.holdouts]
     *some, whole_S = side_by_side(partial(_right_once, examples, train), [*drawn, everything])
     some_PVS = np.stack(some).reshape(len(fewer_images), DRAWS, -1)
     return np.concatenate([some_PVS, np.broadcast_to(whole_S, (1, *some_PVS.shape[1:]))])
@@ -166,14 +169,14 @@ def _right(examples: Examples, train: Train, grown: NDArray[np.bool_], seed: int
 
 def _right_once(examples: Examples, train: Train, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.bool_]:
     parts = []
-    for fit_rows, part in zip(rows, examples.choices, strict=True):
-        logit_SC = train(fit_rows).logits(examples.feature_ND[part.score])
-        parts.append(logit_SC.argmax(axis=1) == examples.label_N[part.score])
+    for fit_rows, holdout in zip(rows, examples.holdouts, strict=True):
+        logit_SC = train(fit_rows).logits(examples.feature_ND[holdout.score])
+        parts.append(logit_SC.argmax(axis=1) == examples.label_N[holdout.score])
     return np.concatenate(parts)
 
 
 def fewer(
-    examples: Examples, part: Part, grown: NDArray[np.bool_], fraction: float, draws: np.random.Generator
+    examples: Examples, holdout: Holdout, grown: NDArray[np.bool_], fraction: float, draws: np.random.Generator
 ) -> NDArray[np.int64]:
     """Rows to fit on with a fraction of the images of each growing class, group after group, and all of the others.
 
@@ -188,7 +191,7 @@ def fewer(
         Row numbers, sorted.
     """
     place_G = draws.permutation(int(examples.group_N.max()) + 1)
-    rows = part.fit[np.argsort(place_G[examples.group_N[part.fit]], kind="stable")]
+    rows = holdout.fit[np.argsort(place_G[examples.group_N[holdout.fit]], kind="stable")]
     rows = rows[np.argsort(examples.label_N[rows], kind="stable")]
     label_N = examples.label_N[rows]
     place_N = np.arange(len(rows)) - np.searchsorted(label_N, label_N)
@@ -198,7 +201,7 @@ def fewer(
 
 
 def _scored_groups(examples: Examples) -> NDArray[np.int64]:
-    groups = np.concatenate([examples.group_N[part.score] for part in examples.choices])
+    groups = np.concatenate([examples.group_N[holdout.score] for holdout in examples.holdouts])
     return np.unique(groups, return_inverse=True)[1].reshape(-1)
 
 

@@ -44,8 +44,8 @@ class PooledRows(Rows, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Rows to fit on and rows to score on, as row numbers."""
+class Holdout:
+    """Row numbers to fit on, and others to score on."""
 
     fit: NDArray[np.int64]
     score: NDArray[np.int64]
@@ -55,9 +55,9 @@ class Part:
 class Examples:
     """Train and val together, in the order of their ids.
 
-    `choices` are what is chosen on: train and val, or the folds where there is no val. `folds` are always the five.
-    `group_N` numbers the groups, so that what is drawn from the examples can keep them whole. `pooling` says which
-    features of a backbone these are, where it gives several.
+    Settings are compared on `holdouts`: train and val, or the five folds if there is no val. `folds` are always the
+    five. `group_N` numbers the groups, so that draws can keep them whole. `pooling` says which features of a backbone
+    these are, if it gives several.
     """
 
     ids: tuple[str, ...]
@@ -65,11 +65,11 @@ class Examples:
     label_N: NDArray[np.int64]
     group_N: NDArray[np.int64]
     classes: int
-    choices: tuple[Part, ...]
-    folds: tuple[Part, ...]
+    holdouts: tuple[Holdout, ...]
+    folds: tuple[Holdout, ...]
     pooling: str = ""
 
-    def part(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def take_rows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Features and labels of some rows."""
         return self.feature_ND[rows], self.label_N[rows]
 
@@ -84,8 +84,8 @@ class Examples:
 
     @property
     def scored_labels(self) -> NDArray[np.int64]:
-        """The labels of all that is scored, one choice after the other."""
-        return np.concatenate([self.label_N[part.score] for part in self.choices])
+        """The labels of the scored rows, holdout after holdout."""
+        return np.concatenate([self.label_N[holdout.score] for holdout in self.holdouts])
 
 
 def gather(features: PooledRows, split: "Split", dataset: "Dataset") -> Examples:
@@ -104,18 +104,18 @@ def gather(features: PooledRows, split: "Split", dataset: "Dataset") -> Examples
     columns = (dataset.table[name].to_pylist() for name in ("id", "label", "group"))
     facts = {id_: (label, group) for id_, label, group in zip(*columns, strict=True)}
 
-    def rows(part: Sequence[str]) -> NDArray[np.int64]:
-        return np.array(sorted(row[id_] for id_ in part), dtype=np.int64)
+    def rows(wanted: Sequence[str]) -> NDArray[np.int64]:
+        return np.array(sorted(row[id_] for id_ in wanted), dtype=np.int64)
 
     everything = np.arange(len(ids))
-    folds = tuple(Part(np.setdiff1d(everything, rows(fold)), rows(fold)) for fold in split.folds if fold)
+    folds = tuple(Holdout(np.setdiff1d(everything, rows(fold)), rows(fold)) for fold in split.folds if fold)
     return Examples(
         ids=ids,
         feature_ND=np.ascontiguousarray(features.rows(ids), dtype=np.float32),
         label_N=np.array([facts[id_][0] for id_ in ids], dtype=np.int64),
         group_N=_numbered([facts[id_][1] for id_ in ids]),
         classes=len(dataset.classes),
-        choices=(Part(rows(split.train), rows(split.val)),) if split.val else folds,
+        holdouts=(Holdout(rows(split.train), rows(split.val)),) if split.val else folds,
         folds=folds,
         pooling=features.pooling,
     )

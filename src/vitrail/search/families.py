@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from vitrail.heads import Fit
 from vitrail.search import logistic_trials, neighbour_trials, ridge_trials
 from vitrail.search.examples import Examples
-from vitrail.search.found import Found
 from vitrail.search.halving import MLP, SOFTMAX
 from vitrail.search.ledger import Ledger
 from vitrail.search.options import TuneOptions
+from vitrail.search.scored_trial import ScoredTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Family:
     """
 
     planned: Callable[[TuneOptions], int | None]
-    rounds: Callable[[Examples, TuneOptions, Ledger], Iterator[list[Found]]]
-    fit: Callable[[Examples, NDArray[np.int64], Found, TuneOptions], Fit]
+    rounds: Callable[[Examples, TuneOptions, Ledger], Iterator[list[ScoredTrial]]]
+    fit: Callable[[Examples, NDArray[np.int64], ScoredTrial, TuneOptions], Fit]
     draws: bool
 
 

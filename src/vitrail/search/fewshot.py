@@ -48,7 +48,7 @@ def few_shot(examples: Examples, *, seed: int) -> tuple[FewShot, ...]:
         One figure a number of shots.
     """
     most = min(
-        int(np.median(np.unique(examples.label_N[part.fit], return_counts=True)[1])) for part in examples.choices
+        int(np.median(np.unique(examples.label_N[holdout.fit], return_counts=True)[1])) for holdout in examples.holdouts
     )
     return tuple(_over_draws(examples, shots, seed) for shots in SHOTS if shots <= most)
 
@@ -69,11 +69,11 @@ def _over_draws(examples: Examples, shots: int, seed: int) -> FewShot:
 def _rates(examples: Examples, shots: int, seed: int) -> Iterator[float]:
     for draw in range(DRAWS):
         right = 0
-        for part in examples.choices:
+        for holdout in examples.holdouts:
             # The stream is the draw's alone: the one image of a draw is among its two, and these among its five.
-            rows = draw_shots(examples.label_N, part.fit, shots, np.random.default_rng([seed, draw]))
-            fit_ND, label_N = examples.part(rows)
-            score_MD, label_M = examples.part(part.score)
+            rows = draw_shots(examples.label_N, holdout.fit, shots, np.random.default_rng([seed, draw]))
+            fit_ND, label_N = examples.take_rows(rows)
+            score_MD, label_M = examples.take_rows(holdout.score)
             scores_MC = ridge_scores(fit_ND, label_N, classes=examples.classes, score_MD=score_MD)
             right += int((scores_MC.argmax(axis=1) == label_M).sum())
         yield right / len(examples.scored_labels)

@@ -10,17 +10,17 @@ from vitrail.heads import Fit, Head
 from vitrail.heads.head import softmax
 from vitrail.heads.temperature import fit_temperature
 from vitrail.search.curves import LabelCurve, hardest_classes, label_curve
-from vitrail.search.examples import Examples, Part
+from vitrail.search.examples import Examples, Holdout
 from vitrail.search.families import FAMILIES
-from vitrail.search.found import Found, score
 from vitrail.search.options import TuneOptions
 from vitrail.search.resplits import Resplit
+from vitrail.search.scored_trial import ScoredTrial, score
 from vitrail.search.trial import Seeded
 
 # Letters: N examples, M examples of a val, C classes.
 
 
-def out_of_fold(examples: Examples, winner: Found, options: TuneOptions) -> tuple[float, NDArray[np.float64]]:
+def out_of_fold(examples: Examples, winner: ScoredTrial, options: TuneOptions) -> tuple[float, NDArray[np.float64]]:
     """The temperature of the winning setting, and its calibrated probability for each example fitted without its fold.
 
     Args:
@@ -33,7 +33,7 @@ def out_of_fold(examples: Examples, winner: Found, options: TuneOptions) -> tupl
     """
     from vitrail.heads.threads import side_by_side
 
-    def fit(fold: Part) -> NDArray[np.float64]:
+    def fit(fold: Holdout) -> NDArray[np.float64]:
         fitted = FAMILIES[winner.kind].fit(examples, fold.fit, winner, options)
         return fitted.logits(examples.feature_ND[fold.score])
 
@@ -45,7 +45,7 @@ def out_of_fold(examples: Examples, winner: Found, options: TuneOptions) -> tupl
 
 
 def refit(
-    examples: Examples, winner: Found, options: TuneOptions, *, classes: tuple[str, ...], temperature: float
+    examples: Examples, winner: ScoredTrial, options: TuneOptions, *, classes: tuple[str, ...], temperature: float
 ) -> Head:
     """The winning setting on train and val together, or on train alone where the options ask for no refit.
 
@@ -59,8 +59,8 @@ def refit(
     Returns:
         The head.
     """
-    as_trained = len(examples.choices) == 1 and not options.refit
-    rows = examples.choices[0].fit if as_trained else np.arange(len(examples.ids))
+    as_trained = len(examples.holdouts) == 1 and not options.refit
+    rows = examples.holdouts[0].fit if as_trained else np.arange(len(examples.ids))
     fitted = FAMILIES[winner.kind].fit(examples, rows, winner, options)
     epochs: dict[str, float | int | str] = {"epochs": winner.epochs} if winner.epochs else {}
     return Head(
@@ -75,7 +75,7 @@ def refit(
 
 def label_curves(
     examples: Examples,
-    winner: Found,
+    winner: ScoredTrial,
     options: TuneOptions,
     *,
     classes: tuple[str, ...],
@@ -95,7 +95,7 @@ def label_curves(
     """
     if not options.label_curves:
         return ()
-    whole = float(np.mean([len(part.fit) for part in examples.choices]))
+    whole = float(np.mean([len(holdout.fit) for holdout in examples.holdouts]))
 
     def train(rows: NDArray[np.int64]) -> Fit:
         as_long = replace(winner, epochs=round(winner.epochs * whole / len(rows)))
@@ -110,7 +110,7 @@ def label_curves(
     return tuple(curve for curve in curves if curve is not None)
 
 
-def under_seeds(examples: Examples, winner: Found, options: TuneOptions) -> tuple[Seeded, ...]:
+def under_seeds(examples: Examples, winner: ScoredTrial, options: TuneOptions) -> tuple[Seeded, ...]:
     """The winning setting trained for its epochs under several seeds: the spread that comes from luck in training.
 
     As in Table 2 of the ViT paper (arXiv:2010.11929), which gives mean and deviation over three runs. It says nothing
@@ -130,8 +130,8 @@ def under_seeds(examples: Examples, winner: Found, options: TuneOptions) -> tupl
 
     def fit(seed: int) -> Seeded:
         fits = [
-            FAMILIES[winner.kind].fit(examples, part.fit, winner, replace(options, seed=seed))
-            for part in examples.choices
+            FAMILIES[winner.kind].fit(examples, holdout.fit, winner, replace(options, seed=seed))
+            for holdout in examples.holdouts
         ]
         nll_S, right_S = score(examples, fits)
         return Seeded(seed=seed, val_nll=float(nll_S.mean()), val_accuracy=float(right_S.mean()))
@@ -139,7 +139,7 @@ def under_seeds(examples: Examples, winner: Found, options: TuneOptions) -> tupl
     return tuple(side_by_side(fit, range(options.seed, options.seed + options.seeds)))
 
 
-def over_splits(examples: Examples, winner: Found, options: TuneOptions) -> tuple[Resplit, ...]:
+def over_splits(examples: Examples, winner: ScoredTrial, options: TuneOptions) -> tuple[Resplit, ...]:
     """Fit and score the winning setting on other splits of the same images.
 
     Args:
@@ -167,7 +167,7 @@ def over_splits(examples: Examples, winner: Found, options: TuneOptions) -> tupl
 
 def _deal_again(examples: Examples, draws: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows to fit on and rows to score on."""
-    share = float(np.mean([len(part.score) for part in examples.choices])) / len(examples.ids)
+    share = float(np.mean([len(holdout.score) for holdout in examples.holdouts])) / len(examples.ids)
     order = draws.permutation(len(examples.ids))
     groups = [str(group) for group in examples.group_N[order]]
     part_N = deal(examples.label_N[order], groups, [1 - share, share])

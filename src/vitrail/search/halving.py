@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.search.examples import Examples, Part
-from vitrail.search.found import Found, score, weight_norm
+from vitrail.search.examples import Examples, Holdout
 from vitrail.search.ledger import Ledger
 from vitrail.search.options import TOGETHER, TuneOptions
+from vitrail.search.scored_trial import ScoredTrial, score, weight_norm
 from vitrail.search.sobol import Choice, Range, sobol
 from vitrail.search.trial import Setting
 
@@ -50,7 +50,7 @@ class Stepwise:
             return total
         return total // MLP_SHARE if self.kind == "mlp" else total - total // MLP_SHARE
 
-    def rounds(self, examples: Examples, options: TuneOptions, ledger: Ledger) -> Iterator[list[Found]]:
+    def rounds(self, examples: Examples, options: TuneOptions, ledger: Ledger) -> Iterator[list[ScoredTrial]]:
         """Round after round of drawn settings; those of one scaling are trained together, and are a step."""
         planned = self.planned(options)
         total = MOST_TRIALS if planned is None else planned
@@ -63,12 +63,14 @@ class Stepwise:
                     work = partial(self._round, examples, alike, options)
                     yield ledger.do(f"{self.kind}-{first}-{scaling}", work)
 
-    def fit(self, examples: Examples, rows: NDArray[np.int64], found: Found, options: TuneOptions) -> "TrainedFit":
+    def fit(
+        self, examples: Examples, rows: NDArray[np.int64], found: ScoredTrial, options: TuneOptions
+    ) -> "TrainedFit":
         """The same setting on other rows, for as many epochs as early stopping chose."""
         from vitrail.heads.trained import fit_heads
 
         return fit_heads(
-            examples.part(rows),
+            examples.take_rows(rows),
             None,
             classes=examples.classes,
             settings=[_setting(found.setting)],
@@ -76,19 +78,19 @@ class Stepwise:
             class_weights=examples.class_weights(rows) if options.balanced else None,
         )[0]
 
-    def _round(self, examples: Examples, settings: Sequence[Setting], options: TuneOptions) -> list[Found]:
+    def _round(self, examples: Examples, settings: Sequence[Setting], options: TuneOptions) -> list[ScoredTrial]:
         begun = time.perf_counter()
-        trainings = [_start(examples, settings, options, part) for part in examples.choices]
+        trainings = [_start(examples, settings, options, holdout) for holdout in examples.holdouts]
         for rung, following in pairwise((*(rung for rung in (0, *RUNGS) if rung < options.epochs), options.epochs)):
             if rung:
                 _keep_the_better_half(trainings)
             for training in trainings:
                 training.advance(following - rung)
-        per_choice = [training.fits() for training in trainings]
+        per_holdout = [training.fits() for training in trainings]
         share = (time.perf_counter() - begun) / len(settings)
         return [
             _trial(self.kind, examples, setting, fits, share)
-            for setting, fits in zip(settings, zip(*per_choice, strict=True), strict=True)
+            for setting, fits in zip(settings, zip(*per_holdout, strict=True), strict=True)
         ]
 
     def _space(self, options: TuneOptions) -> dict[str, Range | Choice]:
@@ -106,16 +108,16 @@ SOFTMAX = Stepwise("softmax", TOGETHER)
 MLP = Stepwise("mlp", TOGETHER // MLP_SHARE, HIDDEN)
 
 
-def _start(examples: Examples, settings: Sequence[Setting], options: TuneOptions, part: Part) -> "HeadTraining":
+def _start(examples: Examples, settings: Sequence[Setting], options: TuneOptions, holdout: Holdout) -> "HeadTraining":
     from vitrail.heads.trained import HeadTraining
 
     return HeadTraining(
-        examples.part(part.fit),
-        examples.part(part.score),
+        examples.take_rows(holdout.fit),
+        examples.take_rows(holdout.score),
         classes=examples.classes,
         settings=[_setting(setting) for setting in settings],
         options=_training_options(options, epochs=options.epochs, scaling=str(settings[0]["scaling"])),
-        class_weights=examples.class_weights(part.fit) if options.balanced else None,
+        class_weights=examples.class_weights(holdout.fit) if options.balanced else None,
     )
 
 
@@ -153,9 +155,11 @@ def _keep_the_better_half(trainings: "Sequence[HeadTraining]") -> None:
         training.keep([head for head in training.going if head in better])
 
 
-def _trial(kind: str, examples: Examples, setting: Setting, fits: "Sequence[TrainedFit]", seconds: float) -> Found:
+def _trial(
+    kind: str, examples: Examples, setting: Setting, fits: "Sequence[TrainedFit]", seconds: float
+) -> ScoredTrial:
     nll_S, right_S = score(examples, fits)
-    return Found(
+    return ScoredTrial(
         kind=kind,
         setting=setting,
         nll_S=nll_S,

@@ -20,7 +20,7 @@ from vitrail.core.errors import RunError
 from vitrail.core.machine import user_seconds
 from vitrail.core.whole_files import put_in_place
 from vitrail.heads import CurvePoint
-from vitrail.search.found import Found
+from vitrail.search.scored_trial import ScoredTrial
 
 VERSION = "1"
 FACTS = b"vitrail_step"
@@ -44,9 +44,9 @@ class Ledger:
         self.spent_s = 0.0
         self.earlier_user_s = 0.0
         self.ended_early = False
-        self._done: dict[str, list[Found]] = {}
+        self._done: dict[str, list[ScoredTrial]] = {}
 
-    def do(self, step: str, work: Callable[[], list[Found]]) -> list[Found]:
+    def do(self, step: str, work: Callable[[], list[ScoredTrial]]) -> list[ScoredTrial]:
         """What a step found: known from this search or read where it was done before, else done now and written.
 
         Args:
@@ -79,7 +79,7 @@ class Ledger:
     def _path(self, step: str) -> Path | None:
         return None if self._folder is None else self._folder / f"{step}.parquet"
 
-    def _write(self, step: str, found: list[Found], seconds: float, user_s: float) -> None:
+    def _write(self, step: str, found: list[ScoredTrial], seconds: float, user_s: float) -> None:
         path = self._path(step)
         if path is None:
             return
@@ -94,7 +94,7 @@ class Ledger:
                 "Free some room, then run the same command again: it goes on from the steps before."
             ) from error
 
-    def _read(self, step: str) -> tuple[list[Found], float, float] | None:
+    def _read(self, step: str) -> tuple[list[ScoredTrial], float, float] | None:
         """None also where the file is damaged or of another search: then the step is done anew."""
         path = self._path(step)
         if path is None or not path.is_file():
@@ -109,7 +109,7 @@ class Ledger:
             return None
 
 
-def _row(trial: Found) -> dict[str, object]:
+def _row(trial: ScoredTrial) -> dict[str, object]:
     return {
         "kind": trial.kind,
         "setting": json.dumps(trial.setting),
@@ -122,8 +122,8 @@ def _row(trial: Found) -> dict[str, object]:
     }
 
 
-def _found(row: dict[str, object]) -> Found:
-    return Found(
+def _found(row: dict[str, object]) -> ScoredTrial:
+    return ScoredTrial(
         kind=str(row["kind"]),
         setting=json.loads(str(row["setting"])),
         nll_S=np.array(row["nll"], dtype=np.float64),

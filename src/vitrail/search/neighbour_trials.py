@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from vitrail.heads import ScalingKind
 from vitrail.search.examples import Examples
-from vitrail.search.found import Found, score, weight_norm
 from vitrail.search.ledger import Ledger
 from vitrail.search.options import TuneOptions
+from vitrail.search.scored_trial import ScoredTrial, score, weight_norm
 
 if TYPE_CHECKING:
     from vitrail.heads.neighbours import CentroidFit, NeighbourFit
@@ -27,39 +27,43 @@ def planned_centroids(options: TuneOptions) -> int:
     return len(options.scalings)
 
 
-def neighbour_rounds(examples: Examples, options: TuneOptions, ledger: Ledger) -> Iterator[list[Found]]:
+def neighbour_rounds(examples: Examples, options: TuneOptions, ledger: Ledger) -> Iterator[list[ScoredTrial]]:
     """One round, and one step, for each scaling."""
     for scaling in options.scalings:
         yield ledger.do(f"knn-{scaling}", partial(_neighbours, examples, options, scaling))
 
 
-def centroid_rounds(examples: Examples, options: TuneOptions, ledger: Ledger) -> Iterator[list[Found]]:
+def centroid_rounds(examples: Examples, options: TuneOptions, ledger: Ledger) -> Iterator[list[ScoredTrial]]:
     """One trial, and one step, for each scaling."""
     for scaling in options.scalings:
         yield ledger.do(f"centroid-{scaling}", partial(_centroid, examples, scaling))
 
 
-def fit_neighbours(examples: Examples, rows: NDArray[np.int64], found: Found, options: TuneOptions) -> "NeighbourFit":
+def fit_neighbours(
+    examples: Examples, rows: NDArray[np.int64], found: ScoredTrial, options: TuneOptions
+) -> "NeighbourFit":
     """As many neighbours among other rows."""
     return _fit_neighbours(examples, rows, [int(found.setting["k"])], str(found.setting["scaling"]))[0]
 
 
-def fit_centroid(examples: Examples, rows: NDArray[np.int64], found: Found, options: TuneOptions) -> "CentroidFit":
+def fit_centroid(
+    examples: Examples, rows: NDArray[np.int64], found: ScoredTrial, options: TuneOptions
+) -> "CentroidFit":
     """The class means of other rows."""
     from vitrail.heads.neighbours import fit_centroid
 
     scaling = _scaling(str(found.setting["scaling"]))
-    return fit_centroid(*examples.part(rows), classes=examples.classes, scaling=scaling)
+    return fit_centroid(*examples.take_rows(rows), classes=examples.classes, scaling=scaling)
 
 
-def _neighbours(examples: Examples, options: TuneOptions, scaling: str) -> list[Found]:
+def _neighbours(examples: Examples, options: TuneOptions, scaling: str) -> list[ScoredTrial]:
     many = sorted(set(options.neighbours))
-    per_choice = [_fit_neighbours(examples, part.fit, many, scaling) for part in examples.choices]
+    per_holdout = [_fit_neighbours(examples, holdout.fit, many, scaling) for holdout in examples.holdouts]
     trials = []
-    for k, fits in zip(many, zip(*per_choice, strict=True), strict=True):
+    for k, fits in zip(many, zip(*per_holdout, strict=True), strict=True):
         nll_S, right_S = score(examples, fits)
         trials.append(
-            Found(
+            ScoredTrial(
                 kind="knn",
                 setting={"k": k, "scaling": scaling},
                 nll_S=nll_S,
@@ -73,16 +77,16 @@ def _neighbours(examples: Examples, options: TuneOptions, scaling: str) -> list[
     return trials
 
 
-def _centroid(examples: Examples, scaling: str) -> list[Found]:
+def _centroid(examples: Examples, scaling: str) -> list[ScoredTrial]:
     from vitrail.heads.neighbours import fit_centroid
 
     fits = [
-        fit_centroid(*examples.part(part.fit), classes=examples.classes, scaling=_scaling(scaling))
-        for part in examples.choices
+        fit_centroid(*examples.take_rows(holdout.fit), classes=examples.classes, scaling=_scaling(scaling))
+        for holdout in examples.holdouts
     ]
     nll_S, right_S = score(examples, fits)
     return [
-        Found(
+        ScoredTrial(
             kind="centroid",
             setting={"scaling": scaling},
             nll_S=nll_S,
@@ -101,7 +105,9 @@ def _fit_neighbours(
     from vitrail.heads.neighbours import NeighbourSetting, fit_neighbours
 
     settings = [NeighbourSetting(k=k) for k in many]
-    return fit_neighbours(*examples.part(rows), classes=examples.classes, settings=settings, scaling=_scaling(scaling))
+    return fit_neighbours(
+        *examples.take_rows(rows), classes=examples.classes, settings=settings, scaling=_scaling(scaling)
+    )
 
 
 def _scaling(name: str) -> ScalingKind:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from vitrail.core.progress import Progress
 from vitrail.search import logistic_trials
 from vitrail.search.examples import Examples, PooledRows
-from vitrail.search.found import Found, class_weights
 from vitrail.search.ledger import BudgetSpent, Ledger
 from vitrail.search.options import TuneOptions
+from vitrail.search.scored_trial import ScoredTrial, class_weights
 from vitrail.search.select import standard_error
 
 
@@ -27,7 +27,7 @@ class PoolingChoice:
 
     examples: Examples
     options: TuneOptions
-    others: tuple[Found, ...]
+    others: tuple[ScoredTrial, ...]
 
 
 def choose_pooling(
@@ -78,7 +78,7 @@ def choose_pooling(
     )
 
 
-def named(trial: Found, pooling: str) -> Found:
+def named(trial: ScoredTrial, pooling: str) -> ScoredTrial:
     """The trial with its pooling in its setting."""
     return replace(trial, setting=trial.setting | {"pooling": pooling})
 

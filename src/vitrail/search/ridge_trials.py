@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from vitrail.heads import ScalingKind
 from vitrail.search.examples import Examples
-from vitrail.search.found import Found, score, weight_norm
 from vitrail.search.ledger import Ledger
 from vitrail.search.options import TuneOptions
+from vitrail.search.scored_trial import ScoredTrial, score, weight_norm
 
 if TYPE_CHECKING:
     from vitrail.heads.ridge import RidgeFit
@@ -22,33 +22,33 @@ def planned(options: TuneOptions) -> int:
     return len(options.scalings) * len(set(options.alphas))
 
 
-def rounds(examples: Examples, options: TuneOptions, ledger: Ledger) -> Iterator[list[Found]]:
+def rounds(examples: Examples, options: TuneOptions, ledger: Ledger) -> Iterator[list[ScoredTrial]]:
     """One round, and one step, for each scaling."""
     for scaling in options.scalings:
         yield ledger.do(f"ridge-{scaling}", partial(_path, examples, options, scaling))
 
 
-def fit(examples: Examples, rows: NDArray[np.int64], found: Found, options: TuneOptions) -> "RidgeFit":
+def fit(examples: Examples, rows: NDArray[np.int64], found: ScoredTrial, options: TuneOptions) -> "RidgeFit":
     """The same penalty on other rows. Nothing is drawn, so the seed of the options has no say."""
     from vitrail.heads.ridge import fit_ridge
 
     alphas, scaling = [float(found.setting["alpha"])], _scaling(str(found.setting["scaling"]))
-    return fit_ridge(*examples.part(rows), classes=examples.classes, alphas=alphas, scaling=scaling)[0]
+    return fit_ridge(*examples.take_rows(rows), classes=examples.classes, alphas=alphas, scaling=scaling)[0]
 
 
-def _path(examples: Examples, options: TuneOptions, scaling: str) -> list[Found]:
+def _path(examples: Examples, options: TuneOptions, scaling: str) -> list[ScoredTrial]:
     from vitrail.heads.ridge import fit_ridge
 
     alphas = sorted(set(options.alphas))
-    per_choice = [
-        fit_ridge(*examples.part(part.fit), classes=examples.classes, alphas=alphas, scaling=_scaling(scaling))
-        for part in examples.choices
+    per_holdout = [
+        fit_ridge(*examples.take_rows(holdout.fit), classes=examples.classes, alphas=alphas, scaling=_scaling(scaling))
+        for holdout in examples.holdouts
     ]
     trials = []
-    for alpha, fits in zip(alphas, zip(*per_choice, strict=True), strict=True):
+    for alpha, fits in zip(alphas, zip(*per_holdout, strict=True), strict=True):
         nll_S, right_S = score(examples, fits)
         trials.append(
-            Found(
+            ScoredTrial(
                 kind="ridge",
                 setting={"alpha": alpha, "scaling": scaling},
                 nll_S=nll_S,

@@ -16,10 +16,10 @@ from vitrail.search.examples import Examples, PooledRows, gather
 from vitrail.search.families import FAMILIES
 from vitrail.search.fewshot import few_shot
 from vitrail.search.finish import label_curves, out_of_fold, over_splits, refit, under_seeds
-from vitrail.search.found import Found, class_weights
 from vitrail.search.ledger import BudgetSpent, Ledger
 from vitrail.search.options import TuneOptions
 from vitrail.search.poolings import choose_pooling, named
+from vitrail.search.scored_trial import ScoredTrial, class_weights
 from vitrail.search.select import select
 from vitrail.search.trial import Search
 
@@ -92,13 +92,15 @@ def tune(
         )
 
 
-def _try_all(examples: Examples, options: TuneOptions, ledger: Ledger, progress: Progress, *, task: str) -> list[Found]:
+def _try_all(
+    examples: Examples, options: TuneOptions, ledger: Ledger, progress: Progress, *, task: str
+) -> list[ScoredTrial]:
     options = replace(options, kinds=_kinds(examples, options))
     families = [FAMILIES[kind] for kind in options.kinds]
     planned = [family.planned(options) for family in families]
     known = [number for number in planned if number is not None]
     progress.start(task, total=sum(known) if len(known) == len(planned) else None, unit="heads")
-    found: list[Found] = []
+    found: list[ScoredTrial] = []
     for ended in _in_turn([family.rounds(examples, options, ledger) for family in families]):
         found.extend(ended)
         progress.advance(task, len(ended))
@@ -111,10 +113,10 @@ def _try_all(examples: Examples, options: TuneOptions, ledger: Ledger, progress:
 def _kinds(examples: Examples, options: TuneOptions) -> tuple[str, ...]:
     """Over folds a perceptron is trained five times: together they would take about as long as all other heads."""
     others = tuple(kind for kind in options.kinds if kind != "mlp")
-    return others if others and len(examples.choices) > 1 else options.kinds
+    return others if others and len(examples.holdouts) > 1 else options.kinds
 
 
-def _in_turn(rounds: Sequence[Iterator[list[Found]]]) -> Iterator[list[Found]]:
+def _in_turn(rounds: Sequence[Iterator[list[ScoredTrial]]]) -> Iterator[list[ScoredTrial]]:
     """One round of each family after the other, so that a budget that runs out has treated all alike."""
     going = list(rounds)
     while going:
@@ -130,11 +132,11 @@ def _in_turn(rounds: Sequence[Iterator[list[Found]]]) -> Iterator[list[Found]]:
         going = still
 
 
-def _place(found: Sequence[Found], weight_S: np.ndarray, metric: str) -> int:
+def _place(found: Sequence[ScoredTrial], weight_S: np.ndarray, metric: str) -> int:
     loss_TS = np.stack([weight_S * trial.loss(metric) for trial in found])
     return select(loss_TS, [trial.kind for trial in found], [trial.weight_norm for trial in found])
 
 
-def _best_curve(found: Sequence[Found]) -> tuple[CurvePoint, ...]:
+def _best_curve(found: Sequence[ScoredTrial]) -> tuple[CurvePoint, ...]:
     heads = [trial for trial in found if trial.kind == "softmax" and trial.curve]
     return min(heads, key=lambda trial: float(trial.nll_S.mean())).curve if heads else ()

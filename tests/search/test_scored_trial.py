@@ -2,8 +2,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vitrail.search.examples import Examples, Part
-from vitrail.search.found import class_weights, score
+from vitrail.search.examples import Examples, Holdout
+from vitrail.search.scored_trial import class_weights, score
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ def examples(N: int = 300, C: int = 3) -> Examples:
     label_N = draws.integers(0, C, N)
     feature_NC = (2 * np.eye(C)[label_N] + draws.normal(size=(N, C))).astype(np.float32)
     rows = np.arange(N)
-    part = Part(rows[:100], rows[100:])
-    return Examples(tuple(map(str, rows)), feature_NC, label_N, rows, C, (part,), (part,))
+    holdout = Holdout(rows[:100], rows[100:])
+    return Examples(tuple(map(str, rows)), feature_NC, label_N, rows, C, (holdout,), (holdout,))
 
 
 def test_a_trial_is_not_chosen_for_its_temperature():

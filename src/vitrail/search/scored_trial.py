@@ -17,7 +17,7 @@ from vitrail.search.trial import Setting, Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class ScoredTrial:
     """One setting, fitted on every choice and scored on its other part; `epochs` is how long to train it again."""
 
     kind: str
@@ -62,8 +62,8 @@ def score(examples: Examples, fits: Sequence[Fit]) -> tuple[NDArray[np.float64],
     Returns:
         Two rows of S.
     """
-    parts = zip(fits, examples.choices, strict=True)
-    logit_SC = np.concatenate([fit.logits(examples.feature_ND[part.score]) for fit, part in parts])
+    parts = zip(fits, examples.holdouts, strict=True)
+    logit_SC = np.concatenate([fit.logits(examples.feature_ND[holdout.score]) for fit, holdout in parts])
     label_S = examples.scored_labels
     log_SC = log_softmax(logit_SC / fit_temperature(logit_SC, label_S))
     nll_S = -np.take_along_axis(log_SC, label_S[:, None], axis=1)[:, 0]
