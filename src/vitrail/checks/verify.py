@@ -240,13 +240,13 @@ def _check_head(
 ) -> None:
     where += " against its head and features"
     try:
-        head, recipe = load_head(run.head_file(one.name))
+        head, origin = load_head(run.head_file(one.name))
         again_NC = probabilities(head, feature_ND)
     except VitrailError as error:
         work.differ(where, "a head that fits", str(error))
         return
     work.compare(f"head of {one.name}: temperature", one.search.temperature, head.temperature)
-    work.compare(f"head of {one.name}: feature key", one.feature_key, recipe.get("feature_key"))
+    work.compare(f"head of {one.name}: feature key", one.feature_key, origin.get("feature_key"))
     if rows.probability_NC.shape != again_NC.shape:
         work.differ(where, f"{rows.probability_NC.shape[1]} classes", f"{again_NC.shape[1]} classes")
         return

@@ -20,7 +20,7 @@ from vitrail.core.hashing import fingerprint, sha256_bytes
 from vitrail.heads.scores import are_unit
 from vitrail.statistics.conformal import SCORES, ScoreKind
 
-FORMAT_VERSION = 2  # version 1 knew cross-conformal thresholds only
+FORMAT_VERSION = 1
 METADATA_KEY = "vitrail_refusal"
 ROWS_AT_ONCE = 4096
 RULES: tuple[str, ...] = ("lac", "adaptive", "lac-by-class", "adaptive-by-class")
@@ -134,9 +134,8 @@ def load_refusal(path: Path, *, features: int | None = None, classes: int | None
     try:
         with safe_open(path, framework="numpy") as file:
             facts = json.loads((file.metadata() or {})[METADATA_KEY])
-            if facts.pop("format_version") > FORMAT_VERSION:
-                raise WeightsError(f"{path} was written by a newer Vitrail: use that, or make the run again.")
-            facts = {"set_on": "out-of-fold", "images": 0, "groups": 0} | facts  # version 1 said none of it
+            if facts.pop("format_version") != FORMAT_VERSION:
+                raise WeightsError(f"{path} was written by another Vitrail: use that, or make the run again.")
             refusal = Refusal(threshold_RC=file.get_tensor("threshold"), bank_BD=file.get_tensor("bank"), **facts)
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read as thresholds of a head ({error!r}): make the run again.") from error
