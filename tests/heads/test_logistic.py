@@ -3,8 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from vitrail.core.errors import DataError, UsageError
-from vitrail.heads.head import log_softmax
-from vitrail.heads.labels import balanced_weights
+from vitrail.heads.head import balanced_weights, log_softmax
 from vitrail.heads.logistic import fit_path
 from vitrail.heads.scaling import fit_scaling
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.core.errors import UsageError
-from vitrail.heads.labels import require_labels
+from vitrail.heads.head import require_labels
 from vitrail.heads.scaling import Scaling, ScalingKind, fit_scaling
 from vitrail.heads.scores import Linear, Neighbours, unit
 from vitrail.heads.temperature import first_temperature

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitrail.core.errors import UsageError
-from vitrail.heads.labels import require_labels
+from vitrail.heads.head import require_labels
 from vitrail.heads.scaling import Scaling, ScalingKind, fit_scaling
 from vitrail.heads.scores import Linear
 from vitrail.heads.temperature import first_temperature
