@@ -28,25 +28,25 @@ def main() -> None:
     """Search, then train the same settings one by one."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--heads", type=int, default=64)
-    asked, clock, timing = clock_for(parser)
-    examples, options = overlapping(), options_for(asked.heads)
+    arguments, clock, timing = clock_for(parser)
+    examples, options = overlapping(), options_for(arguments.heads)
     peak = matrix_peak(torch.float32, clock)
     start = clock()
-    found = search(examples, options)
+    trials = search(examples, options)
     ours = clock() - start
-    epochs = sum(len(trial.curve) for trial in found)
+    epochs = sum(len(trial.curve) for trial in trials)
     share = 4 * epochs * TRAIN * D * C / ours / peak
-    best = max(found, key=lambda trial: float(trial.right_S.mean()))
+    best = max(trials, key=lambda trial: float(trial.right_S.mean()))
     print(f"searched in {ours:.1f} s", flush=True)
     start = clock()
-    alone = [one_alone(examples, trial, options) for trial in found]
+    alone = [train_alone(examples, trial, options) for trial in trials]
     theirs, epochs_alone = clock() - start, sum(seen for _, seen in alone)
     accuracy, accuracy_alone = float(best.right_S.mean()), max(right for right, _ in alone)
     noise = (accuracy * (1 - accuracy) / VAL) ** 0.5
     lines = [
         __doc__.split("\n", 1)[0],
         "",
-        f"    python -m benchmarks.whole_search --threads {asked.threads}",
+        f"    python -m benchmarks.whole_search --threads {arguments.threads}",
         "",
         machine_line(),
         timing,
@@ -92,10 +92,10 @@ def options_for(heads: int) -> TuneOptions:
 
 def search(examples: Examples, options: TuneOptions) -> list[ScoredTrial]:
     """Every trial."""
-    return [trial for ended in SOFTMAX.rounds(examples, options, Ledger(None, identity="")) for trial in ended]
+    return [trial for finished in SOFTMAX.rounds(examples, options, Ledger(None, identity="")) for trial in finished]
 
 
-def one_alone(examples: Examples, trial: ScoredTrial, options: TuneOptions) -> tuple[float, int]:
+def train_alone(examples: Examples, trial: ScoredTrial, options: TuneOptions) -> tuple[float, int]:
     """The best epoch's val accuracy, and how many epochs were trained, as everyone writes it."""
     (holdout,) = examples.holdouts
     train_ND, train_N = (torch.from_numpy(array) for array in examples.take_rows(holdout.fit))

@@ -18,8 +18,8 @@ EPSILON = 1e-7  # of both rmsprop.py and adamw.py
 MOMENTUM = 0.9  # Keras leaves it at 0, everyone who trains a linear head by SGD sets it to this
 BETA_1, BETA_2 = 0.9, 0.999  # keras/src/optimizers/adamw.py
 
-#: Weight, gradient (overwritten) and its factor, memory of the same shape, rate (broadcast), and the step's number, from
-#: 1. Multiplying by the factor costs nothing here; before the step it would cost a pass over the gradient.
+#: Weight, gradient (overwritten) and its factor, memory of the same shape, rate (broadcast), and the step's number,
+#: counted from 1. The factor costs nothing here; before the step it would cost a pass over the gradient.
 Step = Callable[[Tensor, Tensor, float, Sequence[Tensor], Tensor, int], None]
 
 
