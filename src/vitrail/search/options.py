@@ -2,13 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from vitrail.core.errors import UsageError
 from vitrail.heads import FORM_OF, SCALINGS, ScalingKind
-
-if TYPE_CHECKING:
-    from vitrail.heads.optimisers import OptimiserName
 
 STRENGTHS = tuple(float(f"{10 ** (half / 2):.3g}") for half in range(-12, 5))  # 1e-6 to 100, half a decade apart
 KINDS = tuple(FORM_OF)
@@ -42,7 +39,7 @@ class TuneOptions:
     learning_rate: tuple[float, float] = (1e-4, 1e-2)
     dropouts: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8)
     weight_decays: tuple[float, ...] = (0.0, 0.01, 0.1)
-    optimisers: "tuple[OptimiserName, ...]" = ("rmsprop", "adamw")
+    optimisers: tuple[str, ...] = ("rmsprop", "adamw")
     trials: int | None = None
     budget_s: float | None = None
     metric: Literal["nll", "accuracy"] = "nll"
