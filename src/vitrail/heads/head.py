@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vitrail.core.errors import DataError
 from vitrail.heads.scaling import Scaling
-from vitrail.heads.scores import AnyScores, Array
+from vitrail.heads.scores import AnyScores, Array, Linear
 
 # Letters: N examples, D features, C classes.
 
@@ -61,6 +61,25 @@ class Fit(Protocol):
 
     def logits(self, feature_ND: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores of unscaled rows, float64."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LinearFit:
+    """A linear head on scaled features."""
+
+    scaling: Scaling
+    weight_CD: NDArray[np.float64]
+    bias_C: NDArray[np.float64]
+    seconds: float
+
+    @property
+    def scores(self) -> Linear:
+        """The form of a `Head`."""
+        return Linear(weight_CD=self.weight_CD, bias_C=self.bias_C)
+
+    def logits(self, feature_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Scores of unscaled rows, float64."""
+        return self.scores.logits(self.scaling.exact(feature_ND))
 
 
 def logits(head: Head, features: NDArray[np.float32]) -> NDArray[np.float64]:
