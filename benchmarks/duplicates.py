@@ -28,7 +28,7 @@ from vitrail.data.grey_copies import make_grey_copies
 from vitrail.data.near_duplicates import compare_grey_copies
 from vitrail.data.proposals import propose
 from vitrail.features import extract
-from vitrail.search.examples import Examples, Part
+from vitrail.search.examples import Examples, Holdout
 from vitrail.statistics.confident_learning import suspect_labels
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -246,7 +246,7 @@ def labelled_features(draws: np.random.Generator, rows: int) -> tuple[Examples, 
     label_N = truth_N.copy()
     label_N[wrong] = (label_N[wrong] + draws.integers(1, CLASSES, len(wrong))) % CLASSES
     number_N = np.arange(rows)
-    folds = tuple(Part(np.flatnonzero(number_N % 5 != k), np.flatnonzero(number_N % 5 == k)) for k in range(5))
+    folds = tuple(Holdout(np.flatnonzero(number_N % 5 != k), np.flatnonzero(number_N % 5 == k)) for k in range(5))
     ids = tuple(map(str, range(rows)))
     return Examples(ids, feature_ND, label_N, number_N, CLASSES, folds[:1], folds), set(wrong.tolist())
 

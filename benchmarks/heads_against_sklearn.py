@@ -61,7 +61,7 @@ def main() -> None:
         "",
     ]
     lines += [
-        "p: exact McNemar on the same images. NLL in nats, of calibrated probabilities for ours.",
+        "p: exact McNemar on the same images. NLL in nats, of temperature-scaled probabilities for ours.",
         "",
         "| backbone | head | top-1 | NLL | right where the default is wrong / the other way, p |",
         "| --- | --- | --- | --- | --- |",
@@ -88,7 +88,7 @@ def _named(search):
 
 
 def _row(backbone, name, table_NC, default_NC, test_N):
-    right, default_right = (one_NC.argmax(axis=1) == test_N for one_NC in (table_NC, default_NC))
+    right, default_right = (rows_NC.argmax(axis=1) == test_N for rows_NC in (table_NC, default_NC))
     only, default_only = int((right & ~default_right).sum()), int((default_right & ~right).sum())
     p = binomtest(only, only + default_only).pvalue if only + default_only else 1.0
     pair = "" if name.startswith("default") else f"{only} / {default_only}, {p:.2g}"
@@ -96,19 +96,19 @@ def _row(backbone, name, table_NC, default_NC, test_N):
 
 
 def _sklearn(features, split, label):
-    def part(ids):
+    def take_rows(ids):
         return features.rows(ids).astype(np.float64), np.array([label[id_] for id_ in ids])
 
     def fit(ids, strength):
-        feature_ND, label_N = part(ids)
+        feature_ND, label_N = take_rows(ids)
         mean_D, scale_D = feature_ND.mean(axis=0), feature_ND.std(axis=0) + 1e-12
         model = LogisticRegression(C=strength, max_iter=1000, tol=1e-4).fit((feature_ND - mean_D) / scale_D, label_N)
         return lambda other_ND: model.predict_proba((other_ND - mean_D) / scale_D)
 
-    val_ND, val_N = part(split.val)
+    val_ND, val_N = take_rows(split.val)
     losses = [log_loss(val_N, fit(split.train, strength)(val_ND)) for strength in STRENGTHS]
     best = STRENGTHS[int(np.argmin(losses))]
-    return best, fit((*split.train, *split.val), best)(part(split.test)[0])
+    return best, fit((*split.train, *split.val), best)(take_rows(split.test)[0])
 
 
 if __name__ == "__main__":

@@ -34,29 +34,29 @@ def main() -> None:
     parser.add_argument("--widths", type=int, nargs="*", default=[384, 2048])
     parser.add_argument("--epochs-timed", type=int, default=2)
     parser.add_argument("--loop-heads", type=int, default=3)
-    asked, clock, timing = clock_for(parser)
+    arguments, clock, timing = clock_for(parser)
     peaks = {dtype: matrix_peak(dtype, clock) for dtype in (torch.float32, torch.bfloat16)}
     lines = [
         __doc__.split("\n", 1)[0],
         "",
-        f"    python -m benchmarks.heads_together --threads {asked.threads}",
+        f"    python -m benchmarks.heads_together --threads {arguments.threads}",
         "",
         machine_line(),
         timing,
         "",
         f"Peak of a 2048^3 matrix product: {peaks[torch.float32] / 1e9:.0f} GFLOP/s in float32, "
         f"{peaks[torch.bfloat16] / 1e9:.0f} in bfloat16.",
-        f"Of ours {asked.epochs_timed} epochs are timed, of the loops one epoch of {asked.loop_heads} heads; "
+        f"Of ours {arguments.epochs_timed} epochs are timed, of the loops one epoch of {arguments.loop_heads} heads; "
         f"all multiplied out to {EPOCHS} epochs of 64.",
         "",
         "| width | batch | ours | s (spread) | torch loop, s (spread) | Keras 3, s | loop / ours | share of the peak |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for D in asked.widths:
+    for D in arguments.widths:
         feature_ND, label_N = synthetic(D)
         for batch, precisions in ((24, ("float32",)), (512, ("float32", "bfloat16"))):
             torch_loop(feature_ND[:100], label_N[:100], batch)  # torch loads parts of itself at the first step
-            loop = timed(partial(torch_loop, feature_ND, label_N, batch), asked.loop_heads, clock)
+            loop = timed(partial(torch_loop, feature_ND, label_N, batch), arguments.loop_heads, clock)
             keras = keras_epoch(feature_ND, label_N, batch, clock)
             for precision in precisions:
                 training = HeadTraining(
@@ -66,7 +66,7 @@ def main() -> None:
                     settings=SETTINGS,
                     options=TrainOptions(batch=batch, precision=precision),
                 )
-                ours = timed(partial(training.advance, 1), asked.epochs_timed, clock)
+                ours = timed(partial(training.advance, 1), arguments.epochs_timed, clock)
                 flops = 4 * len(SETTINGS) * N * D * C / statistics.median(ours)
                 share = flops / peaks[torch.bfloat16 if precision == "bfloat16" else torch.float32]
                 lines.append(
@@ -79,7 +79,7 @@ def main() -> None:
         "",
         "Where a step goes, batch 512, bfloat16 (shares of the time in torch's operators):",
         "",
-        *profile(asked.widths),
+        *profile(arguments.widths),
     ]
     write_results("heads_together", lines)
 

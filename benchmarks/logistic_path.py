@@ -31,17 +31,17 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="scikit-learn takes every n-th strength")
     parser.add_argument("--width", type=int, help="this one only")
     parser.add_argument("--dtypes", nargs="*", default=["float32", "float64"])
-    asked, clock, timing = clock_for(parser)
+    arguments, clock, timing = clock_for(parser)
     lines = [
         __doc__.split("\n", 1)[0],
         "",
-        f"    python -m benchmarks.logistic_path --every {asked.every} --threads {asked.threads}",
+        f"    python -m benchmarks.logistic_path --every {arguments.every} --threads {arguments.threads}",
         "",
     ]
     lines += [machine_line(), timing, ""]
     for name, feature_ND, label_N in sets():
-        if asked.width in (None, feature_ND.shape[1]):
-            lines += [*compare(name, feature_ND, label_N, asked.every, asked.dtypes, clock), ""]
+        if arguments.width in (None, feature_ND.shape[1]):
+            lines += [*compare(name, feature_ND, label_N, arguments.every, arguments.dtypes, clock), ""]
             write_results("logistic_path", lines)
 
 

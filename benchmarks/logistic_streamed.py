@@ -28,30 +28,30 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--subset", type=int, default=100_000)
     parser.add_argument("--gain", type=float, default=1e-4, help="nats")
-    asked, clock, timing = clock_for(parser)
+    arguments, clock, timing = clock_for(parser)
     with tempfile.TemporaryDirectory() as folder:
-        label_N = write_features(Path(folder) / "features.npy", asked.rows + VAL)
+        label_N = write_features(Path(folder) / "features.npy", arguments.rows + VAL)
         mapped_ND = np.load(Path(folder) / "features.npy", mmap_mode="r")
-        val = np.asarray(mapped_ND[asked.rows :], dtype=np.float32), label_N[asked.rows :]
+        val = np.asarray(mapped_ND[arguments.rows :], dtype=np.float32), label_N[arguments.rows :]
         lines = [__doc__.split("\n", 1)[0], ""]
-        command = f"--rows {asked.rows} --subset {asked.subset} --threads {asked.threads}"
+        command = f"--rows {arguments.rows} --subset {arguments.subset} --threads {arguments.threads}"
         lines += [f"    python -m benchmarks.logistic_streamed {command}", "", machine_line(), timing, ""]
         lines += ["| rows | way | val NLL | passes | s | peak memory so far, GiB |", "| --- " * 6 + "|"]
-        for count in sorted({asked.subset, asked.rows}):
+        for count in sorted({arguments.subset, arguments.rows}):
             start = clock()
             fit = fit_streamed(
                 mapped_ND.__getitem__,
                 label_N[:count],
                 classes=C,
-                strength=STRENGTH * asked.subset / count,
-                gain=asked.gain,
+                strength=STRENGTH * arguments.subset / count,
+                gain=arguments.gain,
             )
             lines.append(line(count, "streamed", fit, clock() - start, val))
             print(lines[-1], flush=True)
         start = clock()
-        whole_ND = np.asarray(mapped_ND[: asked.subset], dtype=np.float32)
-        (whole,) = fit_path(whole_ND, label_N[: asked.subset], classes=C, strengths=[STRENGTH], tolerance=1e-6)
-        lines.append(line(asked.subset, "full batch", whole, clock() - start, val))
+        whole_ND = np.asarray(mapped_ND[: arguments.subset], dtype=np.float32)
+        (whole,) = fit_path(whole_ND, label_N[: arguments.subset], classes=C, strengths=[STRENGTH], tolerance=1e-6)
+        lines.append(line(arguments.subset, "full batch", whole, clock() - start, val))
         print(lines[-1], flush=True)
     write_results("logistic_streamed", lines)
 

@@ -25,8 +25,8 @@ def main() -> None:
     """Time both widths."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--repetitions", type=int, default=3)
-    asked, clock, timing = clock_for(parser)
-    lines = [__doc__.split("\n", 1)[0], "", f"    python -m benchmarks.ridge_path --threads {asked.threads}", ""]
+    arguments, clock, timing = clock_for(parser)
+    lines = [__doc__.split("\n", 1)[0], "", f"    python -m benchmarks.ridge_path --threads {arguments.threads}", ""]
     lines += [machine_line(), timing, ""]
     lines += [
         "| width | s, median (least to most) | bar, s | best alpha | its leave-one-out accuracy |",
@@ -35,7 +35,7 @@ def main() -> None:
     for width, bar in BARS.items():
         feature_ND, label_N = synthetic(width)
         seconds = []
-        for _ in range(asked.repetitions):
+        for _ in range(arguments.repetitions):
             start = clock()
             best = ours(feature_ND, label_N)
             seconds.append(clock() - start)

@@ -82,7 +82,7 @@ def main() -> None:
         before = {path: path.stat().st_mtime_ns for path in kept_in.iterdir()}
         resumed = search(kept_in)
         assert before == {path: path.stat().st_mtime_ns for path in kept_in.iterdir()}, "a step was done again"
-    trials = [[replace(trial, seconds=0) for trial in one.trials] for one in (whole, resumed)]
+    trials = [[replace(trial, seconds=0) for trial in result.trials] for result in (whole, resumed)]
     equal = trials[0] == trials[1] and whole.digest == resumed.digest
     lines = [
         "A search that is killed again and again goes on to the same trials and the same winner.",

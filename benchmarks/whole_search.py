@@ -16,10 +16,10 @@ from benchmarks.heads_together import C, matrix_peak
 from benchmarks.results import clock_for, machine_line, write_results
 from vitrail.candidates.recipes import DECK_DROPOUTS
 from vitrail.search import TuneOptions
-from vitrail.search.examples import Examples, Part
-from vitrail.search.found import Found
+from vitrail.search.examples import Examples, Holdout
 from vitrail.search.halving import SOFTMAX
 from vitrail.search.ledger import Ledger
+from vitrail.search.scored_trial import ScoredTrial
 
 D, TRAIN, VAL = 384, 12_000, 3_000
 
@@ -28,25 +28,25 @@ def main() -> None:
     """Search, then train the same settings one by one."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--heads", type=int, default=64)
-    asked, clock, timing = clock_for(parser)
-    examples, options = overlapping(), options_for(asked.heads)
+    arguments, clock, timing = clock_for(parser)
+    examples, options = overlapping(), options_for(arguments.heads)
     peak = matrix_peak(torch.float32, clock)
     start = clock()
-    found = search(examples, options)
+    trials = search(examples, options)
     ours = clock() - start
-    epochs = sum(len(trial.curve) for trial in found)
+    epochs = sum(len(trial.curve) for trial in trials)
     share = 4 * epochs * TRAIN * D * C / ours / peak
-    best = max(found, key=lambda trial: float(trial.right_S.mean()))
+    best = max(trials, key=lambda trial: float(trial.right_S.mean()))
     print(f"searched in {ours:.1f} s", flush=True)
     start = clock()
-    alone = [one_alone(examples, trial, options) for trial in found]
+    alone = [train_alone(examples, trial, options) for trial in trials]
     theirs, epochs_alone = clock() - start, sum(seen for _, seen in alone)
     accuracy, accuracy_alone = float(best.right_S.mean()), max(right for right, _ in alone)
     noise = (accuracy * (1 - accuracy) / VAL) ** 0.5
     lines = [
         __doc__.split("\n", 1)[0],
         "",
-        f"    python -m benchmarks.whole_search --threads {asked.threads}",
+        f"    python -m benchmarks.whole_search --threads {arguments.threads}",
         "",
         machine_line(),
         timing,
@@ -73,9 +73,9 @@ def overlapping() -> Examples:
     label_N = draws.integers(0, C, TRAIN + VAL)
     centre_CD = draws.standard_normal((C, D), dtype=np.float32)
     feature_ND = 0.13 * centre_CD[label_N] + draws.standard_normal((TRAIN + VAL, D), dtype=np.float32)
-    part = Part(np.arange(TRAIN), np.arange(TRAIN, TRAIN + VAL))
+    holdout = Holdout(np.arange(TRAIN), np.arange(TRAIN, TRAIN + VAL))
     ids = tuple(str(number) for number in range(TRAIN + VAL))
-    return Examples(ids, feature_ND, label_N, np.arange(TRAIN + VAL), C, (part,), ())
+    return Examples(ids, feature_ND, label_N, np.arange(TRAIN + VAL), C, (holdout,), ())
 
 
 def options_for(heads: int) -> TuneOptions:
@@ -90,16 +90,16 @@ def options_for(heads: int) -> TuneOptions:
     )
 
 
-def search(examples: Examples, options: TuneOptions) -> list[Found]:
+def search(examples: Examples, options: TuneOptions) -> list[ScoredTrial]:
     """Every trial."""
-    return [trial for ended in SOFTMAX.rounds(examples, options, Ledger(None, identity="")) for trial in ended]
+    return [trial for finished in SOFTMAX.rounds(examples, options, Ledger(None, identity="")) for trial in finished]
 
 
-def one_alone(examples: Examples, trial: Found, options: TuneOptions) -> tuple[float, int]:
+def train_alone(examples: Examples, trial: ScoredTrial, options: TuneOptions) -> tuple[float, int]:
     """The best epoch's val accuracy, and how many epochs were trained, as everyone writes it."""
-    (part,) = examples.choices
-    train_ND, train_N = (torch.from_numpy(array) for array in examples.part(part.fit))
-    val_ND, val_N = (torch.from_numpy(array) for array in examples.part(part.score))
+    (holdout,) = examples.holdouts
+    train_ND, train_N = (torch.from_numpy(array) for array in examples.take_rows(holdout.fit))
+    val_ND, val_N = (torch.from_numpy(array) for array in examples.take_rows(holdout.score))
     mean_D, scale_D = train_ND.mean(dim=0), train_ND.std(dim=0)
     train_ND, val_ND = (train_ND - mean_D) / scale_D, (val_ND - mean_D) / scale_D
     head = torch.nn.Sequential(torch.nn.Dropout(float(trial.setting["dropout"])), torch.nn.Linear(D, C))

@@ -69,7 +69,7 @@ def backbone(monkeypatch: pytest.MonkeyPatch) -> Brightness:
     return fake
 
 
-def _write(folder: Path, results: Results, recipe: dict[str, str]) -> Path:
+def _write(folder: Path, results: Results, origin: dict[str, str]) -> Path:
     head = Head(
         kind="logistic",
         classes=CLASSES,
@@ -82,7 +82,7 @@ def _write(folder: Path, results: Results, recipe: dict[str, str]) -> Path:
     (folder / "results.json").write_bytes(results_to_json(results))
     for one in results.backbones:
         head_file(folder, one.name).parent.mkdir(exist_ok=True)
-        save_head(head, head_file(folder, one.name), recipe)
+        save_head(head, head_file(folder, one.name), origin)
     return folder
 
 

@@ -3,8 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from vitrail.core.errors import DataError, UsageError
-from vitrail.heads.head import log_softmax
-from vitrail.heads.labels import balanced_weights
+from vitrail.heads.head import balanced_weights, log_softmax
 from vitrail.heads.logistic import fit_path
 from vitrail.heads.scaling import fit_scaling
 
@@ -19,7 +18,7 @@ def problem(N: int = 300, D: int = 12, C: int = 4, seed: int = 0):
     return (feature_ND * draws.uniform(0.1, 10, D)).astype(np.float32), label_N
 
 
-def sklearn_nll(feature_ND, label_N, strength: float, test_ND) -> np.ndarray:
+def sklearn_probabilities(feature_ND, label_N, strength: float, test_ND) -> np.ndarray:
     scaled = (feature_ND.astype(np.float64) - feature_ND.mean(axis=0)) / feature_ND.std(axis=0)
     fitted = LogisticRegression(C=strength, tol=1e-9, max_iter=5000).fit(scaled, label_N)
     probability_NC: np.ndarray = fitted.predict_proba((test_ND - feature_ND.mean(axis=0)) / feature_ND.std(axis=0))
@@ -36,14 +35,14 @@ def test_every_strength_of_the_path_is_scikit_learns_solution(N, D):
     feature_ND, label_N = problem(N, D)
     for fit in fit_path(feature_ND, label_N, classes=4, strengths=STRENGTHS, tolerance=1e-8):
         assert fit.converged
-        wanted_NC = sklearn_nll(feature_ND, label_N, fit.strength, feature_ND)
+        wanted_NC = sklearn_probabilities(feature_ND, label_N, fit.strength, feature_ND)
         np.testing.assert_allclose(softmax(fit.logits(feature_ND)), wanted_NC, atol=2e-5)
 
 
 def test_with_two_classes_our_softmax_at_c_is_scikit_learns_logit_at_2c():
     feature_ND, label_N = problem(C=2)
     (fit,) = fit_path(feature_ND, label_N, classes=2, strengths=[0.05], tolerance=1e-8)
-    same, other = (sklearn_nll(feature_ND, label_N, strength, feature_ND) for strength in (0.1, 0.05))
+    same, other = (sklearn_probabilities(feature_ND, label_N, strength, feature_ND) for strength in (0.1, 0.05))
     np.testing.assert_allclose(softmax(fit.logits(feature_ND)), same, atol=2e-5)
     assert np.abs(softmax(fit.logits(feature_ND)) - other).max() > 1e-3
 

@@ -107,6 +107,12 @@ def test_metadata_that_are_no_facts_are_one_sentence(path: Path, facts: str):
         load_refusal(path)
 
 
+def test_thresholds_of_another_format_version_are_refused(path: Path):
+    edit(path, facts={"format_version": 2})
+    with pytest.raises(WeightsError, match=r"r\.safetensors was written by another Vitrail"):
+        load_refusal(path)
+
+
 def test_a_confidence_that_is_promised_comes_back(refusal: Refusal, tmp_path: Path):
     save_refusal(replace(refusal, confidence=0.8), tmp_path / "r.safetensors")
     assert load_refusal(tmp_path / "r.safetensors").confidence == 0.8

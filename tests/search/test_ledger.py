@@ -9,11 +9,11 @@ from vitrail.core.errors import RunError
 from vitrail.data import make_split
 from vitrail.heads import CurvePoint
 from vitrail.search import Search, TuneOptions, tune
-from vitrail.search.found import Found
 from vitrail.search.ledger import BudgetSpent, Ledger
+from vitrail.search.scored_trial import ScoredTrial
 
 POINT = CurvePoint(epoch=1, train_loss=0.1, val_loss=1 / 3, train_accuracy=0.5, val_accuracy=1.0)
-FOUND = Found(
+TRIAL = ScoredTrial(
     kind="softmax",
     setting={"learning_rate": 0.1, "dropout": 0.5},
     nll_S=np.array([1 / 3, 2.0]),
@@ -41,9 +41,9 @@ class InterruptedAfter(Ledger):
         return super().do(step, work)
 
 
-def same(one: Search, other: Search) -> bool:
-    strip = [[replace(trial, seconds=0) for trial in search.trials] for search in (one, other)]
-    return strip[0] == strip[1] and one.digest == other.digest and one.seeds == other.seeds
+def same(first: Search, second: Search) -> bool:
+    strip = [[replace(trial, seconds=0) for trial in search.trials] for search in (first, second)]
+    return strip[0] == strip[1] and first.digest == second.digest and first.seeds == second.seeds
 
 
 def search(folder, options: TuneOptions = FAST) -> Search:
@@ -52,31 +52,31 @@ def search(folder, options: TuneOptions = FAST) -> Search:
     return tune(rows, split, sealed_dataset, options, kept_in=folder)
 
 
-def test_what_is_read_back_is_what_was_found_to_the_last_bit(tmp_path):
-    Ledger(tmp_path, identity="a").do("one", lambda: [FOUND])
+def test_what_is_read_back_is_what_was_written_to_the_last_bit(tmp_path):
+    Ledger(tmp_path, identity="a").do("one", lambda: [TRIAL])
     (read,) = Ledger(tmp_path, identity="a").do("one", lambda: pytest.fail("done twice"))
-    assert read.nll_S.tobytes() == FOUND.nll_S.tobytes()
-    assert read.right_S.tolist() == FOUND.right_S.tolist()
-    assert replace(read, nll_S=FOUND.nll_S, right_S=FOUND.right_S) == FOUND
+    assert read.nll_S.tobytes() == TRIAL.nll_S.tobytes()
+    assert read.right_S.tolist() == TRIAL.right_S.tolist()
+    assert replace(read, nll_S=TRIAL.nll_S, right_S=TRIAL.right_S) == TRIAL
 
 
 @pytest.mark.parametrize("fault", ["other search", "cut", "no table"])
 def test_a_step_of_another_search_or_a_damaged_one_is_done_anew(tmp_path, fault):
-    Ledger(tmp_path, identity="a").do("one", lambda: [FOUND])
+    Ledger(tmp_path, identity="a").do("one", lambda: [TRIAL])
     path = tmp_path / "one.parquet"
     if fault == "cut":
         path.write_bytes(path.read_bytes()[:100])
     if fault == "no table":
         path.write_bytes(b"")
-    other = replace(FOUND, epochs=9)
-    (found,) = Ledger(tmp_path, identity="b" if fault == "other search" else "a").do("one", lambda: [other])
-    assert found.epochs == 9
+    other = replace(TRIAL, epochs=9)
+    (trial,) = Ledger(tmp_path, identity="b" if fault == "other search" else "a").do("one", lambda: [other])
+    assert trial.epochs == 9
 
 
 def test_a_step_that_cannot_be_written_is_one_sentence_with_the_way_out(tmp_path):
-    (tmp_path / "taken").write_text("a file where the folder should be")
+    (tmp_path / "folder").write_text("a file where the folder should be")
     with pytest.raises(RunError, match=r"could not be written .* Free some room"):
-        Ledger(tmp_path / "taken", identity="a").do("one", lambda: [FOUND])
+        Ledger(tmp_path / "folder", identity="a").do("one", lambda: [TRIAL])
 
 
 @pytest.fixture(scope="module")
@@ -106,15 +106,15 @@ def test_a_search_asked_for_again_trains_no_trial_again(tmp_path, monkeypatch, w
 
 def test_no_step_begins_once_the_budget_is_spent_and_what_was_spent_before_counts(tmp_path):
     ledger = Ledger(tmp_path, identity="a", budget_s=1e-9)
-    ledger.do("one", lambda: [FOUND])
+    ledger.do("one", lambda: [TRIAL])
     with pytest.raises(BudgetSpent):
-        ledger.do("two", lambda: [FOUND])
+        ledger.do("two", lambda: [TRIAL])
     assert ledger.ended_early
     again = Ledger(tmp_path, identity="a", budget_s=1e-9)
     again.do("one", lambda: pytest.fail("done twice"))
     assert again.spent_s == ledger.spent_s
     with pytest.raises(BudgetSpent):
-        again.do("two", lambda: [FOUND])
+        again.do("two", lambda: [TRIAL])
 
 
 def test_a_budget_ends_a_search_at_the_same_step_when_it_is_asked_for_again(tmp_path):

@@ -39,16 +39,16 @@ def two(N: int, *, noisy: str, noise: float):
 
 
 @pytest.mark.parametrize("N", [400, 2000], ids=["folds", "val"])
-@pytest.mark.parametrize(("noisy", "taken"), [("cls", "mean"), ("mean", "cls")])
-def test_the_pooling_that_tells_more_is_taken_and_the_other_is_kept_as_tried(N, noisy, taken):
+@pytest.mark.parametrize(("noisy", "best"), [("cls", "mean"), ("mean", "cls")])
+def test_the_pooling_that_tells_more_is_taken_and_the_other_is_kept_as_tried(N, noisy, best):
     features, split, dataset = two(N, noisy=noisy, noise=2.0)
     search = tune(features, split, dataset, FAST)
-    assert search.pooling == taken
-    assert search.winner.setting["pooling"] == taken
+    assert search.pooling == best
+    assert search.winner.setting["pooling"] == best
     poolings = [trial.setting["pooling"] for trial in search.trials]
     assert set(poolings) == {"cls", "mean"}
-    assert poolings == sorted(poolings, key=lambda pooling: pooling != taken)
-    assert {trial.kind for trial in search.trials if trial.setting["pooling"] != taken} == {"logistic"}
+    assert poolings == sorted(poolings, key=lambda pooling: pooling != best)
+    assert {trial.kind for trial in search.trials if trial.setting["pooling"] != best} == {"logistic"}
     assert search.digest == tune(features, split, dataset, FAST).digest
 
 

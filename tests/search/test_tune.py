@@ -72,18 +72,18 @@ def search(N: int, poison: bool = False) -> tuple[Search, object]:
 
 
 @pytest.mark.parametrize(("N", "by_folds"), [(400, True), (2000, False)], ids=["folds", "val"])
-def test_a_search_chooses_refits_and_calibrates(N, by_folds):
-    found, split = search(N)
+def test_a_search_chooses_refits_and_sets_the_temperature(N, by_folds):
+    result, split = search(N)
     assert (split.val == ()) is by_folds
-    assert found.winner in found.trials
-    assert found.oof_ids == tuple(sorted((*split.train, *split.val)))
-    np.testing.assert_allclose(found.oof_probability_NC.sum(axis=1), 1)
-    best = min(found.trials, key=lambda trial: trial.val_nll)
-    assert found.winner.val_nll - best.val_nll <= best.val_nll_se
-    assert found.winner.weight_norm <= best.weight_norm
-    assert found.winner.val_accuracy >= max(trial.val_accuracy for trial in found.trials) - 0.05
-    assert found.curve
-    assert found.head.tensors()["weight"].shape == (4, 12)
+    assert result.winner in result.trials
+    assert result.oof_ids == tuple(sorted((*split.train, *split.val)))
+    np.testing.assert_allclose(result.oof_probability_NC.sum(axis=1), 1)
+    best = min(result.trials, key=lambda trial: trial.val_nll)
+    assert result.winner.val_nll - best.val_nll <= best.val_nll_se
+    assert result.winner.weight_norm <= best.weight_norm
+    assert result.winner.val_accuracy >= max(trial.val_accuracy for trial in result.trials) - 0.05
+    assert result.curve
+    assert result.head.tensors()["weight"].shape == (4, 12)
 
 
 def test_the_same_search_gives_the_same_bytes_and_never_needs_a_test_row():
@@ -148,16 +148,16 @@ def test_a_further_scaling_of_logistic_heads_starts_near_the_best_strength():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_can_win_and_is_kept_calibrated(kind):
+def test_every_kind_can_win_with_the_right_temperature(kind):
     rows, dataset = planted(400)
     sealed_dataset, split, _ = make_split(dataset)
-    found = tune(rows, split, sealed_dataset, replace(FAST, kinds=(kind,)))
-    label_N = np.array(dataset.table["label"].to_pylist())[[int(id_, 16) for id_ in found.oof_ids]]
-    log_NC = np.log(found.oof_probability_NC)
-    assert found.head.kind == kind
+    result = tune(rows, split, sealed_dataset, replace(FAST, kinds=(kind,)))
+    label_N = np.array(dataset.table["label"].to_pylist())[[int(id_, 16) for id_ in result.oof_ids]]
+    log_NC = np.log(result.oof_probability_NC)
+    assert result.head.kind == kind
     assert fit_temperature(log_NC, label_N) == pytest.approx(1, abs=0.01)
-    assert bool(found.seeds) is (kind in ("softmax", "mlp"))
-    shown_NC = probabilities(found.head, rows.rows(found.oof_ids))
+    assert bool(result.seeds) is (kind in ("softmax", "mlp"))
+    shown_NC = probabilities(result.head, rows.rows(result.oof_ids))
     assert (shown_NC.argmax(axis=1) == label_N).mean() > 0.6
 
 
@@ -178,11 +178,16 @@ def test_a_balanced_search_does_not_give_up_a_rare_class():
 def test_a_search_by_accuracy_takes_one_of_the_most_accurate():
     rows, dataset = planted(400)
     sealed_dataset, split, _ = make_split(dataset)
-    found = tune(rows, split, sealed_dataset, replace(FAST, metric="accuracy"))
-    best = max(trial.val_accuracy for trial in found.trials)
-    assert found.winner.val_accuracy >= best - 0.03
+    result = tune(rows, split, sealed_dataset, replace(FAST, metric="accuracy"))
+    best = max(trial.val_accuracy for trial in result.trials)
+    assert result.winner.val_accuracy >= best - 0.03
 
 
 def test_options_that_make_no_sense_are_refused():
     with pytest.raises(UsageError, match="dropout"):
         TuneOptions(dropouts=(0.0, 1.0))
+
+
+def test_one_split_has_no_spread():
+    with pytest.raises(UsageError, match="none or at least 2"):
+        TuneOptions(splits=1)

@@ -260,13 +260,13 @@ def _check_head(
 ) -> None:
     where += " against its head and features"
     try:
-        head, recipe = load_head(run.head_file(result.name))
+        head, origin = load_head(run.head_file(result.name))
         again_NC = probabilities(head, feature_ND)
     except VitrailError as error:
         comparison.differ(where, "a head that fits", str(error))
         return
     comparison.compare(f"head of {result.name}: temperature", result.search.temperature, head.temperature)
-    comparison.compare(f"head of {result.name}: feature key", result.feature_key, recipe.get("feature_key"))
+    comparison.compare(f"head of {result.name}: feature key", result.feature_key, origin.get("feature_key"))
     if rows.probability_NC.shape != again_NC.shape:
         comparison.differ(where, f"{rows.probability_NC.shape[1]} classes", f"{again_NC.shape[1]} classes")
         return

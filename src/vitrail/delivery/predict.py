@@ -98,21 +98,21 @@ class Predictor:
         _require_rule(sets)
         run, progress = load_run(folder), progress or Silent()
         spec = _choose(run, backbone)
-        head, recipe = load_head(run.head_file(spec.name))
-        _require_recipe(recipe, run.head_file(spec.name))
+        head, origin = load_head(run.head_file(spec.name))
+        _require_origin(origin, run.head_file(spec.name))
         refusal = _read_refusal(run.refusal_file(spec.name), head)
         threads = share_threads(usable_cores())
-        chosen = (engine or "auto", precision or "auto") if engine or precision else _like_the_run(recipe, progress)
+        chosen = (engine or "auto", precision or "auto") if engine or precision else _like_the_run(origin, progress)
         opened = reopen(
             run,
             spec,
-            digest=recipe["weights_sha256"],
+            digest=origin["weights_sha256"],
             request=EngineRequest(engine=chosen[0], precision=chosen[1]),
-            ranges=recipe.get("ranges", ""),
+            ranges=origin.get("ranges", ""),
             offline=offline,
             progress=progress,
         )
-        started = opened.start(threads=threads.compute, pooling=recipe.get("pooling"))
+        started = opened.start(threads=threads.compute, pooling=origin.get("pooling"))
         return cls(
             backbone=opened,
             engine=started,
@@ -204,8 +204,8 @@ def _choose(run: RunRecord, backbone: str | BackboneSpec | None) -> BackboneSpec
     return BackboneSpec(name=run.backbone(spec.name).name, file=spec.file)
 
 
-def _require_recipe(recipe: Mapping[str, str], file: Path) -> None:
-    missing = [key for key in ("weights_sha256", "engine", "precision") if not recipe.get(key)]
+def _require_origin(origin: Mapping[str, str], file: Path) -> None:
+    missing = [key for key in ("weights_sha256", "engine", "precision") if not origin.get(key)]
     if missing:
         raise RunError(
             f"The head {file} does not say on which features it was fitted ({', '.join(missing)} missing), "
@@ -220,9 +220,9 @@ def _read_refusal(file: Path, head: Head) -> Refusal | None:
     return load_refusal(file, features=len(head.scaling.mean_D), classes=len(head.classes))
 
 
-def _like_the_run(recipe: Mapping[str, str], progress: Progress) -> tuple[str, str]:
+def _like_the_run(origin: Mapping[str, str], progress: Progress) -> tuple[str, str]:
     """Engine and precision of the run; "auto" where this machine has them not, which is said."""
-    engine, precision = recipe["engine"], recipe["precision"]
+    engine, precision = origin["engine"], origin["precision"]
     try:
         choose_engine(engine, precision)
     except UsageError:

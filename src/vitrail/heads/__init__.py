@@ -1,9 +1,9 @@
-"""Classifiers on features: how they are fitted, how they are kept, what they say.
+"""Classifiers on features: how they are fitted, how they are stored, and their probabilities.
 
 The files that fit heads need torch and are imported where heads are fitted, not here.
 """
 
-from vitrail.heads.early_stopping import CurvePoint as CurvePoint
+from vitrail.heads.head import CurvePoint as CurvePoint
 from vitrail.heads.head import Fit as Fit
 from vitrail.heads.head import Head as Head
 from vitrail.heads.head import logits as logits
@@ -13,6 +13,7 @@ from vitrail.heads.head_file import save_head as save_head
 from vitrail.heads.scaling import SCALINGS as SCALINGS
 from vitrail.heads.scaling import Scaling as Scaling
 from vitrail.heads.scaling import ScalingKind as ScalingKind
+from vitrail.heads.scores import FORM_OF as FORM_OF
 from vitrail.heads.scores import Linear as Linear
 from vitrail.heads.scores import Mlp as Mlp
 from vitrail.heads.scores import Neighbours as Neighbours

@@ -1,8 +1,8 @@
-"""What is drawn at random while heads are trained, so that it is the same for one head and for many.
+"""The random draws of training, the same for one head and for many.
 
-From the seed and the epoch come one order of the examples and, step by step, one number for each feature of each row of
-the minibatch. All heads share them; a head with dropout p drops the feature where the number is below p. So two heads
-differ by their settings, not by their luck, and heads that are trained one after the other can draw the same again.
+The seed and the epoch give one order of the examples and, step by step, one number for each feature of each row of the
+minibatch. All heads share them; a head with dropout p drops the features whose number is below p. So two heads differ
+by their settings and not by chance, and heads that are trained one after the other can draw the same again.
 """
 
 import numpy as np
@@ -12,13 +12,14 @@ from torch import Tensor
 # Letters: N examples, B examples of a minibatch, D features.
 
 LEVELS = 1 << 16  # dropout is a multiple of 1 / 65,536
+ORDER, DROPOUT = 0, 1  # streams of an epoch
 
 
 class Draws:
-    """One epoch's draws. SFC64 because it is the fastest of numpy's generators; each is documented to stay as it is."""
+    """One stream of an epoch. SFC64 is the fastest of numpy's generators, and numpy promises not to change it."""
 
-    def __init__(self, seed: int, epoch: int, part: int) -> None:
-        self._numbers = np.random.Generator(np.random.SFC64([seed, epoch, part]))
+    def __init__(self, seed: int, epoch: int, stream: int) -> None:
+        self._numbers = np.random.Generator(np.random.SFC64([seed, epoch, stream]))
 
     def order(self, examples: int) -> Tensor:
         """The rows' numbers, shuffled."""
@@ -32,12 +33,12 @@ class Draws:
 
 
 def threshold(dropout: float) -> int:
-    """Below which level a feature is dropped, counted from 0."""
+    """A feature is dropped if its level, counted from 0, is below this."""
     return min(round(dropout * LEVELS), LEVELS - 1)
 
 
 def drop(feature_BD: Tensor, level_BD: Tensor, below: int) -> Tensor:
-    """The rows with 0 where the level is below the threshold; what is kept is not scaled up yet: see `kept_scale`."""
+    """The rows, with 0 for each level below the threshold; the rest is not scaled up yet: see `kept_scale`."""
     if not below:
         return feature_BD
     least = below - LEVELS // 2
@@ -47,5 +48,5 @@ def drop(feature_BD: Tensor, level_BD: Tensor, below: int) -> Tensor:
 
 
 def kept_scale(below: int) -> float:
-    """What is kept is scaled up by this, so that the mean stays."""
+    """The factor that scales up the kept features, so that the mean stays."""
     return LEVELS / (LEVELS - below)

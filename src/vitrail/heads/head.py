@@ -1,4 +1,4 @@
-"""What a fitted head is, whichever way it was fitted, and what it says of features."""
+"""A fitted head, whichever way it was fitted, and its probabilities; what every way of fitting has in common."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vitrail.core.errors import DataError
 from vitrail.heads.scaling import Scaling
-from vitrail.heads.scores import AnyScores, Array
+from vitrail.heads.scores import AnyScores, Array, Linear
 
 # Letters: N examples, D features, C classes.
 
@@ -17,9 +17,8 @@ from vitrail.heads.scores import AnyScores, Array
 class Head:
     """A fitted classifier on features, with its temperature.
 
-    probability_NC = softmax(scores.logits(scaling.apply(feature_ND)) / temperature)
-    `kind` is one of `scores.FORM_OF`, which says what form `scores` has: a linear head's has `weight_CD` and `bias_C`.
-    `setting` is what the search chose.
+    probability_NC = softmax(scores.logits(scaling.exact(feature_ND)) / temperature)
+    `kind` is one of `scores.FORM_OF`, the table that gives each kind the form of its `scores`.
     """
 
     kind: str
@@ -30,12 +29,27 @@ class Head:
     setting: dict[str, float | int | str]
 
     def tensors(self) -> dict[str, Array]:
-        """Every array of the head by its name, as a file keeps it."""
+        """Every array of the head by its name in a head file."""
         return {"mean": self.scaling.mean_D, "scale": self.scaling.scale_D} | self.scores.tensors()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurvePoint:
+    """One epoch of a head that is trained epoch by epoch.
+
+    The train figures are means over the epoch's batches while the weights were moving and dropout was on, as Keras
+    prints them; the val figures are those at the epoch's end, without dropout. Losses in nats, accuracies as fractions.
+    """
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    train_accuracy: float
+    val_accuracy: float
+
+
 class Fit(Protocol):
-    """What every way of fitting gives: a scaling and scores, from which a `Head` is made."""
+    """The result of every way of fitting: a `Head` is made from it."""
 
     @property
     def scaling(self) -> Scaling:
@@ -49,17 +63,29 @@ class Fit(Protocol):
         """Scores of unscaled rows, float64."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LinearFit:
+    """A linear head on scaled features."""
+
+    scaling: Scaling
+    weight_CD: NDArray[np.float64]
+    bias_C: NDArray[np.float64]
+    seconds: float
+
+    @property
+    def scores(self) -> Linear:
+        """The form of a `Head`."""
+        return Linear(weight_CD=self.weight_CD, bias_C=self.bias_C)
+
+    def logits(self, feature_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Scores of unscaled rows, float64."""
+        return self.scores.logits(self.scaling.exact(feature_ND))
+
+
 def logits(head: Head, features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The scores of every class before the temperature.
+    """The scores of every class before the temperature, N x C, for N x D features.
 
-    Computed in float64, so that a row's scores do not depend on which rows are asked for with it.
-
-    Args:
-        head: the head.
-        features: N x D, rows of the backbone that the head was fitted on.
-
-    Returns:
-        N x C.
+    Computed in float64, so that a row's scores do not depend on the rows beside it.
 
     Raises:
         DataError: the features are not rows of the head's width.
@@ -73,7 +99,7 @@ def logits(head: Head, features: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def probabilities(head: Head, features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The calibrated probability of every class, N x C; rows sum to 1."""
+    """The temperature-scaled probability of every class, N x C; rows sum to 1."""
     return softmax(logits(head, features) / head.temperature)
 
 
@@ -87,3 +113,27 @@ def log_softmax(logit_NC: NDArray[np.float64]) -> NDArray[np.float64]:
     shifted_NC = logit_NC - logit_NC.max(axis=1, keepdims=True)
     result: NDArray[np.float64] = shifted_NC - np.log(np.exp(shifted_NC).sum(axis=1, keepdims=True))
     return result
+
+
+def require_labels(features: NDArray[np.floating], labels: NDArray[np.int64], classes: int) -> None:
+    """Raise a DataError unless each row of features has a label in [0, classes)."""
+    if features.ndim != 2 or len(features) != len(labels) or not len(labels):
+        raise DataError(
+            f"A head needs a label for each row of features, but got features of shape {features.shape} and "
+            f"{len(labels)} labels: check what the labels were made from."
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        raise DataError(
+            f"A head of {classes} classes needs labels in [0, {classes}), but they lie in [{labels.min()}, "
+            f"{labels.max()}]: check what the labels were made from."
+        )
+
+
+def balanced_weights(labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """For each class the weight N / (C' count), as scikit-learn's class_weight="balanced"; C' classes have examples.
+
+    The weights of all rows have mean 1, so that a strength or a learning rate keeps its meaning. A class without
+    examples has weight 0.
+    """
+    count_C = np.bincount(labels, minlength=classes)
+    return np.where(count_C > 0, len(labels) / (np.count_nonzero(count_C) * np.maximum(count_C, 1)), 0.0)

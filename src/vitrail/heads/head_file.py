@@ -1,10 +1,9 @@
-"""How a head is kept: one safetensors file, in which nothing is code.
+"""How a head is stored: one safetensors file, which holds no code.
 
-Its tensors are `mean` and `scale` of the features and those of the head's form (`scores.py`); one entry of metadata,
-`vitrail_head`, is canonical JSON with the format's version, kind, scaling, classes, temperature, setting and feature
-recipe. One entry, because safetensors writes several in an order that differs from process to process.
-
-Version 1 knew linear heads on standardised features alone and had no `scaling`; it is read for ever.
+Its tensors are `mean` and `scale` of the features and those of the head's form (`scores.py`). One entry of metadata,
+`vitrail_head`, is canonical JSON with the format's version, kind, scaling, classes, temperature, setting and origin:
+which features the head was fitted on. One entry, because safetensors writes several in an order that differs from
+process to process.
 """
 
 import json
@@ -19,17 +18,15 @@ from vitrail.heads.head import Head
 from vitrail.heads.scaling import SCALINGS, Scaling
 from vitrail.heads.scores import FORM_OF, Array
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 1
 METADATA_KEY = "vitrail_head"
 
 
-def save_head(head: Head, path: Path, recipe: dict[str, str]) -> None:
-    """Write a head, the same bytes for the same head.
+def save_head(head: Head, path: Path, origin: dict[str, str]) -> None:
+    """Write a head, the same bytes for the same head; a file that is there already is overwritten.
 
     Args:
-        head: the head.
-        path: the file; overwritten.
-        recipe: what features the head takes, in words: backbone, weights' digest, preprocessing and so on.
+        origin: which features the head was fitted on: backbone, the weights' digest, engine, pooling and so on.
     """
     from safetensors.numpy import save
 
@@ -40,7 +37,7 @@ def save_head(head: Head, path: Path, recipe: dict[str, str]) -> None:
         "classes": head.classes,
         "temperature": head.temperature,
         "setting": head.setting,
-        "recipe": recipe,
+        "origin": origin,
     }
     metadata = {METADATA_KEY: json.dumps(facts, sort_keys=True, allow_nan=False)}
     path.write_bytes(save(head.tensors(), metadata=metadata))  # save_file makes files that only their owner can read
@@ -49,18 +46,17 @@ def save_head(head: Head, path: Path, recipe: dict[str, str]) -> None:
 def load_head(path: Path) -> tuple[Head, dict[str, str]]:
     """Read what `save_head` wrote. Nothing in the file is executed.
 
-    WeightsError where the file is missing, damaged, no head, of a newer format, or inconsistent.
-
-    Args:
-        path: the file.
-
     Returns:
-        The head, and the recipe of the features it takes.
+        The head and its origin: which features it was fitted on.
+
+    Raises:
+        WeightsError: the file is missing or damaged, holds something else than a head, has another format version, or
+            does not fit together.
     """
     tensors, metadata = _read(path)
     facts = _facts(metadata, path)
     head = _build(tensors, facts, path)
-    return head, facts["recipe"]
+    return head, facts["origin"]
 
 
 def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -84,12 +80,12 @@ def _facts(metadata: dict[str, str], path: Path) -> dict[str, Any]:
             f"{path} is a safetensors file but no head of Vitrail: its metadata lack {METADATA_KEY}. "
             "Give a file from the heads folder of a run."
         ) from error
-    if not 1 <= version <= FORMAT_VERSION:
+    if version != FORMAT_VERSION:
         raise WeightsError(
-            f"The head {path} has format version {version}, and this Vitrail reads versions 1 to {FORMAT_VERSION}: "
+            f"The head {path} has format version {version}, and this Vitrail reads version {FORMAT_VERSION}: "
             "use the Vitrail that wrote it, or fit the head again."
         )
-    return {"scaling": "standardise", **facts}
+    return dict(facts)
 
 
 def _build(tensors: dict[str, Array], facts: dict[str, Any], path: Path) -> Head:
@@ -104,7 +100,7 @@ def _build(tensors: dict[str, Array], facts: dict[str, Any], path: Path) -> Head
             temperature=float(facts["temperature"]),
             setting=dict(facts["setting"]),
         )
-        dict(facts["recipe"])
+        dict(facts["origin"])
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"The head {path} is incomplete ({error!r}): fit it again.") from error
     fault = f"unexpected tensors {', '.join(unexpected)}" if unexpected else _fault(head)

@@ -4,20 +4,20 @@ The objective is scikit-learn's (sklearn/linear_model/_logistic.py, `l2_reg_stre
 
     mean over N of -log softmax(x W^T + b)[label]  +  |W|^2 / (2 C N),        b free,
 
-on scaled features, with one row of W for each class, also where there are two (scikit-learn then has one row: ours at C
-is its at 2 C). C is called `strength` as in scikit-learn: a greater one regularises less. With class weights the mean
-is a weighted one and N the sum of the weights, as scikit-learn has it.
+on scaled features, with one row of W for each class, even for two classes (scikit-learn then has one row: our solution
+at C is its solution at 2 C). C is called `strength`: a greater one regularises less. With class weights the mean is
+weighted and N is the sum of the weights, as in scikit-learn.
 
 How it is fast. The features are centred, which changes the bias alone, and turned into the axes of their covariance,
-once for the whole path. There the Hessian is nearly diagonal, about mean p (1 - p) x variance + 1 / (C N), and this
-diagonal is where L-BFGS starts from. With fewer rows than features only as many axes as rows are left, and nothing is
-lost by that: the best W lies in the span of the rows.
-Each strength starts where the solutions before point to: they move nearly straight in log C (a predictor, Allgower and
-Georg 1990, Numerical Continuation Methods, section 2). Products are float32; the end test is made on the scaled
-features in float64, and where float32 cannot pass it the last steps are done in float64.
+once for the whole path. There the Hessian is nearly diagonal, about mean p (1 - p) x variance + 1 / (C N), and L-BFGS
+starts from this diagonal. With fewer rows than features only as many axes as rows are left, and nothing is lost: the
+best W lies in the span of the rows.
+Each strength starts from an extrapolation of the solutions before, which move nearly straight in log C (a predictor,
+Allgower and Georg 1990, Numerical Continuation Methods, section 2). Products are float32; the end test uses the scaled
+features in float64, and if float32 cannot pass it the last steps are done in float64.
 
-How far it goes. A gradient g leaves W at most |g| C N from the solution: the less is regularised, the less a small
-gradient says. So above C = 1 the test is stricter, by the root of C; benchmarks/logistic_path.py has what that wins.
+When it ends. A gradient g leaves W at most |g| C N from the solution: with little regularisation a small gradient says
+less. So above C = 1 the test is stricter, by the root of C; benchmarks/logistic_path.py measures the difference.
 """
 
 import math
@@ -31,10 +31,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitrail.core.errors import UsageError
-from vitrail.heads.labels import require_labels
+from vitrail.heads.head import LinearFit, require_labels
 from vitrail.heads.minimise import minimise
-from vitrail.heads.scaling import Scaling, ScalingKind, fit_scaling
-from vitrail.heads.scores import Linear
+from vitrail.heads.scaling import ScalingKind, fit_scaling
 
 # Letters: N examples, D features, A axes (A <= D), C classes, P parameters = (A + 1) C.
 
@@ -44,26 +43,13 @@ ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LogisticFit:
-    """The solution at one strength, on scaled features. `passes` counts evaluations of the loss over all rows."""
+class LogisticFit(LinearFit):
+    """The solution at one strength; `passes` counts evaluations of the loss over all rows."""
 
     strength: float
-    scaling: Scaling
-    weight_CD: NDArray[np.float64]
-    bias_C: NDArray[np.float64]
     gradient: float
     converged: bool
     passes: int
-    seconds: float
-
-    @property
-    def scores(self) -> Linear:
-        """What a `Head` keeps."""
-        return Linear(weight_CD=self.weight_CD, bias_C=self.bias_C)
-
-    def logits(self, feature_ND: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Scores of unscaled rows, float64."""
-        return self.scores.logits(self.scaling.exact(feature_ND))
 
 
 def fit_path(
@@ -76,23 +62,20 @@ def fit_path(
     class_weights: NDArray[np.float64] | None = None,
     tolerance: float = TOLERANCE,
 ) -> list[LogisticFit]:
-    """Fit every strength, from the strongest regularisation (least C) to the weakest.
+    """Fit every strength, from the strongest regularisation (least C) to the weakest; one fit each, in their order.
 
     Args:
         features: N x D, unscaled.
         labels: N class indices in [0, classes).
-        classes: how many there are; one without examples is allowed and gets a low bias.
+        classes: the number of classes; a class without examples is allowed and gets a low bias.
         strengths: scikit-learn's C, each above 0.
-        scaling: of the features.
-        class_weights: what each class's examples count, such as `balanced_weights`; None is 1 for all.
-        tolerance: the largest entry of the gradient of the mean loss that counts as solved, divided by the root of C
-            where C is above 1.
-
-    Returns:
-        One fit a strength, in the order of `strengths`.
+        class_weights: a weight for the examples of each class, such as `balanced_weights`; None is 1 for all.
+        tolerance: a fit is solved if no entry of the gradient of the mean loss is larger than this, divided by the root
+            of C if C is above 1.
 
     Raises:
         UsageError: a strength is not above 0.
+        DataError: a row has no label in [0, classes).
     """
     if not all(strength > 0 for strength in strengths):
         raise UsageError(f"Strengths (C) must be above 0, but {min(strengths)} was given.")
@@ -104,7 +87,7 @@ def fit_path(
 
 
 class LogisticPath:
-    """The features made ready once; each `fit` starts from where the two fits before point to."""
+    """Prepares the features once; each `fit` starts from an extrapolation of the two fits before."""
 
     def __init__(
         self,
@@ -134,9 +117,9 @@ class LogisticPath:
         start = time.perf_counter()
         decay = 1 / (strength * self._labels.total)
         tolerance = self._tolerance / max(1.0, math.sqrt(strength))  # see the top
-        start_P, looked = self._foresee(math.log(strength), decay)
+        start_P, tried = self._extrapolate(math.log(strength), decay)
         self._point_P, passes = self._descend(self._axes, start_P, decay, tolerance)
-        passes += looked
+        passes += tried
         weight_CD, bias_C = self._axes.unfold(self._point_P, self._classes)
         gradient = self._gradient(weight_CD, bias_C, decay)
         if gradient > tolerance:
@@ -158,8 +141,8 @@ class LogisticPath:
             seconds=time.perf_counter() - start,
         )
 
-    def _foresee(self, log_strength: float, decay: float) -> tuple[Tensor, int]:
-        """Where the path is if it goes straight on, or its last point where that is better; and the passes it took."""
+    def _extrapolate(self, log_strength: float, decay: float) -> tuple[Tensor, int]:
+        """The extrapolated point, or the last one if it is better; and the number of passes."""
         if len(self._solved) < 2 or self._solved[0][0] == self._solved[1][0]:
             return self._point_P, 0
         (before, before_P), (last, last_P) = self._solved
@@ -222,7 +205,7 @@ class _Axes:
         return weight_CD, bias_C - weight_CD @ self.centre_D.double()
 
     def fold(self, weight_CD: Tensor, bias_C: Tensor) -> Tensor:
-        """The other way round."""
+        """The point with this weight and bias; the inverse of `unfold`."""
         weight_AC = self.axis_DA.double().T @ weight_CD.T
         bias_C = bias_C + weight_CD @ self.centre_D.double()
         return torch.cat([weight_AC.reshape(-1), bias_C]).to(self.axis_DA.dtype)

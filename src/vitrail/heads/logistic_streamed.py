@@ -1,12 +1,12 @@
 """Multinomial logistic regression on more rows than memory holds, read minibatch by minibatch from the store.
 
-The objective and the solution are those of `logistic.py` on standardised features. Two things keep the passes over the
-rows few. The descent is preconditioned by the covariance of the features, which takes one pass. And it starts on a
-sample of the rows that grows fourfold each time it is solved (Byrd, Chin, Nocedal & Wu 2012, doi
+The objective and the solution are those of `logistic.py` on standardised features. There are few passes over the rows,
+for two reasons. The descent is preconditioned by the covariance of the features, which takes one pass. And it starts on
+a sample of the rows that grows fourfold each time it is solved (Byrd, Chin, Nocedal & Wu 2012, doi
 10.1007/s10107-012-0572-5), so that all rows are read for the last steps only. Each sum over a sample is made minibatch
-by minibatch: in memory at once are a minibatch with its scores, and some thirty vectors of parameters.
+by minibatch: memory holds a minibatch with its scores, and some thirty vectors of parameters.
 
-It ends where a further step promises less than `gain` nats, not at a test of the gradient that would take hours.
+It ends when another step promises less than `gain` nats, not at a test of the gradient that would take hours.
 """
 
 import time
@@ -40,16 +40,16 @@ def fit_streamed(
     """Fit one strength.
 
     Args:
-        rows: gives the features of the rows of these numbers, B x D, unscaled; numbers come in ascending order. Of a
-            memory-mapped array that is `array.__getitem__`.
+        rows: gives the features of rows by their numbers, B x D, unscaled; the numbers are in ascending order. For a
+            memory-mapped array this is `array.__getitem__`.
         labels: N class indices in [0, classes).
-        classes: how many there are.
+        classes: the number of classes.
         strength: scikit-learn's C.
-        gain: it ends where a further step promises to lower the objective by less, in nats.
+        gain: it ends when another step promises to lower the objective by less, in nats.
         seed: of the samples.
 
     Returns:
-        The fit; its `passes` counts readings of all N rows, those for the covariance included.
+        The fit; its `passes` counts readings of all N rows, including those for the covariance.
 
     Raises:
         UsageError: the strength is not above 0.
@@ -83,7 +83,7 @@ def fit_streamed(
 
 
 def _sizes(rows: int) -> Iterator[int]:
-    """Of the samples, each `GROWTH` times the one before and the last all rows."""
+    """The sizes of the samples, each `GROWTH` times the one before; the last has all rows."""
     size = rows
     sizes = [size]
     while size >= GROWTH * LEAST_SAMPLE:
@@ -103,7 +103,7 @@ def _read(rows: Rows, row_B: NDArray[np.int64]) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class _Basis:
-    """How features are standardised, and the axes of their covariance then, of variance `variance_D`."""
+    """The standardising of the features, and the axes of their covariance after it, of variance `variance_D`."""
 
     scaling: Scaling
     axis_DD: Tensor
@@ -117,11 +117,11 @@ class _Basis:
 
 def _basis(rows: Rows, count: int) -> _Basis:
     """Means, deviations and covariance in one pass; shifted by the first rows' mean, so that little cancels."""
-    everything = np.arange(count)
-    shift_D = _read(rows, next(_blocks(everything))).mean(dim=0)
+    all_rows = np.arange(count)
+    shift_D = _read(rows, next(_blocks(all_rows))).mean(dim=0)
     D = len(shift_D)
     sum_D, gram_DD = torch.zeros(D, dtype=torch.float64), torch.zeros(D, D, dtype=torch.float64)
-    for row_B in _blocks(everything):
+    for row_B in _blocks(all_rows):
         feature_BD = _read(rows, row_B).sub_(shift_D)
         sum_D += feature_BD.sum(dim=0, dtype=torch.float64)
         gram_DD += feature_BD.T @ feature_BD
@@ -152,7 +152,7 @@ class _Sample:
         self._scale_D1 = torch.from_numpy(basis.scaling.scale_D)[:, None]
 
     def solve(self, start_P: Tensor, gain: float) -> Minimum:
-        """Down from a point, until a step of Newton's with about this Hessian promises no more than `gain`."""
+        """Go down from a point until a Newton step with about this Hessian promises at most `gain`."""
         curvature_P = self.curvature(start_P)
         return minimise(
             self.objective,

@@ -1,4 +1,4 @@
-"""L-BFGS for smooth convex functions, with a diagonal of the user's for a start (Nocedal & Wright 2006, 7.5)."""
+"""L-BFGS for smooth convex functions, starting from a given diagonal (Nocedal & Wright 2006, section 7.5)."""
 
 from collections import deque
 from collections.abc import Callable
@@ -14,14 +14,14 @@ DECREASE = 1e-4  # Armijo's constant
 FLATTEN = 0.9  # Wolfe's constant, for steps whose decrease is lost in rounding
 ROUNDING = {torch.float32: 1e-6, torch.float64: 1e-13}  # of a value, relative
 HALVINGS = 25
-IDLE = 10  # steps in a row that win nothing which rounding could not have made: further ones would walk in circles
+IDLE = 10  # steps in a row without a gain beyond rounding: further ones would go in circles
 
 Objective = Callable[[Tensor], tuple[float, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
 class Minimum:
-    """Where the search ended; `reached` says whether the test held there. `passes` counts evaluations."""
+    """The last point; `reached` says whether its gradient passed the test. `passes` counts evaluations."""
 
     point_P: Tensor
     gradient_P: Tensor
@@ -40,14 +40,11 @@ def minimise(
     """Go down until the gradient passes the test, or no step goes further down than rounding.
 
     Args:
-        objective: value and gradient at a point; the gradient is a tensor of its own at every call.
-        start_P: where to start; float32 or float64.
+        objective: value and gradient at a point; the gradient is a new tensor at every call.
+        start_P: float32 or float64.
         curvature_P: positive; about the diagonal of the Hessian.
         reached: the test of the gradient.
         most_passes: evaluations before giving up.
-
-    Returns:
-        The last point.
     """
     point_P = start_P.clone()
     value, gradient_P = objective(point_P)
@@ -80,7 +77,7 @@ def minimise(
 
 
 def _direction(gradient_P: Tensor, pairs: deque[tuple[Tensor, Tensor, float]], curvature_P: Tensor) -> Tensor:
-    """Minus the inverse Hessian, as the pairs tell it, times the gradient."""
+    """Minus the inverse Hessian, approximated from the pairs, times the gradient."""
     left_P = gradient_P.clone()
     weights = []
     for moved_P, turned_P, product in reversed(pairs):
@@ -97,7 +94,7 @@ def _direction(gradient_P: Tensor, pairs: deque[tuple[Tensor, Tensor, float]], c
 
 
 def _acceptable(value: float, next_value: float, step: float, slope: float, next_slope: float, rounding: float) -> bool:
-    """Armijo's test; where the decrease is lost in rounding, the slope decides (Hager & Zhang 2005)."""
+    """Armijo's test; if the decrease is lost in rounding, the slope decides (Hager & Zhang 2005)."""
     if next_value <= value + DECREASE * step * slope:
         return True
     return next_value <= value + rounding * abs(value) and abs(next_slope) <= FLATTEN * abs(slope)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.core.errors import UsageError
-from vitrail.heads.labels import require_labels
+from vitrail.heads.head import LinearFit, require_labels
 from vitrail.heads.scaling import Scaling, ScalingKind, fit_scaling
-from vitrail.heads.scores import Linear, Neighbours, unit
+from vitrail.heads.scores import Neighbours, unit
 from vitrail.heads.temperature import first_temperature
 
 # Letters: N examples, D features, C classes.
@@ -32,7 +32,7 @@ class NeighbourSetting:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NeighbourFit:
-    """The rows, kept. `setting.k` is not above their number."""
+    """The stored rows. If `setting.k` is above their number, all of them vote."""
 
     setting: NeighbourSetting
     scaling: Scaling
@@ -45,27 +45,15 @@ class NeighbourFit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CentroidFit:
-    """A score is the squared distance to the class's mean, halved and negative, plus what is the same for all classes.
+class CentroidFit(LinearFit):
+    """A score is minus half the squared distance to the class's mean, without the terms that all classes share.
 
-    So it is linear: x m - |m|^2 / 2. On "l2" features it goes by the cosine, up to the lengths of the means. Weight and
-    bias are divided by `temperature`, fitted on the scores of each row with itself left out of its class's mean.
+    So it is linear: x m - |m|^2 / 2. On "l2" features it is the cosine times the length of the mean, minus the second
+    term. Weight and bias are divided by `temperature`, which is fitted on the score of each row without itself in its
+    class's mean.
     """
 
-    scaling: Scaling
-    weight_CD: NDArray[np.float64]
-    bias_C: NDArray[np.float64]
     temperature: float
-    seconds: float
-
-    @property
-    def scores(self) -> Linear:
-        """What a `Head` keeps."""
-        return Linear(weight_CD=self.weight_CD, bias_C=self.bias_C)
-
-    def logits(self, feature_ND: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Scores of unscaled rows, float64."""
-        return self.scores.logits(self.scaling.exact(feature_ND))
 
 
 def fit_neighbours(
@@ -76,17 +64,17 @@ def fit_neighbours(
     settings: Sequence[NeighbourSetting],
     scaling: ScalingKind = "standardise",
 ) -> list[NeighbourFit]:
-    """Keep the rows, once for all settings.
+    """Store the rows, once for all settings; one fit a setting, in their order.
 
     Args:
         features: N x D, unscaled.
         labels: N class indices in [0, classes).
-        classes: how many there are.
-        settings: one for each head; a k above N means all rows.
-        scaling: before the cosine is taken; "l2" and "none" are the same here.
+        classes: the number of classes.
+        settings: a k above N means all rows.
+        scaling: before the cosine; "l2" and "none" are the same here.
 
-    Returns:
-        One fit a setting, in their order.
+    Raises:
+        DataError: a row has no label in [0, classes).
     """
     require_labels(features, labels, classes)
     start = time.perf_counter()
@@ -102,7 +90,7 @@ def fit_neighbours(
                 row_MD=row_ND,
                 label_M=labels,
                 k_1=np.array([min(setting.k, len(labels))]),
-                # A file's numbers are finite; this width tells no two cosines apart either.
+                # A file's numbers are finite; to this width all cosines are the same too.
                 width_1=np.array([min(setting.width, 1e30)], dtype=np.float32),
                 prior_C=prior_C,
             ),
@@ -124,11 +112,11 @@ def fit_centroid(
     Args:
         features: N x D, unscaled.
         labels: N class indices in [0, classes).
-        classes: how many there are; one without examples is put as far away as the farthest row, and so never first.
-        scaling: of the features.
+        classes: the number of classes; a class without examples is put as far away as the farthest row, so that it is
+            never first.
 
-    Returns:
-        The fit.
+    Raises:
+        DataError: a row has no label in [0, classes).
     """
     require_labels(features, labels, classes)
     start = time.perf_counter()
@@ -159,7 +147,7 @@ def _left_out(
     bias_C: NDArray[np.float64],
     count_C: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """The scores of each row with the row itself taken out of its class's mean: (n m - x) / (n - 1)."""
+    """The scores of each row with the row itself left out of its class's mean: (n m - x) / (n - 1)."""
     score_NC = scaled_ND @ mean_CD.T + bias_C
     row_N = np.arange(len(label_N))
     n_N = count_C[label_N].astype(np.float64)

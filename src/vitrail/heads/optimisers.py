@@ -1,8 +1,8 @@
-"""One step of an optimiser on a part of a tensor of heads, in place and part by part while the part is in the cache.
+"""One step of an optimiser on a block of a tensor of heads, in place, while the block is in the cache.
 
 Each is written as Keras 3 has it (keras/src/optimizers: rmsprop.py, sgd.py, adamw.py), with one rate a head. Weight
 decay is decoupled from the gradient for all three, weight -= rate decay weight, as Keras does and as Loshchilov &
-Hutter 2019 (arXiv:1711.05101) argue for AdamW; that is done where the step is taken.
+Hutter 2019 (arXiv:1711.05101) argue for AdamW; `batched.py` does it before the step.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,8 +18,8 @@ EPSILON = 1e-7  # of both rmsprop.py and adamw.py
 MOMENTUM = 0.9  # Keras leaves it at 0, everyone who trains a linear head by SGD sets it to this
 BETA_1, BETA_2 = 0.9, 0.999  # keras/src/optimizers/adamw.py
 
-#: weight, gradient (used up) and what it is to be multiplied by, memory of the same shape, rate (broadcast), and how
-#: many steps this one makes. The factor costs nothing here; beforehand it would cost a pass over the gradient.
+#: Weight, gradient (overwritten) and its factor, memory of the same shape, rate (broadcast), and the step's number,
+#: counted from 1. The factor costs nothing here; before the step it would cost a pass over the gradient.
 Step = Callable[[Tensor, Tensor, float, Sequence[Tensor], Tensor, int], None]
 
 
@@ -49,5 +49,5 @@ def adamw(weight: Tensor, gradient: Tensor, factor: float, memory: Sequence[Tens
     weight.addcmul_(mean / square.sqrt().add_(EPSILON), rate, value=-ratio)
 
 
-#: Each optimiser with the number of tensors that it remembers.
+#: Each optimiser with its number of memory tensors.
 TABLE: dict[OptimiserName, tuple[Step, int]] = {"rmsprop": (rmsprop, 1), "sgd": (sgd, 1), "adamw": (adamw, 2)}

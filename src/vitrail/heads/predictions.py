@@ -1,4 +1,4 @@
-"""What a backbone with its tuned head said of the examples of one part of the split."""
+"""The probabilities of a backbone with its head for the examples of one split."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Predictions:
-    """What one backbone said of every test example, or calibration example: a row each, in the order of `ids`."""
+    """The probabilities of one backbone for every test or calibration example: a row each, in the order of `ids`."""
 
     name: str
     ids: tuple[str, ...] = field(repr=False)

@@ -1,7 +1,7 @@
-"""When a head should not answer: sets of classes, a confidence to ask for, and how strange an image may look.
+"""When a head should not answer: sets of classes, a least confidence, and a largest distance to the training images.
 
 A refusal file is safetensors with the thresholds of each class and a bank of training features, and one entry of
-metadata, `vitrail_refusal`: canonical JSON with version, promises and thresholds.
+metadata, `vitrail_refusal`: canonical JSON with version, guarantees and thresholds.
 
 Letters: N examples, D features, C classes, B rows of the bank, R = 4 rules for sets.
 """
@@ -20,7 +20,7 @@ from vitrail.core.hashing import fingerprint, sha256_bytes
 from vitrail.heads.scores import are_unit
 from vitrail.statistics.conformal import SCORES, ScoreKind
 
-FORMAT_VERSION = 2  # version 1 knew cross-conformal thresholds only
+FORMAT_VERSION = 1
 METADATA_KEY = "vitrail_refusal"
 ROWS_AT_ONCE = 4096
 RULES: tuple[str, ...] = ("lac", "adaptive", "lac-by-class", "adaptive-by-class")
@@ -29,15 +29,14 @@ SetOn = Literal["out-of-fold", "calibration"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """The promises and what they ask for; nothing of it was set on test images.
+    """The guarantees and their thresholds, none of them set on test images.
 
     `set_on` says on which `images` thresholds and confidence were set: out-of-fold probabilities of train and val
-    (cross-conformal), or a calibration part that was used for nothing else (split conformal). These images come from so
-    many `groups`, an image without one being a group of its own.
-    `threshold_RC` has a row for each of RULES; a score above it keeps a class out of the set. `confidence` is what an
-    answer needs for `precision`, None where the images cannot promise it. `bank_BD` are training features of unit
-    length, `distance` is the cosine distance to the `neighbours`-th of them that all but `alarms` of training images
-    stay below.
+    (cross-conformal), or a calibration split that was used for nothing else (split conformal). `groups` counts the
+    groups of these images; an image without one is a group of its own.
+    `threshold_RC` has a row for each of RULES; a class with a score above it is not in the set. An answer needs
+    `confidence` for `precision`; None if the images cannot guarantee it. `bank_BD` has training features of length 1.
+    `distance` is a cosine distance to the `neighbours`-th of them: all but `alarms` of training images are nearer.
     """
 
     set_on: SetOn
@@ -55,7 +54,7 @@ class Refusal:
 
     @property
     def digest(self) -> str:
-        """Stands for all of it, to the last bit."""
+        """Identifies everything here, to the last bit."""
         return fingerprint(
             [_facts(self), *(sha256_bytes(array.tobytes()) for array in (self.threshold_RC, self.bank_BD))]
         )
@@ -68,16 +67,16 @@ class Refusal:
         return result
 
     def sure(self, probability_NC: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether each answer has the confidence that the precision asks for; all have it where none is promised."""
+        """Whether each answer has the confidence for the precision; all have it if there is no guarantee."""
         return np.asarray(probability_NC.max(axis=1) >= (0.0 if self.confidence is None else self.confidence))
 
     def strange(self, feature_ND: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Whether each example lies further from the training images than they from one another."""
+        """Whether each example is further from the training images than they are from one another."""
         return neighbour_distance(feature_ND, self.bank_BD, self.neighbours) > self.distance
 
 
 def unit_rows(feature_ND: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of length 1; a row of zeros stays one. In float32, unlike `scores.unit`: banks are kept to the last bit."""
+    """Rows of length 1; a row of zeros stays. Unlike `scores.unit` in float32: the digest has the bits of the bank."""
     norm_N1 = np.linalg.norm(feature_ND, axis=1, keepdims=True)
     return np.asarray(feature_ND / np.where(norm_N1 > 0, norm_N1, 1.0), dtype=np.float32)
 
@@ -91,9 +90,6 @@ def neighbour_distance(
         feature_ND: features as they are stored.
         bank_BD: unit rows.
         neighbours: k, at most B.
-
-    Returns:
-        One distance a row.
     """
     bank_DB, kth = bank_BD.astype(np.float32).T, len(bank_BD) - neighbours
     distance_N = np.empty(len(feature_ND))
@@ -119,24 +115,20 @@ def load_refusal(path: Path, *, features: int | None = None, classes: int | None
     """Read what `save_refusal` wrote. Nothing in the file is executed.
 
     Args:
-        path: the file.
-        features: how wide the rows are that it will be asked about; any width will do where None.
-        classes: how many the head has; any number will do where None.
-
-    Returns:
-        The thresholds.
+        features: the width of the head's rows; None accepts any.
+        classes: the number of the head's classes; None accepts any.
 
     Raises:
-        WeightsError: the file is damaged, none of ours, of a newer format, inconsistent, or of another head.
+        WeightsError: the file is damaged, holds something else, has another format version, does not fit together, or
+            belongs to another head.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
             facts = json.loads((file.metadata() or {})[METADATA_KEY])
-            if facts.pop("format_version") > FORMAT_VERSION:
-                raise WeightsError(f"{path} was written by a newer Vitrail: use that, or make the run again.")
-            facts = {"set_on": "out-of-fold", "images": 0, "groups": 0} | facts  # version 1 said none of it
+            if facts.pop("format_version") != FORMAT_VERSION:
+                raise WeightsError(f"{path} was written by another Vitrail: use that, or make the run again.")
             refusal = Refusal(threshold_RC=file.get_tensor("threshold"), bank_BD=file.get_tensor("bank"), **facts)
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read as thresholds of a head ({error!r}): make the run again.") from error
@@ -147,7 +139,7 @@ def load_refusal(path: Path, *, features: int | None = None, classes: int | None
 
 
 def _wrong_facts(refusal: Refusal) -> str | None:
-    """What cannot be among promises and thresholds, in words."""
+    """A sentence that names an impossible guarantee or threshold; None if all are possible."""
     for name, value in _facts(refusal).items():
         if name == "set_on":
             fits = value in get_args(SetOn)
@@ -164,7 +156,7 @@ def _wrong_facts(refusal: Refusal) -> str | None:
 
 
 def _wrong_tensors(refusal: Refusal, features: int | None, classes: int | None) -> str | None:
-    """What cannot be among thresholds and bank, in words."""
+    """A sentence that says what is wrong with thresholds or bank; None if nothing is."""
     threshold_RC, bank_BD = refusal.threshold_RC, refusal.bank_BD
     R, C = len(RULES), classes or threshold_RC.size // len(RULES)
     if threshold_RC.dtype.kind != "f" or threshold_RC.shape != (R, C) or np.isnan(threshold_RC).any():

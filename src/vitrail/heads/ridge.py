@@ -4,20 +4,21 @@ The objective is scikit-learn's RidgeClassifierCV: targets +1 for a row's class 
 
     |Y - X W^T - b|^2 + alpha |W|^2,        b free,
 
-with `alpha` as there: a greater one regularises more. Features and targets are centred, which frees the bias, and then
+with its `alpha`: a greater one regularises more. Features and targets are centred, which frees the bias, and then
 
     n >= d: X^T X = V diag(s) V^T,   W = Y^T X V diag(1 / (s + alpha)) V^T
     n <  d: X X^T = U diag(s) U^T,   W = Y^T U diag(1 / (s + alpha)) U^T X
 
-so that a further strength is a rescaling. What the fit without row i says of row i needs no further fit: with the hat
-matrix H = 1/n + U diag(s / (s + alpha)) U^T it is y_i - (y_i - yhat_i) / (1 - H_ii), exactly (Cook & Weisberg 1982,
-section 2.2), the bias fitted anew included. eigh and not an SVD of X: it costs a third, and dividing by s + alpha hides
+so that another strength is a rescaling. The prediction for row i of the fit without row i needs no other fit: with the
+hat matrix H = 1/n + U diag(s / (s + alpha)) U^T it is y_i - (y_i - yhat_i) / (1 - H_ii), exactly (Cook & Weisberg 1982,
+section 2.2), with the bias fitted again. eigh and not an SVD of X: it costs a third, and dividing by s + alpha hides
 what squaring loses; the Gram matrix is summed in float64.
 
-A score is a regression's answer near -1 or +1 and no logit. Like every head this one becomes a probability as
-softmax(scores / temperature). The leave-one-out scores are scores of rows not fitted on, so that a first temperature is
-fitted on them and divided into weight and bias: what `logits` gives can stand beside the logits of other kinds. That
-does not change which class is first, and the temperature of the head, fitted out of fold as always, comes on top.
+A score is the prediction of a regression, near -1 or +1, and not a logit. As for every head, probabilities are
+softmax(scores / temperature). The leave-one-out scores are those of rows not fitted on, so a first temperature is
+fitted on them, and weight and bias are divided by it: then `logits` can be compared with the logits of other kinds.
+This does not change which class is first, and the temperature of the head, fitted out of fold as always, is applied in
+addition.
 """
 
 import time
@@ -30,21 +31,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitrail.core.errors import UsageError
-from vitrail.heads.labels import require_labels
-from vitrail.heads.scaling import Scaling, ScalingKind, fit_scaling
-from vitrail.heads.scores import Linear
+from vitrail.heads.head import LinearFit, require_labels
+from vitrail.heads.scaling import ScalingKind, fit_scaling
 from vitrail.heads.temperature import first_temperature
 
 # Letters: N examples, D features, C classes, S the lesser of N and D.
 
-SURE = 0.99  # of a leverage: float32 answers are off by 1e-6, and so by 1e-4 at most where they are left out
-MOST_LEVERAGE = 1 - 1e-6  # a row that alone decides its own answer says nothing when left out
+SURE = 0.99  # of a leverage: float32 predictions are off by 1e-6, and so by 1e-4 at most when left out
+MOST_LEVERAGE = 1 - 1e-6  # a row that alone decides its own prediction says nothing when left out
 ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeftOut:
-    """How a strength does on rows left out: mean squared error over rows and classes as scikit-learn, and accuracy."""
+    """Leave-one-out figures of a strength: accuracy, and mean squared error over rows and classes."""
 
     alpha: float
     error: float
@@ -52,25 +52,12 @@ class LeftOut:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RidgeFit:
-    """The solution at one strength, on scaled features, divided by `temperature`: see the top."""
+class RidgeFit(LinearFit):
+    """The solution at one strength; weight and bias are divided by `temperature`: see the top."""
 
     alpha: float
-    scaling: Scaling
-    weight_CD: NDArray[np.float64]
-    bias_C: NDArray[np.float64]
     temperature: float
     left_out: LeftOut
-    seconds: float
-
-    @property
-    def scores(self) -> Linear:
-        """What a `Head` keeps."""
-        return Linear(weight_CD=self.weight_CD, bias_C=self.bias_C)
-
-    def logits(self, feature_ND: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Scores of unscaled rows, float64."""
-        return self.scores.logits(self.scaling.exact(feature_ND))
 
 
 def fit_ridge(
@@ -81,17 +68,17 @@ def fit_ridge(
     alphas: Sequence[float],
     scaling: ScalingKind = "standardise",
 ) -> list[RidgeFit]:
-    """Fit every strength.
+    """Fit every strength; one fit each, in their order.
 
     Args:
         features: N x D, unscaled.
         labels: N class indices in [0, classes).
-        classes: how many there are.
-        alphas: penalties, each above 0; beside the sum and not the mean over rows, as in scikit-learn.
-        scaling: of the features.
+        classes: the number of classes.
+        alphas: penalties, each above 0, added to the sum and not to the mean over rows, as in scikit-learn.
 
-    Returns:
-        One fit a strength, in the order of `alphas`.
+    Raises:
+        UsageError: a penalty is not above 0.
+        DataError: a row has no label in [0, classes).
     """
     path = RidgePath(features, labels, classes=classes, scaling=scaling)
     return [path.fit(alpha) for alpha in alphas]
@@ -111,7 +98,7 @@ class RidgePath:
         require_labels(features, labels, classes)
         self._scaling = fit_scaling(features, scaling)
         N, D = features.shape
-        # With hardly more rows than features an answer is nearly its row's own: leaving it out magnifies rounding.
+        # With hardly more rows than features a prediction is nearly its target: leaving the row out magnifies rounding.
         scaled_ND = torch.from_numpy(self._scaling.exact(features) if N < 2 * D else self._scaling.apply(features))
         self._label_N = torch.from_numpy(labels)
         self._mean_D = scaled_ND.mean(dim=0, dtype=torch.float64)
@@ -123,18 +110,22 @@ class RidgePath:
         self._pull_SC = self._axis_DS.T @ self._pull()
 
     def leave_one_out(self, alpha: float) -> LeftOut:
-        """How one strength does on rows left out."""
+        """The leave-one-out figures of one strength."""
         return self._judge(self.left_out_scores(alpha), alpha)
 
     def _judge(self, answer_NC: Tensor, alpha: float) -> LeftOut:
         right_N = answer_NC.argmax(dim=1) == self._label_N
-        # Targets are -1, and +1 at the label: (a - y)^2 is (a + 1)^2, less 4 a at the label.
+        # Targets are -1, and +1 at the label: (a - y)^2 is (a + 1)^2, minus 4 a at the label.
         own_N = answer_NC.gather(1, self._label_N[:, None]).sum(dtype=torch.float64)
         total = answer_NC.add(1).square_().sum(dtype=torch.float64) - 4 * own_N
         return LeftOut(alpha=alpha, error=float(total) / answer_NC.numel(), accuracy=float(right_N.double().mean()))
 
     def left_out_scores(self, alpha: float) -> Tensor:
-        """For each row the scores of the fit without it, N x C. Raises UsageError unless alpha is above 0."""
+        """For each row the scores of the fit without it, N x C.
+
+        Raises:
+            UsageError: alpha is not above 0.
+        """
         if not alpha > 0:
             raise UsageError(f"Ridge strengths (alpha) must be above 0, but {alpha} was given.")
         N = len(self._label_N)
@@ -171,7 +162,7 @@ class RidgePath:
         )
 
     def _pull(self) -> Tensor:
-        """X^T Y, D x C, float64: twice each class's sum of centred features, for the -1 add up to nothing."""
+        """X^T Y, D x C, float64: twice each class's sum of centred features, since the -1 add up to 0."""
         D, C = self._centred_ND.shape[1], len(self._prior_C)
         sum_CD = torch.zeros(C, D, dtype=torch.float64)
         for start in range(0, len(self._label_N), ROWS_AT_ONCE):

@@ -1,6 +1,6 @@
 """How features are scaled for a head: each feature to mean 0 and deviation 1, each row to one length, or not at all.
 
-Which of the three serves best depends on the backbone, so that it is part of the search.
+The best of the three depends on the backbone, so the search tries them.
 """
 
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ SCALINGS: tuple[ScalingKind, ...] = get_args(ScalingKind)
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """Scaled rows are (row - mean_D) / scale_D; with "l2" each row is first brought to length sqrt(D).
+    """Scaled rows are (row - mean_D) / scale_D; with "l2" each row is first scaled to length sqrt(D).
 
     That length, and not 1, gives a feature a mean square of 1 as standardising does, so that one range of strengths
-    and learning rates serves both. With "l2" and "none" mean is 0 and scale 1. `mean_D` and `scale_D` are float32.
+    and learning rates fits both. With "l2" and "none" mean is 0 and scale 1.
     """
 
     mean_D: NDArray[np.float32]
@@ -32,11 +32,11 @@ class Scaling:
     kind: ScalingKind = "standardise"
 
     def apply(self, feature_ND: NDArray[np.floating]) -> NDArray[np.float32]:
-        """The rows, scaled, as float32: what heads are trained on."""
+        """The scaled rows as float32, for training."""
         return self._scale(feature_ND.astype(np.float32, copy=False)).astype(np.float32, copy=False)
 
     def exact(self, feature_ND: NDArray[np.floating]) -> NDArray[np.float64]:
-        """The rows, scaled, as float64: what heads are asked with."""
+        """The scaled rows as float64, for inference."""
         return self._scale(feature_ND.astype(np.float64)).astype(np.float64, copy=False)
 
     def _scale(self, feature_ND: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -55,12 +55,7 @@ class Scaling:
 def fit_scaling(feature_ND: NDArray[np.floating], kind: ScalingKind = "standardise") -> Scaling:
     """The scaling of some rows; for "standardise" their means and deviations (divided by N), summed in float64.
 
-    Args:
-        feature_ND: the rows.
-        kind: one of `SCALINGS`.
-
-    Returns:
-        The scaling. A feature that does not vary gets scale 1, so that it becomes 0.
+    A feature that does not vary gets scale 1, so that it becomes 0.
 
     Raises:
         UsageError: there is no such scaling.
@@ -79,6 +74,6 @@ def fit_scaling(feature_ND: NDArray[np.floating], kind: ScalingKind = "standardi
 def standardising(mean_D: NDArray[np.float64], variance_D: NDArray[np.float64]) -> Scaling:
     """The scaling that standardises features of these means and variances."""
     scale_D = np.sqrt(variance_D).astype(np.float32)
-    # Rounding leaves a constant feature some 1e-8 of its size; dividing by that would turn rounding into a signal.
+    # Rounding gives a constant feature a deviation of 1e-8 of its size; dividing by it would amplify the rounding.
     still_D = scale_D <= 1e-6 * np.abs(mean_D)
     return Scaling(mean_D.astype(np.float32), np.where(still_D | (scale_D == 0), np.float32(1), scale_D))

@@ -1,7 +1,7 @@
 """The forms that a fitted head can have: what turns scaled features into a score for each class.
 
-Every form gives scores whose softmax is a probability, so that one temperature calibrates all of them. A form is a
-frozen dataclass of arrays: its fields are the tensors of a head file, by their names less the letters of their shape.
+Every form gives scores whose softmax is a probability, so that one temperature scales all of them. A form is a frozen
+dataclass of arrays: its fields are the tensors of a head file, named without the letters of their shape.
 """
 
 from dataclasses import dataclass, fields
@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-# Letters: N examples, D features, C classes, H hidden units, M rows that are kept, Q rows asked for at once.
+# Letters: N examples, D features, C classes, H hidden units, M stored rows, Q rows scored at once.
 
 ROWS_AT_ONCE = 64
 UNIT_WITHIN = 0.01  # float16 changes the length of a unit row by less than a thousandth
@@ -20,32 +20,36 @@ Array = NDArray[np.floating] | NDArray[np.int64]
 
 
 class _Form:
-    """How every form is taken apart into tensors and put together again."""
+    """How a form becomes tensors and tensors a form."""
 
     __slots__ = ()
 
     def tensors(self) -> dict[str, Array]:
-        """The fields as a file keeps them: numbers of floating point as float32, labels as int64."""
-        kept: dict[str, Array] = {}
+        """The fields as a head file has them: floating point as float32, labels as int64."""
+        tensors: dict[str, Array] = {}
         for name, field in self.names().items():
             array: Array = getattr(self, field)
             labels = array.dtype.kind == "i"
-            kept[name] = np.ascontiguousarray(array, np.int64) if labels else np.ascontiguousarray(array, np.float32)
-        return kept
+            tensors[name] = np.ascontiguousarray(array, np.int64) if labels else np.ascontiguousarray(array, np.float32)
+        return tensors
 
     @classmethod
     def names(cls) -> dict[str, str]:
-        """The tensors' names, and the fields they are."""
+        """The name of each tensor, and of its field."""
         return {field.name.rpartition("_")[0]: field.name for field in fields(cls)}  # type: ignore[arg-type]
 
     @classmethod
     def of(cls, tensors: dict[str, Array]) -> Self:
-        """Put together what `tensors` took apart; a KeyError names what is missing."""
+        """The form with these tensors.
+
+        Raises:
+            KeyError: a tensor is missing.
+        """
         return cls(**{field: tensors[name] for name, field in cls.names().items()})
 
     @staticmethod
     def require(name: str, array: Array, shape: tuple[int, ...], kind: str = "f") -> str | None:
-        """What is wrong with an array, in words."""
+        """A sentence that says what is wrong with an array; None if nothing is."""
         if array.dtype.kind != kind or array.shape != shape:
             wanted = "float32" if kind == "f" else "int64"
             return f"{name} is {array.dtype} of shape {array.shape}, not {wanted} of shape {shape}"
@@ -65,7 +69,7 @@ class Linear(_Form):
         return result
 
     def fault(self, features: int, classes: int) -> str | None:
-        """What does not fit together, in words."""
+        """A sentence that says what does not fit together; None if everything fits."""
         return self.require("weight", self.weight_CD, (classes, features)) or self.require(
             "bias", self.bias_C, (classes,)
         )
@@ -82,7 +86,7 @@ class Mlp(_Form):
 
     @property
     def weight_CD(self) -> NDArray[np.floating]:  # noqa: N802
-        """What a row for which every unit is active is multiplied by: its length tells how regularised a head is."""
+        """The weight of a row that activates every unit: its length says how regularised a head is."""
         result: NDArray[np.floating] = self.weight_CH @ self.hidden_weight_HD
         return result
 
@@ -93,7 +97,7 @@ class Mlp(_Form):
         return result
 
     def fault(self, features: int, classes: int) -> str | None:
-        """What does not fit together, in words."""
+        """A sentence that says what does not fit together; None if everything fits."""
         H = self.hidden_bias_H.size
         return (
             self.require("hidden_weight", self.hidden_weight_HD, (H, features))
@@ -108,20 +112,20 @@ class Neighbours(_Form):
     """The k rows with the greatest cosine vote for their class, each with exp(cosine / width), as Wu et al. 2018 do.
 
     Instance Discrimination, arXiv:1805.01978, section 3.4, there with k = 200 and width 0.07; DINO's evaluation is the
-    same. The score is the log of a class's share of the votes, after one further vote of mean weight that is
-    spread over all classes: else a class without a neighbour would have probability 0.
+    same. The score is the log of a class's share of the votes. One more vote of mean weight is spread over all classes:
+    otherwise a class without a neighbour would have probability 0.
     """
 
     row_MD: NDArray[np.floating]  # of length 1
     label_M: NDArray[np.int64]
     k_1: NDArray[np.int64]
     width_1: NDArray[np.floating]
-    prior_C: NDArray[np.floating]  # the further vote, as shares
+    prior_C: NDArray[np.floating]  # the extra vote, as shares
 
     def logits(self, scaled_ND: NDArray[np.float64]) -> NDArray[np.float64]:
         """N x C scores, float64."""
-        parts = [self._block(scaled_ND[at : at + ROWS_AT_ONCE]) for at in range(0, len(scaled_ND), ROWS_AT_ONCE)]
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.prior_C)))
+        blocks = [self._block(scaled_ND[at : at + ROWS_AT_ONCE]) for at in range(0, len(scaled_ND), ROWS_AT_ONCE)]
+        return np.concatenate(blocks) if blocks else np.zeros((0, len(self.prior_C)))
 
     def _block(self, scaled_QD: NDArray[np.float64]) -> NDArray[np.float64]:
         Q, k = len(scaled_QD), int(self.k_1[0])
@@ -133,16 +137,16 @@ class Neighbours(_Form):
         return np.log((k * share_QC + self.prior_C) / (k + 1))
 
     def _nearest(self, unit_QD: NDArray[np.float64], k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Candidates by float32 products of all rows, then exactly: no answer depends on who else was asked for."""
+        """Candidates by float32 products with all rows, then exactly: no result depends on the rows beside it."""
         near_QM = unit_QD.astype(np.float32) @ self.row_MD.T
-        many = min(k + SPARE, near_QM.shape[1])
-        row_Qm = np.sort(np.argpartition(-near_QM, many - 1, axis=1)[:, :many], axis=1)
+        count = min(k + SPARE, near_QM.shape[1])
+        row_Qm = np.sort(np.argpartition(-near_QM, count - 1, axis=1)[:, :count], axis=1)
         cosine_Qm = np.einsum("qd,qmd->qm", unit_QD, self.row_MD[row_Qm].astype(np.float64))
         order_Qk = np.argsort(-cosine_Qm, axis=1, kind="stable")[:, :k]
         return np.take_along_axis(cosine_Qm, order_Qk, axis=1), np.take_along_axis(row_Qm, order_Qk, axis=1)
 
     def fault(self, features: int, classes: int) -> str | None:
-        """What does not fit together, in words."""
+        """A sentence that says what does not fit together; None if everything fits."""
         M = self.label_M.size
         return (
             self.require("row", self.row_MD, (M, features))
@@ -163,14 +167,15 @@ class Neighbours(_Form):
 
 AnyScores = Linear | Mlp | Neighbours
 
-#: Which form a kind of head has. A further kind is a file that fits it, and a line here.
+#: Every kind of head and its form, in the order in which a search tries them. A new kind is a file that fits it, and a
+#: line here.
 FORM_OF: dict[str, type[Linear] | type[Mlp] | type[Neighbours]] = {
     "logistic": Linear,
     "ridge": Linear,
-    "softmax": Linear,
     "centroid": Linear,
-    "mlp": Mlp,
     "knn": Neighbours,
+    "softmax": Linear,
+    "mlp": Mlp,
 }
 
 

@@ -14,20 +14,13 @@ FEW = 2000
 
 
 def fit_temperature(logit_NC: NDArray[np.float64], label_N: NDArray[np.int64]) -> float:
-    """The temperature with the least negative log likelihood on these logits.
+    """The temperature with the least negative log likelihood on these logits, in [0.001, 1000]; 1 without information.
 
-    In 1 / temperature the likelihood is convex, so that Newton's steps, kept inside a shrinking bracket, find its
-    only minimum. Where no example is wrong there would be none: ever colder would be ever better. So labels are
-    smoothed as Platt did for the same reason (Platt 1999, section 2.2): of N examples a label keeps
+    The loss is convex in 1 / temperature, so that Newton's steps, kept inside a shrinking bracket, find its only
+    minimum. If no example is wrong there would be none: a lower temperature would always be better. So labels are
+    smoothed as Platt did for the same reason (Platt 1999, section 2.2): with N examples a label keeps
     (N + 1) / (N + 2), the other classes share the rest. For a thousand examples this moves a temperature by far less
     than its own uncertainty.
-
-    Args:
-        logit_NC: scores, float64.
-        label_N: class indices.
-
-    Returns:
-        A temperature in [0.001, 1000]; 1 where there is nothing to learn it from.
     """
     N, C = logit_NC.shape
     if N == 0 or np.ptp(logit_NC, axis=1).max() == 0:
@@ -49,10 +42,10 @@ def fit_temperature(logit_NC: NDArray[np.float64], label_N: NDArray[np.int64]) -
 
 
 def first_temperature(score_NC: NDArray[np.float64], label_N: NDArray[np.int64]) -> float:
-    """The temperature of scores that are no logits, from at most `FEW` rows, evenly spaced, that were not fitted on.
+    """The temperature of scores that are not logits, from at most `FEW` rows, evenly spaced, that were not fitted on.
 
-    Ridge and centroid heads divide it into their weights, so that their scores can stand beside logits; the temperature
-    of the chosen head, from all out-of-fold rows, comes on top.
+    Ridge and centroid heads divide their weights by it, so that their scores can be compared with logits; the
+    temperature of the chosen head, from all out-of-fold rows, is applied in addition.
     """
     row_N = np.linspace(0, len(label_N) - 1, min(FEW, len(label_N))).astype(np.int64)
     return fit_temperature(score_NC[row_N].astype(np.float64), label_N[row_N])

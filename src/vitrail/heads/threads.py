@@ -1,4 +1,4 @@
-"""Fits side by side: threads that share one small operation wait for each other longer than they work."""
+"""Fits in parallel, since threads that share one small operation wait for each other longer than they work."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -6,34 +6,31 @@ from typing import TypeVar
 
 import torch
 
-FITS_AT_ONCE = 4  # each has the features scaled anew, and memory must not grow with the cores
+FITS_AT_ONCE = 4  # each has its own copy of scaled features, and memory must not grow with the cores
 
 Item = TypeVar("Item")
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
 
-def side_by_side(work: Callable[[Item], Done], items: Iterable[Item], *, at_once: int = FITS_AT_ONCE) -> list[Done]:
-    """Do some work on each item, several at once; the threads that torch has here are shared out evenly.
+def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], *, at_once: int = FITS_AT_ONCE) -> list[Result]:
+    """The results of `work` on each item, in order; several items at once, with an even share of torch's threads each.
+
+    Exceptions of `work` are raised here. It may call this function again.
 
     Args:
-        work: may call this again.
-        items: what it is done on.
-        at_once: on how many items at most; with as many as there are threads, each has one, and what is computed does
-            not depend on how many there are.
-
-    Returns:
-        The outcomes in order; what `work` raises is raised here.
+        at_once: the most items at once; if this is the number of threads, each item has one thread, and the results do
+            not depend on that number.
     """
     threads = torch.get_num_threads()
     workers = min(at_once, threads)
-    pool = ThreadPoolExecutor(workers, "fit", initializer=_have, initargs=(threads // workers,))
+    pool = ThreadPoolExecutor(workers, "fit", initializer=_set_threads, initargs=(threads // workers,))
     try:
         return list(pool.map(work, items))
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)  # torch gives threads that are made later what was last set
+        torch.set_num_threads(threads)  # torch gives later threads the number that was set last
 
 
-def _have(threads: int) -> None:
+def _set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # squares of gradients fall below 1e-38, and products with such numbers crawl

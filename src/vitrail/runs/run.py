@@ -126,8 +126,8 @@ def _write_predictions(path: Path, predictions: Predictions, classes: Sequence[s
 
 
 def _write_search(folder: Path, search: Search, result: BackboneResult) -> None:
-    """Every trial of one backbone, its winner on other splits, and as a head with the recipe of its features."""
-    recipe = {
+    """Every trial of one backbone, its winner on other splits, and as a head with its origin."""
+    origin = {
         "backbone": result.name,
         "weights_sha256": result.weights_sha256,
         "engine": result.engine,
@@ -140,4 +140,4 @@ def _write_search(folder: Path, search: Search, result: BackboneResult) -> None:
     write_whole(trials, lambda path: write_trials(path, search.trials))
     if search.resplits:
         write_whole(resplits_file(folder, search.backbone), lambda path: write_resplits(path, search.resplits))
-    write_whole(head_file(folder, search.backbone), lambda path: save_head(search.head, path, recipe))
+    write_whole(head_file(folder, search.backbone), lambda path: save_head(search.head, path, origin))

@@ -1,4 +1,4 @@
-"""What a search works on: train and val of one backbone, the parts to choose on, and the folds."""
+"""The examples of a search: train and val of one backbone, the holdouts that compare settings, and the folds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vitrail.heads.head import balanced_weights
+
 if TYPE_CHECKING:
     from vitrail.data import Dataset, Split
 
@@ -14,38 +16,38 @@ if TYPE_CHECKING:
 
 
 class Rows(Protocol):
-    """What a search needs of `Features`."""
+    """The interface of `Features` for code that needs rows only."""
 
     @property
     def backbone(self) -> str:
-        """Whose features they are."""
+        """Its name."""
 
     @property
     def key(self) -> str:
-        """What the features were made with, as a digest."""
+        """A digest of everything that the features depend on."""
 
     def rows(self, ids: Sequence[str]) -> NDArray[np.float32]:
-        """N x D, in the order asked for."""
+        """N x D, in the order of `ids`."""
 
 
 class PooledRows(Rows, Protocol):
-    """Rows of which one pass gave several poolings."""
+    """Rows of one pass with several poolings."""
 
     @property
     def pooling(self) -> str:
-        """The one that `rows` gives."""
+        """The pooling of `rows`."""
 
     @property
     def poolings(self) -> tuple[str, ...]:
-        """All there are."""
+        """All poolings of the pass."""
 
     def pooled(self, pooling: str) -> "PooledRows":
-        """The same with the rows of another pooling."""
+        """The same features with the rows of another pooling."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Rows to fit on and rows to score on, as row numbers."""
+class Holdout:
+    """Row numbers to fit on, and others to score on."""
 
     fit: NDArray[np.int64]
     score: NDArray[np.int64]
@@ -55,9 +57,9 @@ class Part:
 class Examples:
     """Train and val together, in the order of their ids.
 
-    `choices` are what is chosen on: train and val, or the folds where there is no val. `folds` are always the five.
-    `group_N` numbers the groups, so that what is drawn from the examples can keep them whole. `pooling` says which
-    features of a backbone these are, where it gives several.
+    Settings are compared on `holdouts`: train and val, or the five folds if there is no val. `folds` are always the
+    five. `group_N` numbers the groups, so that draws can keep them whole. `pooling` says which features of a backbone
+    these are, if it gives several.
     """
 
     ids: tuple[str, ...]
@@ -65,64 +67,56 @@ class Examples:
     label_N: NDArray[np.int64]
     group_N: NDArray[np.int64]
     classes: int
-    choices: tuple[Part, ...]
-    folds: tuple[Part, ...]
+    holdouts: tuple[Holdout, ...]
+    folds: tuple[Holdout, ...]
     pooling: str = ""
 
-    def part(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def take_rows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Features and labels of some rows."""
         return self.feature_ND[rows], self.label_N[rows]
 
     def class_weights(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What an example of each class counts where every class counts the same, for training on these rows.
-
-        Of mean 1 over the rows, so that a strength or a learning rate keeps its meaning; a class without rows has 0.
-        """
-        count_C = np.bincount(self.label_N[rows], minlength=self.classes)
-        weight_C: NDArray[np.float64] = len(rows) / (np.count_nonzero(count_C) * np.maximum(count_C, 1))
-        return np.where(count_C > 0, weight_C, 0.0)
+        """Weights for training on these rows that make every class count the same; see `balanced_weights`."""
+        return balanced_weights(self.label_N[rows], self.classes)
 
     @property
     def scored_labels(self) -> NDArray[np.int64]:
-        """The labels of all that is scored, one choice after the other."""
-        return np.concatenate([self.label_N[part.score] for part in self.choices])
+        """The labels of the scored rows, holdout after holdout."""
+        return np.concatenate([self.label_N[holdout.score] for holdout in self.holdouts])
+
+    @property
+    def scored_weights(self) -> NDArray[np.float64]:
+        """A weight for each scored row, of mean 1, that makes every class count the same."""
+        weight_S: NDArray[np.float64] = balanced_weights(self.scored_labels, self.classes)[self.scored_labels]
+        return weight_S
 
 
 def gather(features: PooledRows, split: "Split", dataset: "Dataset") -> Examples:
-    """Bring features, labels, groups and parts together.
-
-    Args:
-        features: the backbone's rows for at least the train and val ids.
-        split: train, val and the five folds of both.
-        dataset: where labels, groups and class names come from; the labels of test are not there.
-
-    Returns:
-        The examples.
-    """
+    """Bring features, labels, groups and split together; the rows of test are not read."""
     ids = tuple(sorted((*split.train, *split.val)))
     row = {id_: number for number, id_ in enumerate(ids)}
     columns = (dataset.table[name].to_pylist() for name in ("id", "label", "group"))
-    facts = {id_: (label, group) for id_, label, group in zip(*columns, strict=True)}
+    label_group = {id_: (label, group) for id_, label, group in zip(*columns, strict=True)}
 
-    def rows(part: Sequence[str]) -> NDArray[np.int64]:
-        return np.array(sorted(row[id_] for id_ in part), dtype=np.int64)
+    def rows(wanted: Sequence[str]) -> NDArray[np.int64]:
+        return np.array(sorted(row[id_] for id_ in wanted), dtype=np.int64)
 
-    everything = np.arange(len(ids))
-    folds = tuple(Part(np.setdiff1d(everything, rows(fold)), rows(fold)) for fold in split.folds if fold)
+    all_rows = np.arange(len(ids))
+    folds = tuple(Holdout(np.setdiff1d(all_rows, rows(fold)), rows(fold)) for fold in split.folds if fold)
     return Examples(
         ids=ids,
         feature_ND=np.ascontiguousarray(features.rows(ids), dtype=np.float32),
-        label_N=np.array([facts[id_][0] for id_ in ids], dtype=np.int64),
-        group_N=_numbered([facts[id_][1] for id_ in ids]),
+        label_N=np.array([label_group[id_][0] for id_ in ids], dtype=np.int64),
+        group_N=_number_groups([label_group[id_][1] for id_ in ids]),
         classes=len(dataset.classes),
-        choices=(Part(rows(split.train), rows(split.val)),) if split.val else folds,
+        holdouts=(Holdout(rows(split.train), rows(split.val)),) if split.val else folds,
         folds=folds,
         pooling=features.pooling,
     )
 
 
-def _numbered(groups: Sequence[str | None]) -> NDArray[np.int64]:
+def _number_groups(groups: Sequence[str | None]) -> NDArray[np.int64]:
     """A number for each group; an example without one is a group of its own."""
     known: dict[str | int, int] = {}
-    keys = [place if group is None else group for place, group in enumerate(groups)]
+    keys = [row if group is None else group for row, group in enumerate(groups)]
     return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)

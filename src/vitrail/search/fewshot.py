@@ -1,9 +1,9 @@
-"""Accuracy from a few images a class, scored on val: what the features know before much is learnt from them.
+"""Accuracy from a few images per class, scored on val.
 
 As in the few-shot evaluations of ViT and BiT: a closed-form linear head on some shots of each class, with one penalty
-for all (big_vision evaluators/fewshot_lsr.py does likewise), so that nothing is chosen on val. With few images a figure
-depends on which they are: BiT's README has 46 to 66% for one shot of CIFAR-10. So many draws are made, and the spread
-over them is part of the answer.
+for all (as in big_vision evaluators/fewshot_lsr.py), so that nothing is chosen on val. With few images a figure depends
+on which images they are: BiT's README has 46 to 66% for one shot of CIFAR-10. So there are many draws, and their spread
+is given too.
 """
 
 from collections.abc import Iterator
@@ -23,10 +23,10 @@ PENALTY = 1.0  # of rows whose mean square length is 1; see `ridge_scores`
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FewShot:
-    """Accuracy on val with so many images of each class, over draws of which images they are.
+    """Accuracy on val from `shots` images of each class, over `draws` of these images.
 
-    `deviation` (divided by draws - 1) is that of single draws, as is the range from `low` to `high`, which holds 95% of
-    them. A class with fewer images gives all it has.
+    `deviation` (divided by draws - 1) is that of single draws; 95% of them lie between `low` and `high`. A class with
+    fewer images gives all of them.
     """
 
     shots: int
@@ -38,17 +38,9 @@ class FewShot:
 
 
 def few_shot(examples: Examples, *, seed: int) -> tuple[FewShot, ...]:
-    """Score 1, 2, 5 and 10 shots, as far as half of the classes have so many images.
-
-    Args:
-        examples: images are drawn from what is fitted on and the rest is scored, one choice after the other.
-        seed: of the draws.
-
-    Returns:
-        One figure a number of shots.
-    """
+    """Score 1, 2, 5 and 10 shots, as long as half of the classes have so many images."""
     most = min(
-        int(np.median(np.unique(examples.label_N[part.fit], return_counts=True)[1])) for part in examples.choices
+        int(np.median(np.unique(examples.label_N[holdout.fit], return_counts=True)[1])) for holdout in examples.holdouts
     )
     return tuple(_over_draws(examples, shots, seed) for shots in SHOTS if shots <= most)
 
@@ -69,11 +61,11 @@ def _over_draws(examples: Examples, shots: int, seed: int) -> FewShot:
 def _rates(examples: Examples, shots: int, seed: int) -> Iterator[float]:
     for draw in range(DRAWS):
         right = 0
-        for part in examples.choices:
-            # The stream is the draw's alone: the one image of a draw is among its two, and these among its five.
-            rows = draw_shots(examples.label_N, part.fit, shots, np.random.default_rng([seed, draw]))
-            fit_ND, label_N = examples.part(rows)
-            score_MD, label_M = examples.part(part.score)
+        for holdout in examples.holdouts:
+            # The stream depends on the draw alone: the image of one shot is among those of two, and these among five.
+            rows = draw_shots(examples.label_N, holdout.fit, shots, np.random.default_rng([seed, draw]))
+            fit_ND, label_N = examples.take_rows(rows)
+            score_MD, label_M = examples.take_rows(holdout.score)
             scores_MC = ridge_scores(fit_ND, label_N, classes=examples.classes, score_MD=score_MD)
             right += int((scores_MC.argmax(axis=1) == label_M).sum())
         yield right / len(examples.scored_labels)
@@ -82,42 +74,26 @@ def _rates(examples: Examples, shots: int, seed: int) -> Iterator[float]:
 def draw_shots(
     label_N: NDArray[np.int64], rows: NDArray[np.int64], shots: int, draws: np.random.Generator
 ) -> NDArray[np.int64]:
-    """So many rows of each class, or all it has.
+    """`shots` of the `rows` of each class, or all of a smaller class; class by class.
 
-    Args:
-        label_N: of all examples.
-        rows: where to draw from.
-        shots: how many of each class.
-        draws: where chance comes from.
-
-    Returns:
-        The rows, class by class; the same stream gives fewer shots that are among the more.
+    The same stream draws a subset for fewer shots.
     """
     shuffled = draws.permutation(rows)
     shuffled = shuffled[np.argsort(label_N[shuffled], kind="stable")]
     label = label_N[shuffled]
-    place = np.arange(len(label)) - np.searchsorted(label, label)  # of each row within its class
-    result: NDArray[np.int64] = shuffled[place < shots]
+    rank = np.arange(len(label)) - np.searchsorted(label, label)  # of each row within its class
+    result: NDArray[np.int64] = shuffled[rank < shots]
     return result
 
 
 def ridge_scores(
     fit_ND: NDArray[np.float32], label_N: NDArray[np.int64], *, classes: int, score_MD: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Scores of a ridge head with one penalty for all data.
+    """Scores (M x C) of a ridge head with one penalty for all data.
 
-    Rows are centred and divided by one number, their root mean square length, after which a penalty means the same on
-    every backbone. Features are not divided by deviations of their own: those of a handful of rows are noise. Targets
-    are one-hot, less their mean. Solved in the lesser of rows and features.
-
-    Args:
-        fit_ND: the shots.
-        label_N: their classes.
-        classes: how many there are.
-        score_MD: rows to score.
-
-    Returns:
-        M x C.
+    Rows are centred and divided by one number, their root mean square length, so that a penalty means the same on every
+    backbone. Features are not divided by their own deviations: those of a handful of rows are noise. Targets are
+    one-hot, minus their mean. The system that is solved has the lesser of rows and features.
     """
     mean_D = fit_ND.mean(axis=0, dtype=np.float64)
     centred_ND = fit_ND.astype(np.float64) - mean_D

@@ -1,4 +1,4 @@
-"""What follows once a trial has won: out-of-fold probabilities, temperature, refitted head, other seeds and splits."""
+"""The steps after a trial has won: out-of-fold probabilities, temperature, refit, other seeds and splits."""
 
 from dataclasses import replace
 
@@ -10,30 +10,23 @@ from vitrail.heads import Fit, Head
 from vitrail.heads.head import softmax
 from vitrail.heads.temperature import fit_temperature
 from vitrail.search.curves import LabelCurve, hardest_classes, label_curve
-from vitrail.search.examples import Examples, Part
+from vitrail.search.examples import Examples, Holdout
 from vitrail.search.families import FAMILIES
-from vitrail.search.found import Found, score
 from vitrail.search.options import TuneOptions
-from vitrail.search.resplits import Resplit
-from vitrail.search.trial import Seeded
+from vitrail.search.scored_trial import ScoredTrial, score_fits
+from vitrail.search.trial import Resplit, Seeded
 
 # Letters: N examples, M examples of a val, C classes.
 
 
-def out_of_fold(examples: Examples, winner: Found, options: TuneOptions) -> tuple[float, NDArray[np.float64]]:
-    """The temperature of the winning setting, and its calibrated probability for each example fitted without its fold.
+def out_of_fold(examples: Examples, winner: ScoredTrial, options: TuneOptions) -> tuple[float, NDArray[np.float64]]:
+    """The temperature of the winning setting, and its probabilities (N x C) for each example fitted without its fold.
 
-    Args:
-        examples: train and val.
-        winner: the setting.
-        options: of the search.
-
-    Returns:
-        The temperature, and N x C; the temperature was fitted on just these rows.
+    They are temperature-scaled; the temperature was fitted on these very rows.
     """
     from vitrail.heads.threads import side_by_side
 
-    def fit(fold: Part) -> NDArray[np.float64]:
+    def fit(fold: Holdout) -> NDArray[np.float64]:
         fitted = FAMILIES[winner.kind].fit(examples, fold.fit, winner, options)
         return fitted.logits(examples.feature_ND[fold.score])
 
@@ -45,22 +38,11 @@ def out_of_fold(examples: Examples, winner: Found, options: TuneOptions) -> tupl
 
 
 def refit(
-    examples: Examples, winner: Found, options: TuneOptions, *, classes: tuple[str, ...], temperature: float
+    examples: Examples, winner: ScoredTrial, options: TuneOptions, *, classes: tuple[str, ...], temperature: float
 ) -> Head:
-    """The winning setting on train and val together, or on train alone where the options ask for no refit.
-
-    Args:
-        examples: train and val.
-        winner: the setting.
-        options: of the search.
-        classes: their names.
-        temperature: what its scores are divided by.
-
-    Returns:
-        The head.
-    """
-    as_trained = len(examples.choices) == 1 and not options.refit
-    rows = examples.choices[0].fit if as_trained else np.arange(len(examples.ids))
+    """The winning setting on train and val together, or on train alone if the options do not refit."""
+    as_trained = len(examples.holdouts) == 1 and not options.refit
+    rows = examples.holdouts[0].fit if as_trained else np.arange(len(examples.ids))
     fitted = FAMILIES[winner.kind].fit(examples, rows, winner, options)
     epochs: dict[str, float | int | str] = {"epochs": winner.epochs} if winner.epochs else {}
     return Head(
@@ -75,30 +57,23 @@ def refit(
 
 def label_curves(
     examples: Examples,
-    winner: Found,
+    winner: ScoredTrial,
     options: TuneOptions,
     *,
     classes: tuple[str, ...],
     oof_probability_NC: NDArray[np.float64],
 ) -> tuple[LabelCurve, ...]:
-    """What images are worth to the winning setting: of all classes, and of the hardest.
+    """The label curves of the winning setting: for all classes, and for the hardest.
 
-    Args:
-        examples: train and val.
-        winner: the setting; a head that is trained epoch by epoch gets as many steps with fewer images.
-        options: of the search.
-        classes: their names.
-        oof_probability_NC: of the winner.
-
-    Returns:
-        One or two curves; none where there are too few images, or the options ask for none.
+    A head that is trained epoch by epoch gets as many steps with fewer images. There is no curve with too few images,
+    or if the options ask for none.
     """
     if not options.label_curves:
         return ()
-    whole = float(np.mean([len(part.fit) for part in examples.choices]))
+    most = float(np.mean([len(holdout.fit) for holdout in examples.holdouts]))
 
     def train(rows: NDArray[np.int64]) -> Fit:
-        as_long = replace(winner, epochs=round(winner.epochs * whole / len(rows)))
+        as_long = replace(winner, epochs=round(winner.epochs * most / len(rows)))
         return FAMILIES[winner.kind].fit(examples, rows, as_long, options)
 
     hardest = hardest_classes(examples, oof_probability_NC)
@@ -110,19 +85,12 @@ def label_curves(
     return tuple(curve for curve in curves if curve is not None)
 
 
-def under_seeds(examples: Examples, winner: Found, options: TuneOptions) -> tuple[Seeded, ...]:
-    """The winning setting trained for its epochs under several seeds: the spread that comes from luck in training.
+def under_seeds(examples: Examples, winner: ScoredTrial, options: TuneOptions) -> tuple[Seeded, ...]:
+    """The winning setting trained for its epochs under `options.seeds` seeds: the spread of training alone.
 
-    As in Table 2 of the ViT paper (arXiv:2010.11929), which gives mean and deviation over three runs. It says nothing
-    of how the figure would move with other images; the intervals do.
-
-    Args:
-        examples: train and val.
-        winner: the setting.
-        options: of the search; `seeds` says how many.
-
-    Returns:
-        One result a seed; none where the kind draws nothing, since all would be equal.
+    As in Table 2 of the ViT paper (arXiv:2010.11929), which gives mean and deviation over three runs. It does not say
+    how the figure would change with other images; the intervals do. Empty for a kind that draws nothing: all results
+    would be equal.
     """
     if not FAMILIES[winner.kind].draws:
         return ()
@@ -130,25 +98,19 @@ def under_seeds(examples: Examples, winner: Found, options: TuneOptions) -> tupl
 
     def fit(seed: int) -> Seeded:
         fits = [
-            FAMILIES[winner.kind].fit(examples, part.fit, winner, replace(options, seed=seed))
-            for part in examples.choices
+            FAMILIES[winner.kind].fit(examples, holdout.fit, winner, replace(options, seed=seed))
+            for holdout in examples.holdouts
         ]
-        nll_S, right_S = score(examples, fits)
+        nll_S, right_S = score_fits(examples, fits)
         return Seeded(seed=seed, val_nll=float(nll_S.mean()), val_accuracy=float(right_S.mean()))
 
     return tuple(side_by_side(fit, range(options.seed, options.seed + options.seeds)))
 
 
-def over_splits(examples: Examples, winner: Found, options: TuneOptions) -> tuple[Resplit, ...]:
-    """Fit and score the winning setting on other splits of the same images.
+def over_splits(examples: Examples, winner: ScoredTrial, options: TuneOptions) -> tuple[Resplit, ...]:
+    """Fit and score the winning setting on `options.splits` other splits of the same images; `options.seed` draws them.
 
-    Args:
-        examples: train and val; a val drawn anew is as large as the one that was chosen on, or as a fold.
-        winner: the setting, trained for its epochs.
-        options: of the search; `splits` says how many, `seed` which.
-
-    Returns:
-        One result a split.
+    A new val is as large as the val that settings were compared on, or as a fold. See `trial.py` for what this covers.
     """
     from vitrail.heads.threads import side_by_side
 
@@ -167,8 +129,8 @@ def over_splits(examples: Examples, winner: Found, options: TuneOptions) -> tupl
 
 def _deal_again(examples: Examples, draws: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows to fit on and rows to score on."""
-    share = float(np.mean([len(part.score) for part in examples.choices])) / len(examples.ids)
+    share = float(np.mean([len(holdout.score) for holdout in examples.holdouts])) / len(examples.ids)
     order = draws.permutation(len(examples.ids))
     groups = [str(group) for group in examples.group_N[order]]
-    part_N = deal(examples.label_N[order], groups, [1 - share, share])
-    return np.sort(order[part_N == 0]), np.sort(order[part_N == 1])
+    side_N = deal(examples.label_N[order], groups, [1 - share, share])
+    return np.sort(order[side_N == 0]), np.sort(order[side_N == 1])

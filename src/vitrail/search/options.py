@@ -1,41 +1,41 @@
-"""What a search tries, how long, and by what it chooses."""
+"""The options of a search: what it tries, for how long, and the metric it chooses by."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from vitrail.core.errors import UsageError
-from vitrail.heads import SCALINGS
+from vitrail.heads import FORM_OF, SCALINGS, ScalingKind
 
 STRENGTHS = tuple(float(f"{10 ** (half / 2):.3g}") for half in range(-12, 5))  # 1e-6 to 100, half a decade apart
-KINDS = ("logistic", "ridge", "centroid", "knn", "softmax", "mlp")
+KINDS = tuple(FORM_OF)
 OPTIMISERS = ("rmsprop", "sgd", "adamw")  # heads/optimisers.py, which imports torch
 ALPHAS = tuple(float(10**whole) for whole in range(9))  # 1 to 100 million
 NEIGHBOURS = (5, 10, 20, 50)
-TOGETHER = 16  # heads of a round, and how many are drawn where nothing else was asked for
+TOGETHER = 16  # heads of a round, and the default number of drawn heads
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TuneOptions:
-    """What a search tries. `strengths` are scikit-learn's C, `alphas` its ridge penalties, `neighbours` how many vote.
+    """What a search tries. `strengths` are scikit-learn's C, `alphas` its ridge penalties, `neighbours` its k.
 
-    Of what softmax heads and perceptrons are drawn from, `learning_rate` is the least and the most, the others are all
-    there is. Each kind is tried under each of the `scalings`; `logistic` under the first of them with every strength,
-    under the others near the best. `mlp` is left out beside other kinds where there is no val and folds have to do.
-    `trials` counts the settings that are drawn for heads trained step by step, a quarter of them perceptrons; what is
-    solved at once comes besides. With a `budget_s` (seconds of search on each backbone) no new step begins once they
-    are spent, and where `trials` is None as many are drawn as there is time for. `metric` is what is chosen by;
-    `balanced` lets every class count the same in it, however many images it has. `seeds` and `splits` are how often
-    the winner is trained for its spread over seeds, and over other splits of train and val (0 for none). Without
-    `refit` the winner is kept as it was trained on train, where there is a val. `label_curves` are some twenty more
-    fits of the winner.
+    Softmax heads and perceptrons are drawn from `learning_rate` (the least and the most) and from all values of
+    `dropouts`, `weight_decays` and `optimisers`. Each kind is tried under each of the `scalings`; `logistic` under the
+    first of them with every strength, under the others with the strengths near the best. `mlp` is left out beside other
+    kinds if there is no val and folds take its place. `trials` counts the settings that are drawn for heads trained
+    step by step, a quarter of them perceptrons; the other kinds come in addition. With a `budget_s` (seconds of search
+    on each backbone) no new step begins once they are spent, and without `trials` as many are drawn as time allows.
+    `metric` selects the winner; with `balanced` every class counts the same in it, however many images it has. `seeds`
+    and `splits` count the trainings of the winner for its spread over seeds, and over other splits of train and val (0
+    for none). Without `refit` the winner stays as it was trained on train, if there is a val. `label_curves` are some
+    twenty more fits of the winner.
     """
 
     kinds: tuple[str, ...] = KINDS
     strengths: tuple[float, ...] = STRENGTHS
     alphas: tuple[float, ...] = ALPHAS
     neighbours: tuple[int, ...] = NEIGHBOURS
-    scalings: tuple[str, ...] = ("standardise", "l2")
+    scalings: tuple[ScalingKind, ...] = ("standardise", "l2")
     learning_rate: tuple[float, float] = (1e-4, 1e-2)
     dropouts: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8)
     weight_decays: tuple[float, ...] = (0.0, 0.01, 0.1)
@@ -63,8 +63,8 @@ class TuneOptions:
             "neighbours must be given, each at least 1": bool(self.neighbours) and min(self.neighbours) >= 1,
             f"scalings must be given, each one of {', '.join(SCALINGS)}": _among(self.scalings, SCALINGS),
             f"optimisers must be given, each one of {', '.join(OPTIMISERS)}": _among(self.optimisers, OPTIMISERS),
-            "dropouts must be given, each in [0, 1)": _all(self.dropouts, lambda one: 0 <= one < 1),
-            "weight decays must be given, each in [0, 1]": _all(self.weight_decays, lambda one: 0 <= one <= 1),
+            "dropouts must be given, each in [0, 1)": _all(self.dropouts, lambda dropout: 0 <= dropout < 1),
+            "weight decays must be given, each in [0, 1]": _all(self.weight_decays, lambda decay: 0 <= decay <= 1),
             "trials must be at least 1": self.trials is None or self.trials >= 1,
             "a budget must be above 0 seconds": self.budget_s is None or self.budget_s > 0,
             "the metric must be nll or accuracy": self.metric in ("nll", "accuracy"),
@@ -83,4 +83,4 @@ def _among(given: tuple[str, ...], known: tuple[str, ...]) -> bool:
 
 
 def _all(given: tuple[float, ...], holds: Callable[[float], bool]) -> bool:
-    return bool(given) and all(holds(one) for one in given)
+    return bool(given) and all(holds(value) for value in given)

@@ -1,9 +1,10 @@
-"""Which pooling of a pass the heads are fitted on: judged by logistic heads on val, before anything else is tried.
+"""The choice of a pooling for the heads: compared by logistic heads on val, before anything else is tried.
 
-Logistic heads are the judge because their answer is the solution and not luck in training. The card's own pooling gets
-the whole path of strengths, each other one the strengths near its best. Another pooling is taken where its best head is
-better than the own one's by more than one standard error of the difference, example by example: as with `select`, what
-cannot be told apart stays with what is simpler, here with what the weights were trained to give.
+Logistic heads compare the poolings because their fit is the solution and does not depend on luck in training. The
+default pooling, which is the card's, is tried with the whole path of strengths, each other one with the strengths near
+its best. Another pooling wins if its best head is better than the default pooling's by more than one standard error of
+the difference, example by example. As in `select`, a tie goes to the simpler choice: here to what the weights were
+trained to give.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,24 +16,23 @@ from numpy.typing import NDArray
 from vitrail.core.progress import Progress
 from vitrail.search import logistic_trials
 from vitrail.search.examples import Examples, PooledRows
-from vitrail.search.found import Found, class_weights
 from vitrail.search.ledger import BudgetSpent, Ledger
 from vitrail.search.options import TuneOptions
-from vitrail.search.select import standard_error
+from vitrail.search.scored_trial import ScoredTrial, standard_error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoolingChoice:
-    """The examples with the pooling that was taken, what is left to try on it, and the trials of all others."""
+    """The examples with the chosen pooling, the options that are left to try on it, and the trials of all others."""
 
     examples: Examples
     options: TuneOptions
-    others: tuple[Found, ...]
+    others: tuple[ScoredTrial, ...]
 
 
 def choose_pooling(
     features: PooledRows,
-    gathered: Callable[[str], Examples],
+    gather_pooling: Callable[[str], Examples],
     options: TuneOptions,
     ledger: Ledger,
     progress: Progress,
@@ -40,52 +40,49 @@ def choose_pooling(
     """Compare the poolings of one pass.
 
     Args:
-        features: which poolings there are, and which is the card's own.
-        gathered: the examples with the features of one pooling.
-        options: of the search; where logistic heads are not among its kinds, the own pooling is taken unseen.
-        ledger: does each path once; that of the pooling that is taken is had from it by the search that follows.
-        progress: hears of every pooling.
-
-    Returns:
-        The choice.
+        features: its own `pooling` is the default.
+        gather_pooling: gives the examples with the features of one pooling.
+        options: if logistic heads are not among the kinds, the default pooling is chosen without a comparison.
+        ledger: does each path once; the search that follows finds the path of the chosen pooling in it.
+        progress: advances once for each pooling.
     """
-    own = features.pooling
-    examples = gathered(own)
-    compared = [pooling for pooling in features.poolings if pooling != own]
+    default = features.pooling
+    examples = gather_pooling(default)
+    compared = [pooling for pooling in features.poolings if pooling != default]
     if not compared or "logistic" not in options.kinds:
         return PoolingChoice(examples=examples, options=options, others=())
     task = f"Poolings of {features.backbone}"
     progress.start(task, total=len(features.poolings), unit="poolings")
     try:
-        found = {own: logistic_trials.first_path(examples, options, ledger)}
-        near = replace(options, strengths=tuple(logistic_trials.near_the_best(found[own])))
+        trials = {default: logistic_trials.first_path(examples, options, ledger)}
+        near = replace(options, strengths=tuple(logistic_trials.near_the_best(trials[default])))
         progress.advance(task)
         for pooling in compared:
-            found[pooling] = logistic_trials.first_path(gathered(pooling), near, ledger)
+            trials[pooling] = logistic_trials.first_path(gather_pooling(pooling), near, ledger)
             progress.advance(task)
     except BudgetSpent:
-        pass  # the ledger knows; what was compared until then decides
+        pass  # the ledger notes it; the poolings compared so far decide
     progress.done(task)
-    weight_S = class_weights(examples.scored_labels, examples.classes) if options.balanced else 1.0
-    loss = {pooling: [weight_S * trial.loss(options.metric) for trial in trials] for pooling, trials in found.items()}
-    taken = _better(loss, own)
+    weight_S = examples.scored_weights if options.balanced else 1.0
+    loss = {pooling: [weight_S * trial.loss(options.metric) for trial in path] for pooling, path in trials.items()}
+    best = _best_pooling(loss, default)
     return PoolingChoice(
-        examples=examples if taken == own else gathered(taken),
-        options=options if taken == own else near,
+        examples=examples if best == default else gather_pooling(best),
+        options=options if best == default else near,
         others=tuple(
-            named(trial, pooling) for pooling, trials in found.items() if pooling != taken for trial in trials
+            with_pooling(trial, pooling) for pooling, path in trials.items() if pooling != best for trial in path
         ),
     )
 
 
-def named(trial: Found, pooling: str) -> Found:
+def with_pooling(trial: ScoredTrial, pooling: str) -> ScoredTrial:
     """The trial with its pooling in its setting."""
     return replace(trial, setting=trial.setting | {"pooling": pooling})
 
 
-def _better(loss: Mapping[str, Sequence[NDArray[np.float64]]], own: str) -> str:
-    """From what each scored example costs under every trial of each pooling."""
-    best = {pooling: min(loss_TS, key=np.mean) for pooling, loss_TS in loss.items()}
-    taken = min(best, key=lambda pooling: float(best[pooling].mean()))
-    gain_S = best[own] - best[taken]
-    return taken if gain_S.mean() > standard_error(gain_S[None])[0] else own
+def _best_pooling(loss: Mapping[str, Sequence[NDArray[np.float64]]], default: str) -> str:
+    """From the loss of each scored example under every trial of each pooling."""
+    least_S = {pooling: min(loss_TS, key=np.mean) for pooling, loss_TS in loss.items()}
+    best = min(least_S, key=lambda pooling: float(least_S[pooling].mean()))
+    gain_S = least_S[default] - least_S[best]
+    return best if gain_S.mean() > standard_error(gain_S[None])[0] else default

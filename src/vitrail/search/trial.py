@@ -1,5 +1,17 @@
-"""What a search tried, and what came out."""
+"""The results of a search: its trials, its winner, and the winner under other seeds and on other splits.
 
+The splits. Train and val are dealt again, stratified and with groups whole, `TuneOptions.splits` times; the winner's
+setting is fitted on one side and scored on the other. The test is not touched: it stays one draw, and its interval
+covers that draw.
+
+What the spread over splits covers: which images were learnt from and which were judged on. What it does not cover: the
+choice of the setting, which is not made again, and the draw of all these images together, since the splits share them:
+the spread is smaller than that between independent data sets (Nadeau and Bengio 2003, Machine Learning 52:239-281). The
+sampling of val alone explains some of it; that deviation is given beside it. All backbones get the same splits, so they
+can be compared on each.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,21 +21,20 @@ from vitrail.core.hashing import fingerprint, sha256_bytes
 from vitrail.heads import CurvePoint, Head
 from vitrail.search.curves import LabelCurve
 from vitrail.search.fewshot import FewShot
-from vitrail.search.resplits import Resplit
 
-# Letters: N examples, C classes.
+# Letters: N examples, M examples of a val, C classes.
 
 Setting = dict[str, float | int | str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """One setting, trained and scored on val, or over the folds where there is no val.
+    """One setting, trained and scored on val, or over the folds if there is no val.
 
     `val_nll` is in nats, after one temperature fitted on the same rows; `val_nll_se` is its standard error.
-    `val_balanced_accuracy` is the mean of the classes' accuracies. `weight_norm` is the length of the weight on scaled
-    features (of a perceptron, of its two weights' product), less its mean over classes: among trials of one kind, the
-    less, the stronger the regularisation. `seconds` of a head trained with others is its share.
+    `val_balanced_accuracy` is the mean of the classes' accuracies. `weight_norm` is the norm of the weight on scaled
+    features (for a perceptron, of the product of its two weights), minus its mean over classes: within one kind, a
+    smaller norm means stronger regularisation. `seconds` of a head trained with others is its share.
     """
 
     kind: str
@@ -38,7 +49,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seeded:
-    """The winner's setting trained once more, with another seed, and scored on val or over the folds."""
+    """The winner's setting trained again with another seed, and scored on val or over the folds."""
 
     seed: int
     val_nll: float
@@ -46,18 +57,48 @@ class Seeded:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Resplit:
+    """Another split: the ids of its val, their labels, and the predictions of the setting fitted on the rest."""
+
+    number: int
+    ids: tuple[str, ...] = field(repr=False)
+    label_M: NDArray[np.int64] = field(repr=False)
+    predicted_M: NDArray[np.int64] = field(repr=False)
+
+    @property
+    def accuracy(self) -> float:
+        """On this val."""
+        return float((self.label_M == self.predicted_M).mean())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitSpread:
+    """Accuracy on the val of each other split; `deviation` (divided by splits - 1) is its spread around `mean`.
+
+    `sampling` is the deviation that drawing a val of `n` from these `pool` images would give by itself if images are
+    independent: sqrt(mean (1 - mean) / n (1 - n / pool)). The rest comes from which images were learnt from.
+    """
+
+    n: int
+    pool: int
+    accuracies: tuple[float, ...]
+    mean: float
+    deviation: float
+    sampling: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Search:
     """Every trial on the features of one backbone, and the winner, refitted on train and val.
 
-    `pooling` says which features the head takes; trials on others, which were compared first, come last in `trials`.
-
-    `oof_probability_NC` has a row for each id of `oof_ids`, which are train and val: the probability that the winning
-    setting gives an example when fitted without its fold, calibrated with the head's temperature (which was fitted on
-    just these rows). `curve` is the best softmax head's, whatever kind won. `seeds` has the winner under several
-    seeds, the search's own first; it is empty for a kind in which nothing is drawn. `resplits` has it on other splits
-    of train and val. `label_curves` say what images are worth, of all classes and of the hardest. `ended_early` says
-    that a budget ended the search, so that the same budget elsewhere may end it elsewhere. `user_s` is CPU time in
-    user mode, that of steps done earlier included.
+    `pooling` says which features the head takes; trials on other poolings, which were compared first, come last in
+    `trials`. `oof_probability_NC` has a row for each id of `oof_ids`, which are train and val: the probabilities of the
+    winning setting for an example when fitted without its fold, scaled with the head's temperature (which was fitted on
+    these very rows). `curve` is that of the best softmax head, whatever kind won. `seeds` has the winner under several
+    seeds, the search's own first; it is empty for a kind that draws nothing. `resplits` has it on other splits of train
+    and val. `label_curves` say what more images are worth, for all classes and for the hardest. `ended_early` says that
+    a budget ended the search, so that on another machine it may end at another step. `user_s` is CPU time in user mode,
+    including that of steps done before an interruption.
     """
 
     backbone: str
@@ -78,7 +119,7 @@ class Search:
 
     @property
     def digest(self) -> str:
-        """Stands for every choice made: the fitted head, to the last bit. The clock is not in it."""
+        """Identifies the fitted head, to the last bit; seconds are left out."""
         return fingerprint(
             {
                 "backbone": self.backbone,
@@ -90,3 +131,20 @@ class Search:
                 "tensors": {name: sha256_bytes(array.tobytes()) for name, array in self.head.tensors().items()},
             }
         )
+
+
+def spread_of(resplits: Sequence[Resplit], pool: int) -> SplitSpread | None:
+    """The spread of the accuracy over splits of a pool of images; None without splits."""
+    if not resplits:
+        return None
+    rates = [resplit.accuracy for resplit in resplits]
+    n = round(float(np.mean([len(resplit.ids) for resplit in resplits])))
+    mean = float(np.mean(rates))
+    return SplitSpread(
+        n=n,
+        pool=pool,
+        accuracies=tuple(rates),
+        mean=mean,
+        deviation=float(np.std(rates, ddof=1)),
+        sampling=float(np.sqrt(mean * (1 - mean) / n * (1 - n / pool))),
+    )

@@ -1,4 +1,4 @@
-"""The search on one backbone's features: fit on train, choose on val, refit on both, calibrate out of fold."""
+"""The search on one backbone's features: fit on train, choose on val, refit on both, temperature out of fold."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -16,17 +16,16 @@ from vitrail.search.examples import Examples, PooledRows, gather
 from vitrail.search.families import FAMILIES
 from vitrail.search.fewshot import few_shot
 from vitrail.search.finish import label_curves, out_of_fold, over_splits, refit, under_seeds
-from vitrail.search.found import Found, class_weights
 from vitrail.search.ledger import BudgetSpent, Ledger
 from vitrail.search.options import TuneOptions
-from vitrail.search.poolings import choose_pooling, named
-from vitrail.search.select import select
+from vitrail.search.poolings import choose_pooling, with_pooling
+from vitrail.search.scored_trial import ScoredTrial, select
 from vitrail.search.trial import Search
 
 if TYPE_CHECKING:
     from vitrail.data import Dataset, Split
 
-SEARCH_CODE_VERSION = 5  # bump with any change that moves a trial: finished steps of another version are done anew
+SEARCH_CODE_VERSION = 1  # bump with any change that moves a trial: finished steps of another version are done again
 
 
 def tune(
@@ -40,46 +39,42 @@ def tune(
 ) -> Search:
     """Search a head for one backbone.
 
-    Test labels are not needed and not read: `dataset` has none after the split.
-
     Args:
         features: the backbone's rows for at least the train and val ids, in every pooling that is to be compared.
         split: train, val and the five folds of both.
-        dataset: where labels and class names come from.
-        options: what to try.
-        progress: who is told how far the search is.
-        kept_in: a folder for finished steps, from which an interrupted search goes on; None keeps nothing.
+        dataset: has no test labels after the split; none are needed.
+        kept_in: a folder for finished steps, from which an interrupted search goes on; None stores nothing.
 
     Returns:
-        The search; the same bytes for the same data, options and thread count, but for the seconds. Under a time
+        The search; the same bytes for the same data, options and thread count, except for the seconds. With a time
         budget that holds for the same folder only.
     """
     options, progress = options or TuneOptions(), progress or Silent()
     begun, user = time.perf_counter(), user_seconds()
     rows = {"features": features.key, "pooling": features.pooling, "poolings": features.poolings}
-    asked = {"rows": rows, "split": split.fingerprint, "options": asdict(options)}
-    identity = fingerprint(asked | {"code": SEARCH_CODE_VERSION})
+    inputs = {"rows": rows, "split": split.fingerprint, "options": asdict(options)}
+    identity = fingerprint(inputs | {"code": SEARCH_CODE_VERSION})
     ledger = Ledger(kept_in, identity=identity, budget_s=options.budget_s)
     with torch_threads(usable_cores()):
         choice = choose_pooling(
-            features, lambda one: gather(features.pooled(one), split, dataset), options, ledger, progress
+            features, lambda pooling: gather(features.pooled(pooling), split, dataset), options, ledger, progress
         )
         examples = choice.examples
-        found = _try_all(examples, choice.options, ledger, progress, task=f"Heads for {features.backbone}")
+        trials = _try_all(examples, choice.options, ledger, progress, task=f"Heads for {features.backbone}")
         if len(features.poolings) > 1:
-            found = [named(trial, examples.pooling) for trial in found]
-        weight_S = class_weights(examples.scored_labels, examples.classes)
-        winner = found[_place(found, weight_S if options.balanced else np.ones_like(weight_S), options.metric)]
+            trials = [with_pooling(trial, examples.pooling) for trial in trials]
+        weight_S = examples.scored_weights
+        winner = _choose_winner(trials, weight_S if options.balanced else np.ones_like(weight_S), options.metric)
         temperature, probability_NC = out_of_fold(examples, winner, options)
         return Search(
             backbone=features.backbone,
             pooling=examples.pooling,
-            trials=tuple(trial.summary(weight_S) for trial in (*found, *choice.others)),
+            trials=tuple(trial.summary(weight_S) for trial in (*trials, *choice.others)),
             winner=winner.summary(weight_S),
             head=refit(examples, winner, options, classes=dataset.classes, temperature=temperature),
             oof_ids=examples.ids,
             oof_probability_NC=probability_NC,
-            curve=_best_curve(found),
+            curve=_best_curve(trials),
             seeds=under_seeds(examples, winner, options),
             resplits=over_splits(examples, winner, options),
             few_shot=few_shot(examples, seed=options.seed),
@@ -92,49 +87,51 @@ def tune(
         )
 
 
-def _try_all(examples: Examples, options: TuneOptions, ledger: Ledger, progress: Progress, *, task: str) -> list[Found]:
+def _try_all(
+    examples: Examples, options: TuneOptions, ledger: Ledger, progress: Progress, *, task: str
+) -> list[ScoredTrial]:
     options = replace(options, kinds=_kinds(examples, options))
     families = [FAMILIES[kind] for kind in options.kinds]
     planned = [family.planned(options) for family in families]
     known = [number for number in planned if number is not None]
     progress.start(task, total=sum(known) if len(known) == len(planned) else None, unit="heads")
-    found: list[Found] = []
-    for ended in _in_turn([family.rounds(examples, options, ledger) for family in families]):
-        found.extend(ended)
-        progress.advance(task, len(ended))
+    trials: list[ScoredTrial] = []
+    for finished in _in_turn([family.rounds(examples, options, ledger) for family in families]):
+        trials.extend(finished)
+        progress.advance(task, len(finished))
     if ledger.ended_early:
-        progress.note(f"{task}: the time budget ended the search after {len(found)} trials.")
+        progress.note(f"{task}: the time budget ended the search after {len(trials)} trials.")
     progress.done(task)
-    return found
+    return trials
 
 
 def _kinds(examples: Examples, options: TuneOptions) -> tuple[str, ...]:
-    """Over folds a perceptron is trained five times: together they would take about as long as all other heads."""
+    """All kinds, without perceptrons over folds: five trainings of each would take about as long as all other heads."""
     others = tuple(kind for kind in options.kinds if kind != "mlp")
-    return others if others and len(examples.choices) > 1 else options.kinds
+    return others if others and len(examples.holdouts) > 1 else options.kinds
 
 
-def _in_turn(rounds: Sequence[Iterator[list[Found]]]) -> Iterator[list[Found]]:
-    """One round of each family after the other, so that a budget that runs out has treated all alike."""
+def _in_turn(rounds: Sequence[Iterator[list[ScoredTrial]]]) -> Iterator[list[ScoredTrial]]:
+    """One round of each family after the other, so that a budget that ends is shared evenly."""
     going = list(rounds)
     while going:
         still = []
         for family in going:
             try:
-                ended = next(family, None)
+                finished = next(family, None)
             except BudgetSpent:
                 continue
-            if ended is not None:
-                yield ended
+            if finished is not None:
+                yield finished
                 still.append(family)
         going = still
 
 
-def _place(found: Sequence[Found], weight_S: np.ndarray, metric: str) -> int:
-    loss_TS = np.stack([weight_S * trial.loss(metric) for trial in found])
-    return select(loss_TS, [trial.kind for trial in found], [trial.weight_norm for trial in found])
+def _choose_winner(trials: Sequence[ScoredTrial], weight_S: np.ndarray, metric: str) -> ScoredTrial:
+    loss_TS = np.stack([weight_S * trial.loss(metric) for trial in trials])
+    return trials[select(loss_TS, [trial.kind for trial in trials], [trial.weight_norm for trial in trials])]
 
 
-def _best_curve(found: Sequence[Found]) -> tuple[CurvePoint, ...]:
-    heads = [trial for trial in found if trial.kind == "softmax" and trial.curve]
+def _best_curve(trials: Sequence[ScoredTrial]) -> tuple[CurvePoint, ...]:
+    heads = [trial for trial in trials if trial.kind == "softmax" and trial.curve]
     return min(heads, key=lambda trial: float(trial.nll_S.mean())).curve if heads else ()

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -6,8 +8,8 @@ from tests.heads.test_logistic import problem
 from vitrail.core.errors import UsageError
 from vitrail.heads import batched
 from vitrail.heads.batched import Setting, TrainOptions
-from vitrail.heads.labels import balanced_weights
-from vitrail.heads.trained import HeadTraining, fit_heads
+from vitrail.heads.head import balanced_weights
+from vitrail.heads.trained import EarlyStopping, HeadTraining, fit_heads
 
 SETTINGS = [Setting(learning_rate=rate, dropout=drop) for rate in (1e-3, 1e-2) for drop in (0.0, 0.25, 0.5)]
 MIXED = [
@@ -36,7 +38,7 @@ def fit(settings, *, epochs=8, patience=3, seed=0, val=True, dtype=torch.float64
 def test_a_head_among_others_is_the_head_alone(settings, block_bytes, monkeypatch):
     monkeypatch.setattr(batched, "BLOCK_BYTES", block_bytes)
     monkeypatch.setattr(batched, "BYTES_A_DRAW", 0)
-    monkeypatch.setattr(batched, "PART", 20)  # some rows of a weight at once
+    monkeypatch.setattr(batched, "TENSOR_BLOCK", 20)  # some rows of a weight at once
     together = fit(settings)
     for setting, head in zip(settings, together, strict=True):
         (alone,) = fit([setting])
@@ -59,7 +61,7 @@ def test_64_heads_together_are_64_heads_alone():
 
 def test_it_is_what_a_plain_torch_loop_makes_of_it():
     """Without dropout, a loop with autograd and Keras's RMSprop written out, over the same order of the examples."""
-    from vitrail.heads.dropout import Draws
+    from vitrail.heads.dropout import ORDER, Draws
     from vitrail.heads.scaling import fit_scaling
 
     train, _ = data()
@@ -70,7 +72,7 @@ def test_it_is_what_a_plain_torch_loop_makes_of_it():
         torch.nn.init.zeros_(parameter)
     square = [torch.zeros_like(parameter) for parameter in linear.parameters()]
     for epoch in (1, 2):
-        for row_B in Draws(0, epoch, 0).order(160).split(24):
+        for row_B in Draws(0, epoch, ORDER).order(160).split(24):
             linear.zero_grad()
             torch.nn.functional.cross_entropy(linear(row_ND[row_B]), label_N[row_B]).backward()
             with torch.no_grad():
@@ -167,3 +169,11 @@ def test_dropout_and_seed_matter_and_nothing_else_does():
     assert not np.allclose(plain.scores.weight_CD, other.scores.weight_CD)
     (same,) = fit([SETTINGS[0]])
     np.testing.assert_array_equal(plain.scores.weight_CD, same.scores.weight_CD)
+
+
+def test_a_scripted_loss_stops_patience_epochs_after_its_least():
+    stop = EarlyStopping(patience=3)
+    for epoch, loss in enumerate([5.0, 4.0, 4.0, 3.0, math.nan, 3.5, 3.0], start=1):
+        stop.improved(epoch, loss)
+        assert stop.exhausted(epoch) is (epoch == 7)
+    assert (stop.best_epoch, stop.best_loss) == (4, 3.0)

@@ -1,0 +1,59 @@
+from dataclasses import dataclass
+
+import numpy as np
+
+from vitrail.search.examples import Examples, Holdout
+from vitrail.search.scored_trial import score_fits, select
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A fit whose scores are the features, made hotter or colder."""
+
+    factor: float
+
+    def logits(self, feature_ND):
+        return self.factor * feature_ND.astype(np.float64)
+
+
+def examples(N: int = 300, C: int = 3) -> Examples:
+    draws = np.random.default_rng(0)
+    label_N = draws.integers(0, C, N)
+    feature_NC = (2 * np.eye(C)[label_N] + draws.normal(size=(N, C))).astype(np.float32)
+    rows = np.arange(N)
+    holdout = Holdout(rows[:100], rows[100:])
+    return Examples(tuple(map(str, rows)), feature_NC, label_N, rows, C, (holdout,), (holdout,))
+
+
+def test_a_trial_is_not_chosen_for_its_temperature():
+    cold, hot = (score_fits(examples(), [Planted(factor)])[0] for factor in (0.1, 30.0))
+    np.testing.assert_allclose(cold, hot, rtol=1e-6)
+
+
+def test_the_weights_of_a_balanced_figure_give_every_class_the_same_sum_and_a_mean_of_one():
+    label_N = np.array([0] * 90 + [1] * 9 + [3])
+    rows = np.arange(100)
+    everything = (Holdout(rows, rows),)
+    weight_S = Examples((), np.zeros((100, 1), np.float32), label_N, rows, 4, everything, everything).scored_weights
+    assert weight_S.mean() == 1
+    np.testing.assert_allclose([weight_S[:90].sum(), weight_S[90:99].sum(), weight_S[99]], 100 / 3)
+
+
+def test_among_equals_the_least_weights_win():
+    draws = np.random.default_rng(0)
+    base_N = draws.normal(1, 0.5, 200)
+    near_N = base_N + draws.normal(0.001, 0.1, 200)
+    worse_N = base_N + draws.normal(0.3, 0.1, 200)
+    assert select(np.stack([base_N, near_N, worse_N]), ["a"] * 3, [3.0, 2.0, 1.0]) == 1
+
+
+def test_a_clearly_better_trial_wins_whatever_its_weights():
+    better_N = np.linspace(0, 1, 50)
+    assert select(np.stack([better_N + 0.5, better_N]), ["a"] * 2, [1.0, 100.0]) == 1
+
+
+def test_a_trial_of_another_kind_does_not_win_by_its_weights():
+    best_N = np.random.default_rng(0).normal(1, 0.5, 200)
+    near_N = best_N + 0.001 + 0.1 * np.tile([1.0, -1.0], 100)
+    assert select(np.stack([best_N, near_N]), ["a", "a"], [3.0, 2.0]) == 1
+    assert select(np.stack([best_N, near_N]), ["a", "b"], [3.0, 2.0]) == 0
