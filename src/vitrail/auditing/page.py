@@ -46,7 +46,7 @@ class ShownSuspect:
 
 
 def write_page(audit: Audit, path: Path) -> None:
-    """Write the page of an audit; RunError where it cannot be put in place."""
+    """Write the page of an audit; RunError if it cannot be put in place."""
     content = render_page(audit).encode("utf-8", errors="backslashreplace")
     write_whole(path, lambda temporary: temporary.write_bytes(content))
 

@@ -212,7 +212,7 @@ def _read_thresholds(
 
 
 def _stored_features(cache: Path, result: BackboneResult, rows: Predictions) -> NDArray[np.float32] | None:
-    """The rows of these images as the head takes them, or None where the cache lacks one."""
+    """The rows of these images as the head takes them, or None if the cache lacks one."""
     facts_file = cache / "features" / result.feature_key / FACTS
     if not facts_file.is_file():
         return None

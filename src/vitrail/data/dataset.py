@@ -58,7 +58,7 @@ class Source(Protocol):
         """Every file with its label, or the reason why it has none; DataError if the listing makes no sense."""
 
     def read(self, path: str) -> bytes:
-        """The bytes of one file; raises OSError where it cannot be read."""
+        """The bytes of one file; raises OSError if it cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

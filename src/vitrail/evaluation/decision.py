@@ -69,7 +69,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """What to build on, in words. `choose` is None where the test images cannot tell."""
+    """What to build on, in words. `choose` is None if the test images cannot decide."""
 
     sentence: str
     choose: str | None

@@ -63,7 +63,7 @@ def check_refusal(
     group_N: NDArray[np.int64] | None = None,
     level: float = LEVEL,
 ) -> RefusalCheck:
-    """See on the test images whether the promises hold; `group_N` is None where images are independent."""
+    """See on the test images whether the promises hold; `group_N` is None if images are independent."""
     sure_N = refusal.sure(probability_NC)
     right_N = probability_NC.argmax(axis=1) == label_N
     promised = refusal.confidence is not None

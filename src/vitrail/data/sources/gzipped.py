@@ -34,7 +34,7 @@ class _Unpacker:
         return _Unpacker(self.packed, self.at_packed, self.at, self.state.copy(), self.waiting)
 
     def more(self) -> bytes:
-        """The next bytes, none at the end; raises zlib.error or OSError where the file is damaged or cut off."""
+        """The next bytes, none at the end; raises zlib.error or OSError if the file is damaged or cut off."""
         while True:
             if self.state.eof:
                 self.waiting = self.state.unused_data.lstrip(b"\0") or self.waiting  # zeros may pad the end

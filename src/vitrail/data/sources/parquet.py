@@ -70,7 +70,7 @@ class ParquetSource:
         return written(PurePosixPath(self._where).name.removesuffix(".parquet")) or "data"
 
     def list_files(self) -> Iterator[ListedFile | SetAside]:
-        """One file a row, set aside where it has no label; DataError where a file makes no sense."""
+        """One file a row, set aside where it has no label; DataError if a file makes no sense."""
         splits = [split_of_shard(name) for name in self._files]
         for name, split in zip(self._files, splits, strict=True):
             try:
@@ -93,7 +93,7 @@ class ParquetSource:
                 number += 1
 
     def read(self, path: str) -> bytes:
-        """The image of one row; raises OSError where there is none or the file cannot be read."""
+        """The image of one row; raises OSError if there is none or the file cannot be read."""
         match = ROW.fullmatch(path)
         if match is None:
             raise OSError(0, "it is no row of a Parquet file")

@@ -22,7 +22,7 @@ class Ranges(Protocol):
         """How many bytes are well read at once, by one who looks through the file."""
 
     def read_at(self, start: int, length: int) -> bytes:
-        """`length` bytes from `start`, fewer where the file ends before; raises OSError where it cannot be read."""
+        """`length` bytes from `start`, fewer where the file ends before; raises OSError if it cannot be read."""
 
 
 def inside(start: int, length: int, size: int) -> int:
@@ -36,7 +36,7 @@ class FileRanges:
     block = 1 << 14
 
     def __init__(self, path: Path) -> None:
-        """Open it; OSError where it cannot be."""
+        """Open it; OSError if it cannot be."""
         self._file = path.open("rb", buffering=0)
         self._size = os.fstat(self._file.fileno()).st_size
 

@@ -30,7 +30,7 @@ class Remote:
     """A place behind a URL: what lies there, and its bytes."""
 
     def __init__(self, url: str) -> None:
-        """Find out what the URL names; UsageError where that is nothing, DataError where it cannot be reached."""
+        """Find out what the URL names; UsageError if that is nothing, DataError if it cannot be reached."""
         self.url = urlsplit(url)._replace(query="", fragment="").geturl().rstrip("/")
         self._system, self._root = _system_of(url)
         self._guard: AbstractContextManager[object] = (
@@ -56,7 +56,7 @@ class Remote:
             return RemoteRanges(file, file.size(), self._guard, self.url)
 
     def read(self, name: str) -> bytes:
-        """All bytes of one file; raises OSError where the server refuses it, DataError where it is not reached."""
+        """All bytes of one file; raises OSError if the server refuses it, DataError if it is not reached."""
         with (
             _reached(self.url),
             self._guard,

@@ -101,7 +101,7 @@ class TarSource:
         return written(stem(PurePosixPath(self._where).name)) or "data"
 
     def list_files(self) -> Iterator[ListedFile | SetAside]:
-        """Every file with its label, or the reason why it has none; DataError where an archive is damaged."""
+        """Every file with its label, or the reason why it has none; DataError if an archive is damaged."""
         for prefix, archive in self._archives.items():
             for aside in archive.aside:
                 yield SetAside(path=written(prefix) + aside.path, reason=aside.reason)

@@ -24,7 +24,7 @@ DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def why_not_inside(name: str) -> str | None:
-    """Why a member's name is none of a file below the archive, or None where it is one."""
+    """Why a member's name cannot be that of a file below the archive; None if it can."""
     parts = name.replace("\\", "/").split("/")
     if name.startswith(("/", "\\")) or DRIVE.match(name):
         return "its path is absolute, which leads out of the archive"

@@ -51,13 +51,13 @@ class ZipSource:
         return written(PurePosixPath(self._where).stem) or "data"
 
     def list_files(self) -> Iterator[ListedFile | SetAside]:
-        """Every member with its label, or the reason why it has none; DataError where the archive is damaged."""
+        """Every member with its label, or the reason why it has none; DataError if the archive is damaged."""
         members, aside = self._listing
         yield from aside
         yield from list_names(list(members), self._where, self._member)
 
     def read(self, path: str) -> bytes:
-        """The bytes of one member; raises OSError where they are not what the archive promised."""
+        """The bytes of one member; raises OSError if they are not what the archive promised."""
         return self._member(as_on_disk(path))
 
     @cached_property

@@ -15,7 +15,7 @@ MOST_CLASSES = 400
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClassRow:
-    """One class; `hits` of its test images were recognised, `mark` is None where it has none."""
+    """One class; `hits` of its test images were recognised, `mark` is None if it has no test image."""
 
     metrics: ClassMetrics
     hits: int

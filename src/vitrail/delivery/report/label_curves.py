@@ -28,7 +28,7 @@ class LabelCharts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Point:
-    """One point of the chart; `limits` are None where nothing tells how far it may move."""
+    """One point of the chart; `limits` are None if it has no interval."""
 
     images: float
     value: float

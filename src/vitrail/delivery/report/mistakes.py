@@ -22,7 +22,7 @@ MOST_A_BACKBONE, LEAST_A_BACKBONE, MOST_A_PAGE = 12, 3, 72
 class Images:
     """The images of a data set while they are at hand.
 
-    `read` gives the bytes of an example and raises OSError where its file is gone; `paths` names its file, by id.
+    `read` gives the bytes of an example and raises OSError if its file is gone; `paths` names its file, by id.
     """
 
     read: Callable[[str], bytes] = field(repr=False)
