@@ -82,7 +82,7 @@ def kept_model(facts: Mapping[str, object], make: Callable[[], tuple[Any, object
 
 
 def list_models(cache: Path) -> list[Kept]:
-    """The models of a cache, the one used last first; StoreError where the folder cannot be listed."""
+    """The models of a cache, the one used last first; StoreError if the folder cannot be listed."""
     models = []
     try:
         for folder in filter(Path.is_dir, (cache / FOLDER).iterdir()):
