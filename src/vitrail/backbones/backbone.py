@@ -58,13 +58,13 @@ class Backbone:
         return engine if wanted == held else PoolingEngine(engine, held=held, wanted=wanted)
 
     def read_weights(self) -> "dict[str, Tensor]":
-        """Every tensor of the file by our names; raises WeightsError where it cannot be read."""
+        """Every tensor of the file by our names; raises WeightsError if it cannot be read."""
         from vitrail.backbones.weights import read_weights
 
         return read_weights(self.file)
 
     def load_net(self) -> "nn.Module":
-        """The torch network with its weights, on the CPU, in evaluation mode; WeightsError where they do not fit."""
+        """The torch network with its weights, on the CPU, in evaluation mode; WeightsError if they do not fit."""
         import torch
 
         from vitrail.backbones.weights import load_into

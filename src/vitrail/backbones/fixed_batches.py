@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 def in_batches(pixel_BHWC: NDArray[np.uint8], batch: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
     """Batches of exactly `batch` images, the last one padded, each with the number of its images that are real."""
     for start in range(0, len(pixel_BHWC), batch):
-        part_BHWC = np.ascontiguousarray(pixel_BHWC[start : start + batch])
-        count = len(part_BHWC)
+        batch_BHWC = np.ascontiguousarray(pixel_BHWC[start : start + batch])
+        count = len(batch_BHWC)
         if count < batch:
-            padding_BHWC = np.zeros((batch - count, *part_BHWC.shape[1:]), np.uint8)
-            part_BHWC = np.concatenate([part_BHWC, padding_BHWC])
-        yield part_BHWC, count
+            padding_BHWC = np.zeros((batch - count, *batch_BHWC.shape[1:]), np.uint8)
+            batch_BHWC = np.concatenate([batch_BHWC, padding_BHWC])
+        yield batch_BHWC, count

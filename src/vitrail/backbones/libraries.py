@@ -1,4 +1,4 @@
-"""How networks of timm and transformers are imported, and what each library says of one of its networks."""
+"""Imports timm and transformers, and holds what each library says of one of its networks."""
 
 import importlib
 import importlib.util
@@ -22,10 +22,10 @@ class Network(Protocol):
     """A network of another library, before it is loaded."""
 
     def blank(self) -> "nn.Module":
-        """It without classifier, on the meta device, in evaluation mode: `image_BCHW -> feature_BD`."""
+        """The network without classifier, on the meta device, in evaluation mode: `image_BCHW -> feature_BD`."""
 
     def loaded(self, file: Path) -> "nn.Module":
-        """It with the weights of a file, likewise; raises WeightsError where they do not fit."""
+        """The network with the weights of a file, in evaluation mode; raises WeightsError if they do not fit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

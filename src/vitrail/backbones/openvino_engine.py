@@ -52,27 +52,27 @@ class OpenVinoEngine:
 
     def __call__(self, pixel_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The features, in order; more images than a batch run on as many streams as are free."""
-        parts: list[NDArray[np.float32]] = []
+        outputs: list[NDArray[np.float32]] = []
         running: deque[tuple[Any, int]] = deque()
         try:
-            for part_BHWC, count in in_batches(pixel_BHWC, self.batch):
-                request = self._free_request(running, parts)
+            for batch_BHWC, count in in_batches(pixel_BHWC, self.batch):
+                request = self._free_request(running, outputs)
                 running.append((request, count))
-                request.start_async([part_BHWC])
+                request.start_async([batch_BHWC])
             for request, count in running:
-                parts.append(_collect(request, count))
+                outputs.append(_collect(request, count))
         finally:
             for request, _ in running:
                 self._requests.put(request)
-        return np.concatenate(parts)
+        return np.concatenate(outputs)
 
-    def _free_request(self, running: deque[tuple[Any, int]], parts: list[NDArray[np.float32]]) -> Any:
+    def _free_request(self, running: deque[tuple[Any, int]], outputs: list[NDArray[np.float32]]) -> Any:
         if not running:
             return self._requests.get()
         try:
             return self._requests.get_nowait()
         except queue.Empty:  # who holds one must not wait for another: two callers would wait for each other
-            parts.append(_collect(*running[0]))
+            outputs.append(_collect(*running[0]))
             return running.popleft()[0]
 
 

@@ -48,16 +48,16 @@ class TorchEngine:
 
         try:
             with self._lock, torch.inference_mode(), torch_threads(self._threads), self._arithmetic():
-                parts = [
-                    self._run(torch.from_numpy(part_BHWC).to(self._device)).float().cpu().numpy()[:count]
-                    for part_BHWC, count in in_batches(pixel_BHWC, self.batch)
+                outputs = [
+                    self._run(torch.from_numpy(batch_BHWC).to(self._device)).float().cpu().numpy()[:count]
+                    for batch_BHWC, count in in_batches(pixel_BHWC, self.batch)
                 ]
         except torch.OutOfMemoryError as error:
             raise UsageError(
                 f"The GPU has no room for {self.batch} images at once on this network. What was computed is kept: run "
                 f"the same command again with --batch {max(1, self.batch // 4)}."
             ) from error
-        return np.concatenate(parts)
+        return np.concatenate(outputs)
 
     def _arithmetic(self) -> AbstractContextManager[Any]:
         import torch

@@ -38,7 +38,7 @@ def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str 
                 f"The {_what(file)} of {card.name} are not on this machine and offline mode forbids fetching them: run "
                 f"once without it, or {bring_by_hand(card)}"
             )
-        path = download(card, revision, lambda part: _require_trusted(card, trusted, part, file), progress, file=file)
+        path = download(card, revision, lambda path: _require_trusted(card, trusted, path, file), progress, file=file)
     digest = _require_trusted(card, trusted, path, file)
     if trusted is None:
         commit = path.parent.name  # the hub's cache keeps a file under snapshots/<commit>/

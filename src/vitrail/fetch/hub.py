@@ -80,10 +80,10 @@ def download(
         blob.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(blob.with_name(f"{about.etag}.vitrail.lock")):
             if not blob.exists():
-                part = blob.with_name(f"{about.etag}.vitrail.part")
-                _complete(part, card, file, about, progress)
-                _check_or_delete(part, check, about.etag)
-                part.replace(blob)
+                partial_file = blob.with_name(f"{about.etag}.vitrail.part")
+                _complete(partial_file, card, file, about, progress)
+                _check_or_delete(partial_file, check, about.etag)
+                partial_file.replace(blob)
         return Path(hf_hub_download(card.repository, file, revision=commit))  # finds the blob and links it
 
 
@@ -103,18 +103,18 @@ def _blobs_folder(card: Published) -> Path:
     return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=card.repository, repo_type="model") / "blobs"
 
 
-def _complete(part: Path, card: Published, name: str, about: "HfFileMetadata", progress: Progress) -> None:
-    """Append to `part` what it still lacks of the file."""
+def _complete(partial_file: Path, card: Published, name: str, about: "HfFileMetadata", progress: Progress) -> None:
+    """Append to `partial_file` what it still lacks of the file."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # public by its documentation
 
-    arrived = part.stat().st_size if part.exists() else 0
+    arrived = partial_file.stat().st_size if partial_file.exists() else 0
     goes_on = about.size is not None and arrived <= about.size
     task = f"weights of {card.name}"
     progress.start(task, total=about.size, unit="bytes")
     try:
-        with part.open("ab" if goes_on else "wb") as file:
+        with partial_file.open("ab" if goes_on else "wb") as file:
             http_get(
                 hf_hub_url(card.repository, name, revision=about.commit_hash),
                 file,
@@ -148,17 +148,17 @@ class _Bar:
         self.progress.advance(self.task, amount)
 
 
-def _check_or_delete(part: Path, check: Callable[[Path], str], etag: str) -> None:
-    """Keep no part that can never become the wanted file."""
+def _check_or_delete(partial_file: Path, check: Callable[[Path], str], etag: str) -> None:
+    """Delete a partial file that can never become the wanted file."""
     try:
-        digest = check(part)
+        digest = check(partial_file)
         if len(etag) == SHA256_DIGITS and etag != digest:
             raise DownloadError(
-                f"The download {part} arrived damaged: its sha256 is {digest}, and the hub announced {etag}. "
+                f"The download {partial_file} arrived damaged: its sha256 is {digest}, and the hub announced {etag}. "
                 f"It is deleted; run the same command again."
             )
     except DownloadError:
-        part.unlink()
+        partial_file.unlink()
         raise
 
 

@@ -56,7 +56,7 @@ def top_k(
     group_N: Groups = None,
     level: float = LEVEL,
 ) -> Interval | None:
-    """The rate of examples whose class is among the k most probable; None where k classes are all there are."""
+    """The rate of examples whose class is among the k most probable; None if there are at most k classes."""
     if probability_NC.shape[1] <= k:
         return None
     return rate(top_k_correct(probability_NC, label_N, k), group_N, level=level)

@@ -16,7 +16,7 @@ ROOT_TOLERANCE = 1e-14
 
 
 def fault_of_level_or_margin(level: float, margin: float) -> str | None:
-    """Why a confidence level and a margin of accuracy make no sense, as a sentence; None where they do."""
+    """Why a confidence level and a margin of accuracy make no sense, as a sentence; None if they do."""
     if 0 < level < 1 and 0 < margin < 1:
         return None
     return (

@@ -50,7 +50,7 @@ class PretrainOptions:
     bf16: bool = True  # twice as fast if the processor has it, else slow
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be learnt from.
+        """Check the numbers.
 
         Raises:
             UsageError: a number is too small.
@@ -87,7 +87,7 @@ def default_options(name: str) -> PretrainOptions:
     Raises UsageError if Vitrail does not make this backbone.
     """
     if name not in DEFAULT_OPTIONS:
-        raise UsageError(f"There are no options to pretrain {name!r}; there are some for {', '.join(DEFAULT_OPTIONS)}.")
+        raise UsageError(f"Vitrail does not pretrain {name!r}: choose {', '.join(DEFAULT_OPTIONS)}.")
     return DEFAULT_OPTIONS[name]
 
 
