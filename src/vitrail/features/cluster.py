@@ -131,9 +131,9 @@ class Cluster:
                 idle_s = 0.0 if self._count_slots(plan) else idle_s + POLL_S
                 if idle_s >= PATIENCE_S:
                     raise ClusterError(
-                        f"No machine is left in the cluster with {describe_worker(plan)} for a worker; {len(missing):,} "
-                        "images had no row when it began. What was computed is kept: run the same command again when there "
-                        "is one, or without --cluster."
+                        f"No machine is left in the cluster with {describe_worker(plan)} for a worker; "
+                        f"{len(missing):,} images had no row when it began. What was computed is kept: run the same "
+                        "command again when there is one, or without --cluster."
                     ) from None
                 continue
             if result is None:

@@ -133,7 +133,7 @@ class _ShardWriter:
     def _cost(self, extractor: Extractor, computed: Computed) -> ShardCost:
         """Where decoders share the processor with the network, its clock counts them too, and CPU time does not.
 
-        A GPU is the network's own and has one stream, so there the clock is what is kept.
+        A GPU is the network's own and has one stream, so its clock time is stored.
         """
         compute_s = max(0.0, user_seconds() - self._begun_user_s - self._stream.decode_s)
         forward_user_s = computed.forward_s * compute_s / self._stream.forward_s if computed.forward_s else 0.0
