@@ -211,6 +211,7 @@ def _stored_features(cache: Path, one: BackboneResult, rows: Predictions) -> NDA
     storage = facts.pop("storage")
     facts.pop("shard_version")
     stored = FeatureSet(cache, facts, storage)
+    stored.set_damaged_aside(rows.ids)
     if stored.key != one.feature_key or not stored.has(rows.ids).all():
         return None
     held = str(facts.get("poolings", one.card.pooling))
