@@ -161,9 +161,8 @@ def test_a_benchmark_decides_as_on_one_machine(machines, tmp_path, monkeypatch):
     for name, address in (("alone", None), ("cluster", machines.address)):
         monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / f"cache-{name}"))
         options = BenchOptions(search=TuneOptions(trials=1))
-        run = bench(
-            data, ["vit_mini"], out=tmp_path / name, options=options, resources=Resources(offline=True), cluster=address
-        )
+        resources = Resources(offline=True)
+        run = bench(data, ["vit_mini"], out=tmp_path / name, options=options, resources=resources, cluster=address)
         one = run.results.backbones[0]
         found.append((run.results.decision, run.results.split, one.test, one.per_class, one.parity, one.feature_key))
         assert one.cost.cached == 0

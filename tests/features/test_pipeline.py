@@ -137,6 +137,22 @@ def test_an_interrupted_pass_keeps_what_was_computed(tmp_path: Path, monkeypatch
     np.testing.assert_array_equal(all_rows(resumed)[0], all_rows(undisturbed)[0])
 
 
+def test_only_the_rows_of_a_damaged_shard_are_computed_again(tmp_path: Path):
+    data, cache = draw_folder(tmp_path / "data"), tmp_path / "cache"
+    first = run(data, cache, "vit_mini")
+    (shard,) = cache.glob("features/*/*.arrow")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    draw_folder(data, per_class=2, seed=1)
+    again = run(data, cache, "vit_mini")
+    assert again.features[0].cost.computed == 36 + 6
+    assert shard.with_name(shard.name + ".damaged").exists()
+    assert len(again.features[0].stored.ids()) == 42
+    assert run(data, cache, "vit_mini").features[0].cost.computed == 0
+    assert first.features[0].key == again.features[0].key
+
+
 def test_features_that_float16_cannot_hold_are_kept_in_float32(tmp_path: Path, monkeypatch):
     data = draw_folder(tmp_path / "data", per_class=4)
     backbone = open_backbone(BackboneSpec(name="vit_mini"), engine="torch", progress=Silent())
@@ -203,7 +219,7 @@ def test_every_fact_of_a_backbone_is_in_its_key(tmp_path: Path):
         *(replace(backbone, card=other) for other in cards),
         *(replace(backbone, card=replace(card, preprocessing=other)) for other in pixels),
     ]
-    keys = {open_features(tmp_path, _facts(one)).key for one in [backbone, *changed]}
+    keys = {open_features(tmp_path, _facts(variant)).key for variant in [backbone, *changed]}
     assert len(keys) == len(changed) + 1
 
 

@@ -57,12 +57,12 @@ def test_a_damaged_shard_is_named_put_out_of_use_and_only_its_rows_are_missing(t
         content[{"first": 0, "middle": len(content) // 2, "last": -1}[damage.split()[1]]] ^= 1
     path.write_bytes({"cut": content[: len(content) // 2], "empty": b""}.get(damage, content))
     again = open_features(tmp_path, FACTS)
-    assert again.has([*kept[0], *lost[0]]).tolist() == [True] * 6 + [False] * 6
-    assert again.damaged == [path.name]
-    assert again.ids() == set(kept[0])
     assert path.exists()
-    again.clean_folder()
+    assert again.set_damaged_aside([*kept[0], *lost[0]]) == [path.name]
     assert not path.exists()
+    assert again.has([*kept[0], *lost[0]]).tolist() == [True] * 6 + [False] * 6
+    assert again.ids() == set(kept[0])
+    assert again.set_damaged_aside([*kept[0], *lost[0]]) == []
     again.seal(*lost, COST)
     assert open_features(tmp_path, FACTS).ids() == {*kept[0], *lost[0]}
 
@@ -131,20 +131,21 @@ def test_a_shard_is_verified_when_its_rows_are_wanted_and_no_other_is_read(tmp_p
     path.write_bytes(content)
     stored.seal(*wanted, COST)
     again = open_features(tmp_path, FACTS)
+    assert again.set_damaged_aside(wanted[0]) == []
     assert again.has(wanted[0]).all()
-    assert not again.damaged
     np.testing.assert_array_equal(again.rows(wanted[0]), wanted[1].astype(np.float16).astype(np.float32))
     for use in (again.rows, again.cost):
         with pytest.raises(StoreError, match=r"is damaged. Run the same command again: only its rows"):
             use(other[0])
+    assert again.set_damaged_aside(other[0]) == [path.name]
     assert not again.has(other[0]).any()
-    assert again.damaged == [path.name]
 
 
 def test_rows_that_were_pruned_meanwhile_are_one_sentence_and_missing_the_next_time(tmp_path: Path):
     ids, feature_ND = rows(6)
     stored = open_features(tmp_path, FACTS)
     stored.seal(ids, feature_ND, COST)
+    assert stored.set_damaged_aside(ids) == []
     assert stored.has(ids).all()
     for path in stored.folder.glob("*.arrow"):
         path.unlink()
@@ -209,6 +210,7 @@ def test_processes_that_write_the_same_rows_at_once_leave_each_row_as_it_is(tmp_
         assert one.returncode == 0
     ids, feature_ND = rows(400)
     again = open_features(tmp_path, FACTS)
+    assert again.set_damaged_aside(ids) == []
     assert again.has(ids).all()
     np.testing.assert_array_equal(again.rows(ids), feature_ND.astype(np.float16).astype(np.float32))
     assert not list(again.folder.glob(".*"))
@@ -222,6 +224,7 @@ def test_a_file_size_limit_is_one_sentence_and_loses_nothing(tmp_path: Path):
     assert "could not be written" in said
     assert "File too large" in said
     again = open_features(tmp_path, FACTS)
+    assert again.set_damaged_aside(rows(400)[0]) == []
     assert again.has(rows(400)[0]).all()
     assert not list(again.folder.glob(".*"))
 
@@ -233,6 +236,7 @@ def test_a_read_only_cache_is_read_and_writing_to_it_is_one_sentence(tmp_path: P
     stored.folder.chmod(0o500)
     try:
         again = open_features(tmp_path, FACTS)
+        assert again.set_damaged_aside(rows(4, seed=1)[0]) == []
         assert again.has(rows(4, seed=1)[0]).all()
         with pytest.raises(StoreError, match=r"could not be written .*Permission denied.*VITRAIL_CACHE"):
             again.seal(*rows(4, seed=2), COST)

@@ -128,8 +128,9 @@ def test_no_more_decoded_images_are_alive_than_the_module_says_however_many_go_i
             next(batches)
             time.sleep(0.004 if slow == "reader" else 0.0)
     ahead = engine.batch + 2 * DECODERS + 2
-    assert engine.batch < most <= ahead + engine.batch + engine.streams * engine.batch
-    assert next(asked) <= 60 * engine.batch + 2 * engine.streams * engine.batch + ahead
+    ahead_of_reader = 2 * engine.streams * engine.batch
+    assert engine.batch < most <= ahead + engine.batch + ahead_of_reader
+    assert next(asked) <= 60 * engine.batch + ahead_of_reader + ahead
 
 
 @pytest.mark.parametrize("culprit", ["decoder", "network", "images"])

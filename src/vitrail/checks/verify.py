@@ -220,6 +220,7 @@ def _stored_features(cache: Path, result: BackboneResult, rows: Predictions) -> 
     storage = facts.pop("storage")
     facts.pop("shard_version")
     stored = FeatureSet(cache, facts, storage)
+    stored.set_damaged_aside(rows.ids)
     if stored.key != result.feature_key or not stored.has(rows.ids).all():
         return None
     pooled = take_pooling(stored.rows(rows.ids), held=str(facts["poolings"]), wanted=result.search.pooling)

@@ -1,4 +1,4 @@
-"""Work that threads do ahead of the one who reads it, in order and within bounds."""
+"""Work that threads do ahead of its reader, in order and within bounds."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,16 +12,10 @@ Done = TypeVar("Done")
 def in_order(
     pool: ThreadPoolExecutor, work: Callable[[Item], Done], items: Iterable[Item], *, ahead: int
 ) -> Iterator[Done]:
-    """What threads make of each item, in order, never more than `ahead` items further than the reader.
-
-    Args:
-        pool: the threads.
-        work: what is done with each item.
-        items: read only as they are needed.
-        ahead: the bound.
+    """Do work on items in threads, which are never more than `ahead` items further than the reader.
 
     Yields:
-        Done: one outcome an item; what `work` raises is raised in its place.
+        Done: the result for each item, in order; what `work` raises is raised in its place.
     """
     waiting: deque[Future[Done]] = deque()
     for item in items:

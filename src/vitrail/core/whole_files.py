@@ -1,4 +1,4 @@
-"""The one way a file is put on disk: whole or not at all, whatever interrupts it."""
+"""Writing a file whole or not at all, whatever interrupts it."""
 
 import os
 import uuid
@@ -14,11 +14,10 @@ TEMPORARY = ".tmp"
 def put_in_place(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, sync it, and rename it: a reader sees the old file or the new.
 
-    OSError where the disk is full or the folder cannot be written; then what was there before is still there.
+    The folder of `path` is made if it is not there.
 
-    Args:
-        path: where the file shall be; its folder is made.
-        write: fills the file whose path it is given.
+    Raises:
+        OSError: the disk is full or the folder cannot be written; what was there before is still there.
     """
     # A process id would not do: machines that share the folder, and containers most of all, have the same ones.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
@@ -34,16 +33,12 @@ def put_in_place(path: Path, write: Callable[[Path], object]) -> None:
         finally:
             os.close(folder)
     finally:
-        with suppress(OSError):  # where the folder itself cannot be had, there is nothing to take away
+        with suppress(OSError):  # if the folder itself could not be made, there is nothing to delete
             temporary.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Put a file that a user asked for in place, whole or not at all.
-
-    Args:
-        path: where the file shall be.
-        write: fills the file whose path it is given.
+    """The same for a file of the user, with an error that says what to do.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written.

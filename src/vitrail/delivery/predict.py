@@ -1,7 +1,7 @@
 """Predictions for new images with a head that a run has chosen.
 
 A head is of use only on the very features it was fitted on: the weights must be those of the run, and engine and
-precision are the run's unless others are asked for.
+precision are the run's unless others are given.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -84,16 +84,17 @@ class Predictor:
 
         Args:
             folder: the folder of a finished run.
-            backbone: "NAME" or "NAME=FILE"; where None the one that the run decided for, or its only one.
-            engine: where this and precision are None, both are the run's own if this machine has them.
+            backbone: "NAME" or "NAME=FILE"; None for the one that the run decided for, or its only one.
+            engine: if this and precision are None, both are the run's own if this machine has them.
             precision: the same.
             sets: how sets of classes are made: "lac", "adaptive", or either with "-by-class".
             offline: never use the network.
-            progress: hears of downloads and of every image.
+            progress: receives downloads and every image.
 
-        Returns:
-            A predictor, ready. Where it cannot be had, the error is a RunError (no finished run), a UsageError (no such
-            backbone, or none decided for) or a WeightsError (a damaged head, or not the weights of the run).
+        Raises:
+            RunError: there is no finished run in the folder.
+            UsageError: the run has no such backbone, or decided for none.
+            WeightsError: the head is damaged, or the weights are not those of the run.
         """
         _require_rule(sets)
         run, progress = load_run(folder), progress or Silent()
@@ -175,8 +176,8 @@ class Predictor:
         set_NC = self.refusal.sets(probability_NC, self.sets)
         doubts = _doubts(self.refusal, probability_NC, feature_ND)
         return [
-            replace(one, set=tuple(self.head.classes[int(c)] for c in np.flatnonzero(set_C)), doubt=doubt)
-            for one, set_C, doubt in zip(answers, set_NC, doubts, strict=True)
+            replace(answer, set=tuple(self.head.classes[int(c)] for c in np.flatnonzero(set_C)), doubt=doubt)
+            for answer, set_C, doubt in zip(answers, set_NC, doubts, strict=True)
         ]
 
 
@@ -194,12 +195,12 @@ def _require_rule(sets: str) -> None:
 
 
 def _choose(run: RunRecord, backbone: str | BackboneSpec | None) -> BackboneSpec:
-    names = [one.name for one in run.results.backbones]
+    names = [result.name for result in run.results.backbones]
     if backbone is None:
-        taken = names[0] if len(names) == 1 else run.results.decision.choose
-        if taken is None:
+        name = names[0] if len(names) == 1 else run.results.decision.choose
+        if name is None:
             raise UsageError(f"The run {run.folder} decided for no backbone: say which with -b, {' or '.join(names)}.")
-        return BackboneSpec(name=taken)
+        return BackboneSpec(name=name)
     spec = parse_spec(backbone) if isinstance(backbone, str) else backbone
     return BackboneSpec(name=run.backbone(spec.name).name, file=spec.file)
 
@@ -221,7 +222,7 @@ def _read_refusal(file: Path, head: Head) -> Refusal | None:
 
 
 def _like_the_run(origin: Mapping[str, str], progress: Progress) -> tuple[str, str]:
-    """Engine and precision of the run; "auto" where this machine has them not, which is said."""
+    """Engine and precision of the run; "auto" and a note if this machine does not have them."""
     engine, precision = origin["engine"], origin["precision"]
     try:
         choose_engine(engine, precision)

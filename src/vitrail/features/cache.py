@@ -152,11 +152,11 @@ def _files(folders: Sequence[Path]) -> list[_File]:
     files = []
     for folder in folders:
         with suppress(FileNotFoundError):
-            for found in os.scandir(folder):
+            for entry in os.scandir(folder):
                 with suppress(FileNotFoundError):
-                    if found.is_file():
-                        status = found.stat()
-                        files.append(_File(Path(found.path), status.st_size, status.st_mtime))
+                    if entry.is_file():
+                        status = entry.stat()
+                        files.append(_File(Path(entry.path), status.st_size, status.st_mtime))
     return files
 
 

@@ -50,7 +50,7 @@ from vitrail.features.cluster_machines import (
 )
 from vitrail.features.cluster_worker import BlockResult, Job, Worker
 from vitrail.features.int8_ranges import list_range_images
-from vitrail.features.one_pass import Extractor
+from vitrail.features.one_pass import Extractor, find_missing
 
 BLOCKS = 16  # for each worker, so that all end at about the same time
 LEAST_ROWS, MOST_ROWS = 32, 2048  # of a block, which is the most that a dead worker loses
@@ -85,7 +85,7 @@ class Cluster:
         """
         rejected: dict[str, str] = {}
         decode_s = 0.0
-        missing = _missing(extractors, paths, wanted_N)
+        missing = find_missing(extractors, paths, wanted_N)
         for extractor in extractors:
             self._progress.start(extractor.task, total=missing.count(extractor), unit="images")
         try:
@@ -113,7 +113,7 @@ class Cluster:
     ) -> Missing[Extractor]:
         for extractor in extractors:
             extractor.reopen(self._job.cache)
-        return _missing(extractors, paths, paths.less(wanted_N, rejected))
+        return find_missing(extractors, paths, paths.less(wanted_N, rejected))
 
     def _results(
         self, extractors: Sequence[Extractor], paths: Paths, missing: Missing[Extractor]
@@ -299,10 +299,6 @@ def _seen_by_all(data: str | Path | None) -> str | None:
     if data is None or is_url(str(data)):
         return None if data is None else str(data)
     return str(Path(data).expanduser().absolute())
-
-
-def _missing(extractors: Sequence[Extractor], paths: Paths, wanted_N: NDArray[np.bool_]) -> Missing[Extractor]:
-    return Missing(paths, {extractor: wanted_N & ~extractor.stored.has(paths.ids) for extractor in extractors})
 
 
 def _listen(table: Any, results: "queue.SimpleQueue[BlockResult | Exception | None]") -> None:

@@ -21,7 +21,7 @@ from vitrail.backbones.poolings import components_of
 from vitrail.core.machine import user_seconds
 from vitrail.core.resources import Resources
 from vitrail.data import Source
-from vitrail.features.by_id import Missing
+from vitrail.features.by_id import Missing, Paths
 from vitrail.features.pace import start_at_pace
 from vitrail.features.shard import ShardCost
 from vitrail.features.store import open_features, widen
@@ -131,10 +131,7 @@ class _ShardWriter:
             self._writing.result()
 
     def _cost(self, extractor: Extractor, computed: Computed) -> ShardCost:
-        """Where decoders share the processor with the network, its clock counts them too, and CPU time does not.
-
-        A GPU is the network's own and has one stream, so there the clock is what is kept.
-        """
+        """On a processor, its CPU time: clock time would count the decoders beside it. A GPU is the network's own."""
         compute_s = max(0.0, user_seconds() - self._begun_user_s - self._stream.decode_s)
         forward_user_s = computed.forward_s * compute_s / self._stream.forward_s if computed.forward_s else 0.0
         on_processor = extractor.backbone.engine.device == "cpu"
@@ -143,6 +140,13 @@ class _ShardWriter:
             decode_s=computed.decode_s,
             user_s=forward_user_s + computed.decode_s,
         )
+
+
+def find_missing(extractors: Sequence[Extractor], paths: Paths, wanted_N: NDArray[np.bool_]) -> Missing[Extractor]:
+    """The wanted examples without a row; shards that turn out to be damaged are set aside."""
+    for extractor in extractors:
+        extractor.stored.set_damaged_aside(paths.ids)
+    return Missing(paths, {extractor: wanted_N & ~extractor.stored.has(paths.ids) for extractor in extractors})
 
 
 def run_pass(

@@ -1,7 +1,7 @@
 """How many images a batch: measured once on each machine for each network, and remembered in `pace/` of the cache.
 
-Only OpenVINO's batch is chosen like that. Its features have the same bits at every batch, so that the choice, which
-hangs on a clock, can change no result; of torch that cannot be said.
+Only OpenVINO's batch is chosen like that. Its features have the same bits at every batch, so the choice, which depends
+on a clock, cannot change a result. With torch it could.
 
 Letters: B images.
 """

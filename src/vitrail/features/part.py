@@ -1,4 +1,4 @@
-"""One of n parts of the examples: which machine computes which rows, where several share one cache."""
+"""One of n parts of the examples, for several machines that share one cache and each compute some of the rows."""
 
 import re
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ class Part:
 
 
 def parse_part(text: str) -> Part:
-    """A part from "i/n"; raises UsageError where it is none."""
+    """A part from "i/n"; raises UsageError if the text is anything else."""
     match = WORDS.fullmatch(text.strip())
     if match is None or match[2] == "0":
-        raise UsageError(f"{text} is no part: write i/n, such as --part 2/4 for the second of four.")
+        raise UsageError(f"Invalid part {text!r}: expected i/n, such as --part 2/4 for the second of four.")
     return Part(int(match[1]), int(match[2]))

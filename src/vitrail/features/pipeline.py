@@ -19,8 +19,8 @@ from vitrail.backbones.engines import FORWARD_CODE_VERSION
 from vitrail.backbones.poolings import join_poolings, take_pooling
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, SetAside, Source
-from vitrail.features.by_id import Missing, Paths
-from vitrail.features.one_pass import Extractor, run_pass
+from vitrail.features.by_id import Paths
+from vitrail.features.one_pass import Extractor, find_missing, run_pass
 from vitrail.features.part import Part
 from vitrail.features.store import FeatureSet
 
@@ -108,13 +108,14 @@ def extract(
     paths = Paths(dataset.table)
     wanted_N = np.ones(len(paths), np.bool_) if part is None else part.of_ids(paths.ids)
     wanted = paths.some_ids(wanted_N)
-    before = [int(extractor.stored.has(wanted).sum()) for extractor in extractors]
     for extractor in extractors:
         extractor.stored.mark_used()
-        for name in extractor.stored.clean_folder():
+        extractor.stored.delete_leftovers()
+        for name in extractor.stored.set_damaged_aside(wanted):
             resources.progress.note(
                 f"The shard {name} of {extractor.backbone.name} is damaged; its rows are computed again."
             )
+    before = [int(extractor.stored.has(wanted).sum()) for extractor in extractors]
     here = partial(fill, source=dataset.source, max_pixels=max_pixels, resources=resources)
     rejected, decode_s = (elsewhere or here)(extractors, paths, wanted_N)
     unreadable = tuple(sorted(rejected))
@@ -150,10 +151,7 @@ def fill(
     decode_s = 0.0
     waiting = list(extractors)
     while waiting:
-        readable_N = paths.less(wanted_N, rejected)
-        missing = Missing(paths, {owner: readable_N & ~owner.stored.has(paths.ids) for owner in waiting})
-        for extractor in waiting:
-            extractor.stored.clean_folder()
+        missing = find_missing(waiting, paths, paths.less(wanted_N, rejected))
         if missing:
             reasons, spent = run_pass(source, paths, missing, max_pixels, resources)
             rejected |= reasons

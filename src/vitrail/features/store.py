@@ -42,7 +42,7 @@ Storage = Literal["float16", "float32"]
 
 
 class FeatureSet:
-    """All rows of one backbone under one key. `damaged` names the shards found damaged since `clean_folder`."""
+    """All rows of one backbone under one key."""
 
     def __init__(self, cache: Path, facts: Mapping[str, object], storage: Storage) -> None:
         """Open the shards that are there; nothing is made until one is written.
@@ -56,7 +56,7 @@ class FeatureSet:
         self.facts = dict(facts) | {"storage": storage, "shard_version": SHARD_VERSION}
         self.key = fingerprint(self.facts)[:32]
         self.folder = cache / FEATURES / self.key
-        self.damaged: list[str] = []
+        self._unreadable: list[Path] = []
         self._shards: list[Shard] = []
         for name in _names_in(self.folder):
             if name.endswith(SHARD):
@@ -70,36 +70,35 @@ class FeatureSet:
         return frozenset(self._ids().to_pylist())
 
     def has(self, ids: pa.Array | Sequence[str]) -> NDArray[np.bool_]:
-        """Which of these examples have a row, in their order.
+        """Which of these examples have a row, in their order, as far as the shards can be opened."""
+        return self._find(ids) >= 0
 
-        Their shards are verified first, and no others: a cache that many data sets share is not read whole. The rows of
-        a damaged shard are missing.
-        """
-        while True:
-            place_N = self._find(ids)
-            bad = [shard for shard in self._used(place_N) if not self._is_whole(shard)]
-            if not bad:
-                return place_N >= 0
-            for shard in bad:
-                self._shards.remove(shard)
-                self.damaged.append(shard.path.name)
+    def set_damaged_aside(self, ids: pa.Array | Sequence[str]) -> list[str]:
+        """Verify the shards of these examples, and rename the damaged ones so that their rows are missing from now on.
 
-    def clean_folder(self) -> list[str]:
-        """Rename the damaged shards, so that nothing opens them again, and delete what dead writers left behind.
+        No other shard is verified: a cache that many data sets share is not read whole. Shards that could not be opened
+        are renamed too.
 
         Returns:
-            The names of those shards, once.
+            The names of the damaged shards.
         """
-        damaged, self.damaged = self.damaged, []
-        for name in damaged:
+        damaged, self._unreadable = self._unreadable, []
+        while bad := [shard for shard in self._used(self._find(ids)) if not self._is_whole(shard)]:
+            for shard in bad:
+                self._shards.remove(shard)
+                damaged.append(shard.path)
+        for path in damaged:
             with suppress(OSError):  # in a read-only cache a damaged shard is passed over every time
-                (self.folder / name).replace(self.folder / (name + DAMAGED))
+                path.replace(path.with_name(path.name + DAMAGED))
+        return [path.name for path in damaged]
+
+    def delete_leftovers(self) -> None:
+        """Delete the temporary files of writers that are gone."""
         for name in _names_in(self.folder):
             if name.endswith(TEMPORARY):
                 with suppress(OSError):  # its writer may have renamed it meanwhile
                     if time.time() - (self.folder / name).stat().st_mtime > STALE_S:
                         (self.folder / name).unlink()
-        return damaged
 
     def mark_used(self) -> None:
         """Set the time of the last use, by which `vitrail cache` prunes; a read-only cache does not remember it."""
@@ -171,7 +170,7 @@ class FeatureSet:
     def _open_shard(self, path: Path) -> None:
         shard = read_shard(path)
         if shard is None:
-            self.damaged.append(path.name)
+            self._unreadable.append(path)
         else:
             self._shards.append(shard)
 

@@ -2,10 +2,10 @@
 
     images ─► decode threads ─► a batch for each network ─► compute threads ─► batches of rows
 
-A compute thread that is free takes the next full batch. Decode threads work ahead of the compute threads by the largest
-batch and two images for each decode thread, so that no core waits for another. Beside those, decoded images are alive
-only in the batch that each network is filling and in the batch that each compute thread is at, however many images go
-in. An image is decoded once for all networks, and resized once for all that share their preprocessing.
+No core waits for another: decode threads are ahead of the batches by the size of the largest batch and two images for
+each decode thread, and batches are ahead of the reader by two for each compute thread. Beside these, decoded images are
+alive only in the batch that each network is filling, however many images go in. An image is decoded once for all
+networks, and resized once for all that share their preprocessing.
 
 By-products of the same decode, such as the small grey copies for near-duplicates, would be made in `Stream._decode`
 beside the pixels and travel in `Batch` beside the rows.
@@ -133,6 +133,9 @@ class _Entry(Generic[Item]):
     decode_s: float
 
 
+_Full = tuple[Network, int, list[_Entry[Item]]]  # a batch to compute, and its number among those of its network
+
+
 class Stream(Generic[Item]):
     """Runs images through networks; iterate over it once.
 
@@ -149,57 +152,53 @@ class Stream(Generic[Item]):
         *,
         decode_threads: int,
     ) -> None:
-        """Nothing runs before the first batch is asked for.
+        """Nothing runs before the first batch is read.
 
         Args:
-            items: each with the networks that it is for; they are taken one at a time, in compute threads.
+            items: each with the networks that it is for; they are read in a thread of their own.
             networks: all of them.
             open_item: called in decode threads; raises ImageRejected if the image cannot be used.
             decode_threads: how many decode; each network says how many threads it is run from.
         """
         self.decode_s = self.forward_s = 0.0
-        self._items, self._open, self._decode_threads = items, open_item, decode_threads
-        self._workers = max((network.engine.streams for network in networks), default=0)
-        self._ahead = max((network.engine.batch for network in networks), default=0) + 2 * decode_threads
-        self._stopped = threading.Event()
-        self._taking, self._counting = threading.Lock(), threading.Lock()
-        # As many batches again as are being computed: one that takes longer than those after it holds up no thread.
-        self._permits = threading.Semaphore(2 * self._workers)
+        self._items, self._open = items, open_item
+        self._decoders = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
+        self._workers = max(network.engine.streams for network in networks)
+        self._ahead = max(network.engine.batch for network in networks) + 2 * decode_threads
+        self._stopped, self._counting = threading.Event(), threading.Lock()
+        self._permits = threading.Semaphore(2 * self._workers)  # of batches that are full and not yet read as rows
+        self._full: queue.SimpleQueue[_Full[Item] | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[Batch[Item] | BaseException | None] = queue.SimpleQueue()
+        self._failures: list[BaseException] = []
 
     def __iter__(self) -> Generator[Batch[Item]]:
-        decoders = ThreadPoolExecutor(self._decode_threads, thread_name_prefix="decode")
-        batches = self._fill(decoders)
-        threads = [
-            threading.Thread(target=self._compute, args=(batches,), name=f"compute-{number}")
-            for number in range(self._workers)
-        ]
+        threads = [threading.Thread(target=self._fill, name="fill")]
+        threads += [threading.Thread(target=self._compute, name=f"compute-{n}") for n in range(self._workers)]
         try:
             for thread in threads:
                 thread.start()
             yield from self._collect()
         finally:
             self._stop()
-            decoders.shutdown(cancel_futures=True)
+            self._decoders.shutdown(cancel_futures=True)
             for thread in threads:
                 thread.join()
 
     def _stop(self) -> None:
         self._stopped.set()
-        self._permits.release(self._workers)  # for every thread that waits for one
+        self._permits.release()  # for the thread that fills batches
 
     def _collect(self) -> Iterator[Batch[Item]]:
         """The results of the compute threads, those of each network in order."""
         early: dict[tuple[Network, int], Batch[Item]] = {}
         following: Counter[Network] = Counter()
-        failure: BaseException | None = None
         running = self._workers
         while running:
             result = self._results.get()
             if result is None:
                 running -= 1
             elif isinstance(result, BaseException):
-                failure = failure or result
+                self._failures.append(result)
                 self._stop()
             else:
                 early[result.network, result.number] = result
@@ -207,25 +206,50 @@ class Stream(Generic[Item]):
                     following[result.network] += 1
                     self._permits.release()
                     yield batch
-        if failure is not None:
-            raise failure
+        if self._failures:
+            raise self._failures[0]
 
-    def _compute(self, batches: Iterator[tuple[Network, int, list[_Entry[Item]]]]) -> None:
-        """What a compute thread does until there is no batch left."""
+    def _fill(self) -> None:
+        """What the thread does that makes batches of decoded images."""
+        batches = self._batches()
         try:
-            while (result := self._compute_next(batches)) is not None:
+            while self._permits.acquire() and not self._stopped.is_set():
+                self._full.put(next(batches))
+        except StopIteration:
+            pass
+        except BaseException as failure:  # noqa: BLE001 - raised again by the reader, after the batches before it
+            self._failures.append(failure)
+        finally:
+            for _ in range(self._workers):
+                self._full.put(None)
+
+    def _batches(self) -> Iterator[_Full[Item]]:
+        """Every batch as soon as it is full; those at the end may not be."""
+        filling: defaultdict[Network, list[_Entry[Item]]] = defaultdict(list)
+        numbers: Counter[Network] = Counter()
+        for image in in_order(self._decoders, self._decode, self._items, ahead=self._ahead):
+            for network, pixel_HWC in image.pixels.items():
+                share = image.decode_s / len(image.pixels)
+                filling[network].append(_Entry(image.item, pixel_HWC, image.reason, share))
+                if len(filling[network]) == network.engine.batch:
+                    numbers[network] += 1
+                    yield network, numbers[network] - 1, filling.pop(network)
+        for network in list(filling):
+            yield network, numbers[network], filling.pop(network)
+
+    def _compute(self) -> None:
+        """What a compute thread does."""
+        try:
+            while not self._stopped.is_set() and (result := self._compute_next()) is not None:
                 self._results.put(result)
-        except BaseException as failure:  # noqa: BLE001 - raised again by whoever reads the stream
+        except BaseException as failure:  # noqa: BLE001 - raised again by the reader
             self._results.put(failure)
         finally:
             self._results.put(None)
 
-    def _compute_next(self, batches: Iterator[tuple[Network, int, list[_Entry[Item]]]]) -> Batch[Item] | None:
-        self._permits.acquire()
-        with self._taking:
-            full = None if self._stopped.is_set() else next(batches, None)
+    def _compute_next(self) -> Batch[Item] | None:
+        full = self._full.get()
         if full is None:
-            self._permits.release()
             return None
         network, number, entries = full
         pixels = [entry.pixel_HWC for entry in entries if entry.pixel_HWC is not None]
@@ -243,20 +267,6 @@ class Stream(Generic[Item]):
             forward_s=spent,
             decode_s=sum(entry.decode_s for entry in entries),
         )
-
-    def _fill(self, decoders: ThreadPoolExecutor) -> Iterator[tuple[Network, int, list[_Entry[Item]]]]:
-        """Full batches, each with its number among those of its network; what is left at the end is not full."""
-        filling: defaultdict[Network, list[_Entry[Item]]] = defaultdict(list)
-        numbers: Counter[Network] = Counter()
-        for image in in_order(decoders, self._decode, self._items, ahead=self._ahead):
-            for network, pixel_HWC in image.pixels.items():
-                share = image.decode_s / len(image.pixels)
-                filling[network].append(_Entry(image.item, pixel_HWC, image.reason, share))
-                if len(filling[network]) == network.engine.batch:
-                    numbers[network] += 1
-                    yield network, numbers[network] - 1, filling.pop(network)
-        for network in list(filling):
-            yield network, numbers[network], filling.pop(network)
 
     def _decode(self, item: tuple[Item, Sequence[Network]]) -> _Decoded[Item]:
         subject, networks = item
