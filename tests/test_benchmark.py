@@ -97,7 +97,7 @@ def test_every_rate_has_an_interval_that_holds_it(run: RunRecord):
 def test_whichever_pooling_is_taken_predictions_and_verification_use_it(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pooling: str
 ):
-    monkeypatch.setattr(poolings, "_better", lambda *_: pooling)
+    monkeypatch.setattr(poolings, "_best_pooling", lambda *_: pooling)
     run = bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
     (one,) = run.results.backbones
     assert (one.search.pooling, one.search.winner.setting["pooling"]) == (pooling, pooling)

@@ -8,9 +8,9 @@ from vitrail.search.curves import (
     _forecast,
     _resample,
     draw_fewer,
+    find_hardest_classes,
+    fit_label_curve,
     fit_power_law,
-    hardest_classes,
-    label_curve,
     power_law,
 )
 from vitrail.search.examples import Examples, Holdout
@@ -49,7 +49,7 @@ def train_on(data: Examples, seen: list):
 
 def test_a_curve_rises_to_what_all_images_give_and_every_point_lies_in_its_interval():
     data, seen = examples(), []
-    curve = label_curve(data, train_on(data, seen), classes=NAMES, growing=None, seed=0)
+    curve = fit_label_curve(data, train_on(data, seen), classes=NAMES, growing=None, seed=0)
     assert [point.images_per_class for point in curve.points] == [80 * fraction for fraction in FRACTIONS]
     accuracy = [point.accuracy for point in curve.points]
     assert accuracy[0] < accuracy[-1]
@@ -104,21 +104,21 @@ def test_a_val_of_one_group_gives_a_curve_without_intervals_and_without_a_foreca
     scored = data.holdouts[0].score
     group_N = data.group_N.copy()
     group_N[scored] = group_N[scored[0]]
-    curve = label_curve(replace(data, group_N=group_N), train_on(data, []), classes=NAMES, growing=None, seed=0)
+    curve = fit_label_curve(replace(data, group_N=group_N), train_on(data, []), classes=NAMES, growing=None, seed=0)
     assert curve.points[0].accuracy < curve.points[-1].accuracy
     assert {(point.low, point.high) for point in curve.points} == {(None, None)}
     assert curve.forecast is None
     assert "of one group" in curve.sentence
     group_N[scored[:100]] += 1  # the twin: of two groups there are intervals
-    twin = label_curve(replace(data, group_N=group_N), train_on(data, []), classes=NAMES, growing=None, seed=0)
+    twin = fit_label_curve(replace(data, group_N=group_N), train_on(data, []), classes=NAMES, growing=None, seed=0)
     assert all(point.low < point.high for point in twin.points)
 
 
 def test_what_cannot_be_shown_is_not_said_to_be_worth_anything():
     data = examples(N=64)  # 4 images a class to fit on
-    assert label_curve(data, train_on(data, []), classes=NAMES, growing=None, seed=0) is None
+    assert fit_label_curve(data, train_on(data, []), classes=NAMES, growing=None, seed=0) is None
     easy = replace(examples(), feature_ND=(10 * np.eye(8)[np.arange(1280) % 8]).astype(np.float32))
-    curve = label_curve(easy, train_on(easy, []), classes=NAMES, growing=None, seed=0)
+    curve = fit_label_curve(easy, train_on(easy, []), classes=NAMES, growing=None, seed=0)
     assert "cannot be shown to be worth anything" in curve.sentence
 
 
@@ -131,7 +131,7 @@ def test_the_hardest_classes_are_judged_on_rows_that_are_not_scored():
     bad = np.isin(data.label_N, [1, 6]) & ~scored
     worse_on_val = np.isin(data.label_N, [3, 4]) & scored
     mixed_NC = np.where((bad | worse_on_val)[:, None], wrong_NC, probability_NC)
-    assert hardest_classes(data, mixed_NC) == [1, 6]
+    assert find_hardest_classes(data, mixed_NC) == [1, 6]
 
 
 @pytest.mark.parametrize("law", [(0.1, 0.3, 0.5), (0.0, 0.2, 1.0), (0.25, 0.05, 0.1)])

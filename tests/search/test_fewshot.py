@@ -2,19 +2,19 @@ import numpy as np
 from sklearn.linear_model import Ridge
 
 from tests.search.test_curves import examples
-from vitrail.search.fewshot import PENALTY, SHOTS, draw_shots, few_shot, ridge_scores
+from vitrail.search.fewshot import PENALTY, SHOTS, draw_shots, score_by_ridge, score_few_shots
 
 
 def test_more_shots_are_better_and_the_spread_of_the_draws_is_stated():
-    results = few_shot(examples(), seed=0)
+    results = score_few_shots(examples(), seed=0)
     assert tuple(result.shots for result in results) == SHOTS
     assert [result.mean for result in results] == sorted(result.mean for result in results)
     assert all(result.low <= result.mean <= result.high and result.deviation > 0 for result in results)
-    assert few_shot(examples(), seed=0) == results != few_shot(examples(), seed=1)
+    assert score_few_shots(examples(), seed=0) == results != score_few_shots(examples(), seed=1)
 
 
 def test_shots_that_most_classes_do_not_have_are_not_asked_for():
-    assert [result.shots for result in few_shot(examples(N=64), seed=0)] == [1, 2]  # 4 images a class
+    assert [result.shots for result in score_few_shots(examples(N=64), seed=0)] == [1, 2]  # 4 images a class
 
 
 def test_every_class_gives_its_shots_and_fewer_are_among_more():
@@ -29,7 +29,7 @@ def test_the_head_is_scikit_learns_ridge_whether_rows_or_features_are_fewer():
     for N, D in ((12, 40), (60, 10)):
         feature_ND = draws.normal(2, 1, (N, D)).astype(np.float32)
         label_N = np.arange(N) % 3
-        ours_MC = ridge_scores(feature_ND, label_N, classes=3, score_MD=feature_ND)
+        ours_MC = score_by_ridge(feature_ND, label_N, classes=3, score_MD=feature_ND)
         centred_ND = feature_ND - feature_ND.mean(axis=0, dtype=np.float64)
         scaled_ND = centred_ND / np.sqrt((centred_ND**2).sum(axis=1).mean())
         target_NC = np.eye(3)[label_N] - 1 / 3

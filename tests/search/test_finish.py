@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.search.test_curves import examples
 from vitrail.search import TuneOptions, spread_of
-from vitrail.search.finish import over_splits
+from vitrail.search.finish import score_on_splits
 from vitrail.search.scored_trial import ScoredTrial
 
 NEAREST = ScoredTrial(
@@ -21,8 +21,8 @@ NEAREST = ScoredTrial(
 
 def test_splits_are_other_ones_stratified_and_the_same_for_every_backbone():
     data = examples()
-    resplits = over_splits(data, NEAREST, TuneOptions(splits=4))
-    again = over_splits(replace(data, feature_ND=-data.feature_ND[:, ::-1].copy()), NEAREST, TuneOptions(splits=4))
+    resplits = score_on_splits(data, NEAREST, TuneOptions(splits=4))
+    again = score_on_splits(replace(data, feature_ND=-data.feature_ND[:, ::-1].copy()), NEAREST, TuneOptions(splits=4))
     assert [resplit.ids for resplit in resplits] == [resplit.ids for resplit in again]
     assert len({resplit.ids for resplit in resplits}) == 4
     for resplit in resplits:
@@ -38,7 +38,7 @@ def test_groups_stay_whole_or_copies_would_be_recognised():
     label_N = draws.integers(0, 8, 160)[copied]
     twins = replace(data, feature_ND=data.feature_ND[copied], label_N=label_N, group_N=copied)
     whole, parted = (
-        spread_of(over_splits(data, NEAREST, TuneOptions(splits=5)), 320)
+        spread_of(score_on_splits(data, NEAREST, TuneOptions(splits=5)), 320)
         for data in (twins, replace(twins, group_N=np.arange(320)))
     )
     assert whole.mean < 0.25

@@ -8,7 +8,7 @@ from tests.search.test_tune import FAST, planted
 from vitrail.data import make_split
 from vitrail.search import tune
 from vitrail.search.examples import gather
-from vitrail.search.halving import MLP, SOFTMAX, Choice, Range, sobol
+from vitrail.search.halving import MLP, SOFTMAX, Choice, Range, draw_settings
 from vitrail.search.ledger import Ledger
 
 SPACE = {"rate": Range(1e-4, 1e-2, log=True), "drop": Range(0.5, 0.8), "word": Choice(("a", "b", "c"))}
@@ -48,14 +48,14 @@ def test_perceptrons_are_tried_beside_others_only_where_there_is_a_val(N, tried)
 
 
 def test_more_trials_add_to_those_that_fewer_would_have_tried():
-    many = sobol(SPACE, start=0, count=64, seed=3)
-    assert sobol(SPACE, start=0, count=16, seed=3) == many[:16]
-    assert sobol(SPACE, start=16, count=5, seed=3) == many[16:21]
-    assert sobol(SPACE, start=0, count=16, seed=4) != many[:16]
+    many = draw_settings(SPACE, start=0, count=64, seed=3)
+    assert draw_settings(SPACE, start=0, count=16, seed=3) == many[:16]
+    assert draw_settings(SPACE, start=16, count=5, seed=3) == many[16:21]
+    assert draw_settings(SPACE, start=0, count=16, seed=4) != many[:16]
 
 
 def test_every_setting_lies_in_its_range_and_every_word_has_its_turn():
-    settings = sobol(SPACE, start=0, count=64, seed=0)
+    settings = draw_settings(SPACE, start=0, count=64, seed=0)
     assert all(1e-4 <= setting["rate"] <= 1e-2 and 0.5 <= setting["drop"] <= 0.8 for setting in settings)
     assert {setting["word"] for setting in settings} == {"a", "b", "c"}
     assert np.median([setting["rate"] for setting in settings]) == pytest.approx(1e-3, rel=0.1)
@@ -63,13 +63,16 @@ def test_every_setting_lies_in_its_range_and_every_word_has_its_turn():
 
 def test_the_points_are_spread_better_than_drawn_ones():
     point_TA = np.array(
-        [list(setting.values()) for setting in sobol({"x": Range(0, 1), "y": Range(0, 1)}, start=0, count=64, seed=0)]
+        [
+            list(setting.values())
+            for setting in draw_settings({"x": Range(0, 1), "y": Range(0, 1)}, start=0, count=64, seed=0)
+        ]
     )
     drawn_TA = np.random.default_rng(0).random((64, 2))
     assert qmc.discrepancy(point_TA) < qmc.discrepancy(drawn_TA) / 3
 
 
 def test_one_point_of_a_range_without_width_is_its_only_value():
-    assert sobol({"x": Range(0.25, 0.25), "y": Range(1e-3, 1e-3, log=True)}, start=0, count=1, seed=0) == [
+    assert draw_settings({"x": Range(0.25, 0.25), "y": Range(1e-3, 1e-3, log=True)}, start=0, count=1, seed=0) == [
         {"x": 0.25, "y": 1e-3}
     ]

@@ -74,7 +74,7 @@ class LabelCurve:
 Train = Callable[[NDArray[np.int64]], Fit]
 
 
-def label_curve(
+def fit_label_curve(
     examples: Examples, train: Train, *, classes: Sequence[str], growing: Sequence[int] | None, seed: int
 ) -> LabelCurve | None:
     """The curve of the `growing` classes (None for all); None if an eighth of the images is less than one per class.
@@ -112,7 +112,7 @@ def label_curve(
     )
 
 
-def hardest_classes(examples: Examples, oof_probability_NC: NDArray[np.float64]) -> list[int]:
+def find_hardest_classes(examples: Examples, oof_probability_NC: NDArray[np.float64]) -> list[int]:
     """The quarter of the classes with the least out-of-fold accuracy of the winner; empty with few classes.
 
     Judged on the rows of train and not on the scored ones, so that a class is not chosen for its bad luck on val: its

@@ -18,7 +18,7 @@ from vitrail.search.examples import Examples
 
 SHOTS = (1, 2, 5, 10)
 DRAWS = 20
-PENALTY = 1.0  # of rows whose mean square length is 1; see `ridge_scores`
+PENALTY = 1.0  # of rows whose mean square length is 1; see `score_by_ridge`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +37,7 @@ class FewShot:
     high: float
 
 
-def few_shot(examples: Examples, *, seed: int) -> tuple[FewShot, ...]:
+def score_few_shots(examples: Examples, *, seed: int) -> tuple[FewShot, ...]:
     """Score 1, 2, 5 and 10 shots, as long as half of the classes have so many images."""
     most = min(
         int(np.median(np.unique(examples.label_N[holdout.fit], return_counts=True)[1])) for holdout in examples.holdouts
@@ -66,7 +66,7 @@ def _rates(examples: Examples, shots: int, seed: int) -> Iterator[float]:
             rows = draw_shots(examples.label_N, holdout.fit, shots, np.random.default_rng([seed, draw]))
             fit_ND, label_N = examples.take_rows(rows)
             score_MD, label_M = examples.take_rows(holdout.score)
-            scores_MC = ridge_scores(fit_ND, label_N, classes=examples.classes, score_MD=score_MD)
+            scores_MC = score_by_ridge(fit_ND, label_N, classes=examples.classes, score_MD=score_MD)
             right += int((scores_MC.argmax(axis=1) == label_M).sum())
         yield right / len(examples.scored_labels)
 
@@ -86,7 +86,7 @@ def draw_shots(
     return result
 
 
-def ridge_scores(
+def score_by_ridge(
     fit_ND: NDArray[np.float32], label_N: NDArray[np.int64], *, classes: int, score_MD: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Scores (M x C) of a ridge head with one penalty for all data.

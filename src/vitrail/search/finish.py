@@ -9,7 +9,7 @@ from vitrail.data.deal import deal
 from vitrail.heads import Fit, Head
 from vitrail.heads.head import softmax
 from vitrail.heads.temperature import fit_temperature
-from vitrail.search.curves import LabelCurve, hardest_classes, label_curve
+from vitrail.search.curves import LabelCurve, find_hardest_classes, fit_label_curve
 from vitrail.search.examples import Examples, Holdout
 from vitrail.search.families import FAMILIES
 from vitrail.search.options import TuneOptions
@@ -55,7 +55,7 @@ def refit(
     )
 
 
-def label_curves(
+def fit_label_curves(
     examples: Examples,
     winner: ScoredTrial,
     options: TuneOptions,
@@ -76,16 +76,16 @@ def label_curves(
         as_long = replace(winner, epochs=round(winner.epochs * most / len(rows)))
         return FAMILIES[winner.kind].fit(examples, rows, as_long, options)
 
-    hardest = hardest_classes(examples, oof_probability_NC)
+    hardest = find_hardest_classes(examples, oof_probability_NC)
     curves = [
-        label_curve(examples, train, classes=classes, growing=growing, seed=options.seed)
+        fit_label_curve(examples, train, classes=classes, growing=growing, seed=options.seed)
         for growing in (None, hardest)
         if growing is None or hardest
     ]
     return tuple(curve for curve in curves if curve is not None)
 
 
-def under_seeds(examples: Examples, winner: ScoredTrial, options: TuneOptions) -> tuple[Seeded, ...]:
+def train_under_seeds(examples: Examples, winner: ScoredTrial, options: TuneOptions) -> tuple[Seeded, ...]:
     """The winning setting trained for its epochs under `options.seeds` seeds: the spread of training alone.
 
     As in Table 2 of the ViT paper (arXiv:2010.11929), which gives mean and deviation over three runs. It does not say
@@ -107,7 +107,7 @@ def under_seeds(examples: Examples, winner: ScoredTrial, options: TuneOptions) -
     return tuple(side_by_side(fit, range(options.seed, options.seed + options.seeds)))
 
 
-def over_splits(examples: Examples, winner: ScoredTrial, options: TuneOptions) -> tuple[Resplit, ...]:
+def score_on_splits(examples: Examples, winner: ScoredTrial, options: TuneOptions) -> tuple[Resplit, ...]:
     """Fit and score the winning setting on `options.splits` other splits of the same images; `options.seed` draws them.
 
     A new val is as large as the val that settings were compared on, or as a fold. See `trial.py` for what this covers.

@@ -66,7 +66,7 @@ class Choice:
         return self.of[int(share * len(self.of))]
 
 
-def sobol(space: Mapping[str, Range | Choice], *, start: int, count: int, seed: int) -> list[Setting]:
+def draw_settings(space: Mapping[str, Range | Choice], *, start: int, count: int, seed: int) -> list[Setting]:
     """Points `start` to `start + count` of the sequence, a setting each; the order of the axes matters."""
     sequence = qmc.Sobol(d=len(space), scramble=True, rng=np.random.default_rng(seed))
     # Blocks of powers of two are what scipy draws without a warning; the sequence is the same.
@@ -100,7 +100,7 @@ class Stepwise:
         total = MOST_TRIALS if planned is None else planned
         for first in range(0, total, self.together):
             count = min(self.together, total - first)
-            settings = sobol(self._space(options), start=first, count=count, seed=options.seed)
+            settings = draw_settings(self._space(options), start=first, count=count, seed=options.seed)
             for scaling in options.scalings:
                 alike = [setting for setting in settings if setting["scaling"] == scaling]
                 if alike:

@@ -29,20 +29,20 @@ def planned(options: TuneOptions) -> int:
 
 def rounds(examples: Examples, options: TuneOptions, ledger: Ledger) -> Iterator[list[ScoredTrial]]:
     """The whole path of a scaling is one step, since each strength starts from the solution of the one before."""
-    first = first_path(examples, options, ledger)
+    first = fit_first_path(examples, options, ledger)
     yield first
-    near = near_the_best(first)
+    near = find_near_best(first)
     for scaling in list(dict.fromkeys(options.scalings))[1:]:
         yield ledger.do(_step(scaling, examples), partial(_path, examples, near, scaling))
 
 
-def first_path(examples: Examples, options: TuneOptions, ledger: Ledger) -> list[ScoredTrial]:
+def fit_first_path(examples: Examples, options: TuneOptions, ledger: Ledger) -> list[ScoredTrial]:
     """The path of every strength under the first scaling."""
     scaling = options.scalings[0]
     return ledger.do(_step(scaling, examples), partial(_path, examples, options.strengths, scaling))
 
 
-def near_the_best(trials: Sequence[ScoredTrial]) -> list[float]:
+def find_near_best(trials: Sequence[ScoredTrial]) -> list[float]:
     """The best strength and its neighbours: another scaling or pooling seldom moves the best far from them."""
     in_order = sorted(trials, key=lambda trial: float(trial.setting["C"]))
     best = min(range(len(in_order)), key=lambda place: float(in_order[place].nll_S.mean()))

@@ -54,11 +54,11 @@ def choose_pooling(
     task = f"Poolings of {features.backbone}"
     progress.start(task, total=len(features.poolings), unit="poolings")
     try:
-        trials = {default: logistic_trials.first_path(examples, options, ledger)}
-        near = replace(options, strengths=tuple(logistic_trials.near_the_best(trials[default])))
+        trials = {default: logistic_trials.fit_first_path(examples, options, ledger)}
+        near = replace(options, strengths=tuple(logistic_trials.find_near_best(trials[default])))
         progress.advance(task)
         for pooling in compared:
-            trials[pooling] = logistic_trials.first_path(gather_pooling(pooling), near, ledger)
+            trials[pooling] = logistic_trials.fit_first_path(gather_pooling(pooling), near, ledger)
             progress.advance(task)
     except BudgetSpent:
         pass  # the ledger notes it; the poolings compared so far decide

@@ -14,8 +14,8 @@ from vitrail.core.progress import Progress, Silent
 from vitrail.heads import CurvePoint
 from vitrail.search.examples import Examples, PooledRows, gather
 from vitrail.search.families import FAMILIES
-from vitrail.search.fewshot import few_shot
-from vitrail.search.finish import label_curves, out_of_fold, over_splits, refit, under_seeds
+from vitrail.search.fewshot import score_few_shots
+from vitrail.search.finish import fit_label_curves, out_of_fold, refit, score_on_splits, train_under_seeds
 from vitrail.search.ledger import BudgetSpent, Ledger
 from vitrail.search.options import TuneOptions
 from vitrail.search.poolings import choose_pooling, with_pooling
@@ -75,10 +75,10 @@ def tune(
             oof_ids=examples.ids,
             oof_probability_NC=probability_NC,
             curve=_best_curve(trials),
-            seeds=under_seeds(examples, winner, options),
-            resplits=over_splits(examples, winner, options),
-            few_shot=few_shot(examples, seed=options.seed),
-            label_curves=label_curves(
+            seeds=train_under_seeds(examples, winner, options),
+            resplits=score_on_splits(examples, winner, options),
+            few_shot=score_few_shots(examples, seed=options.seed),
+            label_curves=fit_label_curves(
                 examples, winner, options, classes=dataset.classes, oof_probability_NC=probability_NC
             ),
             ended_early=ledger.ended_early,
