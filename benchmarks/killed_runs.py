@@ -75,7 +75,7 @@ def rows(folder: Path) -> tuple[int, int]:
     """Rows in all shards, and how many of them are distinct by backbone and example."""
     found = Counter(
         (path.parent.name, example)
-        for path in (folder / "cache").glob("features/*/*.arrow")
+        for path in (folder / "cache").glob("v1/features/*/*.arrow")
         for example in pa.ipc.open_file(pa.memory_map(str(path))).read_all()["id"].to_pylist()
     )
     return sum(found.values()), len(found)

@@ -74,7 +74,7 @@ def kill_often(folder: Path, whole_s: float, say: Callable[[str], None]) -> None
             process.wait()
             killed.append(count(folder))
             continue
-        for shard in folder.glob("features/*/*.arrow"):
+        for shard in folder.glob("v1/features/*/*.arrow"):
             shard.unlink()
     say(f"- {KILLS} kills -9 at random moments; rows on disk after each: {', '.join(map(str, killed))}")
 
@@ -98,7 +98,7 @@ def start(cache: Path, *, smallest: bool = False) -> subprocess.Popen[bytes]:
 def features(cache: Path) -> dict[str, pa.Table]:
     """All rows of each key, sorted by example, each example once; a row that stands twice must be twice the same."""
     found = {}
-    for folder in sorted((cache / "features").iterdir()):
+    for folder in sorted((cache / "v1" / "features").iterdir()):
         shards = [pa.ipc.open_file(path.read_bytes()).read_all() for path in sorted(folder.glob("*.arrow"))]
         if not shards:
             continue
@@ -115,7 +115,7 @@ def features(cache: Path) -> dict[str, pa.Table]:
 
 def count(cache: Path) -> int:
     """Rows in all shards."""
-    return sum(pa.ipc.open_file(path.read_bytes()).read_all().num_rows for path in cache.glob("features/*/*.arrow"))
+    return sum(pa.ipc.open_file(path.read_bytes()).read_all().num_rows for path in cache.glob("v1/features/*/*.arrow"))
 
 
 def flip(path: Path) -> None:

@@ -71,7 +71,7 @@ def run(root: Path, data: Path) -> RunRecord:
 @pytest.fixture
 def warm(run: RunRecord, root: Path) -> None:
     """The features of that run are there already."""
-    shutil.copytree(root / "cache", cache_folder(), dirs_exist_ok=True)
+    shutil.copytree(root / "cache" / "v1", cache_folder(), dirs_exist_ok=True)
 
 
 def test_the_walk_ends_in_a_decision_and_a_whole_folder(run: RunRecord):

@@ -88,12 +88,12 @@ def test_torch_in_bf16_keeps_the_direction_of_a_feature(name):
 def test_a_converted_model_is_kept_and_a_damaged_one_made_again(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path))
     wanted = start("openvino")(pixels(3))
-    (weights,) = tmp_path.glob("engines/*/model.bin")
+    (weights,) = tmp_path.glob("v1/engines/*/model.bin")
     content = bytearray(weights.read_bytes())
     content[len(content) // 2] ^= 255
     weights.write_bytes(content)
     np.testing.assert_array_equal(start("openvino")(pixels(3)), wanted)
-    (again,) = tmp_path.glob("engines/*/model.bin")
+    (again,) = tmp_path.glob("v1/engines/*/model.bin")
     assert again.read_bytes() != bytes(content)
 
 

@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         one = next((data / "red").glob("*.png"))
         Image.open(one).convert("RGB").save(data / "red" / "copy.jpg", quality=90)  # a near-duplicate: it makes a group
         bench(data, ("vit_mini", "resnet_mini"), out=root / "run", options=FAST)
-    return root / "run", root / "cache"
+    return root / "run", root / "cache" / "v1"
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         patch.setenv("VITRAIL_CACHE", str(root / "cache"))
         patch.setenv("VITRAIL_CONFIG", str(root / "config"))
         bench(draw_folder(root / "pictures", per_class=30), ("vit_mini",), out=root / "run", options=options)
-    return root / "run", root / "cache"
+    return root / "run", root / "cache" / "v1"
 
 
 def edit_table(path: Path, column: str, change: Callable[[list], None]) -> None:
