@@ -18,7 +18,7 @@ from vitrail.data import SealedTest, SetAside
 from vitrail.data.traces import Traces
 from vitrail.delivery.report import Images
 from vitrail.evaluation import Contestant, JudgedImages, Verdict, judge
-from vitrail.heads.predictions import Predictions
+from vitrail.heads.head import Predictions
 from vitrail.runs import (
     SCHEMA_VERSION,
     BackboneCost,

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from vitrail.evaluation.caveats import ALWAYS, find_caveats
+from vitrail.evaluation.caveats import ALWAYS, accuracy_without, find_caveats
 from vitrail.evaluation.decision import Contender, Pair, conclude
+from vitrail.heads.head import Predictions
 from vitrail.statistics.intervals import wilson
 from vitrail.statistics.paired import paired_difference, visible_difference
 
@@ -79,3 +80,20 @@ def test_of_one_group_nothing_is_said_to_be_allowed_for():
 def test_groups_make_intervals_too_narrow_and_that_is_said():
     said = caveats([200, 200], 380, groups=[str(i // 4) for i in range(400)])
     assert said[0].startswith("The 400 test images come from 100 groups. The figures of each backbone, pairs")
+
+
+def four_predictions() -> Predictions:
+    probability_NC = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
+    return Predictions(
+        name="backbone", ids=("a", "b", "c", "d"), label_N=np.array([0, 0, 0, 0]), probability_NC=probability_NC
+    )
+
+
+def test_leaked_images_are_left_out_of_both_counts():
+    assert accuracy_without(four_predictions(), ["a", "x"], level=0.95) == wilson(2, 3, 0.95)
+    assert accuracy_without(four_predictions(), ["c"], level=0.9) == wilson(3, 3, 0.9)
+
+
+def test_there_is_nothing_to_say_where_nothing_or_everything_leaked():
+    assert accuracy_without(four_predictions(), ["x"], level=0.95) is None
+    assert accuracy_without(four_predictions(), ["a", "b", "c", "d"], level=0.95) is None

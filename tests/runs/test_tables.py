@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vitrail.core.errors import RunError
-from vitrail.heads.predictions import Predictions
+from vitrail.heads.head import Predictions
 from vitrail.runs.tables import read_predictions, read_resplits, write_predictions, write_resplits
 from vitrail.search import Resplit
 

@@ -16,7 +16,7 @@ from vitrail.core.progress import Progress
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Split
 from vitrail.features import extract
-from vitrail.heads.predictions import Predictions
+from vitrail.heads.head import Predictions
 from vitrail.search import TuneOptions
 from vitrail.search.examples import Examples, gather
 from vitrail.search.finish import out_of_fold

@@ -18,7 +18,7 @@ from vitrail.data import Dataset, Split
 from vitrail.data.traces import Traces
 from vitrail.features import Features
 from vitrail.heads import probabilities
-from vitrail.heads.predictions import Predictions
+from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import Refusal
 from vitrail.search import Search, tune
 

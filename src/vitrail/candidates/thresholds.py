@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from vitrail.core.hashing import sha256_bytes
 from vitrail.data import Dataset, Split
 from vitrail.heads import probabilities
-from vitrail.heads.predictions import Predictions
+from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import RULES, Refusal, SetOn, neighbour_distance, unit_rows
 from vitrail.search import Search
 from vitrail.search.examples import Rows

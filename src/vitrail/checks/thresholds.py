@@ -4,7 +4,7 @@ import numpy as np
 
 from vitrail.candidates.thresholds import set_thresholds
 from vitrail.checks.differences import Comparison
-from vitrail.heads.predictions import Predictions
+from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import RULES, Refusal
 from vitrail.runs.tables import ExampleTable
 from vitrail.statistics.conformal import confident_enough

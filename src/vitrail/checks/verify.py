@@ -22,7 +22,7 @@ from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.evaluation import Contestant, Criteria, JudgedImages, Verdict, assess
 from vitrail.features.store import FACTS, FeatureSet
 from vitrail.heads import load_head, probabilities
-from vitrail.heads.predictions import Predictions
+from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import Refusal, load_refusal
 from vitrail.runs.folder import DATA, RECEIPT
 from vitrail.runs.results import BackboneResult, Results

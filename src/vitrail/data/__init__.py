@@ -1,11 +1,10 @@
 """From files to examples to a split with sealed test labels."""
 
-from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, SplitName
+from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, SplitName, read_example
 from vitrail.data.enough import MIN_IMAGES_PER_CLASS, require_enough
 from vitrail.data.examples import MAX_PIXELS, load
 from vitrail.data.images import Header, ImageRejected, decode, inspect
 from vitrail.data.near_duplicates import NearPair, find_near_duplicates, keep_together, leaking_into
-from vitrail.data.read_example import read_example
 from vitrail.data.sealed import SealedTest
 from vitrail.data.sources import is_url, open_source
 from vitrail.data.split import SPLIT_NAMES, Split, SplitOptions, make_split

@@ -21,9 +21,8 @@ from vitrail.core.ahead import in_order
 from vitrail.core.digest_files import matches_its_name, write_digest_file
 from vitrail.core.errors import StoreError
 from vitrail.core.resources import Resources
-from vitrail.data.dataset import Dataset
+from vitrail.data.dataset import Dataset, read_example
 from vitrail.data.images import ImageRejected, decode_grey
-from vitrail.data.read_example import read_example
 
 SIDE = 32
 FOLDER = "grey-copies"

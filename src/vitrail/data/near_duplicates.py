@@ -24,11 +24,10 @@ from scipy.sparse.csgraph import connected_components
 from vitrail.core.progress import Progress
 from vitrail.core.resources import Resources
 from vitrail.data.alignment import Agreement, align, refine
-from vitrail.data.dataset import Dataset, fingerprint_of
+from vitrail.data.dataset import Dataset, fingerprint_of, read_example
 from vitrail.data.grey_copies import GreyCopies, make_grey_copies, make_grey_copy
 from vitrail.data.images import ImageRejected
 from vitrail.data.proposals import propose
-from vitrail.data.read_example import read_example
 
 LEAST_OF_COPIES = 0.5  # correlation of aligned grey copies under which pixels are not compared
 PIXEL_SIDE = 96  # of the squares that decide

@@ -1,12 +1,14 @@
 """Caveats of a decision: how the test images limit what its figures mean."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.evaluation.decision import Contender, Pair
 from vitrail.evaluation.sentences import say_distance, say_names
+from vitrail.heads.head import Predictions
+from vitrail.statistics.intervals import Interval, wilson
 
 # Letters: C classes.
 
@@ -75,3 +77,13 @@ def _compare_with_chance(
 def _what_they_show(pairs: Sequence[Pair]) -> str:
     visible = max((pair.visible for pair in pairs), default=None)
     return "" if visible is None else f": a difference below {say_distance(visible)} would mostly go unseen"
+
+
+def accuracy_without(predictions: Predictions, leaked: Collection[str], *, level: float) -> Interval | None:
+    """Top-1 on the test images but the `leaked` ids, with Wilson's interval; None if no image is leaked, or all are."""
+    gone = set(leaked)
+    kept_N = np.array([id_ not in gone for id_ in predictions.ids], dtype=bool)
+    if kept_N.all() or not kept_N.any():
+        return None
+    correct_N = predictions.probability_NC.argmax(axis=1) == predictions.label_N
+    return wilson(int(correct_N[kept_N].sum()), int(kept_N.sum()), level)

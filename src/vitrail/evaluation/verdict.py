@@ -25,7 +25,7 @@ from vitrail.evaluation.decision import Contender, Decision, Pair
 from vitrail.evaluation.pairs import judge_pairs, number_groups
 from vitrail.evaluation.thresholds import RefusalCheck, check_refusal
 from vitrail.evaluation.winners_curse import WinnersCurse, correct_winner, say_winner
-from vitrail.heads.predictions import Predictions
+from vitrail.heads.head import Predictions
 from vitrail.statistics import metrics
 from vitrail.statistics.calibration_error import CalibrationError, ReliabilityBin, ece, ece_equal_mass, reliability
 from vitrail.statistics.intervals import Interval

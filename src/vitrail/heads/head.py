@@ -1,6 +1,6 @@
 """A fitted head, whichever way it was fitted, and its probabilities; what every way of fitting has in common."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -137,3 +137,13 @@ def balanced_weights(labels: NDArray[np.int64], classes: int) -> NDArray[np.floa
     """
     count_C = np.bincount(labels, minlength=classes)
     return np.where(count_C > 0, len(labels) / (np.count_nonzero(count_C) * np.maximum(count_C, 1)), 0.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predictions:
+    """The probabilities of one backbone for every test or calibration example: a row each, in the order of `ids`."""
+
+    name: str
+    ids: tuple[str, ...] = field(repr=False)
+    label_N: NDArray[np.int64] = field(repr=False)
+    probability_NC: NDArray[np.float64] = field(repr=False)

@@ -2,7 +2,6 @@
 
 from vitrail.runs.folder import default_folder, enter_folder, forget_steps, safe_name, steps_folder
 from vitrail.runs.journal import FINISHED, Journal
-from vitrail.runs.receipt import write_receipt
 from vitrail.runs.results import (
     SCHEMA_VERSION,
     BackboneCost,
@@ -16,7 +15,7 @@ from vitrail.runs.results import (
     results_schema,
     results_to_json,
 )
-from vitrail.runs.run import RunRecord, load_run, write_run
+from vitrail.runs.run import RunRecord, load_run, write_receipt, write_run
 from vitrail.runs.summary import Clock, Opened, Question, summarise
 
 __all__ = [

@@ -1,5 +1,6 @@
 """One finished benchmark: the folder, what its results say, and how it is put there."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -7,12 +8,13 @@ from pathlib import Path
 
 from vitrail.candidates import Candidate
 from vitrail.core.errors import UsageError
+from vitrail.core.hashing import sha256_file
 from vitrail.core.whole_files import write_whole
 from vitrail.data import Dataset, Split
 from vitrail.heads import save_head
-from vitrail.heads.predictions import Predictions
+from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import save_refusal
-from vitrail.runs.folder import DATA, REPORT, RESULTS, safe_name
+from vitrail.runs.folder import DATA, LOG, RECEIPT, REPORT, RESULTS, UNFINISHED, safe_name
 from vitrail.runs.results import BackboneResult, Results, read_results, results_to_json
 from vitrail.runs.tables import (
     read_predictions,
@@ -23,6 +25,8 @@ from vitrail.runs.tables import (
     write_trials,
 )
 from vitrail.search import Resplit, Search
+
+RECEIPT_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,3 +145,21 @@ def _write_search(folder: Path, search: Search, result: BackboneResult) -> None:
     if search.resplits:
         write_whole(resplits_file(folder, search.backbone), lambda path: write_resplits(path, search.resplits))
     write_whole(head_file(folder, search.backbone), lambda path: save_head(search.head, path, origin))
+
+
+def write_receipt(folder: Path, results: Results) -> None:
+    """Write the receipt of a run whose other files are all there.
+
+    Left out are the log, which goes on, and the steps of the search, which go once the run is finished.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (LOG, RECEIPT))
+    files = [path for path in files if path.relative_to(folder).parts[0] != UNFINISHED]
+    receipt = {
+        "receipt_version": RECEIPT_VERSION,
+        "data": results.data.fingerprint,
+        "split": results.split.fingerprint,
+        "weights": {result.name: result.weights_sha256 for result in results.backbones},
+        "files": {path.relative_to(folder).as_posix(): sha256_file(path) for path in files},
+    }
+    text = json.dumps(receipt, indent=2, sort_keys=True) + "\n"
+    write_whole(folder / RECEIPT, lambda path: path.write_text(text, encoding="utf-8"))

@@ -13,8 +13,8 @@ from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import Threads, describe_machine, peak_rss_bytes, user_seconds
 from vitrail.data import SPLIT_NAMES, Dataset, NearPair, Split, leaking_into
 from vitrail.evaluation import BackboneVerdict, Verdict
-from vitrail.evaluation.near_copies import accuracy_without
-from vitrail.heads.predictions import Predictions
+from vitrail.evaluation.caveats import accuracy_without
+from vitrail.heads.head import Predictions
 from vitrail.runs.results import (
     SCHEMA_VERSION,
     BackboneCost,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vitrail.core.errors import RunError
 from vitrail.data import SPLIT_NAMES, Dataset, Split
-from vitrail.heads.predictions import Predictions
+from vitrail.heads.head import Predictions
 from vitrail.search import Resplit, Trial
 
 TABLE_VERSION = "1"

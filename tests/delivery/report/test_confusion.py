@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.delivery.report.pages import parse
 from vitrail.delivery.report.confusion import MOST_CLASSES, draw_confusion
-from vitrail.heads.predictions import Predictions
+from vitrail.heads.head import Predictions
 
 
 def _predictions(label: list[int], answer: list[int], classes: int) -> Predictions:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from vitrail.delivery.report.mistakes import SIDE, Images, choose_limit, worst_mistakes
-from vitrail.heads.predictions import Predictions
+from vitrail.heads.head import Predictions
 
 CLASSES = ("cat", "dog", "owl")
 PREDICTIONS = Predictions(

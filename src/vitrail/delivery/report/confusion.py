@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.cluster import hierarchy
 
 from vitrail.delivery.report.svg import drawing, element
-from vitrail.heads.predictions import Predictions
+from vitrail.heads.head import Predictions
 
 # Letters: C classes.
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from vitrail.data import MAX_PIXELS, Dataset, ImageRejected, decode
-from vitrail.heads.predictions import Predictions
+from vitrail.heads.head import Predictions
 
 SIDE = 128  # pixels of a thumbnail, shown at about 100: sharp enough on a phone, some 4 kB
 TINY = 48  # pixels up to which an image is kept as it is, without loss

@@ -26,7 +26,7 @@ from vitrail.delivery.report.label_curves import LabelCharts, draw_label_curves
 from vitrail.delivery.report.mistakes import Images, Mistake, choose_limit, worst_mistakes
 from vitrail.delivery.report.reliability import draw_reliability
 from vitrail.delivery.report.spread import compare_spread
-from vitrail.heads.predictions import Predictions
+from vitrail.heads.head import Predictions
 from vitrail.runs import BackboneResult, Results
 
 TEMPLATE = "report.html.j2"
