@@ -29,7 +29,7 @@ from vitrail.runs.run import head_file, refusal_file
 NAME = "vit_small_patch16_224.augreg_in21k_ft_in1k"
 OTHER = "resnet50.tv_in1k"
 DIGEST = "0d" * 32
-RECIPE = {"backbone": NAME, "weights_sha256": DIGEST, "engine": "openvino", "precision": "bf16", "feature_key": "k"}
+ORIGIN = {"backbone": NAME, "weights_sha256": DIGEST, "engine": "openvino", "precision": "bf16", "pooling": "cls"}
 PREPROCESSING = Preprocessing(resize=8, crop=8, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
 CLASSES = ("dark", "dim", "bright")
 
@@ -78,17 +78,22 @@ def _write(folder: Path, results: Results, origin: dict[str, str]) -> Path:
         temperature=1.0,
         setting={"strength": 1.0},
     )
+    draws = np.random.default_rng(0)
+    feature_ND = draws.normal(0.5, 0.3, (300, 1)).astype(np.float32)
+    ids, label_N = [str(row) for row in range(300)], np.arange(300) % 3
+    refusal = fit_refusal(ids, feature_ND, draws.dirichlet(np.ones(3), 300), label_N)
     folder.mkdir(exist_ok=True)
     (folder / "results.json").write_bytes(results_to_json(results))
     for one in results.backbones:
         head_file(folder, one.name).parent.mkdir(exist_ok=True)
         save_head(head, head_file(folder, one.name), origin)
+        save_refusal(refusal, refusal_file(folder, one.name))
     return folder
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return _write(tmp_path / "run", make_run(CLASSES, backbones=1)[0], RECIPE)
+    return _write(tmp_path / "run", make_run(CLASSES, backbones=1)[0], ORIGIN)
 
 
 @pytest.fixture
@@ -102,13 +107,20 @@ def draw(tmp_path: Path) -> Callable[[str, int], Path]:
     return draw
 
 
-@pytest.mark.parametrize("pooling", [None, "cls+mean"], ids=["of an older version", "cls+mean"])
+@pytest.mark.parametrize("pooling", ["mean", "cls+mean"])
 def test_the_backbone_gives_the_pooling_that_the_head_was_fitted_on(
-    tmp_path: Path, backbone: Brightness, pooling: str | None
+    tmp_path: Path, backbone: Brightness, pooling: str
 ) -> None:
-    said = {} if pooling is None else {"pooling": pooling}
-    Predictor.open(_write(tmp_path / "run", make_run(CLASSES, backbones=1)[0], RECIPE | said))
+    origin = ORIGIN | {"pooling": pooling}
+    Predictor.open(_write(tmp_path / "run", make_run(CLASSES, backbones=1)[0], origin))
     assert backbone.pooling == pooling
+
+
+def test_a_run_without_its_thresholds_predicts_nothing(run: Path, backbone: Brightness) -> None:
+    refusal_file(run, NAME).unlink()
+    with pytest.raises(WeightsError, match=r"refusal\.safetensors cannot be read as thresholds"):
+        Predictor.open(run)
+    assert backbone.opened == []
 
 
 def test_an_image_gets_its_class_with_all_probabilities(
@@ -175,7 +187,7 @@ def test_images_are_as_large_as_the_run_allowed(
     results, _ = make_run(CLASSES, backbones=1)
     for allowed, error in ((320, None), (319, "too large: 20 x 16")):
         options = replace(results.options, max_pixels=allowed)
-        folder = _write(tmp_path / str(allowed), replace(results, options=options), RECIPE)
+        folder = _write(tmp_path / str(allowed), replace(results, options=options), ORIGIN)
         (answer,) = Predictor.open(folder).predict([draw("grey.png", 128)])
         assert (answer.error or "").startswith(error or "")
         assert (answer.error is None) == (error is None)
@@ -284,16 +296,16 @@ def test_a_backbone_that_the_run_has_not_is_named_with_those_it_has(run: Path, b
 def test_without_a_name_the_decision_says_which(tmp_path: Path, backbone: Brightness) -> None:
     results, _ = make_run(CLASSES, backbones=2)
     decided = replace(results, decision=replace(results.decision, choose=OTHER))
-    Predictor.open(_write(tmp_path / "decided", decided, RECIPE))
+    Predictor.open(_write(tmp_path / "decided", decided, ORIGIN))
     assert backbone.opened[0][0].name == OTHER
     undecided = replace(results, decision=replace(results.decision, choose=None))
     with pytest.raises(UsageError, match=f"say which with -b, {NAME} or {OTHER}"):
-        Predictor.open(_write(tmp_path / "undecided", undecided, RECIPE))
+        Predictor.open(_write(tmp_path / "undecided", undecided, ORIGIN))
 
 
 def test_a_head_that_does_not_say_what_it_was_fitted_on_is_refused(tmp_path: Path, backbone: Brightness) -> None:
     folder = _write(tmp_path / "run", make_run(CLASSES, backbones=1)[0], {"backbone": NAME})
-    with pytest.raises(RunError, match="weights_sha256, engine, precision missing"):
+    with pytest.raises(RunError, match="weights_sha256, engine, precision, pooling missing"):
         Predictor.open(folder)
 
 

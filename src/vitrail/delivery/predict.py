@@ -53,7 +53,7 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Predictor:
-    """A backbone with the head that a run chose for it, and with its thresholds where the run has them.
+    """A backbone with the head that a run chose for it, and the thresholds of that head.
 
     `sets` is the rule by which sets of classes are made, one of `vitrail.heads.refusal.RULES`. Images of more than
     `max_pixels` are not read; a run says how many it allowed.
@@ -62,8 +62,8 @@ class Predictor:
     backbone: Backbone = field(repr=False)
     engine: Engine = field(repr=False)
     head: Head = field(repr=False)
+    refusal: Refusal = field(repr=False)
     threads: int
-    refusal: Refusal | None = field(default=None, repr=False)
     sets: str = RULES[0]
     max_pixels: int = MAX_PIXELS
     progress: Progress = field(default_factory=Silent, repr=False)
@@ -94,14 +94,16 @@ class Predictor:
         Raises:
             RunError: there is no finished run in the folder.
             UsageError: the run has no such backbone, or decided for none.
-            WeightsError: the head is damaged, or the weights are not those of the run.
+            WeightsError: the head or its thresholds are missing or damaged, or the weights are not those of the run.
         """
         _require_rule(sets)
         run, progress = load_run(folder), progress or Silent()
         spec = _choose(run, backbone)
         head, origin = load_head(run.head_file(spec.name))
         _require_origin(origin, run.head_file(spec.name))
-        refusal = _read_refusal(run.refusal_file(spec.name), head)
+        refusal = load_refusal(
+            run.refusal_file(spec.name), features=len(head.scaling.mean_D), classes=len(head.classes)
+        )
         threads = share_threads(usable_cores())
         chosen = (engine or "auto", precision or "auto") if engine or precision else _like_the_run(origin, progress)
         opened = reopen(
@@ -113,7 +115,7 @@ class Predictor:
             offline=offline,
             progress=progress,
         )
-        started = opened.start(threads=threads.compute, pooling=origin.get("pooling"))
+        started = opened.start(threads=threads.compute, pooling=origin["pooling"])
         return cls(
             backbone=opened,
             engine=started,
@@ -171,8 +173,6 @@ class Predictor:
         """One prediction a row, with what the thresholds say of it; the path is the caller's to fill in."""
         probability_NC = probabilities(self.head, feature_ND)
         answers = [_prediction(probability_C, self.head.classes) for probability_C in probability_NC]
-        if self.refusal is None:
-            return answers
         set_NC = self.refusal.sets(probability_NC, self.sets)
         doubts = _doubts(self.refusal, probability_NC, feature_ND)
         return [
@@ -206,19 +206,12 @@ def _choose(run: RunRecord, backbone: str | BackboneSpec | None) -> BackboneSpec
 
 
 def _require_origin(origin: Mapping[str, str], file: Path) -> None:
-    missing = [key for key in ("weights_sha256", "engine", "precision") if not origin.get(key)]
+    missing = [key for key in ("weights_sha256", "engine", "precision", "pooling") if not origin.get(key)]
     if missing:
         raise RunError(
             f"The head {file} does not say on which features it was fitted ({', '.join(missing)} missing), "
             "so that nothing can be predicted with it. Make the run again."
         )
-
-
-def _read_refusal(file: Path, head: Head) -> Refusal | None:
-    """The thresholds of a head; None in the runs of versions that had none."""
-    if not file.exists():
-        return None
-    return load_refusal(file, features=len(head.scaling.mean_D), classes=len(head.classes))
 
 
 def _like_the_run(origin: Mapping[str, str], progress: Progress) -> tuple[str, str]:
