@@ -80,8 +80,11 @@ class AdaptedBackbone(Backbone):
 def open_adapted(spec: BackboneSpec, choice: EngineChoice, *, offline: bool, progress: Progress) -> AdaptedBackbone:
     """Find a network of another library and its weights.
 
-    `spec` is timm:NAME, timm:NAME=FILE, hf:REPO or hf:REPO=FOLDER. Raises UsageError if the library is not installed or
-    does not know the name, or if the network does not take square images.
+    `spec` is timm:NAME, timm:NAME=FILE, hf:REPO or hf:REPO=FOLDER.
+
+    Raises:
+        UsageError: the library is not installed, does not know the name or any published weights of it, or the network
+            does not take square images.
     """
     library, model = spec.name.split(":", 1)
     if library + ":" == HF:

@@ -45,7 +45,10 @@ class Described:
 def import_library(name: str, *, extra: str) -> ModuleType:
     """Import timm or transformers, and torchvision before it.
 
-    `extra` is Vitrail's extra that brings the library. Raises UsageError if it is not installed.
+    `extra` is Vitrail's extra that brings the library.
+
+    Raises:
+        UsageError: the library is not installed.
     """
     if importlib.util.find_spec(name) is None:
         raise UsageError(f"{name} is not installed: pip install 'vitrail[{extra}]' for backbones named {extra}:.")

@@ -28,7 +28,8 @@ def join_poolings(poolings: Iterable[str]) -> str:
 def take_pooling(feature_ND: NDArray[np.float32], *, held: str, wanted: str) -> NDArray[np.float32]:
     """The features of the pooling `wanted`, taken from rows of the pooling `held`; a view if `wanted` is one component.
 
-    Raises UsageError if `held` lacks a component of `wanted`.
+    Raises:
+        UsageError: `held` lacks a component of `wanted`.
     """
     components = components_of(held)
     missing = [component for component in components_of(wanted) if component not in components]

@@ -40,8 +40,10 @@ FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BI
 def to_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """Resize, crop the centre, and equalise if the card says so.
 
-    The result is rows x columns x 3, both sides `preprocessing.crop`. Raises ValueError if the image is not in mode
-    RGB.
+    The result is rows x columns x 3, both sides `preprocessing.crop`.
+
+    Raises:
+        ValueError: the image is not in mode RGB.
     """
     if image.mode != "RGB":
         raise ValueError(f"Pixels are made from an RGB image, but this one has mode {image.mode}: decode it first.")

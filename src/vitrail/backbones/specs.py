@@ -38,7 +38,9 @@ def parse_spec(text: str) -> BackboneSpec:
     """Read `NAME` or `NAME=FILE`.
 
     Everything after the first "=" is the file, and "~" the home folder. The name is not looked up yet; the file exists.
-    Raises UsageError if a part is empty or the file is not there.
+
+    Raises:
+        UsageError: a part is empty, or the file is not there.
     """
     name, equals, file = (part.strip() for part in text.partition("="))
     if not name or (equals and not file):

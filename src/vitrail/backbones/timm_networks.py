@@ -49,8 +49,10 @@ class TimmNetwork:
 def describe(model: str, name: str) -> tuple[Described, str]:
     """What timm says of a network, and the repository of its published weights, "" if it has none.
 
-    `model` is its name in timm, such as "convnext_tiny.fb_in1k"; `name` is what was given to -b, for messages. Raises
-    UsageError if timm is not installed, does not know the name, or preprocesses as Vitrail does not.
+    `model` is its name in timm, such as "convnext_tiny.fb_in1k"; `name` is what was given to -b, for messages.
+
+    Raises:
+        UsageError: timm is not installed, does not know the name, or preprocesses as Vitrail does not.
     """
     timm = import_library("timm", extra="timm")
     if not timm.is_model(model):

@@ -71,8 +71,9 @@ class TransformersNetwork:
 def describe(folder: Path, name: str) -> Described:
     """What the three files of a folder say; `name` is what was given to -b, for messages.
 
-    Raises UsageError if transformers is not installed, the files are not of an image model, or its processor does what
-    Vitrail does not.
+    Raises:
+        UsageError: transformers is not installed, the files are not of an image model, or its processor does what
+            Vitrail does not.
     """
     transformers = import_library("transformers", extra="hf")
     try:

@@ -20,8 +20,10 @@ def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str 
     """One file of a backbone, by default its weights, from the hub's cache or the hub.
 
     The digest of the file is the one that is locked for this name; the first time, it is locked now. A file that is not
-    the weights is locked under "<name>/<file>". Raises DownloadError if the file is not here and cannot be fetched, or
-    is not the trusted one.
+    the weights is locked under "<name>/<file>".
+
+    Raises:
+        DownloadError: the file is not here and cannot be fetched, or is not the trusted one.
     """
     if not card.repository:
         raise DownloadError(

@@ -63,7 +63,8 @@ def download(
     `revision` is a commit, or a branch, whose newest commit is used. `check` gives the sha256 of a file, or raises
     DownloadError if it is not the wanted one. The file that is returned is in a folder named after its commit.
 
-    Raises DownloadError if it cannot be fetched; the bytes that have arrived are stored for the next time.
+    Raises:
+        DownloadError: the file cannot be fetched; the bytes that have arrived are stored for the next time.
     """
     from filelock import FileLock
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url

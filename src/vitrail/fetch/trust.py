@@ -30,7 +30,8 @@ class Trusted:
 def read_trusted(path: Path) -> dict[str, Trusted]:
     """Everything that is locked, by name; the lock file need not exist.
 
-    Raises DownloadError if it exists and is not a lock of this version.
+    Raises:
+        DownloadError: the file exists and is not a lock of this version.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -52,7 +53,8 @@ def read_trusted(path: Path) -> dict[str, Trusted]:
 def remember(path: Path, name: str, trusted: Trusted) -> None:
     """Lock one name. Names that another process has locked meanwhile stay, and so does a name already locked.
 
-    Raises DownloadError if the lock cannot be written.
+    Raises:
+        DownloadError: the lock cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -99,9 +99,12 @@ class MultiHeadAttention(nn.Module):
     on_weights: Callable[[Tensor], None] | None = None  # receives `weight_BALM`; set by `watch_attention`
 
     def __init__(self, width: int, heads: int, *, dropout: float = 0.0) -> None:
-        """Build the layer with random weights; ValueError if the heads do not divide the width.
+        """Build the layer with random weights.
 
         `dropout` is the share of attention weights set to zero in training.
+
+        Raises:
+            ValueError: the heads do not divide the width.
         """
         super().__init__()
         if width % heads:

@@ -34,7 +34,10 @@ def suspect_labels(probability_NC: NDArray[np.float64], label_N: NDArray[np.int6
     """Find the labels that are probably wrong.
 
     `probability_NC` is out of sample, each row adding up to 1. An example whose label is its most probable class is
-    never a suspect, whatever the thresholds. Raises ValueError if the shapes do not fit.
+    never a suspect, whatever the thresholds.
+
+    Raises:
+        ValueError: the shapes do not fit.
     """
     if probability_NC.ndim != 2 or label_N.shape != probability_NC.shape[:1]:
         raise ValueError(f"Probabilities of shape {probability_NC.shape} do not fit labels of shape {label_N.shape}.")

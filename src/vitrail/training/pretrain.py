@@ -84,7 +84,8 @@ DEFAULT_OPTIONS: Mapping[str, PretrainOptions] = {
 def default_options(name: str) -> PretrainOptions:
     """The options that the package's own file of this backbone was made with.
 
-    Raises UsageError if Vitrail does not make this backbone.
+    Raises:
+        UsageError: Vitrail does not make this backbone.
     """
     if name not in DEFAULT_OPTIONS:
         raise UsageError(f"Vitrail does not pretrain {name!r}: choose {', '.join(DEFAULT_OPTIONS)}.")
@@ -148,8 +149,10 @@ def new_net(card: Card, options: PretrainOptions) -> nn.Module:
 def write_weights(path: Path, net: nn.Module, card: Card, facts: Mapping[str, object]) -> None:
     """Write the network without its classifier, as float16.
 
-    `facts` are JSON values for the file's header, under METADATA_KEY. Raises WeightsError if a weight is not finite in
-    float16, or if the file would be too large for the package.
+    `facts` are JSON values for the file's header, under METADATA_KEY.
+
+    Raises:
+        WeightsError: a weight is not finite in float16, or the file would be too large for the package.
     """
     left_out = f"{CLASSIFIER[card.family]}."
     tensors: dict[str, Tensor] = {

@@ -18,7 +18,8 @@ NEAREST_NAMES = 4
 def load_catalogue() -> dict[str, Card]:
     """Every card by name, in the order of the files.
 
-    Raises ValueError if two files have a card of the same name.
+    Raises:
+        ValueError: two files have a card of the same name.
     """
     catalogue: dict[str, Card] = {}
     folder = files(__name__)
@@ -35,7 +36,8 @@ def load_catalogue() -> dict[str, Card]:
 def find_card(name: str) -> Card:
     """The card of one backbone.
 
-    Raises UsageError if there is none; it names the nearest ones.
+    Raises:
+        UsageError: there is none; the message names the nearest ones.
     """
     catalogue = load_catalogue()
     if name in catalogue:

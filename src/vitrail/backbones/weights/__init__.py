@@ -76,8 +76,10 @@ def _is_safetensors(start: bytes, size: int) -> bool:
 def load_into(net: nn.Module, state: Mapping[str, torch.Tensor], *, file: Path) -> None:
     """Copy weights into a network, all of them or none.
 
-    The network is on the CPU; `state` has the network's own names. Raises WeightsError, with a list, if a tensor is
-    unexpected, missing, of another shape, or not finite.
+    The network is on the CPU; `state` has the network's own names.
+
+    Raises:
+        WeightsError: a tensor is unexpected, missing, of another shape, or not finite; the message lists such tensors.
     """
     wanted = net.state_dict()
     missing = [name for name in wanted if name not in state and not name.endswith(UNUSED_COUNTER)]

@@ -24,8 +24,10 @@ def member_names(path: Path) -> list[str]:
 def require_modest(path: Path, archive: zipfile.ZipFile) -> None:
     """Refuse an archive that would unpack to more than weights ever have.
 
-    Only its directory is read; no member gives more bytes than are declared there. Raises WeightsError if more is
-    declared than MAX_BYTES, or than MAX_RATIO times the size of the file.
+    Only its directory is read; no member gives more bytes than are declared there.
+
+    Raises:
+        WeightsError: more is declared than MAX_BYTES, or than MAX_RATIO times the size of the file.
     """
     declared, size = sum(member.file_size for member in archive.infolist()), path.stat().st_size
     if declared > min(MAX_BYTES, MAX_RATIO * size):

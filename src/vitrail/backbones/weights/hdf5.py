@@ -13,8 +13,9 @@ from vitrail.core.errors import UsageError, WeightsError
 def read_h5(path: Path) -> dict[str, torch.Tensor]:
     """The arrays of a Keras weights file or whole model as float32, by "layer/array": "conv1_conv/kernel".
 
-    Raises UsageError if h5py is not installed, and WeightsError if the file is damaged or holds anything but arrays of
-    numbers that are in the file itself.
+    Raises:
+        UsageError: h5py is not installed.
+        WeightsError: the file is damaged, or holds anything but arrays of numbers that are in the file itself.
     """
     try:
         import h5py

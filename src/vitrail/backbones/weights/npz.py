@@ -16,7 +16,8 @@ HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 def read_npz(path: Path) -> dict[str, torch.Tensor]:
     """The arrays of an .npz file by their names in the archive without ".npy", floating-point ones as float32.
 
-    Raises WeightsError if the file is damaged, holds anything but arrays of numbers, or would unpack to far too much.
+    Raises:
+        WeightsError: the file is damaged, holds anything but arrays of numbers, or would unpack to far too much.
     """
     try:
         with zipfile.ZipFile(path) as archive:

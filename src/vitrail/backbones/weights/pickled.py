@@ -15,8 +15,10 @@ from vitrail.core.errors import WeightsError
 def read_pth(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a .pth or .bin file, floating-point ones as float32.
 
-    The file has tensors by name, or one dictionary of them under one key, as DeiT publishes it. Raises WeightsError if
-    it is damaged or holds anything but plain tensors.
+    The file has tensors by name, or one dictionary of them under one key, as DeiT publishes it.
+
+    Raises:
+        WeightsError: the file is damaged, or holds anything but plain tensors.
     """
     try:
         if zipfile.is_zipfile(path):

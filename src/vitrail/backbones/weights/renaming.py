@@ -59,8 +59,11 @@ class Layout:
 def to_ours(stored: Mapping[str, Tensor], layout: Layout, *, file: Path) -> dict[str, Tensor]:
     """Give every tensor its name and form in our networks.
 
-    Whether the tensors are all that a network needs is checked by `load_into`. Raises WeightsError if a name is in no
-    row of the table or there twice, or if a tensor lacks others that it belongs with, or their form.
+    Whether the tensors are all that a network needs is checked by `load_into`.
+
+    Raises:
+        WeightsError: a name is in no row of the table or there twice, or a tensor lacks others that it belongs with, or
+            their form.
     """
     state = _without_prefix(stored, layout, file)
     used = {name for pattern in layout.left_out for name in state if _matching(pattern).fullmatch(name)}

@@ -12,7 +12,8 @@ from vitrail.core.errors import WeightsError
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors file by name, floating-point ones as float32, counters as they are.
 
-    Raises WeightsError if the file cannot be read or is not whole safetensors.
+    Raises:
+        WeightsError: the file cannot be read, or is not whole safetensors.
     """
     try:
         stored = load_file(path)
