@@ -312,3 +312,11 @@ def test_a_head_that_does_not_say_what_it_was_fitted_on_is_refused(tmp_path: Pat
 def test_a_folder_without_a_finished_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"results\.json cannot be read"):
         Predictor.open(tmp_path)
+
+
+def test_a_name_that_no_file_can_have_is_a_prediction_with_an_error(run: Path, backbone: Brightness) -> None:
+    names = ["a" * 300, "nul\0byte"]
+    predictions = Predictor.open(run).predict(names)
+    assert [prediction.label for prediction in predictions] == [None, None]
+    assert "too long" in str(predictions[0].error)
+    assert "null byte" in str(predictions[1].error)

@@ -199,3 +199,22 @@ def test_every_form_of_an_image_opens_as_the_same_pixels_and_has_a_name(tmp_path
     assert {name_image(image, 4) for image in (path.read_bytes(), photograph(), array)} == {"images[4]"}
     with pytest.raises(ImageRejected, match="too large"):
         open_image(path, max_pixels=10)
+
+
+def test_a_name_that_no_file_can_have_is_a_reason_and_no_error_of_the_machine():
+    for name, reason in (("a" * 300, "too long"), ("nul\0byte", "null byte")):
+        with pytest.raises(ImageRejected, match=reason):
+            open_image(name, max_pixels=10)
+
+
+def test_a_thread_that_the_machine_refuses_is_the_error_that_the_reader_gets(monkeypatch):
+    start = threading.Thread.start
+
+    def refuse_the_last(thread: threading.Thread) -> None:
+        if thread.name == "compute-1":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_the_last)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        list(run(range(9), Network(Brightness(streams=2), PIXELS)))

@@ -228,7 +228,7 @@ def _like_the_run(origin: Mapping[str, str], progress: Progress) -> tuple[str, s
 def _list_images(images: Iterable[ImageInput]) -> Iterator[_ListedImage]:
     """Every image that is meant; a folder means all files below it but clutter, its own files first."""
     for place, image in enumerate(images):
-        if not isinstance(image, str | Path) or not Path(image).is_dir():
+        if not isinstance(image, str | Path) or not _is_folder(Path(image)):
             yield _ListedImage(written(name_image(image, place)), image)
             continue
         for file in walk(Path(image), ()):
@@ -237,6 +237,13 @@ def _list_images(images: Iterable[ImageInput]) -> Iterator[_ListedImage]:
             else:
                 path = Path(image).joinpath(*file)
                 yield _ListedImage(written(str(path)), path)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False  # a name too long, or a folder above it that is closed: reading it gives the reason
 
 
 def _prediction(probability_C: NDArray[np.float64], classes: Sequence[str]) -> Prediction:

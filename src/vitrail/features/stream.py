@@ -86,6 +86,8 @@ def _read_path(path: Path) -> bytes:
         return read_file(path)
     except OSError as error:
         raise ImageRejected(f"it cannot be read: {error.strerror or type(error).__name__}") from error
+    except ValueError as error:  # no file can have such a name
+        raise ImageRejected(f"it cannot be read: {error}") from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,14 +176,16 @@ class Stream(Generic[Item]):
     def __iter__(self) -> Generator[Batch[Item]]:
         threads = [threading.Thread(target=self._fill, name="fill")]
         threads += [threading.Thread(target=self._compute, name=f"compute-{n}") for n in range(self._workers)]
+        started: list[threading.Thread] = []
         try:
             for thread in threads:
                 thread.start()
+                started.append(thread)
             yield from self._collect()
         finally:
             self._stop()
             self._decoders.shutdown(cancel_futures=True)
-            for thread in threads:
+            for thread in started:
                 thread.join()
 
     def _stop(self) -> None:
