@@ -12,13 +12,13 @@ import pytest
 
 from tests.pictures import draw_folder
 from vitrail.backbones import BackboneSpec, Card, Preprocessing, open_backbone
-from vitrail.core.errors import DataError
+from vitrail.core.errors import DataError, StoreError
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import load, open_source
 from vitrail.features import Extraction, extract, stream
 from vitrail.features.pipeline import _facts
-from vitrail.features.store import open_features
+from vitrail.features.store import FeatureSet, open_features
 
 
 def run(data: Path, cache: Path, *names: str, engine: str = "torch") -> Extraction:
@@ -261,3 +261,33 @@ def test_decoding_is_paid_for_once(tmp_path: Path):
     data, cache = draw_folder(tmp_path / "data", per_class=4), tmp_path / "cache"
     assert run(data, cache, "vit_mini").decode_s > 0
     assert run(data, cache, "vit_mini").decode_s == 0
+
+
+class Tasks(Silent):
+    """Remembers which tasks began and have not ended."""
+
+    def __init__(self) -> None:
+        self.open: set[str] = set()
+
+    def start(self, task: str, *, total: int | None, unit: str) -> None:
+        self.open.add(task)
+
+    def done(self, task: str) -> None:
+        self.open.remove(task)
+
+
+def test_a_shard_that_cannot_be_written_costs_no_row_of_the_other_backbone_and_ends_every_task(tmp_path, monkeypatch):
+    dataset, tasks, seal = load(open_source(draw_folder(tmp_path / "data"))), Tasks(), FeatureSet.seal
+    names = ("vit_mini", "resnet_mini")
+    backbones = [open_backbone(BackboneSpec(name=name), engine="torch", progress=Silent()) for name in names]
+
+    def refuse_the_first(stored: FeatureSet, *rows) -> None:
+        if stored.facts["weights"] == backbones[0].digest:
+            raise StoreError("the disk is full")
+        seal(stored, *rows)
+
+    monkeypatch.setattr(FeatureSet, "seal", refuse_the_first)
+    with pytest.raises(StoreError, match="the disk is full"):
+        extract(dataset, backbones, max_pixels=10**8, resources=Resources(cache=tmp_path, cores=2, progress=tasks))
+    assert not tasks.open
+    assert [len(open_features(tmp_path, _facts(backbone))) for backbone in backbones] == [0, 36]

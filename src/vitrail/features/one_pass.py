@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,12 +123,13 @@ class _ShardWriter:
             self._writing = self._thread.submit(extractor.write, computed, self._cost(extractor, computed))
 
     def close(self) -> None:
-        """Write what is left; StoreError if a shard could not be written."""
+        """Write what is left of every backbone; then StoreError if a shard could not be written."""
         self._thread.shutdown()
-        for extractor, computed in self._waiting.items():
-            extractor.write(computed, self._cost(extractor, computed))
-        if self._writing is not None:
-            self._writing.result()
+        with ExitStack() as rest:  # runs all of it, whatever becomes of one shard
+            if self._writing is not None:
+                rest.callback(self._writing.result)
+            for extractor, computed in self._waiting.items():
+                rest.callback(extractor.write, computed, self._cost(extractor, computed))
 
     def _cost(self, extractor: Extractor, computed: Computed) -> ShardCost:
         """On a processor, its CPU time: clock time would count the decoders beside it. A GPU is the network's own."""
@@ -171,17 +172,14 @@ def run_pass(
     )
     shards, progress = _ShardWriter(stream, resources.threads.compute), resources.progress
     rejected: dict[str, str] = {}
-    for owner in networks:
-        progress.start(owner.task, total=missing.count(owner), unit="images")
-    try:
-        with closing(iter(stream)) as batches:
-            for batch in batches:
-                owner = extractors[batch.network]
-                rejected |= {item: why for item, why in zip(batch.items, batch.reasons, strict=True) if why is not None}
-                shards.add(owner, batch)
-                progress.advance(owner.task, len(batch.items))
-    finally:
-        shards.close()
+    with ExitStack() as endings:  # last in, first out: the stream ends, the shards are written, the progress is done
         for owner in networks:
-            progress.done(owner.task)
+            progress.start(owner.task, total=missing.count(owner), unit="images")
+            endings.callback(progress.done, owner.task)
+        endings.callback(shards.close)
+        for batch in endings.enter_context(closing(iter(stream))):
+            owner = extractors[batch.network]
+            rejected |= {item: why for item, why in zip(batch.items, batch.reasons, strict=True) if why is not None}
+            shards.add(owner, batch)
+            progress.advance(owner.task, len(batch.items))
     return rejected, stream.decode_s
