@@ -87,6 +87,16 @@ def test_a_moved_run_without_its_cache_is_equal_too_and_says_what_it_could_not_s
     assert any("predictions of vit_mini from its features" in one for one in found.not_recomputed)
 
 
+@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_features_with_damaged_facts_are_as_good_as_gone(made: tuple[Path, Path], tmp_path: Path, content: str):
+    cache = Path(shutil.copytree(made[1], tmp_path / "cache"))
+    for facts in cache.glob("features/*/facts.json"):
+        facts.write_text(content)
+    verification = verify_run(made[0], cache=cache)
+    assert verification.equal
+    assert any("from its features, which the cache" in line for line in verification.not_recomputed)
+
+
 def test_thresholds_are_set_again_from_the_calibration_part(apart: tuple[Path, Path]):
     found = verify_run(apart[0], cache=apart[1])
     assert found.differences == ()

@@ -6,6 +6,7 @@ What cannot be computed again is named.
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from vitrail.checks.thresholds import check_calibration
 from vitrail.core.errors import VitrailError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.evaluation import Contestant, Criteria, JudgedImages, Verdict, assess
-from vitrail.features.store import FACTS, FeatureSet
+from vitrail.features.store import FACTS, FEATURES, FeatureSet
 from vitrail.heads import load_head, probabilities
 from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import Refusal, load_refusal
@@ -124,8 +125,8 @@ def _check_data(results: Results, examples: ExampleTable, test: Predictions, com
     labels = [label.get(example, kept) for example, kept in zip(examples.ids, examples.labels, strict=True)]
     comparison.compare("data.classes", list(results.data.classes), list(examples.classes))
     for name, counts in results.data.counts.items():
-        inside = [label for label, split in zip(labels, examples.splits, strict=True) if split == name]
-        again = {class_: inside.count(place) for place, class_ in enumerate(examples.classes)}
+        inside = Counter(label for label, split in zip(labels, examples.splits, strict=True) if split == name)
+        again = {class_: inside[place] for place, class_ in enumerate(examples.classes)}
         comparison.compare(f"data.counts.{name}", counts, again)
     if None in labels:
         comparison.not_recomputed.append("the data's fingerprint: labels of unreadable test images are not kept")
@@ -213,12 +214,12 @@ def _read_thresholds(
 
 def _stored_features(cache: Path, result: BackboneResult, rows: Predictions) -> NDArray[np.float32] | None:
     """The rows of these images as the head takes them, or None if the cache lacks one."""
-    facts_file = cache / "features" / result.feature_key / FACTS
-    if not facts_file.is_file():
-        return None
-    facts = json.loads(facts_file.read_text(encoding="utf-8"))
-    storage = facts.pop("storage")
-    facts.pop("shard_version")
+    try:
+        facts = json.loads((cache / FEATURES / result.feature_key / FACTS).read_text(encoding="utf-8"))
+        storage = facts.pop("storage")
+        facts.pop("shard_version")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # there are none, or their facts are damaged: without these nobody knows what the rows are
     stored = FeatureSet(cache, facts, storage)
     stored.set_damaged_aside(rows.ids)
     if stored.key != result.feature_key or not stored.has(rows.ids).all():
