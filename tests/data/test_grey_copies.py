@@ -1,3 +1,4 @@
+import threading
 import tracemalloc
 from pathlib import Path
 
@@ -6,7 +7,8 @@ import pytest
 from PIL import Image
 
 from tests.data.pictures import MemorySource, encoded, photograph
-from vitrail.core.errors import DataError
+from vitrail.core.errors import DataError, StoreError
+from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import ImageRejected, grey_copies, load
 from vitrail.data.dataset import ListedFile
@@ -143,3 +145,23 @@ def test_the_reduced_decode_rejects_what_the_whole_one_rejects():
             decode_grey(bad, at_least=16, max_pixels=LIMIT)
     with pytest.raises(ImageRejected, match="too large"):
         decode_grey(data, at_least=16, max_pixels=100)
+
+
+def test_a_cache_that_is_full_leaves_no_thread_and_no_open_task(source: Counted, tmp_path, monkeypatch):
+    ended = []
+
+    class Tasks(Silent):
+        def done(self, task: str) -> None:
+            ended.append(task)
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(grey_copies, "SHARD_COPIES", 1)
+    monkeypatch.setattr(grey_copies, "write_digest_file", refuse)
+    dataset = load(source)
+    with pytest.raises(StoreError, match="No space left") as kept:  # the traceback holds on to all that is not ended
+        make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2, progress=Tasks()))
+    assert kept
+    assert ended == [grey_copies.TASK]
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("grey")]

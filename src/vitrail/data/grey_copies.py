@@ -6,8 +6,9 @@ decode, a fraction of what the features will cost; they are stored in the cache 
 Letters: N examples, S the side of a copy.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def make_grey_copies(dataset: Dataset, *, max_pixels: int, resources: Resources)
     missing = [(id_, where[0]) for id_, where in zip(ids, paths, strict=True) if id_ not in known]
     if missing:
         missing.sort(key=lambda item: item[1])  # neighbours in an archive or on a disk are read together
-        known |= _write_all(folder, _make(dataset, missing, max_pixels, resources))
+        with closing(_make(dataset, missing, max_pixels, resources)) as copies:
+            known |= _write_all(folder, copies)
     there = [id_ for id_ in ids if id_ in known]
     copy_NSS = np.stack([known[id_] for id_ in there]) if there else np.empty((0, SIDE, SIDE), np.uint8)
     return GreyCopies(tuple(there), copy_NSS)
@@ -83,7 +85,7 @@ def make_grey_copy(data: bytes, *, max_pixels: int, side: int = SIDE) -> NDArray
 
 def _make(
     dataset: Dataset, missing: Sequence[tuple[str, str]], max_pixels: int, resources: Resources
-) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+) -> Generator[tuple[str, NDArray[np.uint8]]]:
     progress = resources.progress
 
     def make(item: tuple[str, str]) -> NDArray[np.uint8] | None:
