@@ -6,9 +6,10 @@ Hutter 2019 (arXiv:1711.05101) argue for AdamW; `batched.py` does it before the 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from torch import Tensor
+if TYPE_CHECKING:  # the names of the optimisers are wanted where torch is not
+    from torch import Tensor
 
 OptimiserName = Literal["rmsprop", "sgd", "adamw"]
 OPTIMISERS: tuple[OptimiserName, ...] = get_args(OptimiserName)
@@ -20,10 +21,12 @@ BETA_1, BETA_2 = 0.9, 0.999  # keras/src/optimizers/adamw.py
 
 #: Weight, gradient (overwritten) and its factor, memory of the same shape, rate (broadcast), and the step's number,
 #: counted from 1. The factor costs nothing here; before the step it would cost a pass over the gradient.
-Step = Callable[[Tensor, Tensor, float, Sequence[Tensor], Tensor, int], None]
+Step = Callable[["Tensor", "Tensor", float, "Sequence[Tensor]", "Tensor", int], None]
 
 
-def rmsprop(weight: Tensor, gradient: Tensor, factor: float, memory: Sequence[Tensor], rate: Tensor, step: int) -> None:
+def rmsprop(
+    weight: "Tensor", gradient: "Tensor", factor: float, memory: "Sequence[Tensor]", rate: "Tensor", step: int
+) -> None:
     """Keras's form, epsilon inside the root: v = rho v + (1 - rho) g^2 from v = 0, weight -= rate g / sqrt(v + eps)."""
     del step
     (square,) = memory
@@ -32,7 +35,9 @@ def rmsprop(weight: Tensor, gradient: Tensor, factor: float, memory: Sequence[Te
     weight.addcmul_(gradient, rate, value=-factor)
 
 
-def sgd(weight: Tensor, gradient: Tensor, factor: float, memory: Sequence[Tensor], rate: Tensor, step: int) -> None:
+def sgd(
+    weight: "Tensor", gradient: "Tensor", factor: float, memory: "Sequence[Tensor]", rate: "Tensor", step: int
+) -> None:
     """With momentum as in Keras: v = momentum v - rate g, weight += v."""
     del step
     (velocity,) = memory
@@ -40,7 +45,9 @@ def sgd(weight: Tensor, gradient: Tensor, factor: float, memory: Sequence[Tensor
     weight.add_(velocity)
 
 
-def adamw(weight: Tensor, gradient: Tensor, factor: float, memory: Sequence[Tensor], rate: Tensor, step: int) -> None:
+def adamw(
+    weight: "Tensor", gradient: "Tensor", factor: float, memory: "Sequence[Tensor]", rate: "Tensor", step: int
+) -> None:
     """Keras's form, epsilon beside the root and not corrected for the start as torch's is."""
     mean, square = memory
     mean.mul_(BETA_1).add_(gradient, alpha=(1 - BETA_1) * factor)

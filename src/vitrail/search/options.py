@@ -6,10 +6,10 @@ from typing import Literal
 
 from vitrail.core.errors import UsageError
 from vitrail.heads import FORM_OF, SCALINGS, ScalingKind
+from vitrail.heads.optimisers import OPTIMISERS
 
 STRENGTHS = tuple(float(f"{10 ** (half / 2):.3g}") for half in range(-12, 5))  # 1e-6 to 100, half a decade apart
 KINDS = tuple(FORM_OF)
-OPTIMISERS = ("rmsprop", "sgd", "adamw")  # heads/optimisers.py, which imports torch
 ALPHAS = tuple(float(10**whole) for whole in range(9))  # 1 to 100 million
 NEIGHBOURS = (5, 10, 20, 50)
 TOGETHER = 16  # heads of a round, and the default number of drawn heads
