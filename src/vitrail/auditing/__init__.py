@@ -1,18 +1,12 @@
 """What is wrong with a data set, found before a benchmark is believed."""
 
 from vitrail.auditing.audit import Audit, AuditOptions, audit, audit_to_json
-from vitrail.auditing.files import FileFacts, FileFinding
 from vitrail.auditing.manifest import require_files, write_manifest
 from vitrail.auditing.page import write_page
-from vitrail.auditing.suspects import LabelFindings, SuspectLabel
 
 __all__ = [
     "Audit",
     "AuditOptions",
-    "FileFacts",
-    "FileFinding",
-    "LabelFindings",
-    "SuspectLabel",
     "audit",
     "audit_to_json",
     "require_files",

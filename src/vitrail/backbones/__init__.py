@@ -2,7 +2,7 @@
 
 from vitrail.backbones.backbone import Backbone
 from vitrail.backbones.cards import Card, Preprocessing
-from vitrail.backbones.catalogue import find_card, load_catalogue
+from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.engines import Engine, EngineChoice, EngineRequest
 from vitrail.backbones.opening import open_backbone
 from vitrail.backbones.preprocess import PIXEL_CODE_VERSION, to_pixels
@@ -18,7 +18,6 @@ __all__ = [
     "EngineRequest",
     "Preprocessing",
     "find_card",
-    "load_catalogue",
     "open_backbone",
     "parse_spec",
     "to_pixels",

@@ -6,6 +6,3 @@ from vitrail.candidates.opening import Prepared as Prepared
 from vitrail.candidates.opening import prepare as prepare
 from vitrail.candidates.options import BenchOptions as BenchOptions
 from vitrail.candidates.options import choose_specs as choose_specs
-from vitrail.candidates.parity import Parity as Parity
-from vitrail.candidates.parity import parity_in_words as parity_in_words
-from vitrail.candidates.recipes import Entry as Entry

@@ -1,9 +1,9 @@
 """From files to examples to a split with sealed test labels."""
 
-from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, SplitName, read_example
-from vitrail.data.enough import MIN_IMAGES_PER_CLASS, require_enough
+from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, read_example
+from vitrail.data.enough import require_enough
 from vitrail.data.examples import MAX_PIXELS, load
-from vitrail.data.images import Header, ImageRejected, decode, inspect
+from vitrail.data.images import ImageRejected, decode, inspect
 from vitrail.data.near_duplicates import NearPair, find_near_duplicates, keep_together, leaking_into
 from vitrail.data.sealed import SealedTest
 from vitrail.data.sources import is_url, open_source
@@ -12,10 +12,8 @@ from vitrail.data.split import SPLIT_NAMES, Split, SplitOptions, make_split
 __all__ = [
     "EXAMPLE_SCHEMA",
     "MAX_PIXELS",
-    "MIN_IMAGES_PER_CLASS",
     "SPLIT_NAMES",
     "Dataset",
-    "Header",
     "ImageRejected",
     "ListedFile",
     "NearPair",
@@ -23,7 +21,6 @@ __all__ = [
     "SetAside",
     "Source",
     "Split",
-    "SplitName",
     "SplitOptions",
     "decode",
     "find_near_duplicates",

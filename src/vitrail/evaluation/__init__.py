@@ -1,16 +1,11 @@
 """From probabilities on sealed test images to figures with intervals, pairs and a decision in words."""
 
 from vitrail.evaluation.contamination import Contamination as Contamination
-from vitrail.evaluation.contamination import UntunedAccuracy as UntunedAccuracy
-from vitrail.evaluation.contestants import MARGIN as MARGIN
 from vitrail.evaluation.contestants import Contestant as Contestant
 from vitrail.evaluation.contestants import Criteria as Criteria
 from vitrail.evaluation.contestants import JudgedImages as JudgedImages
-from vitrail.evaluation.decision import Contender as Contender
 from vitrail.evaluation.decision import Decision as Decision
 from vitrail.evaluation.decision import Pair as Pair
-from vitrail.evaluation.decision import conclude as conclude
-from vitrail.evaluation.decision import decide as decide
 from vitrail.evaluation.decision import turn as turn
 from vitrail.evaluation.thresholds import RefusalCheck as RefusalCheck
 from vitrail.evaluation.verdict import BackboneVerdict as BackboneVerdict

@@ -169,7 +169,7 @@ class Cluster:
             ),
             num_cpus=plan.cpus,
             num_gpus=plan.gpus,
-            runtime_env=job_environment(self._job),
+            runtime_env=job_environment(),
         )
 
     def _plan(self) -> WorkerPlan:

@@ -94,7 +94,7 @@ def inspect_nodes(
             num_cpus=0,
             num_gpus=int(node.gpus > 0 and request.engine != "openvino"),
             max_retries=0,
-            runtime_env=job_environment(job),
+            runtime_env=job_environment(),
             scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
         )
         .remote(
@@ -149,7 +149,7 @@ def _in_words(engine: EngineChoice) -> str:
     return f"{engine.name} {engine.version} {engine.precision}{by} on {engine.device}"
 
 
-def job_environment(job: Job) -> dict[str, dict[str, str]]:
+def job_environment() -> dict[str, dict[str, str]]:
     """The environment that Ray gives every process of the job."""
     return {"env_vars": {"VITRAIL_CACHE": str(cache_root().absolute())}}
 

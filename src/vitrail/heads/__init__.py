@@ -15,5 +15,3 @@ from vitrail.heads.scaling import Scaling as Scaling
 from vitrail.heads.scaling import ScalingKind as ScalingKind
 from vitrail.heads.scores import FORM_OF as FORM_OF
 from vitrail.heads.scores import Linear as Linear
-from vitrail.heads.scores import Mlp as Mlp
-from vitrail.heads.scores import Neighbours as Neighbours
