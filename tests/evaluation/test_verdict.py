@@ -68,8 +68,8 @@ def test_pairs_count_the_images_that_one_alone_gets_right():
 
 def test_the_seal_is_opened_once_with_the_digest_of_all_choices():
     candidates, ids, sealed, classes, _ = make_run()
-    verdict = judge(candidates, judged(ids, classes), sealed, DIGEST)
-    assert sealed.opened_with == verdict.choices_digest == DIGEST
+    judge(candidates, judged(ids, classes), sealed, DIGEST)
+    assert sealed.opened_with == DIGEST
     with pytest.raises(SealError):
         judge(candidates, judged(ids, classes), sealed, DIGEST)
 
@@ -128,7 +128,7 @@ def test_an_example_without_a_sealed_label_or_with_a_foreign_one_is_an_error():
 
 def test_labels_that_are_open_already_must_fit_too():
     candidates, ids, _, classes, label_N = make_run()
-    criteria, known = Criteria(), {"choices_digest": "", "contamination": {}}
+    criteria, known = Criteria(), {"contamination": {}}
     with pytest.raises(DataError, match="399 labels of 400 test images"):
         assess(candidates, judged(ids, classes), label_N[1:], criteria, **known)
     for foreign in (8, -1):

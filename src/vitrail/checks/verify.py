@@ -291,7 +291,6 @@ def _judge_again(results: Results, contestants: list[Contestant], examples: Exam
         JudgedImages(ids=test.ids, classes=results.data.classes, groups=groups, warnings=results.data.warnings),
         test.label_N,
         Criteria(level=options.level, margin=options.margin, seed=options.seed),
-        choices_digest="",
         contamination={result.name: result.contamination for result in results.backbones},
     )
 

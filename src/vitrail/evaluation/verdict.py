@@ -88,7 +88,6 @@ class Verdict:
     winner: WinnersCurse | None
     decision: Decision
     warnings: tuple[str, ...]
-    choices_digest: str
     predictions: tuple[Predictions, ...] = field(repr=False)
 
 
@@ -122,7 +121,7 @@ def judge(
         for c in contestants
         if c.traces
     }
-    return assess(contestants, images, label_N, criteria, choices_digest=choices_digest, contamination=contamination)
+    return assess(contestants, images, label_N, criteria, contamination=contamination)
 
 
 def assess(
@@ -131,7 +130,6 @@ def assess(
     label_N: NDArray[np.int64],
     criteria: Criteria,
     *,
-    choices_digest: str,
     contamination: Mapping[str, Contamination],
 ) -> Verdict:
     """Every figure from labels that are open already: what `judge` does after the opening, and what `verify` repeats.
@@ -141,7 +139,6 @@ def assess(
         images: the test images.
         label_N: their labels.
         criteria: level, margin and seed.
-        choices_digest: of the choices the labels were opened with.
         contamination: what is known of each backbone's pretraining, by its name.
 
     Raises:
@@ -177,7 +174,6 @@ def assess(
         winner=winner,
         decision=decision,
         warnings=images.warnings,
-        choices_digest=choices_digest,
         predictions=tuple(
             Predictions(name=c.name, ids=ids, label_N=label_N, probability_NC=c.probability_NC) for c in contestants
         ),
