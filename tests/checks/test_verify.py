@@ -49,7 +49,7 @@ def copy(made: tuple[Path, Path], tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A finished run with a calibration part of its own, and the cache with its features."""
+    """A finished run with a calibration split of its own, and the cache with its features."""
     root = tmp_path_factory.mktemp("apart")
     options = replace(FAST, split=SplitOptions(calibration=0.2))
     with pytest.MonkeyPatch.context() as patch:
@@ -97,7 +97,7 @@ def test_features_with_damaged_facts_are_as_good_as_gone(made: tuple[Path, Path]
     assert any("from its features, which the cache" in line for line in verification.not_recomputed)
 
 
-def test_thresholds_are_set_again_from_the_calibration_part(apart: tuple[Path, Path]):
+def test_thresholds_are_set_again_from_the_calibration_split(apart: tuple[Path, Path]):
     found = verify_run(apart[0], cache=apart[1])
     assert found.differences == ()
     assert not any("thresholds" in one for one in found.not_recomputed)
@@ -108,7 +108,7 @@ def test_thresholds_are_set_again_from_the_calibration_part(apart: tuple[Path, P
     assert "split conformal: set on 18 images" in (apart[0] / "report.html").read_text()
 
 
-def test_one_changed_answer_of_the_calibration_part_is_named(apart: tuple[Path, Path], tmp_path: Path):
+def test_one_changed_answer_of_the_calibration_split_is_named(apart: tuple[Path, Path], tmp_path: Path):
     copied = Path(shutil.copytree(apart[0], tmp_path / "run"))
 
     def lower(values: list) -> None:
@@ -195,7 +195,7 @@ def test_a_label_of_no_class_is_named(copy: Path, made: tuple[Path, Path], label
     assert any("A label of a test image is not one of the 3 classes" in one for one in said)
 
 
-def test_a_label_of_no_class_in_the_calibration_part_is_named(apart: tuple[Path, Path], tmp_path: Path):
+def test_a_label_of_no_class_in_the_calibration_split_is_named(apart: tuple[Path, Path], tmp_path: Path):
     copied = Path(shutil.copytree(apart[0], tmp_path / "run"))
     edit_table(copied / "calibration" / "vit_mini.parquet", "label", lambda values: values.__setitem__(0, 3))
     said = named(copied, apart[1])

@@ -156,7 +156,7 @@ def test_calibration_is_cut_from_train_and_leaves_test_and_val_as_they_are():
     assert sorted(split.train + split.calibration) == list(without.train)
     assert counts(dataset, split.calibration) == [150, 100]
     assert not set(split.calibration) & set(sum(split.folds, ()))
-    assert "From train a calibration part was cut (83.3/16.7)" in split.how
+    assert "From train a calibration split was cut (83.3/16.7)" in split.how
     assert split.fingerprint != without.fingerprint
     assert without.calibration == ()
 
@@ -171,14 +171,14 @@ def quarters(label: int, number: int) -> str:
     return ("train", "val", "test", "calibration")[number % 4]
 
 
-def test_a_given_calibration_part_is_taken_and_none_is_cut_beside_it():
+def test_a_given_calibration_split_is_taken_and_none_is_cut_beside_it():
     dataset = simple(40, 40, split=quarters)
     shown, split, _ = make_split(dataset)
     given = dict(zip(dataset.table["id"].to_pylist(), dataset.table["given_split"].to_pylist(), strict=True))
     assert {given[example] for example in split.calibration} == {"calibration"}
     assert split.how == "Train, val and test as given. Calibration as given."
     assert all(labels_of(shown)[example] is not None for example in split.calibration)
-    with pytest.raises(UsageError, match="a calibration part of their own already"):
+    with pytest.raises(UsageError, match="a calibration split of their own already"):
         make_split(dataset, SplitOptions(calibration=0.1))
 
 
@@ -191,7 +191,7 @@ def test_a_class_without_calibration_images_is_a_warning():
 
 
 @pytest.mark.parametrize("calibration", [-0.1, 0.6, 0.9])
-def test_a_calibration_part_that_train_does_not_have_is_refused(calibration):
+def test_a_calibration_split_that_train_does_not_have_is_refused(calibration):
     with pytest.raises(UsageError, match="makes no sense"):
         SplitOptions(calibration=calibration)
 

@@ -52,7 +52,7 @@ def test_a_given_test_with_poisoned_labels_changes_not_one_bit_of_the_search(giv
     assert right[0] > 0.9 > 0.1 > right[1]  # the twin: the poison was there, and the verdict saw it
 
 
-def test_poisoned_labels_of_the_calibration_part_change_no_head_and_no_trial(given: Path, tmp_path: Path):
+def test_poisoned_labels_of_the_calibration_split_change_no_head_and_no_trial(given: Path, tmp_path: Path):
     """They set thresholds and nothing else."""
     draw_folder(given / "calibration", per_class=12, seed=2)
     honest = bench(given, ["vit_mini"], out=tmp_path / "honest", options=FAST)

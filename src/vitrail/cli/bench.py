@@ -70,7 +70,7 @@ def bench(
         typer.Option(
             "--calibration",
             metavar="FRACTION",
-            help="A part of the images, cut from train, on which alone sets of classes and refusals are set: 0.1.",
+            help="Share of the images, cut from train, on which alone sets of classes and refusals are set: 0.1.",
             show_default="none: on out-of-fold answers",
         ),
     ] = 0.0,

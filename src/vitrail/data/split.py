@@ -56,7 +56,7 @@ class SplitOptions:
             )
         if not 0 <= self.calibration < self.fractions[0]:
             raise UsageError(
-                f"A calibration part of {self.calibration:g} makes no sense: it is cut from train, which has "
+                f"A calibration split of {self.calibration:g} makes no sense: it is cut from train, which has "
                 f"{self.fractions[0]:g} of the images; give --calibration 0.1."
             )
 
@@ -180,7 +180,7 @@ def _assign(rows: _Rows, options: SplitOptions) -> tuple[NDArray[np.int64], str]
     elif options.calibration:
         shares = {TRAIN: options.fractions[0] - options.calibration, CALIBRATION: options.calibration}
         _cut(rows, split_N, shares)
-        how += f" From train a calibration part was cut ({_ratio(*shares.values())}), {STRATIFIED}."
+        how += f" From train a calibration split was cut ({_ratio(*shares.values())}), {STRATIFIED}."
     in_train = int((split_N == TRAIN).sum())
     if "val" not in given and in_train < MIN_TRAIN_FOR_VAL:
         split_N[split_N == VAL] = TRAIN
@@ -200,7 +200,7 @@ def _check_given(rows: _Rows, given: set[SplitName | None], options: SplitOption
     if not given & {"train", None}:
         raise DataError("The given split has no training images: put some into train.")
     if "calibration" in given and options.calibration:
-        raise UsageError("The data have a calibration part of their own already: leave out --calibration.")
+        raise UsageError("The data have a calibration split of their own already: leave out --calibration.")
 
 
 def _cut_main(rows: _Rows, split_N: NDArray[np.int64], given: set[SplitName | None], options: SplitOptions) -> str:

@@ -89,7 +89,7 @@ def say_guarantee(refusal: Refusal) -> str:
         return CROSS
     low, high = coverage_range(refusal.images, refusal.alpha)
     guarantee = (
-        f"split conformal: set on {refusal.images:,} images of a calibration part that neither trained nor chose the "
+        f"split conformal: set on {refusal.images:,} images of a calibration split that neither trained nor chose the "
         f"head; a set holds the class with a chance of at least {1 - refusal.alpha:.0%}, for an image exchangeable "
         f"with them and on average over draws of them (of one such draw it lies between {low:.1%} and {high:.1%})"
     )
