@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory
 
-Small JPEGs, each made distinct by a comment segment, go through the walk from the listing of files to stored features
+Small JPEGs, each made distinct by a comment segment, go the way from the listing of files to stored features
 in a process of their own for each number. Peak is the kernel's (VmHWM); anonymous memory (RssAnon) is what the process
 itself holds at the end, without pages of files that the kernel may drop at any time.
 """
@@ -64,8 +64,8 @@ def draw(folder: Path, count: int) -> None:
         (folder / f"class{number % CLASSES}" / f"{number:06d}.jpg").write_bytes(picture[:2] + segment + picture[2:])
 
 
-def walk(folder: Path) -> dict[str, int]:
-    """The walk from files to stored features, and the memory of this process along it, in bytes."""
+def extract_all(folder: Path) -> dict[str, int]:
+    """Go from files to stored features, and give the memory of this process along it, in bytes."""
     from vitrail.backbones import BackboneSpec, open_backbone
     from vitrail.core.progress import Silent
     from vitrail.core.resources import Resources
@@ -96,6 +96,6 @@ def status(field: str) -> int:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        print(json.dumps(walk(Path(sys.argv[1]))))
+        print(json.dumps(extract_all(Path(sys.argv[1]))))
     else:
         main()

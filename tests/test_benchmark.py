@@ -74,7 +74,7 @@ def warm(run: RunRecord, root: Path) -> None:
     shutil.copytree(root / "cache" / "v1", cache_folder(), dirs_exist_ok=True)
 
 
-def test_the_walk_ends_in_a_decision_and_a_whole_folder(run: RunRecord):
+def test_the_main_path_ends_in_a_decision_and_a_whole_folder(run: RunRecord):
     assert "resnet_mini" in run.results.decision.sentence
     receipt = json.loads((run.folder / "receipt.json").read_text())
     on_disk = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}

@@ -55,7 +55,7 @@ class Run:
         """Predict with what the run tuned.
 
         Args:
-            backbone: "NAME" or "NAME=FILE" where the weights are elsewhere; the decision's where None.
+            backbone: "NAME", or "NAME=FILE" if the weights are elsewhere; None for the one of the decision.
 
         Returns:
             An open predictor: `.predict(paths)`.
@@ -79,11 +79,11 @@ def bench(
         data: a folder with one folder of images a class, a manifest (CSV, Parquet), an archive, shards, Parquet with
             images, or the URL of one of these; None for scikit-learn's digits.
         backbones: "NAME" of the catalogue or "NAME=FILE"; may be left out for the digits.
-        out: the run folder; runs/<data>-<8 digits> where None.
-        options: what may change the answer; defaults where None.
+        out: the run folder; None for runs/<data>-<8 digits>.
+        options: what may change the answer; None for the defaults.
         offline: never use the network.
-        cluster: a Ray cluster whose machines compute the features, "auto" or host:port; this machine where None.
-        progress: who is told how far the work is.
+        cluster: a Ray cluster whose machines compute the features, "auto" or host:port; None for this machine.
+        progress: receives progress updates.
 
     Returns:
         The finished run.
@@ -100,8 +100,8 @@ def audit(
 
     Args:
         data: as for `bench`.
-        options: the backbone that judges labels, a run whose test labels are judged too; the defaults where None.
-        progress: hears how far it is.
+        options: the backbone that judges labels, a run whose test labels are judged too; None for the defaults.
+        progress: receives progress updates.
 
     Returns:
         What was found; `vitrail.auditing.write_page` and `write_manifest` put it on disk.

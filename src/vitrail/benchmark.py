@@ -57,16 +57,16 @@ def bench(
     Args:
         data: a folder with one folder of images per class, a manifest (CSV, Parquet), an archive, shards, Parquet with
             images, or the URL of one of these; None for scikit-learn's digits.
-        backbones: "NAME" of the catalogue or "NAME=FILE"; may be empty for the digits, which have two of ours.
-        out: the run folder; runs/<data>-<8 digits> where None.
-        options: what may change the answer; defaults where None.
-        resources: what may be used; defaults where None. With OpenVINO they change no bit of a feature.
-        cluster: a Ray cluster whose machines compute the features, "auto" or host:port; this machine where None. All
+        backbones: "NAME" of the catalogue or "NAME=FILE"; may be empty for the digits: then our two small ones.
+        out: the run folder; None for runs/<data>-<8 digits>.
+        options: what may change the answer; None for the defaults.
+        resources: what may be used; None for the defaults. With OpenVINO they change no bit of a feature.
+        cluster: a Ray cluster whose machines compute the features, "auto" or host:port; None for this machine. All
             of its machines must see data and cache.
         command: the command that was typed, kept in the results.
 
     Returns:
-        The finished run; the one that was finished before, where the same was asked before.
+        The finished run: a stored one if the same question was answered in this folder before.
 
     Raises:
         UsageError: backbones, options or cluster do not fit together, or `out` holds another run.

@@ -1,1 +1,1 @@
-"""Whether a finished run says what its own files say, and how two runs differ."""
+"""Verify that a finished run follows from its own files, and compare two runs."""

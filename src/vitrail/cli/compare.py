@@ -20,7 +20,7 @@ def compare(
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Compare two runs image by image: who fixes what, whom it breaks, and whether the difference is one."""
+    """Compare two runs: which images only one of them gets right, and whether the difference is significant."""
     from pydantic import TypeAdapter
 
     from vitrail.checks.compare import RunComparison, compare_runs

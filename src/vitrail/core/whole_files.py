@@ -38,7 +38,7 @@ def put_in_place(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """The same for a file of the user, with an error that says what to do.
+    """Put a file of the user in place, with an error that says what to do.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written.

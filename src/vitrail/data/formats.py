@@ -52,7 +52,7 @@ FORMATS = (
 
 # Kinds of files that people do put among their images, and that deserve a better word than "not an image".
 KNOWN_STRANGERS = (
-    (re.compile(rb".{4}ftyp(hei[cxms]|hev[cx]|mif1|msf1)", re.DOTALL), "a HEIC picture: convert it to JPEG or PNG"),
+    (re.compile(rb".{4}ftyp(hei[cxms]|hev[cx]|mif1|msf1)", re.DOTALL), "a HEIC image: convert it to JPEG or PNG"),
     (re.compile(rb".{4}ftyp", re.DOTALL), "a video"),
     (re.compile(rb"\x1a\x45\xdf\xa3|RIFF.{4}AVI ", re.DOTALL), "a video"),
     (re.compile(rb"%PDF"), "a PDF document"),

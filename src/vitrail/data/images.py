@@ -115,7 +115,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     Raises:
         ImageRejected: its pixels are damaged, cut short, or of a kind without a rule.
     """
-    return _guarded(image.format or "picture", lambda: _to_upright_rgb(image), image.width * image.height)
+    return _guarded(image.format or "image", lambda: _to_upright_rgb(image), image.width * image.height)
 
 
 def decode_grey(data: bytes, *, at_least: int, max_pixels: int) -> Image.Image:
@@ -202,7 +202,7 @@ def _damage(kind: str, error: BaseException) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return f"too large: {words}"
     if isinstance(error, EOFError) or CUT_SHORT.search(words):
-        return f"truncated {kind}: the file ends before the picture does"
+        return f"truncated {kind}: the file ends before the image does"
     if not words or isinstance(error, struct.error) or "not identified by this driver" in words:
         return f"damaged {kind}: its header makes no sense"
     return f"damaged {kind} ({words})"

@@ -1,4 +1,4 @@
-"""Near-duplicates: resized, re-encoded, brightened, mirrored or cropped copies of one picture.
+"""Near-duplicates: resized, re-encoded, brightened, mirrored or cropped copies of one image.
 
 Three stages, each on the pairs that the stage before left: small grey copies propose pairs (`proposals.py`), the grey
 copies of a pair are aligned, and the pixels of the images decide (`alignment.py`). No feature of a network takes part:
@@ -32,7 +32,7 @@ from vitrail.data.proposals import propose
 LEAST_OF_COPIES = 0.5  # correlation of aligned grey copies under which pixels are not compared
 PIXEL_SIDE = 96  # of the squares that decide
 LEAST_CORRELATION = 0.8  # of fine structure; copies stay above 0.9, look-alikes below 0.6 (benchmarks/duplicates.py)
-LEAST_PARTS = 0.7  # of the parts of a picture that must agree each on its own
+LEAST_TILES = 0.7  # of the tiles of an image that must agree each on its own
 LEAST_OVERLAP = 0.5
 BATCH = 128
 SQUARES_KEPT = 4096
@@ -43,7 +43,7 @@ TASKS = ("Comparing grey copies", "Comparing pixels")
 class NearPair:
     """Two examples whose pixels agree; `correlation` is that of their fine structure once aligned, at most 1.
 
-    `overlap` is the fraction of the first picture that the second covers; a crop covers less than all.
+    `overlap` is the fraction of the first image that the second covers; a crop covers less than all.
     """
 
     a: str
@@ -54,7 +54,7 @@ class NearPair:
 
 
 def find_near_duplicates(dataset: Dataset, *, max_pixels: int, resources: Resources) -> tuple[NearPair, ...]:
-    """Every pair of examples that show the same picture; labels and splits play no part.
+    """Every pair of examples that show the same image; labels and splits play no part.
 
     Larger images than `max_pixels` are passed over, as are those that cannot be decoded or are under 32 pixels.
 
@@ -178,16 +178,16 @@ def _decide(
         batch_P2 = pairs_P2[start : start + BATCH]
         known = agreement.only(np.arange(start, start + len(batch_P2)))
         one_PSS, other_PSS = (np.stack([square(row) for row in batch_P2[:, side].tolist()]) for side in (0, 1))
-        found = refine(one_PSS, other_PSS, known.place_P4, known.mirrored_P)
-        same_P = (found.correlation_P >= LEAST_CORRELATION) & (found.tiles_P >= LEAST_PARTS)
-        for number in np.flatnonzero(same_P & (found.overlap_P >= LEAST_OVERLAP)).tolist():
+        refined = refine(one_PSS, other_PSS, known.place_P4, known.mirrored_P)
+        same_P = (refined.correlation_P >= LEAST_CORRELATION) & (refined.tiles_P >= LEAST_TILES)
+        for number in np.flatnonzero(same_P & (refined.overlap_P >= LEAST_OVERLAP)).tolist():
             a, b = batch_P2[number].tolist()
             yield NearPair(
                 a=copies.ids[a],
                 b=copies.ids[b],
-                correlation=float(found.correlation_P[number]),
-                overlap=float(found.overlap_P[number]),
-                mirrored=bool(found.mirrored_P[number]),
+                correlation=float(refined.correlation_P[number]),
+                overlap=float(refined.overlap_P[number]),
+                mirrored=bool(refined.mirrored_P[number]),
             )
         progress.advance(TASKS[1], len(batch_P2))
     progress.done(TASKS[1])

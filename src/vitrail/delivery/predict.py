@@ -34,7 +34,7 @@ TOP = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prediction:
-    """What is said of one image. If it could not be read, `error` says why and nothing else is known.
+    """The prediction for one image. If it could not be read, `error` says why and nothing else is known.
 
     An image that was not given as a path goes by its place, such as "images[3]". `top` has the most probable classes,
     at most five, the answer first. `set` holds the true class as often as the run promised (90%), if the image is like

@@ -1,6 +1,6 @@
 """The backbone of a run, opened again: the network of its card, with the very weights, under the run's recipe.
 
-What a run keeps, heads and predictions, belongs to these features and to no others.
+The heads and predictions of a run belong to these features and to no others.
 """
 
 from vitrail.backbones import Backbone, BackboneSpec, EngineRequest, find_card, open_backbone
@@ -46,10 +46,10 @@ def reopen(
     return apply_recipe(opened, result.recipe)
 
 
-def _require_weights(found: str, wanted: str, spec: BackboneSpec, named: BackboneSpec) -> None:
-    if found != wanted:
+def _require_weights(digest: str, wanted: str, spec: BackboneSpec, named: BackboneSpec) -> None:
+    if digest != wanted:
         given = spec.file or f"the published weights of {named.name}"
         raise WeightsError(
             f"The head of {spec.name} was fitted on features of weights with sha256 {wanted[:12]}..., but {given} "
-            f"has {found[:12]}...: give the file that the run was made with, as -b {spec.name}=FILE."
+            f"has {digest[:12]}...: give the file that the run was made with, as -b {spec.name}=FILE."
         )

@@ -155,7 +155,7 @@ class _Table:
     one_group: bool
 
     def find(self, a: Contender, b: Contender) -> Pair:
-        """The pair seen from `one`: as its `a`."""
+        """The pair of two backbones with the first as its `a`."""
         for pair in self.pairs:
             if (pair.a, pair.b) == (a.name, b.name):
                 return pair

@@ -70,7 +70,7 @@ class Cluster:
 
     def __init__(self, ray: Any, job: Job, engine: EngineChoice, resources: Resources) -> None:
         self.engine = engine
-        self._ray, self._job, self._threads, self._progress = ray, job, resources.cores, resources.progress
+        self._ray, self._job, self._cores, self._progress = ray, job, resources.cores, resources.progress
         plan = self._plan()
         self.threads: Threads = share_threads(plan.cpus)  # of one worker
         self._progress.note(f"The cluster has room for {plan.count} workers, each with {describe_worker(plan)}.")
@@ -175,7 +175,7 @@ class Cluster:
     def _plan(self) -> WorkerPlan:
         on_gpu = self.engine.device == "cuda"
         nodes = [node for node in list_nodes(self._ray) if node.cpus and (node.gpus or not on_gpu)]
-        plan = plan_workers(nodes, self._threads, on_gpu=on_gpu)
+        plan = plan_workers(nodes, self._cores, on_gpu=on_gpu)
         if plan.count == 0:
             most = max((node.cpus for node in nodes), default=0)
             raise ClusterError(
@@ -231,9 +231,9 @@ def join(
         offline=resources.offline,
         range_images=dataset.table.filter(pc.is_in(dataset.table["id"], value_set=wanted)),
     )
-    ours = not ray.is_initialized()
+    connected_before = ray.is_initialized()
     try:
-        if ours:
+        if not connected_before:
             _connect(ray, address)
         _make(job.folder)
         nodes = usable_nodes(list_nodes(ray), request.engine)
@@ -241,7 +241,7 @@ def join(
         require_one_engine(reports, resources.progress)
         yield Cluster(ray, job, next(iter(reports.values())).engine, resources)
     finally:
-        if ours:
+        if not connected_before:
             _leave(ray)
         shutil.rmtree(job.folder, ignore_errors=True)
 

@@ -47,7 +47,7 @@ class Features:
     """One backbone's rows for one data set, memory-mapped, found by example id.
 
     `rows` gives `pooling`, at first the card's; each of `poolings` is there without another pass. `width` is that of
-    one part of a pooling.
+    one component of a pooling.
     """
 
     backbone: str
@@ -62,7 +62,7 @@ class Features:
         """The rows of these examples, in this order; raises KeyError if one has none.
 
         Returns:
-            N x D in float32; D is `width` times the parts of the pooling.
+            N x D in float32; D is `width` times the components of the pooling.
         """
         return take_pooling(self.stored.rows(ids), held=join_poolings(self.poolings), wanted=self.pooling)
 

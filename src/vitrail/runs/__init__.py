@@ -1,4 +1,4 @@
-"""The run folder: all that one benchmark said."""
+"""The run folder: everything that one benchmark stores."""
 
 from vitrail.runs.folder import default_folder, enter_folder, forget_steps, safe_name, steps_folder
 from vitrail.runs.journal import FINISHED, Journal
