@@ -110,7 +110,7 @@ def audit(
 
 
 def load_run(folder: str | Path) -> Run:
-    """The run in a folder; raises RunError where there is no finished one."""
+    """The run in a folder; raises RunError if there is no finished one."""
     return Run(load_record(Path(folder)))
 
 

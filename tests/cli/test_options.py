@@ -23,5 +23,5 @@ def test_a_time_is_read_as_people_write_it(text, wanted):
 
 @pytest.mark.parametrize("text", ["", "soon", "2 minutes", "m", "-3", "3m2h"])
 def test_what_is_no_time_is_said_to_be_none(text):
-    with pytest.raises(UsageError, match="is no time"):
+    with pytest.raises(UsageError, match="is not a time"):
         read_seconds(text)

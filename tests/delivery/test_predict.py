@@ -225,7 +225,7 @@ def test_what_cannot_be_read_keeps_its_row_and_its_reason(
     assert "empty" in reasons["empty.jpg"]
     assert "not an image" in reasons["text.jpg"]
     assert "No such file" in reasons["gone.png"]
-    assert "no regular file" in reasons["pipe"]
+    assert "not a regular file" in reasons["pipe"]
     assert all((a.label, a.probability, a.top) == (None, None, ()) for a in answers if a.error)
 
 

@@ -40,7 +40,7 @@ def require_files(source: Source) -> None:
     """Raise a UsageError unless the images are files of this machine, which a manifest can list."""
     if not isinstance(source, FolderSource | ManifestSource):
         raise UsageError(
-            f"The images of {source.name} are no files of their own that a manifest could list: give a folder of "
+            f"The images of {source.name} are not single files, which a manifest could list: give a folder of "
             "images or a manifest with --fix; an archive can be unpacked into a folder."
         )
 

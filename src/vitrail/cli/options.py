@@ -64,7 +64,7 @@ def read_margin(text: str) -> float:
         return float(number) / 100
     except ValueError:
         raise UsageError(
-            f"The margin {text!r} is no number of points: give --margin 1pt for one point of accuracy."
+            f"The margin {text!r} is not a number of points: give --margin 1pt for one point of accuracy."
         ) from None
 
 
@@ -76,5 +76,5 @@ def read_seconds(text: str) -> float:
     """
     match = TIME.fullmatch(text.strip())
     if not text.strip() or not match:
-        raise UsageError(f"{text!r} is no time: give seconds, or hours, minutes and seconds such as 90s, 2m or 1h30m.")
+        raise UsageError(f"{text!r} is not a time: give seconds, or hours, minutes and seconds: 90s, 2m, 1h30m.")
     return sum(float(amount) * SECONDS[unit] for unit, amount in match.groupdict().items() if amount)

@@ -82,7 +82,7 @@ def open_example(source: Source, path: str, example: str, *, max_pixels: int) ->
 def _read_path(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
-            raise ImageRejected("it is no regular file")  # opening a pipe would wait for ever
+            raise ImageRejected("it is not a regular file")  # opening a pipe would wait for ever
         return read_file(path)
     except OSError as error:
         raise ImageRejected(f"it cannot be read: {error.strerror or type(error).__name__}") from error

@@ -19,5 +19,5 @@ def test_a_path_to_nothing_is_one_sentence_with_a_remedy(tmp_path):
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "images.rar").touch()
-    with pytest.raises(UsageError, match=r"images\.rar is no data set that can be read: give"):
+    with pytest.raises(UsageError, match=r"images\.rar is not a data set that can be read: give"):
         open_source(tmp_path / "images.rar")

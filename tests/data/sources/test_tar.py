@@ -35,7 +35,7 @@ def test_hostile_members_are_set_aside_with_their_reasons(tmp_path: Path):
     entries, aside = listed(open_source(path))
     assert {entry[0] for entry in entries} == {"cat/1.jpg", "dog/1.jpg"}
     words = {"../out.jpg": "..", "/abs.jpg": "absolute", "cat/sym.jpg": "a link", "cat/hard.jpg": "a link"}
-    words["cat/p"] = "no regular file"
+    words["cat/p"] = "not a regular file"
     assert {name: word in aside[name] for name, word in words.items()} == dict.fromkeys(words, True)
 
 

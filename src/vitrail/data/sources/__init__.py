@@ -66,7 +66,7 @@ def open_source(data: str | Path | None) -> Source:
         raise UsageError(f"There is nothing at {path}: give {KINDS}.")
     source = _open_folder(path) if path.is_dir() else _open_file(path)
     if source is None:
-        raise UsageError(f"{path} is no data set that can be read: give {KINDS}.")
+        raise UsageError(f"{path} is not a data set that can be read: give {KINDS}.")
     return source
 
 
@@ -124,7 +124,7 @@ def _open_remote(url: str) -> Source:
     source = open_archive(remote.url, remote.ranges)
     if source is None:
         raise UsageError(
-            f"{remote.url} is no data set that can be read behind a URL: give a folder with one folder of images a "
+            f"{remote.url} is not a data set that can be read behind a URL: give a folder with one folder of images a "
             "class, an archive (.zip, .tar, .tar.gz), or Parquet with images."
         )
     return source

@@ -96,7 +96,7 @@ class ParquetSource:
         """The image of one row; raises OSError if there is none or the file cannot be read."""
         match = ROW.fullmatch(path)
         if match is None:
-            raise OSError(0, "it is no row of a Parquet file")
+            raise OSError(0, "it is not a row of a Parquet file")
         batch, row = divmod(int(match[2]), BATCH_ROWS)
         name = as_on_disk(match[1])
         with self._lock:

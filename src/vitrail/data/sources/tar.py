@@ -151,7 +151,7 @@ def _why_not(info: tarfile.TarInfo) -> str | None:
     if info.issym() or info.islnk():
         return "it is a link, which is not followed inside an archive"
     if not info.isreg() or info.issparse():
-        return "it is no regular file"
+        return "it is not a regular file"
     if info.size > MAX_FILE_BYTES:
         return f"it is larger than any image ({info.size / 1e9:.1f} GB)"
     return None

@@ -31,7 +31,7 @@ def why_not_inside(name: str) -> str | None:
     if ".." in parts:
         return "its path goes up with .., which leads out of the archive"
     if "\0" in name or not name:
-        return "its name is no file name"
+        return "its name is not a file name"
     return None
 
 

@@ -65,7 +65,7 @@ def walk(root: Path, parts: Parts) -> Iterator[Parts | SetAside]:
             if root.joinpath(*here, name).is_file():
                 yield (*here, name)
             else:
-                yield SetAside(path=written_path((*here, name)), reason="it is a broken link or no regular file")
+                yield SetAside(path=written_path((*here, name)), reason="it is a broken link or not a regular file")
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
