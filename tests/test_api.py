@@ -66,6 +66,9 @@ def test_an_image_has_one_row_in_all_its_forms(tmp_path: Path):
     rows = vitrail.extract_features(paths, "vit_mini", engine="torch")
     for images in forms:
         np.testing.assert_array_equal(vitrail.extract_features(images, "vit_mini", engine="torch"), rows)
+    buffer = np.empty_like(arrays[0])
+    filled_again = (np.copyto(buffer, array) or buffer for array in arrays)
+    np.testing.assert_array_equal(vitrail.extract_features(filled_again, "vit_mini", engine="torch"), rows)
     assert vitrail.extract_features([], "vit_mini", engine="torch").shape == (0, 128)
     for wrong in (arrays[0].astype(np.float32), arrays[0][..., 0], arrays[0][:0], np.zeros((4, 4, 4), np.uint8)):
         with pytest.raises(DataError, match=r"images\[1\] has no features: an array of shape .* is not H x W x 3"):

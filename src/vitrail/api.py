@@ -21,7 +21,7 @@ from vitrail.core.resources import Resources
 from vitrail.data import MAX_PIXELS, ImageRejected
 from vitrail.delivery.predict import Predictor as Predictor
 from vitrail.evaluation import Decision
-from vitrail.features.stream import ImageInput, Network, Stream, name_image, open_image
+from vitrail.features.stream import ImageInput, Network, Stream, name_image, open_image, own_image
 from vitrail.runs import Results, RunRecord
 from vitrail.runs import load_run as load_record
 
@@ -142,7 +142,7 @@ def extract_features(
     threads = share_threads(usable_cores())
     network = Network(opened.start(threads=threads.compute), opened.card.preprocessing)
     stream = Stream(
-        (((name_image(image, place), image), [network]) for place, image in enumerate(images)),
+        (((name_image(image, place), own_image(image)), [network]) for place, image in enumerate(images)),
         [network],
         lambda named: _open_named(*named),
         decode_threads=threads.decode,

@@ -1,7 +1,7 @@
 """Predictions for new images, with a backbone that only measures brightness."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -320,3 +320,18 @@ def test_a_name_that_no_file_can_have_is_a_prediction_with_an_error(run: Path, b
     assert [prediction.label for prediction in predictions] == [None, None]
     assert "too long" in str(predictions[0].error)
     assert "null byte" in str(predictions[1].error)
+
+
+def test_a_buffer_that_is_filled_again_for_the_next_image_gives_each_its_own_answer(
+    run: Path, backbone: Brightness
+) -> None:
+    levels = [20, 230] * 12
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        frame = np.empty((16, 20, 3), np.uint8)
+        for level in levels:
+            frame[:] = level
+            yield frame
+
+    answers = Predictor.open(run).predict(frames())
+    assert [answer.label for answer in answers] == ["dark", "bright"] * 12

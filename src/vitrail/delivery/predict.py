@@ -23,7 +23,7 @@ from vitrail.data import MAX_PIXELS, ImageRejected, SetAside
 from vitrail.data.sources.local import written
 from vitrail.data.sources.walk import walk
 from vitrail.delivery.reopen import reopen
-from vitrail.features.stream import Batch, ImageInput, Network, Stream, name_image, open_image
+from vitrail.features.stream import Batch, ImageInput, Network, Stream, name_image, open_image, own_image
 from vitrail.heads import Head, load_head, probabilities
 from vitrail.heads.refusal import RULES, Refusal, load_refusal
 from vitrail.runs import RunRecord, load_run
@@ -229,7 +229,7 @@ def _list_images(images: Iterable[ImageInput]) -> Iterator[_ListedImage]:
     """Every image that is meant; a folder means all files below it but clutter, its own files first."""
     for place, image in enumerate(images):
         if not isinstance(image, str | Path) or not _is_folder(Path(image)):
-            yield _ListedImage(written(name_image(image, place)), image)
+            yield _ListedImage(written(name_image(image, place)), own_image(image))
             continue
         for file in walk(Path(image), ()):
             if isinstance(file, SetAside):

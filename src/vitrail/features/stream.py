@@ -57,6 +57,11 @@ def open_image(image: ImageInput, *, max_pixels: int) -> Image.Image:
     return decode(image if isinstance(image, bytes) else _read_path(Path(image)), max_pixels=max_pixels)
 
 
+def own_image(image: ImageInput) -> ImageInput:
+    """The image, as a copy if it is an array: its buffer may be filled again while the image waits to be decoded."""
+    return image.copy() if isinstance(image, np.ndarray) else image
+
+
 def name_image(image: ImageInput, place: int) -> str:
     """The path of an image if it has one, otherwise its place among the images."""
     path = image if isinstance(image, str | Path) else getattr(image, "filename", "")
