@@ -6,7 +6,7 @@ Numbers are plain floats in SI units or fractions in [0, 1].
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -21,7 +21,7 @@ from vitrail.search import CurvePoint, FewShot, LabelCurve, Seeded, SplitSpread,
 from vitrail.statistics.calibration_error import ReliabilityBin
 from vitrail.statistics.intervals import Interval
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,7 +148,7 @@ class Results:
     `requested` are the backbones as they were named, with the digest of a given file.
     """
 
-    schema_version: int
+    schema_version: Literal[1]  # SCHEMA_VERSION
     vitrail_version: str
     created: str
     command: str
