@@ -103,7 +103,7 @@ def _suspects(
     label_N: NDArray[np.int64],
     probability_NC: NDArray[np.float64],
 ) -> Iterator[SuspectLabel]:
-    paths = dict(zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True))
+    paths = dataset.by_id("paths")
     suspects = suspect_labels(probability_NC, label_N)
     for row, suggested in zip(suspects.row_S.tolist(), suspects.suggested_S.tolist(), strict=True):
         label = int(label_N[row])

@@ -139,7 +139,7 @@ def set_thresholds(
 
 
 def _column(dataset: Dataset, name: str, ids: Sequence[str]) -> list[Any]:
-    value_of = dict(zip(dataset.table["id"].to_pylist(), dataset.table[name].to_pylist(), strict=True))
+    value_of = dataset.by_id(name)
     return [value_of[example] for example in ids]
 
 

@@ -57,7 +57,7 @@ def _trained_on_imagenet(card: Card, classifier: Classifier | None) -> tuple[boo
 
 def _carry_ids(dataset: Dataset, ids: Sequence[str]) -> NDArray[np.bool_]:
     known = set(imagenet_1k().ids)
-    paths = dict(zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True))
+    paths = dataset.by_id("paths")
     matches_of = [[TRAINING_FILE.match(PurePath(path).stem) for path in paths[example]] for example in ids]
     return np.array([any(match and match[1] in known for match in matches) for matches in matches_of], dtype=bool)
 
@@ -105,7 +105,7 @@ def _match_by_answers(
 ) -> tuple[dict[int, tuple[int, ...]], list[Evidence]]:
     """Which output stands for each class, by the training images, and the evidence if most images agree."""
     ids = (*split.train, *split.val)
-    label = dict(zip(dataset.table["id"].to_pylist(), dataset.table["label"].to_pylist(), strict=True))
+    label = dataset.by_id("label")
     label_N = np.array([label[example] for example in ids], dtype=np.int64)
     log_NK = classifier.log_probabilities(features.rows(ids))
     places = match_by_answers(log_NK, label_N)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
@@ -83,10 +83,13 @@ class Dataset:
     source: Source
     duplicates: Mapping[str, int] = field(default_factory=dict)
 
+    def by_id(self, column: str) -> dict[str, Any]:
+        """The value of every example in a column of the table, by id."""
+        return dict(zip(self.table["id"].to_pylist(), self.table[column].to_pylist(), strict=True))
+
     def groups(self) -> dict[str, str]:
         """The group of each example that has one, by id."""
-        columns = (self.table.column(name).to_pylist() for name in ("id", "group"))
-        return {example: group for example, group in zip(*columns, strict=True) if group is not None}
+        return {example: group for example, group in self.by_id("group").items() if group is not None}
 
 
 def fingerprint_of(table: pa.Table, classes: Sequence[str]) -> str:

@@ -163,7 +163,7 @@ def _decide(
     max_pixels: int,
     progress: Progress,
 ) -> Iterable[NearPair]:
-    paths = dict(zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True))
+    paths = dataset.by_id("paths")
 
     @lru_cache(SQUARES_KEPT)
     def square(row: int) -> NDArray[np.float32]:

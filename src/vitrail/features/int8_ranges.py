@@ -40,7 +40,7 @@ def list_range_images(train: Sequence[str]) -> list[str]:
 
 
 def _read(backbone: Backbone, dataset: Dataset, ids: Sequence[str], max_pixels: int) -> NDArray[np.uint8]:
-    paths = dict(zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True))
+    paths = dataset.by_id("paths")
     pixels = []
     for example in ids:
         try:

@@ -119,7 +119,7 @@ def summarise(
 
 
 def _counts(dataset: Dataset, split: Split, test: Predictions) -> dict[str, dict[str, int]]:
-    label = dict(zip(dataset.table["id"].to_pylist(), dataset.table["label"].to_pylist(), strict=True))
+    label = dataset.by_id("label")
     labels_of: dict[str, list[int]] = {
         name: test.label_N.tolist() if name == "test" else [label[id_] for id_ in getattr(split, name)]
         for name in SPLIT_NAMES

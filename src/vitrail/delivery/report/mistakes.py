@@ -32,10 +32,7 @@ class Images:
     @classmethod
     def of(cls, dataset: Dataset, *, max_pixels: int = MAX_PIXELS) -> Self:
         """The images of a data set, read from its source when they are asked for."""
-        first = {
-            id_: paths[0]
-            for id_, paths in zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True)
-        }
+        first = {id_: paths[0] for id_, paths in dataset.by_id("paths").items()}
         return cls(read=lambda id_: dataset.source.read(first[id_]), paths=first, max_pixels=max_pixels)
 
 
