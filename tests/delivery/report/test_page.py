@@ -149,9 +149,9 @@ def test_a_page_made_without_the_images_and_predictions_says_what_is_missing() -
     results, predictions = make_run(["a", "b", "c"])
     without_images = parse(render_report(results, predictions, images=None)).by_id("classes")
     assert not without_images.all("img")
-    assert "The pictures themselves are no longer at hand" in without_images.text
+    assert "The images themselves are not at hand" in without_images.text
     without_either = parse(render_report(results, {}, images=None)).by_id("classes")
-    assert without_either.text.count("predictions of this backbone are no longer at hand") == 2
+    assert without_either.text.count("predictions of this backbone are not at hand") == 2
 
 
 def test_a_run_without_softmax_heads_says_so() -> None:
