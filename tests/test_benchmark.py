@@ -194,6 +194,11 @@ def test_another_split_is_judged_with_the_same_features(data: Path, tmp_path: Pa
     assert choices[0] != choices[1]
 
 
+def test_backbones_whose_files_would_have_one_name_are_not_compared_in_one_run(data: Path):
+    with pytest.raises(UsageError, match="hf:a/b-c and hf:a-b/c would have files of the same name"):
+        bench(data, ["hf:a/b-c", "vit_mini", "hf:a-b/c"])
+
+
 def test_a_backbone_must_be_named_for_ones_own_images_and_only_once(data: Path):
     with pytest.raises(UsageError, match="-b NAME"):
         bench(data)

@@ -1,6 +1,7 @@
-"""Writing a file whole or not at all, whatever interrupts it."""
+"""Writing a file whole or not at all, whatever interrupts it, under a name that every system takes."""
 
 import os
+import re
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +10,11 @@ from pathlib import Path
 from vitrail.core.errors import RunError
 
 TEMPORARY = ".tmp"
+
+
+def safe_name(name: str) -> str:
+    """A name that is one file name on every system: letters, digits, dot, dash and underscore."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
 
 
 def put_in_place(path: Path, write: Callable[[Path], object]) -> None:

@@ -1,6 +1,6 @@
 """The run folder: everything that one benchmark stores."""
 
-from vitrail.runs.folder import default_folder, enter_folder, forget_steps, safe_name, steps_folder
+from vitrail.runs.folder import default_folder, enter_folder, forget_steps, steps_folder
 from vitrail.runs.journal import FINISHED, Journal
 from vitrail.runs.results import (
     SCHEMA_VERSION,
@@ -40,7 +40,6 @@ __all__ = [
     "read_results",
     "results_schema",
     "results_to_json",
-    "safe_name",
     "steps_folder",
     "summarise",
     "write_receipt",

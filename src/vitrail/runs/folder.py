@@ -10,11 +10,11 @@ The folder is described in docs/formats.md. A file is written beside its name
 and renamed, so it is there whole or not there.
 """
 
-import re
 import shutil
 from pathlib import Path
 
 from vitrail.core.errors import RunError, UsageError
+from vitrail.core.whole_files import safe_name
 from vitrail.runs.journal import Journal
 
 RESULTS = "results.json"
@@ -28,11 +28,6 @@ UNFINISHED = "unfinished"  # from which an interrupted search goes on
 def default_folder(data_name: str, identity: str) -> Path:
     """The folder of a run without --out: runs/<data>-<8 hexadecimal digits of data and options>."""
     return Path("runs") / f"{safe_name(data_name)}-{identity[:8]}"
-
-
-def safe_name(name: str) -> str:
-    """A name that is one file name on every system: letters, digits, dot, dash and underscore."""
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
 
 
 def enter_folder(folder: Path, identity: str) -> Journal:

@@ -9,12 +9,12 @@ from pathlib import Path
 from vitrail.candidates import Candidate
 from vitrail.core.errors import UsageError
 from vitrail.core.hashing import sha256_file
-from vitrail.core.whole_files import write_whole
+from vitrail.core.whole_files import safe_name, write_whole
 from vitrail.data import Dataset, Split
 from vitrail.heads import save_head
 from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import save_refusal
-from vitrail.runs.folder import DATA, LOG, RECEIPT, REPORT, RESULTS, UNFINISHED, safe_name
+from vitrail.runs.folder import DATA, LOG, RECEIPT, REPORT, RESULTS, UNFINISHED
 from vitrail.runs.results import BackboneResult, Results, read_results, results_to_json
 from vitrail.runs.tables import (
     read_predictions,
