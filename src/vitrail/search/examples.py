@@ -1,7 +1,7 @@
 """The examples of a search: train and val of one backbone, the holdouts that compare settings, and the folds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -11,6 +11,8 @@ from vitrail.heads.head import balanced_weights
 
 if TYPE_CHECKING:
     from vitrail.data import Dataset, Split
+    from vitrail.heads import ScalingKind
+    from vitrail.heads.axes import TurnedRows
 
 # Letters: N examples, S scored examples, D features, C classes.
 
@@ -70,6 +72,15 @@ class Examples:
     holdouts: tuple[Holdout, ...]
     folds: tuple[Holdout, ...]
     pooling: str = ""
+    _turned: "dict[ScalingKind, TurnedRows]" = field(default_factory=dict, repr=False, compare=False)
+
+    def turn_rows(self, scaling: "ScalingKind") -> "TurnedRows":
+        """All rows in the axes of their covariance, made once for each scaling; see `heads/axes.py`."""
+        from vitrail.heads.axes import TurnedRows
+
+        if scaling not in self._turned:
+            self._turned[scaling] = TurnedRows(self.feature_ND, scaling)
+        return self._turned[scaling]
 
     def take_rows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Features and labels of some rows."""

@@ -43,7 +43,7 @@ def refit(
     """The winning setting on train and val together, or on train alone if the options do not refit."""
     as_trained = len(examples.holdouts) == 1 and not options.refit
     rows = examples.holdouts[0].fit if as_trained else np.arange(len(examples.ids))
-    fitted = FAMILIES[winner.kind].fit(examples, rows, winner, options)
+    fitted = FAMILIES[winner.kind].refit(examples, rows, winner, options)
     epochs: dict[str, float | int | str] = {"epochs": winner.epochs} if winner.epochs else {}
     return Head(
         kind=winner.kind,
