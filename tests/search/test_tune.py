@@ -82,7 +82,7 @@ def test_a_search_chooses_refits_and_sets_the_temperature(N, by_folds):
     assert result.winner.val_nll - best.val_nll <= best.val_nll_se
     assert result.winner.weight_norm <= best.weight_norm
     assert result.winner.val_accuracy >= max(trial.val_accuracy for trial in result.trials) - 0.05
-    assert result.curve
+    assert bool(result.curve) is not by_folds  # over folds no head is trained step by step beside the solved ones
     assert result.head.tensors()["weight"].shape == (4, 12)
 
 

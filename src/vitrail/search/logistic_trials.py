@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 STRENGTH_LIMITS = (1e-9, 1e5)  # how far the path is extended
 EXTENSION = 10**0.5
 START = 1e-3  # near the best of most backbones; the path goes from here both ways
-CLEAR = 0.02  # of the least loss so far: weaker strengths may gain less than this for ever
+CLEAR = 0.02  # of the least loss so far
 FLAT = 2  # strengths in a row without a clear gain that end a path
 NEAR = 2  # strengths on each side of the best that further scalings and poolings start with
 
@@ -72,23 +72,22 @@ def refit(examples: Examples, rows: NDArray[np.int64], trial: ScoredTrial, optio
 
 
 def _path(examples: Examples, strengths: Sequence[float], scaling: ScalingKind) -> list[ScoredTrial]:
-    """Trials from the middle strength on, first weaker regularisation and then stronger, each way until val turns."""
+    """Trials from a middle strength, first to weaker and then to stronger regularisation, each way until val turns.
+
+    A single strength is tried alone; of several, the path goes on beyond the last if that is the best.
+    """
     given = sorted(set(strengths))
     start = min(range(len(given)), key=lambda place: abs(math.log(given[place] / START)))
-    weaker, stronger = given[start:], given[:start][::-1]
-    trials = list(_until_val_turns(examples, weaker, scaling, limit=STRENGTH_LIMITS[1]))
-    if stronger:
-        trials += _until_val_turns(examples, [given[start], *stronger], scaling, limit=STRENGTH_LIMITS[0])[1:]
+    strongest, weakest = STRENGTH_LIMITS if len(given) > 1 else (given[0], given[0])
+    trials = _until_val_turns(examples, given[start:], scaling, limit=weakest)
+    trials += _until_val_turns(examples, given[start::-1], scaling, limit=strongest)[1:]  # the first is there already
     return sorted(trials, key=lambda trial: float(trial.setting["C"]))
 
 
 def _until_val_turns(
     examples: Examples, strengths: Sequence[float], scaling: ScalingKind, *, limit: float
 ) -> list[ScoredTrial]:
-    """Trials in this order, until FLAT in a row do not improve on the best by more than one standard error.
-
-    Where the best is the last strength, the path goes on beyond it, up to the limit.
-    """
+    """Trials in this order, until FLAT in a row are not clearly better than the best before; at most to the limit."""
     from vitrail.heads.logistic import SubsetPath
     from vitrail.heads.threads import side_by_side
 
@@ -114,18 +113,21 @@ def _until_val_turns(
         improves = best is None or _is_clearly_better(trial, best)
         flat = 0 if improves else flat + 1
         best = trial if best is None or trial.nll_S.mean() < best.nll_S.mean() else best
-        if not waiting and improves and len(trials) > 1:
+        if not waiting and improves:
             waiting = _beyond(strength, limit)
     return trials
 
 
 def _is_clearly_better(trial: ScoredTrial, best: ScoredTrial) -> bool:
+    """By more than one standard error, and by more than a share of the loss: weaker strengths may gain less for ever."""
     gain_S = best.nll_S - trial.nll_S
     return bool(gain_S.mean() > max(standard_error(gain_S[None])[0], CLEAR * best.nll_S.mean()))
 
 
 def _beyond(strength: float, limit: float) -> list[float]:
     """The next strength on the way to the limit; empty at the limit."""
+    if strength == limit:
+        return []
     following = float(f"{strength * EXTENSION if limit > strength else strength / EXTENSION:.3g}")
     return [following] if min(strength, limit) <= following <= max(strength, limit) else []
 
