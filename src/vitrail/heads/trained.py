@@ -123,8 +123,7 @@ class HeadTraining:
         self._curves: list[list[CurvePoint]] = [[] for _ in settings]
         self._stops = [EarlyStopping(patience=options.patience) for _ in settings]
         self._epoch = 0
-        self._averaged = 0  # epochs that are in the mean of the parameters, without a val
-        self._average_from = options.epochs - options.epochs // 3
+        self._average_from = options.epochs - options.epochs // 3  # without a val
         train_rows = self._tensors(train, torch.bfloat16 if options.precision == "bfloat16" else dtype)
         weight_C = None if class_weights is None else torch.from_numpy(class_weights).to(dtype)
         self._batch = Batch(self._stack, settings, train_rows, options, weight_C)
@@ -182,10 +181,10 @@ class HeadTraining:
 
     def _average(self) -> None:
         """Take the epoch into the mean of the last third; before that the parameters are those of the epoch."""
-        self._averaged = self._averaged + 1 if self._epoch > self._average_from else 1
+        share = 1 / max(1, self._epoch - self._average_from)
         for place, k in enumerate(self._batch.heads):
             for mean, tensor in zip(self._best, self._stack.parameters, strict=True):
-                mean[k].lerp_(tensor[place], 1 / self._averaged)
+                mean[k].lerp_(tensor[place], share)
 
     def _remember(self, heads: Iterable[int]) -> None:
         """Copy the parameters of some heads that are in the batch; `_best` is in the order of the settings."""

@@ -22,6 +22,7 @@ STRENGTH_LIMITS = (1e-9, 1e5)  # how far the path is extended
 EXTENSION = 10**0.5
 START = 1e-3  # near the best of most backbones; the path goes from here both ways
 CLEAR = 0.02  # of the least loss so far
+NEAR_CHANCE = 0.05  # of the loss of the classes' shares
 FLAT = 2  # strengths in a row without a clear gain that end a path
 NEAR = 2  # strengths on each side of the best that further scalings and poolings start with
 
@@ -111,9 +112,10 @@ def _until_val_turns(
         )
         trials.append(trial)
         improves = best is None or _is_clearly_better(trial, best)
-        flat = 0 if improves else flat + 1
+        on_plateau = limit > strength and _is_near_chance(trial, examples)
+        flat = 0 if improves or on_plateau else flat + 1
         best = trial if best is None or trial.nll_S.mean() < best.nll_S.mean() else best
-        if not waiting and improves:
+        if not waiting and flat == 0:
             waiting = _beyond(strength, limit)
     return trials
 
@@ -122,6 +124,13 @@ def _is_clearly_better(trial: ScoredTrial, best: ScoredTrial) -> bool:
     """By more than one standard error, and by more than a share of the loss: weaker strengths may gain less for ever."""
     gain_S = best.nll_S - trial.nll_S
     return bool(gain_S.mean() > max(standard_error(gain_S[None])[0], CLEAR * best.nll_S.mean()))
+
+
+def _is_near_chance(trial: ScoredTrial, examples: Examples) -> bool:
+    """Whether it knows little more than the shares of the classes, as under any regularisation that is too strong."""
+    share_C = np.bincount(examples.scored_labels, minlength=examples.classes) / len(examples.scored_labels)
+    chance = -float(np.sum(share_C * np.log(np.where(share_C > 0, share_C, 1))))
+    return abs(float(trial.nll_S.mean()) - chance) < NEAR_CHANCE * chance
 
 
 def _beyond(strength: float, limit: float) -> list[float]:

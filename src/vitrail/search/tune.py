@@ -106,12 +106,15 @@ def _try_all(
 
 
 def _kinds(examples: Examples, options: TuneOptions) -> tuple[str, ...]:
-    """All kinds; over folds those that are trained step by step only where nothing else is asked for.
+    """All kinds; over folds those that are trained step by step only if no other is given, perceptrons last.
 
-    On small data they win no more often than chance, and five trainings of each take longer than all other heads.
+    On small data they are no better (benchmarks/small_heads.py), and five trainings of each take longer than all
+    others.
     """
+    if len(examples.holdouts) == 1:
+        return options.kinds
     solved = tuple(kind for kind in options.kinds if not FAMILIES[kind].draws)
-    return solved if solved and len(examples.holdouts) > 1 else options.kinds
+    return solved or tuple(kind for kind in options.kinds if kind != "mlp") or options.kinds
 
 
 def _in_turn(rounds: Sequence[Iterator[list[ScoredTrial]]]) -> Iterator[list[ScoredTrial]]:
