@@ -121,7 +121,7 @@ def _until_val_turns(
 
 
 def _is_clearly_better(trial: ScoredTrial, best: ScoredTrial) -> bool:
-    """By more than one standard error, and by more than a share of the loss: weaker strengths may gain less for ever."""
+    """By more than one standard error and a share of the loss: weaker strengths may go on to gain less than that."""
     gain_S = best.nll_S - trial.nll_S
     return bool(gain_S.mean() > max(standard_error(gain_S[None])[0], CLEAR * best.nll_S.mean()))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import torch_threads, usable_cores, user_seconds
@@ -55,7 +56,8 @@ def tune(
     inputs = {"rows": rows, "split": split.fingerprint, "options": asdict(options)}
     identity = fingerprint(inputs | {"code": SEARCH_CODE_VERSION})
     ledger = Ledger(kept_in, identity=identity, budget_s=options.budget_s)
-    with torch_threads(usable_cores()):
+    # Products of some hundred rows are done by one thread each, and fits side by side: see heads/threads.py.
+    with torch_threads(usable_cores()), threadpool_limits(1 if not split.val else usable_cores(), user_api="blas"):
         choice = choose_pooling(
             features, lambda pooling: gather(features.pooled(pooling), split, dataset), options, ledger, progress
         )
