@@ -69,7 +69,7 @@ def test_labels_that_mean_nothing_score_as_chance_whatever_the_path():
 def test_a_path_goes_both_ways_and_stops_where_val_has_turned():
     examples = five_folds(*problem(N=300))
     every = TuneOptions().strengths
-    trials = [trial for trial in rounds(examples, scalings=("standardise",))]
+    trials = rounds(examples, scalings=("standardise",))
     tried = [float(trial.setting["C"]) for trial in trials]
     best = min(trials, key=lambda trial: trial.nll_S.mean())
     assert tried == sorted(tried)
