@@ -17,6 +17,7 @@ THEMES = (
     "whole_search",
     "search_resumed",
     "heads_against_sklearn",
+    "small_heads",
     "coverage",
     "duplicates",
     "contamination",

@@ -246,7 +246,8 @@ def labelled_features(draws: np.random.Generator, rows: int) -> tuple[Examples, 
     label_N = truth_N.copy()
     label_N[wrong] = (label_N[wrong] + draws.integers(1, CLASSES, len(wrong))) % CLASSES
     number_N = np.arange(rows)
-    folds = tuple(Holdout(np.flatnonzero(number_N % 5 != k), np.flatnonzero(number_N % 5 == k)) for k in range(5))
+    fold_of = [np.flatnonzero(number_N % 5 == k) for k in range(5)]
+    folds = tuple(Holdout(np.flatnonzero(number_N % 5 != k), fold_of[k], fold_of[(k + 1) % 5]) for k in range(5))
     ids = tuple(map(str, range(rows)))
     return Examples(ids, feature_ND, label_N, number_N, CLASSES, folds[:1], folds), set(wrong.tolist())
 

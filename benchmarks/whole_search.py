@@ -73,7 +73,7 @@ def overlapping() -> Examples:
     label_N = draws.integers(0, C, TRAIN + VAL)
     centre_CD = draws.standard_normal((C, D), dtype=np.float32)
     feature_ND = 0.13 * centre_CD[label_N] + draws.standard_normal((TRAIN + VAL, D), dtype=np.float32)
-    holdout = Holdout(np.arange(TRAIN), np.arange(TRAIN, TRAIN + VAL))
+    holdout = Holdout(np.arange(TRAIN), *[np.arange(TRAIN, TRAIN + VAL)] * 2)
     ids = tuple(str(number) for number in range(TRAIN + VAL))
     return Examples(ids, feature_ND, label_N, np.arange(TRAIN + VAL), C, (holdout,), ())
 

@@ -177,3 +177,36 @@ def test_a_scripted_loss_stops_patience_epochs_after_its_least():
         stop.improved(epoch, loss)
         assert stop.exhausted(epoch) is (epoch == 7)
     assert (stop.best_epoch, stop.best_loss) == (4, 3.0)
+
+
+def weights_after(epochs: int, *, of: int) -> np.ndarray:
+    """The weight of a head trained without a val for some of its epochs."""
+    options = TrainOptions(epochs=of, batch=24)
+    training = HeadTraining(data()[0], None, classes=4, settings=SETTINGS[:1], options=options, dtype=torch.float64)
+    training.advance(epochs)
+    (head,) = training.fits()
+    return head.scores.weight_CD
+
+
+def test_without_a_val_the_weights_are_the_mean_over_the_last_third_of_the_epochs():
+    at_5, at_6 = weights_after(5, of=60), weights_after(6, of=60)  # far from the last third: those of the epoch
+    np.testing.assert_allclose(weights_after(6, of=6), (at_5 + at_6) / 2, atol=1e-12)
+    assert not np.allclose(weights_after(6, of=6), at_6, atol=1e-4)
+
+
+def test_averaged_weights_make_a_refit_depend_less_on_its_last_minibatches():
+    """The setting of a search, refitted for its epochs and up to three more or fewer."""
+    feature_ND, label_N = problem(N=1200)
+    train, test = (feature_ND[:200], label_N[:200]), (feature_ND[200:], label_N[200:])
+    setting = Setting(learning_rate=3e-2, dropout=0.5, optimiser="rmsprop")
+
+    def accuracy(epochs: int, *, of: int) -> float:
+        options = TrainOptions(epochs=of, batch=24)
+        training = HeadTraining(train, None, classes=4, settings=[setting], options=options)
+        training.advance(epochs)
+        return float((training.fits()[0].logits(test[0]).argmax(axis=1) == test[1]).mean())
+
+    averaged = [accuracy(epochs, of=epochs) for epochs in range(27, 34)]
+    last = [accuracy(epochs, of=300) for epochs in range(27, 34)]
+    assert np.ptp(averaged) < 0.7 * np.ptp(last)
+    assert np.mean(averaged) >= np.mean(last) - 0.002

@@ -26,7 +26,7 @@ def examples(N: int = 1280, C: int = 8, groups: int | None = None) -> Examples:
     feature_ND = (centre_CD[label_N] + 2 * draws.normal(size=(N, 16))).astype(np.float32)
     group_N = np.arange(N) if groups is None else (np.arange(N) // C) % groups
     rows = np.arange(N)
-    holdout = Holdout(rows[: N // 2], rows[N // 2 :])
+    holdout = Holdout(rows[: N // 2], rows[N // 2 :], rows[N // 2 :])
     return Examples(tuple(map(str, rows)), feature_ND, label_N, group_N, C, (holdout,), (holdout,))
 
 

@@ -21,7 +21,7 @@ def examples(N: int = 300, C: int = 3) -> Examples:
     label_N = draws.integers(0, C, N)
     feature_NC = (2 * np.eye(C)[label_N] + draws.normal(size=(N, C))).astype(np.float32)
     rows = np.arange(N)
-    holdout = Holdout(rows[:100], rows[100:])
+    holdout = Holdout(rows[:100], rows[100:], rows[100:])
     return Examples(tuple(map(str, rows)), feature_NC, label_N, rows, C, (holdout,), (holdout,))
 
 
@@ -33,7 +33,7 @@ def test_a_trial_is_not_chosen_for_its_temperature():
 def test_the_weights_of_a_balanced_figure_give_every_class_the_same_sum_and_a_mean_of_one():
     label_N = np.array([0] * 90 + [1] * 9 + [3])
     rows = np.arange(100)
-    everything = (Holdout(rows, rows),)
+    everything = (Holdout(rows, rows, rows),)
     weight_S = Examples((), np.zeros((100, 1), np.float32), label_N, rows, 4, everything, everything).scored_weights
     assert weight_S.mean() == 1
     np.testing.assert_allclose([weight_S[:90].sum(), weight_S[90:99].sum(), weight_S[99]], 100 / 3)

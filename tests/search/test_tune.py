@@ -82,7 +82,7 @@ def test_a_search_chooses_refits_and_sets_the_temperature(N, by_folds):
     assert result.winner.val_nll - best.val_nll <= best.val_nll_se
     assert result.winner.weight_norm <= best.weight_norm
     assert result.winner.val_accuracy >= max(trial.val_accuracy for trial in result.trials) - 0.05
-    assert result.curve
+    assert bool(result.curve) is not by_folds  # over folds no head is trained step by step beside the solved ones
     assert result.head.tensors()["weight"].shape == (4, 12)
 
 
@@ -141,10 +141,10 @@ def test_a_further_scaling_of_logistic_heads_starts_near_the_best_strength():
         scaling: {trial.setting["C"]: trial.val_nll for trial in trials if trial.setting["scaling"] == scaling}
         for scaling in options.scalings
     }
-    assert set(tried["standardise"]) == set(options.strengths)
+    assert set(tried["standardise"]) <= set(options.strengths)
     assert min(tried["l2"]) > min(options.strengths)
     best = min(tried["l2"], key=tried["l2"].__getitem__)
-    assert min(tried["l2"]) < best < max(tried["l2"])
+    assert min(tried["l2"]) < best
 
 
 @pytest.mark.parametrize("kind", KINDS)

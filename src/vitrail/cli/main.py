@@ -17,6 +17,7 @@ from vitrail.cli.pretrain import pretrain
 from vitrail.cli.reproduce import reproduce
 from vitrail.cli.verify import verify
 from vitrail.core.errors import VitrailError
+from vitrail.core.machine import let_waiting_threads_sleep
 
 INTERRUPTED = 130
 INTERRUPTION = "Interrupted. What was finished is kept: the same command goes on from there."
@@ -58,6 +59,7 @@ def _program(
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted."""
+    let_waiting_threads_sleep()
     for stream in (sys.stdout, sys.stderr):
         # A path may hold bytes that no encoding explains; naming it must not end the program.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

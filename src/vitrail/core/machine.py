@@ -55,6 +55,14 @@ def share_threads(cores: int) -> Threads:
     return Threads(decode=cores, compute=cores)
 
 
+def let_waiting_threads_sleep() -> None:
+    """Ask OpenMP's threads to sleep while they wait, unless the user has said otherwise; before torch is imported.
+
+    By default they spin, which takes the cores from every other process and costs a run beside others minutes.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
     """PyTorch computes with so many threads in here; by itself it knows the affinity, and not the cgroup's quota."""

@@ -22,7 +22,7 @@ less. So above C = 1 the test is stricter, by the root of C; benchmarks/logistic
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitrail.core.errors import UsageError
+from vitrail.heads.axes import Axes, TurnedRows, split_point
 from vitrail.heads.head import LinearFit, require_labels
 from vitrail.heads.minimise import minimise
 from vitrail.heads.scaling import ScalingKind, fit_scaling
@@ -38,6 +39,7 @@ from vitrail.heads.scaling import ScalingKind, fit_scaling
 # Letters: N examples, D features, A axes (A <= D), C classes, P parameters = (A + 1) C.
 
 TOLERANCE = 1e-6  # of the largest entry of the gradient of the mean loss, scikit-learn's tol
+SEARCH_TOLERANCE = 3e-6  # moves a mean loss by less than 1e-4, far below its error on a val
 MOST_PASSES = 5000
 ROWS_AT_ONCE = 8192
 
@@ -86,8 +88,66 @@ def fit_path(
     return [fits[strength] for strength in strengths]
 
 
-class LogisticPath:
-    """Prepares the features once; each `fit` starts from an extrapolation of the two fits before."""
+class _Path:
+    """Solves strength after strength on the rows of `axes`; each starts from an extrapolation of the two before."""
+
+    def __init__(
+        self,
+        axes: Axes,
+        labels: NDArray[np.int64],
+        *,
+        classes: int,
+        class_weights: NDArray[np.float64] | None,
+        tolerance: float,
+        largest: Callable[[Axes, Tensor], float],
+    ) -> None:
+        weight_C = np.ones(classes) if class_weights is None else class_weights
+        self._labels = _Labels(torch.from_numpy(labels), torch.from_numpy(weight_C[labels]))
+        self._axes, self._classes, self._tolerance, self._largest = axes, classes, tolerance, largest
+        self._point_P = torch.zeros((axes.width + 1) * classes)
+        self._solved: list[tuple[float, Tensor]] = []  # log C and point of the last two
+
+    def _decay(self, strength: float) -> float:
+        return 1 / (strength * self._labels.total)
+
+    def _tolerance_at(self, strength: float) -> float:
+        return self._tolerance / max(1.0, math.sqrt(strength))  # see the top
+
+    def _solve(self, strength: float) -> int:
+        """Move to the solution at one strength; the number of passes."""
+        decay = self._decay(strength)
+        start_P, tried = self._extrapolate(math.log(strength), decay)
+        self._point_P, passes = self._descend(self._axes, start_P, decay, self._tolerance_at(strength))
+        return passes + tried
+
+    def _remember(self, strength: float) -> None:
+        self._solved = [*self._solved[-1:], (math.log(strength), self._point_P)]
+
+    def _extrapolate(self, log_strength: float, decay: float) -> tuple[Tensor, int]:
+        """The extrapolated point, or the last one if it is better; and the number of passes."""
+        if len(self._solved) < 2 or self._solved[0][0] == self._solved[1][0]:
+            return self._point_P, 0
+        (before, before_P), (last, last_P) = self._solved
+        ahead_P = torch.lerp(before_P, last_P, (log_strength - before) / (last - before))
+        ahead, stay = (
+            _loss(self._axes.turned_NA, self._labels, point_P, decay, self._classes)[0] for point_P in (ahead_P, last_P)
+        )
+        return (ahead_P, 2) if ahead < stay else (last_P, 2)
+
+    def _descend(self, axes: Axes, start_P: Tensor, decay: float, tolerance: float) -> tuple[Tensor, int]:
+        C = self._classes
+        minimum = minimise(
+            lambda point_P: _loss(axes.turned_NA, self._labels, point_P, decay, C),
+            start_P,
+            curvature_P=_curvature(axes, start_P, decay, C),
+            reached=lambda gradient_P: self._largest(axes, gradient_P) <= 0.9 * tolerance,
+            most_passes=MOST_PASSES,
+        )
+        return minimum.point_P, minimum.passes
+
+
+class LogisticPath(_Path):
+    """The exact path: features prepared once, and every solution tested on the scaled features in float64."""
 
     def __init__(
         self,
@@ -102,34 +162,31 @@ class LogisticPath:
         require_labels(features, labels, classes)
         self._scaling = fit_scaling(features, scaling)
         self._scaled_ND = torch.from_numpy(self._scaling.apply(features))
-        label_N = torch.from_numpy(labels)
-        weight_C = np.ones(classes) if class_weights is None else class_weights
-        self._labels = _Labels(label_N, torch.from_numpy(weight_C[labels]))
-        self._classes = classes
-        self._tolerance = tolerance
-        self._axes = _Axes(self._scaled_ND)
-        self._point_P = torch.zeros((self._axes.width + 1) * classes)
-        self._solved: list[tuple[float, Tensor]] = []  # log C and point of the last two
-        self._exact: _Axes | None = None
+        super().__init__(
+            Axes.of(self._scaled_ND),
+            labels,
+            classes=classes,
+            class_weights=class_weights,
+            tolerance=tolerance,
+            largest=lambda axes, gradient_P: axes.largest(gradient_P, classes),
+        )
+        self._exact: Axes | None = None
 
     def fit(self, strength: float) -> LogisticFit:
         """The solution at one strength."""
         start = time.perf_counter()
-        decay = 1 / (strength * self._labels.total)
-        tolerance = self._tolerance / max(1.0, math.sqrt(strength))  # see the top
-        start_P, tried = self._extrapolate(math.log(strength), decay)
-        self._point_P, passes = self._descend(self._axes, start_P, decay, tolerance)
-        passes += tried
+        decay, tolerance = self._decay(strength), self._tolerance_at(strength)
+        passes = self._solve(strength)
         weight_CD, bias_C = self._axes.unfold(self._point_P, self._classes)
         gradient = self._gradient(weight_CD, bias_C, decay)
         if gradient > tolerance:
-            self._exact = self._exact or _Axes(self._scaled_ND.double())
+            self._exact = self._exact or Axes.of(self._scaled_ND.double())
             point_P, more = self._descend(self._exact, self._exact.fold(weight_CD, bias_C), decay, tolerance)
             passes += more
             weight_CD, bias_C = self._exact.unfold(point_P, self._classes)
             self._point_P = self._axes.fold(weight_CD, bias_C)
             gradient = self._gradient(weight_CD, bias_C, decay)
-        self._solved = [*self._solved[-1:], (math.log(strength), self._point_P)]
+        self._remember(strength)
         return LogisticFit(
             strength=strength,
             scaling=self._scaling,
@@ -141,33 +198,57 @@ class LogisticPath:
             seconds=time.perf_counter() - start,
         )
 
-    def _extrapolate(self, log_strength: float, decay: float) -> tuple[Tensor, int]:
-        """The extrapolated point, or the last one if it is better; and the number of passes."""
-        if len(self._solved) < 2 or self._solved[0][0] == self._solved[1][0]:
-            return self._point_P, 0
-        (before, before_P), (last, last_P) = self._solved
-        ahead_P = torch.lerp(before_P, last_P, (log_strength - before) / (last - before))
-        ahead, stay = (
-            _loss(self._axes.turned_NA, self._labels, point_P, decay, self._classes)[0] for point_P in (ahead_P, last_P)
-        )
-        return (ahead_P, 2) if ahead < stay else (last_P, 2)
-
-    def _descend(self, axes: "_Axes", start_P: Tensor, decay: float, tolerance: float) -> tuple[Tensor, int]:
-        C = self._classes
-        minimum = minimise(
-            lambda point_P: _loss(axes.turned_NA, self._labels, point_P, decay, C),
-            start_P,
-            curvature_P=_curvature(axes, start_P, decay, C),
-            reached=lambda gradient_P: axes.largest(gradient_P, C) <= 0.9 * tolerance,
-            most_passes=MOST_PASSES,
-        )
-        return minimum.point_P, minimum.passes
-
     def _gradient(self, weight_CD: Tensor, bias_C: Tensor, decay: float) -> float:
         """The largest entry of the gradient on the scaled features, in float64 and block by block."""
         point_P = torch.cat([weight_CD.T.reshape(-1), bias_C])
         _, gradient_P = _loss(self._scaled_ND, self._labels, point_P, decay, self._classes)
         return float(gradient_P.abs().max())
+
+
+class SubsetPath(_Path):
+    """The path on some rows of `TurnedRows`, for a search: float32, and the gradient is tested in the axes.
+
+    The largest entry of a gradient is about as large there: the axes are orthonormal, so its length is the same.
+    """
+
+    def __init__(
+        self,
+        turned: TurnedRows,
+        rows: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        *,
+        classes: int,
+        class_weights: NDArray[np.float64] | None = None,
+        tolerance: float = SEARCH_TOLERANCE,
+    ) -> None:
+        self._scaling = turned.scaling
+        super().__init__(
+            turned.take(rows),
+            labels,
+            classes=classes,
+            class_weights=class_weights,
+            tolerance=tolerance,
+            largest=lambda axes, gradient_P: float(gradient_P.abs().max()),
+        )
+
+    def fit(self, strength: float) -> LogisticFit:
+        """The solution at one strength."""
+        start = time.perf_counter()
+        passes = self._solve(strength)
+        self._remember(strength)
+        _, gradient_P = _loss(self._axes.turned_NA, self._labels, self._point_P, self._decay(strength), self._classes)
+        gradient = self._largest(self._axes, gradient_P)
+        weight_CD, bias_C = self._axes.unfold(self._point_P, self._classes)
+        return LogisticFit(
+            strength=strength,
+            scaling=self._scaling,
+            weight_CD=weight_CD.numpy(),
+            bias_C=bias_C.numpy(),
+            gradient=gradient,
+            converged=gradient <= self._tolerance_at(strength),
+            passes=passes,
+            seconds=time.perf_counter() - start,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,50 +263,11 @@ class _Labels:
         return float(self.weight_N.sum())
 
 
-class _Axes:
-    """Scaled features, centred and turned into the axes of their covariance, of variance `variance_A`."""
-
-    def __init__(self, scaled_ND: Tensor) -> None:
-        N, D = scaled_ND.shape
-        span_DA = torch.linalg.qr(scaled_ND.T).Q if N < D else None
-        spanned_NA = scaled_ND if span_DA is None else scaled_ND @ span_DA
-        centre_A = spanned_NA.mean(dim=0)
-        variance_A, axis_DA = torch.linalg.eigh(spanned_NA.T @ spanned_NA / N - torch.outer(centre_A, centre_A))
-        axis_DA = axis_DA if span_DA is None else span_DA @ axis_DA
-        self.axis_DA = axis_DA.contiguous()
-        self.centre_D = scaled_ND.mean(dim=0)
-        self.turned_NA = (scaled_ND @ self.axis_DA).sub_(self.centre_D @ self.axis_DA)
-        self.variance_A = variance_A.clamp_min(0)
-        self.width = len(variance_A)
-
-    def unfold(self, point_P: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-        """Weight and bias on the scaled features, float64."""
-        weight_AC, bias_C = _split(point_P.double(), classes)
-        weight_CD = (self.axis_DA.double() @ weight_AC).T.contiguous()
-        return weight_CD, bias_C - weight_CD @ self.centre_D.double()
-
-    def fold(self, weight_CD: Tensor, bias_C: Tensor) -> Tensor:
-        """The point with this weight and bias; the inverse of `unfold`."""
-        weight_AC = self.axis_DA.double().T @ weight_CD.T
-        bias_C = bias_C + weight_CD @ self.centre_D.double()
-        return torch.cat([weight_AC.reshape(-1), bias_C]).to(self.axis_DA.dtype)
-
-    def largest(self, gradient_P: Tensor, classes: int) -> float:
-        """The largest entry of a gradient on the scaled features, which are not centred."""
-        gradient_AC, bias_C = _split(gradient_P, classes)
-        gradient_DC = torch.addr(self.axis_DA @ gradient_AC, self.centre_D, bias_C)
-        return max(float(gradient_DC.abs().max()), float(bias_C.abs().max()))
-
-
-def _split(point_P: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    return point_P[:-classes].view(-1, classes), point_P[-classes:]
-
-
 def _loss(feature_NA: Tensor, labels: _Labels, point_P: Tensor, decay: float, classes: int) -> tuple[float, Tensor]:
     """The objective and its gradient, in the dtype of the point; sums of the loss in float64."""
-    weight_AC, bias_C = _split(point_P, classes)
+    weight_AC, bias_C = split_point(point_P, classes)
     gradient_P = torch.zeros_like(point_P)
-    gradient_AC, gradient_C = _split(gradient_P, classes)
+    gradient_AC, gradient_C = split_point(gradient_P, classes)
     loss, total = 0.0, labels.total
     for start in range(0, len(feature_NA), ROWS_AT_ONCE):
         block_BA = feature_NA[start : start + ROWS_AT_ONCE].to(point_P.dtype)
@@ -244,9 +286,9 @@ def _loss(feature_NA: Tensor, labels: _Labels, point_P: Tensor, decay: float, cl
     return loss / total + decay / 2 * float(weight_AC.double().square().sum()), gradient_P
 
 
-def _curvature(axes: _Axes, point_P: Tensor, decay: float, classes: int) -> Tensor:
+def _curvature(axes: Axes, point_P: Tensor, decay: float, classes: int) -> Tensor:
     """About the diagonal of the Hessian: mean p (1 - p) x variance + decay; see the top."""
-    weight_AC, bias_C = _split(point_P, classes)
+    weight_AC, bias_C = split_point(point_P, classes)
     probability_NC = torch.addmm(bias_C, axes.turned_NA, weight_AC).softmax(dim=1)
     spread = float((probability_NC * (1 - probability_NC)).mean())
     curvature_AC = (spread * axes.variance_A + decay)[:, None].expand(-1, classes)

@@ -75,7 +75,8 @@ def fit_heads(
     Args:
         train: N x D features, unscaled, and N class indices.
         val: likewise; a head stops after `patience` epochs without a lesser val loss and gets its best weights back.
-            Without a val all epochs are trained, and there is no curve.
+            Without a val all epochs are trained, there is no curve, and the weights are the mean over the last third of
+            the epochs (Polyak & Juditsky 1992), since those of a single epoch depend on the luck of its minibatches.
         classes: the number of classes.
         settings: one for each head, all with the same number of hidden units.
         options: shared by all heads.
@@ -122,6 +123,7 @@ class HeadTraining:
         self._curves: list[list[CurvePoint]] = [[] for _ in settings]
         self._stops = [EarlyStopping(patience=options.patience) for _ in settings]
         self._epoch = 0
+        self._average_from = options.epochs - options.epochs // 3  # without a val
         train_rows = self._tensors(train, torch.bfloat16 if options.precision == "bfloat16" else dtype)
         weight_C = None if class_weights is None else torch.from_numpy(class_weights).to(dtype)
         self._batch = Batch(self._stack, settings, train_rows, options, weight_C)
@@ -138,20 +140,18 @@ class HeadTraining:
                 return
             self._epoch += 1
             figures = self._batch.train_epoch(self._epoch)
-            if self._val is not None:
+            if self._val is None:
+                self._average()
+            else:
                 self._judge(*figures, *self._batch.score(*self._val))
                 self.keep([k for k in self._batch.heads if not self._stops[k].exhausted(self._epoch)])
 
     def keep(self, heads: Sequence[int]) -> None:
         """Go on with these alone; the others stay as they are now."""
-        if self._val is None:
-            self._remember(k for k in self._batch.heads if k not in heads)
         self._batch.keep(set(heads))
 
     def fits(self) -> list[TrainedFit]:
-        """Every head, the stopped ones too: at its best epoch so far on val, or without a val as it is now."""
-        if self._val is None:
-            self._remember(self._batch.heads)
+        """Every head, the stopped ones too: at its best epoch so far on val, or without a val as averaged so far."""
         return [
             TrainedFit(
                 setting=setting,
@@ -178,6 +178,13 @@ class HeadTraining:
             )
             if self._stops[k].improved(self._epoch, val_loss):
                 self._remember([k])
+
+    def _average(self) -> None:
+        """Take the epoch into the mean of the last third; before that the parameters are those of the epoch."""
+        share = 1 / max(1, self._epoch - self._average_from)
+        for place, k in enumerate(self._batch.heads):
+            for mean, tensor in zip(self._best, self._stack.parameters, strict=True):
+                mean[k].lerp_(tensor[place], share)
 
     def _remember(self, heads: Iterable[int]) -> None:
         """Copy the parameters of some heads that are in the batch; `_best` is in the order of the settings."""

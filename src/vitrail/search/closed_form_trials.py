@@ -68,7 +68,10 @@ def _fit_ridge(
     from vitrail.heads.ridge import fit_ridge
 
     alphas = [float(setting["alpha"]) for setting in settings]
-    return fit_ridge(*examples.take_rows(rows), classes=examples.classes, alphas=alphas, scaling=scaling)
+    turned = examples.turn_rows(scaling)
+    axes, label_N = turned.take(rows), examples.label_N[rows]
+    fits = fit_ridge(axes.turned_NA.numpy(), label_N, classes=examples.classes, alphas=alphas, scaling="none")
+    return [turned.unfold(fit, axes) for fit in fits]
 
 
 def _fit_centroid(

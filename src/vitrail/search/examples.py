@@ -1,7 +1,7 @@
 """The examples of a search: train and val of one backbone, the holdouts that compare settings, and the folds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -11,6 +11,8 @@ from vitrail.heads.head import balanced_weights
 
 if TYPE_CHECKING:
     from vitrail.data import Dataset, Split
+    from vitrail.heads import ScalingKind
+    from vitrail.heads.axes import TurnedRows
 
 # Letters: N examples, S scored examples, D features, C classes.
 
@@ -47,10 +49,11 @@ class PooledRows(Rows, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Holdout:
-    """Row numbers to fit on, and others to score on."""
+    """Row numbers to fit on, and others to score on; `stop` are those on which a training stops early."""
 
     fit: NDArray[np.int64]
     score: NDArray[np.int64]
+    stop: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,9 @@ class Examples:
     """Train and val together, in the order of their ids.
 
     Settings are compared on `holdouts`: train and val, or the five folds if there is no val. `folds` are always the
-    five. `group_N` numbers the groups, so that draws can keep them whole. `pooling` says which features of a backbone
-    these are, if it gives several.
+    five. Over folds a training stops on the fold that follows the scored one, since a head that stops on the rows that
+    then score it is flattered; with a val the two are the same rows. `group_N` numbers the groups, so that draws can
+    keep them whole. `pooling` says which features of a backbone these are, if it gives several.
     """
 
     ids: tuple[str, ...]
@@ -70,6 +74,15 @@ class Examples:
     holdouts: tuple[Holdout, ...]
     folds: tuple[Holdout, ...]
     pooling: str = ""
+    _turned: "dict[ScalingKind, TurnedRows]" = field(default_factory=dict, repr=False, compare=False)
+
+    def turn_rows(self, scaling: "ScalingKind") -> "TurnedRows":
+        """All rows in the axes of their covariance, made once for each scaling; see `heads/axes.py`."""
+        from vitrail.heads.axes import TurnedRows
+
+        if scaling not in self._turned:
+            self._turned[scaling] = TurnedRows(self.feature_ND, scaling)
+        return self._turned[scaling]
 
     def take_rows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Features and labels of some rows."""
@@ -102,16 +115,23 @@ def gather(features: PooledRows, split: "Split", dataset: "Dataset") -> Examples
         return np.array(sorted(row[id_] for id_ in wanted), dtype=np.int64)
 
     all_rows = np.arange(len(ids))
-    folds = tuple(Holdout(np.setdiff1d(all_rows, rows(fold)), rows(fold)) for fold in split.folds if fold)
+    folds = _make_folds(all_rows, [rows(fold) for fold in split.folds if fold])
     return Examples(
         ids=ids,
         feature_ND=np.ascontiguousarray(features.rows(ids), dtype=np.float32),
         label_N=np.array([label_group[id_][0] for id_ in ids], dtype=np.int64),
         group_N=_number_groups([label_group[id_][1] for id_ in ids]),
         classes=len(dataset.classes),
-        holdouts=(Holdout(rows(split.train), rows(split.val)),) if split.val else folds,
+        holdouts=(Holdout(rows(split.train), rows(split.val), rows(split.val)),) if split.val else folds,
         folds=folds,
         pooling=features.pooling,
+    )
+
+
+def _make_folds(all_rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]]) -> tuple[Holdout, ...]:
+    return tuple(
+        Holdout(np.setdiff1d(all_rows, fold), fold, folds[(number + 1) % len(folds)])
+        for number, fold in enumerate(folds)
     )
 
 

@@ -21,20 +21,23 @@ class Family:
     """One kind of head.
 
     `planned` gives the number of trials, None if time decides. `rounds` gives trials as they finish. `fit` trains a
-    setting once more on other rows. `draws` says whether a seed changes anything.
+    setting once more on other rows, and `refit` the head that is kept. `draws` says whether a seed changes anything.
     """
 
     planned: Callable[[TuneOptions], int | None]
     rounds: Callable[[Examples, TuneOptions, Ledger], Iterator[list[ScoredTrial]]]
     fit: Callable[[Examples, NDArray[np.int64], ScoredTrial, TuneOptions], Fit]
+    refit: Callable[[Examples, NDArray[np.int64], ScoredTrial, TuneOptions], Fit]
     draws: bool
 
 
 FAMILIES = {
-    "logistic": Family(logistic_trials.planned, logistic_trials.rounds, logistic_trials.fit, draws=False),
-    "ridge": Family(RIDGE.planned, RIDGE.rounds, RIDGE.fit, draws=False),
-    "centroid": Family(CENTROID.planned, CENTROID.rounds, CENTROID.fit, draws=False),
-    "knn": Family(NEIGHBOURS.planned, NEIGHBOURS.rounds, NEIGHBOURS.fit, draws=False),
-    "softmax": Family(SOFTMAX.planned, SOFTMAX.rounds, SOFTMAX.fit, draws=True),
-    "mlp": Family(MLP.planned, MLP.rounds, MLP.fit, draws=True),
+    "logistic": Family(
+        logistic_trials.planned, logistic_trials.rounds, logistic_trials.fit, logistic_trials.refit, draws=False
+    ),
+    "ridge": Family(RIDGE.planned, RIDGE.rounds, RIDGE.fit, RIDGE.fit, draws=False),
+    "centroid": Family(CENTROID.planned, CENTROID.rounds, CENTROID.fit, CENTROID.fit, draws=False),
+    "knn": Family(NEIGHBOURS.planned, NEIGHBOURS.rounds, NEIGHBOURS.fit, NEIGHBOURS.fit, draws=False),
+    "softmax": Family(SOFTMAX.planned, SOFTMAX.rounds, SOFTMAX.fit, SOFTMAX.fit, draws=True),
+    "mlp": Family(MLP.planned, MLP.rounds, MLP.fit, MLP.fit, draws=True),
 }

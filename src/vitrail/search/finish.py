@@ -41,9 +41,11 @@ def refit(
     examples: Examples, winner: ScoredTrial, options: TuneOptions, *, classes: tuple[str, ...], temperature: float
 ) -> Head:
     """The winning setting on train and val together, or on train alone if the options do not refit."""
+    from vitrail.heads.threads import side_by_side
+
     as_trained = len(examples.holdouts) == 1 and not options.refit
     rows = examples.holdouts[0].fit if as_trained else np.arange(len(examples.ids))
-    fitted = FAMILIES[winner.kind].fit(examples, rows, winner, options)
+    (fitted,) = side_by_side(lambda rows: FAMILIES[winner.kind].refit(examples, rows, winner, options), [rows])
     epochs: dict[str, float | int | str] = {"epochs": winner.epochs} if winner.epochs else {}
     return Head(
         kind=winner.kind,

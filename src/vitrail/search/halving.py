@@ -110,7 +110,7 @@ class Stepwise:
     def fit(
         self, examples: Examples, rows: NDArray[np.int64], trial: ScoredTrial, options: TuneOptions
     ) -> "TrainedFit":
-        """The same setting on other rows, for as many epochs as early stopping chose."""
+        """The same setting on other rows, for as many epochs as early stopping chose, with averaged weights."""
         from vitrail.heads.trained import fit_heads
 
         return fit_heads(
@@ -159,13 +159,14 @@ def _start(
 ) -> "HeadTraining":
     from vitrail.heads.trained import HeadTraining
 
+    rows = np.setdiff1d(holdout.fit, holdout.stop)
     return HeadTraining(
-        examples.take_rows(holdout.fit),
-        examples.take_rows(holdout.score),
+        examples.take_rows(rows),
+        examples.take_rows(holdout.stop),
         classes=examples.classes,
         settings=[_setting(setting) for setting in settings],
         options=_training_options(options, epochs=options.epochs, scaling=scaling),
-        class_weights=examples.class_weights(holdout.fit) if options.balanced else None,
+        class_weights=examples.class_weights(rows) if options.balanced else None,
     )
 
 

@@ -1,7 +1,9 @@
 """Trials of logistic heads: a path of strengths for each scaling, extended while the best strength is at an end."""
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
+from operator import methodcaller
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +13,17 @@ from vitrail.heads import ScalingKind
 from vitrail.search.examples import Examples
 from vitrail.search.ledger import Ledger
 from vitrail.search.options import TuneOptions
-from vitrail.search.scored_trial import ScoredTrial, mean_weight_norm, score_solved
+from vitrail.search.scored_trial import ScoredTrial, mean_weight_norm, score_solved, standard_error
 
 if TYPE_CHECKING:
     from vitrail.heads.logistic import LogisticFit
 
 STRENGTH_LIMITS = (1e-9, 1e5)  # how far the path is extended
 EXTENSION = 10**0.5
+START = 1e-3  # near the best of most backbones; the path goes from here both ways
+CLEAR = 0.02  # of the least loss so far
+NEAR_CHANCE = 0.05  # of the loss of the classes' shares
+FLAT = 2  # strengths in a row without a clear gain that end a path
 NEAR = 2  # strengths on each side of the best that further scalings and poolings start with
 
 
@@ -50,7 +56,16 @@ def find_near_best(trials: Sequence[ScoredTrial]) -> list[float]:
 
 
 def fit(examples: Examples, rows: NDArray[np.int64], trial: ScoredTrial, options: TuneOptions) -> "LogisticFit":
-    """The same strength on other rows. Nothing is drawn, so the seed of the options has no effect."""
+    """The same strength on other rows, as in the search. Nothing is drawn, so the seed has no effect."""
+    from vitrail.heads.logistic import SubsetPath
+
+    turned = examples.turn_rows(trial.scaling)
+    path = SubsetPath(turned, rows, examples.label_N[rows], classes=examples.classes)
+    return path.fit(float(trial.setting["C"]))
+
+
+def refit(examples: Examples, rows: NDArray[np.int64], trial: ScoredTrial, options: TuneOptions) -> "LogisticFit":
+    """The same strength on other rows, solved exactly and with the scaling of these rows: the head that is kept."""
     from vitrail.heads.logistic import fit_path
 
     strengths = [float(trial.setting["C"])]
@@ -58,38 +73,72 @@ def fit(examples: Examples, rows: NDArray[np.int64], trial: ScoredTrial, options
 
 
 def _path(examples: Examples, strengths: Sequence[float], scaling: ScalingKind) -> list[ScoredTrial]:
-    from vitrail.heads.logistic import LogisticPath
+    """Trials from a middle strength, first to weaker and then to stronger regularisation, each way until val turns.
 
+    A single strength is tried alone; of several, the path goes on beyond the last if that is the best.
+    """
+    given = sorted(set(strengths))
+    start = min(range(len(given)), key=lambda place: abs(math.log(given[place] / START)))
+    strongest, weakest = STRENGTH_LIMITS if len(given) > 1 else (given[0], given[0])
+    trials = _until_val_turns(examples, given[start:], scaling, limit=weakest)
+    trials += _until_val_turns(examples, given[start::-1], scaling, limit=strongest)[1:]  # the first is there already
+    return sorted(trials, key=lambda trial: float(trial.setting["C"]))
+
+
+def _until_val_turns(
+    examples: Examples, strengths: Sequence[float], scaling: ScalingKind, *, limit: float
+) -> list[ScoredTrial]:
+    """Trials in this order, until FLAT in a row are not clearly better than the best before; at most to the limit."""
+    from vitrail.heads.logistic import SubsetPath
+    from vitrail.heads.threads import side_by_side
+
+    turned = examples.turn_rows(scaling)
     paths = [
-        LogisticPath(*examples.take_rows(holdout.fit), classes=examples.classes, scaling=scaling)
+        SubsetPath(turned, holdout.fit, examples.label_N[holdout.fit], classes=examples.classes)
         for holdout in examples.holdouts
     ]
-    trials: dict[float, ScoredTrial] = {}
-
-    def try_strength(strength: float) -> None:
-        fits = [path.fit(strength) for path in paths]
-        trials[strength] = score_solved(
+    trials: list[ScoredTrial] = []
+    best: ScoredTrial | None = None
+    flat, waiting = 0, list(strengths)
+    while waiting and flat < FLAT:
+        strength = waiting.pop(0)
+        fits = side_by_side(methodcaller("fit", strength), paths, at_once=len(paths))
+        trial = score_solved(
             examples,
             fits,
             kind="logistic",
             setting={"C": strength, "scaling": scaling},
             weight_norm=mean_weight_norm([fit.weight_CD for fit in fits]),
         )
+        trials.append(trial)
+        improves = best is None or _is_clearly_better(trial, best)
+        on_plateau = limit > strength and _is_near_chance(trial, examples)
+        flat = 0 if improves or on_plateau else flat + 1
+        best = trial if best is None or trial.nll_S.mean() < best.nll_S.mean() else best
+        if not waiting and flat == 0:
+            waiting = _beyond(strength, limit)
+    return trials
 
-    for strength in sorted(set(strengths)):
-        try_strength(strength)
-    while len(trials) > 1 and (further := _further(trials)):
-        try_strength(further)
-    return list(trials.values())
+
+def _is_clearly_better(trial: ScoredTrial, best: ScoredTrial) -> bool:
+    """By more than one standard error and a share of the loss: weaker strengths may go on to gain less than that."""
+    gain_S = best.nll_S - trial.nll_S
+    return bool(gain_S.mean() > max(standard_error(gain_S[None])[0], CLEAR * best.nll_S.mean()))
 
 
-def _further(trials: dict[float, ScoredTrial]) -> float | None:
-    """The strength beyond the end of the path; None if the best is not at an end, or at the limit."""
-    best = min(trials, key=lambda strength: float(trials[strength].nll_S.mean()))
-    if best not in (min(trials), max(trials)):
-        return None
-    strength = float(f"{best * EXTENSION if best == max(trials) else best / EXTENSION:.3g}")
-    return strength if STRENGTH_LIMITS[0] <= strength <= STRENGTH_LIMITS[1] else None
+def _is_near_chance(trial: ScoredTrial, examples: Examples) -> bool:
+    """Whether it knows little more than the shares of the classes, as under any regularisation that is too strong."""
+    share_C = np.bincount(examples.scored_labels, minlength=examples.classes) / len(examples.scored_labels)
+    chance = -float(np.sum(share_C * np.log(np.where(share_C > 0, share_C, 1))))
+    return abs(float(trial.nll_S.mean()) - chance) < NEAR_CHANCE * chance
+
+
+def _beyond(strength: float, limit: float) -> list[float]:
+    """The next strength on the way to the limit; empty at the limit."""
+    if strength == limit:
+        return []
+    following = float(f"{strength * EXTENSION if limit > strength else strength / EXTENSION:.3g}")
+    return [following] if min(strength, limit) <= following <= max(strength, limit) else []
 
 
 def _step(scaling: str, examples: Examples) -> str:

@@ -21,8 +21,9 @@ class TuneOptions:
 
     Softmax heads and perceptrons are drawn from `learning_rate` (the least and the most) and from all values of
     `dropouts`, `weight_decays` and `optimisers`. Each kind is tried under each of the `scalings`; `logistic` under the
-    first of them with every strength, under the others with the strengths near the best. `mlp` is left out beside other
-    kinds if there is no val and folds take its place. `trials` counts the settings that are drawn for heads trained
+    first of them from the middle of the strengths until val turns, under the others with the strengths near the best.
+    Without a val, folds take its place, and kinds that are trained step by step (`softmax`, `mlp`) take part only if no
+    other kind is given. `trials` counts the settings that are drawn for heads trained
     step by step, a quarter of them perceptrons; the other kinds come in addition. With a `budget_s` (seconds of search
     on each backbone) no new step begins once they are spent, and without `trials` as many are drawn as time allows.
     `metric` selects the winner; with `balanced` every class counts the same in it, however many images it has. `seeds`

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import torch_threads, usable_cores, user_seconds
@@ -55,7 +56,8 @@ def tune(
     inputs = {"rows": rows, "split": split.fingerprint, "options": asdict(options)}
     identity = fingerprint(inputs | {"code": SEARCH_CODE_VERSION})
     ledger = Ledger(kept_in, identity=identity, budget_s=options.budget_s)
-    with torch_threads(usable_cores()):
+    # Products of some hundred rows are done by one thread each, and fits side by side: see heads/threads.py.
+    with torch_threads(usable_cores()), threadpool_limits(1 if not split.val else usable_cores(), user_api="blas"):
         choice = choose_pooling(
             features, lambda pooling: gather(features.pooled(pooling), split, dataset), options, ledger, progress
         )
@@ -106,9 +108,15 @@ def _try_all(
 
 
 def _kinds(examples: Examples, options: TuneOptions) -> tuple[str, ...]:
-    """All kinds, without perceptrons over folds: five trainings of each would take about as long as all other heads."""
-    others = tuple(kind for kind in options.kinds if kind != "mlp")
-    return others if others and len(examples.holdouts) > 1 else options.kinds
+    """All kinds; over folds those that are trained step by step only if no other is given, perceptrons last.
+
+    On small data they are no better (benchmarks/small_heads.py), and five trainings of each take longer than all
+    others.
+    """
+    if len(examples.holdouts) == 1:
+        return options.kinds
+    solved = tuple(kind for kind in options.kinds if not FAMILIES[kind].draws)
+    return solved or tuple(kind for kind in options.kinds if kind != "mlp") or options.kinds
 
 
 def _in_turn(rounds: Sequence[Iterator[list[ScoredTrial]]]) -> Iterator[list[ScoredTrial]]:
