@@ -14,7 +14,7 @@ import numpy as np
 
 from vitrail.core.ahead import in_order
 from vitrail.core.machine import usable_cores
-from vitrail.core.progress import Progress
+from vitrail.core.progress import Progress, running
 from vitrail.data import Dataset, ImageRejected, decode, inspect
 
 TASK = "Decoding files"
@@ -110,13 +110,12 @@ def _read_all(
         finally:
             progress.advance(TASK)
 
-    progress.start(TASK, total=len(ids), unit="files")
-    pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="examine")
-    try:
-        yield from zip(ids, paths, in_order(pool, read, paths, ahead=AHEAD), strict=True)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        progress.done(TASK)
+    with running(progress, TASK, total=len(ids), unit="files"):
+        pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="examine")
+        try:
+            yield from zip(ids, paths, in_order(pool, read, paths, ahead=AHEAD), strict=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _examine(data: bytes, paths: Sequence[str], max_pixels: int) -> _Read:

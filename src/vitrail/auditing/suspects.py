@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vitrail.backbones import Backbone
 from vitrail.core.machine import torch_threads, usable_cores
-from vitrail.core.progress import Progress
+from vitrail.core.progress import Progress, running
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Split
 from vitrail.features import extract
@@ -86,13 +86,11 @@ def find_suspects(
 def answer_out_of_fold(examples: Examples, progress: Progress) -> NDArray[np.float64]:
     """Probabilities of each example from a head fitted without its fold, at the strength that is best on val: N x C."""
     options = TuneOptions(kinds=("logistic",), strengths=STRENGTHS, scalings=("standardise",))
-    progress.start(TASK, total=None, unit="heads")
-    with torch_threads(usable_cores()):
+    with running(progress, TASK, total=None, unit="heads"), torch_threads(usable_cores()):
         tried = [trial for trials in rounds(examples, options, Ledger(None, identity="")) for trial in trials]
         best = min(tried, key=lambda trial: float(trial.nll_S.mean()))
         progress.advance(TASK, len(tried))
         _, probability_NC = out_of_fold(examples, best, options)
-    progress.done(TASK)
     return probability_NC
 
 

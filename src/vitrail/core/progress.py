@@ -1,5 +1,7 @@
 """How the library reports progress. The command line draws it; tests record it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -33,3 +35,13 @@ class Silent:
 
     def done(self, task: str) -> None:
         """Ignore it."""
+
+
+@contextmanager
+def running(progress: Progress, task: str, *, total: int | None, unit: str) -> Iterator[None]:
+    """Start a task that is done when the block ends, however it ends."""
+    progress.start(task, total=total, unit=unit)
+    try:
+        yield
+    finally:
+        progress.done(task)

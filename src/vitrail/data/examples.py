@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vitrail.core.errors import DataError
 from vitrail.core.hashing import SHA256_LETTERS, sha256_bytes
-from vitrail.core.progress import Progress
+from vitrail.core.progress import Progress, running
 from vitrail.core.resources import Resources
 from vitrail.data.cautions import find_cautions
 from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, fingerprint_of
@@ -74,15 +74,14 @@ class _Reading:
 
     def run(self, threads: int) -> None:
         """Read them all; what a thread raises is raised here."""
-        self._progress.start(TASK, total=len(self._files), unit="files")
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
-        try:
-            for ended in as_completed([pool.submit(self._work) for _ in range(threads)]):
-                ended.result()
-        finally:
-            self._numbers = iter(())  # what ended one thread, or the wait for them, ends them all
-            pool.shutdown()
-            self._progress.done(TASK)
+        with running(self._progress, TASK, total=len(self._files), unit="files"):
+            pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
+            try:
+                for ended in as_completed([pool.submit(self._work) for _ in range(threads)]):
+                    ended.result()
+            finally:
+                self._numbers = iter(())  # what ended one thread, or the wait for them, ends them all
+                pool.shutdown()
 
     def _work(self) -> None:
         done = 0

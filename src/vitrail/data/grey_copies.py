@@ -21,6 +21,7 @@ from PIL import Image
 from vitrail.core.ahead import in_order
 from vitrail.core.digest_files import matches_its_name, write_digest_file
 from vitrail.core.errors import StoreError
+from vitrail.core.progress import running
 from vitrail.core.resources import Resources
 from vitrail.data.dataset import Dataset, read_example
 from vitrail.data.images import ImageRejected, decode_grey
@@ -97,15 +98,14 @@ def _make(
         finally:
             progress.advance(TASK)
 
-    progress.start(TASK, total=len(missing), unit="images")
-    pool = ThreadPoolExecutor(resources.threads.decode, thread_name_prefix="grey")
-    try:
-        for (id_, _), copy in zip(missing, in_order(pool, make, missing, ahead=AHEAD), strict=True):
-            if copy is not None:
-                yield id_, copy
-    finally:
-        pool.shutdown(cancel_futures=True)
-        progress.done(TASK)
+    with running(progress, TASK, total=len(missing), unit="images"):
+        pool = ThreadPoolExecutor(resources.threads.decode, thread_name_prefix="grey")
+        try:
+            for (id_, _), copy in zip(missing, in_order(pool, make, missing, ahead=AHEAD), strict=True):
+                if copy is not None:
+                    yield id_, copy
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _write_all(folder: Path, copies: Iterable[tuple[str, NDArray[np.uint8]]]) -> dict[str, NDArray[np.uint8]]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from vitrail.core.progress import Progress
+from vitrail.core.progress import Progress, running
 from vitrail.core.resources import Resources
 from vitrail.data.alignment import Agreement, align, refine
 from vitrail.data.dataset import Dataset, fingerprint_of, read_example
@@ -67,10 +67,9 @@ def find_near_duplicates(dataset: Dataset, *, max_pixels: int, resources: Resour
     """
     threads, progress = resources.threads.compute, resources.progress
     copies = make_grey_copies(dataset, max_pixels=max_pixels, resources=resources)
-    progress.start(TASKS[0], total=len(copies.ids), unit="images")
-    pairs_P2 = propose(copies.copy_NSS, threads=threads, advance=lambda rows: progress.advance(TASKS[0], rows))
-    pairs_P2, agreement = compare_grey_copies(copies.copy_NSS, pairs_P2, threads=threads)
-    progress.done(TASKS[0])
+    with running(progress, TASKS[0], total=len(copies.ids), unit="images"):
+        pairs_P2 = propose(copies.copy_NSS, threads=threads, advance=lambda rows: progress.advance(TASKS[0], rows))
+        pairs_P2, agreement = compare_grey_copies(copies.copy_NSS, pairs_P2, threads=threads)
     return tuple(_decide(dataset, copies, pairs_P2, agreement, max_pixels, progress))
 
 
@@ -173,24 +172,23 @@ def _decide(
         except (ImageRejected, OSError):  # it was there a moment ago
             return np.zeros((PIXEL_SIDE, PIXEL_SIDE), np.float32)
 
-    progress.start(TASKS[1], total=len(pairs_P2), unit="pairs")
-    for start in range(0, len(pairs_P2), BATCH):
-        batch_P2 = pairs_P2[start : start + BATCH]
-        known = agreement.only(np.arange(start, start + len(batch_P2)))
-        one_PSS, other_PSS = (np.stack([square(row) for row in batch_P2[:, side].tolist()]) for side in (0, 1))
-        refined = refine(one_PSS, other_PSS, known.place_P4, known.mirrored_P)
-        same_P = (refined.correlation_P >= LEAST_CORRELATION) & (refined.tiles_P >= LEAST_TILES)
-        for number in np.flatnonzero(same_P & (refined.overlap_P >= LEAST_OVERLAP)).tolist():
-            a, b = batch_P2[number].tolist()
-            yield NearPair(
-                a=copies.ids[a],
-                b=copies.ids[b],
-                correlation=float(refined.correlation_P[number]),
-                overlap=float(refined.overlap_P[number]),
-                mirrored=bool(refined.mirrored_P[number]),
-            )
-        progress.advance(TASKS[1], len(batch_P2))
-    progress.done(TASKS[1])
+    with running(progress, TASKS[1], total=len(pairs_P2), unit="pairs"):
+        for start in range(0, len(pairs_P2), BATCH):
+            batch_P2 = pairs_P2[start : start + BATCH]
+            known = agreement.only(np.arange(start, start + len(batch_P2)))
+            one_PSS, other_PSS = (np.stack([square(row) for row in batch_P2[:, side].tolist()]) for side in (0, 1))
+            refined = refine(one_PSS, other_PSS, known.place_P4, known.mirrored_P)
+            same_P = (refined.correlation_P >= LEAST_CORRELATION) & (refined.tiles_P >= LEAST_TILES)
+            for number in np.flatnonzero(same_P & (refined.overlap_P >= LEAST_OVERLAP)).tolist():
+                a, b = batch_P2[number].tolist()
+                yield NearPair(
+                    a=copies.ids[a],
+                    b=copies.ids[b],
+                    correlation=float(refined.correlation_P[number]),
+                    overlap=float(refined.overlap_P[number]),
+                    mirrored=bool(refined.mirrored_P[number]),
+                )
+            progress.advance(TASKS[1], len(batch_P2))
 
 
 def _cautions(counts: Mapping[str, int]) -> Iterable[str]:

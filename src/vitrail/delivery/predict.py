@@ -18,7 +18,7 @@ from vitrail.backbones import Backbone, BackboneSpec, Engine, EngineRequest, par
 from vitrail.backbones.engines import choose_engine
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.machine import share_threads, usable_cores
-from vitrail.core.progress import Progress, Silent
+from vitrail.core.progress import Progress, Silent, running
 from vitrail.data import MAX_PIXELS, ImageRejected, SetAside
 from vitrail.data.sources.local import written
 from vitrail.data.sources.walk import walk
@@ -147,14 +147,10 @@ class Predictor:
             self._open_image,
             decode_threads=self.threads,
         )
-        self.progress.start(TASK, total=None, unit="images")
-        try:
-            with closing(iter(stream)) as batches:
-                for batch in batches:
-                    yield from self._predictions(batch)
-                    self.progress.advance(TASK, len(batch.items))
-        finally:
-            self.progress.done(TASK)
+        with running(self.progress, TASK, total=None, unit="images"), closing(iter(stream)) as batches:
+            for batch in batches:
+                yield from self._predictions(batch)
+                self.progress.advance(TASK, len(batch.items))
 
     def _open_image(self, listed: "_ListedImage") -> Image.Image:
         if isinstance(listed.image, SetAside):

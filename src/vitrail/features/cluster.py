@@ -18,7 +18,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +33,7 @@ from vitrail.backbones import EngineChoice, EngineRequest
 from vitrail.core import errors
 from vitrail.core.errors import ClusterError, StoreError, UsageError
 from vitrail.core.machine import Threads, share_threads
+from vitrail.core.progress import running
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, is_url
 from vitrail.features.by_id import Missing, Paths
@@ -86,9 +87,10 @@ class Cluster:
         rejected: dict[str, str] = {}
         decode_s = 0.0
         missing = find_missing(extractors, paths, wanted_N)
-        for extractor in extractors:
-            self._progress.start(extractor.task, total=missing.count(extractor), unit="images")
-        try:
+        with ExitStack() as tasks:
+            for extractor in extractors:
+                total = missing.count(extractor)
+                tasks.enter_context(running(self._progress, extractor.task, total=total, unit="images"))
             while missing:
                 failure = None
                 storages = [extractor.stored.storage for extractor in extractors]
@@ -103,9 +105,6 @@ class Cluster:
                     raise ClusterError(_explain(len(missing), failure)) from failure
                 if missing:
                     self._progress.note(f"{len(missing):,} images have no row yet; they are dealt out again.")
-        finally:
-            for extractor in extractors:
-                self._progress.done(extractor.task)
         return rejected, decode_s
 
     def _still_missing(

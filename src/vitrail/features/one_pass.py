@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from vitrail.backbones import Backbone
 from vitrail.backbones.poolings import components_of
 from vitrail.core.machine import user_seconds
+from vitrail.core.progress import running
 from vitrail.core.resources import Resources
 from vitrail.data import Source
 from vitrail.features.by_id import Missing, Paths
@@ -174,8 +175,7 @@ def run_pass(
     rejected: dict[str, str] = {}
     with ExitStack() as endings:  # last in, first out: the stream ends, the shards are written, the progress is done
         for owner in networks:
-            progress.start(owner.task, total=missing.count(owner), unit="images")
-            endings.callback(progress.done, owner.task)
+            endings.enter_context(running(progress, owner.task, total=missing.count(owner), unit="images"))
         endings.callback(shards.close)
         for batch in endings.enter_context(closing(iter(stream))):
             owner = extractors[batch.network]

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from vitrail.core.errors import DownloadError
-from vitrail.core.progress import Progress
+from vitrail.core.progress import Progress, running
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
@@ -113,21 +113,20 @@ def _complete(partial_file: Path, card: Published, name: str, about: "HfFileMeta
     arrived = partial_file.stat().st_size if partial_file.exists() else 0
     goes_on = about.size is not None and arrived <= about.size
     task = f"weights of {card.name}"
-    progress.start(task, total=about.size, unit="bytes")
-    try:
-        with partial_file.open("ab" if goes_on else "wb") as file:
-            http_get(
-                hf_hub_url(card.repository, name, revision=about.commit_hash),
-                file,
-                resume_size=arrived if goes_on else 0,
-                headers=build_hf_headers(),
-                expected_size=about.size,
-                tqdm_class=cast("Any", partial(_Bar, progress, task)),
-            )
-            file.flush()
-            os.fsync(file.fileno())
-    finally:
-        progress.done(task)
+    with (
+        running(progress, task, total=about.size, unit="bytes"),
+        partial_file.open("ab" if goes_on else "wb") as file,
+    ):
+        http_get(
+            hf_hub_url(card.repository, name, revision=about.commit_hash),
+            file,
+            resume_size=arrived if goes_on else 0,
+            headers=build_hf_headers(),
+            expected_size=about.size,
+            tqdm_class=cast("Any", partial(_Bar, progress, task)),
+        )
+        file.flush()
+        os.fsync(file.fileno())
 
 
 class _Bar:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.core.progress import Progress
+from vitrail.core.progress import Progress, running
 from vitrail.search import logistic_trials
 from vitrail.search.examples import Examples, PooledRows
 from vitrail.search.ledger import BudgetSpent, Ledger
@@ -52,17 +52,16 @@ def choose_pooling(
     if not compared or "logistic" not in options.kinds:
         return PoolingChoice(examples=examples, options=options, others=())
     task = f"Poolings of {features.backbone}"
-    progress.start(task, total=len(features.poolings), unit="poolings")
-    try:
-        trials = {default: logistic_trials.fit_first_path(examples, options, ledger)}
-        near = replace(options, strengths=tuple(logistic_trials.find_near_best(trials[default])))
-        progress.advance(task)
-        for pooling in compared:
-            trials[pooling] = logistic_trials.fit_first_path(gather_pooling(pooling), near, ledger)
+    with running(progress, task, total=len(features.poolings), unit="poolings"):
+        try:
+            trials = {default: logistic_trials.fit_first_path(examples, options, ledger)}
+            near = replace(options, strengths=tuple(logistic_trials.find_near_best(trials[default])))
             progress.advance(task)
-    except BudgetSpent:
-        pass  # the ledger notes it; the poolings compared so far decide
-    progress.done(task)
+            for pooling in compared:
+                trials[pooling] = logistic_trials.fit_first_path(gather_pooling(pooling), near, ledger)
+                progress.advance(task)
+        except BudgetSpent:
+            pass  # the ledger notes it; the poolings compared so far decide
     weight_S = examples.scored_weights if options.balanced else 1.0
     loss = {pooling: [weight_S * trial.loss(options.metric) for trial in path] for pooling, path in trials.items()}
     best = _best_pooling(loss, default)

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import torch_threads, usable_cores, user_seconds
-from vitrail.core.progress import Progress, Silent
+from vitrail.core.progress import Progress, Silent, running
 from vitrail.heads import CurvePoint
 from vitrail.search.examples import Examples, PooledRows, gather
 from vitrail.search.families import FAMILIES
@@ -96,14 +96,13 @@ def _try_all(
     families = [FAMILIES[kind] for kind in options.kinds]
     planned = [family.planned(options) for family in families]
     known = [number for number in planned if number is not None]
-    progress.start(task, total=sum(known) if len(known) == len(planned) else None, unit="heads")
-    trials: list[ScoredTrial] = []
-    for finished in _in_turn([family.rounds(examples, options, ledger) for family in families]):
-        trials.extend(finished)
-        progress.advance(task, len(finished))
-    if ledger.ended_early:
-        progress.note(f"{task}: the time budget ended the search after {len(trials)} trials.")
-    progress.done(task)
+    with running(progress, task, total=sum(known) if len(known) == len(planned) else None, unit="heads"):
+        trials: list[ScoredTrial] = []
+        for finished in _in_turn([family.rounds(examples, options, ledger) for family in families]):
+            trials.extend(finished)
+            progress.advance(task, len(finished))
+        if ledger.ended_early:
+            progress.note(f"{task}: the time budget ended the search after {len(trials)} trials.")
     return trials
 
 

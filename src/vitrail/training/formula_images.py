@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.core.progress import Progress
+from vitrail.core.progress import Progress, running
 from vitrail.training.formulas import FAMILIES, Points
 
 MAX_TURN = np.radians(20)  # more would make a 6 of a 9
@@ -57,12 +57,11 @@ def draw_set(classes: int, instances: range, *, seed: int, size: int, progress: 
     """
     image_NHWC = np.empty((classes * len(instances), size, size, 3), dtype=np.uint8)
     labels_N = np.repeat(np.arange(classes, dtype=np.int64), len(instances))
-    progress.start(TASK, total=len(labels_N), unit="images")
-    for label in range(classes):
-        for place, instance in enumerate(instances, start=label * len(instances)):
-            image_NHWC[place] = draw(label, instance, seed=seed, size=size)
-        progress.advance(TASK, len(instances))
-    progress.done(TASK)
+    with running(progress, TASK, total=len(labels_N), unit="images"):
+        for label in range(classes):
+            for place, instance in enumerate(instances, start=label * len(instances)):
+                image_NHWC[place] = draw(label, instance, seed=seed, size=size)
+            progress.advance(TASK, len(instances))
     return Drawn(image_NHWC, labels_N)
 
 

@@ -33,7 +33,7 @@ from torch.nn.functional import cross_entropy, pad
 
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.hashing import fingerprint, sha256_bytes
-from vitrail.core.progress import Progress
+from vitrail.core.progress import Progress, running
 from vitrail.core.whole_files import write_whole
 
 CHECKPOINT_VERSION = "1"
@@ -121,25 +121,24 @@ def train(
     steps = options.epochs * steps_an_epoch
     images_NHWC, labels_N = torch.from_numpy(images), torch.from_numpy(labels)
     net.train()
-    progress.start(TASK, total=steps * batch, unit="images")
-    progress.advance(TASK, state.step * batch)
-    saved = time.monotonic()
-    while state.step < steps:
-        epoch, place = divmod(state.step, steps_an_epoch)
-        rows_B = _order(len(images), options.seed, epoch)[place * batch : (place + 1) * batch]
-        generator = _generator(options.seed, "batch", state.step)
-        image_BCHW = augment(normalise(images_NHWC[rows_B]), options, generator)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(options, state.step, steps)
-        loss, correct = _learn(net, optimizer, image_BCHW, labels_N[rows_B], options)
-        state.step, state.loss_sum, state.correct = state.step + 1, state.loss_sum + loss, state.correct + correct
-        if place == steps_an_epoch - 1:
-            _close_epoch(state, steps_an_epoch, batch, progress)
-        progress.advance(TASK, batch)
-        if checkpoint is not None and (time.monotonic() - saved >= SAVE_EVERY_S or state.step == steps):
-            _save(net, optimizer, state, checkpoint, question)
-            saved = time.monotonic()
-    progress.done(TASK)
+    with running(progress, TASK, total=steps * batch, unit="images"):
+        progress.advance(TASK, state.step * batch)
+        saved = time.monotonic()
+        while state.step < steps:
+            epoch, place = divmod(state.step, steps_an_epoch)
+            rows_B = _order(len(images), options.seed, epoch)[place * batch : (place + 1) * batch]
+            generator = _generator(options.seed, "batch", state.step)
+            image_BCHW = augment(normalise(images_NHWC[rows_B]), options, generator)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(options, state.step, steps)
+            loss, correct = _learn(net, optimizer, image_BCHW, labels_N[rows_B], options)
+            state.step, state.loss_sum, state.correct = state.step + 1, state.loss_sum + loss, state.correct + correct
+            if place == steps_an_epoch - 1:
+                _close_epoch(state, steps_an_epoch, batch, progress)
+            progress.advance(TASK, batch)
+            if checkpoint is not None and (time.monotonic() - saved >= SAVE_EVERY_S or state.step == steps):
+                _save(net, optimizer, state, checkpoint, question)
+                saved = time.monotonic()
     return tuple(state.points)
 
 
