@@ -46,8 +46,8 @@ def same(first: Search, second: Search) -> bool:
     return strip[0] == strip[1] and first.digest == second.digest and first.seeds == second.seeds
 
 
-def search(folder, options: TuneOptions = FAST) -> Search:
-    rows, dataset = planted(400)
+def search(folder, options: TuneOptions = FAST, D: int = 12) -> Search:
+    rows, dataset = planted(400, D)
     sealed_dataset, split, _ = make_split(dataset)
     return tune(rows, split, sealed_dataset, options, kept_in=folder)
 
@@ -102,6 +102,16 @@ def test_a_search_asked_for_again_trains_no_trial_again(tmp_path, monkeypatch, w
     monkeypatch.setattr("vitrail.search.halving.Stepwise._round", lambda *_: pytest.fail("trained again"))
     monkeypatch.setattr("vitrail.search.logistic_trials._path", lambda *_: pytest.fail("fitted again"))
     assert same(search(tmp_path), first)
+
+
+@pytest.mark.parametrize("kind", ["logistic", "ridge"])
+def test_many_features_round_the_same_where_a_search_goes_on(tmp_path, kind):
+    """Products of many features round by the number of threads; stored trials change where they are first needed."""
+    options = replace(FAST, kinds=(kind,))
+    first = search(tmp_path, options, D=300)
+    again = search(tmp_path, options, D=300)
+    assert same(again, first)
+    np.testing.assert_array_equal(again.oof_probability_NC, first.oof_probability_NC)
 
 
 def test_no_step_begins_once_the_budget_is_spent_and_what_was_spent_before_counts(tmp_path):

@@ -43,8 +43,8 @@ class Rows:
         return self
 
 
-def planted(N: int) -> tuple[Rows, Dataset]:
-    feature_ND, label_N = problem(N=N)
+def planted(N: int, D: int = 12) -> tuple[Rows, Dataset]:
+    feature_ND, label_N = problem(N=N, D=D)
     ids = [f"{number:064x}" for number in range(N)]
     table = pa.table(
         {"id": ids, "paths": [[id_] for id_ in ids], "label": label_N, "group": [None] * N, "given_split": [None] * N},

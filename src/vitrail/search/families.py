@@ -21,7 +21,8 @@ class Family:
     """One kind of head.
 
     `planned` gives the number of trials, None if time decides. `rounds` gives trials as they finish. `fit` trains a
-    setting once more on other rows, and `refit` the head that is kept. `draws` says whether a seed changes anything.
+    setting once more on other rows, and `refit` the head that is kept. `draws` says whether a seed changes anything,
+    `turned` whether `fit` takes its rows from `Examples.turn_rows`.
     """
 
     planned: Callable[[TuneOptions], int | None]
@@ -29,15 +30,21 @@ class Family:
     fit: Callable[[Examples, NDArray[np.int64], ScoredTrial, TuneOptions], Fit]
     refit: Callable[[Examples, NDArray[np.int64], ScoredTrial, TuneOptions], Fit]
     draws: bool
+    turned: bool
 
 
 FAMILIES = {
     "logistic": Family(
-        logistic_trials.planned, logistic_trials.rounds, logistic_trials.fit, logistic_trials.refit, draws=False
+        logistic_trials.planned,
+        logistic_trials.rounds,
+        logistic_trials.fit,
+        logistic_trials.refit,
+        draws=False,
+        turned=True,
     ),
-    "ridge": Family(RIDGE.planned, RIDGE.rounds, RIDGE.fit, RIDGE.fit, draws=False),
-    "centroid": Family(CENTROID.planned, CENTROID.rounds, CENTROID.fit, CENTROID.fit, draws=False),
-    "knn": Family(NEIGHBOURS.planned, NEIGHBOURS.rounds, NEIGHBOURS.fit, NEIGHBOURS.fit, draws=False),
-    "softmax": Family(SOFTMAX.planned, SOFTMAX.rounds, SOFTMAX.fit, SOFTMAX.fit, draws=True),
-    "mlp": Family(MLP.planned, MLP.rounds, MLP.fit, MLP.fit, draws=True),
+    "ridge": Family(RIDGE.planned, RIDGE.rounds, RIDGE.fit, RIDGE.fit, draws=False, turned=True),
+    "centroid": Family(CENTROID.planned, CENTROID.rounds, CENTROID.fit, CENTROID.fit, draws=False, turned=False),
+    "knn": Family(NEIGHBOURS.planned, NEIGHBOURS.rounds, NEIGHBOURS.fit, NEIGHBOURS.fit, draws=False, turned=False),
+    "softmax": Family(SOFTMAX.planned, SOFTMAX.rounds, SOFTMAX.fit, SOFTMAX.fit, draws=True, turned=False),
+    "mlp": Family(MLP.planned, MLP.rounds, MLP.fit, MLP.fit, draws=True, turned=False),
 }

@@ -30,6 +30,9 @@ def out_of_fold(examples: Examples, winner: ScoredTrial, options: TuneOptions) -
         fitted = FAMILIES[winner.kind].fit(examples, fold.fit, winner, options)
         return fitted.logits(examples.feature_ND[fold.score])
 
+    if FAMILIES[winner.kind].turned:
+        # As in the search, before the folds share the threads: the rows round differently with fewer of them.
+        examples.turn_rows(winner.scaling)
     logit_NC = np.zeros((len(examples.ids), examples.classes))
     for fold, logit_MC in zip(examples.folds, side_by_side(fit, examples.folds), strict=True):
         logit_NC[fold.score] = logit_MC
