@@ -87,7 +87,6 @@ class Verdict:
     pairs: tuple[Pair, ...]
     winner: WinnersCurse | None
     decision: Decision
-    warnings: tuple[str, ...]
     predictions: tuple[Predictions, ...] = field(repr=False)
 
 
@@ -173,7 +172,6 @@ def assess(
         pairs=pairs,
         winner=winner,
         decision=decision,
-        warnings=images.warnings,
         predictions=tuple(
             Predictions(name=c.name, ids=ids, label_N=label_N, probability_NC=c.probability_NC) for c in contestants
         ),
