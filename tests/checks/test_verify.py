@@ -325,7 +325,7 @@ def test_images_that_either_run_groups_are_one_group_whichever_run_comes_first(m
 )
 def test_a_level_or_margin_that_makes_no_sense_is_wrong_usage(made: tuple[Path, Path], options: dict[str, float]):
     run = load_run(made[0])
-    with pytest.raises(UsageError, match="no sense: both are fractions between 0 and 1"):
+    with pytest.raises(UsageError, match="cannot be used: both are fractions between 0 and 1"):
         compare_runs(run, run, Criteria(**options))
 
 

@@ -60,7 +60,7 @@ def test_a_backbone_that_was_trained_on_other_data_has_not_seen_imagenet():
 def test_a_local_file_is_given_away_by_its_classifier():
     _, found = look(NAMES, IDS, card=UNSTATED)
     assert found.verdict == "seen"
-    assert "nothing is stated" in found.sentence
+    assert "does not say how it was pretrained" in found.sentence
     _, silent = look(NAMES, IDS, card=UNSTATED, classifier=False)
     assert silent.verdict == "not seen"
     assert "not stated" in silent.sentence

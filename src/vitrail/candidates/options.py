@@ -45,7 +45,7 @@ class BenchOptions:
             raise UsageError(fault)
         if self.max_pixels < 1:
             raise UsageError(
-                f"At most {self.max_pixels:,} pixels an image make no sense: allow at least 1; 100 million is usual."
+                f"A limit of {self.max_pixels:,} pixels cannot be used: allow at least 1; 100 million is usual."
             )
 
 

@@ -55,7 +55,7 @@ def check_recipes(recipes: Sequence[str]) -> None:
     """Raise a UsageError unless each is known and given once."""
     if not recipes or len(set(recipes)) < len(recipes) or not set(recipes) <= set(RECIPES):
         raise UsageError(
-            f"The recipes {', '.join(recipes) or 'given'} make no sense: give {' or '.join(RECIPES)}, or each once."
+            f"The recipes {', '.join(recipes) or 'given'} cannot be used: give {' or '.join(RECIPES)}, or each once."
         )
 
 

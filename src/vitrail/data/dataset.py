@@ -58,7 +58,7 @@ class Source(Protocol):
         """A short name for the data set, used for the run folder."""
 
     def list_files(self) -> Iterator[ListedFile | SetAside]:
-        """Every file with its label, or the reason why it has none; DataError if the listing makes no sense."""
+        """Every file with its label, or the reason why it has none; DataError if the files cannot be listed."""
 
     def read(self, path: str) -> bytes:
         """The bytes of one file; raises OSError if it cannot be read."""

@@ -204,5 +204,5 @@ def _damage(kind: str, error: BaseException) -> str:
     if isinstance(error, EOFError) or CUT_SHORT.search(words):
         return f"truncated {kind}: the file ends before the image does"
     if not words or isinstance(error, struct.error) or "not identified by this driver" in words:
-        return f"damaged {kind}: its header makes no sense"
+        return f"damaged {kind}: its header cannot be read"
     return f"damaged {kind} ({words})"

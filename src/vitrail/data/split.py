@@ -51,12 +51,12 @@ class SplitOptions:
     def __post_init__(self) -> None:
         if len(self.fractions) != 3 or min(self.fractions) <= 0 or abs(sum(self.fractions) - 1) > 1e-9:
             raise UsageError(
-                f"The fractions {self.fractions} of the split make no sense: give three for train, val and test, "
+                f"The fractions {self.fractions} of the split cannot be used: give three for train, val and test, "
                 "each above 0, that sum to 1."
             )
         if not 0 <= self.calibration < self.fractions[0]:
             raise UsageError(
-                f"A calibration split of {self.calibration:g} makes no sense: it is cut from train, which has "
+                f"A calibration split of {self.calibration:g} cannot be used: it is cut from train, which has "
                 f"{self.fractions[0]:g} of the images; give --calibration 0.1."
             )
 

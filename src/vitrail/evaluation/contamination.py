@@ -23,7 +23,7 @@ Sighting = Literal["seen", "hints", "no sign", "not seen"]
 
 _HOW_KNOWN = {
     "stated": "was trained on ImageNet",
-    "its classifier": "is a local file of whose pretraining nothing is stated, but it tells ImageNet's classes apart",
+    "its classifier": "is a local file that does not say how it was pretrained, but it tells ImageNet's classes apart",
 }
 
 _RECALL = "It saw these test images in pretraining: this is recall of training data, so expect less of new images."

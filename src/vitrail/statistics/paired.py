@@ -16,11 +16,11 @@ ROOT_TOLERANCE = 1e-14
 
 
 def fault_of_level_or_margin(level: float, margin: float) -> str | None:
-    """Why a confidence level and a margin of accuracy make no sense, as a sentence; None if they do."""
+    """Why a confidence level and a margin of accuracy cannot be used, as a sentence; None if they do."""
     if 0 < level < 1 and 0 < margin < 1:
         return None
     return (
-        f"A level of {level:g} and a margin of {margin:g} make no sense: both are fractions between 0 and 1, "
+        f"A level of {level:g} and a margin of {margin:g} cannot be used: both are fractions between 0 and 1, "
         "such as 0.95 and 0.01, which is one point."
     )
 

@@ -24,7 +24,7 @@ class ManifestSource:
         return written(self._path.stem)
 
     def list_files(self) -> Iterator[ListedFile | SetAside]:
-        """One file a row, set aside where its file is missing; DataError if the table makes no sense."""
+        """One file a row, set aside where its file is missing; DataError if the table cannot be used."""
         check_rows(self._rows, str(self._path))
         for row in self._rows:
             where, on_disk = self._locate(row.path)

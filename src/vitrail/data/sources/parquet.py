@@ -70,7 +70,7 @@ class ParquetSource:
         return written(PurePosixPath(self._where).name.removesuffix(".parquet")) or "data"
 
     def list_files(self) -> Iterator[ListedFile | SetAside]:
-        """One file a row, set aside where it has no label; DataError if a file makes no sense."""
+        """One file a row, set aside where it has no label; DataError if a file cannot be used."""
         splits = [split_of_shard(name) for name in self._files]
         for name, split in zip(self._files, splits, strict=True):
             try:

@@ -66,7 +66,7 @@ def check_rows(rows: Sequence[Row], where: str) -> None:
     """Refuse rows that cannot carry a benchmark; `where` is the manifest's name in errors.
 
     Raises:
-        DataError: there are none, or some have no path, no label, or a split that makes no sense.
+        DataError: there are none, or some have no path, no label, or an unknown split.
     """
     if not rows:
         raise DataError(f"The manifest {where} has no rows: add one row an image below the header.")

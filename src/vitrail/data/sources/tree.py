@@ -51,7 +51,7 @@ def list_names(names: Sequence[str], where: str, read: Callable[[str], bytes]) -
         read: gives the bytes of a name, for the manifest.
 
     Raises:
-        DataError: the manifest inside is damaged or makes no sense.
+        DataError: the manifest inside is damaged or cannot be used.
     """
     names = sorted(name for name in names if not is_clutter(name))
     root = _wrapper(names)
