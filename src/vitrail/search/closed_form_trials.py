@@ -27,13 +27,14 @@ class ClosedForm(Generic[AnyFit]):
     """A kind of head whose settings are all fitted at once, for each holdout and scaling.
 
     `settings` gives them without the scaling, `fit_all` one fit for each of them, `weight_norm` that of a setting from
-    its fits.
+    its fits. `turned` says whether `fit_all` takes its rows from `Examples.turn_rows`.
     """
 
     kind: str
     settings: Callable[[TuneOptions], list[Setting]]
     fit_all: Callable[[Examples, NDArray[np.int64], Sequence[Setting], ScalingKind], list[AnyFit]]
     weight_norm: Callable[[Setting, Sequence[AnyFit]], float]
+    turned: bool = False
 
     def planned(self, options: TuneOptions) -> int:
         """The number of trials."""
@@ -49,7 +50,15 @@ class ClosedForm(Generic[AnyFit]):
         return self.fit_all(examples, rows, [trial.setting], trial.scaling)[0]
 
     def _round(self, examples: Examples, settings: Sequence[Setting], scaling: ScalingKind) -> list[ScoredTrial]:
-        per_holdout = [self.fit_all(examples, holdout.fit, settings, scaling) for holdout in examples.holdouts]
+        from vitrail.heads.threads import side_by_side
+
+        if self.turned:
+            examples.turn_rows(scaling)  # by all threads, before the holdouts share them
+        per_holdout = side_by_side(
+            lambda holdout: self.fit_all(examples, holdout.fit, settings, scaling),
+            examples.holdouts,
+            at_once=len(examples.holdouts),
+        )
         return [
             score_solved(
                 examples,
@@ -97,6 +106,7 @@ RIDGE: "ClosedForm[RidgeFit]" = ClosedForm(
     _fit_ridge,
     # Before its temperature, which shrinks as the penalty grows and would hide it.
     lambda _, fits: mean_weight_norm([fit.weight_CD * fit.temperature for fit in fits]),
+    turned=True,
 )
 CENTROID: "ClosedForm[CentroidFit]" = ClosedForm(
     "centroid", lambda _: [{}], _fit_centroid, lambda _, fits: mean_weight_norm([fit.weight_CD for fit in fits])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vitrail.heads import Fit
 from vitrail.search import logistic_trials
-from vitrail.search.closed_form_trials import CENTROID, NEIGHBOURS, RIDGE
+from vitrail.search.closed_form_trials import CENTROID, NEIGHBOURS, RIDGE, AnyFit, ClosedForm
 from vitrail.search.examples import Examples
 from vitrail.search.halving import MLP, SOFTMAX
 from vitrail.search.ledger import Ledger
@@ -33,6 +33,10 @@ class Family:
     turned: bool
 
 
+def _closed_form(form: ClosedForm[AnyFit]) -> Family:
+    return Family(form.planned, form.rounds, form.fit, form.fit, draws=False, turned=form.turned)
+
+
 FAMILIES = {
     "logistic": Family(
         logistic_trials.planned,
@@ -42,9 +46,9 @@ FAMILIES = {
         draws=False,
         turned=True,
     ),
-    "ridge": Family(RIDGE.planned, RIDGE.rounds, RIDGE.fit, RIDGE.fit, draws=False, turned=True),
-    "centroid": Family(CENTROID.planned, CENTROID.rounds, CENTROID.fit, CENTROID.fit, draws=False, turned=False),
-    "knn": Family(NEIGHBOURS.planned, NEIGHBOURS.rounds, NEIGHBOURS.fit, NEIGHBOURS.fit, draws=False, turned=False),
+    "ridge": _closed_form(RIDGE),
+    "centroid": _closed_form(CENTROID),
+    "knn": _closed_form(NEIGHBOURS),
     "softmax": Family(SOFTMAX.planned, SOFTMAX.rounds, SOFTMAX.fit, SOFTMAX.fit, draws=True, turned=False),
     "mlp": Family(MLP.planned, MLP.rounds, MLP.fit, MLP.fit, draws=True, turned=False),
 }

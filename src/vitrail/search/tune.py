@@ -26,7 +26,7 @@ from vitrail.search.trial import Search
 if TYPE_CHECKING:
     from vitrail.data import Dataset, Split
 
-SEARCH_CODE_VERSION = 1  # bump with any change that moves a trial: finished steps of another version are done again
+SEARCH_CODE_VERSION = 2  # bump with any change that moves a trial: finished steps of another version are done again
 
 
 def tune(
