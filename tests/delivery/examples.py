@@ -108,8 +108,9 @@ def _contestant(
         licence=card.licence,
         probability_NC=probability_NC,
         traces=Traces(
-            trained=False,
+            trained_on=(),
             pretraining="not stated",
+            labels_seen=True,
             evidence=(),
             named_N=np.zeros(len(ids), dtype=bool),
             untuned=None,

@@ -9,6 +9,7 @@ from rich.table import Table
 from vitrail.candidates.parity import parity_in_words
 from vitrail.candidates.recipes import DECK
 from vitrail.delivery.report import words
+from vitrail.evaluation.contamination import mark
 from vitrail.runs import BackboneResult, RunRecord
 from vitrail.statistics.intervals import Interval
 
@@ -53,7 +54,7 @@ def _table(backbones: tuple[BackboneResult, ...]) -> Table:
     table.add_column("Head", overflow="fold")
     for result in backbones:
         table.add_row(
-            escape(result.name),
+            _name(result),
             _percent(result.test.top1),
             _percent(result.test.balanced_accuracy),
             _plain(result.test.nll),
@@ -65,8 +66,14 @@ def _table(backbones: tuple[BackboneResult, ...]) -> Table:
     return table
 
 
+def _name(result: BackboneResult) -> str:
+    """The name of a backbone, marked where its figures may be recall."""
+    marked = mark(result.contamination)
+    return escape(result.name) + (f" [yellow]({marked})[/]" if marked else "")
+
+
 def _print_narrow(result: BackboneResult, console: Console) -> None:
-    console.print(f"[bold]{escape(result.name)}[/]")
+    console.print(f"[bold]{_name(result)}[/]")
     console.print(f"  test top-1  {_percent(result.test.top1)} %")
     console.print(f"  balanced    {_percent(result.test.balanced_accuracy)} %")
     console.print(f"  NLL         {_plain(result.test.nll)}")
