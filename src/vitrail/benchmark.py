@@ -35,6 +35,7 @@ from vitrail.runs import (
     enter_folder,
     forget_steps,
     load_run,
+    record_opening,
     steps_folder,
     summarise,
     write_receipt,
@@ -136,7 +137,7 @@ def judge_split(
         for entry, features in zip(prepared.entries, prepared.extraction.features, strict=True)
     )
     choices = fingerprint([split.fingerprint, *(candidate.digest for candidate in candidates)])
-    openings = journal.record_opening(choices)
+    openings = record_opening(journal, split.test, choices, resources.progress)
     verdict = judge(
         [_enter_contest(candidate) for candidate in candidates],
         JudgedImages(ids=split.test, classes=dataset.classes, groups=dataset.groups(), warnings=dataset.warnings),

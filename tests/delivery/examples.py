@@ -175,6 +175,7 @@ def _results(
             fractions=(0.6, 0.2, 0.2),
             fingerprint="a7" * 32,
             test_openings=1,
+            first_opened="2026-11-02",
         ),
         backbones=tuple(
             BackboneResult(

@@ -10,7 +10,7 @@ from vitrail.candidates.parity import parity_in_words
 from vitrail.candidates.recipes import DECK
 from vitrail.delivery.report import words
 from vitrail.evaluation.contamination import mark
-from vitrail.runs import BackboneResult, RunRecord
+from vitrail.runs import BackboneResult, RunRecord, say_openings
 from vitrail.statistics.intervals import Interval
 
 SHOWN_SET_ASIDE = 10
@@ -18,9 +18,12 @@ WIDE_ENOUGH = 150
 
 
 def print_closing(run: RunRecord, console: Console) -> None:
-    """Table, pairs, decision, what was set aside, and where the rest is."""
+    """Openings, table, pairs, decision, what was set aside, and where the rest is."""
     results = run.results
     console.print()
+    if results.split.test_openings > 1:
+        sentence = say_openings(results.split.test_openings, results.split.first_opened)
+        console.print(f"[yellow]! {escape(sentence)}[/]")
     if console.width >= WIDE_ENOUGH:
         console.print(_table(results.backbones))
     else:
