@@ -23,6 +23,7 @@ from vitrail.cli.closing import print_closing
 from vitrail.core.errors import DataError, RunError, UsageError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import cache_folder
+from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import SplitOptions, load, make_split, open_source
 from vitrail.delivery.predict import Predictor
@@ -174,6 +175,31 @@ def test_a_run_that_stopped_after_the_opening_opens_again_with_the_same_choices_
         with pytest.raises(RunError):
             bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
     assert bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST).results.split.test_openings == 1
+
+
+class Events(Silent):
+    """The names of tasks as they start, and the notes."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def start(self, task: str, *, total: int | None, unit: str) -> None:
+        self.lines.append(task)
+
+    def note(self, message: str) -> None:
+        self.lines.append(message)
+
+
+@pytest.mark.usefixtures("warm")
+def test_what_a_small_test_can_show_is_said_before_the_run_and_beside_its_decision(data: Path, tmp_path: Path):
+    events = Events()
+    run = bench(data, EMBEDDED, out=tmp_path / "run", options=FAST, resources=Resources(progress=events))
+    n = run.results.backbones[0].test.top1.n
+    (place,) = [place for place, line in enumerate(events.lines) if line.startswith(f"With {n} test images")]
+    assert f"{n} test." in events.lines[place - 1]
+    assert place < events.lines.index("Heads for vit_mini")
+    assert any(caveat.startswith(f"With {n} test images") for caveat in run.results.decision.caveats)
+    assert not verify_run(run.folder, cache=cache_folder()).differences
 
 
 @pytest.mark.usefixtures("warm")

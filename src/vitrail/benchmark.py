@@ -22,7 +22,7 @@ from vitrail.data import (
     require_enough,
 )
 from vitrail.delivery.report import Images, write_report
-from vitrail.evaluation import Contestant, Criteria, JudgedImages, judge
+from vitrail.evaluation import Contestant, Criteria, JudgedImages, judge, say_plan
 from vitrail.features import Part, extract
 from vitrail.runs import (
     FINISHED,
@@ -85,6 +85,8 @@ def bench(
     journal.start(identity, command=command)
     dataset, near_pairs = _group_near_duplicates(dataset, options, resources)
     dataset, split, sealed = make_split(dataset, options.split)
+    for line in say_plan(dataset, split, backbones=len(specs) * len(options.recipes), level=options.level):
+        resources.progress.note(line)
     prepared = prepare(specs, dataset, split, options, data=data, cluster=cluster, resources=resources)
     require_enough(dataset, sealed=sealed, without=prepared.extraction.unreadable_ids)
     split = split.without(prepared.extraction.unreadable_ids)
