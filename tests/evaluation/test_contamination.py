@@ -10,6 +10,7 @@ from tests.evaluation.test_decision import contender, make_pairs
 from vitrail.backbones import Card, find_card
 from vitrail.backbones.label_sets import imagenet_1k
 from vitrail.candidates.traces import find_traces
+from vitrail.data.traces import say_about
 from vitrail.evaluation.contamination import decide_fairly, mark, weigh
 from vitrail.evaluation.decision import decide
 
@@ -79,6 +80,17 @@ def test_own_photographs_of_a_known_data_sets_classes_are_probably_seen_and_no_m
     assert "it probably saw the test images, and its accuracy may be recall" in found.sentence
     assert "photographs of your own with these class names it did not see" in found.sentence
     assert mark(found) == "probably saw the test images"
+
+
+def test_a_few_named_files_of_a_known_data_set_leave_the_others_probable():
+    traces, _ = look(IMAGENETTE, "{number}.jpg", classifier=False)
+    named_N = np.arange(len(traces.named_N)) < 1
+    label_N = np.zeros(len(named_N), dtype=np.int64)
+    found = weigh(replace(traces, named_N=named_N), "net", label_N, label_N)
+    assert (found.verdict, found.share, found.others.n) == ("probably", 0.05, 19)
+    assert "File names prove it of about 5% of them" in found.sentence
+    most = replace(traces, named_N=np.arange(len(named_N)) < 10)
+    assert most.sighting == "seen"
 
 
 def test_ids_of_imagenet_21k_are_proof_for_those_that_were_trained_on_it():
@@ -158,6 +170,8 @@ def test_a_share_of_named_files_is_a_share_and_the_others_are_judged_apart():
     label_N = np.zeros(len(named_N), dtype=np.int64)
     found = weigh(replace(traces, named_N=named_N, evidence=(evidence,)), "net", label_N, label_N + ~named_N)
     assert found.verdict == "seen"
+    assert mark(found) == f"saw {say_about(found.share)} of the test images"
+    assert (mark(SEEN), mark(CLEAN)) == ("saw the test images", "")
     assert (found.others.n, found.others.value) == (len(named_N) - 2, 0.0)
 
 

@@ -75,10 +75,14 @@ class Traces:
 
     @property
     def sighting(self) -> Sighting:
-        """Whether the backbone saw the test images: known by file names, probable from class names, or unknown."""
-        if self.share > 0:
+        """Whether the backbone saw the test images: known by file names, probable from class names, or unknown.
+
+        Where file names prove it of a few images and class names make it probable of all, it is probable.
+        """
+        probable = any(sign.strength == "probable" and sign.collection in self.trained_on for sign in self.evidence)
+        if self.share >= MOST or (self.share > 0 and not probable):
             return "seen"
-        if any(sign.strength == "probable" and sign.collection in self.trained_on for sign in self.evidence):
+        if probable:
             return "probably"
         if any(sign.strength == "proof" or sign.share >= MOST for sign in self.relevant):
             return "cannot tell"

@@ -29,7 +29,6 @@ _FITTED = (
     "fitted to these very images, and to new ones they may fit less well."
 )
 _IN_CAVEATS = ("seen", "probably", "cannot tell")
-_SAW_TEST: Mapping[Sighting, str] = {"seen": "saw the test images", "probably": "probably saw the test images"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +51,7 @@ class UntunedAccuracy:
 class Contamination:
     """What is known of whether one backbone saw the test images in pretraining.
 
-    `share` is the share of the test images that it is known to have seen: above 0 for the verdict "seen" alone.
+    `share` is the share of the test images that it is known to have seen, by their file names.
     `labels_seen` is false for a backbone that was trained without labels. `others` is the tuned head's top-1 on the
     test images that no evidence names; None unless some are named and some are not.
     """
@@ -73,7 +72,7 @@ def weigh(
     verdict, share = traces.sighting, traces.share
     untuned = _score(traces.untuned, label_N, predicted_N, level) if traces.untuned else None
     rest_N = ~traces.named_N
-    split_by_name = verdict == "seen" and share < 1 and rest_N.any()
+    split_by_name = 0 < share < 1
     others = wilson(int((predicted_N == label_N)[rest_N].sum()), int(rest_N.sum()), level) if split_by_name else None
     sentence = _sentence(traces, name) + _say_untuned(untuned, name)
     if others is not None:
@@ -91,7 +90,10 @@ def weigh(
 
 def mark(contamination: Contamination) -> str:
     """The few words beside the name of a backbone that saw the test images or probably did; "" for all others."""
-    return _SAW_TEST.get(contamination.verdict, "")
+    if contamination.verdict == "seen":
+        all_of_them = contamination.share > 0.995
+        return f"saw {'' if all_of_them else say_about(contamination.share) + ' of '}the test images"
+    return "probably saw the test images" if contamination.verdict == "probably" else ""
 
 
 def decide_fairly(
@@ -224,9 +226,10 @@ def _say_seen(share: str, traces: Traces) -> str:
 
 def _say_probably(traces: Traces) -> str:
     without, may = ("", "be recall") if traces.labels_seen else (", without their labels", "be flattered")
+    proof = f"File names prove it of {say_about(traces.share)} of them" if traces.share else "No file name proves it"
     return (
-        f"it probably saw the test images{without}, and its accuracy may {may}. No file name proves it: photographs of "
-        "your own with these class names it did not see."
+        f"it probably saw the test images{without}, and its accuracy may {may}. {proof}: photographs of your own with "
+        "these class names it did not see."
     )
 
 
