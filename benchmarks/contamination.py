@@ -1,8 +1,9 @@
 """What is said of images that backbones saw in pretraining, and of images that they did not.
 
-    python -m benchmarks.contamination [digits flowers dogs renamed]
+    python -m benchmarks.contamination [digits flowers dogs anonymous renamed]
 
-`renamed` are the dogs with random file names and classes named 1 to 120. Needs the images and weights in ../shared but
+`anonymous` are the dogs with random file names, as own photographs of their breeds would have; `renamed` have classes
+named 1 to 120 too. Needs the images and weights in ../shared but
 for the digits. Logistic heads alone are searched: the figure of interest is the untuned classifier beside them. Writes
 benchmarks/contamination_<hardware>_<yyyymm>.md, a chapter a data set.
 """
@@ -29,7 +30,7 @@ WEIGHTS = {
     "resnet18.tv_in1k": "resnet18.pqf_in1k",
     "resnet50.tv_in1k": "resnet50.pqf_in1k",
 }
-DATA = ("digits", "flowers", "dogs", "renamed")
+DATA = ("digits", "flowers", "dogs", "anonymous", "renamed")
 OPTIONS = BenchOptions(search=TuneOptions(kinds=("logistic",), seeds=1))
 
 
@@ -47,12 +48,14 @@ def run(name: str, folder: Path) -> Results:
     backbones = [f"{known}={SHARED / 'weights' / file}.safetensors" for known, file in WEIGHTS.items()]
     if name == "digits":
         return bench(None, out=folder / name, options=OPTIONS).results
-    data = {"flowers": SHARED / "data" / "flowers_original", "dogs": DOGS}.get(name) or rename(folder)
+    data = {"flowers": SHARED / "data" / "flowers_original", "dogs": DOGS}.get(name) or rename(
+        folder, classes=name == "renamed"
+    )
     return bench(data, backbones, out=folder / name, options=OPTIONS).results
 
 
-def rename(folder: Path) -> Path:
-    """The dogs under names that say nothing: a manifest beside the copies."""
+def rename(folder: Path, *, classes: bool) -> Path:
+    """The dogs under file names that say nothing, and class names too: a manifest beside the copies."""
     rows = list(csv.DictReader(DOGS.read_text().splitlines()))
     draws = random.Random(0)
     breeds = sorted({row["label"] for row in rows})
@@ -62,7 +65,7 @@ def rename(folder: Path) -> Path:
     for row in rows:
         name = f"images/{draws.getrandbits(64):016x}.jpg"
         shutil.copy(DOGS.parent / row["path"], folder / name)
-        lines.append(f"{name},{number[row['label']]},{row['split']}")
+        lines.append(f"{name},{number[row['label']] if classes else row['label']},{row['split']}")
     manifest = folder / "renamed.csv"
     manifest.write_text("\n".join(lines) + "\n")
     return manifest

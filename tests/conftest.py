@@ -1,6 +1,7 @@
 """Fixtures for every test, and the order of the test files."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,15 @@ def shared() -> Path:
     if not (folder / "golden").is_dir():
         pytest.skip("needs ../shared, the real images and weights that stay outside the repository")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def folders_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nor does what is made once for several tests, before `own_folders`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VITRAIL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("VITRAIL_CONFIG", str(tmp_path_factory.mktemp("config")))
+        yield
 
 
 @pytest.fixture(autouse=True)

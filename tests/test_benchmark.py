@@ -6,20 +6,24 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from tests.pictures import draw_folder
 from vitrail import benchmark
 from vitrail.benchmark import bench, judge_split
 from vitrail.candidates import BenchOptions, choose_specs, prepare
 from vitrail.checks.verify import verify_run
+from vitrail.cli.closing import print_closing
 from vitrail.core.errors import DataError, RunError, UsageError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import cache_folder
+from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import SplitOptions, load, make_split, open_source
 from vitrail.delivery.predict import Predictor
@@ -173,6 +177,48 @@ def test_a_run_that_stopped_after_the_opening_opens_again_with_the_same_choices_
     assert bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST).results.split.test_openings == 1
 
 
+class Events(Silent):
+    """The names of tasks as they start, and the notes."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def start(self, task: str, *, total: int | None, unit: str) -> None:
+        self.lines.append(task)
+
+    def note(self, message: str) -> None:
+        self.lines.append(message)
+
+
+@pytest.mark.usefixtures("warm")
+def test_what_a_small_test_can_show_is_said_before_the_run_and_beside_its_decision(data: Path, tmp_path: Path):
+    events = Events()
+    run = bench(data, EMBEDDED, out=tmp_path / "run", options=FAST, resources=Resources(progress=events))
+    n = run.results.backbones[0].test.top1.n
+    (place,) = [place for place, line in enumerate(events.lines) if line.startswith(f"With {n} test images")]
+    assert f"{n} test." in events.lines[place - 1]
+    assert place < events.lines.index("Heads for vit_mini")
+    assert any(caveat.startswith(f"With {n} test images") for caveat in run.results.decision.caveats)
+    assert not verify_run(run.folder, cache=cache_folder()).differences
+
+
+@pytest.mark.usefixtures("warm")
+def test_runs_with_other_options_on_the_same_test_are_counted_whatever_their_folders(data: Path, tmp_path: Path):
+    for number, margin in enumerate((0.01, 0.02, 0.01, 0.03)):
+        run = bench(data, ["vit_mini"], out=tmp_path / str(number), options=replace(FAST, margin=margin))
+    assert [load_run(tmp_path / str(number)).results.split.test_openings for number in range(4)] == [1, 2, 2, 3]
+    sentence = "Results on these test images were opened 3 times"
+    assert sentence in run.report.read_text()
+    console = Console(record=True, width=200)
+    print_closing(run, console)
+    text = console.export_text()
+    assert 0 <= text.index(sentence) < text.index("Test top-1")
+    for number in range(4):  # the ledger went on after the first of them
+        assert not verify_run(tmp_path / str(number), cache=cache_folder()).differences
+    other_seed = replace(FAST, split=SplitOptions(seed=1))
+    assert bench(data, ["vit_mini"], out=tmp_path / "seed", options=other_seed).results.split.test_openings == 1
+
+
 @pytest.mark.usefixtures("warm")
 def test_another_split_is_judged_with_the_same_features(data: Path, tmp_path: Path):
     """`judge_split` can be called again: nothing of the first opening reaches the second, and no image is read."""
@@ -185,7 +231,7 @@ def test_another_split_is_judged_with_the_same_features(data: Path, tmp_path: Pa
         dataset, split, sealed = make_split(whole, SplitOptions(seed=seed))
         journal = enter_folder(tmp_path / str(seed), "identity")
         opened = judge_split(prepared, dataset, split, sealed, FAST, resources=resources, journal=journal)
-        assert opened.openings == 1
+        assert opened.openings.count == 1
         assert opened.verdict.predictions[0].ids == split.test
         verdicts.append(opened.verdict)
         choices.append(sealed.opened_with)

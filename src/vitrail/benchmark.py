@@ -22,7 +22,7 @@ from vitrail.data import (
     require_enough,
 )
 from vitrail.delivery.report import Images, write_report
-from vitrail.evaluation import Contestant, Criteria, JudgedImages, judge
+from vitrail.evaluation import Contestant, Criteria, JudgedImages, judge, say_plan
 from vitrail.features import Part, extract
 from vitrail.runs import (
     FINISHED,
@@ -35,6 +35,7 @@ from vitrail.runs import (
     enter_folder,
     forget_steps,
     load_run,
+    record_opening,
     steps_folder,
     summarise,
     write_receipt,
@@ -84,6 +85,8 @@ def bench(
     journal.start(identity, command=command)
     dataset, near_pairs = _group_near_duplicates(dataset, options, resources)
     dataset, split, sealed = make_split(dataset, options.split)
+    for line in say_plan(dataset, split, backbones=len(specs) * len(options.recipes), level=options.level):
+        resources.progress.note(line)
     prepared = prepare(specs, dataset, split, options, data=data, cluster=cluster, resources=resources)
     require_enough(dataset, sealed=sealed, without=prepared.extraction.unreadable_ids)
     split = split.without(prepared.extraction.unreadable_ids)
@@ -136,7 +139,7 @@ def judge_split(
         for entry, features in zip(prepared.entries, prepared.extraction.features, strict=True)
     )
     choices = fingerprint([split.fingerprint, *(candidate.digest for candidate in candidates)])
-    openings = journal.record_opening(choices)
+    openings = record_opening(journal, split.test, choices, resources.progress)
     verdict = judge(
         [_enter_contest(candidate) for candidate in candidates],
         JudgedImages(ids=split.test, classes=dataset.classes, groups=dataset.groups(), warnings=dataset.warnings),

@@ -22,7 +22,7 @@ from vitrail.checks.verify import verify_run
 from vitrail.core.errors import RunError, UsageError
 from vitrail.data import SplitOptions
 from vitrail.evaluation.contestants import Criteria
-from vitrail.runs import load_run
+from vitrail.runs import Journal, load_run
 from vitrail.search import TuneOptions
 
 FAST = BenchOptions(search=TuneOptions(kinds=("logistic",), strengths=(1e-2, 1.0), seeds=1))
@@ -159,6 +159,12 @@ def test_one_changed_answer_on_another_split_is_named(copy: Path, made: tuple[Pa
     assert "backbones[vit_mini].search.splits.deviation" in said
     edit_table(copy / "splits" / "vit_mini.parquet", "label", turn)
     assert "splits of vit_mini: labels of number 0" in named(copy, made[1])
+
+
+def test_an_opening_in_the_log_that_the_results_do_not_count_is_named(copy: Path, tmp_path: Path):
+    Journal(copy / "log.jsonl").record_opening("other choices")
+    (difference,) = verify_run(copy, cache=tmp_path / "empty").differences
+    assert (difference.where, difference.stored, difference.recomputed) == ("split.test_openings", "1", "2")
 
 
 def test_a_deleted_row_is_named(copy: Path, made: tuple[Path, Path]):

@@ -108,8 +108,9 @@ def _contestant(
         licence=card.licence,
         probability_NC=probability_NC,
         traces=Traces(
-            trained=False,
+            trained_on=(),
             pretraining="not stated",
+            labels_seen=True,
             evidence=(),
             named_N=np.zeros(len(ids), dtype=bool),
             untuned=None,
@@ -174,6 +175,7 @@ def _results(
             fractions=(0.6, 0.2, 0.2),
             fingerprint="a7" * 32,
             test_openings=1,
+            first_opened="2026-11-02",
         ),
         backbones=tuple(
             BackboneResult(

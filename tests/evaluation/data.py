@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from vitrail.backbones.classifier import Classifier
 from vitrail.backbones.label_sets import imagenet_1k
-from vitrail.data import Dataset, Split, make_split
+from vitrail.data import Dataset, Split, SplitOptions, make_split
 from vitrail.data.dataset import EXAMPLE_SCHEMA
 
 
@@ -23,7 +23,9 @@ class Table:
         return np.stack([self._rows[example] for example in ids])
 
 
-def make_data(classes: Sequence[str], path: str, *, per_class: int = 10) -> tuple[Dataset, Split, dict[str, int]]:
+def make_data(
+    classes: Sequence[str], path: str, *, per_class: int = 10, options: SplitOptions | None = None
+) -> tuple[Dataset, Split, dict[str, int]]:
     """A split data set whose files are named by `path`, which may hold {label} and {number}."""
     ids = [f"{number:064x}" for number in range(len(classes) * per_class)]
     labels = [number % len(classes) for number in range(len(ids))]
@@ -33,7 +35,7 @@ def make_data(classes: Sequence[str], path: str, *, per_class: int = 10) -> tupl
     whole = Dataset(
         name="made", table=table, classes=tuple(classes), set_aside=(), warnings=(), fingerprint="f", source=None
     )
-    dataset, split, _ = make_split(whole)
+    dataset, split, _ = make_split(whole, options)
     return dataset, split, dict(zip(ids, labels, strict=True))
 
 

@@ -7,18 +7,25 @@ import pytest
 
 from tests.evaluation.data import make_classifier, make_data, make_features
 from tests.evaluation.test_decision import contender, make_pairs
-from vitrail.backbones import find_card
+from vitrail.backbones import Card, find_card
 from vitrail.backbones.label_sets import imagenet_1k
 from vitrail.candidates.traces import find_traces
-from vitrail.evaluation.contamination import decide_fairly, weigh
+from vitrail.data.traces import say_about
+from vitrail.evaluation.contamination import decide_fairly, mark, weigh
 from vitrail.evaluation.decision import decide
 
 IMAGENET = find_card("resnet18.tv_in1k")
+LARGE = find_card("vit_small_patch16_224.augreg_in21k")
+DINO = find_card("vit_small_patch16_224.dino")
+DINOV2 = find_card("vit_small_patch14_dinov2.lvd142m")
 FORMULA = find_card("vit_mini")
 UNSTATED = replace(IMAGENET, pretraining=())
 DOGS = (151, 152, 153)
 NAMES = [imagenet_1k().names[place][0] for place in DOGS]
 IDS = "dogs/n02085620_{number}.JPEG"
+LARGE_IDS = "flowers/n12620196_{number}.jpg"  # a synset of ImageNet-21k that ImageNet-1k has not
+IMAGENETTE = ["tench", "English springer", "cassette player", "chain saw", "church", "French horn"]
+IMAGENETTE += ["garbage truck", "gas pump", "golf ball", "parachute"]
 
 
 def look(classes, path, *, card=IMAGENET, classifier=True, wrong=0.0, places=DOGS):
@@ -48,7 +55,7 @@ def test_other_file_names_prove_nothing(path: str):
 
 def test_names_of_imagenet_classes_are_a_hint_and_no_more():
     _, found = look(NAMES, "pictures/{number}.jpg")
-    assert found.verdict == "hints"
+    assert found.verdict == "cannot tell"
     assert "Whether it saw these very images, names do not tell." in found.sentence
 
 
@@ -62,23 +69,80 @@ def test_a_local_file_is_given_away_by_its_classifier():
     assert found.verdict == "seen"
     assert "does not say how it was pretrained" in found.sentence
     _, silent = look(NAMES, IDS, card=UNSTATED, classifier=False)
-    assert silent.verdict == "not seen"
+    assert silent.verdict == "cannot tell"  # nobody knows what it was trained on
     assert "not stated" in silent.sentence
+
+
+def test_own_photographs_of_a_known_data_sets_classes_are_probably_seen_and_no_more():
+    traces, found = look(IMAGENETTE, "my own/{number}.jpg", classifier=False)
+    assert traces.sighting == found.verdict == "probably"
+    assert found.share == 0
+    assert "it probably saw the test images, and its accuracy may be recall" in found.sentence
+    assert "photographs of your own with these class names it did not see" in found.sentence
+    assert mark(found) == "probably saw the test images"
+
+
+def test_a_few_named_files_of_a_known_data_set_leave_the_others_probable():
+    traces, _ = look(IMAGENETTE, "{number}.jpg", classifier=False)
+    named_N = np.arange(len(traces.named_N)) < 1
+    label_N = np.zeros(len(named_N), dtype=np.int64)
+    found = weigh(replace(traces, named_N=named_N), "net", label_N, label_N)
+    assert (found.verdict, found.share, found.others.n) == ("probably", 0.05, 19)
+    assert "File names prove it of about 5% of them" in found.sentence
+    most = replace(traces, named_N=np.arange(len(named_N)) < 10)
+    assert most.sighting == "seen"
+
+
+def test_ids_of_imagenet_21k_are_proof_for_those_that_were_trained_on_it():
+    classes = ["wood sorrel", "violet", "my own flower"]
+    traces, found = look(classes, LARGE_IDS, card=LARGE, classifier=False)
+    assert (found.verdict, found.share) == ("seen", 1.0)
+    assert traces.evidence[0].collection == "ImageNet-21k"
+    assert "was trained on ImageNet-21k" in found.sentence
+    _, other = look(classes, LARGE_IDS, card=IMAGENET, classifier=False)
+    assert (other.verdict, other.share) == ("not seen", 0.0)
+    assert "ImageNet-1k alone" in other.sentence
+    _, unknown = look(classes, LARGE_IDS, card=UNSTATED)
+    assert (unknown.verdict, unknown.share) == ("cannot tell", 0.0)  # its classifier gives away ImageNet-1k alone
+
+
+def test_who_was_trained_on_imagenet_21k_has_seen_imagenet_1k():
+    _, found = look(NAMES, IDS, card=LARGE, classifier=False)
+    assert (found.verdict, found.share) == ("seen", 1.0)
+
+
+def test_classes_that_are_named_by_ids_of_imagenet_21k_are_a_hint():
+    traces, found = look(["n12620196", "n00004475-being", "n99999999"], "{number}.jpg", card=LARGE, classifier=False)
+    assert found.verdict == "cannot tell"
+    assert traces.evidence[0].sentence == "2 of 3 classes have the id of an ImageNet-21k class"
+    assert look(["n12620196", "n00004475"], "{number}.jpg", classifier=False)[1].verdict == "no sign"
+
+
+@pytest.mark.parametrize("card", [DINO, DINOV2])
+def test_self_supervised_weights_saw_images_without_labels(card: Card):
+    _, found = look(NAMES, IDS, card=card, classifier=False)
+    assert (found.verdict, found.share, found.labels_seen) == ("seen", 1.0, False)
+    assert "recall of training data" not in found.sentence
+    assert "without labels" in found.sentence
+    assert "never their labels" in found.sentence
+    _, probably = look(IMAGENETTE, "{number}.jpg", card=card, classifier=False)
+    assert "it probably saw the test images, without their labels" in probably.sentence
+    assert look(NAMES, IDS)[1].labels_seen
 
 
 def test_a_known_data_set_is_known_by_its_classes_though_every_file_was_renamed():
     woof = ["Shih-Tzu", "Rhodesian ridgeback", "beagle", "English foxhound", "Border terrier"]
     woof += ["Australian terrier", "golden retriever", "Old English sheepdog", "Samoyed", "dingo"]
     traces, found = look(woof, "{number}.jpg", classifier=False)
-    assert found.verdict == "seen"
+    assert found.verdict == "probably"
     assert [one.kind for one in traces.evidence] == ["known data set", "class names"]
     _, one_more = look([*woof, "tabby"], "{number}.jpg", classifier=False)
-    assert one_more.verdict == "hints"
+    assert one_more.verdict == "cannot tell"
 
 
 def test_renamed_classes_are_given_away_by_answers_as_a_hint():
     traces, found = look(["1", "2", "3"], "{number}.jpg")
-    assert found.verdict == "hints"
+    assert found.verdict == "cannot tell"
     assert traces.evidence[0].kind == "answers on training images"
     assert found.untuned.matched_by == "answers on training images"
     assert found.untuned.accuracy.value == 1.0
@@ -106,11 +170,15 @@ def test_a_share_of_named_files_is_a_share_and_the_others_are_judged_apart():
     label_N = np.zeros(len(named_N), dtype=np.int64)
     found = weigh(replace(traces, named_N=named_N, evidence=(evidence,)), "net", label_N, label_N + ~named_N)
     assert found.verdict == "seen"
+    assert mark(found) == f"saw {say_about(found.share)} of the test images"
+    assert (mark(SEEN), mark(CLEAN)) == ("saw the test images", "")
     assert (found.others.n, found.others.value) == (len(named_N) - 2, 0.0)
 
 
 SEEN = look(NAMES, IDS)[1]
 CLEAN = look(NAMES, IDS, card=FORMULA, classifier=False)[1]
+PROBABLY = look(IMAGENETTE, "{number}.jpg", classifier=False)[1]
+UNLABELLED = look(NAMES, IDS, card=DINO, classifier=False)[1]
 
 
 def fairly(right, counts, found, *, n=100, gmacs=None):
@@ -146,6 +214,36 @@ def test_a_lead_over_one_that_saw_the_test_stands():
     assert said.choose == "a"
     assert said.sentence.startswith(plain.sentence)
     assert "b saw these test images in pretraining: its 60.0% [50.2, 69.1] may be recall." in said.sentence
+
+
+def test_one_that_probably_saw_the_test_stays_in_the_decision_and_is_marked():
+    said, plain = a_over_b({"a": PROBABLY, "b": CLEAN})
+    assert said.choose == plain.choose == "a"
+    assert said.sentence == (
+        f"{plain.sentence} a probably saw these test images in pretraining: its 80.0% [71.1, 86.7] may be flattered "
+        "and was weighed all the same."
+    )
+    assert said.caveats[0] == PROBABLY.sentence
+    both, _ = a_over_b({"a": PROBABLY, "b": PROBABLY})
+    assert both.choose == "a"
+    assert "a and b probably saw" in both.sentence
+
+
+def test_what_probably_saw_the_test_is_no_clean_witness_against_recall():
+    said, _ = a_over_b({"a": SEEN, "b": PROBABLY})
+    assert said.choose is None
+    assert "a saw them in pretraining, b probably did too" in said.sentence
+
+
+def test_what_was_seen_without_labels_is_flattered_and_no_recall():
+    said, _ = a_over_b({"a": CLEAN, "b": UNLABELLED})
+    assert said.sentence.endswith(
+        "b saw these test images in pretraining, without labels: its 60.0% [50.2, 69.1] may be flattered."
+    )
+    mixed, _ = a_over_b({"a": SEEN, "b": UNLABELLED})
+    assert mixed.sentence.endswith(
+        "All of them saw these test images in pretraining, b without labels: new images may rank them otherwise."
+    )
 
 
 def test_one_that_saw_the_test_and_is_ahead_within_the_margin_is_not_said_to_be_behind():

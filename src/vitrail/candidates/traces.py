@@ -1,8 +1,8 @@
 """What can be known of contamination while the test labels are still sealed: names, files, cards, untuned answers.
 
 Evidence has a name and a strength. File names that are ImageNet ids are proof that the images are ImageNet's. A set of
-classes that only one public data set has is strong. That a classifier was trained to tell a person's classes apart is a
-hint: it says nothing of these very images.
+classes that only one public data set has makes that probable: somebody may have photographed the same things. That
+classes have the names of ImageNet's, or that a classifier tells them apart, is a hint: it says nothing of these images.
 """
 
 import re
@@ -16,25 +16,31 @@ from numpy.typing import NDArray
 
 from vitrail.backbones import Card
 from vitrail.backbones.classifier import Classifier
-from vitrail.backbones.label_sets import imagenet_1k
-from vitrail.candidates.class_names import match_names, synsets
+from vitrail.backbones.label_sets import imagenet_1k, imagenet_21k_ids
+from vitrail.candidates.class_names import WORDNET_ID, match_names, synsets
 from vitrail.candidates.untuned import answer_untuned, match_by_answers
 from vitrail.data import Dataset, Split
-from vitrail.data.traces import MOST, Evidence, MatchedBy, Pretraining, Traces, say_about
+from vitrail.data.traces import MOST, Collection, Evidence, MatchedBy, Pretraining, Traces, say_about
 from vitrail.search.examples import Rows
 
-TRAINING_FILE = re.compile(r"^(n\d{8})_\d+$")  # ILSVRC 2012's own names for its training images
+IMAGE_ID = re.compile(r"^(n\d{8})_\d+$")  # how ImageNet names its images but for those of validation and test
 NAMES: MatchedBy = "names"
 ANSWERS: MatchedBy = "answers on training images"
 MOST_OF_A_SET = 0.9  # of its classes, for a data set from which some are left out
+SMALL: Collection = "ImageNet-1k"
+LARGE: Collection = "ImageNet-21k"
 
 
 def find_traces(card: Card, classifier: Classifier | None, features: Rows, dataset: Dataset, split: Split) -> Traces:
     """Look for signs that a backbone was trained on the test images. No test label is needed."""
-    trained, pretraining = _trained_on_imagenet(card, classifier)
-    named_N = _carry_ids(dataset, split.test)
+    trained_on, pretraining = _find_collections(card, classifier)
+    named_small_N, named_large_N = _carry_ids(dataset, split.test)
     by_name = match_names(dataset.classes, imagenet_1k())
-    evidence = [*_of_files(named_N), *_of_names(dataset.classes, by_name)]
+    evidence = [
+        *_of_files(named_small_N, SMALL),
+        *_of_files(named_large_N & ~named_small_N, LARGE),
+        *_of_names(dataset.classes, by_name),
+    ]
     untuned = None
     if classifier is not None:
         places, matched_by = by_name, NAMES
@@ -44,35 +50,48 @@ def find_traces(card: Card, classifier: Classifier | None, features: Rows, datas
             evidence += evidence_of_answers
         log_NK = classifier.log_probabilities(features.rows(split.test))
         untuned = answer_untuned(log_NK, places, label_set=classifier.labels.name, matched_by=matched_by)
-    return Traces(trained=trained, pretraining=pretraining, evidence=tuple(evidence), named_N=named_N, untuned=untuned)
+    return Traces(
+        trained_on=trained_on,
+        pretraining=pretraining,
+        labels_seen=pretraining != "stated" or card.labels != "",
+        evidence=tuple(evidence),
+        named_N=(named_small_N & (SMALL in trained_on)) | (named_large_N & (LARGE in trained_on)),
+        untuned=untuned,
+    )
 
 
-def _trained_on_imagenet(card: Card, classifier: Classifier | None) -> tuple[bool, Pretraining]:
-    if any(collection.startswith("imagenet") for collection in card.pretraining):
-        return True, "stated"
+def _find_collections(card: Card, classifier: Classifier | None) -> tuple[tuple[Collection, ...], Pretraining]:
+    """What the backbone was trained on. ImageNet-21k holds the training images of ImageNet-1k."""
+    if "imagenet-21k" in card.pretraining:
+        return (SMALL, LARGE), "stated"
+    if "imagenet-1k" in card.pretraining:
+        return (SMALL,), "stated"
     if classifier is not None:
-        return True, "its classifier"
-    return False, "stated otherwise" if card.pretraining else "not stated"
+        return (SMALL,), "its classifier"
+    return (), "stated otherwise" if card.pretraining else "not stated"
 
 
-def _carry_ids(dataset: Dataset, ids: Sequence[str]) -> NDArray[np.bool_]:
-    known = set(imagenet_1k().ids)
+def _carry_ids(dataset: Dataset, ids: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which images are named by an id of ImageNet-1k, and which by one of ImageNet-21k."""
     paths = dataset.by_id("paths")
-    matches_of = [[TRAINING_FILE.match(PurePath(path).stem) for path in paths[example]] for example in ids]
-    return np.array([any(match and match[1] in known for match in matches) for matches in matches_of], dtype=bool)
+    matches_of = [[IMAGE_ID.match(PurePath(path).stem) for path in paths[example]] for example in ids]
+    synsets_of = [{match[1] for match in matches if match} for matches in matches_of]
+    small, large = set(imagenet_1k().ids), imagenet_21k_ids()
+    return (
+        np.array([bool(named & small) for named in synsets_of], dtype=bool),
+        np.array([bool(named & large) for named in synsets_of], dtype=bool),
+    )
 
 
-def _of_files(named_N: NDArray[np.bool_]) -> list[Evidence]:
+def _of_files(named_N: NDArray[np.bool_], collection: Collection) -> list[Evidence]:
     share = float(named_N.mean())
     if share == 0:
         return []
-    sentence = f"{say_about(share)} of the test images are named as ImageNet names its training images (wnid_number)"
-    return [Evidence(kind="file names", strength="proof", share=share, sentence=sentence)]
+    sentence = f"{say_about(share)} of the test images are named as {collection} names its images (wnid_number)"
+    return [Evidence(kind="file names", strength="proof", collection=collection, share=share, sentence=sentence)]
 
 
 def _of_names(classes: Sequence[str], by_name: Mapping[int, tuple[int, ...]]) -> list[Evidence]:
-    if not by_name:
-        return []
     evidence = []
     named = synsets(by_name, imagenet_1k())
     for name, facts in _known_sets().items():
@@ -82,11 +101,19 @@ def _of_names(classes: Sequence[str], by_name: Mapping[int, tuple[int, ...]]) ->
             and len(named & members) >= MOST_OF_A_SET * len(members)
             and _within(by_name, members)
         ):
-            sentence = f"the classes are those of {name}, of which {facts['share']} are in ImageNet's training set"
-            evidence.append(Evidence(kind="known data set", strength="strong", share=1.0, sentence=sentence))
-    sentence = f"{len(by_name):,} of {len(classes):,} classes have the name of an ImageNet class"
-    share = len(by_name) / len(classes)
-    return [*evidence, Evidence(kind="class names", strength="hint", share=share, sentence=sentence)]
+            sentence = f"the classes are those of {name}, and {facts['share']} of {name} are in ImageNet's training set"
+            evidence.append(
+                Evidence(kind="known data set", strength="probable", collection=SMALL, share=1.0, sentence=sentence)
+            )
+    ids = {index: match[0] for index, name in enumerate(classes) if (match := WORDNET_ID.match(name.strip()))}
+    only_large = {index for index, synset in ids.items() if synset in imagenet_21k_ids()} - set(by_name)
+    for collection, count, what in ((SMALL, len(by_name), "name"), (LARGE, len(only_large), "id")):
+        if count:
+            sentence = f"{count:,} of {len(classes):,} classes have the {what} of an {collection} class"
+            share = count / len(classes)
+            hint = Evidence(kind="class names", strength="hint", collection=collection, share=share, sentence=sentence)
+            evidence.append(hint)
+    return evidence
 
 
 def _within(by_name: Mapping[int, tuple[int, ...]], members: set[str]) -> bool:
@@ -123,4 +150,6 @@ def _match_by_answers(
     )
     if count >= MOST_OF_A_SET * len(places):
         sentence += f", and {count:,} of these {len(places):,} answers are classes of {name}"
-    return places, [Evidence(kind="answers on training images", strength="hint", share=share, sentence=sentence)]
+    return places, [
+        Evidence(kind="answers on training images", strength="hint", collection=SMALL, share=share, sentence=sentence)
+    ]

@@ -25,7 +25,8 @@ from vitrail.features.store import FACTS, FEATURES, FeatureSet
 from vitrail.heads import load_head, probabilities
 from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import Refusal, load_refusal
-from vitrail.runs.folder import DATA, RECEIPT
+from vitrail.runs.folder import DATA, LOG, RECEIPT
+from vitrail.runs.journal import Journal
 from vitrail.runs.results import BackboneResult, Results
 from vitrail.runs.run import RunRecord, load_run
 from vitrail.runs.tables import ExampleTable, read_examples
@@ -36,6 +37,7 @@ NEVER_RECOMPUTED = (
     "the search: its trials, out-of-fold figures and temperatures",
     "the split, from the images that it was made of",
     "costs and times",
+    "how often these test images were opened before, in other folders; taken as stored",
 )
 
 
@@ -66,6 +68,7 @@ def verify_run(folder: Path, *, cache: Path) -> Verification:
     predictions = [run.predictions(result.name) for result in run.results.backbones]
     _check_rows(predictions, examples, comparison)
     _check_data(run.results, examples, predictions[0], comparison)
+    _check_openings(run, comparison)
     for result in run.results.backbones:
         _check_resplits(run, result, examples, comparison)
     contestants = [
@@ -139,6 +142,12 @@ def _check_data(results: Results, examples: ExampleTable, test: Predictions, com
         "given_split": examples.given,
     }
     comparison.compare("data.fingerprint", results.data.fingerprint, fingerprint(whole))
+
+
+def _check_openings(run: RunRecord, comparison: Comparison) -> None:
+    """The results may know of openings in other folders, which the log does not, but of no fewer than the log."""
+    stored, logged = run.results.split.test_openings, Journal(run.folder / LOG).count_openings()
+    comparison.compare("split.test_openings", stored, max(stored, logged))
 
 
 def _check_resplits(run: RunRecord, result: BackboneResult, examples: ExampleTable, comparison: Comparison) -> None:

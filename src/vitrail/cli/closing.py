@@ -9,7 +9,8 @@ from rich.table import Table
 from vitrail.candidates.parity import parity_in_words
 from vitrail.candidates.recipes import DECK
 from vitrail.delivery.report import words
-from vitrail.runs import BackboneResult, RunRecord
+from vitrail.evaluation.contamination import mark
+from vitrail.runs import BackboneResult, RunRecord, say_openings
 from vitrail.statistics.intervals import Interval
 
 SHOWN_SET_ASIDE = 10
@@ -17,9 +18,12 @@ WIDE_ENOUGH = 150
 
 
 def print_closing(run: RunRecord, console: Console) -> None:
-    """Table, pairs, decision, what was set aside, and where the rest is."""
+    """Openings, table, pairs, decision, what was set aside, and where the rest is."""
     results = run.results
     console.print()
+    if results.split.test_openings > 1:
+        sentence = say_openings(results.split.test_openings, results.split.first_opened)
+        console.print(f"[yellow]! {escape(sentence)}[/]")
     if console.width >= WIDE_ENOUGH:
         console.print(_table(results.backbones))
     else:
@@ -53,7 +57,7 @@ def _table(backbones: tuple[BackboneResult, ...]) -> Table:
     table.add_column("Head", overflow="fold")
     for result in backbones:
         table.add_row(
-            escape(result.name),
+            _name(result),
             _percent(result.test.top1),
             _percent(result.test.balanced_accuracy),
             _plain(result.test.nll),
@@ -65,8 +69,14 @@ def _table(backbones: tuple[BackboneResult, ...]) -> Table:
     return table
 
 
+def _name(result: BackboneResult) -> str:
+    """The name of a backbone, marked where its figures may be recall."""
+    marked = mark(result.contamination)
+    return escape(result.name) + (f" [yellow]({marked})[/]" if marked else "")
+
+
 def _print_narrow(result: BackboneResult, console: Console) -> None:
-    console.print(f"[bold]{escape(result.name)}[/]")
+    console.print(f"[bold]{_name(result)}[/]")
     console.print(f"  test top-1  {_percent(result.test.top1)} %")
     console.print(f"  balanced    {_percent(result.test.balanced_accuracy)} %")
     console.print(f"  NLL         {_plain(result.test.nll)}")

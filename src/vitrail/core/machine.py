@@ -104,7 +104,7 @@ def cache_folder() -> Path:
 
 
 def config_folder() -> Path:
-    """Where trusted weights are locked, which pruning never touches: $VITRAIL_CONFIG, else the platform's place."""
+    """Where weights are locked and openings counted; never pruned: $VITRAIL_CONFIG, else the platform's place."""
     given = os.environ.get("VITRAIL_CONFIG")
     if given:
         return Path(given).expanduser()

@@ -13,19 +13,26 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Strength = Literal["proof", "strong", "hint"]
+Collection = Literal["ImageNet-1k", "ImageNet-21k"]  # the second holds the first
+Strength = Literal["proof", "probable", "hint"]
 Pretraining = Literal["stated", "its classifier", "stated otherwise", "not stated"]
 MatchedBy = Literal["names", "answers on training images"]
+Sighting = Literal["seen", "probably", "cannot tell", "no sign", "not seen"]
 
 MOST = 0.5  # of the classes or images; a smaller share is a coincidence of names or answers, and no hint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """One thing that speaks for it that images were in ImageNet's training set; `share` is of the test images."""
+    """A sign that test images were in the training set of a collection; `share` is of the test images.
+
+    A proof names the very images. Classes of a known data set make it probable: photographs of one's own may have the
+    same class names. A hint says nothing of these images.
+    """
 
     kind: Literal["file names", "known data set", "class names", "answers on training images"]
     strength: Strength
+    collection: Collection
     share: float
     sentence: str
 
@@ -49,15 +56,43 @@ class UntunedAnswers:
 class Traces:
     """What is known of one backbone before the opening.
 
-    `pretraining` says how it is known whether the backbone was trained on ImageNet, and `trained` whether it was.
-    `named_N` says which test images carry ids.
+    `trained_on` are the collections that it is known to have been trained on, and `pretraining` says how that is known.
+    `labels_seen` is false for a backbone that saw the images without labels, as self-supervised ones do.
+    `named_N` says which test images carry ids of these collections.
     """
 
-    trained: bool
+    trained_on: tuple[Collection, ...]
     pretraining: Pretraining
+    labels_seen: bool
     evidence: tuple[Evidence, ...]
     named_N: NDArray[np.bool_]
     untuned: UntunedAnswers | None
+
+    @property
+    def share(self) -> float:
+        """The share of the test images that the backbone is known to have seen."""
+        return float(self.named_N.mean())
+
+    @property
+    def sighting(self) -> Sighting:
+        """Whether the backbone saw the test images: known by file names, probable from class names, or unknown.
+
+        Where file names prove it of a few images and class names make it probable of all, it is probable.
+        """
+        probable = any(sign.strength == "probable" and sign.collection in self.trained_on for sign in self.evidence)
+        if self.share >= MOST or (self.share > 0 and not probable):
+            return "seen"
+        if probable:
+            return "probably"
+        if any(sign.strength == "proof" or sign.share >= MOST for sign in self.relevant):
+            return "cannot tell"
+        return "not seen" if any(sign.strength != "hint" for sign in self.evidence) else "no sign"
+
+    @property
+    def relevant(self) -> tuple[Evidence, ...]:
+        """The evidence for collections that the backbone was trained on, or may have been for all that is stated."""
+        unknown = self.pretraining in ("not stated", "its classifier")
+        return tuple(sign for sign in self.evidence if unknown or sign.collection in self.trained_on)
 
 
 def say_about(share: float) -> str:

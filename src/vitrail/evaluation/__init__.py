@@ -7,6 +7,7 @@ from vitrail.evaluation.contestants import JudgedImages as JudgedImages
 from vitrail.evaluation.decision import Decision as Decision
 from vitrail.evaluation.decision import Pair as Pair
 from vitrail.evaluation.decision import turn as turn
+from vitrail.evaluation.power import say_plan as say_plan
 from vitrail.evaluation.thresholds import RefusalCheck as RefusalCheck
 from vitrail.evaluation.verdict import BackboneVerdict as BackboneVerdict
 from vitrail.evaluation.verdict import ClassMetrics as ClassMetrics

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.evaluation.decision import Contender, Pair
-from vitrail.evaluation.sentences import say_distance, say_names
+from vitrail.evaluation.power import say_small_test
+from vitrail.evaluation.sentences import say_names
 from vitrail.heads.head import Predictions
 from vitrail.statistics.intervals import Interval, wilson
 
 # Letters: C classes.
 
-FEW_IMAGES = 200
 TINY_CLASS = 5
 
 ALWAYS = "Intervals cover the draw of test images, not the draw of training images, the split or the seed."
@@ -44,8 +44,8 @@ def find_caveats(
             "which makes their intervals too narrow."
         )
     caveats += _compare_with_chance(contenders, labels_C, classes)
-    if n < FEW_IMAGES:
-        caveats.append(f"There are only {n:,} test images{_what_they_show(pairs)}.")
+    half_widths = [(c.top1.high - c.top1.low) / 2 for c in contenders]
+    caveats += say_small_test(n, half_widths, [pair.visible for pair in pairs])
     absent = [name for name, count in zip(classes, labels_C, strict=True) if count == 0]
     if absent:
         verb = "has no test image and is" if len(absent) == 1 else "have no test image and are"
@@ -72,11 +72,6 @@ def _compare_with_chance(
         f"{say_names(poor)} {verb} not shown to be better than always answering {classes[largest]}, "
         f"which is right for {100 * share:.1f}% of the test images."
     ]
-
-
-def _what_they_show(pairs: Sequence[Pair]) -> str:
-    visible = max((pair.visible for pair in pairs), default=None)
-    return "" if visible is None else f": a difference below {say_distance(visible)} would mostly go unseen"
 
 
 def accuracy_without(predictions: Predictions, leaked: Collection[str], *, level: float) -> Interval | None:

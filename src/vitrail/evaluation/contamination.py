@@ -1,36 +1,34 @@
 """Was the test set in a backbone's pretraining? The evidence, the untuned classifier beside the tuned head, a sentence.
 
-The verdict is "seen" only where names of files or of classes say which images these are, and the backbone is known to
-have been trained on that collection. A high accuracy of the untuned classifier alone is a hint: new pictures of the
-same things would be recognised too.
+The verdict is "seen" only where file names say which images these are, and the backbone is known to have been trained
+on that collection. It is "probably" where the classes are those of a known data set: somebody may have photographed the
+same things, so the backbone stays in the decision, marked. A high accuracy of the untuned classifier alone is a hint:
+new images of the same things would be recognised too.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.data.traces import MOST, Evidence, MatchedBy, Traces, UntunedAnswers, say_about
+from vitrail.data.traces import Evidence, MatchedBy, Sighting, Traces, UntunedAnswers, say_about
 from vitrail.evaluation.decision import Contender, Decision, Pair, decide
 from vitrail.evaluation.sentences import say_names, say_rate
 from vitrail.statistics.intervals import LEVEL, Interval, wilson
 
 # Letters: N test images.
 
-Sighting = Literal["seen", "hints", "no sign", "not seen"]
-
-_HOW_KNOWN = {
-    "stated": "was trained on ImageNet",
-    "its classifier": "is a local file that does not say how it was pretrained, but it tells ImageNet's classes apart",
-}
-
 _RECALL = "It saw these test images in pretraining: this is recall of training data, so expect less of new images."
 _RANKED_BY_RECALL = (
     "All of them saw these test images in pretraining: this compares recall of training data, and new images may "
     "rank them otherwise."
 )
+_FITTED = (
+    "It saw these test images in pretraining, without their labels: it recalls no answers, but its features were "
+    "fitted to these very images, and to new ones they may fit less well."
+)
+_IN_CAVEATS = ("seen", "probably", "cannot tell")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,12 +51,14 @@ class UntunedAccuracy:
 class Contamination:
     """What is known of whether one backbone saw the test images in pretraining.
 
-    `share` is of the test images, for the verdict "seen"; 0 otherwise. `others` is the tuned head's top-1 on the
+    `share` is the share of the test images that it is known to have seen, by their file names.
+    `labels_seen` is false for a backbone that was trained without labels. `others` is the tuned head's top-1 on the
     test images that no evidence names; None unless some are named and some are not.
     """
 
     verdict: Sighting
     share: float
+    labels_seen: bool
     sentence: str
     evidence: tuple[Evidence, ...]
     untuned: UntunedAccuracy | None
@@ -69,17 +69,31 @@ def weigh(
     traces: Traces, name: str, label_N: NDArray[np.int64], predicted_N: NDArray[np.int64], *, level: float = LEVEL
 ) -> Contamination:
     """The verdict on the backbone `name`, once the test labels are open; `predicted_N` are the tuned head's answers."""
-    verdict, share = _verdict(traces)
+    verdict, share = traces.sighting, traces.share
     untuned = _score(traces.untuned, label_N, predicted_N, level) if traces.untuned else None
     rest_N = ~traces.named_N
-    split_by_name = verdict == "seen" and share < 1 and rest_N.any()
+    split_by_name = 0 < share < 1
     others = wilson(int((predicted_N == label_N)[rest_N].sum()), int(rest_N.sum()), level) if split_by_name else None
-    sentence = _sentence(traces, name, verdict, share) + _say_untuned(untuned, name)
+    sentence = _sentence(traces, name) + _say_untuned(untuned, name)
     if others is not None:
         sentence += f" On the {others.n:,} other test images its tuned head is right for {say_rate(others)}."
     return Contamination(
-        verdict=verdict, share=share, sentence=sentence, evidence=traces.evidence, untuned=untuned, others=others
+        verdict=verdict,
+        share=share,
+        labels_seen=traces.labels_seen,
+        sentence=sentence,
+        evidence=traces.evidence,
+        untuned=untuned,
+        others=others,
     )
+
+
+def mark(contamination: Contamination) -> str:
+    """The few words beside the name of a backbone that saw the test images or probably did; "" for all others."""
+    if contamination.verdict == "seen":
+        all_of_them = contamination.share > 0.995
+        return f"saw {'' if all_of_them else say_about(contamination.share) + ' of '}the test images"
+    return "probably saw the test images" if contamination.verdict == "probably" else ""
 
 
 def decide_fairly(
@@ -93,10 +107,11 @@ def decide_fairly(
 ) -> Decision:
     """The decision, steered by no recall of the test images.
 
-    A backbone counts as having seen the test if the share it saw is the margin or more: fewer images cannot move its
-    accuracy by the margin. If all saw it, they are ranked alike, by recall. If some did, the decision is among the
-    others. A single other is taken if the decision over all falls on it, since recall helps only those that it is
-    compared with; otherwise nothing can be decided.
+    A backbone counts as having seen the test if the share it is known to have seen is the margin or more: fewer images
+    cannot move its accuracy by the margin. One that probably saw it is weighed, and the sentence says so. If all saw
+    it, they are ranked alike, by recall. If some did, the decision is among the others. A single other is taken if the
+    decision over all falls on it, since recall helps only those that it is compared with; otherwise nothing can be
+    decided.
 
     `margin` is a fraction; `contamination` is by name. What was seen comes first among the caveats.
     """
@@ -108,32 +123,60 @@ def decide_fairly(
         weighed,
         [pair for pair in pairs if {pair.a, pair.b} <= names],
         margin=margin,
-        caveats=(*(f.sentence for f in contamination.values() if f.verdict in ("seen", "hints")), *caveats),
+        caveats=(*(f.sentence for f in contamination.values() if f.verdict in _IN_CAVEATS), *caveats),
         one_group=one_group,
     )
+    probably = [c for c in rest if c.name in contamination and contamination[c.name].verdict == "probably"]
+    if probably:
+        decision = replace(decision, sentence=f"{decision.sentence} {_say_probable(probably)}")
     if not saw:
         return decision
+    unlabelled = [c for c in saw if not contamination[c.name].labels_seen]
     if not rest:
-        return replace(decision, sentence=f"{decision.sentence} {_RECALL if len(saw) == 1 else _RANKED_BY_RECALL}")
+        return replace(decision, sentence=f"{decision.sentence} {_say_all_saw(saw, unlabelled)}")
     if len(rest) > 1:
         was = "was" if len(saw) == 1 else "were"
-        return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw)} and {was} not weighed.")
+        return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw, unlabelled)} and {was} not weighed.")
     if decision.choose == rest[0].name:
-        return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw)}.")
-    return replace(decision, sentence=_no_fair_comparison(saw, rest), choose=None)
+        return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw, unlabelled)}.")
+    return replace(decision, sentence=_no_fair_comparison(saw, rest, doubt=bool(probably)), choose=None)
 
 
-def _say_recall(saw: Sequence[Contender]) -> str:
+def _say_all_saw(saw: Sequence[Contender], unlabelled: Sequence[Contender]) -> str:
+    if len(saw) == 1:
+        return _FITTED if unlabelled else _RECALL
+    if not unlabelled:
+        return _RANKED_BY_RECALL
+    without = _say_without_labels(saw, unlabelled)
+    return f"All of them saw these test images in pretraining{without}: new images may rank them otherwise."
+
+
+def _say_recall(saw: Sequence[Contender], unlabelled: Sequence[Contender]) -> str:
     whose = "its" if len(saw) == 1 else "their"
     figures = say_names([say_rate(c.top1) for c in saw], most=6)
-    return f"{_list(saw)} saw these test images in pretraining: {whose} {figures} may be recall"
+    without, what = (_say_without_labels(saw, unlabelled), "flattered") if unlabelled else ("", "recall")
+    return f"{_list(saw)} saw these test images in pretraining{without}: {whose} {figures} may be {what}"
 
 
-def _no_fair_comparison(saw: Sequence[Contender], rest: Sequence[Contender]) -> str:
+def _say_without_labels(saw: Sequence[Contender], unlabelled: Sequence[Contender]) -> str:
+    return ", without labels" if len(unlabelled) == len(saw) else f", {_list(unlabelled)} without labels"
+
+
+def _say_probable(probably: Sequence[Contender]) -> str:
+    whose, was = ("its", "was") if len(probably) == 1 else ("their", "were")
+    figures = say_names([say_rate(c.top1) for c in probably], most=6)
+    return (
+        f"{_list(probably)} probably saw these test images in pretraining: {whose} {figures} may be flattered and "
+        f"{was} weighed all the same."
+    )
+
+
+def _no_fair_comparison(saw: Sequence[Contender], rest: Sequence[Contender], *, doubt: bool) -> str:
+    other = "probably did too" if doubt else "did not as far as is known"
     figures = say_names([f"{c.name} {say_rate(c.top1)}" for c in (*saw, *rest)], most=6)
     return (
-        f"These test images cannot compare the backbones: {_list(saw)} saw them in pretraining, {_list(rest)} did not "
-        f"as far as is known. Of {saw[0].top1.n:,} images are right: {figures}. Use test images that none has seen."
+        f"These test images cannot compare the backbones: {_list(saw)} saw them in pretraining, {_list(rest)} "
+        f"{other}. Of {saw[0].top1.n:,} images are right: {figures}. Use test images that none has seen."
     )
 
 
@@ -141,35 +184,53 @@ def _list(contenders: Sequence[Contender]) -> str:
     return say_names([c.name for c in contenders], most=6)
 
 
-def _verdict(traces: Traces) -> tuple[Sighting, float]:
-    sure = [evidence for evidence in traces.evidence if evidence.strength in ("proof", "strong")]
-    if sure and traces.trained:
-        return "seen", max(evidence.share for evidence in sure)
-    if sure:
-        return "not seen", 0.0
-    hints = traces.trained and any(evidence.share >= MOST for evidence in traces.evidence)
-    return ("hints", 0.0) if hints else ("no sign", 0.0)
+def _sentence(traces: Traces, name: str) -> str:
+    facts = "; ".join(sign.sentence for sign in traces.relevant or traces.evidence)
+    match traces.sighting:
+        case "seen":
+            return f"{name} {_say_trained(traces)}, and {facts}: {_say_seen(say_about(traces.share), traces)}"
+        case "probably":
+            return f"{name} {_say_trained(traces)}, and {facts}: {_say_probably(traces)}"
+        case "cannot tell" if any(sign.strength != "hint" for sign in traces.relevant):
+            return f"{_capital(facts)}, and the pretraining of {name} is not stated: it may have seen them or not."
+        case "cannot tell":
+            return (
+                f"{name} may know these classes from pretraining: {facts}. Whether it saw these very images, "
+                "names do not tell."
+            )
+        case "not seen":
+            known = f"{traces.trained_on[-1]} alone" if traces.trained_on else "other data"
+            return f"{_capital(facts)}, but nothing says that {name} saw them: its pretraining is stated as {known}."
+        case "no sign":
+            return (
+                f"No sign that {name} saw the test images in pretraining: "
+                "neither file names nor class names tell of it."
+            )
 
 
-def _sentence(traces: Traces, name: str, verdict: Sighting, share: float) -> str:
-    facts = "; ".join(evidence.sentence for evidence in traces.evidence)
-    if verdict == "seen":
-        known = _HOW_KNOWN["stated" if traces.pretraining == "stated" else "its classifier"]
-        return (
-            f"{name} {known}, and {facts}: its accuracy on {say_about(share)} of the test images is recall of "
-            "training data."
-        )
-    if verdict == "not seen":
-        return (
-            f"{_capital(facts)}, but nothing says that {name} was trained on ImageNet "
-            f"(its pretraining is {'not stated' if traces.pretraining == 'not stated' else 'stated as other data'})."
-        )
-    if verdict == "hints":
-        return (
-            f"{name} may know these classes from pretraining: {facts}. Whether it saw these very images, "
-            "names do not tell."
-        )
-    return f"No sign that {name} saw the test images in pretraining: neither file names nor class names tell of it."
+def _say_trained(traces: Traces) -> str:
+    if traces.pretraining == "its classifier":
+        return "is a local file that does not say how it was pretrained, but it tells ImageNet's classes apart"
+    without = "" if traces.labels_seen else " without labels"
+    return f"was trained on {traces.trained_on[-1]}{without}"  # the last is the largest, and holds the others
+
+
+def _say_seen(share: str, traces: Traces) -> str:
+    if traces.labels_seen:
+        return f"its accuracy on {share} of the test images is recall of training data."
+    return (
+        f"it saw {share} of the test images, but never their labels. It recalls no answers, but its features were "
+        "fitted to these very images: to new ones they may fit less well."
+    )
+
+
+def _say_probably(traces: Traces) -> str:
+    without, may = ("", "be recall") if traces.labels_seen else (", without their labels", "be flattered")
+    proof = f"File names prove it of {say_about(traces.share)} of them" if traces.share else "No file name proves it"
+    return (
+        f"it probably saw the test images{without}, and its accuracy may {may}. {proof}: photographs of your own with "
+        "these class names it did not see."
+    )
 
 
 def _say_untuned(untuned: UntunedAccuracy | None, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from vitrail.runs.folder import default_folder, enter_folder, forget_steps, steps_folder
 from vitrail.runs.journal import FINISHED, Journal
+from vitrail.runs.openings import Openings, record_opening, say_openings
 from vitrail.runs.results import (
     SCHEMA_VERSION,
     BackboneCost,
@@ -27,6 +28,7 @@ __all__ = [
     "DataSummary",
     "Journal",
     "Opened",
+    "Openings",
     "Question",
     "Results",
     "RunCost",
@@ -38,8 +40,10 @@ __all__ = [
     "forget_steps",
     "load_run",
     "read_results",
+    "record_opening",
     "results_schema",
     "results_to_json",
+    "say_openings",
     "steps_folder",
     "summarise",
     "write_receipt",

@@ -57,7 +57,11 @@ class Journal:
             With how many different choices it was opened so far: 1 for a run that a crash made open it twice.
         """
         self.write(OPENED, choices=choices)
-        return len({entry["choices"] for entry in self.events(OPENED)})
+        return self.count_openings()
+
+    def count_openings(self) -> int:
+        """With how many different choices the test split was opened in this folder."""
+        return len({entry.get("choices") for entry in self.events(OPENED)})
 
     def _entries(self) -> list[dict[str, Any]]:
         try:

@@ -45,13 +45,17 @@ class DataSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitSummary:
-    """How the split was made, and how often its test was opened with different choices."""
+    """How the split was made, and how often these test images were opened with different choices, in any run folder.
+
+    `first_opened` is the date of the first time. Both are as the ledger of this computer had them when the run ended.
+    """
 
     how: str
     seed: int
     fractions: tuple[float, float, float]
     fingerprint: str
     test_openings: int
+    first_opened: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,6 +15,7 @@ from vitrail.data import SPLIT_NAMES, Dataset, NearPair, Split, leaking_into
 from vitrail.evaluation import BackboneVerdict, Verdict
 from vitrail.evaluation.caveats import accuracy_without
 from vitrail.heads.head import Predictions
+from vitrail.runs.openings import Openings
 from vitrail.runs.results import (
     SCHEMA_VERSION,
     BackboneCost,
@@ -52,11 +53,11 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """Candidates, the verdict on them, and how often the test was opened with different choices."""
+    """Candidates, the verdict on them, and how often these test images were opened with different choices."""
 
     candidates: tuple[Candidate, ...]
     verdict: Verdict
-    openings: int
+    openings: Openings
 
 
 def summarise(
@@ -102,7 +103,8 @@ def summarise(
             seed=split.seed,
             fractions=split.fractions,
             fingerprint=split.fingerprint,
-            test_openings=opened.openings,
+            test_openings=opened.openings.count,
+            first_opened=opened.openings.first,
         ),
         backbones=results,
         pairs=verdict.pairs,

@@ -131,11 +131,13 @@ def images_for_margin(
 def visible_difference(discordance: float, n: float, *, alpha: float = 0.05, power: float = POWER) -> float:
     """The smallest difference that n examples show with the given power: 2.8 sqrt(discordance / n) by default.
 
-    `discordance` is the rate of examples that one of the two gets right and the other wrong. The difference is a
-    fraction, at most 1.
+    `discordance` is the rate of examples that one of the two gets right and the other wrong. No difference is larger
+    than it: where the formula asks for more, discordance and difference are both 7.8 / n, which solves it.
+
+    The difference is a fraction, at most 1.
     """
     z = normal_quantile(1 - alpha) + float(stats.norm.ppf(power))
-    return min(1.0, z * math.sqrt(discordance / n))
+    return min(1.0, max(z * math.sqrt(discordance / n), z**2 / n))
 
 
 def _score_variance(only_a: float, only_b: float, n: float, difference: float) -> float:

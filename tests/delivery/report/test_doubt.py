@@ -37,12 +37,19 @@ def told() -> Results:
             label_set="ImageNet-1k",
             matched_by="names",
         )
-        evidence = Evidence(kind="file names", strength="proof", share=1.0, sentence="about 100% are named so")
+        evidence = Evidence(
+            kind="file names",
+            strength="proof",
+            collection="ImageNet-1k",
+            share=1.0,
+            sentence="about 100% are named so",
+        )
         traces = Traces(
-            trained=place == 0,
-            pretraining="stated" if place == 0 else "not stated",
+            trained_on=("ImageNet-1k",) if place == 0 else (),
+            pretraining="stated" if place == 0 else "stated otherwise",
+            labels_seen=True,
             evidence=(evidence,),
-            named_N=np.ones(n, dtype=bool),
+            named_N=np.full(n, place == 0),
             untuned=untuned,
         )
         correct_N = rows.probability_NC.argmax(axis=1) == rows.label_N
@@ -64,6 +71,8 @@ def test_what_each_backbone_saw_stands_beside_its_untuned_classifier(told: Resul
     names = [one.name for one in told.backbones]
     assert verdicts == {names[0]: "seen, 100%", names[1]: "not seen"}
     assert "recall of training data" in section.text
+    tags = parse(render_report(told, {}, images=None)).by_id("figures").all("span", "tag")
+    assert [tag.text for tag in tags if tag.text != "chosen"] == ["saw the test images"]
 
 
 def test_every_promise_stands_with_what_became_of_it(told: Results):

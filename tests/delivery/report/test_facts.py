@@ -5,7 +5,7 @@ from vitrail.data import Dataset, SetAside, open_source
 from vitrail.data.dataset import EXAMPLE_SCHEMA
 from vitrail.data.duplicates import Duplicates
 from vitrail.data.near_duplicates import count_near
-from vitrail.delivery.report.facts import DUPLICATES, collect_data_facts, list_options, say_openings
+from vitrail.delivery.report.facts import DUPLICATES, collect_data_facts, list_options
 
 
 def test_images_are_counted_by_split_and_by_class() -> None:
@@ -53,8 +53,3 @@ def test_nested_options_are_named_by_their_path() -> None:
         ("engine", "auto"),
         ("out", "null"),
     ]
-
-
-def test_only_one_opening_is_nothing_to_warn_of() -> None:
-    assert say_openings(1).endswith("after every choice was made.")
-    assert "may flatter" in say_openings(2)

@@ -115,7 +115,7 @@ def test_a_second_opening_of_the_test_split_is_a_warning_beside_the_figures() ->
     results, predictions = make_run(["a", "b", "c"])
     results = replace(results, split=replace(results.split, test_openings=3))
     figures = parse(render_report(results, predictions, images=None)).by_id("figures")
-    assert "opened 3 times" in figures.one("ul", "caveats").text
+    assert "opened 3 times, each time with other choices (first on 2026-11-02)" in figures.one("ul", "caveats").text
 
 
 def test_a_warning_that_is_no_caveat_stands_beside_the_figures() -> None:

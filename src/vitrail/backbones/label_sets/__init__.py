@@ -29,3 +29,11 @@ def imagenet_1k() -> LabelSet:
         ids=tuple(row[0] for row in rows),
         names=tuple(tuple(lemma.strip() for lemma in row[1].split(",")) for row in rows),
     )
+
+
+@cache
+def imagenet_21k_ids() -> frozenset[str]:
+    """The synset ids of ImageNet's release of fall 2011, and ImageNet-1k's, all of which but one are among them."""
+    lines = (files(__name__) / "imagenet_21k_ids.txt").read_text(encoding="utf-8").splitlines()
+    numbers = (number for line in lines if not line.startswith("#") for number in line.split())
+    return frozenset(f"n{number}" for number in numbers) | frozenset(imagenet_1k().ids)

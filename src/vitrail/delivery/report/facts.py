@@ -94,16 +94,6 @@ def list_warnings(results: Results) -> list[str]:
     return [warning for warning in results.data.warnings if warning not in results.decision.caveats]
 
 
-def say_openings(count: int) -> str:
-    """How often the test split was opened, and what more than once means."""
-    if count == 1:
-        return "The test split was opened once, after every choice was made."
-    return (
-        f"The test split was opened {count} times, with different choices: these figures may flatter the choices made "
-        "after the first opening."
-    )
-
-
 def _aside(set_aside: tuple[SetAside, ...]) -> Aside:
     shortened = [SetAside(path=aside.path, reason=_short(aside.reason)) for aside in set_aside]
     return Aside(

@@ -21,13 +21,13 @@ from vitrail.delivery.report.comparison import assign_colours, compare, compare_
 from vitrail.delivery.report.confusion import Confusion, draw_confusion
 from vitrail.delivery.report.curves import Curves, draw_curves
 from vitrail.delivery.report.deck import compare_deck
-from vitrail.delivery.report.facts import collect_data_facts, list_options, list_warnings, say_openings
+from vitrail.delivery.report.facts import collect_data_facts, list_options, list_warnings
 from vitrail.delivery.report.label_curves import LabelCharts, draw_label_curves
 from vitrail.delivery.report.mistakes import Images, Mistake, choose_limit, worst_mistakes
 from vitrail.delivery.report.reliability import draw_reliability
 from vitrail.delivery.report.spread import compare_spread
 from vitrail.heads.head import Predictions
-from vitrail.runs import BackboneResult, Results
+from vitrail.runs import BackboneResult, Results, say_openings
 
 TEMPLATE = "report.html.j2"
 
@@ -90,7 +90,7 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
         "facts": collect_data_facts(results),
         "options": list_options(asdict(results.options) | {"backbones": results.requested}),
         "warnings": list_warnings(results),
-        "openings": say_openings(results.split.test_openings),
+        "openings": say_openings(results.split.test_openings, results.split.first_opened),
         "chance_nll": math.log(len(results.data.classes)),
     }
 

@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from vitrail.backbones.cards import NOT_STATED
 from vitrail.candidates.parity import parity_in_words
+from vitrail.evaluation.contamination import mark
 from vitrail.statistics.intervals import Interval
 
 MINUS = "\N{MINUS SIGN}"
@@ -172,6 +173,7 @@ FILTERS = {
     "duration": duration,
     "figure": figure,
     "figure_bounds": figure_bounds,
+    "mark": mark,
     "memory": memory,
     "milliseconds": milliseconds,
     "p_value": p_value,
