@@ -22,7 +22,7 @@ from vitrail.data import Dataset, SetAside, Source
 from vitrail.features.by_id import Paths
 from vitrail.features.one_pass import Extractor, find_missing, run_pass
 from vitrail.features.part import Part
-from vitrail.features.store import FeatureSet
+from vitrail.features.store import FeatureSet, RowReader
 
 Fill = Callable[[Sequence[Extractor], Paths, NDArray[np.bool_]], tuple[dict[str, str], float]]
 
@@ -66,9 +66,29 @@ class Features:
         """
         return take_pooling(self.stored.rows(ids), held=join_poolings(self.poolings), wanted=self.pooling)
 
+    def reader(self, ids: Sequence[str]) -> "PooledReader":
+        """Reads rows of these examples when they are needed; raises KeyError if one has none."""
+        return PooledReader(self.stored.reader(ids), join_poolings(self.poolings), self.pooling)
+
     def pooled(self, pooling: str) -> "Features":
         """The same features with another of its poolings."""
         return replace(self, pooling=pooling)
+
+
+@dataclass(frozen=True, slots=True)
+class PooledReader:
+    """Rows of some examples in one pooling, which stay in the store until they are read."""
+
+    stored: RowReader
+    held: str
+    pooling: str
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The rows with these numbers, in this order."""
+        return take_pooling(self.stored[rows], held=self.held, wanted=self.pooling)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
