@@ -5,7 +5,7 @@ What cannot be decoded is set aside for all backbones.
 Letters: N rows, D features.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,8 @@ from vitrail.features.by_id import Paths
 from vitrail.features.one_pass import Extractor, find_missing, run_pass
 from vitrail.features.part import Part
 from vitrail.features.store import FeatureSet, RowReader
+
+ROWS_AT_ONCE = 16_384  # of `blocks`
 
 Fill = Callable[[Sequence[Extractor], Paths, NDArray[np.bool_]], tuple[dict[str, str], float]]
 
@@ -69,6 +71,12 @@ class Features:
     def reader(self, ids: Sequence[str]) -> "PooledReader":
         """Reads rows of these examples when they are needed; raises KeyError if one has none."""
         return PooledReader(self.stored.reader(ids), join_poolings(self.poolings), self.pooling)
+
+    def blocks(self, ids: Sequence[str]) -> Iterator[NDArray[np.float32]]:
+        """The rows of these examples, ROWS_AT_ONCE at a time, so that memory does not grow with their number."""
+        reader = self.reader(ids)
+        for start in range(0, len(reader), ROWS_AT_ONCE):
+            yield reader[np.arange(start, min(start + ROWS_AT_ONCE, len(reader)))]
 
     def pooled(self, pooling: str) -> "Features":
         """The same features with another of its poolings."""

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitrail.core.errors import DataError, UsageError
+from vitrail.heads.head import LinearFit
 from vitrail.heads.logistic import LogisticFit
 from vitrail.heads.minimise import Minimum, minimise
 from vitrail.heads.scaling import Scaling, ScalingKind, fit_scaling, standardising
@@ -93,13 +94,18 @@ class StreamedAxes:
         gradient_DC.addr_(self.centre_D, gradient_C, alpha=-1).div_(self.scale_D[:, None])
         return torch.cat([(self.axis_DD.T @ gradient_DC).reshape(-1), gradient_C])
 
-    def unfold(self, point_P: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-        """Weight (C x D) and bias on scaled features, float64."""
+    def unfold(self, point_P: Tensor, classes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weight (C x D) and bias on scaled features."""
         weight_DC = self.axis_DD.double() @ point_P[:-classes].double().view(-1, classes)
         bias_C = point_P[-classes:].double()
         if self.scaling.kind != "standardise":  # scaled features are not centred
             bias_C = bias_C - self.centre_D.double() @ weight_DC
-        return weight_DC.T.contiguous(), bias_C
+        return weight_DC.T.contiguous().numpy(), bias_C.numpy()
+
+    def fit_at(self, point_P: NDArray[np.float32], classes: int) -> LinearFit:
+        """The head at a point that was found before."""
+        weight_CD, bias_C = self.unfold(torch.from_numpy(point_P), classes)
+        return LinearFit(scaling=self.scaling, weight_CD=weight_CD, bias_C=bias_C, seconds=0.0)
 
 
 class StreamedPath:
@@ -151,10 +157,12 @@ class StreamedPath:
         if not strength > 0:
             raise UsageError(f"Strengths (C) must be above 0, but {strength} was given.")
         start, M, read = time.perf_counter(), len(self._row_M), 0
-        cold = self._point_P is None
-        point_P = torch.zeros((len(self._axes.scale_D) + 1) * self._classes) if cold else self._point_P
+        sizes = [M]
+        point_P = self._point_P
+        if point_P is None:
+            sizes, point_P = _sizes(M), torch.zeros((len(self._axes.scale_D) + 1) * self._classes)
         order_M = np.random.default_rng(self._seed).permutation(M)
-        for size in _sizes(M) if cold else [M]:
+        for size in sizes:
             place_S = np.sort(order_M[:size])
             sample = _Sample(self._axes, self._row_M[place_S], self._label_M[place_S], self._classes, strength)
             minimum = sample.solve(point_P, self._gain)
@@ -165,8 +173,8 @@ class StreamedPath:
         return LogisticFit(
             strength=strength,
             scaling=self._axes.scaling,
-            weight_CD=weight_CD.numpy(),
-            bias_C=bias_C.numpy(),
+            weight_CD=weight_CD,
+            bias_C=bias_C,
             gradient=float(minimum.gradient_P.abs().max()),
             converged=minimum.reached,
             passes=round(read / M),
@@ -174,14 +182,14 @@ class StreamedPath:
         )
 
 
-def _sizes(rows: int) -> Iterator[int]:
+def _sizes(rows: int) -> list[int]:
     """The sizes of the samples, each `GROWTH` times the one before; the last has all rows."""
     size = rows
     sizes = [size]
     while size >= GROWTH * LEAST_SAMPLE:
         size = -(-size // GROWTH)
         sizes.append(size)
-    yield from reversed(sizes)
+    return sizes[::-1]
 
 
 def _blocks(row_N: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -46,6 +46,18 @@ class PooledRows(Rows, Protocol):
     def pooled(self, pooling: str) -> "PooledRows":
         """The same features with the rows of another pooling."""
 
+    def reader(self, ids: Sequence[str]) -> "StoredRows":
+        """The rows of `ids`, in their order, which stay on disk until they are read."""
+
+
+class StoredRows(Protocol):
+    """Rows that are read when they are indexed."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.float32]:
+        """The rows with these numbers, in this order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Holdout:
@@ -63,11 +75,12 @@ class Examples:
     Settings are compared on `holdouts`: train and val, or the five folds if there is no val. `folds` are always the
     five. Over folds a training stops on the fold that follows the scored one, since a head that stops on the rows that
     then score it is flattered; with a val the two are the same rows. `group_N` numbers the groups, so that draws can
-    keep them whole. `pooling` says which features of a backbone these are, if it gives several.
+    keep them whole. `pooling` says which features of a backbone these are, if it gives several. Where features do not
+    fit in memory they stay on disk, the order is another, and there are no folds; see `streamed.py`.
     """
 
     ids: tuple[str, ...]
-    feature_ND: NDArray[np.float32]
+    feature_ND: NDArray[np.float32] | StoredRows
     label_N: NDArray[np.int64]
     group_N: NDArray[np.int64]
     classes: int
@@ -80,6 +93,7 @@ class Examples:
         """All rows in the axes of their covariance, made once for each scaling; see `heads/axes.py`."""
         from vitrail.heads.axes import TurnedRows
 
+        assert isinstance(self.feature_ND, np.ndarray)  # a search on rows that stay on disk turns none
         if scaling not in self._turned:
             self._turned[scaling] = TurnedRows(self.feature_ND, scaling)
         return self._turned[scaling]
