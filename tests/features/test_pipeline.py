@@ -275,6 +275,9 @@ class Tasks(Silent):
     def done(self, task: str) -> None:
         self.open.remove(task)
 
+    def stop(self, task: str) -> None:
+        self.open.remove(task)
+
 
 def test_a_shard_that_cannot_be_written_costs_no_row_of_the_other_backbone_and_ends_every_task(tmp_path, monkeypatch):
     dataset, tasks, seal = load(open_source(draw_folder(tmp_path / "data"))), Tasks(), FeatureSet.seal

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Letters: N examples, S scored examples, D features, C classes.
 
+ROWS_AT_ONCE = 4096  # of those that stay on disk
+
 
 class Rows(Protocol):
     """The interface of `Features` for code that needs rows only."""
@@ -57,6 +59,13 @@ class StoredRows(Protocol):
 
     def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.float32]:
         """The rows with these numbers, in this order."""
+
+
+class Scorer(Protocol):
+    """What gives rows scores."""
+
+    def logits(self, feature_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Scores of unscaled rows, float64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,13 @@ class Examples:
     def take_rows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Features and labels of some rows."""
         return self.feature_ND[rows], self.label_N[rows]
+
+    def score(self, fit: "Scorer", rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The scores that a fit gives some rows, S x C; rows on disk are read block by block."""
+        if isinstance(self.feature_ND, np.ndarray):
+            return fit.logits(self.feature_ND[rows])
+        starts = range(0, len(rows), ROWS_AT_ONCE)
+        return np.concatenate([fit.logits(self.feature_ND[rows[start : start + ROWS_AT_ONCE]]) for start in starts])
 
     def class_weights(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Weights for training on these rows that make every class count the same; see `balanced_weights`."""

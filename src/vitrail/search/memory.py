@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vitrail.data import Split
     from vitrail.search.examples import PooledRows
 
-COPIES = 12
+COPIES = 9
 COPIES_A_FIT = 2
 SCORES = 3
 SCORES_A_FIT = 3

@@ -90,7 +90,7 @@ def score_fits(examples: Examples, fits: Sequence[Fit]) -> tuple[NDArray[np.floa
     example's share of it: 0.5 / S nats.
     """
     pairs = zip(fits, examples.holdouts, strict=True)
-    logit_SC = np.concatenate([fit.logits(examples.feature_ND[holdout.score]) for fit, holdout in pairs])
+    logit_SC = np.concatenate([examples.score(fit, holdout.score) for fit, holdout in pairs])
     label_S = examples.scored_labels
     log_SC = log_softmax(logit_SC / fit_temperature(logit_SC, label_S))
     nll_S = -np.take_along_axis(log_SC, label_S[:, None], axis=1)[:, 0]

@@ -80,7 +80,7 @@ def search_streamed(
     weight_S = examples.scored_weights
     winner = choose_winner(trials, weight_S if options.balanced else np.ones_like(weight_S), options.metric)
     scored_S = examples.holdouts[0].score
-    logit_SC = paths.solution(winner).logits(examples.feature_ND[scored_S])
+    logit_SC = examples.score(paths.solution(winner), scored_S)
     temperature = fit_temperature(logit_SC, examples.label_N[scored_S])
     fitted = paths.fit(winner, np.arange(len(examples.ids))) if options.refit else paths.solution(winner)
     return Search(
