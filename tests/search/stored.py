@@ -6,6 +6,7 @@ Run as a script it searches them with little memory, and prints how far resident
 """
 
 import hashlib
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -57,8 +58,13 @@ def store_features(folder: Path, rows: int, *, width: int, classes: int) -> tupl
     return features, dataset
 
 
+def resident_bytes() -> int:
+    """What this process has in memory now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def search_with_little_memory(folder: Path, rows: int, width: int) -> int:
-    """Search and set thresholds; the bytes by which the peak of resident memory lies above the start."""
+    """Search and set thresholds; the bytes by which the peak of resident memory, ever, lies above that at the start."""
     from vitrail.candidates.thresholds import make_refusal, predict
     from vitrail.core.machine import peak_rss_bytes
     from vitrail.data import make_split
@@ -71,7 +77,7 @@ def search_with_little_memory(folder: Path, rows: int, width: int) -> int:
     tune(features, split, dataset, options)  # what torch and others take once is there before the start
     features, dataset = store_features(folder / "large", rows, width=width, classes=8)
     dataset, split, _ = make_split(dataset)
-    start = peak_rss_bytes()
+    start = resident_bytes()
     search = tune(features, split, dataset, replace(options, label_curves=True))
     assert search.streamed
     make_refusal(search, features, split, dataset)

@@ -1,8 +1,11 @@
-import numpy as np
 import pytest
 
 from tests.search.test_tune import planted
+from vitrail.benchmark import bench
+from vitrail.candidates import BenchOptions
+from vitrail.core.errors import UsageError
 from vitrail.core.machine import usable_memory
+from vitrail.core.resources import Resources
 from vitrail.data import make_split
 from vitrail.search import memory
 from vitrail.search.memory import estimate_need, measure_need
@@ -35,19 +38,27 @@ def test_more_of_anything_needs_more():
         assert estimate_need(1000, **plain | {name: plain[name] + 1}, memory=0).needed > least
 
 
-def test_the_need_is_that_of_train_and_val_in_the_widest_pooling(monkeypatch):
-    rows, dataset = planted(2000, D=12)
-    dataset, split, _ = make_split(dataset)
-
-    class TwoPoolings(type(rows)):
-        def pooled(self, pooling):
-            twice = {id_: np.tile(row, 2) for id_, row in self.feature.items()}
-            return type(rows)(twice) if pooling == "wide" else self
-
+def test_the_need_is_that_of_train_and_val_on_this_machine(monkeypatch):
+    split = make_split(planted(2000)[1])[1]
     monkeypatch.setattr(memory, "usable_cores", lambda: 2)
-    need = measure_need(TwoPoolings(rows.feature, poolings=("own", "wide")), split, classes=4)
     kept = len(split.train) + len(split.val)
-    assert need == estimate_need(kept, width=24, classes=4, fits=2, memory=usable_memory())
+    wanted = estimate_need(kept, width=24, classes=4, fits=2, memory=usable_memory())
+    assert measure_need(split, width=24, classes=4) == wanted
+
+
+def test_images_without_a_val_are_always_held(monkeypatch):
+    monkeypatch.setattr(memory, "usable_memory", lambda: 1)
+    split = make_split(planted(400)[1])[1]
+    assert not split.val
+    assert measure_need(split, width=24, classes=4).fits
+
+
+def test_a_recipe_without_logistic_heads_is_refused_before_its_features_are_computed(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "usable_memory", lambda: 10**6)
+    monkeypatch.setattr("vitrail.candidates.opening.extract", lambda *_, **__: pytest.fail("images were read"))
+    options = BenchOptions(recipes=("default", "deck"), engine="torch")
+    with pytest.raises(UsageError, match=r"vit_mini\+deck.*softmax.*more memory"):
+        bench(None, ["vit_mini"], out=tmp_path / "run", options=options, resources=Resources(cache=tmp_path))
 
 
 def test_it_is_said_in_gibibytes():

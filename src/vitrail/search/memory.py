@@ -2,7 +2,7 @@
 
 The search in memory holds several copies of the features at its peak: as read, scaled and turned once for each scaling,
 those of another pooling while poolings are compared, and a part of the rows for each of the fits that run side by side.
-It also holds scores of every class for every row. benchmarks/search_memory.py measures how many of each:
+It also holds scores of every class for every row. benchmarks/logistic_streamed.py measures how many of each:
 
     4 bytes x rows x width   x (COPIES + COPIES_A_FIT x fits side by side)
   + 8 bytes x rows x classes x (SCORES + SCORES_A_FIT x fits side by side)
@@ -16,14 +16,15 @@ Example: 80% of ImageNet-1k are 1.02 million rows. With 1,280 features a copy ta
 8.2 GB; with four fits side by side that makes 228 GB. With 8 GB of memory 4 GB are allowed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vitrail.core.errors import UsageError
 from vitrail.core.machine import usable_cores, usable_memory
 
 if TYPE_CHECKING:
     from vitrail.data import Split
-    from vitrail.search.examples import PooledRows
 
 COPIES = 9
 COPIES_A_FIT = 2
@@ -59,11 +60,20 @@ def estimate_need(rows: int, *, width: int, classes: int, fits: int, memory: int
     return MemoryNeed(features + scores, round(SHARE * memory))
 
 
-def measure_need(features: "PooledRows", split: "Split", *, classes: int) -> MemoryNeed:
-    """The need of a search on these features of train and val on this machine."""
+def measure_need(split: "Split", *, width: int, classes: int) -> MemoryNeed:
+    """The need of a search on this machine; `width` is that of the widest pooling."""
     from vitrail.heads.threads import FITS_AT_ONCE
 
-    rows = len(split.train) + len(split.val)
-    width = max(features.pooled(pooling).rows(split.train[:1]).shape[1] for pooling in features.poolings)
+    rows = len(split.train) + len(split.val) if split.val else 0  # without a val they are few, and always held
     fits = min(FITS_AT_ONCE, usable_cores())
     return estimate_need(rows, width=width, classes=classes, fits=fits, memory=usable_memory())
+
+
+def require_kinds(backbone: str, kinds: Sequence[str], need: MemoryNeed) -> None:
+    """Raise a UsageError if features do not fit in memory and no kind of head can be fitted on rows on disk."""
+    if not need.fits and "logistic" not in kinds:
+        raise UsageError(
+            f"The heads of {backbone} cannot be searched here: {need}, and none of the kinds to try "
+            f"({', '.join(kinds)}) can be fitted on rows that stay on disk. Use a machine with more memory, or a "
+            "recipe with logistic heads, such as the default one."
+        )

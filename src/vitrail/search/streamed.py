@@ -24,7 +24,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from vitrail.core.errors import UsageError
 from vitrail.core.progress import Progress, running
 from vitrail.heads import Head, ScalingKind
 from vitrail.heads.head import LinearFit, softmax
@@ -34,7 +33,7 @@ from vitrail.search.examples import Examples, Holdout, PooledRows
 from vitrail.search.fewshot import score_few_shots
 from vitrail.search.ledger import BudgetSpent, Ledger
 from vitrail.search.logistic_trials import find_near_best, follow_path
-from vitrail.search.memory import MemoryNeed
+from vitrail.search.memory import MemoryNeed, require_kinds
 from vitrail.search.options import TuneOptions
 from vitrail.search.scored_trial import ScoredTrial, choose_winner, mean_weight_norm, score_solved
 from vitrail.search.trial import Search
@@ -61,15 +60,19 @@ def search_streamed(
 ) -> Search:
     """Search a logistic head on rows that stay on disk.
 
+    Args:
+        features: of train and val.
+        split: with a val.
+        dataset: the examples.
+        options: of the search.
+        ledger: does each strength once.
+        progress: advances with each strength.
+        need: why rows stay on disk.
+
     Raises:
         UsageError: logistic heads are not among the kinds.
     """
-    if "logistic" not in options.kinds:
-        raise UsageError(
-            f"The heads of {features.backbone} cannot be searched here: {need}, and of the kinds that are to be tried "
-            f"({', '.join(options.kinds)}) none can be fitted on rows that stay on disk. Use a machine with more "
-            "memory, or a recipe with logistic heads, such as the default one."
-        )
+    require_kinds(features.backbone, options.kinds, need)
     examples = map_examples(features, split, dataset)
     notes = (_say_what_differs(features, split, options, examples, need),)
     progress.note(notes[0])

@@ -52,15 +52,15 @@ def tune(
         budget that holds for the same folder only.
     """
     options, progress = options or TuneOptions(), progress or Silent()
-    need = measure_need(features, split, classes=len(dataset.classes))
-    streamed = bool(split.val) and not need.fits
+    width = max(features.pooled(pooling).rows(split.train[:1]).shape[1] for pooling in features.poolings)
+    need = measure_need(split, width=width, classes=len(dataset.classes))
     rows = {"features": features.key, "pooling": features.pooling, "poolings": features.poolings}
-    inputs = {"rows": rows, "split": split.fingerprint, "options": asdict(options), "streamed": streamed}
+    inputs = {"rows": rows, "split": split.fingerprint, "options": asdict(options), "streamed": not need.fits}
     identity = fingerprint(inputs | {"code": SEARCH_CODE_VERSION})
     ledger = Ledger(kept_in, identity=identity, budget_s=options.budget_s)
     # Products of some hundred rows are done by one thread each, and fits side by side: see heads/threads.py.
     with torch_threads(usable_cores()), threadpool_limits(1 if not split.val else usable_cores(), user_api="blas"):
-        if streamed:
+        if not need.fits:
             return search_streamed(features, split, dataset, options, ledger, progress, need=need)
         return _search_in_memory(features, split, dataset, options, ledger, progress)
 
