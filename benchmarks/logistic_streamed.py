@@ -5,7 +5,8 @@
 Rows x width x classes, planted, in a feature store as a pass over images writes it. Each search runs in a process of
 its own: from disk (what `search/streamed.py` does), in memory with logistic heads alone, and in memory with all kinds,
 whose peak is what the rule of `search/memory.py` estimates. "All kinds" draws 2 heads for 2 epochs, since more take
-time and no memory. A peak is that of resident memory above the start, when the features are in the store already. NLL of the head on the test split.
+time and no memory. A peak is that of resident memory above the start, when the features are in the store already. NLL
+is that of the head on the test split.
 Writes benchmarks/logistic_streamed_<hardware>_<yyyymm>.md, and the features into a temporary folder.
 """
 

@@ -71,7 +71,7 @@ def search_with_little_memory(folder: Path, rows: int, width: int) -> int:
     from vitrail.search import TuneOptions, memory, tune
 
     memory.usable_memory = lambda: 10**6
-    options = TuneOptions(kinds=("logistic",), strengths=(1e-3, 1e-2), scalings=("standardise",))
+    options = TuneOptions(kinds=("logistic",), strengths=(1e-2,), scalings=("standardise",))
     features, dataset = store_features(folder / "small", 4 * SHARD_ROWS * 2, width=32, classes=8)
     dataset, split, _ = make_split(dataset)
     tune(features, split, dataset, options)  # what torch and others take once is there before the start
