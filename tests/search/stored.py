@@ -8,7 +8,6 @@ Run as a script it searches them with little memory, and prints how far resident
 import hashlib
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,14 +70,14 @@ def search_with_little_memory(folder: Path, rows: int, width: int) -> int:
     from vitrail.search import TuneOptions, memory, tune
 
     memory.usable_memory = lambda: 10**6
-    options = TuneOptions(kinds=("logistic",), strengths=(1e-2,), scalings=("standardise",))
+    options = TuneOptions(kinds=("logistic",), strengths=(1e-2,), scalings=("standardise",), label_curves=False)
     features, dataset = store_features(folder / "small", 4 * SHARD_ROWS * 2, width=32, classes=8)
     dataset, split, _ = make_split(dataset)
     tune(features, split, dataset, options)  # what torch and others take once is there before the start
     features, dataset = store_features(folder / "large", rows, width=width, classes=8)
     dataset, split, _ = make_split(dataset)
     start = resident_bytes()
-    search = tune(features, split, dataset, replace(options, label_curves=True))
+    search = tune(features, split, dataset, options)
     assert search.streamed
     make_refusal(search, features, split, dataset)
     predict(search.head, features, split.test)

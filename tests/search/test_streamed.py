@@ -169,9 +169,10 @@ def test_rows_stand_in_the_order_of_their_paths_with_their_own_labels_and_groups
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_memory_stays_far_below_features_that_are_on_disk(tmp_path: Path):
-    """400 MB on disk, 800 in float32; the search in memory would take some thirteen times that."""
+    """400 MB on disk, of which 650 in float32 are train and val; in memory the search takes thirteen times those."""
     script = [sys.executable, "-m", "tests.search.stored", str(tmp_path), "200000", "1024"]
     risen = int(subprocess.run(script, check=True, capture_output=True, text=True).stdout)
     assert sum(path.stat().st_size for path in tmp_path.rglob("*.arrow")) > 400e6
-    assert risen < 150e6
+    assert risen < 250e6

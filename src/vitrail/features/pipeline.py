@@ -24,7 +24,7 @@ from vitrail.features.one_pass import Extractor, find_missing, run_pass
 from vitrail.features.part import Part
 from vitrail.features.store import FeatureSet, RowReader
 
-ROWS_AT_ONCE = 16_384  # of `blocks`
+ROWS_AT_ONCE = 4096  # of `blocks`
 
 Fill = Callable[[Sequence[Extractor], Paths, NDArray[np.bool_]], tuple[dict[str, str], float]]
 

@@ -31,7 +31,7 @@ from vitrail.heads.scaling import Scaling, ScalingKind, fit_scaling, standardisi
 GAIN = 1e-7  # nats; with ten times more a rule of one standard error may choose another strength
 GROWTH = 4
 LEAST_SAMPLE = 16_384
-ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 2048
 MOST_PASSES = 200  # over one sample
 
 
@@ -41,7 +41,7 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.floating]:
-        """The unscaled features of some rows, B x D; the numbers are in ascending order."""
+        """The unscaled features of some rows, B x D, in a new array; the numbers are in ascending order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +198,8 @@ def _blocks(row_N: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 
 
 def _read(rows: Rows, row_B: NDArray[np.int64], scaling: Scaling) -> Tensor:
-    """A new tensor of some rows; under "l2" they are scaled, since that cannot go into the weight."""
-    feature_BD = rows[row_B].astype(np.float32)
+    """A tensor of some rows; under "l2" they are scaled, since that cannot go into the weight."""
+    feature_BD = np.asarray(rows[row_B], dtype=np.float32)
     return torch.from_numpy(scaling.apply(feature_BD) if scaling.kind == "l2" else feature_BD)
 
 

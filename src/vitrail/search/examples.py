@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Letters: N examples, S scored examples, D features, C classes.
 
-ROWS_AT_ONCE = 4096  # of those that stay on disk
+ROWS_AT_ONCE = 1024  # of those that stay on disk; scores are computed in float64
 
 
 class Rows(Protocol):

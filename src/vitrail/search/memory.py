@@ -13,7 +13,7 @@ their libraries and the test predictions. The memory is that of the machine or i
 free: the same machine makes the same choice every time. Without a val there are under 1,000 images, always held.
 
 Example: 80% of ImageNet-1k are 1.02 million rows. With 1,280 features a copy takes 5.2 GB and scores of 1,000 classes
-8.2 GB; with four fits side by side that makes 228 GB. With 8 GB of memory 4 GB are allowed.
+8.2 GB; with four fits side by side that makes 211 GB. With 8 GB of memory 4 GB are allowed.
 """
 
 from collections.abc import Sequence
