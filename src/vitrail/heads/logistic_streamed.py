@@ -1,13 +1,11 @@
 """Multinomial logistic regression on rows that stay on disk, read block by block.
 
-The objective and the solution are those of `logistic.py`. There are few passes over the rows, for three reasons. The
-descent is preconditioned by the covariance of the features, which takes one pass for all fits. Without a start it
-begins on a sample of the rows that grows fourfold each time it is solved (Byrd, Chin, Nocedal & Wu 2012, doi
-10.1007/s10107-012-0572-5), so that all rows are read for the last steps only. And the solution of one strength is the
-start of the next. Each sum over rows is made block by block: memory holds a block with its scores, and some thirty
-vectors of parameters.
+The objective and the solution are those of `logistic.py`. There are few passes over the rows, for two reasons. The
+descent is preconditioned by the covariance of the features, which takes one pass for all fits. And the solution of one
+strength is the start of the next. Each sum over rows is made block by block: memory holds a block with its scores, and
+some thirty vectors of parameters.
 
-A fit ends when another step promises less than `gain` nats, not at a test of the gradient that would take hours.
+A fit ends when another step promises less than GAIN nats, not at a test of the gradient that would take hours.
 """
 
 import time
@@ -29,10 +27,8 @@ from vitrail.heads.scaling import Scaling, ScalingKind, fit_scaling, standardisi
 # Letters: N examples, M of them, B of a block, D features, C classes, P parameters = (D + 1) C.
 
 GAIN = 1e-7  # nats; with ten times more a rule of one standard error may choose another strength
-GROWTH = 4
-LEAST_SAMPLE = 16_384
 ROWS_AT_ONCE = 2048
-MOST_PASSES = 200  # over one sample
+MOST_PASSES = 200
 
 
 class Rows(Protocol):
@@ -119,8 +115,6 @@ class StreamedPath:
         *,
         classes: int,
         start_P: NDArray[np.float32] | None = None,
-        gain: float = GAIN,
-        seed: int = 0,
     ) -> None:
         """Solve nothing yet.
 
@@ -129,9 +123,7 @@ class StreamedPath:
             rows: the numbers of the M rows to fit on, ascending.
             labels: their class indices in [0, classes).
             classes: the number of classes.
-            start_P: the point of a similar fit; None starts from 0 on growing samples.
-            gain: a fit ends when another step promises to lower the objective by less, in nats.
-            seed: of the samples.
+            start_P: the point of a similar fit; None starts from 0.
 
         Raises:
             DataError: the labels do not lie in [0, classes).
@@ -140,7 +132,6 @@ class StreamedPath:
             raise DataError(f"A head of {classes} classes needs labels in [0, {classes}): check what they come from.")
         self._axes, self._row_M, self._label_M, self._classes = axes, rows, labels, classes
         self._point_P = None if start_P is None else torch.from_numpy(start_P)
-        self._gain, self._seed = gain, seed
 
     @property
     def point_P(self) -> NDArray[np.float32]:  # noqa: N802
@@ -149,27 +140,19 @@ class StreamedPath:
         return self._point_P.numpy()
 
     def fit(self, strength: float) -> LogisticFit:
-        """The solution at one strength (scikit-learn's C); its `passes` counts readings of all M rows.
+        """The solution at one strength (scikit-learn's C).
 
         Raises:
             UsageError: the strength is not above 0.
         """
         if not strength > 0:
             raise UsageError(f"Strengths (C) must be above 0, but {strength} was given.")
-        start, M, read = time.perf_counter(), len(self._row_M), 0
-        sizes = [M]
-        point_P = self._point_P
-        if point_P is None:
-            sizes, point_P = _sizes(M), torch.zeros((len(self._axes.scale_D) + 1) * self._classes)
-        order_M = np.random.default_rng(self._seed).permutation(M)
-        for size in sizes:
-            place_S = np.sort(order_M[:size])
-            sample = _Sample(self._axes, self._row_M[place_S], self._label_M[place_S], self._classes, strength)
-            minimum = sample.solve(point_P, self._gain)
-            point_P = minimum.point_P
-            read += minimum.passes * size
-        self._point_P = point_P
-        weight_CD, bias_C = self._axes.unfold(point_P, self._classes)
+        start, problem = time.perf_counter(), _Problem(self._axes, self._row_M, self._label_M, self._classes, strength)
+        if self._point_P is None:
+            self._point_P = torch.zeros((len(self._axes.scale_D) + 1) * self._classes)
+        minimum = problem.solve(self._point_P)
+        self._point_P = minimum.point_P
+        weight_CD, bias_C = self._axes.unfold(self._point_P, self._classes)
         return LogisticFit(
             strength=strength,
             scaling=self._axes.scaling,
@@ -177,19 +160,9 @@ class StreamedPath:
             bias_C=bias_C,
             gradient=float(minimum.gradient_P.abs().max()),
             converged=minimum.reached,
-            passes=round(read / M),
+            passes=minimum.passes,
             seconds=time.perf_counter() - start,
         )
-
-
-def _sizes(rows: int) -> list[int]:
-    """The sizes of the samples, each `GROWTH` times the one before; the last has all rows."""
-    size = rows
-    sizes = [size]
-    while size >= GROWTH * LEAST_SAMPLE:
-        size = -(-size // GROWTH)
-        sizes.append(size)
-    return sizes[::-1]
 
 
 def _blocks(row_N: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -203,8 +176,8 @@ def _read(rows: Rows, row_B: NDArray[np.int64], scaling: Scaling) -> Tensor:
     return torch.from_numpy(scaling.apply(feature_BD) if scaling.kind == "l2" else feature_BD)
 
 
-class _Sample:
-    """The objective on some of the rows. Scaling and axes go into the weight: rows are used as they are read."""
+class _Problem:
+    """The objective at one strength. Scaling and axes go into the weight: rows are used as they are read."""
 
     def __init__(
         self, axes: StreamedAxes, row_M: NDArray[np.int64], label_M: NDArray[np.int64], classes: int, strength: float
@@ -212,14 +185,14 @@ class _Sample:
         self._axes, self._row_M, self._label_M, self._classes = axes, row_M, label_M, classes
         self._decay = 1 / (strength * len(row_M))
 
-    def solve(self, start_P: Tensor, gain: float) -> Minimum:
-        """Go down from a point until a Newton step with about this Hessian promises at most `gain`."""
+    def solve(self, start_P: Tensor) -> Minimum:
+        """Go down from a point until a Newton step with about this Hessian promises at most GAIN."""
         curvature_P = self.curvature(start_P)
         return minimise(
             self.objective,
             start_P,
             curvature_P=curvature_P,
-            reached=lambda gradient_P: float((gradient_P.square() / curvature_P).sum()) / 2 <= gain,
+            reached=lambda gradient_P: float((gradient_P.square() / curvature_P).sum()) / 2 <= GAIN,
             most_passes=MOST_PASSES,
         )
 
