@@ -46,8 +46,6 @@ def main() -> None:
     lines += [machine_line(), "", f"{usable_cores()} cores; seconds of the clock; GB are 10^9 bytes.", ""]
     titles = ("rows x width x classes", "way", "s", "CPU, user, s", "head", "test NLL", "peak, GB", "rule, GB")
     lines += [f"| {' | '.join(titles)} |"]
-        "| rows x width x classes | way | s | CPU, user, s | head | test NLL | peak, GB | estimate of the rule, GB |"
-    ]
     lines += ["| --- " * 8 + "|"]
     for problem in problems:
         for way in WAYS:
