@@ -1,80 +1,93 @@
-"""A logistic head on rows that stay on disk: minibatches from a memory-mapped file, memory and time.
+"""The search on rows that stay on disk beside the search in memory, on the same rows: seconds, loss, peak memory.
 
-    python -m benchmarks.logistic_streamed [--rows 1000000] [--gain 1e-4]
+    python -m benchmarks.logistic_streamed [30000x512x10 12000x64x500 100000x768x100]
 
-768 float16 features, 1,000 classes. First the streamed solution on 100,000 of the rows against the full-batch one of
-`heads/logistic.py` on the same rows: val NLL on 5,000 further rows. Then all rows, with the peak of resident memory.
-Writes benchmarks/logistic_streamed_<hardware>_<yyyymm>.md, and the features (1.5 GB) into a temporary folder.
+Rows x width x classes, planted, in a feature store as a pass over images writes it. Each search runs in a process of
+its own: from disk (what `search/streamed.py` does), in memory with logistic heads alone, and in memory with all kinds,
+whose peak is what the rule of `search/memory.py` estimates. "All kinds" draws 2 heads for 2 epochs, since more take
+time and no memory. A peak is that of resident memory above the start, when the features are in the store already. NLL
+is that of the head on the test split.
+Writes benchmarks/logistic_streamed_<hardware>_<yyyymm>.md, and the features into a temporary folder.
 """
 
 import argparse
+import json
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
+from tests.search.stored import resident_bytes, store_features
 
-from benchmarks.logistic_path import nll
-from benchmarks.results import clock_for, machine_line, write_results
-from vitrail.core.machine import peak_rss_bytes
-from vitrail.heads.logistic import fit_path
-from vitrail.heads.logistic_streamed import fit_streamed
+from benchmarks.results import machine_line, write_results
+from vitrail.core.machine import peak_rss_bytes, usable_cores
+from vitrail.data import make_split
+from vitrail.heads import probabilities
+from vitrail.search import TuneOptions, memory, tune
+from vitrail.search.memory import estimate_need
+from vitrail.search.options import KINDS
 
-D, C, VAL, STRENGTH = 768, 1000, 5_000, 0.01
+PROBLEMS = ("30000x512x10", "12000x64x500", "100000x768x100")
+WAYS = {
+    "from disk": TuneOptions(kinds=("logistic",)),
+    "in memory, logistic": TuneOptions(kinds=("logistic",)),
+    "in memory, all kinds": TuneOptions(kinds=KINDS, trials=2, epochs=2),
+}
 
 
 def main() -> None:
-    """Write the rows, fit, compare."""
+    """Measure every way on every problem, and write the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--subset", type=int, default=100_000)
-    parser.add_argument("--gain", type=float, default=1e-4, help="nats")
-    arguments, clock, timing = clock_for(parser)
-    with tempfile.TemporaryDirectory() as folder:
-        label_N = write_features(Path(folder) / "features.npy", arguments.rows + VAL)
-        mapped_ND = np.load(Path(folder) / "features.npy", mmap_mode="r")
-        val = np.asarray(mapped_ND[arguments.rows :], dtype=np.float32), label_N[arguments.rows :]
-        lines = [__doc__.split("\n", 1)[0], ""]
-        command = f"--rows {arguments.rows} --subset {arguments.subset} --threads {arguments.threads}"
-        lines += [f"    python -m benchmarks.logistic_streamed {command}", "", machine_line(), timing, ""]
-        lines += ["| rows | way | val NLL | passes | s | peak memory so far, GiB |", "| --- " * 6 + "|"]
-        for count in sorted({arguments.subset, arguments.rows}):
-            start = clock()
-            fit = fit_streamed(
-                mapped_ND.__getitem__,
-                label_N[:count],
-                classes=C,
-                strength=STRENGTH * arguments.subset / count,
-                gain=arguments.gain,
-            )
-            lines.append(line(count, "streamed", fit, clock() - start, val))
+    parser.add_argument("problems", nargs="*", default=PROBLEMS, metavar="ROWSxWIDTHxCLASSES")
+    problems = parser.parse_args().problems
+    lines = [__doc__.split("\n", 1)[0], "", f"    python -m benchmarks.logistic_streamed {' '.join(problems)}", ""]
+    lines += [machine_line(), "", f"{usable_cores()} cores; seconds of the clock; GB are 10^9 bytes.", ""]
+    titles = ("rows x width x classes", "way", "s", "CPU, user, s", "head", "test NLL", "peak, GB", "rule, GB")
+    lines += [f"| {' | '.join(titles)} |"]
+    lines += ["| --- " * 8 + "|"]
+    for problem in problems:
+        for way in WAYS:
+            with tempfile.TemporaryDirectory() as folder:
+                command = [sys.executable, "-c", CHILD, folder, problem, way]
+                found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+            times = f"{found['s']:.0f} | {found['user_s']:.0f}"
+            peak = f"{found['peak'] / 1e9:.2f} | {found['needed'] / 1e9:.2f}"
+            lines.append(f"| {problem} | {way} | {times} | {found['winner']} | {found['nll']:.4f} | {peak} |")
             print(lines[-1], flush=True)
-        start = clock()
-        whole_ND = np.asarray(mapped_ND[: arguments.subset], dtype=np.float32)
-        (whole,) = fit_path(whole_ND, label_N[: arguments.subset], classes=C, strengths=[STRENGTH], tolerance=1e-6)
-        lines.append(line(arguments.subset, "full batch", whole, clock() - start, val))
-        print(lines[-1], flush=True)
     write_results("logistic_streamed", lines)
 
 
-def line(count: int, way: str, fit, seconds: float, val) -> str:
-    """A row of the table."""
-    peak = peak_rss_bytes() / 2**30
-    return f"| {count} | {way} | {nll(fit.logits(val[0]), val[1]):.4f} | {fit.passes} | {seconds:.0f} | {peak:.2f} |"
+CHILD = "import sys; from benchmarks.logistic_streamed import measure; measure(*sys.argv[1:])"
 
 
-def write_features(path: Path, count: int) -> np.ndarray:
-    """Overlapping classes in an ill-conditioned basis, written part by part."""
-    draws = np.random.default_rng(0)
-    label_N = draws.integers(0, C, count)
-    centre_CD = 0.25 * draws.standard_normal((C, D), dtype=np.float32)
-    mix_DD = (draws.standard_normal((D, D)) * np.logspace(0, -2, D)[:, None]).astype(np.float32)
-    rows_ND = np.lib.format.open_memmap(path, "w+", np.float16, (count, D))
-    for start in range(0, count, 20_000):
-        label_B = label_N[start : start + 20_000]
-        noise_BD = draws.standard_normal((len(label_B), D), dtype=np.float32)
-        rows_ND[start : start + 20_000] = (centre_CD[label_B] + noise_BD) @ mix_DD + 1
-    rows_ND.flush()
-    return label_N
+def measure(folder: str, problem: str, way: str) -> None:
+    """Print the figures of one search."""
+    rows, width, classes = map(int, problem.split("x"))
+    memory.usable_memory = lambda: 1 if way == "from disk" else 2**60
+    features, dataset = store_features(Path(folder) / "first", 2048, width=32, classes=4)  # what torch takes only once
+    sealed, split, _ = make_split(dataset)
+    tune(features, split, sealed, TuneOptions(kinds=("logistic", "centroid"), label_curves=False, splits=0))
+    features, dataset = store_features(Path(folder) / "features", rows, width=width, classes=classes)
+    sealed, split, _ = make_split(dataset)
+    start, begun = resident_bytes(), time.perf_counter()
+    search = tune(features, split, sealed, WAYS[way])
+    seconds, peak = time.perf_counter() - begun, peak_rss_bytes() - start
+    assert search.streamed == (way == "from disk")
+    label = dataset.by_id("label")
+    label_N = np.array([label[example] for example in split.test])
+    probability_NC = probabilities(search.head, features.rows(split.test))
+    kept = len(split.train) + len(split.val)
+    found = {
+        "s": seconds,
+        "user_s": search.user_s,
+        "winner": " ".join(map(str, (search.winner.kind, *search.winner.setting.values()))),
+        "nll": float(-np.log(probability_NC[np.arange(len(label_N)), label_N]).mean()),
+        "peak": peak,
+        "needed": estimate_need(kept, width=width, classes=classes, fits=min(4, usable_cores()), memory=0).needed,
+    }
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

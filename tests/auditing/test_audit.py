@@ -135,6 +135,17 @@ def test_planted_wrong_labels_come_first_among_the_suspects(tmp_path: Path):
     assert all(one.suggested == "red" and one.label == "blue" for one in found.suspects)
 
 
+def test_labels_whose_heads_do_not_fit_in_memory_are_not_judged(monkeypatch):
+    module = sys.modules["vitrail.auditing.audit"]
+    monkeypatch.setattr("vitrail.search.memory.usable_memory", lambda: 10**6)
+    monkeypatch.setattr(module, "find_suspects", lambda *_, **__: pytest.fail("labels were judged"))
+    monkeypatch.setattr(module, "find_near_duplicates", lambda *_, **__: ())  # takes time
+    found = audit(None).labels
+    assert found.judged == 0
+    assert "fitted in memory" in found.why_not
+    assert "half of what this process may use" in found.why_not
+
+
 def test_a_run_of_other_images_is_wrong_usage(tmp_path: Path):
     from tests.test_benchmark import FAST
     from vitrail.benchmark import bench

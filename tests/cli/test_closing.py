@@ -39,3 +39,15 @@ def test_milliseconds_are_said_as_the_report_says_them(width: int, rate: float, 
     said = closing(width, images_per_s=rate)
     assert "e+" not in said
     assert len(re.findall(rf"(?<![\d.,]){re.escape(took)}(?![\d.,])", said)) >= 2
+
+
+@pytest.mark.parametrize("width", [80, WIDE_ENOUGH])
+def test_what_was_not_done_in_a_search_is_said_once(width: int) -> None:
+    results, _ = make_run(["a", "b", "c"])
+    backbones = tuple(
+        replace(one, search=replace(one.search, notes=("No [seeds] were tried.",))) for one in results.backbones
+    )
+    page = io.StringIO()
+    run = RunRecord(folder=Path("run"), results=replace(results, backbones=backbones))
+    print_closing(run, Console(file=page, width=width))
+    assert page.getvalue().count("! No [seeds] were tried.") == 1

@@ -15,6 +15,9 @@ class Recorded(Silent):
     def done(self, task: str) -> None:
         self.calls.append(f"done {task}")
 
+    def stop(self, task: str) -> None:
+        self.calls.append(f"stop {task}")
+
 
 def test_silence_is_progress_too() -> None:
     progress: Progress = Silent()
@@ -24,8 +27,16 @@ def test_silence_is_progress_too() -> None:
     progress.done("features")
 
 
-def test_a_task_ends_with_its_block_though_the_block_fails() -> None:
+def test_a_task_ends_with_its_block() -> None:
     progress = Recorded()
-    with pytest.raises(OSError, match="full"), running(progress, "features", total=3, unit="images"):
-        raise OSError("full")
+    with running(progress, "features", total=3, unit="images"):
+        pass
     assert progress.calls == ["start features, 3 images", "done features"]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_task_is_stopped_and_not_done_if_its_block_fails(error) -> None:
+    progress = Recorded()
+    with pytest.raises(error), running(progress, "features", total=3, unit="images"):
+        raise error
+    assert progress.calls == ["start features, 3 images", "stop features"]

@@ -151,7 +151,7 @@ def test_a_cache_that_is_full_leaves_no_thread_and_no_open_task(source: Counted,
     ended = []
 
     class Tasks(Silent):
-        def done(self, task: str) -> None:
+        def stop(self, task: str) -> None:
             ended.append(task)
 
     def refuse(*_: object) -> None:

@@ -256,6 +256,8 @@ def _search(k: int, epochs: int) -> SearchSummary:
     return SearchSummary(
         trials=57,
         ended_early=False,
+        streamed=False,
+        notes=(),
         seconds=31.0 + k,
         user_s=52.0 + k,
         winner=winner,

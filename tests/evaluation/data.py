@@ -1,6 +1,6 @@
 """Small data sets and classifiers made by hand, for the tests of what a backbone may have seen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,10 @@ class Table:
 
     def rows(self, ids: Sequence[str]) -> np.ndarray:
         return np.stack([self._rows[example] for example in ids])
+
+    def blocks(self, ids: Sequence[str]) -> Iterator[np.ndarray]:
+        for start in range(0, len(ids), 4):
+            yield self.rows(ids[start : start + 4])
 
 
 def make_data(

@@ -31,7 +31,9 @@ IMAGENETTE += ["garbage truck", "gas pump", "golf ball", "parachute"]
 def look(classes, path, *, card=IMAGENET, classifier=True, wrong=0.0, places=DOGS):
     dataset, split, label_of = make_data(classes, path)
     features = make_features(label_of, len(classes), wrong=wrong)
-    traces = find_traces(card, make_classifier(places) if classifier else None, features, dataset, split)
+    trained_ids = (*split.train, *split.val)
+    known = make_classifier(places) if classifier else None
+    traces = find_traces(card, known, features, dataset, split, trained_ids=trained_ids)
     label_N = np.array([label_of[example] for example in split.test])
     return traces, weigh(traces, "net", label_N, label_N)
 

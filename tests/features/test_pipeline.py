@@ -16,7 +16,7 @@ from vitrail.core.errors import DataError, StoreError
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import load, open_source
-from vitrail.features import Extraction, extract, stream
+from vitrail.features import Extraction, extract, pipeline, stream
 from vitrail.features.pipeline import _facts
 from vitrail.features.store import FeatureSet, open_features
 
@@ -115,6 +115,22 @@ def test_every_pooling_that_a_card_offers_comes_from_one_pass(tmp_path: Path):
     np.testing.assert_array_equal(both_ND, np.concatenate([own_ND, mean_ND], axis=1))
     assert own_ND.shape == mean_ND.shape == (6, features.width)
     assert not np.allclose(own_ND, mean_ND)
+
+
+def test_rows_that_are_read_when_needed_are_those_of_the_pooling(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(pipeline, "ROWS_AT_ONCE", 4)
+    features = run(draw_folder(tmp_path / "data", per_class=2), tmp_path / "cache", "vit_mini").features[0]
+    ids = sorted(features.stored.ids())[::-1]
+    for pooling in features.poolings:
+        pooled = features.pooled(pooling)
+        wanted_ND, reader = pooled.rows(ids), pooled.reader(ids)
+        assert len(reader) == len(ids)
+        np.testing.assert_array_equal(reader[np.array([5, 0, 3])], wanted_ND[[5, 0, 3]])
+        blocks = list(pooled.blocks(ids))
+        assert [len(block) for block in blocks] == [4, 2]
+        np.testing.assert_array_equal(np.concatenate(blocks), wanted_ND)
+    with pytest.raises(KeyError, match="nobody"):
+        features.reader([*ids, "nobody"])
 
 
 def test_an_interrupted_pass_keeps_what_was_computed(tmp_path: Path, monkeypatch):
@@ -273,6 +289,9 @@ class Tasks(Silent):
         self.open.add(task)
 
     def done(self, task: str) -> None:
+        self.open.remove(task)
+
+    def stop(self, task: str) -> None:
         self.open.remove(task)
 
 

@@ -30,6 +30,9 @@ class Recorded(Silent):
     def done(self, task: str) -> None:
         self.ended += 1
 
+    def stop(self, task: str) -> None:
+        self.ended += 1
+
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):

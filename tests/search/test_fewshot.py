@@ -2,7 +2,7 @@ import numpy as np
 from sklearn.linear_model import Ridge
 
 from tests.search.test_curves import examples
-from vitrail.search.fewshot import PENALTY, SHOTS, draw_shots, score_by_ridge, score_few_shots
+from vitrail.search.fewshot import PENALTY, SHOTS, draw_shots, fit_shots, score_few_shots
 
 
 def test_more_shots_are_better_and_the_spread_of_the_draws_is_stated():
@@ -29,7 +29,7 @@ def test_the_head_is_scikit_learns_ridge_whether_rows_or_features_are_fewer():
     for N, D in ((12, 40), (60, 10)):
         feature_ND = draws.normal(2, 1, (N, D)).astype(np.float32)
         label_N = np.arange(N) % 3
-        ours_MC = score_by_ridge(feature_ND, label_N, classes=3, score_MD=feature_ND)
+        ours_MC = fit_shots(feature_ND, label_N, classes=3).logits(feature_ND)
         centred_ND = feature_ND - feature_ND.mean(axis=0, dtype=np.float64)
         scaled_ND = centred_ND / np.sqrt((centred_ND**2).sum(axis=1).mean())
         target_NC = np.eye(3)[label_N] - 1 / 3

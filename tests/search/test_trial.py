@@ -34,6 +34,8 @@ def test_the_digest_sees_every_bit_of_the_head_and_not_the_clock():
         few_shot=(),
         label_curves=(),
         ended_early=False,
+        streamed=False,
+        notes=(),
         seconds=1,
         user_s=1,
     )

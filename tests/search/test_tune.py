@@ -38,6 +38,9 @@ class Rows:
     def rows(self, ids):
         return np.stack([self.feature[id_] for id_ in ids])
 
+    def reader(self, ids):
+        return self.rows(ids)
+
     def pooled(self, pooling):
         assert pooling in self.poolings
         return self
@@ -186,6 +189,18 @@ def test_a_search_by_accuracy_takes_one_of_the_most_accurate():
 def test_options_that_make_no_sense_are_refused():
     with pytest.raises(UsageError, match="dropout"):
         TuneOptions(dropouts=(0.0, 1.0))
+
+
+def test_trials_that_are_not_drawn_over_folds_are_said_to_have_no_effect():
+    rows, dataset = planted(400)
+    sealed_dataset, split, _ = make_split(dataset)
+    quick = replace(FAST, kinds=("centroid", "softmax"), label_curves=False, splits=0)
+    (note,) = tune(rows, split, sealed_dataset, replace(quick, trials=40)).notes
+    assert "40 trials" in note
+    assert "no effect" in note
+    assert "without a val" in note
+    assert tune(rows, split, sealed_dataset, replace(quick, trials=None)).notes == ()
+    assert tune(rows, split, sealed_dataset, replace(quick, trials=2, kinds=("softmax",))).notes == ()
 
 
 def test_one_split_has_no_spread():

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from vitrail.auditing.files import FileFacts, FileFinding, look_through
 from vitrail.auditing.suspects import LabelFindings, find_suspects
 from vitrail.backbones import Backbone, EngineRequest, open_backbone, parse_spec
+from vitrail.backbones.poolings import widest
 from vitrail.core.errors import DataError, UsageError
 from vitrail.core.progress import Progress, Silent
 from vitrail.core.resources import Resources
@@ -26,6 +27,7 @@ from vitrail.data import (
 )
 from vitrail.delivery.reopen import reopen
 from vitrail.runs import RunRecord, load_run
+from vitrail.search.memory import measure_need
 
 AUDIT_VERSION = 1
 DEFAULT_BACKBONE = "vit_mini"
@@ -160,6 +162,10 @@ def _judge_labels(
         hidden, split, _ = make_split(dataset, run.results.options.split if run else None)
     except DataError as error:
         return _no_labels(str(error))
+    card = backbone.card
+    need = measure_need(split, width=widest(card.feature_width, [card.pooling]), classes=len(dataset.classes))
+    if not need.fits:
+        return _no_labels(f"The heads that judge them are fitted in memory, and {need}.")
     tested = run.predictions(backbone.name) if run else None
     if tested and not set(tested.ids) <= set(split.test):
         raise UsageError(f"The run {options.run} was split otherwise than now: make it again, or leave out --run.")

@@ -25,6 +25,11 @@ def join_poolings(poolings: Iterable[str]) -> str:
     return "+".join(dict.fromkeys(component for pooling in poolings for component in components_of(pooling)))
 
 
+def widest(width: int, poolings: Iterable[str]) -> int:
+    """The width of the widest of these poolings, whose components have `width` features each."""
+    return width * max(len(components_of(pooling)) for pooling in poolings)
+
+
 def take_pooling(feature_ND: NDArray[np.float32], *, held: str, wanted: str) -> NDArray[np.float32]:
     """The features of the pooling `wanted`, taken from rows of the pooling `held`; a view if `wanted` is one component.
 

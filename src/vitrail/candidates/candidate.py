@@ -10,14 +10,13 @@ from vitrail.backbones.classifier import read_classifier
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity, measure_parity
 from vitrail.candidates.recipes import Entry
-from vitrail.candidates.thresholds import make_refusal, predict_calibration
+from vitrail.candidates.thresholds import make_refusal, predict, predict_calibration
 from vitrail.candidates.traces import find_traces
 from vitrail.core.hashing import fingerprint
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Split
 from vitrail.data.traces import Traces
 from vitrail.features import Features
-from vitrail.heads import probabilities
 from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import Refusal
 from vitrail.search import Search, tune
@@ -72,7 +71,7 @@ def make_candidate(
     search = tune(features, split, dataset, entry.search_options(options.search), resources.progress, kept_in=steps)
     pooled = features.pooled(search.pooling)
     calibration = predict_calibration(search, pooled, split, dataset)
-    refusal = make_refusal(search, pooled, dataset, calibration)
+    refusal = make_refusal(search, pooled, split, dataset, calibration)
     parity = measure_parity(
         dataset,
         entry.backbone,
@@ -82,7 +81,6 @@ def make_candidate(
         max_pixels=options.max_pixels,
         resources=resources,
     )
-    rows = pooled.rows(split.test)
     return Candidate(
         entry=entry,
         features=pooled,
@@ -90,7 +88,9 @@ def make_candidate(
         calibration=calibration,
         refusal=refusal,
         parity=parity,
-        traces=find_traces(entry.backbone.card, read_classifier(entry.backbone), features, dataset, split),
-        probability_NC=probabilities(search.head, rows),
-        strange_N=refusal.strange(rows),
+        traces=find_traces(
+            entry.backbone.card, read_classifier(entry.backbone), features, dataset, split, trained_ids=search.oof_ids
+        ),
+        probability_NC=predict(search.head, pooled, split.test),
+        strange_N=np.concatenate([refusal.strange(block_BD) for block_BD in pooled.blocks(split.test)]),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vitrail.backbones import BackboneSpec, EngineChoice, EngineRequest, open_backbone
+from vitrail.backbones.poolings import widest
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import compared_images, in_float32
 from vitrail.candidates.recipes import Entry, make_entries
@@ -13,6 +14,7 @@ from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Split
 from vitrail.features import Extraction, attach_range_images, extract
 from vitrail.features.cluster import join
+from vitrail.search.memory import measure_need, require_kinds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +93,9 @@ def open_entries(
 
     Returns:
         One entry per recipe and backbone, recipe by recipe.
+
+    Raises:
+        UsageError: the heads of a recipe need more memory than they may take. No image has been read for features yet.
     """
     request = options.engine_request if engine is None else EngineRequest()
     opened = [
@@ -105,9 +110,15 @@ def open_entries(
     ]
     if engine is not None:
         opened = [replace(backbone, engine=engine) for backbone in opened]
+    entries = make_entries(opened, options.recipes)
+    for entry in entries:
+        card = entry.backbone.card
+        width = widest(card.feature_width, (card.pooling, *card.poolings))
+        need = measure_need(split, width=width, classes=len(dataset.classes))
+        require_kinds(entry.backbone.name, entry.search_options(options.search).kinds, need)
     return [
         replace(
             entry, backbone=attach_range_images(entry.backbone, dataset, split.train, max_pixels=options.max_pixels)
         )
-        for entry in make_entries(opened, options.recipes)
+        for entry in entries
     ]

@@ -16,6 +16,7 @@ break that guarantee.
 Letters: N examples, C classes, R rules, B rows of the bank, D features.
 """
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,11 +26,11 @@ from numpy.typing import NDArray
 
 from vitrail.core.hashing import sha256_bytes
 from vitrail.data import Dataset, Split
-from vitrail.heads import probabilities
+from vitrail.features import Features
+from vitrail.heads import Head, probabilities
 from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import RULES, Refusal, SetOn, neighbour_distance, unit_rows
 from vitrail.search import Search
-from vitrail.search.examples import Rows
 from vitrail.statistics.conformal import SCORES, class_thresholds, confident_enough, threshold, true_scores
 
 BANK = 2_000  # rows: enough for k-th neighbours, small beside the weights
@@ -46,7 +47,7 @@ class RefusalOptions:
     neighbours: int = 10
 
 
-def predict_calibration(search: Search, features: Rows, split: Split, dataset: Dataset) -> Predictions | None:
+def predict_calibration(search: Search, features: Features, split: Split, dataset: Dataset) -> Predictions | None:
     """The predictions of a search's head for the calibration split; None if there is no such split."""
     if not split.calibration:
         return None
@@ -54,20 +55,27 @@ def predict_calibration(search: Search, features: Rows, split: Split, dataset: D
         name=search.backbone,
         ids=split.calibration,
         label_N=np.array(_column(dataset, "label", split.calibration), dtype=np.int64),
-        probability_NC=probabilities(search.head, features.rows(split.calibration)),
+        probability_NC=predict(search.head, features, split.calibration),
     )
 
 
-def make_refusal(search: Search, features: Rows, dataset: Dataset, calibrated: Predictions | None = None) -> Refusal:
+def predict(head: Head, features: Features, ids: Sequence[str]) -> NDArray[np.float64]:
+    """The probabilities of a head for these examples, N x C; their features are read block by block."""
+    return np.concatenate([probabilities(head, block_BD) for block_BD in features.blocks(ids)])
+
+
+def make_refusal(
+    search: Search, features: Features, split: Split, dataset: Dataset, calibrated: Predictions | None = None
+) -> Refusal:
     """The thresholds of the head that a search found, and the bank of features.
 
     `calibrated` are its predictions for the calibration split; if None, out-of-fold probabilities stand in.
     """
-    seen_ND = features.rows(search.oof_ids)
+    drawn_ids = draw_bank((*split.train, *split.val))
     ids = search.oof_ids if calibrated is None else calibrated.ids
     return fit_refusal(
-        search.oof_ids,
-        seen_ND,
+        drawn_ids,
+        features.rows(drawn_ids),
         search.oof_probability_NC if calibrated is None else calibrated.probability_NC,
         np.array(_column(dataset, "label", ids), dtype=np.int64),
         set_on="out-of-fold" if calibrated is None else "calibration",
@@ -88,7 +96,7 @@ def fit_refusal(
     """Set every threshold.
 
     Args:
-        trained_ids: of train and val, from which the bank of features is drawn.
+        trained_ids: images that the head was fitted on, from which the bank of features is drawn.
         trained_ND: their features.
         probability_NC: of the images that sets and confidence are set on.
         label_N: their labels.
@@ -98,7 +106,8 @@ def fit_refusal(
     """
     options = options or RefusalOptions()
     correct_N = probability_NC.argmax(axis=1) == label_N
-    bank_BD = unit_rows(trained_ND[_drawn(trained_ids)]).astype(np.float16)
+    row = {example: number for number, example in enumerate(trained_ids)}
+    bank_BD = unit_rows(trained_ND[[row[example] for example in draw_bank(trained_ids)]]).astype(np.float16)
     neighbours = min(options.neighbours, len(bank_BD) - 1)
     # Each row of the bank is its own nearest: the neighbour after k is the k-th of the others.
     distance_B = neighbour_distance(bank_BD.astype(np.float32), bank_BD, neighbours + 1)
@@ -143,7 +152,6 @@ def _column(dataset: Dataset, name: str, ids: Sequence[str]) -> list[Any]:
     return [value_of[example] for example in ids]
 
 
-def _drawn(ids: Sequence[str]) -> NDArray[np.int64]:
-    """The rows that go into the bank, by sha256 of their id: the same for the same images in any order."""
-    order = sorted(range(len(ids)), key=lambda row: sha256_bytes(f"bank:{ids[row]}".encode()))
-    return np.array(sorted(order[:BANK]), dtype=np.int64)
+def draw_bank(ids: Sequence[str]) -> list[str]:
+    """The images that go into the bank, sorted; drawn by sha256 of their id: the same whatever their order."""
+    return sorted(heapq.nsmallest(BANK, ids, key=lambda example: sha256_bytes(f"bank:{example}".encode())))

@@ -21,7 +21,7 @@ from vitrail.candidates.class_names import WORDNET_ID, match_names, synsets
 from vitrail.candidates.untuned import answer_untuned, match_by_answers
 from vitrail.data import Dataset, Split
 from vitrail.data.traces import MOST, Collection, Evidence, MatchedBy, Pretraining, Traces, say_about
-from vitrail.search.examples import Rows
+from vitrail.features import Features
 
 IMAGE_ID = re.compile(r"^(n\d{8})_\d+$")  # how ImageNet names its images but for those of validation and test
 NAMES: MatchedBy = "names"
@@ -31,8 +31,19 @@ SMALL: Collection = "ImageNet-1k"
 LARGE: Collection = "ImageNet-21k"
 
 
-def find_traces(card: Card, classifier: Classifier | None, features: Rows, dataset: Dataset, split: Split) -> Traces:
-    """Look for signs that a backbone was trained on the test images. No test label is needed."""
+def find_traces(
+    card: Card,
+    classifier: Classifier | None,
+    features: Features,
+    dataset: Dataset,
+    split: Split,
+    *,
+    trained_ids: Sequence[str],
+) -> Traces:
+    """Look for signs that a backbone was trained on the test images. No test label is needed.
+
+    If names do not tell which output of the classifier stands for which class, its answers on `trained_ids` do.
+    """
     trained_on, pretraining = _find_collections(card, classifier)
     named_small_N, named_large_N = _carry_ids(dataset, split.test)
     by_name = match_names(dataset.classes, imagenet_1k())
@@ -46,9 +57,9 @@ def find_traces(card: Card, classifier: Classifier | None, features: Rows, datas
         places, matched_by = by_name, NAMES
         if len(by_name) < max(2, MOST * len(dataset.classes)):
             matched_by = ANSWERS
-            places, evidence_of_answers = _match_by_answers(classifier, features, dataset, split)
+            places, evidence_of_answers = _match_by_answers(classifier, features, dataset, trained_ids)
             evidence += evidence_of_answers
-        log_NK = classifier.log_probabilities(features.rows(split.test))
+        log_NK = np.concatenate([classifier.log_probabilities(block_BD) for block_BD in features.blocks(split.test)])
         untuned = answer_untuned(log_NK, places, label_set=classifier.labels.name, matched_by=matched_by)
     return Traces(
         trained_on=trained_on,
@@ -128,10 +139,9 @@ def _known_sets() -> dict[str, dict[str, list[str]]]:
 
 
 def _match_by_answers(
-    classifier: Classifier, features: Rows, dataset: Dataset, split: Split
+    classifier: Classifier, features: Features, dataset: Dataset, ids: Sequence[str]
 ) -> tuple[dict[int, tuple[int, ...]], list[Evidence]]:
     """Which output stands for each class, by the training images, and the evidence if most images agree."""
-    ids = (*split.train, *split.val)
     label = dataset.by_id("label")
     label_N = np.array([label[example] for example in ids], dtype=np.int64)
     log_NK = classifier.log_probabilities(features.rows(ids))

@@ -34,6 +34,8 @@ def print_closing(run: RunRecord, console: Console) -> None:
             line = f"{backbone.name}: {parity_in_words(backbone.parity, backbone.precision)}"
             console.print(f"[dim]{escape(line)}[/]", soft_wrap=True)
     _print_spread(results.backbones, console)
+    for note in dict.fromkeys(note for backbone in results.backbones for note in backbone.search.notes):
+        console.print(f"[yellow]! {escape(note)}[/]", soft_wrap=True)
     _print_leaked(run, console)
     _print_sets(results.backbones, console)
     _print_deck(results.backbones, console)

@@ -71,6 +71,10 @@ class Drawing:
         completed = self._bars.tasks[self._bars.task_ids.index(bar)].completed
         self._bars.update(bar, total=completed, completed=completed)
 
+    def stop(self, task: str) -> None:
+        """The bar stays as it is: it says how far the task came, of what total."""
+        self._bars.stop_task(self._tasks[task])
+
 
 class Undrawn:
     """What `--quiet` shows: nothing."""

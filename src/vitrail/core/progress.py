@@ -20,6 +20,9 @@ class Progress(Protocol):
     def done(self, task: str) -> None:
         """The task has ended."""
 
+    def stop(self, task: str) -> None:
+        """The task was stopped by an error or by the user before its end."""
+
 
 class Silent:
     """Progress that nobody watches."""
@@ -36,12 +39,17 @@ class Silent:
     def done(self, task: str) -> None:
         """Ignore it."""
 
+    def stop(self, task: str) -> None:
+        """Ignore it."""
+
 
 @contextmanager
 def running(progress: Progress, task: str, *, total: int | None, unit: str) -> Iterator[None]:
-    """Start a task that is done when the block ends, however it ends."""
+    """Start a task that is done when the block ends, and stopped if the block fails."""
     progress.start(task, total=total, unit=unit)
     try:
         yield
-    finally:
-        progress.done(task)
+    except BaseException:
+        progress.stop(task)
+        raise
+    progress.done(task)

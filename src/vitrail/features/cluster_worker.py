@@ -133,6 +133,9 @@ class CountingProgress:
     def done(self, task: str) -> None:
         """Ignore it."""
 
+    def stop(self, task: str) -> None:
+        """Ignore it."""
+
 
 class Worker:
     """One process with its networks, which stay loaded from block to block."""

@@ -5,7 +5,7 @@ What cannot be decoded is set aside for all backbones.
 Letters: N rows, D features.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,9 @@ from vitrail.data import Dataset, SetAside, Source
 from vitrail.features.by_id import Paths
 from vitrail.features.one_pass import Extractor, find_missing, run_pass
 from vitrail.features.part import Part
-from vitrail.features.store import FeatureSet
+from vitrail.features.store import FeatureSet, RowReader
+
+ROWS_AT_ONCE = 4096  # of `blocks`
 
 Fill = Callable[[Sequence[Extractor], Paths, NDArray[np.bool_]], tuple[dict[str, str], float]]
 
@@ -66,9 +68,35 @@ class Features:
         """
         return take_pooling(self.stored.rows(ids), held=join_poolings(self.poolings), wanted=self.pooling)
 
+    def reader(self, ids: Sequence[str]) -> "PooledReader":
+        """Reads rows of these examples when they are needed; raises KeyError if one has none."""
+        return PooledReader(self.stored.reader(ids), join_poolings(self.poolings), self.pooling)
+
+    def blocks(self, ids: Sequence[str]) -> Iterator[NDArray[np.float32]]:
+        """The rows of these examples, ROWS_AT_ONCE at a time, so that memory does not grow with their number."""
+        reader = self.reader(ids)
+        for start in range(0, len(reader), ROWS_AT_ONCE):
+            yield reader[np.arange(start, min(start + ROWS_AT_ONCE, len(reader)))]
+
     def pooled(self, pooling: str) -> "Features":
         """The same features with another of its poolings."""
         return replace(self, pooling=pooling)
+
+
+@dataclass(frozen=True, slots=True)
+class PooledReader:
+    """Rows of some examples in one pooling, which stay in the store until they are read."""
+
+    stored: RowReader
+    held: str
+    pooling: str
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The rows with these numbers, in this order."""
+        return take_pooling(self.stored[rows], held=self.held, wanted=self.pooling)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

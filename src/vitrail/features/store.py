@@ -106,24 +106,23 @@ class FeatureSet:
             os.utime(self.folder / FACTS)
 
     def rows(self, ids: Sequence[str]) -> NDArray[np.float32]:
-        """The rows of these examples, in this order, N x D in float32.
+        """The rows of these examples, in this order, N x D in float32; raises as `reader`."""
+        return self.reader(ids)[np.arange(len(ids))]
+
+    def reader(self, ids: pa.Array | Sequence[str]) -> "RowReader":
+        """Reads rows of these examples, which are looked up now, whenever they are needed.
 
         Raises:
             KeyError: an example has no row.
-            StoreError: a shard is damaged or gone.
+            StoreError: a shard is damaged.
         """
         place_N = self._find(ids)
         if (place_N < 0).any():
-            raise KeyError(ids[int(np.argmin(place_N >= 0))])
+            raise KeyError(str(ids[int(np.argmin(place_N >= 0))]))
         self._require_whole(place_N)
         starts = self._starts()
-        width = self._shards[0].width if self._shards else 0
-        feature_ND = np.empty((len(ids), width), np.float32)
         shard_N = np.searchsorted(starts, place_N, side="right") - 1
-        for number in np.unique(shard_N):
-            chosen = shard_N == number
-            feature_ND[chosen] = self._shards[number].features()[place_N[chosen] - starts[number]]
-        return feature_ND
+        return RowReader(tuple(self._shards), shard_N, place_N - starts[shard_N] if len(place_N) else place_N)
 
     def cost(self, ids: Sequence[str]) -> ShardCost:
         """What the rows of these examples cost when they were computed: an equal share of their shards' costs."""
@@ -212,6 +211,30 @@ class FeatureSet:
             raise StoreError(
                 f"The shard {bad[0].path} is damaged. Run the same command again: only its rows are computed anew."
             )
+
+
+class RowReader:
+    """Rows of some examples that stay in the store until they are read; it keeps no shard open.
+
+    Rows that were computed one after the other lie in one shard: asked for together, they take few shards.
+    """
+
+    def __init__(self, shards: Sequence[Shard], shard_N: NDArray[np.int64], row_N: NDArray[np.int64]) -> None:
+        """From the shard of each example, and its row there."""
+        self._shards, self._shard_N, self._row_N = shards, shard_N, row_N
+        self.width = shards[0].width if shards else 0
+
+    def __len__(self) -> int:
+        return len(self._row_N)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The rows with these numbers, in this order, in float32; raises StoreError if a shard is gone."""
+        shard_N, row_N = self._shard_N[rows], self._row_N[rows]
+        feature_ND = np.empty((len(rows), self.width), np.float32)
+        for number in np.unique(shard_N):
+            chosen = shard_N == number
+            feature_ND[chosen] = self._shards[number].features()[row_N[chosen]]
+        return feature_ND
 
 
 def _in_groups(shards: Sequence[Shard]) -> Iterator[list[Shard]]:

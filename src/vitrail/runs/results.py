@@ -66,7 +66,9 @@ class SearchSummary:
     fitted on out-of-fold probabilities. `seeds` has the winner under several seeds, if training it is stochastic;
     `splits` has it on other splits of train and val (splits/<backbone>.parquet has the predictions), and is None if it
     was not fitted on any. `few_shot` and `label_curves` say what images are worth, on val. `ended_early` says that a
-    time budget ended the search: elsewhere the same budget may end it after more trials or fewer.
+    time budget ended the search: elsewhere the same budget may end it after more trials or fewer. `streamed` says that
+    the features did not fit in memory: logistic heads alone were fitted, on rows read from disk, and the temperature on
+    val. `notes` are sentences on what was not done in the search, and why.
     """
 
     trials: int
@@ -81,6 +83,8 @@ class SearchSummary:
     few_shot: tuple[FewShot, ...]
     label_curves: tuple[LabelCurve, ...]
     pooling: str
+    streamed: bool
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

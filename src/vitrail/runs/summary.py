@@ -171,6 +171,8 @@ def _summarise_backbone(
             trials=len(search.trials),
             pooling=search.pooling,
             ended_early=search.ended_early,
+            streamed=search.streamed,
+            notes=search.notes,
             seconds=search.seconds,
             user_s=search.user_s,
             winner=search.winner,

@@ -156,7 +156,7 @@ def _score_points(examples: Examples, train: Train, grown: NDArray[np.bool_], se
 def _score_once(examples: Examples, train: Train, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.bool_]:
     right = []
     for fit_rows, holdout in zip(rows, examples.holdouts, strict=True):
-        logit_SC = train(fit_rows).logits(examples.feature_ND[holdout.score])
+        logit_SC = examples.score(train(fit_rows), holdout.score)
         right.append(logit_SC.argmax(axis=1) == examples.label_N[holdout.score])
     return np.concatenate(right)
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Letters: N examples, S scored examples, D features, C classes.
 
+ROWS_AT_ONCE = 1024  # of those that stay on disk; scores are computed in float64
+
 
 class Rows(Protocol):
     """The interface of `Features` for code that needs rows only."""
@@ -46,6 +48,25 @@ class PooledRows(Rows, Protocol):
     def pooled(self, pooling: str) -> "PooledRows":
         """The same features with the rows of another pooling."""
 
+    def reader(self, ids: Sequence[str]) -> "StoredRows":
+        """The rows of `ids`, in their order, which stay on disk until they are read."""
+
+
+class StoredRows(Protocol):
+    """Rows that are read when they are indexed."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.float32]:
+        """The rows with these numbers, in this order."""
+
+
+class Scorer(Protocol):
+    """What gives rows scores."""
+
+    def logits(self, feature_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Scores of unscaled rows, float64."""
+
 
 @dataclass(frozen=True, slots=True)
 class Holdout:
@@ -63,11 +84,12 @@ class Examples:
     Settings are compared on `holdouts`: train and val, or the five folds if there is no val. `folds` are always the
     five. Over folds a training stops on the fold that follows the scored one, since a head that stops on the rows that
     then score it is flattered; with a val the two are the same rows. `group_N` numbers the groups, so that draws can
-    keep them whole. `pooling` says which features of a backbone these are, if it gives several.
+    keep them whole. `pooling` says which features of a backbone these are, if it gives several. Where features do not
+    fit in memory they stay on disk, the order is another, and there are no folds; see `streamed.py`.
     """
 
     ids: tuple[str, ...]
-    feature_ND: NDArray[np.float32]
+    feature_ND: NDArray[np.float32] | StoredRows
     label_N: NDArray[np.int64]
     group_N: NDArray[np.int64]
     classes: int
@@ -80,6 +102,7 @@ class Examples:
         """All rows in the axes of their covariance, made once for each scaling; see `heads/axes.py`."""
         from vitrail.heads.axes import TurnedRows
 
+        assert isinstance(self.feature_ND, np.ndarray)  # a search on rows that stay on disk turns none
         if scaling not in self._turned:
             self._turned[scaling] = TurnedRows(self.feature_ND, scaling)
         return self._turned[scaling]
@@ -87,6 +110,13 @@ class Examples:
     def take_rows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Features and labels of some rows."""
         return self.feature_ND[rows], self.label_N[rows]
+
+    def score(self, fit: "Scorer", rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The scores that a fit gives some rows, S x C; rows on disk are read block by block."""
+        if isinstance(self.feature_ND, np.ndarray):
+            return fit.logits(self.feature_ND[rows])
+        starts = range(0, len(rows), ROWS_AT_ONCE)
+        return np.concatenate([fit.logits(self.feature_ND[rows[start : start + ROWS_AT_ONCE]]) for start in starts])
 
     def class_weights(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Weights for training on these rows that make every class count the same; see `balanced_weights`."""

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from vitrail.search.examples import Examples
 
-# Letters: N examples fitted on, M rows to score, D features, C classes.
+# Letters: N examples, D features, C classes.
 
 SHOTS = (1, 2, 5, 10)
 DRAWS = 20
-PENALTY = 1.0  # of rows whose mean square length is 1; see `score_by_ridge`
+PENALTY = 1.0  # of rows whose mean square length is 1; see `fit_shots`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,10 +64,8 @@ def _rates(examples: Examples, shots: int, seed: int) -> Iterator[float]:
         for holdout in examples.holdouts:
             # The stream depends on the draw alone: the image of one shot is among those of two, and these among five.
             rows = draw_shots(examples.label_N, holdout.fit, shots, np.random.default_rng([seed, draw]))
-            fit_ND, label_N = examples.take_rows(rows)
-            score_MD, label_M = examples.take_rows(holdout.score)
-            scores_MC = score_by_ridge(fit_ND, label_N, classes=examples.classes, score_MD=score_MD)
-            right += int((scores_MC.argmax(axis=1) == label_M).sum())
+            fit = fit_shots(*examples.take_rows(rows), classes=examples.classes)
+            right += int((examples.score(fit, holdout.score).argmax(axis=1) == examples.label_N[holdout.score]).sum())
         yield right / len(examples.scored_labels)
 
 
@@ -86,10 +84,22 @@ def draw_shots(
     return result
 
 
-def score_by_ridge(
-    fit_ND: NDArray[np.float32], label_N: NDArray[np.int64], *, classes: int, score_MD: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Scores (M x C) of a ridge head with one penalty for all data.
+@dataclass(frozen=True, slots=True)
+class ShotsFit:
+    """A ridge head on some shots: the mean and the length of their rows, and the weight."""
+
+    mean_D: NDArray[np.float64]
+    length: float
+    weight_DC: NDArray[np.float64]
+
+    def logits(self, feature_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Scores of other rows."""
+        result: NDArray[np.float64] = (feature_ND - self.mean_D) / self.length @ self.weight_DC
+        return result
+
+
+def fit_shots(fit_ND: NDArray[np.float32], label_N: NDArray[np.int64], *, classes: int) -> ShotsFit:
+    """A ridge head with one penalty for all data.
 
     Rows are centred and divided by one number, their root mean square length, so that a penalty means the same on every
     backbone. Features are not divided by their own deviations: those of a handful of rows are noise. Targets are
@@ -105,5 +115,4 @@ def score_by_ridge(
         weight_DC = centred_ND.T @ np.linalg.solve(centred_ND @ centred_ND.T + PENALTY * np.eye(N), target_NC)
     else:
         weight_DC = np.linalg.solve(centred_ND.T @ centred_ND + PENALTY * np.eye(D), centred_ND.T @ target_NC)
-    result: NDArray[np.float64] = (score_MD - mean_D) / length @ weight_DC
-    return result
+    return ShotsFit(mean_D, length, weight_DC)

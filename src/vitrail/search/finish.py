@@ -28,7 +28,7 @@ def out_of_fold(examples: Examples, winner: ScoredTrial, options: TuneOptions) -
 
     def fit(fold: Holdout) -> NDArray[np.float64]:
         fitted = FAMILIES[winner.kind].fit(examples, fold.fit, winner, options)
-        return fitted.logits(examples.feature_ND[fold.score])
+        return examples.score(fitted, fold.score)
 
     if FAMILIES[winner.kind].turned:
         # As in the search, before the folds share the threads: the rows round differently with fewer of them.
@@ -126,7 +126,7 @@ def score_on_splits(examples: Examples, winner: ScoredTrial, options: TuneOption
             number=number,
             ids=tuple(examples.ids[row] for row in score_rows),
             label_M=examples.label_N[score_rows],
-            predicted_M=np.asarray(fitted.logits(examples.feature_ND[score_rows]).argmax(axis=1), dtype=np.int64),
+            predicted_M=np.asarray(examples.score(fitted, score_rows).argmax(axis=1), dtype=np.int64),
         )
 
     return tuple(side_by_side(fit, range(options.splits)))

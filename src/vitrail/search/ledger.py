@@ -22,7 +22,7 @@ from vitrail.core.whole_files import put_in_place
 from vitrail.heads import CurvePoint
 from vitrail.search.scored_trial import ScoredTrial
 
-VERSION = "1"
+VERSION = "2"
 FACTS = b"vitrail_step"
 
 
@@ -33,18 +33,28 @@ class BudgetSpent(Exception):  # noqa: N818 - an end, not an error
 class Ledger:
     """Does each step once. `spent_s` is the time of all steps, whenever they were done.
 
-    `earlier_user_s` is the CPU time in user mode of the steps that were read. `ended_early` says that a step was
-    refused because the budget was spent.
+    `ended_early` says that a step was refused because the budget was spent.
     """
 
     def __init__(self, folder: Path | None, *, identity: str, budget_s: float | None = None) -> None:
         self._folder = folder
         self._identity = identity
         self._budget_s = budget_s
+        self._begun, self._begun_user_s = time.perf_counter(), user_seconds()
+        self._earlier_user_s = 0.0
         self.spent_s = 0.0
-        self.earlier_user_s = 0.0
         self.ended_early = False
         self._done: dict[str, list[ScoredTrial]] = {}
+
+    @property
+    def seconds(self) -> float:
+        """Since the search began here."""
+        return time.perf_counter() - self._begun
+
+    @property
+    def user_s(self) -> float:
+        """CPU time in user mode since the search began here, and that of the steps that were read."""
+        return user_seconds() - self._begun_user_s + self._earlier_user_s
 
     def do(self, step: str, work: Callable[[], list[ScoredTrial]]) -> list[ScoredTrial]:
         """The trials of a step: known from this search, or read from the folder, or else done now and written.
@@ -68,7 +78,7 @@ class Ledger:
             self._write(step, trials, seconds, user_seconds() - user)
         else:
             trials, seconds, user_s = stored
-            self.earlier_user_s += user_s
+            self._earlier_user_s += user_s
         self.spent_s += seconds
         self._done[step] = trials
         return trials
@@ -116,6 +126,7 @@ def _row(trial: ScoredTrial) -> dict[str, object]:
         "epochs": trial.epochs,
         "curve": json.dumps([asdict(point) for point in trial.curve]),
         "seconds": trial.seconds,
+        "point": trial.point_P,
     }
 
 
@@ -129,4 +140,5 @@ def _trial(row: dict[str, object]) -> ScoredTrial:
         epochs=int(str(row["epochs"])),
         curve=tuple(CurvePoint(**point) for point in json.loads(str(row["curve"]))),
         seconds=float(str(row["seconds"])),
+        point_P=None if row["point"] is None else np.array(row["point"], dtype=np.float32),
     )

@@ -1,7 +1,7 @@
 """Trials of logistic heads: a path of strengths for each scaling, extended while the best strength is at an end."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import methodcaller
 from typing import TYPE_CHECKING
@@ -72,23 +72,28 @@ def refit(examples: Examples, rows: NDArray[np.int64], trial: ScoredTrial, optio
     return fit_path(*examples.take_rows(rows), classes=examples.classes, strengths=strengths, scaling=trial.scaling)[0]
 
 
-def _path(examples: Examples, strengths: Sequence[float], scaling: ScalingKind) -> list[ScoredTrial]:
+def follow_path(
+    examples: Examples, strengths: Sequence[float], open_way: Callable[[], Callable[[float], ScoredTrial]]
+) -> list[ScoredTrial]:
     """Trials from a middle strength, first to weaker and then to stronger regularisation, each way until val turns.
 
-    A single strength is tried alone; of several, the path goes on beyond the last if that is the best.
+    A single strength is tried alone; of several, the path goes on beyond the last if that is the best. `open_way` is
+    called at the beginning of each way, and gives what fits and scores one strength after the other.
     """
     given = sorted(set(strengths))
     start = min(range(len(given)), key=lambda place: abs(math.log(given[place] / START)))
     strongest, weakest = STRENGTH_LIMITS if len(given) > 1 else (given[0], given[0])
-    trials = _until_val_turns(examples, given[start:], scaling, limit=weakest)
-    trials += _until_val_turns(examples, given[start::-1], scaling, limit=strongest)[1:]  # the first is there already
+    trials = _until_val_turns(examples, given[start:], open_way(), limit=weakest)
+    trials += _until_val_turns(examples, given[start::-1], open_way(), limit=strongest)[1:]  # the first is there
     return sorted(trials, key=lambda trial: float(trial.setting["C"]))
 
 
-def _until_val_turns(
-    examples: Examples, strengths: Sequence[float], scaling: ScalingKind, *, limit: float
-) -> list[ScoredTrial]:
-    """Trials in this order, until FLAT in a row are not clearly better than the best before; at most to the limit."""
+def _path(examples: Examples, strengths: Sequence[float], scaling: ScalingKind) -> list[ScoredTrial]:
+    return follow_path(examples, strengths, partial(_open_way, examples, scaling))
+
+
+def _open_way(examples: Examples, scaling: ScalingKind) -> Callable[[float], ScoredTrial]:
+    """A path in memory on each holdout."""
     from vitrail.heads.logistic import SubsetPath
     from vitrail.heads.threads import side_by_side
 
@@ -97,19 +102,30 @@ def _until_val_turns(
         SubsetPath(turned, holdout.fit, examples.label_N[holdout.fit], classes=examples.classes)
         for holdout in examples.holdouts
     ]
-    trials: list[ScoredTrial] = []
-    best: ScoredTrial | None = None
-    flat, waiting = 0, list(strengths)
-    while waiting and flat < FLAT:
-        strength = waiting.pop(0)
+
+    def try_strength(strength: float) -> ScoredTrial:
         fits = side_by_side(methodcaller("fit", strength), paths, at_once=len(paths))
-        trial = score_solved(
+        return score_solved(
             examples,
             fits,
             kind="logistic",
             setting={"C": strength, "scaling": scaling},
             weight_norm=mean_weight_norm([fit.weight_CD for fit in fits]),
         )
+
+    return try_strength
+
+
+def _until_val_turns(
+    examples: Examples, strengths: Sequence[float], try_strength: Callable[[float], ScoredTrial], *, limit: float
+) -> list[ScoredTrial]:
+    """Trials in this order, until FLAT in a row are not clearly better than the best before; at most to the limit."""
+    trials: list[ScoredTrial] = []
+    best: ScoredTrial | None = None
+    flat, waiting = 0, list(strengths)
+    while waiting and flat < FLAT:
+        strength = waiting.pop(0)
+        trial = try_strength(strength)
         trials.append(trial)
         improves = best is None or _is_clearly_better(trial, best)
         on_plateau = limit > strength and _is_near_chance(trial, examples)

@@ -13,12 +13,15 @@ from vitrail.heads.temperature import fit_temperature
 from vitrail.search.examples import Examples
 from vitrail.search.trial import Setting, Trial
 
-# Letters: S scored examples, C classes, D features, T trials.
+# Letters: S scored examples, C classes, D features, T trials, P parameters.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredTrial:
-    """One setting, fitted and scored on every holdout; `epochs` is how long to train it again."""
+    """One setting, fitted and scored on every holdout; `epochs` is how long to train it again.
+
+    `point_P` is the solution of a fit on rows that stay on disk, from which others start; None for all other fits.
+    """
 
     kind: str
     setting: Setting
@@ -28,6 +31,7 @@ class ScoredTrial:
     epochs: int
     curve: tuple[CurvePoint, ...]
     seconds: float
+    point_P: NDArray[np.float32] | None = None
 
     @property
     def scaling(self) -> ScalingKind:
@@ -86,7 +90,7 @@ def score_fits(examples: Examples, fits: Sequence[Fit]) -> tuple[NDArray[np.floa
     example's share of it: 0.5 / S nats.
     """
     pairs = zip(fits, examples.holdouts, strict=True)
-    logit_SC = np.concatenate([fit.logits(examples.feature_ND[holdout.score]) for fit, holdout in pairs])
+    logit_SC = np.concatenate([examples.score(fit, holdout.score) for fit, holdout in pairs])
     label_S = examples.scored_labels
     log_SC = log_softmax(logit_SC / fit_temperature(logit_SC, label_S))
     nll_S = -np.take_along_axis(log_SC, label_S[:, None], axis=1)[:, 0]
@@ -96,6 +100,12 @@ def score_fits(examples: Examples, fits: Sequence[Fit]) -> tuple[NDArray[np.floa
 def mean_weight_norm(weights: Sequence[NDArray[np.floating]]) -> float:
     """`Trial.weight_norm` from the weight (C x D) on each holdout."""
     return float(np.mean([np.linalg.norm(weight_CD - weight_CD.mean(axis=0)) for weight_CD in weights]))
+
+
+def choose_winner(trials: Sequence[ScoredTrial], weight_S: NDArray[np.float64], metric: str) -> ScoredTrial:
+    """The winning trial by the weighted loss of the scored examples; see `select`."""
+    loss_TS = np.stack([weight_S * trial.loss(metric) for trial in trials])
+    return trials[select(loss_TS, [trial.kind for trial in trials], [trial.weight_norm for trial in trials])]
 
 
 def select(loss_TS: NDArray[np.float64], kind_T: Sequence[str], weight_norm_T: Sequence[float]) -> int:

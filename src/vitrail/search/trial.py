@@ -97,8 +97,10 @@ class Search:
     these very rows). `curve` is that of the best softmax head, whatever kind won. `seeds` has the winner under several
     seeds, the search's own first; it is empty for a kind that draws nothing. `resplits` has it on other splits of train
     and val. `label_curves` say what more images are worth, for all classes and for the hardest. `ended_early` says that
-    a budget ended the search, so that on another machine it may end at another step. `user_s` is CPU time in user mode,
-    including that of steps done before an interruption.
+    a budget ended the search, so that on another machine it may end at another step. `streamed` says that the features
+    did not fit in memory, and that `streamed.py` searched: then `oof_ids` are the scored images of val, answered by the
+    winner as it was fitted on train. `notes` are sentences on what was not done, and why. `user_s` is CPU time in user
+    mode, including that of steps done before an interruption.
     """
 
     backbone: str
@@ -114,6 +116,8 @@ class Search:
     few_shot: tuple[FewShot, ...]
     label_curves: tuple[LabelCurve, ...]
     ended_early: bool
+    streamed: bool
+    notes: tuple[str, ...]
     seconds: float
     user_s: float
 

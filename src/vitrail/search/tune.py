@@ -1,6 +1,5 @@
 """The search on one backbone's features: fit on train, choose on val, refit on both, temperature out of fold."""
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from vitrail.core.hashing import fingerprint
-from vitrail.core.machine import torch_threads, usable_cores, user_seconds
+from vitrail.core.machine import torch_threads, usable_cores
 from vitrail.core.progress import Progress, Silent, running
 from vitrail.heads import CurvePoint
 from vitrail.search.examples import Examples, PooledRows, gather
@@ -18,9 +17,11 @@ from vitrail.search.families import FAMILIES
 from vitrail.search.fewshot import score_few_shots
 from vitrail.search.finish import fit_label_curves, out_of_fold, refit, score_on_splits, train_under_seeds
 from vitrail.search.ledger import BudgetSpent, Ledger
+from vitrail.search.memory import measure_need
 from vitrail.search.options import TuneOptions
 from vitrail.search.poolings import choose_pooling, with_pooling
-from vitrail.search.scored_trial import ScoredTrial, select
+from vitrail.search.scored_trial import ScoredTrial, choose_winner
+from vitrail.search.streamed import search_streamed
 from vitrail.search.trial import Search
 
 if TYPE_CHECKING:
@@ -51,42 +52,58 @@ def tune(
         budget that holds for the same folder only.
     """
     options, progress = options or TuneOptions(), progress or Silent()
-    begun, user = time.perf_counter(), user_seconds()
+    width = max(features.pooled(pooling).rows(split.train[:1]).shape[1] for pooling in features.poolings)
+    need = measure_need(split, width=width, classes=len(dataset.classes))
     rows = {"features": features.key, "pooling": features.pooling, "poolings": features.poolings}
-    inputs = {"rows": rows, "split": split.fingerprint, "options": asdict(options)}
+    inputs = {"rows": rows, "split": split.fingerprint, "options": asdict(options), "streamed": not need.fits}
     identity = fingerprint(inputs | {"code": SEARCH_CODE_VERSION})
     ledger = Ledger(kept_in, identity=identity, budget_s=options.budget_s)
     # Products of some hundred rows are done by one thread each, and fits side by side: see heads/threads.py.
     with torch_threads(usable_cores()), threadpool_limits(1 if not split.val else usable_cores(), user_api="blas"):
-        choice = choose_pooling(
-            features, lambda pooling: gather(features.pooled(pooling), split, dataset), options, ledger, progress
-        )
-        examples = choice.examples
-        trials = _try_all(examples, choice.options, ledger, progress, task=f"Heads for {features.backbone}")
-        if len(features.poolings) > 1:
-            trials = [with_pooling(trial, examples.pooling) for trial in trials]
-        weight_S = examples.scored_weights
-        winner = _choose_winner(trials, weight_S if options.balanced else np.ones_like(weight_S), options.metric)
-        temperature, probability_NC = out_of_fold(examples, winner, options)
-        return Search(
-            backbone=features.backbone,
-            pooling=examples.pooling,
-            trials=tuple(trial.summary(weight_S) for trial in (*trials, *choice.others)),
-            winner=winner.summary(weight_S),
-            head=refit(examples, winner, options, classes=dataset.classes, temperature=temperature),
-            oof_ids=examples.ids,
-            oof_probability_NC=probability_NC,
-            curve=_best_curve(trials),
-            seeds=train_under_seeds(examples, winner, options),
-            resplits=score_on_splits(examples, winner, options),
-            few_shot=score_few_shots(examples, seed=options.seed),
-            label_curves=fit_label_curves(
-                examples, winner, options, classes=dataset.classes, oof_probability_NC=probability_NC
-            ),
-            ended_early=ledger.ended_early,
-            seconds=time.perf_counter() - begun,
-            user_s=user_seconds() - user + ledger.earlier_user_s,
-        )
+        if not need.fits:
+            return search_streamed(features, split, dataset, options, ledger, progress, need=need)
+        return _search_in_memory(features, split, dataset, options, ledger, progress)
+
+
+def _search_in_memory(
+    features: PooledRows,
+    split: "Split",
+    dataset: "Dataset",
+    options: TuneOptions,
+    ledger: Ledger,
+    progress: Progress,
+) -> Search:
+    choice = choose_pooling(
+        features, lambda pooling: gather(features.pooled(pooling), split, dataset), options, ledger, progress
+    )
+    examples = choice.examples
+    trials = _try_all(examples, choice.options, ledger, progress, task=f"Heads for {features.backbone}")
+    if len(features.poolings) > 1:
+        trials = [with_pooling(trial, examples.pooling) for trial in trials]
+    weight_S = examples.scored_weights
+    winner = choose_winner(trials, weight_S if options.balanced else np.ones_like(weight_S), options.metric)
+    temperature, probability_NC = out_of_fold(examples, winner, options)
+    return Search(
+        backbone=features.backbone,
+        pooling=examples.pooling,
+        trials=tuple(trial.summary(weight_S) for trial in (*trials, *choice.others)),
+        winner=winner.summary(weight_S),
+        head=refit(examples, winner, options, classes=dataset.classes, temperature=temperature),
+        oof_ids=examples.ids,
+        oof_probability_NC=probability_NC,
+        curve=_best_curve(trials),
+        seeds=train_under_seeds(examples, winner, options),
+        resplits=score_on_splits(examples, winner, options),
+        few_shot=score_few_shots(examples, seed=options.seed),
+        label_curves=fit_label_curves(
+            examples, winner, options, classes=dataset.classes, oof_probability_NC=probability_NC
+        ),
+        ended_early=ledger.ended_early,
+        streamed=False,
+        notes=_say_what_has_no_effect(examples, options),
+        seconds=ledger.seconds,
+        user_s=ledger.user_s,
+    )
 
 
 def _try_all(
@@ -118,6 +135,17 @@ def _kinds(examples: Examples, options: TuneOptions) -> tuple[str, ...]:
     return solved or tuple(kind for kind in options.kinds if kind != "mlp") or options.kinds
 
 
+def _say_what_has_no_effect(examples: Examples, options: TuneOptions) -> tuple[str, ...]:
+    if options.trials is None or any(FAMILIES[kind].draws for kind in _kinds(examples, options)):
+        return ()
+    if not any(FAMILIES[kind].draws for kind in options.kinds):
+        return ()
+    return (
+        f"The {options.trials:,} trials that were asked for have no effect: they count softmax heads and perceptrons, "
+        "which are not tried without a val split, that is with fewer than 1,000 images to learn from.",
+    )
+
+
 def _in_turn(rounds: Sequence[Iterator[list[ScoredTrial]]]) -> Iterator[list[ScoredTrial]]:
     """One round of each family after the other, so that a budget that ends is shared evenly."""
     going = list(rounds)
@@ -132,11 +160,6 @@ def _in_turn(rounds: Sequence[Iterator[list[ScoredTrial]]]) -> Iterator[list[Sco
                 yield finished
                 still.append(family)
         going = still
-
-
-def _choose_winner(trials: Sequence[ScoredTrial], weight_S: np.ndarray, metric: str) -> ScoredTrial:
-    loss_TS = np.stack([weight_S * trial.loss(metric) for trial in trials])
-    return trials[select(loss_TS, [trial.kind for trial in trials], [trial.weight_norm for trial in trials])]
 
 
 def _best_curve(trials: Sequence[ScoredTrial]) -> tuple[CurvePoint, ...]:

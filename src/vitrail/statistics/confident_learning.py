@@ -21,13 +21,12 @@ FLOOR = 1e-6  # of a threshold, as in cleanlab: with no confident example at all
 class Suspects:
     """The examples whose label is suspect, the least believable first.
 
-    `row_S` are their rows, `suggested_S` the classes they confidently are of, `margin_S` the probability of the label
-    less that of the most probable class, from -1 to 0.
+    `row_S` are their rows, `suggested_S` the classes they confidently are of. A label is the less believable, the
+    further its probability lies below that of the most probable class.
     """
 
     row_S: NDArray[np.int64]
     suggested_S: NDArray[np.int64]
-    margin_S: NDArray[np.float64]
 
 
 def suspect_labels(probability_NC: NDArray[np.float64], label_N: NDArray[np.int64]) -> Suspects:
@@ -49,7 +48,7 @@ def suspect_labels(probability_NC: NDArray[np.float64], label_N: NDArray[np.int6
     row_S = np.flatnonzero(is_suspect_N)
     margin_S = probability_NC[row_S, label_N[row_S]] - probability_NC[row_S].max(axis=1)
     order = np.lexsort((rows[row_S], margin_S))
-    return Suspects(row_S[order].astype(np.int64), suggested_N[row_S][order].astype(np.int64), margin_S[order])
+    return Suspects(row_S[order].astype(np.int64), suggested_N[row_S][order].astype(np.int64))
 
 
 def _thresholds(probability_NC: NDArray[np.float64], label_N: NDArray[np.int64]) -> NDArray[np.float64]:

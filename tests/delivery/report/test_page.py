@@ -182,3 +182,12 @@ def test_a_place_that_cannot_be_written_is_an_error_that_says_where(tmp_path: Pa
     results, predictions = make_run(["a", "b"], backbones=1)
     with pytest.raises(RunError, match=r"report\.html could not be written"):
         write_report(results, predictions, images=None, path=path)
+
+
+def test_what_was_not_done_in_a_search_stands_beside_the_figures_once() -> None:
+    results, predictions = make_run(["a", "b"])
+    note = "Rows <b>stay</b> on disk."
+    backbones = tuple(replace(one, search=replace(one.search, notes=(note,))) for one in results.backbones)
+    page = render_report(replace(results, backbones=backbones), predictions, images=None)
+    assert parse(page).by_id("figures").text.count(note) == 1
+    assert note not in page

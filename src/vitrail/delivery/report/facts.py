@@ -90,8 +90,9 @@ def list_options(options: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def list_warnings(results: Results) -> list[str]:
-    """Warnings about the data that are not among the caveats of the decision."""
-    return [warning for warning in results.data.warnings if warning not in results.decision.caveats]
+    """Warnings about the data that are not among the caveats of the decision, and what was not done in a search."""
+    of_data = [warning for warning in results.data.warnings if warning not in results.decision.caveats]
+    return of_data + list(dict.fromkeys(note for result in results.backbones for note in result.search.notes))
 
 
 def _aside(set_aside: tuple[SetAside, ...]) -> Aside:

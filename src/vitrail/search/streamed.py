@@ -1,0 +1,258 @@
+"""The search where features do not fit in memory: logistic heads on rows that are read from disk, block by block.
+
+`memory.py` says when. The strengths, the way along them and the choice are those of `logistic_trials.py`. What differs,
+and what `Search.notes` therefore says:
+
+- Other kinds of heads hold all rows, and are not tried. The pooling is the backbone's own.
+- Heads are scored on at most MOST_SCORED images of val. The temperature comes from the same images and the winner as it
+  was fitted on train, in place of five more fits out of fold; so do the probabilities that thresholds are set on.
+- The winner is not fitted on other splits of train and val, which would take ten more fits, and there is no label curve
+  of the hardest classes, which would take nine fits on nearly all rows.
+
+Each strength is a step of the ledger, which keeps its solution too: the next strength starts from it.
+
+Memory holds the ids and labels of train and val, the scores of val, the solution of each strength, and for each of at
+most four fits side by side a block of rows and thirty vectors of parameters: on ImageNet-1k with 1,280 features about
+1.5 GB, of the 4 GB that a search may take of 8.
+
+Rows are read in the order of their paths, in which they were computed: neighbours lie in one shard of the store.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from vitrail.core.progress import Progress, running
+from vitrail.heads import Head, ScalingKind
+from vitrail.heads.head import LinearFit, softmax
+from vitrail.heads.temperature import fit_temperature
+from vitrail.search.curves import LabelCurve, fit_label_curve
+from vitrail.search.examples import Examples, Holdout, PooledRows
+from vitrail.search.fewshot import score_few_shots
+from vitrail.search.ledger import BudgetSpent, Ledger
+from vitrail.search.logistic_trials import find_near_best, follow_path
+from vitrail.search.memory import MemoryNeed, require_kinds
+from vitrail.search.options import TuneOptions
+from vitrail.search.poolings import with_pooling
+from vitrail.search.scored_trial import ScoredTrial, choose_winner, mean_weight_norm, score_solved
+from vitrail.search.trial import Search
+
+if TYPE_CHECKING:
+    from vitrail.data import Dataset, Split
+    from vitrail.heads.logistic_streamed import StreamedAxes
+
+# Letters: N examples, S scored examples, C classes, D features, P parameters.
+
+MOST_SCORED = 16_384  # images of val: an accuracy of 80% is then known to 0.3 points
+MOST_SCORES = 2**24  # of all classes together, where there are more than 1,024
+
+
+def search_streamed(
+    features: PooledRows,
+    split: "Split",
+    dataset: "Dataset",
+    options: TuneOptions,
+    ledger: Ledger,
+    progress: Progress,
+    *,
+    need: MemoryNeed,
+) -> Search:
+    """Search a logistic head on rows that stay on disk.
+
+    Args:
+        features: of train and val.
+        split: with a val.
+        dataset: the examples.
+        options: of the search.
+        ledger: does each strength once.
+        progress: advances with each strength.
+        need: why rows stay on disk.
+
+    Raises:
+        UsageError: logistic heads are not among the kinds.
+    """
+    require_kinds(features.backbone, options.kinds, need)
+    examples = map_examples(features, split, dataset)
+    notes = (_say_what_differs(features, split, options, examples, need),)
+    progress.note(notes[0])
+    paths = _Paths(examples, ledger)
+    task = f"Heads for {features.backbone}"
+    with running(progress, task, total=None, unit="heads"):
+        trials = paths.follow_all(options, lambda: progress.advance(task))
+        if ledger.ended_early:
+            progress.note(f"{task}: the time budget ended the search after {len(trials)} trials.")
+    if len(features.poolings) > 1:
+        trials = [with_pooling(trial, features.pooling) for trial in trials]
+    weight_S = examples.scored_weights
+    winner = choose_winner(trials, weight_S if options.balanced else np.ones_like(weight_S), options.metric)
+    scored_S = examples.holdouts[0].score
+    logit_SC = examples.score(paths.solution(winner), scored_S)
+    temperature = fit_temperature(logit_SC, examples.label_N[scored_S])
+    fitted = paths.fit(winner, np.arange(len(examples.ids))) if options.refit else paths.solution(winner)
+    return Search(
+        backbone=features.backbone,
+        pooling=features.pooling,
+        trials=tuple(trial.summary(weight_S) for trial in trials),
+        winner=winner.summary(weight_S),
+        head=Head(
+            kind="logistic",
+            classes=dataset.classes,
+            scaling=fitted.scaling,
+            scores=fitted.scores,
+            temperature=temperature,
+            setting=winner.setting,
+        ),
+        oof_ids=tuple(examples.ids[row] for row in scored_S),
+        oof_probability_NC=softmax(logit_SC / temperature),
+        curve=(),
+        seeds=(),
+        resplits=(),
+        few_shot=score_few_shots(examples, seed=options.seed),
+        label_curves=_fit_label_curve(examples, paths, winner, options, classes=dataset.classes),
+        ended_early=ledger.ended_early,
+        streamed=True,
+        notes=notes,
+        seconds=ledger.seconds,
+        user_s=ledger.user_s,
+    )
+
+
+def map_examples(features: PooledRows, split: "Split", dataset: "Dataset") -> Examples:
+    """Train and val in the order of their paths, their rows on disk; scored are some images of val, evenly spaced."""
+    from vitrail.features.by_id import Paths
+
+    table = dataset.table
+    in_train_N, in_val_N = (
+        pc.is_in(table["id"], value_set=pa.array(ids, pa.string())).to_numpy() for ids in (split.train, split.val)
+    )
+    order_N = Paths(table).reading_order()
+    row_N = order_N[(in_train_N | in_val_N)[order_N]]
+    ids = tuple(table["id"].take(pa.array(row_N)).to_pylist())
+    train_N, val_N = np.flatnonzero(in_train_N[row_N]), np.flatnonzero(in_val_N[row_N])
+    most = min(len(val_N), MOST_SCORED, max(1, MOST_SCORES // len(dataset.classes)))
+    scored_S = val_N[np.linspace(0, len(val_N) - 1, most).astype(np.int64)]
+    holdout = Holdout(train_N, scored_S, scored_S)
+    return Examples(
+        ids=ids,
+        feature_ND=features.reader(ids),
+        label_N=table["label"].take(pa.array(row_N)).to_numpy().astype(np.int64),
+        group_N=_number_groups(table["group"].take(pa.array(row_N))),
+        classes=len(dataset.classes),
+        holdouts=(holdout,),
+        folds=(),
+        pooling=features.pooling,
+    )
+
+
+def _number_groups(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """A number for each group, without a Python object for each example; one without a group is a group of its own."""
+    code_N = column.combine_chunks().dictionary_encode().indices
+    known_N: NDArray[np.int64] = pc.fill_null(code_N, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    alone = known_N < 0
+    known_N[alone] = known_N.max(initial=-1) + 1 + np.arange(alone.sum())
+    return known_N
+
+
+class _Paths:
+    """Fits and scores strength after strength under each scaling."""
+
+    def __init__(self, examples: Examples, ledger: Ledger) -> None:
+        self._examples, self._ledger = examples, ledger
+        self._axes: dict[ScalingKind, StreamedAxes] = {}
+
+    def follow_all(self, options: TuneOptions, advance: Callable[[], None]) -> list[ScoredTrial]:
+        """The path of every strength under the first scaling, and of those near its best under the others."""
+        trials: dict[tuple[ScalingKind, float], ScoredTrial] = {}
+
+        def open_way(scaling: ScalingKind) -> Callable[[float], ScoredTrial]:
+            before: list[ScoredTrial] = []
+
+            def try_strength(strength: float) -> ScoredTrial:
+                work = partial(self._try, scaling, strength, before[-1] if before else None)
+                (trial,) = self._ledger.do(f"streamed-{scaling}-{strength:g}", work)
+                before[:] = [trial]
+                if (scaling, strength) not in trials:
+                    trials[scaling, strength] = trial
+                    advance()
+                return trial
+
+            return try_strength
+
+        strengths = list(options.strengths)
+        try:
+            for scaling in dict.fromkeys(options.scalings):
+                path = follow_path(self._examples, strengths, partial(open_way, scaling))
+                if scaling == options.scalings[0]:
+                    strengths = find_near_best(path)
+        except BudgetSpent:
+            pass  # the ledger notes it; the strengths tried so far decide
+        return list(trials.values())
+
+    def fit(self, trial: ScoredTrial, rows: NDArray[np.int64]) -> LinearFit:
+        """The same setting on other rows, from the trial's solution."""
+        from vitrail.heads.logistic_streamed import StreamedPath
+
+        axes, label_M = self._axes_of(trial.scaling), self._examples.label_N[rows]
+        path = StreamedPath(axes, rows, label_M, classes=self._examples.classes, start_P=trial.point_P)
+        return path.fit(float(trial.setting["C"]))
+
+    def solution(self, trial: ScoredTrial) -> LinearFit:
+        """The trial's fit on train."""
+        assert trial.point_P is not None  # every trial of this search has one
+        return self._axes_of(trial.scaling).fit_at(trial.point_P, self._examples.classes)
+
+    def _try(self, scaling: ScalingKind, strength: float, before: ScoredTrial | None) -> list[ScoredTrial]:
+        from vitrail.heads.logistic_streamed import StreamedPath
+
+        examples = self._examples
+        rows = examples.holdouts[0].fit
+        path = StreamedPath(
+            self._axes_of(scaling),
+            rows,
+            examples.label_N[rows],
+            classes=examples.classes,
+            start_P=None if before is None else before.point_P,
+        )
+        fit = path.fit(strength)
+        setting: dict[str, float | int | str] = {"C": strength, "scaling": scaling}
+        norm = mean_weight_norm([fit.weight_CD])
+        trial = score_solved(examples, [fit], kind="logistic", setting=setting, weight_norm=norm)
+        return [replace(trial, point_P=path.point_P)]
+
+    def _axes_of(self, scaling: ScalingKind) -> "StreamedAxes":
+        from vitrail.heads.logistic_streamed import StreamedAxes
+
+        if scaling not in self._axes:
+            self._axes[scaling] = StreamedAxes.of(self._examples.feature_ND, scaling)
+        return self._axes[scaling]
+
+
+def _fit_label_curve(
+    examples: Examples, paths: _Paths, winner: ScoredTrial, options: TuneOptions, *, classes: tuple[str, ...]
+) -> tuple[LabelCurve, ...]:
+    """The curve of all classes, unless there are too few images or the options ask for none."""
+    if not options.label_curves:
+        return ()
+    curve = fit_label_curve(examples, partial(paths.fit, winner), classes=classes, growing=None, seed=options.seed)
+    return () if curve is None else (curve,)
+
+
+def _say_what_differs(
+    features: PooledRows, split: "Split", options: TuneOptions, examples: Examples, need: MemoryNeed
+) -> str:
+    left_out = [f"{kind} heads" for kind in options.kinds if kind != "logistic"]
+    left_out += [f"the pooling {pooling}" for pooling in features.poolings if pooling != features.pooling]
+    left_out += ["other splits of train and val"] if options.splits else []
+    left_out += ["a label curve of the hardest classes"] if options.label_curves else []
+    scored = len(examples.holdouts[0].score)
+    return (
+        f"{features.backbone}: logistic heads were fitted on features read from disk, since {need}. They were scored "
+        f"and calibrated on {scored:,} of {len(split.val):,} val images."
+        + (f" Not tried: {', '.join(left_out)}." if left_out else "")
+    )
