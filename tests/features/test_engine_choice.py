@@ -144,7 +144,13 @@ def test_what_is_given_whole_is_neither_tried_nor_remembered(dataset, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 1, "engine": "abacus"}', '{"version": 2}'])
+EMPTY_TRIAL = (
+    '{"version": 1, "backbone": "a", "engine": "torch", "precision": "fp32", "device": "cpu", "images": 36, "trial": '
+    '{"processor": "", "threads": 1, "created": "", "seconds": 1, "tried": []}}'
+)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 1, "engine": "abacus"}', EMPTY_TRIAL])
 def test_a_damaged_or_foreign_choice_is_listed_as_damaged_and_made_again(dataset, tmp_path, content):
     machine = Machine(tmp_path, BF16, FP32, fastest=FP32)
     machine.settle(dataset)

@@ -3,7 +3,7 @@
 Each engine takes turns with the best one before it and is judged by its fastest turn. On a processor a turn is timed in
 CPU seconds, shared out over its threads: other work on the machine, even several times as much as it has cores, hardly
 changes them, so that a trial on a busy machine does not choose badly. A GPU is timed by the clock. At most two networks
-are in memory at once.
+are in memory at once. CPU seconds do not show cores that an engine leaves idle, as torch may where many share a batch.
 
 The parity rule: a precision may be chosen if the features of eight real images have a cosine of at least PARITY_COSINE
 to those of torch in float32, in every pooling. The images are crops of the two photographs that come with scikit-learn,
@@ -30,7 +30,7 @@ from vitrail.backbones.preprocess import to_pixels
 from vitrail.core.errors import VitrailError
 from vitrail.core.machine import describe_machine
 
-PARITY_COSINE = 0.999  # bf16 keeps 0.9998 on real weights, int8 0.988 (benchmarks/forward_*)
+PARITY_COSINE = 0.999  # bf16 keeps 0.9995 on real weights (benchmarks/engine_trial_*), int8 0.988 (forward_*)
 NEAR = 0.9  # of the fastest: the first engine of the list that reaches this is chosen, so that noise decides little
 ROUNDS = 4  # turns of each engine
 TURN_S = 0.05  # a turn takes at least this long
@@ -87,7 +87,7 @@ def try_engines(
 def pick(tried: Sequence[TriedEngine]) -> int:
     """The place of the first engine that is about as fast as the fastest; 0 if none may be chosen."""
     rates = [0.0 if engine.fault else engine.images_per_s or 0.0 for engine in tried]
-    return next(place for place, rate in enumerate(rates) if rate >= NEAR * max(rates))
+    return next((place for place, rate in enumerate(rates) if rate >= NEAR * max(rates)), 0)
 
 
 def trial_in_words(trial: EngineTrial) -> str:

@@ -106,9 +106,10 @@ def recall_or_try(backbone: Backbone, choices: Sequence[EngineChoice], *, resour
 def read_choice(file: Path) -> KnownEngine | None:
     """A choice as it was written; None if there is none, or the file is damaged or another program's."""
     try:
-        return _KNOWN.validate_json(file.read_bytes())
+        known = _KNOWN.validate_json(file.read_bytes())
     except (OSError, ValueError):  # pydantic's error is a ValueError
         return None
+    return None if known.trial is not None and not known.trial.tried else known
 
 
 def _decide(
