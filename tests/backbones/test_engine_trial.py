@@ -98,7 +98,7 @@ def test_weights_that_do_not_fit_end_the_trial(tmp_path):
         try_engines(wrong, list_engines(EngineRequest()), threads=1)
 
 
-def test_a_request_that_leaves_one_choice_or_int8_is_listed_alone():
+def test_a_request_narrows_what_is_listed():
     assert list_engines(EngineRequest(engine="torch", precision="fp32")) == (choose_engine("torch", "fp32"),)
     assert {choice.name for choice in list_engines(EngineRequest(engine="torch"))} == {"torch"}
     assert {choice.precision for choice in list_engines(EngineRequest(precision="fp32"))} == {"fp32"}
