@@ -5,6 +5,8 @@ import sys
 
 THEMES = (
     "forward",
+    "engine_trial",
+    "neighbours",
     "extraction",
     "precision",
     "memory",

@@ -85,7 +85,7 @@ def figures(folder: Path) -> dict[str, object]:
     """What two equal runs share: data, split, search figures, test, pairs and decision, without what the clock said."""
     results = json.loads((folder / "run" / "results.json").read_text())
     for one in results["backbones"]:
-        del one["cost"]
+        del one["cost"], one["trial"]
     return {part: timeless(results[part]) for part in ("data", "split", "backbones", "pairs", "decision")}
 
 

@@ -17,7 +17,13 @@ VIT_TI, VIT_S, RESNET50 = (
     "vit_small_patch16_224.augreg_in21k_ft_in1k",
     "resnet50.tv_in1k",
 )
-REAL = {VIT_TI: VIT_TI, RESNET50: "resnet50.pqf_in1k"}  # the quantised ResNet50 of ../shared/weights
+DEIT_TI, RESNET18 = "deit_tiny_patch16_224.fb_in1k", "resnet18.tv_in1k"
+REAL = {  # those of ResNets in ../shared/weights are the product-quantised ones
+    VIT_TI: VIT_TI,
+    DEIT_TI: DEIT_TI,
+    RESNET18: "resnet18.pqf_in1k",
+    RESNET50: "resnet50.pqf_in1k",
+}
 
 
 class Page:

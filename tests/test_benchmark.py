@@ -48,7 +48,7 @@ def what_counts(run: RunRecord) -> dict:
     """What two equal runs share: data, split, search figures, test, pairs and decision; no clock."""
     found = json.loads((run.folder / "results.json").read_text())
     for one in found["backbones"]:
-        del one["cost"]
+        del one["cost"], one["trial"]
         del one["search"]["seconds"], one["search"]["user_s"], one["search"]["winner"]["seconds"]
     return {part: found[part] for part in ("data", "split", "backbones", "pairs", "decision")}
 

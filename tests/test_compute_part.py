@@ -1,7 +1,9 @@
 import shutil
 
 import pyarrow as pa
+import pytest
 
+from tests.candidates.test_parity import can_bf16
 from tests.pictures import draw_folder
 from vitrail.benchmark import PartDone, compute_part
 from vitrail.candidates.options import BenchOptions
@@ -44,3 +46,22 @@ def test_an_archive_of_a_folder_has_the_rows_of_the_folder(tmp_path):
     archive = shutil.make_archive(str(tmp_path / "archive"), "zip", data)
     done = compute(archive, Part(1, 1))
     assert (done.images, done.computed) == (36, {"vit_mini": 0})
+
+
+@pytest.mark.skipif(not can_bf16(), reason="needs OpenVINO and a processor with bfloat16 units")
+def test_a_machine_that_would_choose_another_engine_computes_its_part_for_the_same_benchmark(tmp_path, monkeypatch):
+    data = draw_folder(tmp_path / "data")
+    for number, processor in ((1, "AMD"), (2, "Intel")):  # the rule takes bf16 on the first, and fp32 on the other
+        able = {"cpu_name": processor, "avx512_bf16": True}
+        monkeypatch.setattr("vitrail.backbones.engines._processor", lambda able=able: able)
+        compute(data, Part(number, 2))
+    assert [entry.rows for entry in list_cache(cache_folder()) if entry.kind == "features"] == [36]
+
+
+def test_a_part_keeps_the_engine_that_the_data_set_was_measured_with(tmp_path, monkeypatch):
+    data = draw_folder(tmp_path / "data")
+    monkeypatch.setattr("vitrail.features.engine_choice.PAYS_FROM", 36)
+    compute(data, Part(1, 2))
+    monkeypatch.setattr("vitrail.features.engine_choice.try_engines", None)  # it would fail, were it called again
+    compute(data, Part(2, 2))
+    assert [entry.rows for entry in list_cache(cache_folder()) if entry.kind == "features"] == [36]

@@ -18,4 +18,7 @@ def __getattr__(name: str) -> Any:
     """A public name is imported when it is first used: torch alone takes more than a second."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from vitrail.core.machine import let_waiting_threads_sleep
+
+    let_waiting_threads_sleep()  # no more than a request: a library that is imported already keeps its way to wait
     return getattr(import_module("vitrail.api"), name)

@@ -128,7 +128,8 @@ def extract_features(
         images: paths, the bytes of a file, images of Pillow, or arrays H x W x 3 in uint8. An image has the same row
             in each of these forms.
         backbone: "NAME" of the catalogue or "NAME=FILE".
-        engine: "auto", "torch", "torch-compile" or "openvino".
+        engine: "auto", "torch", "torch-compile" or "openvino". Auto follows a rule and tries nothing, so that an image
+            has the same row in every call; results.json says what a benchmark used.
         precision: "auto", "fp32", "bf16" or "fp16"; int8 needs the images of a benchmark.
         offline: never use the network.
 

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,29 @@ def test_the_machine_is_described_without_importing_torch() -> None:
     assert described.memory > 0
     assert "torch" in described.versions
     assert machine.peak_rss_bytes() > 1 << 20
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["import vitrail; vitrail.bench", "from vitrail.cli.main import main\ntry: main()\nexcept SystemExit: pass"],
+)
+def test_threads_are_asked_to_sleep_before_anything_reads_how_they_wait(start: str) -> None:
+    """Both the command and Python set the variables, as long as the user has not, and before numpy is imported."""
+    code = (
+        "import builtins, os, sys\n"
+        "real, seen = builtins.__import__, []\n"
+        "def watch(name, *rest):\n"
+        "    if name in ('numpy', 'torch') and not seen:\n"
+        "        seen.append([os.environ.get(n) for n in ('OMP_WAIT_POLICY', 'OPENBLAS_THREAD_TIMEOUT')])\n"
+        "    return real(name, *rest)\n"
+        "builtins.__import__ = watch\n"
+        "sys.argv = ['vitrail', 'bench', '/nowhere', '-b', 'vit_mini']\n"
+        f"{start}\n"
+        "print(seen[0])\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "OPENBLAS_"))}
+    for given, expected in (({}, "['PASSIVE', '20']"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "['ACTIVE', '20']")):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment | given, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[-1] == expected

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vitrail.core.whole_files import put_in_place
+from vitrail.core.whole_files import put_if_absent, put_in_place
 
 
 def test_a_failed_or_interrupted_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path, monkeypatch):
@@ -39,3 +39,25 @@ def test_two_writers_of_one_file_do_not_meet_even_with_the_same_process_id(tmp_p
     put_in_place(target, overtaken)
     assert target.read_text() == "first"
     assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
+def test_what_is_there_stays_where_the_first_writer_wins(tmp_path: Path, monkeypatch):
+    target = tmp_path / "new" / "file"
+
+    def overtaken(path: Path) -> None:
+        path.write_text("second")
+        put_if_absent(target, lambda other: other.write_text("first"))
+
+    put_if_absent(target, overtaken)
+    assert target.read_text() == "first"
+    assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
+def test_without_hard_links_a_file_is_still_put_whole(tmp_path: Path, monkeypatch):
+    def refuse(self: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    put_if_absent(tmp_path / "file", lambda path: path.write_text("whole"))
+    assert (tmp_path / "file").read_text() == "whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

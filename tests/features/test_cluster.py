@@ -169,6 +169,22 @@ def test_a_benchmark_decides_as_on_one_machine(machines, tmp_path, monkeypatch):
     assert found[0] == found[1]
 
 
+def test_a_worker_tries_the_engines_and_its_choice_holds_on_every_machine(machines, tmp_path, monkeypatch):
+    monkeypatch.setattr("vitrail.features.engine_choice.PAYS_FROM", 1)
+    monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "cache"))
+    data, found = draw_folder(tmp_path / "data"), []
+    machines.want(1)
+    for name, address in (("cluster", machines.address), ("alone", None)):
+        options = BenchOptions(search=TuneOptions(trials=1))
+        resources = Resources(offline=True)
+        run = bench(data, ["vit_mini"], out=tmp_path / name, options=options, resources=resources, cluster=address)
+        found.append(run.results.backbones[0])
+    assert [one.cost.cached for one in found] == [0, 1]
+    assert found[0].trial == found[1].trial
+    assert found[0].trial is not None
+    assert found[0].trial.threads == 1  # of a worker
+
+
 def test_a_cluster_without_machines_or_without_the_data_is_told_in_a_sentence(data, machines, tmp_path):
     machines.want(0)
     with pytest.raises(ClusterError, match="No machine of the cluster has a core"):

@@ -5,10 +5,11 @@ import pytest
 from vitrail.backbones import EngineChoice
 from vitrail.core.errors import UsageError
 from vitrail.core.progress import Silent
-from vitrail.features.cluster_machines import Node, WorkerPlan, plan_workers, require_one_engine, usable_nodes
+from vitrail.features.cluster_machines import Node, WorkerPlan, common_engines, plan_workers, usable_nodes
 from vitrail.features.cluster_worker import MachineReport
 
 OPENVINO = EngineChoice(name="openvino", precision="bf16", version="2026.4.1")
+PLAIN = EngineChoice(name="torch", precision="fp32", version="2.13.0")
 
 
 def node(cpus: int, gpus: int = 0) -> Node:
@@ -47,20 +48,28 @@ class Noting(Silent):
         self.notes.append(message)
 
 
-def test_machines_that_would_compute_other_features_are_refused_and_other_processors_noted():
+def report(*engines: EngineChoice, processor: str = "A") -> MachineReport:
+    return MachineReport(engines=engines, processor=processor)
+
+
+def test_machines_that_have_no_engine_in_common_are_refused_and_other_processors_noted():
     progress = Noting()
-    one = MachineReport(engine=OPENVINO, processor="A")
-    require_one_engine({"a": one, "b": one}, progress)
+    assert common_engines({"a": report(OPENVINO), "b": report(OPENVINO)}, progress) == (OPENVINO,)
     assert progress.notes == []
-    require_one_engine({"a": one, "b": MachineReport(engine=OPENVINO, processor="B")}, progress)
+    common_engines({"a": report(OPENVINO), "b": report(OPENVINO, processor="B")}, progress)
     assert "2 kinds of processors (A, B)" in progress.notes[0]
-    plain = EngineChoice(name="torch", precision="fp32", version="2.13.0")
     with pytest.raises(UsageError, match=r"a openvino 2026.4.1 bf16 on cpu; b torch 2.13.0 fp32 on cpu"):
-        require_one_engine({"a": one, "b": MachineReport(engine=plain, processor="A")}, progress)
+        common_engines({"a": report(OPENVINO), "b": report(PLAIN)}, progress)
+
+
+def test_machines_share_what_all_of_them_have_in_the_order_of_the_first():
+    exact = replace(OPENVINO, precision="fp32")
+    reports = {"a": report(OPENVINO, exact, PLAIN), "b": report(PLAIN, exact), "c": report(exact, OPENVINO, PLAIN)}
+    assert common_engines(reports, Noting()) == (exact, PLAIN)
 
 
 def test_machines_that_differ_in_what_int8_leaves_unquantised_are_refused():
     int8 = replace(OPENVINO, precision="int8", quantiser="nncf 3.2.0, 1")
-    reports = {rest: MachineReport(engine=replace(int8, rest=rest), processor="A") for rest in ("bf16", "fp32")}
+    reports = {rest: report(replace(int8, rest=rest)) for rest in ("bf16", "fp32")}
     with pytest.raises(UsageError, match=r"int8 by nncf 3.2.0, 1, the rest in bf16 .* the rest in fp32"):
-        require_one_engine(reports, Noting())
+        common_engines(reports, Noting())

@@ -26,6 +26,7 @@ from vitrail.data import (
     open_source,
 )
 from vitrail.delivery.reopen import reopen
+from vitrail.features.engine_choice import settle_engine
 from vitrail.runs import RunRecord, load_run
 from vitrail.search.memory import measure_need
 
@@ -169,6 +170,8 @@ def _judge_labels(
     tested = run.predictions(backbone.name) if run else None
     if tested and not set(tested.ids) <= set(split.test):
         raise UsageError(f"The run {options.run} was split otherwise than now: make it again, or leave out --run.")
+    # A run on these images has settled their engine, so that its features are found.
+    backbone = settle_engine(backbone, EngineRequest(), dataset, resources=resources)
     return find_suspects(hidden, split, backbone, tested=tested, max_pixels=options.max_pixels, resources=resources)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vitrail.backbones.build import build_net, classes_in
 from vitrail.backbones.cards import Card
-from vitrail.backbones.engines import FORWARD_CODE_VERSION, Engine, EngineChoice, PoolingEngine, ReadPixels
+from vitrail.backbones.engines import FORWARD_CODE_VERSION, Engine, EngineChoice, EngineTrial, PoolingEngine, ReadPixels
 from vitrail.backbones.poolings import join_poolings
 from vitrail.core.errors import UsageError
 from vitrail.core.machine import cache_folder
@@ -33,7 +33,8 @@ class Backbone:
 
     The network always gives every pooling that its card offers, and those that are not needed are dropped afterwards:
     a feature has the same bits wherever it is computed. `read_range_images` reads the images whose digest is
-    `engine.ranges`; their pixels give int8 the ranges of its activations.
+    `engine.ranges`; their pixels give int8 the ranges of its activations. `trial` has the figures that `engine` was
+    chosen by, if it was measured.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Backbone:
     file: Path
     engine: EngineChoice
     read_range_images: ReadPixels | None = field(default=None, repr=False, compare=False)
+    trial: EngineTrial | None = field(default=None, repr=False, compare=False)
 
     def start(self, *, threads: int, pooling: str | None = None, batch: int | None = None) -> Engine:
         """Make the network ready to run.

@@ -8,9 +8,11 @@ Letters: B images, H rows, W columns, C channels, D features.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
+from itertools import product
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -30,7 +32,7 @@ ReadPixels = Callable[[], NDArray[np.uint8]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineRequest:
-    """The engine and precision that a user asks for; `choose_engine` settles "auto"."""
+    """The engine and precision that a user asks for; "auto" is settled by a trial or by `choose_engine`."""
 
     engine: str = "auto"
     precision: str = "auto"
@@ -51,6 +53,35 @@ class EngineChoice:
     ranges: str = ""
     quantiser: str = ""
     rest: Literal["fp32", "bf16", ""] = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TriedEngine:
+    """One engine and precision in a trial: how fast it ran, and the least cosine of its features to torch's in float32.
+
+    `fault` says why it cannot be chosen, or is empty; what failed before it was timed has no figures.
+    """
+
+    name: EngineName
+    precision: Precision
+    device: Device
+    images_per_s: float | None = None
+    cosine: float | None = None
+    fault: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineTrial:
+    """What the engines of a machine made of one network (`backbones/engine_trial.py`); `tried` has the default first.
+
+    `seconds` is how long the trial took, and `created` when it ended (UTC, ISO 8601).
+    """
+
+    processor: str
+    threads: int
+    created: str
+    seconds: float
+    tried: tuple[TriedEngine, ...]
 
 
 class Engine(Protocol):
@@ -79,12 +110,12 @@ class PoolingEngine:
 
 
 def choose_engine(engine: str, precision: str) -> EngineChoice:
-    """Settle "auto".
+    """Settle "auto" by a rule, without measuring anything.
 
     Args:
         engine: "auto" or an EngineName. Auto is torch on a GPU, else OpenVINO if it is installed.
-        precision: "auto" or a Precision. Auto is bf16 with OpenVINO on a processor that is faster in it, half precision
-            on a CUDA device, and fp32 elsewhere; never int8.
+        precision: "auto" or a Precision. Auto is bf16 with OpenVINO on a processor that should be faster in it, half
+            precision on a CUDA device, and fp32 elsewhere; never int8.
 
     Returns:
         The choice, without "auto".
@@ -102,6 +133,28 @@ def choose_engine(engine: str, precision: str) -> EngineChoice:
     if engine == "openvino" or (engine == "auto" and installed and (precision == "int8" or _accelerator() == "cpu")):
         return _choose_openvino(precision)
     return _choose_torch("torch-compile" if engine == "torch-compile" else "torch", precision, _accelerator())
+
+
+def list_engines(request: EngineRequest) -> tuple[EngineChoice, ...]:
+    """Every engine and precision that "auto" may become on this machine: the default first, float32 before others.
+
+    int8 is used only when asked for, and so is torch-compile, which compiles for minutes: then there is one choice.
+
+    Raises:
+        UsageError: as `choose_engine`.
+    """
+    default = choose_engine(request.engine, request.precision)
+    if default.precision == "int8" or default.name == "torch-compile":
+        return (default,)
+    names = ("openvino", "torch") if request.engine == "auto" and default.device == "cpu" else (default.name,)
+    precisions = ("fp32", "bf16", "fp16") if request.precision == "auto" else (request.precision,)
+    choices = [default]
+    for name, precision in product(names, precisions):
+        with suppress(UsageError):  # not installed, or without units
+            choice = choose_engine(name, precision)
+            if choice.device != "cuda" or choice.precision != "bf16" or _half_of_cuda() == "bf16":
+                choices.append(choice)
+    return tuple(dict.fromkeys(choices))
 
 
 def _choose_openvino(precision: str) -> EngineChoice:
@@ -161,7 +214,7 @@ def _has_bf16_units() -> bool:
 
 
 def _gains_from_bf16(able: Mapping[str, Any]) -> bool:
-    """Whether matrix products are faster in bfloat16 than in float32.
+    """Whether matrix products should be faster in bfloat16 than in float32, where nothing has been measured.
 
     AVX-512 on AMD's processors is twice as fast (benchmarks/forward_epyc_*). Intel's has the instruction and takes
     twice as long over it (benchmarks/forward_xeon_*), which shows where AMX is hidden, as in some virtual machines. AMX

@@ -1,10 +1,11 @@
 """Backbones opened under their recipes, and one pass of all of them over the images, here or on a cluster."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from vitrail.backbones import BackboneSpec, EngineChoice, EngineRequest, open_backbone
+from vitrail.backbones import Backbone, BackboneSpec, EngineRequest, open_backbone
 from vitrail.backbones.poolings import widest
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import compared_images, in_float32
@@ -14,6 +15,7 @@ from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Split
 from vitrail.features import Extraction, attach_range_images, extract
 from vitrail.features.cluster import join
+from vitrail.features.engine_choice import settle_among, settle_engine
 from vitrail.search.memory import measure_need, require_kinds
 
 
@@ -61,16 +63,24 @@ def prepare(
         max_pixels=options.max_pixels,
         resources=resources,
     ) as machines:
-        entries = open_entries(specs, dataset, split, options, resources=resources, engine=machines.engine)
+        settle = partial(
+            settle_among,
+            request=options.engine_request,
+            dataset=dataset,
+            choices=machines.engines,
+            measure=machines.try_engines,
+            resources=resources,
+        )
+        entries = open_entries(specs, dataset, split, options, resources=resources, settle=settle)
         backbones = [entry.backbone for entry in entries]
         extraction = extract(
             dataset, backbones, max_pixels=options.max_pixels, resources=resources, elsewhere=machines.fill
         )
         readable = split.without(extraction.unreadable_ids).test
-        if readable and machines.engine.precision != "fp32":  # for measure_parity: this machine may lack the engine
-            extract(
-                compared_images(dataset, readable, machines.engine.precision),
-                [in_float32(backbone) for backbone in backbones],
+        for precision in {backbone.engine.precision for backbone in backbones if readable} - {"fp32"}:
+            extract(  # for measure_parity: this machine may lack the engine
+                compared_images(dataset, readable, precision),
+                [in_float32(backbone) for backbone in backbones if backbone.engine.precision == precision],
                 max_pixels=options.max_pixels,
                 resources=resources,
                 elsewhere=machines.fill,
@@ -85,11 +95,11 @@ def open_entries(
     options: BenchOptions,
     *,
     resources: Resources,
-    engine: EngineChoice | None = None,
+    settle: Callable[[Backbone], Backbone] | None = None,
 ) -> list[Entry]:
     """Open every backbone under every recipe, for int8 with the train images that it takes its ranges from.
 
-    `engine` is the engine of a cluster; if None, this machine chooses the engine that the options ask for.
+    `settle` gives a backbone the engine of a cluster; if None, this machine settles what the options ask for.
 
     Returns:
         One entry per recipe and backbone, recipe by recipe.
@@ -97,7 +107,8 @@ def open_entries(
     Raises:
         UsageError: the heads of a recipe need more memory than they may take. No image has been read for features yet.
     """
-    request = options.engine_request if engine is None else EngineRequest()
+    request = options.engine_request if settle is None else EngineRequest()
+    settle = settle or partial(settle_engine, request=request, dataset=dataset, resources=resources)
     opened = [
         open_backbone(
             spec,
@@ -108,10 +119,7 @@ def open_entries(
         )
         for spec in specs
     ]
-    if engine is not None:
-        opened = [replace(backbone, engine=engine) for backbone in opened]
-    entries = make_entries(opened, options.recipes)
-    for entry in entries:
+    for entry in make_entries(opened, options.recipes):
         card = entry.backbone.card
         width = widest(card.feature_width, (card.pooling, *card.poolings))
         need = measure_need(split, width=width, classes=len(dataset.classes))
@@ -120,5 +128,5 @@ def open_entries(
         replace(
             entry, backbone=attach_range_images(entry.backbone, dataset, split.train, max_pixels=options.max_pixels)
         )
-        for entry in entries
+        for entry in make_entries([settle(backbone) for backbone in opened], options.recipes)
     ]

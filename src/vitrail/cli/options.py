@@ -27,14 +27,19 @@ Out = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the split, the search and the intervals.", min=0)]
 Engine = Annotated[
-    str, typer.Option("--engine", metavar="auto|torch|torch-compile|openvino", help="What runs the backbone.")
+    str,
+    typer.Option(
+        "--engine",
+        metavar="auto|torch|torch-compile|openvino",
+        help="What runs the backbone. auto tries the installed ones, once for each network on a machine.",
+    ),
 ]
 Precision = Annotated[
     str,
     typer.Option(
         "--precision",
         metavar="auto|fp32|bf16|fp16|int8",
-        help="Arithmetic of the forward pass. int8 is never chosen by auto: what it changes is measured and said.",
+        help="Arithmetic of the forward pass. auto never chooses int8: what it changes is measured and said.",
     ),
 ]
 Margin = Annotated[

@@ -63,11 +63,16 @@ def share_threads(cores: int) -> Threads:
 
 
 def let_waiting_threads_sleep() -> None:
-    """Ask OpenMP's threads to sleep while they wait, unless the user has said otherwise; before torch is imported.
+    """Ask threads to sleep while they wait, unless the user has said otherwise; before numpy and torch are imported.
 
-    By default they spin, which takes the cores from every other process and costs a run beside others minutes.
+    By default OpenMP's threads (torch, scikit-learn) and OpenBLAS's (numpy, scipy) spin, which takes the cores from
+    every other process and costs a run beside others minutes. OpenVINO's need no setting: a stream has one thread,
+    which waits for nobody.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # 2**20 cycles are 0.4 ms; OpenBLAS's 2**26 outlast the Python code between two products, and 2**4 end within a loop
+    # of small products, whose threads must then be woken for each.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 
 @contextmanager

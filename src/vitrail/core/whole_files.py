@@ -25,6 +25,30 @@ def put_in_place(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         OSError: the disk is full or the folder cannot be written; what was there before is still there.
     """
+    _put(path, write, lambda temporary: temporary.replace(path))
+
+
+def put_if_absent(path: Path, write: Callable[[Path], object]) -> None:
+    """The same, but a file that is there stays: where several processes write, all of them read the first one's.
+
+    On a file system without hard links the last one's may be read.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+
+    def put(temporary: Path) -> None:
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            pass
+        except OSError:
+            temporary.replace(path)
+
+    _put(path, write, put)
+
+
+def _put(path: Path, write: Callable[[Path], object], put: Callable[[Path], object]) -> None:
     # A process id would not do: machines that share the folder, and containers most of all, have the same ones.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
     try:
@@ -32,7 +56,7 @@ def put_in_place(path: Path, write: Callable[[Path], object]) -> None:
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.replace(path)
+        put(temporary)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

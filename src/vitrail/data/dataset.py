@@ -87,6 +87,13 @@ class Dataset:
         """The value of every example in a column of the table, by id."""
         return dict(zip(self.table["id"].to_pylist(), self.table[column].to_pylist(), strict=True))
 
+    def digest_ids(self) -> str:
+        """A digest of the examples alone: other labels, groups and splits do not change it."""
+        digest = hashlib.sha256()
+        for start in range(0, self.table.num_rows, FINGERPRINT_ROWS):
+            digest.update("".join(self.table["id"].slice(start, FINGERPRINT_ROWS).to_pylist()).encode())
+        return digest.hexdigest()
+
     def groups(self) -> dict[str, str]:
         """The group of each example that has one, by id."""
         return {example: group for example, group in self.by_id("group").items() if group is not None}

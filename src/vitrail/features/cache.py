@@ -16,14 +16,15 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from vitrail.backbones import kept_models
+from vitrail.backbones.engine_trial import trial_in_words
 from vitrail.core.digest_files import matches_its_name
 from vitrail.core.errors import StoreError, UsageError
 from vitrail.data import grey_copies
-from vitrail.features import pace
+from vitrail.features import engine_choice, pace
 from vitrail.features.shard import SHARD
 from vitrail.features.store import DAMAGED, FACTS, FEATURES
 
-Kind = Literal["features", "grey copies", "model", "batch size"]
+Kind = Literal["features", "grey copies", "model", "batch size", "engine"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +58,7 @@ def list_cache(cache: Path) -> list[CacheEntry]:
             *_grey_copies(cache / grey_copies.FOLDER),
             *(_model(folder) for folder in _children(cache / kept_models.FOLDER) if folder.is_dir()),
             *(_batch_size(file) for file in _files([cache / pace.FOLDER]) if file.path.suffix == ".json"),
+            *(_engine(file) for file in _files([cache / engine_choice.FOLDER]) if file.path.suffix == ".json"),
         ]
     except OSError as error:
         raise StoreError(f"The cache {cache} cannot be listed ({error.strerror}): mend its permissions.") from error
@@ -237,6 +239,47 @@ def _batch_size(file: _File) -> CacheEntry:
         damaged=int(not batch),
         details={"backbone": backbone, "batch": batch, "images_per_s": images_per_s},
     )
+
+
+def _engine(file: _File) -> CacheEntry:
+    """What a machine or a data set runs a network with."""
+    known = engine_choice.read_choice(file.path)
+    what, details = "an engine", dict[str, str | int | float]()
+    if known is not None:
+        place = "on this kind of machine" if known.images is None else f"on a data set of {known.images:,} images"
+        runs_on = f"{known.engine} {known.precision}" if known.trial is None else trial_in_words(known.trial)
+        what = f"{known.backbone} {place}: {runs_on}"
+        details = _engine_details(known)
+    return CacheEntry(
+        kind="engine",
+        key=file.path.stem,
+        what=what,
+        path=f"{engine_choice.FOLDER}/{file.path.name}",
+        bytes=file.bytes,
+        last_used=file.changed,
+        damaged=int(known is None),
+        details=details,
+    )
+
+
+def _engine_details(known: engine_choice.KnownEngine) -> dict[str, str | int | float]:
+    details: dict[str, str | int | float] = {
+        "backbone": known.backbone,
+        "engine": known.engine,
+        "precision": known.precision,
+        "device": known.device,
+        "images": known.images or 0,
+    }
+    if known.trial is not None:
+        details |= {
+            "processor": known.trial.processor,
+            "threads": known.trial.threads,
+            "created": known.trial.created,
+            "seconds": known.trial.seconds,
+        }
+        for tried in known.trial.tried:
+            details[f"{tried.name} {tried.precision} images_per_s"] = tried.images_per_s or 0.0
+    return details
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from vitrail.backbones import EngineChoice, EngineRequest
+from vitrail.backbones import Backbone, EngineChoice, EngineRequest
 from vitrail.core import errors
 from vitrail.core.errors import ClusterError, StoreError, UsageError
 from vitrail.core.machine import Threads, share_threads
@@ -39,17 +39,18 @@ from vitrail.data import Dataset, is_url
 from vitrail.features.by_id import Missing, Paths
 from vitrail.features.cluster_machines import (
     WorkerPlan,
+    common_engines,
     describe_worker,
     inspect_nodes,
     job_environment,
     last_line,
     list_nodes,
     plan_workers,
-    require_one_engine,
     usable_nodes,
     worker_slots,
 )
-from vitrail.features.cluster_worker import BlockResult, Job, Worker
+from vitrail.features.cluster_worker import BlockResult, Job, Worker, try_on_worker
+from vitrail.features.engine_choice import KnownEngine
 from vitrail.features.int8_ranges import list_range_images
 from vitrail.features.one_pass import Extractor, find_missing
 
@@ -58,6 +59,7 @@ LEAST_ROWS, MOST_ROWS = 32, 2048  # of a block, which is the most that a dead wo
 IN_FLIGHT = 2  # blocks at each worker, so that it need not wait for the next
 PATIENCE_S = 60.0  # without any machine that could do the work, before giving up
 POLL_S = 1.0
+TRIAL_S = 1_800.0  # for a worker that tries engines: it may have to fetch weights first
 CONNECT_S = 10.0  # for the head to answer, and for a thread to notice that it is disconnected
 LISTENER = "ray-data"
 
@@ -69,12 +71,31 @@ class _FailedError(Exception):
 class Cluster:
     """Machines that can do a job."""
 
-    def __init__(self, ray: Any, job: Job, engine: EngineChoice, resources: Resources) -> None:
-        self.engine = engine
+    def __init__(self, ray: Any, job: Job, engines: tuple[EngineChoice, ...], resources: Resources) -> None:
+        self.engines = engines
         self._ray, self._job, self._cores, self._progress = ray, job, resources.cores, resources.progress
         plan = self._plan()
         self.threads: Threads = share_threads(plan.cpus)  # of one worker
         self._progress.note(f"The cluster has room for {plan.count} workers, each with {describe_worker(plan)}.")
+
+    def try_engines(self, backbone: Backbone, choices: Sequence[EngineChoice]) -> KnownEngine:
+        """What a worker runs a network fastest with; ClusterError if no worker can say."""
+        plan = self._plan()
+        answer = (
+            self._ray.remote(try_on_worker)
+            .options(num_cpus=plan.cpus, num_gpus=plan.gpus, runtime_env=job_environment())
+            .remote(self._job, backbone, choices, plan.cpus)
+        )
+        try:
+            known: KnownEngine | str = self._ray.get(answer, timeout=TRIAL_S)
+        except self._ray.exceptions.RayError as error:
+            raise ClusterError(
+                f"No worker could try the engines for {backbone.name} ({last_line(error)}): run the same command "
+                "again, or give --engine and --precision."
+            ) from error
+        if isinstance(known, str):
+            raise ClusterError(known)
+        return known
 
     def fill(
         self, extractors: Sequence[Extractor], paths: Paths, wanted_N: NDArray[np.bool_]
@@ -172,7 +193,7 @@ class Cluster:
         )
 
     def _plan(self) -> WorkerPlan:
-        on_gpu = self.engine.device == "cuda"
+        on_gpu = self.engines[0].device == "cuda"
         nodes = [node for node in list_nodes(self._ray) if node.cpus and (node.gpus or not on_gpu)]
         plan = plan_workers(nodes, self._cores, on_gpu=on_gpu)
         if plan.count == 0:
@@ -207,7 +228,7 @@ def join(
         dataset: the examples.
         train: ids of the train split, from which int8 takes its ranges.
         data: where the examples are read; all machines must see it.
-        request: the engine and precision; "auto" is settled by what the machines have.
+        request: the engines and precisions that may be used, of those that all machines have.
         max_pixels: larger images are set aside.
         resources: its cache must be seen by all machines. Its cores are those of one worker; None for as many as the
             smallest machine has.
@@ -237,8 +258,7 @@ def join(
         _make(job.folder)
         nodes = usable_nodes(list_nodes(ray), request.engine)
         reports = inspect_nodes(ray, nodes, job, dataset, request)
-        require_one_engine(reports, resources.progress)
-        yield Cluster(ray, job, next(iter(reports.values())).engine, resources)
+        yield Cluster(ray, job, common_engines(reports, resources.progress), resources)
     finally:
         if not connected_before:
             _leave(ray)

@@ -1,7 +1,7 @@
 """The machines of a Ray cluster: what each has, how many workers it runs, whether it can do the work."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -127,11 +127,16 @@ def inspect_nodes(
     return reports
 
 
-def require_one_engine(reports: dict[str, MachineReport], progress: Progress) -> None:
-    """Raise UsageError unless all machines chose one engine, which is part of a key; note kinds of processors."""
-    engines = {report.engine: where for where, report in reports.items()}
-    if len(engines) > 1:
-        kinds = "; ".join(f"{where} {_in_words(engine)}" for engine, where in engines.items())
+def common_engines(reports: Mapping[str, MachineReport], progress: Progress) -> tuple[EngineChoice, ...]:
+    """The engines that all machines have, in the order of the first machine; notes kinds of processors.
+
+    Raises:
+        UsageError: they have none in common.
+    """
+    first, *others = (report.engines for report in reports.values())
+    common = tuple(engine for engine in first if all(engine in engines for engines in others))
+    if not common:
+        kinds = "; ".join(f"{where} {_in_words(report.engines[0])}" for where, report in reports.items())
         raise UsageError(
             f"The machines of the cluster would not compute the same features ({kinds}): give --engine and "
             "--precision that all of them have, and the same versions."
@@ -142,6 +147,7 @@ def require_one_engine(reports: dict[str, MachineReport], progress: Progress) ->
             f"The cluster has {len(processors)} kinds of processors ({', '.join(sorted(processors))}): features may "
             "differ in their last bits by where they were computed."
         )
+    return common
 
 
 def _in_words(engine: EngineChoice) -> str:

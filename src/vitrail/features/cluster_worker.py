@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from vitrail.backbones import Backbone, BackboneSpec, EngineChoice, EngineRequest, open_backbone
-from vitrail.backbones.engines import choose_engine
+from vitrail.backbones.engines import list_engines
 from vitrail.backbones.specs import digest_of
 from vitrail.core.errors import ClusterError, UsageError, VitrailError
 from vitrail.core.hashing import sha256_bytes
@@ -29,6 +29,7 @@ from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Source, open_source
 from vitrail.features.by_id import Paths
+from vitrail.features.engine_choice import KnownEngine, recall_or_try
 from vitrail.features.int8_ranges import attach_range_images
 from vitrail.features.pipeline import fill, open_extractor
 from vitrail.fetch.hub import HF
@@ -54,9 +55,9 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MachineReport:
-    """What a machine has."""
+    """What a machine has; `engines` are the choices that were asked for, its default first."""
 
-    engine: EngineChoice
+    engines: tuple[EngineChoice, ...]
     processor: str
 
 
@@ -82,7 +83,7 @@ def inspect_machine(job: Job, *, example: str, path: str, request: EngineRequest
         job: the work.
         example: the id of an example of the data set, which must be at `path`.
         path: one of that example's paths.
-        request: "auto" is settled by what this machine has.
+        request: which engines and precisions may be used.
         vitrail: the version that the other machines have.
 
     Returns:
@@ -107,9 +108,19 @@ def inspect_machine(job: Job, *, example: str, path: str, request: EngineRequest
             "same path, or a URL such as s3://bucket/images."
         )
     try:
-        return MachineReport(engine=choose_engine(request.engine, request.precision), processor=describe_machine().cpu)
+        return MachineReport(engines=list_engines(request), processor=describe_machine().cpu)
     except UsageError as error:
         return f"{here} cannot run it: {error}"
+
+
+def try_on_worker(job: Job, backbone: Backbone, choices: Sequence[EngineChoice], threads: int) -> KnownEngine | str:
+    """What the machine of a worker runs a network fastest with, or the sentence that says what went wrong."""
+    try:
+        local = _with_local_weights(backbone, job, open_source(job.data))
+        resources = Resources(cache=job.cache, cores=threads, offline=job.offline)
+        return recall_or_try(local, choices, resources=resources)
+    except VitrailError as error:
+        return f"{platform.node()}: {error}"
 
 
 class CountingProgress:

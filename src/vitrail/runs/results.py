@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from vitrail.backbones import Card
+from vitrail.backbones.engines import EngineTrial
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity
 from vitrail.core.errors import RunError, UsageError
@@ -111,9 +112,11 @@ class BackboneResult:
     `name` is what was given to `-b`, with +recipe where it is under a second recipe. `departures` say where a run of
     the deck's recipe is not the deck's.
 
-    `ranges` is the digest of the images that int8 took its ranges from, "" for other precisions; `parity` compares a
-    reduced precision with float32 on this run's images, and is None for float32. `threads` are those of the pass.
-    `top1_without_leaked` is the accuracy without the test images of `data.leaked`; None if there are none or no others.
+    `trial` has the figures that engine and precision were chosen by; None if they were given, or not measured because
+    there were few images. `ranges` is the digest of the images that int8 took its ranges from, "" for other precisions;
+    `parity` compares a reduced precision with float32 on this run's images, and is None for float32. `threads` are
+    those of the pass. `top1_without_leaked` is the accuracy without the test images of `data.leaked`; None if there are
+    none or no others.
     """
 
     name: str
@@ -131,6 +134,7 @@ class BackboneResult:
     reliability: tuple[ReliabilityBin, ...]
     device: str
     threads: Threads
+    trial: EngineTrial | None
     ranges: str
     parity: Parity | None
     top1_without_leaked: Interval | None

@@ -154,6 +154,7 @@ def _summarise_backbone(
         precision=backbone.engine.precision,
         device=backbone.engine.device,
         threads=threads,
+        trial=backbone.trial,
         ranges=backbone.engine.ranges,
         parity=candidate.parity,
         top1_without_leaked=without_leaked,

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from vitrail.backbones.cards import NOT_STATED
+from vitrail.backbones.engine_trial import trial_in_words
 from vitrail.candidates.parity import parity_in_words
 from vitrail.evaluation.contamination import mark
 from vitrail.statistics.intervals import Interval
@@ -187,5 +188,6 @@ FILTERS = {
     "rate_bounds": rate_bounds,
     "setting": setting,
     "stated": stated,
+    "trial": trial_in_words,
     "with_names": with_names,
 }
