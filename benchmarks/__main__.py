@@ -23,6 +23,7 @@ THEMES = (
     "contamination",
     "dates",
     "deck",
+    "whole_runs",
 )
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from vitrail.checks.verify import verify_run
 from vitrail.core.errors import DataError, RunError, UsageError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import cache_folder
+from vitrail.core.progress import Phase
 from vitrail.core.resources import Resources
 from vitrail.data import SplitOptions, load, make_split, open_source
 from vitrail.delivery.predict import Predictor
@@ -82,6 +84,17 @@ def test_the_main_path_ends_in_a_decision_and_a_whole_folder(run: RunRecord):
     assert all(sha256_file(run.folder / name) == digest for name, digest in receipt["files"].items())
     assert load_run(run.folder).results == run.results
     assert run.results.split.test_openings == 1
+
+
+def test_the_parts_of_its_time_add_up_to_the_whole(run: RunRecord):
+    cost = run.results.cost
+    assert list(cost.parts) == list(get_args(Phase))
+    assert all(seconds > 0 for seconds in (*cost.parts.values(), cost.other_s))
+    assert sum(cost.parts.values()) + cost.other_s == pytest.approx(cost.wall_s)
+    assert cost.starts == 1
+    page = run.report.read_text()
+    assert "Where the time went" in page
+    assert "started" not in page[page.index("Until this page was begun") :].split("</p>")[0]
 
 
 def test_every_rate_has_an_interval_that_holds_it(run: RunRecord):
@@ -284,4 +297,7 @@ def test_a_run_killed_at_any_moment_ends_as_an_undisturbed_one(data: Path, tmp_p
         process.send_signal(signal.SIGKILL)
         process.wait()
     monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "killed"))
-    assert what_counts(bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)) == wanted
+    run = bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
+    assert what_counts(run) == wanted
+    assert run.results.cost.starts > 1
+    assert "these are the costs of the last start" in run.report.read_text()

@@ -1,13 +1,16 @@
 """The main path, from labelled images to a decision. Each step of `bench` is one arrow of docs/architecture.md."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from vitrail.backbones import BackboneSpec
 from vitrail.candidates import BenchOptions, Candidate, Prepared, choose_specs, make_candidate, prepare
 from vitrail.candidates.opening import open_entries
+from vitrail.core.clock import Clock
 from vitrail.core.hashing import fingerprint
+from vitrail.core.progress import FOR_EACH_BACKBONE, phase
 from vitrail.core.resources import Resources
 from vitrail.data import (
     Dataset,
@@ -26,7 +29,7 @@ from vitrail.evaluation import Contestant, Criteria, JudgedImages, judge
 from vitrail.features import Part, extract
 from vitrail.runs import (
     FINISHED,
-    Clock,
+    REPORT,
     Journal,
     Opened,
     Question,
@@ -35,6 +38,7 @@ from vitrail.runs import (
     enter_folder,
     forget_steps,
     load_run,
+    measure_cost,
     steps_folder,
     summarise,
     write_receipt,
@@ -71,10 +75,13 @@ def bench(
     Raises:
         UsageError: backbones, options or cluster do not fit together, or `out` holds another run.
     """
-    clock, options, resources = Clock(), options or BenchOptions(), resources or Resources()
+    options, resources = options or BenchOptions(), resources or Resources()
+    clock = Clock(resources.progress)
+    resources = replace(resources, progress=clock)
     specs = choose_specs(data, backbones)
     question = Question(command=command, options=options, requested=tuple(_name_request(spec) for spec in specs))
-    dataset = load(open_source(data), max_pixels=options.max_pixels, resources=resources)
+    with phase(clock, "reading"):
+        dataset = load(open_source(data), max_pixels=options.max_pixels, resources=resources)
     identity = question.identity(dataset)
     folder = out or default_folder(dataset.name, identity)
     journal = enter_folder(folder, identity)
@@ -82,17 +89,21 @@ def bench(
         forget_steps(folder)
         return load_run(folder)
     journal.start(identity, command=command)
+    _announce(clock, journal, backbones=len(specs) * len(options.recipes))
     dataset, near_pairs = _group_near_duplicates(dataset, options, resources)
     dataset, split, sealed = make_split(dataset, options.split)
     prepared = prepare(specs, dataset, split, options, data=data, cluster=cluster, resources=resources)
     require_enough(dataset, sealed=sealed, without=prepared.extraction.unreadable_ids)
     split = split.without(prepared.extraction.unreadable_ids)
     opened = judge_split(prepared, dataset, split, sealed, options, resources=resources, journal=journal)
-    results = summarise(question, dataset, split, near_pairs, prepared, opened, clock)
+    cost = partial(measure_cost, clock, decode_s=prepared.extraction.decode_s, starts=journal.starts)
+    results = summarise(question, dataset, split, near_pairs, prepared, opened, cost())
+    with phase(clock, "page"):
+        predictions = {tested.name: tested for tested in opened.verdict.predictions}
+        images = Images.of(dataset, max_pixels=options.max_pixels)
+        write_report(results, predictions, images=images, path=folder / REPORT)
+    results = replace(results, cost=cost())
     run = write_run(folder, results, dataset, split, opened.candidates, opened.verdict.predictions)
-    predictions = {tested.name: tested for tested in opened.verdict.predictions}
-    images = Images.of(dataset, max_pixels=options.max_pixels)
-    write_report(results, predictions, images=images, path=run.report)
     write_receipt(folder, results)
     journal.write(FINISHED)
     forget_steps(folder)
@@ -137,13 +148,14 @@ def judge_split(
     )
     choices = fingerprint([split.fingerprint, *(candidate.digest for candidate in candidates)])
     openings = journal.record_opening(choices)
-    verdict = judge(
-        [_enter_contest(candidate) for candidate in candidates],
-        JudgedImages(ids=split.test, classes=dataset.classes, groups=dataset.groups(), warnings=dataset.warnings),
-        sealed,
-        choices,
-        Criteria(level=options.level, margin=options.margin, seed=options.seed),
-    )
+    with phase(resources.progress, "verdict"):
+        verdict = judge(
+            [_enter_contest(candidate) for candidate in candidates],
+            JudgedImages(ids=split.test, classes=dataset.classes, groups=dataset.groups(), warnings=dataset.warnings),
+            sealed,
+            choices,
+            Criteria(level=options.level, margin=options.margin, seed=options.seed),
+        )
     return Opened(candidates=candidates, verdict=verdict, openings=openings)
 
 
@@ -208,8 +220,18 @@ def _group_near_duplicates(
     """The data set with near-duplicates in one group, and the pairs; as it is where the options search for none."""
     if not options.near_duplicates:
         return dataset, ()
-    pairs = find_near_duplicates(dataset, max_pixels=options.max_pixels, resources=resources)
+    with phase(resources.progress, "near-duplicates"):
+        pairs = find_near_duplicates(dataset, max_pixels=options.max_pixels, resources=resources)
     return keep_together(dataset, pairs), pairs
+
+
+def _announce(clock: Clock, journal: Journal, *, backbones: int) -> None:
+    """Say what is to come, for the time left; not in a run that goes on, whose finished steps tell nothing of it."""
+    if journal.starts > 1:
+        return
+    clock.expect("features", 1)
+    for each in FOR_EACH_BACKBONE:
+        clock.expect(each, backbones)
 
 
 def _name_request(spec: BackboneSpec) -> str:

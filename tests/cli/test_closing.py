@@ -39,3 +39,11 @@ def test_milliseconds_are_said_as_the_report_says_them(width: int, rate: float, 
     said = closing(width, images_per_s=rate)
     assert "e+" not in said
     assert len(re.findall(rf"(?<![\d.,]){re.escape(took)}(?![\d.,])", said)) >= 2
+
+
+def test_the_closing_says_where_the_time_went_longest_part_first() -> None:
+    said = closing(80)
+    where = said[said.index("Where the time went (3 min 32 s)") :]
+    seconds = [line.split()[0] for line in where.splitlines()[1:7]]
+    assert seconds == ["2", "61", "21", "5.1", "3.5", "1.2"]
+    assert "run through the networks, at the same time" in where

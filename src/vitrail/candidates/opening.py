@@ -9,6 +9,7 @@ from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import compared_images, in_float32
 from vitrail.candidates.recipes import Entry, make_entries
 from vitrail.core.machine import Threads
+from vitrail.core.progress import phase
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Split
 from vitrail.features import Extraction, attach_range_images, extract
@@ -93,16 +94,17 @@ def open_entries(
         One entry per recipe and backbone, recipe by recipe.
     """
     request = options.engine_request if engine is None else EngineRequest()
-    opened = [
-        open_backbone(
-            spec,
-            engine=request.engine,
-            precision=request.precision,
-            offline=resources.offline,
-            progress=resources.progress,
-        )
-        for spec in specs
-    ]
+    with phase(resources.progress, "starting networks"):
+        opened = [
+            open_backbone(
+                spec,
+                engine=request.engine,
+                precision=request.precision,
+                offline=resources.offline,
+                progress=resources.progress,
+            )
+            for spec in specs
+        ]
     if engine is not None:
         opened = [replace(backbone, engine=engine) for backbone in opened]
     return [

@@ -112,26 +112,17 @@ def inspect_machine(job: Job, *, example: str, path: str, request: EngineRequest
         return f"{here} cannot run it: {error}"
 
 
-class CountingProgress:
+class CountingProgress(Silent):
     """Progress that is reported at the end of a block."""
 
     def __init__(self) -> None:
         self.advanced: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def start(self, task: str, *, total: int | None, unit: str) -> None:
-        """Ignore it."""
-
     def advance(self, task: str, amount: int = 1) -> None:
         """Count it."""
         with self._lock:
             self.advanced[task] += amount
-
-    def note(self, message: str) -> None:
-        """Ignore it."""
-
-    def done(self, task: str) -> None:
-        """Ignore it."""
 
 
 class Worker:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vitrail.backbones import Backbone
 from vitrail.backbones.poolings import components_of
 from vitrail.core.machine import user_seconds
-from vitrail.core.progress import running
+from vitrail.core.progress import phase, running
 from vitrail.core.resources import Resources
 from vitrail.data import Source
 from vitrail.features.by_id import Missing, Paths
@@ -163,7 +163,8 @@ def run_pass(
     Returns:
         Why some examples cannot be decoded, by id, and the CPU time of decoding in seconds.
     """
-    networks = {owner: owner.start(images=missing.count(owner), resources=resources) for owner in missing.owners}
+    with phase(resources.progress, "starting networks"):
+        networks = {owner: owner.start(images=missing.count(owner), resources=resources) for owner in missing.owners}
     extractors = {network: owner for owner, network in networks.items()}
     stream = Stream(
         ((example, [networks[owner] for owner in owners]) for example, owners in missing.items()),
@@ -174,6 +175,7 @@ def run_pass(
     shards, progress = _ShardWriter(stream, resources.threads.compute), resources.progress
     rejected: dict[str, str] = {}
     with ExitStack() as endings:  # last in, first out: the stream ends, the shards are written, the progress is done
+        endings.enter_context(phase(progress, "features"))
         for owner in networks:
             endings.enter_context(running(progress, owner.task, total=missing.count(owner), unit="images"))
         endings.callback(shards.close)
