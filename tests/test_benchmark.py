@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
-from typing import get_args
+from typing import ClassVar, get_args
 
 import numpy as np
 import pytest
@@ -16,14 +17,15 @@ from PIL import Image
 from tests.pictures import draw_folder
 from vitrail import benchmark
 from vitrail.benchmark import bench, judge_split
-from vitrail.candidates import BenchOptions, choose_specs, prepare
+from vitrail.candidates import BenchOptions, Prepared, choose_specs, prepare
 from vitrail.checks.verify import verify_run
 from vitrail.core.errors import DataError, RunError, UsageError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import cache_folder
-from vitrail.core.progress import Phase
+from vitrail.core.progress import Phase, Silent
 from vitrail.core.resources import Resources
-from vitrail.data import SplitOptions, load, make_split, open_source
+from vitrail.data import Dataset, SplitOptions, grey_copies, load, make_split, open_source
+from vitrail.data.sources import FolderSource
 from vitrail.delivery.predict import Predictor
 from vitrail.runs import RunRecord, enter_folder, load_run
 from vitrail.search import TuneOptions, poolings
@@ -95,6 +97,36 @@ def test_the_parts_of_its_time_add_up_to_the_whole(run: RunRecord):
     page = run.report.read_text()
     assert "Where the time went" in page
     assert "started" not in page[page.index("Until this page was begun") :].split("</p>")[0]
+
+
+def test_a_file_is_read_once_for_its_id_and_once_for_pixels_and_grey_copy(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    reads: Counter[str] = Counter()
+    really = FolderSource.read
+    monkeypatch.setattr(FolderSource, "read", lambda self, path: reads.update([path]) or really(self, path))
+
+    class Recorded(Silent):
+        tasks: ClassVar[dict[str, Counter[str]]] = {}
+
+        def start(self, task: str, *, total: int | None, unit: str) -> None:
+            self.tasks[task] = Counter(reads)
+
+    bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST, resources=Resources(progress=Recorded()))
+    assert set(Recorded.tasks["Comparing grey copies"].values()) == {2}
+    assert grey_copies.TASK not in Recorded.tasks, "the pass made every copy"
+
+
+def test_the_networks_see_no_label(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen = []
+
+    def spy(specs: object, dataset: Dataset, split: object, **how: object) -> Prepared:
+        seen.append((set(dataset.table["label"].to_pylist()), split))
+        return prepare(specs, dataset, split, **how)
+
+    monkeypatch.setattr(benchmark, "prepare", spy)
+    bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
+    assert seen == [({None}, None)]
 
 
 def test_every_rate_has_an_interval_that_holds_it(run: RunRecord):

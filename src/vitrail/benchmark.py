@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vitrail.backbones import BackboneSpec
 from vitrail.candidates import BenchOptions, Candidate, Prepared, choose_specs, make_candidate, prepare
-from vitrail.candidates.opening import open_entries
+from vitrail.candidates.opening import extract_here, needs_split, open_entries
 from vitrail.core.clock import Clock
 from vitrail.core.hashing import fingerprint
 from vitrail.core.progress import FOR_EACH_BACKBONE, phase
@@ -26,7 +26,7 @@ from vitrail.data import (
 )
 from vitrail.delivery.report import Images, write_report
 from vitrail.evaluation import Contestant, Criteria, JudgedImages, judge
-from vitrail.features import Part, extract
+from vitrail.features import Part
 from vitrail.runs import (
     FINISHED,
     REPORT,
@@ -90,9 +90,12 @@ def bench(
         return load_run(folder)
     journal.start(identity, command=command)
     _announce(clock, journal, backbones=len(specs) * len(options.recipes))
+    make_split(dataset, options.split)  # refuses now what it would refuse after the features
+    run_networks = partial(prepare, specs, options=options, data=data, cluster=cluster, resources=resources)
+    ready = None if needs_split(options, cluster) else run_networks(dataset.without_labels(), None)
     dataset, near_pairs = _group_near_duplicates(dataset, options, resources)
     dataset, split, sealed = make_split(dataset, options.split)
-    prepared = prepare(specs, dataset, split, options, data=data, cluster=cluster, resources=resources)
+    prepared = ready or run_networks(dataset, split)
     require_enough(dataset, sealed=sealed, without=prepared.extraction.unreadable_ids)
     split = split.without(prepared.extraction.unreadable_ids)
     opened = judge_split(prepared, dataset, split, sealed, options, resources=resources, journal=journal)
@@ -193,18 +196,11 @@ def compute_part(
     """
     specs = choose_specs(data, backbones)
     dataset = load(open_source(data), max_pixels=options.max_pixels, resources=resources)
-    if options.precision == "int8":
-        # int8 takes its ranges from the train split, and copies move images between splits; nothing else needs them.
+    if needs_split(options, None):  # copies move images between splits
         dataset, _ = _group_near_duplicates(dataset, options, resources)
     dataset, split, _ = make_split(dataset, options.split)
-    entries = open_entries(specs, dataset, split, options, resources=resources)
-    extraction = extract(
-        dataset,
-        [entry.backbone for entry in entries],
-        max_pixels=options.max_pixels,
-        resources=resources,
-        part=part,
-    )
+    entries = open_entries(specs, dataset, split.train, options, resources=resources)
+    extraction = extract_here(dataset, entries, options, resources=resources, part=part)
     return PartDone(
         part=f"{part.number}/{part.of}",
         images=dataset.table.num_rows,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
@@ -86,6 +86,12 @@ class Dataset:
     def by_id(self, column: str) -> dict[str, Any]:
         """The value of every example in a column of the table, by id."""
         return dict(zip(self.table["id"].to_pylist(), self.table[column].to_pylist(), strict=True))
+
+    def without_labels(self) -> "Dataset":
+        """The same examples without a label, for what must not see any."""
+        place = self.table.schema.get_field_index("label")
+        field = self.table.schema.field(place)
+        return replace(self, table=self.table.set_column(place, field, pa.nulls(self.table.num_rows, field.type)))
 
     def groups(self) -> dict[str, str]:
         """The group of each example that has one, by id."""
