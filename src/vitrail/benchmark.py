@@ -10,6 +10,7 @@ from vitrail.candidates import BenchOptions, Candidate, Prepared, choose_specs, 
 from vitrail.candidates.opening import extract_here, needs_split, open_entries
 from vitrail.core.clock import Clock
 from vitrail.core.hashing import fingerprint
+from vitrail.core.machine import usable_memory
 from vitrail.core.progress import FOR_EACH_BACKBONE, phase
 from vitrail.core.resources import Resources
 from vitrail.data import (
@@ -44,6 +45,8 @@ from vitrail.runs import (
     write_receipt,
     write_run,
 )
+
+KEPT_SHARE = 8  # an eighth of the memory, for downloads between their two reads
 
 
 def bench(
@@ -81,7 +84,8 @@ def bench(
     specs = choose_specs(data, backbones)
     question = Question(command=command, options=options, requested=tuple(_name_request(spec) for spec in specs))
     with phase(clock, "reading"):
-        dataset = load(open_source(data), max_pixels=options.max_pixels, resources=resources)
+        source = open_source(data, kept_bytes=usable_memory() // KEPT_SHARE)
+        dataset = load(source, max_pixels=options.max_pixels, resources=resources)
     identity = question.identity(dataset)
     folder = out or default_folder(dataset.name, identity)
     journal = enter_folder(folder, identity)

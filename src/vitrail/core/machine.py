@@ -45,6 +45,13 @@ def usable_cores() -> int:
     return cores
 
 
+def usable_memory() -> int:
+    """Bytes of memory this process may use: what the machine has, further limited by the cgroup."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = _first_line(CGROUP_MEMORY_MAX)
+    return min(physical, int(limit)) if limit.isdigit() else physical
+
+
 def share_threads(cores: int) -> Threads:
     """Split the cores of one pass between decoding and compute.
 
@@ -81,7 +88,7 @@ def describe_machine() -> Machine:
     return Machine(
         cpu=_cpu_name(),
         cores=usable_cores(),
-        memory=_usable_memory(),
+        memory=usable_memory(),
         gpu=_gpu_name(),
         os=f"{platform.system()} {platform.release()}",
         versions={"python": platform.python_version()} | _versions(REPORTED_PACKAGES),
@@ -139,12 +146,6 @@ def _cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def _usable_memory() -> int:
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = _first_line(CGROUP_MEMORY_MAX)
-    return min(physical, int(limit)) if limit.isdigit() else physical
 
 
 def _gpu_name() -> str | None:
