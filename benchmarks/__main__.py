@@ -8,6 +8,7 @@ THEMES = (
     "extraction",
     "precision",
     "memory",
+    "many_files",
     "kills",
     "killed_runs",
     "ridge_path",

@@ -49,19 +49,30 @@ def main() -> None:
 
 def draw(folder: Path, count: int) -> None:
     """`count` files of PICTURES pictures, all of different bytes."""
+    pictures = draw_pictures()
+    for number in range(CLASSES):
+        (folder / f"class{number}").mkdir(parents=True)
+    for number in range(count):
+        content = make_distinct(pictures[number % PICTURES], number)
+        (folder / f"class{number % CLASSES}" / f"{number:06d}.jpg").write_bytes(content)
+
+
+def draw_pictures() -> list[bytes]:
+    """PICTURES JPEGs of noise, 32 x 32 pixels."""
     draws = np.random.default_rng(0)
     pictures = []
     for _ in range(PICTURES):
         buffer = io.BytesIO()
         Image.fromarray(draws.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(buffer, "JPEG")
         pictures.append(buffer.getvalue())
-    for number in range(CLASSES):
-        (folder / f"class{number}").mkdir(parents=True)
-    for number in range(count):
-        comment = f"{number:08d}".encode()
-        segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment  # COM, right after SOI
-        picture = pictures[number % PICTURES]
-        (folder / f"class{number % CLASSES}" / f"{number:06d}.jpg").write_bytes(picture[:2] + segment + picture[2:])
+    return pictures
+
+
+def make_distinct(picture: bytes, number: int) -> bytes:
+    """The JPEG with its number in a comment."""
+    comment = f"{number:08d}".encode()
+    segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment  # COM, right after SOI
+    return picture[:2] + segment + picture[2:]
 
 
 def extract_all(folder: Path) -> dict[str, int]:
