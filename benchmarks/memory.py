@@ -2,9 +2,9 @@
 
     python -m benchmarks.memory
 
-Small JPEGs, each made distinct by a comment segment, go the way from the listing of files to stored features
-in a process of their own for each number. Peak is the kernel's (VmHWM); anonymous memory (RssAnon) is what the process
-itself holds at the end, without pages of files that the kernel may drop at any time.
+Small JPEGs, each made distinct by a comment segment, go the way from the listing of files to stored features and grey
+copies in a process of their own for each number. Peak is the kernel's (VmHWM); anonymous memory (RssAnon) is what the
+process itself holds at the end, without pages of files that the kernel may drop at any time.
 """
 
 import io
@@ -80,7 +80,7 @@ def extract_all(folder: Path) -> dict[str, int]:
     from vitrail.backbones import BackboneSpec, open_backbone
     from vitrail.core.progress import Silent
     from vitrail.core.resources import Resources
-    from vitrail.data import SplitOptions, load, make_split, open_source
+    from vitrail.data import CopyCollector, SplitOptions, load, make_split, open_source
     from vitrail.features import extract
 
     opened = [open_backbone(BackboneSpec(name=BACKBONE), progress=Silent())]
@@ -88,12 +88,9 @@ def extract_all(folder: Path) -> dict[str, int]:
     dataset = load(open_source(folder / "data"), max_pixels=10**8)
     dataset, _, _ = make_split(dataset, SplitOptions())
     found["read"] = status("VmHWM")
-    extraction = extract(
-        dataset,
-        opened,
-        max_pixels=10**8,
-        resources=Resources(cache=folder / "cache"),
-    )
+    resources = Resources(cache=folder / "cache")
+    with CopyCollector(dataset, max_pixels=10**8, cache=resources.cache) as copies:
+        extraction = extract(dataset, opened, max_pixels=10**8, resources=resources, copies=copies)
     if extraction.features[0].cost.computed != dataset.table.num_rows:
         raise SystemExit("not every image has its row: the figure would mean nothing")
     return found | {"peak": status("VmHWM"), "anonymous": status("RssAnon")}

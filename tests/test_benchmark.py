@@ -24,7 +24,7 @@ from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import cache_folder
 from vitrail.core.progress import Phase, Silent
 from vitrail.core.resources import Resources
-from vitrail.data import Dataset, SplitOptions, grey_copies, load, make_split, open_source
+from vitrail.data import Dataset, Split, SplitOptions, grey_copies, load, make_split, open_source
 from vitrail.data.sources import FolderSource
 from vitrail.delivery.predict import Predictor
 from vitrail.runs import RunRecord, enter_folder, load_run
@@ -127,6 +127,26 @@ def test_the_networks_see_no_label(data: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(benchmark, "prepare", spy)
     bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
     assert seen == [({None}, None)]
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("precision", "cluster"), [("int8", None), ("auto", "auto")])
+def test_int8_and_a_cluster_wait_for_the_split_whose_test_labels_are_sealed(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, cluster: str | None
+):
+    def spy(specs: object, dataset: Dataset, split: Split | None, **how: object) -> Prepared:
+        assert split is not None
+        label = dataset.by_id("label")
+        assert {example for example in label if label[example] is None} == set(split.test)
+        raise StoppedError
+
+    monkeypatch.setattr(benchmark, "prepare", spy)
+    options = dataclasses.replace(FAST, precision=precision)
+    with pytest.raises(StoppedError):
+        bench(data, ["vit_mini"], out=tmp_path / "run", options=options, cluster=cluster)
 
 
 def test_every_rate_has_an_interval_that_holds_it(run: RunRecord):
