@@ -32,7 +32,7 @@ class Cost:
     """What the rows of these images cost when they were computed, now or before; `computed` of them were computed now.
 
     `forward_s` is CPU time in the network divided by the cores it had, or clock time on a GPU. `decode_s` is CPU time
-    of reading and resizing.
+    of reading and resizing, and of making grey copies where there were none.
     """
 
     images: int

@@ -84,7 +84,8 @@ class SearchSummary:
 class BackboneCost:
     """What the features of this run's images cost when they were computed, now or in an earlier run.
 
-    `forward_s` is time in the network, `decode_s` time spent reading and resizing images, summed over threads.
+    `forward_s` is time in the network, `decode_s` time spent reading and resizing images, summed over threads, and
+    making grey copies of them where there were none.
     `images_per_s` is of the forward pass. `cached` is the fraction of images whose features were there already.
     """
 
