@@ -41,8 +41,8 @@ def prepare(
     Args:
         specs: the backbones that were named.
         dataset: the examples, which may be more than the split has.
-        split: may be None if `needs_split` says so: int8 takes its ranges from the train split, and a cluster is told
-            what they would be; nothing else here depends on it.
+        split: None unless `needs_split`: int8 takes its ranges from the train split, and a cluster's machines are sent
+            those images; nothing else here depends on it.
         options: of the benchmark.
         data: as `bench` takes it, for the machines of a cluster.
         cluster: a Ray cluster that computes the features, "auto" or host:port; this machine if None.
