@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def extract_all(folder: Path) -> dict[str, int]:
     dataset, _, _ = make_split(dataset, SplitOptions())
     found["read"] = status("VmHWM")
     resources = Resources(cache=folder / "cache")
-    with CopyCollector(dataset, max_pixels=10**8, cache=resources.cache) as copies:
+    with closing(CopyCollector(dataset, max_pixels=10**8, cache=resources.cache)) as copies:
         extraction = extract(dataset, opened, max_pixels=10**8, resources=resources, copies=copies)
     if extraction.features[0].cost.computed != dataset.table.num_rows:
         raise SystemExit("not every image has its row: the figure would mean nothing")

@@ -2,6 +2,7 @@ import threading
 import tracemalloc
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def collect(dataset: Dataset, cache: Path, rows: Iterable[int]) -> None:
     """Give the collector the bytes of these examples, from several threads."""
     paths = dataset.table["paths"].to_pylist()
     with (
-        CopyCollector(dataset, max_pixels=LIMIT, cache=cache) as copies,
+        closing(CopyCollector(dataset, max_pixels=LIMIT, cache=cache)) as copies,
         ThreadPoolExecutor(4) as pool,
     ):
         list(pool.map(lambda row: copies.take(row, dataset.source.read(paths[row][0])), rows))

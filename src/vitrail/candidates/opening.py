@@ -1,7 +1,7 @@
 """Backbones opened under their recipes, and one pass of all of them over the images, here or on a cluster."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,7 +98,7 @@ def extract_here(
     If near-duplicates are searched, their grey copies are made from the same read of each file.
     """
     collector = CopyCollector(dataset, max_pixels=options.max_pixels, cache=resources.cache)
-    with collector if options.near_duplicates else nullcontext() as copies:
+    with closing(collector) if options.near_duplicates else nullcontext() as copies:
         return extract(
             dataset,
             [entry.backbone for entry in entries],

@@ -15,8 +15,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -68,8 +66,10 @@ def make_grey_copies(dataset: Dataset, *, max_pixels: int, resources: Resources)
     missing = [(row, ids[row].as_py(), paths[row].as_py()[0]) for row in np.flatnonzero(~there_N).tolist()]
     if missing:
         missing.sort(key=lambda item: item[2])  # neighbours in an archive or on a disk are read together
-        writer = _Writer(_folder(resources.cache))
-        with writer, closing(_make(dataset, missing, max_pixels, resources)) as copies:
+        with (
+            closing(_Writer(_folder(resources.cache))) as writer,
+            closing(_make(dataset, missing, max_pixels, resources)) as copies,
+        ):
             for row, id_, copy in copies:
                 copy_NSS[row], there_N[row] = copy, True
                 writer.add(id_, copy)
@@ -81,8 +81,8 @@ def make_grey_copies(dataset: Dataset, *, max_pixels: int, resources: Resources)
 class CopyCollector:
     """Makes the grey copies that the cache lacks from bytes that were read for something else.
 
-    Used as a context manager: at its end the last copies are written. What it did not get is left to
-    `make_grey_copies`, which makes the same copies.
+    The last copies are written when it is closed. What it did not get is left to `make_grey_copies`, which makes the
+    same copies.
     """
 
     def __init__(self, dataset: Dataset, *, max_pixels: int, cache: Path) -> None:
@@ -112,12 +112,8 @@ class CopyCollector:
             lacks_N[np.asarray(pc.index_in(stored_ids, value_set=self._ids))] = False
         return lacks_N
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Write the last copies; StoreError if the cache cannot be written."""
         self._writer.close()
 
 
@@ -160,14 +156,6 @@ class _Writer:
         with self._lock:
             rest, self._waiting = self._waiting, {}
         _write(self._folder, rest)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _folder(cache: Path) -> Path:
