@@ -10,6 +10,7 @@ THEMES = (
     "extraction",
     "precision",
     "memory",
+    "many_files",
     "kills",
     "killed_runs",
     "ridge_path",
@@ -25,6 +26,7 @@ THEMES = (
     "contamination",
     "dates",
     "deck",
+    "whole_runs",
 )
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python -m benchmarks.memory
 
-Small JPEGs, each made distinct by a comment segment, go the way from the listing of files to stored features
-in a process of their own for each number. Peak is the kernel's (VmHWM); anonymous memory (RssAnon) is what the process
-itself holds at the end, without pages of files that the kernel may drop at any time.
+Small JPEGs, each made distinct by a comment segment, go the way from the listing of files to stored features and grey
+copies in a process of their own for each number. Peak is the kernel's (VmHWM); anonymous memory (RssAnon) is what the
+process itself holds at the end, without pages of files that the kernel may drop at any time.
 """
 
 import io
@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -49,19 +50,30 @@ def main() -> None:
 
 def draw(folder: Path, count: int) -> None:
     """`count` files of PICTURES pictures, all of different bytes."""
+    pictures = draw_pictures()
+    for number in range(CLASSES):
+        (folder / f"class{number}").mkdir(parents=True)
+    for number in range(count):
+        content = make_distinct(pictures[number % PICTURES], number)
+        (folder / f"class{number % CLASSES}" / f"{number:06d}.jpg").write_bytes(content)
+
+
+def draw_pictures() -> list[bytes]:
+    """PICTURES JPEGs of noise, 32 x 32 pixels."""
     draws = np.random.default_rng(0)
     pictures = []
     for _ in range(PICTURES):
         buffer = io.BytesIO()
         Image.fromarray(draws.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(buffer, "JPEG")
         pictures.append(buffer.getvalue())
-    for number in range(CLASSES):
-        (folder / f"class{number}").mkdir(parents=True)
-    for number in range(count):
-        comment = f"{number:08d}".encode()
-        segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment  # COM, right after SOI
-        picture = pictures[number % PICTURES]
-        (folder / f"class{number % CLASSES}" / f"{number:06d}.jpg").write_bytes(picture[:2] + segment + picture[2:])
+    return pictures
+
+
+def make_distinct(picture: bytes, number: int) -> bytes:
+    """The JPEG with its number in a comment."""
+    comment = f"{number:08d}".encode()
+    segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment  # COM, right after SOI
+    return picture[:2] + segment + picture[2:]
 
 
 def extract_all(folder: Path) -> dict[str, int]:
@@ -69,7 +81,7 @@ def extract_all(folder: Path) -> dict[str, int]:
     from vitrail.backbones import BackboneSpec, open_backbone
     from vitrail.core.progress import Silent
     from vitrail.core.resources import Resources
-    from vitrail.data import SplitOptions, load, make_split, open_source
+    from vitrail.data import CopyCollector, SplitOptions, load, make_split, open_source
     from vitrail.features import extract
 
     opened = [open_backbone(BackboneSpec(name=BACKBONE), progress=Silent())]
@@ -77,12 +89,9 @@ def extract_all(folder: Path) -> dict[str, int]:
     dataset = load(open_source(folder / "data"), max_pixels=10**8)
     dataset, _, _ = make_split(dataset, SplitOptions())
     found["read"] = status("VmHWM")
-    extraction = extract(
-        dataset,
-        opened,
-        max_pixels=10**8,
-        resources=Resources(cache=folder / "cache"),
-    )
+    resources = Resources(cache=folder / "cache")
+    with closing(CopyCollector(dataset, max_pixels=10**8, cache=resources.cache)) as copies:
+        extraction = extract(dataset, opened, max_pixels=10**8, resources=resources, copies=copies)
     if extraction.features[0].cost.computed != dataset.table.num_rows:
         raise SystemExit("not every image has its row: the figure would mean nothing")
     return found | {"peak": status("VmHWM"), "anonymous": status("RssAnon")}

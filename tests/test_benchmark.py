@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar, get_args
 
 import numpy as np
 import pytest
@@ -17,15 +19,16 @@ from rich.console import Console
 from tests.pictures import draw_folder
 from vitrail import benchmark
 from vitrail.benchmark import bench, judge_split
-from vitrail.candidates import BenchOptions, choose_specs, prepare
+from vitrail.candidates import BenchOptions, Prepared, choose_specs, prepare
 from vitrail.checks.verify import verify_run
 from vitrail.cli.closing import print_closing
 from vitrail.core.errors import DataError, RunError, UsageError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import cache_folder
-from vitrail.core.progress import Silent
+from vitrail.core.progress import Phase, Silent
 from vitrail.core.resources import Resources
-from vitrail.data import SplitOptions, load, make_split, open_source
+from vitrail.data import Dataset, Split, SplitOptions, grey_copies, load, make_split, open_source
+from vitrail.data.sources import FolderSource
 from vitrail.delivery.predict import Predictor
 from vitrail.runs import RunRecord, enter_folder, load_run
 from vitrail.search import TuneOptions, poolings
@@ -86,6 +89,82 @@ def test_the_main_path_ends_in_a_decision_and_a_whole_folder(run: RunRecord):
     assert all(sha256_file(run.folder / name) == digest for name, digest in receipt["files"].items())
     assert load_run(run.folder).results == run.results
     assert run.results.split.test_openings == 1
+
+
+def test_the_parts_of_its_time_add_up_to_the_whole(run: RunRecord):
+    cost = run.results.cost
+    assert list(cost.parts) == list(get_args(Phase))
+    assert all(seconds > 0 for seconds in (*cost.parts.values(), cost.other_s))
+    assert sum(cost.parts.values()) + cost.other_s == pytest.approx(cost.wall_s)
+    assert cost.starts == 1
+    page = run.report.read_text()
+    assert "Where the time went" in page
+    assert "started" not in page[page.index("Until this page was begun") :].split("</p>")[0]
+
+
+def test_a_file_is_read_once_for_its_id_and_once_for_pixels_and_grey_copy(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    reads: Counter[str] = Counter()
+    really = FolderSource.read
+    monkeypatch.setattr(FolderSource, "read", lambda self, path: reads.update([path]) or really(self, path))
+
+    class Recorded(Silent):
+        tasks: ClassVar[dict[str, Counter[str]]] = {}
+
+        def start(self, task: str, *, total: int | None, unit: str) -> None:
+            self.tasks[task] = Counter(reads)
+
+    bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST, resources=Resources(progress=Recorded()))
+    assert set(Recorded.tasks["Comparing grey copies"].values()) == {2}
+    assert grey_copies.TASK not in Recorded.tasks, "the pass made every copy"
+
+
+def test_the_networks_see_no_label(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen = []
+
+    def spy(specs: object, dataset: Dataset, split: object, **how: object) -> Prepared:
+        seen.append((set(dataset.table["label"].to_pylist()), split))
+        return prepare(specs, dataset, split, **how)
+
+    monkeypatch.setattr(benchmark, "prepare", spy)
+    bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
+    assert seen == [({None}, None)]
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.usefixtures("warm")
+def test_a_run_that_goes_on_says_that_its_costs_are_those_of_the_last_start(data: Path, tmp_path: Path):
+    def stop(*_: object, **how: object) -> None:
+        raise StoppedError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benchmark, "judge_split", stop)
+        with pytest.raises(StoppedError):
+            bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
+    run = bench(data, ["vit_mini"], out=tmp_path / "run", options=FAST)
+    assert run.results.cost.starts == 2
+    assert "features" not in run.results.cost.parts, "all were stored"
+    assert "these are the costs of the last start" in run.report.read_text()
+
+
+@pytest.mark.parametrize(("precision", "cluster"), [("int8", None), ("auto", "auto")])
+def test_int8_and_a_cluster_wait_for_the_split_whose_test_labels_are_sealed(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, cluster: str | None
+):
+    def spy(specs: object, dataset: Dataset, split: Split | None, **how: object) -> Prepared:
+        assert split is not None
+        label = dataset.by_id("label")
+        assert {example for example in label if label[example] is None} == set(split.test)
+        raise StoppedError
+
+    monkeypatch.setattr(benchmark, "prepare", spy)
+    options = dataclasses.replace(FAST, precision=precision)
+    with pytest.raises(StoppedError):
+        bench(data, ["vit_mini"], out=tmp_path / "run", options=options, cluster=cluster)
 
 
 def test_every_rate_has_an_interval_that_holds_it(run: RunRecord):

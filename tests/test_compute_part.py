@@ -25,6 +25,7 @@ def test_parts_fill_one_cache_each_row_once_and_the_whole_finds_all_of_them(tmp_
     assert sum(one.in_part for one in done) == done[0].images == 36
     assert all(one.computed == {"vit_mini": one.in_part} for one in done)
     assert [entry.rows for entry in list_cache(cache_folder()) if entry.kind == "features"] == [36]
+    assert [entry.rows for entry in list_cache(cache_folder()) if entry.kind == "grey copies"] == [36]
     assert compute(data, Part(1, 1)).computed == {"vit_mini": 0}
 
 

@@ -1,13 +1,17 @@
 """The main path, from labelled images to a decision. Each step of `bench` is one arrow of docs/architecture.md."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from vitrail.backbones import BackboneSpec
 from vitrail.candidates import BenchOptions, Candidate, Prepared, choose_specs, make_candidate, prepare
-from vitrail.candidates.opening import open_entries
+from vitrail.candidates.opening import extract_here, needs_split, open_entries
+from vitrail.core.clock import Clock
 from vitrail.core.hashing import fingerprint
+from vitrail.core.machine import usable_memory
+from vitrail.core.progress import FOR_EACH_BACKBONE, phase
 from vitrail.core.resources import Resources
 from vitrail.data import (
     Dataset,
@@ -23,10 +27,10 @@ from vitrail.data import (
 )
 from vitrail.delivery.report import Images, write_report
 from vitrail.evaluation import Contestant, Criteria, JudgedImages, judge, say_plan
-from vitrail.features import Part, extract
+from vitrail.features import Part
 from vitrail.runs import (
     FINISHED,
-    Clock,
+    REPORT,
     Journal,
     Opened,
     Question,
@@ -35,12 +39,15 @@ from vitrail.runs import (
     enter_folder,
     forget_steps,
     load_run,
+    measure_cost,
     record_opening,
     steps_folder,
     summarise,
     write_receipt,
     write_run,
 )
+
+KEPT_SHARE = 8  # an eighth of the memory, for downloads between their two reads
 
 
 def bench(
@@ -72,10 +79,14 @@ def bench(
     Raises:
         UsageError: backbones, options or cluster do not fit together, or `out` holds another run.
     """
-    clock, options, resources = Clock(), options or BenchOptions(), resources or Resources()
+    options, resources = options or BenchOptions(), resources or Resources()
+    clock = Clock(resources.progress)
+    resources = replace(resources, progress=clock)
     specs = choose_specs(data, backbones)
     question = Question(command=command, options=options, requested=tuple(_name_request(spec) for spec in specs))
-    dataset = load(open_source(data), max_pixels=options.max_pixels, resources=resources)
+    with phase(clock, "reading"):
+        source = open_source(data, kept_bytes=usable_memory() // KEPT_SHARE)
+        dataset = load(source, max_pixels=options.max_pixels, resources=resources)
     identity = question.identity(dataset)
     folder = out or default_folder(dataset.name, identity)
     journal = enter_folder(folder, identity)
@@ -83,19 +94,26 @@ def bench(
         forget_steps(folder)
         return load_run(folder)
     journal.start(identity, command=command)
+    _announce(clock, journal, backbones=len(specs) * len(options.recipes))
+    _, planned, _ = make_split(dataset, options.split)  # near-duplicates may move some images later
+    for line in say_plan(dataset, planned, backbones=len(specs) * len(options.recipes), level=options.level):
+        clock.note(line)
+    run_networks = partial(prepare, specs, options=options, data=data, cluster=cluster, resources=resources)
+    ready = None if needs_split(options, cluster) else run_networks(dataset.without_labels(), planned)
     dataset, near_pairs = _group_near_duplicates(dataset, options, resources)
     dataset, split, sealed = make_split(dataset, options.split)
-    for line in say_plan(dataset, split, backbones=len(specs) * len(options.recipes), level=options.level):
-        resources.progress.note(line)
-    prepared = prepare(specs, dataset, split, options, data=data, cluster=cluster, resources=resources)
+    prepared = ready or run_networks(dataset, split)
     require_enough(dataset, sealed=sealed, without=prepared.extraction.unreadable_ids)
     split = split.without(prepared.extraction.unreadable_ids)
     opened = judge_split(prepared, dataset, split, sealed, options, resources=resources, journal=journal)
-    results = summarise(question, dataset, split, near_pairs, prepared, opened, clock)
+    cost = partial(measure_cost, clock, decode_s=prepared.extraction.decode_s, starts=journal.starts)
+    results = summarise(question, dataset, split, near_pairs, prepared, opened, cost())
+    with phase(clock, "page"):
+        predictions = {tested.name: tested for tested in opened.verdict.predictions}
+        images = Images.of(dataset, max_pixels=options.max_pixels)
+        write_report(results, predictions, images=images, path=folder / REPORT)
+    results = replace(results, cost=cost())
     run = write_run(folder, results, dataset, split, opened.candidates, opened.verdict.predictions)
-    predictions = {tested.name: tested for tested in opened.verdict.predictions}
-    images = Images.of(dataset, max_pixels=options.max_pixels)
-    write_report(results, predictions, images=images, path=run.report)
     write_receipt(folder, results)
     journal.write(FINISHED)
     forget_steps(folder)
@@ -140,13 +158,14 @@ def judge_split(
     )
     choices = fingerprint([split.fingerprint, *(candidate.digest for candidate in candidates)])
     openings = record_opening(journal, split.test, choices, resources.progress)
-    verdict = judge(
-        [_enter_contest(candidate) for candidate in candidates],
-        JudgedImages(ids=split.test, classes=dataset.classes, groups=dataset.groups(), warnings=dataset.warnings),
-        sealed,
-        choices,
-        Criteria(level=options.level, margin=options.margin, seed=options.seed),
-    )
+    with phase(resources.progress, "verdict"):
+        verdict = judge(
+            [_enter_contest(candidate) for candidate in candidates],
+            JudgedImages(ids=split.test, classes=dataset.classes, groups=dataset.groups(), warnings=dataset.warnings),
+            sealed,
+            choices,
+            Criteria(level=options.level, margin=options.margin, seed=options.seed),
+        )
     return Opened(candidates=candidates, verdict=verdict, openings=openings)
 
 
@@ -184,18 +203,11 @@ def compute_part(
     """
     specs = choose_specs(data, backbones)
     dataset = load(open_source(data), max_pixels=options.max_pixels, resources=resources)
-    if options.precision == "int8":
-        # int8 takes its ranges from the train split, and copies move images between splits; nothing else needs them.
+    if needs_split(options, None):  # copies move images between splits
         dataset, _ = _group_near_duplicates(dataset, options, resources)
     dataset, split, _ = make_split(dataset, options.split)
     entries = open_entries(specs, dataset, split, options, resources=resources)
-    extraction = extract(
-        dataset,
-        [entry.backbone for entry in entries],
-        max_pixels=options.max_pixels,
-        resources=resources,
-        part=part,
-    )
+    extraction = extract_here(dataset, entries, options, resources=resources, part=part)
     return PartDone(
         part=f"{part.number}/{part.of}",
         images=dataset.table.num_rows,
@@ -211,8 +223,18 @@ def _group_near_duplicates(
     """The data set with near-duplicates in one group, and the pairs; as it is where the options search for none."""
     if not options.near_duplicates:
         return dataset, ()
-    pairs = find_near_duplicates(dataset, max_pixels=options.max_pixels, resources=resources)
+    with phase(resources.progress, "near-duplicates"):
+        pairs = find_near_duplicates(dataset, max_pixels=options.max_pixels, resources=resources)
     return keep_together(dataset, pairs), pairs
+
+
+def _announce(clock: Clock, journal: Journal, *, backbones: int) -> None:
+    """Say what is to come, for the time left; not in a run that goes on, whose finished steps tell nothing of it."""
+    if journal.starts > 1:
+        return
+    clock.expect("features", 1)
+    for each in FOR_EACH_BACKBONE:
+        clock.expect(each, backbones)
 
 
 def _name_request(spec: BackboneSpec) -> str:

@@ -51,3 +51,11 @@ def test_what_was_not_done_in_a_search_is_said_once(width: int) -> None:
     run = RunRecord(folder=Path("run"), results=replace(results, backbones=backbones))
     print_closing(run, Console(file=page, width=width))
     assert page.getvalue().count("! No [seeds] were tried.") == 1
+
+
+def test_the_closing_says_where_the_time_went_longest_part_first() -> None:
+    said = closing(80)
+    where = said[said.index("Where the time went (3 min 32 s)") :]
+    seconds = [line.split()[0] for line in where.splitlines()[1:7]]
+    assert seconds == ["2", "61", "21", "5.1", "3.5", "1.2"]
+    assert "run through the networks, at the same time" in where

@@ -1,5 +1,8 @@
 import threading
 import tracemalloc
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +14,8 @@ from vitrail.core.errors import DataError, StoreError
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import ImageRejected, grey_copies, load
-from vitrail.data.dataset import ListedFile
-from vitrail.data.grey_copies import make_grey_copies, make_grey_copy
+from vitrail.data.dataset import Dataset, ListedFile
+from vitrail.data.grey_copies import CopyCollector, make_grey_copies, make_grey_copy
 from vitrail.data.images import decode, decode_grey
 
 LIMIT = 10**6
@@ -48,6 +51,45 @@ def test_a_grey_copy_is_made_once_and_stored_by_id(source: Counted, tmp_path):
     assert first.ids == second.ids
     assert len(first.ids) == 4
     assert np.array_equal(first.copy_NSS, second.copy_NSS)
+
+
+def collect(dataset: Dataset, cache: Path, rows: Iterable[int]) -> None:
+    """Give the collector the bytes of these examples, from several threads."""
+    paths = dataset.table["paths"].to_pylist()
+    with (
+        closing(CopyCollector(dataset, max_pixels=LIMIT, cache=cache)) as copies,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        list(pool.map(lambda row: copies.take(row, dataset.source.read(paths[row][0])), rows))
+
+
+def test_copies_made_beside_the_features_are_those_made_alone_to_the_last_bit(nine: Counted, tmp_path: Path):
+    dataset = load(nine)
+    alone = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path / "alone", cores=2))
+    collect(dataset, tmp_path / "beside", range(9))
+    nine.reads = 0
+    beside = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path / "beside", cores=2))
+    assert nine.reads == 0
+    assert beside.ids == alone.ids
+    assert np.array_equal(beside.copy_NSS, alone.copy_NSS)
+
+
+def test_copies_that_the_pass_did_not_make_are_made_afterwards(source: Counted, tmp_path: Path):
+    dataset = load(source)
+    alone = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path / "alone", cores=2))
+    collect(dataset, tmp_path / "some", [0, 3])
+    some = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path / "some", cores=2))
+    assert some.ids == alone.ids
+    assert np.array_equal(some.copy_NSS, alone.copy_NSS)
+
+
+def test_a_copy_that_is_stored_is_not_made_again(nine: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    dataset, made = load(nine), []
+    collect(dataset, tmp_path, range(5))
+    really = grey_copies.make_grey_copy
+    monkeypatch.setattr(grey_copies, "make_grey_copy", lambda *data, **how: made.append(1) or really(*data, **how))
+    collect(dataset, tmp_path, range(9))
+    assert len(made) == 4
 
 
 def test_a_flipped_byte_in_the_cache_is_noticed_and_the_grey_copies_are_made_again(source: Counted, tmp_path):

@@ -13,6 +13,7 @@ from vitrail.candidates.recipes import Entry
 from vitrail.candidates.thresholds import make_refusal, predict, predict_calibration
 from vitrail.candidates.traces import find_traces
 from vitrail.core.hashing import fingerprint
+from vitrail.core.progress import phase
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Split
 from vitrail.data.traces import Traces
@@ -69,28 +70,34 @@ def make_candidate(
     Finished steps of the search are kept in the folder `steps`, from which an interrupted one goes on.
     """
     search = tune(features, split, dataset, entry.search_options(options.search), resources.progress, kept_in=steps)
-    pooled = features.pooled(search.pooling)
-    calibration = predict_calibration(search, pooled, split, dataset)
-    refusal = make_refusal(search, pooled, split, dataset, calibration)
-    parity = measure_parity(
-        dataset,
-        entry.backbone,
-        pooled,
-        search.head,
-        split.test,
-        max_pixels=options.max_pixels,
-        resources=resources,
-    )
-    return Candidate(
-        entry=entry,
-        features=pooled,
-        search=search,
-        calibration=calibration,
-        refusal=refusal,
-        parity=parity,
-        traces=find_traces(
-            entry.backbone.card, read_classifier(entry.backbone), features, dataset, split, trained_ids=search.oof_ids
-        ),
-        probability_NC=predict(search.head, pooled, split.test),
-        strange_N=np.concatenate([refusal.strange(block_BD) for block_BD in pooled.blocks(split.test)]),
-    )
+    with phase(resources.progress, "checks"):
+        pooled = features.pooled(search.pooling)
+        calibration = predict_calibration(search, pooled, split, dataset)
+        refusal = make_refusal(search, pooled, split, dataset, calibration)
+        parity = measure_parity(
+            dataset,
+            entry.backbone,
+            pooled,
+            search.head,
+            split.test,
+            max_pixels=options.max_pixels,
+            resources=resources,
+        )
+        return Candidate(
+            entry=entry,
+            features=pooled,
+            search=search,
+            calibration=calibration,
+            refusal=refusal,
+            parity=parity,
+            traces=find_traces(
+                entry.backbone.card,
+                read_classifier(entry.backbone),
+                features,
+                dataset,
+                split,
+                trained_ids=search.oof_ids,
+            ),
+            probability_NC=predict(search.head, pooled, split.test),
+            strange_N=np.concatenate([refusal.strange(block_BD) for block_BD in pooled.blocks(split.test)]),
+        )

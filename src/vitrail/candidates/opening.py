@@ -1,6 +1,7 @@
 """Backbones opened under their recipes, and one pass of all of them over the images, here or on a cluster."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,9 +12,10 @@ from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import compared_images, in_float32
 from vitrail.candidates.recipes import Entry, make_entries
 from vitrail.core.machine import Threads
+from vitrail.core.progress import phase
 from vitrail.core.resources import Resources
-from vitrail.data import Dataset, Split
-from vitrail.features import Extraction, attach_range_images, extract
+from vitrail.data import CopyCollector, Dataset, Split
+from vitrail.features import Extraction, Part, attach_range_images, extract
 from vitrail.features.cluster import join
 from vitrail.features.engine_choice import settle_among, settle_engine
 from vitrail.search.memory import measure_need, require_kinds
@@ -43,7 +45,8 @@ def prepare(
     Args:
         specs: the backbones that were named.
         dataset: the examples, which may be more than the split has.
-        split: int8 takes its ranges from the train split; nothing else here depends on it.
+        split: may change later, unless `needs_split`: int8 takes its ranges from the train split, and a cluster's
+            machines are sent those images; else only the number of images to train on matters here.
         options: of the benchmark.
         data: as `bench` takes it, for the machines of a cluster.
         cluster: a Ray cluster that computes the features, "auto" or host:port; this machine if None.
@@ -51,8 +54,7 @@ def prepare(
     """
     if cluster is None:
         entries = open_entries(specs, dataset, split, options, resources=resources)
-        backbones = [entry.backbone for entry in entries]
-        extraction = extract(dataset, backbones, max_pixels=options.max_pixels, resources=resources)
+        extraction = extract_here(dataset, entries, options, resources=resources)
         return Prepared(entries=tuple(entries), extraction=extraction, threads=resources.threads)
     with join(
         cluster,
@@ -88,6 +90,35 @@ def prepare(
         return Prepared(entries=tuple(entries), extraction=extraction, threads=machines.threads)
 
 
+def needs_split(options: BenchOptions, cluster: str | None) -> bool:
+    """Whether features cannot be computed before near-duplicates have had their say in the split."""
+    return options.precision == "int8" or cluster is not None
+
+
+def extract_here(
+    dataset: Dataset,
+    entries: Sequence[Entry],
+    options: BenchOptions,
+    *,
+    resources: Resources,
+    part: Part | None = None,
+) -> Extraction:
+    """Compute on this machine the features that are missing, of all examples or of a part.
+
+    If near-duplicates are searched, their grey copies are made from the same read of each file.
+    """
+    collector = CopyCollector(dataset, max_pixels=options.max_pixels, cache=resources.cache)
+    with closing(collector) if options.near_duplicates else nullcontext() as copies:
+        return extract(
+            dataset,
+            [entry.backbone for entry in entries],
+            max_pixels=options.max_pixels,
+            resources=resources,
+            part=part,
+            copies=copies,
+        )
+
+
 def open_entries(
     specs: Sequence[BackboneSpec],
     dataset: Dataset,
@@ -97,7 +128,7 @@ def open_entries(
     resources: Resources,
     settle: Callable[[Backbone], Backbone] | None = None,
 ) -> list[Entry]:
-    """Open every backbone under every recipe, for int8 with the train images that it takes its ranges from.
+    """Open every backbone under every recipe, for int8 with the images that it takes its ranges from.
 
     `settle` gives a backbone the engine of a cluster; if None, this machine settles what the options ask for.
 
@@ -109,24 +140,29 @@ def open_entries(
     """
     request = options.engine_request if settle is None else EngineRequest()
     settle = settle or partial(settle_engine, request=request, dataset=dataset, resources=resources)
-    opened = [
-        open_backbone(
-            spec,
-            engine=request.engine,
-            precision=request.precision,
-            offline=resources.offline,
-            progress=resources.progress,
-        )
-        for spec in specs
-    ]
-    for entry in make_entries(opened, options.recipes):
-        card = entry.backbone.card
-        width = widest(card.feature_width, (card.pooling, *card.poolings))
-        need = measure_need(split, width=width, classes=len(dataset.classes))
-        require_kinds(entry.backbone.name, entry.search_options(options.search).kinds, need)
+    with phase(resources.progress, "starting networks"):
+        opened = [
+            open_backbone(
+                spec,
+                engine=request.engine,
+                precision=request.precision,
+                offline=resources.offline,
+                progress=resources.progress,
+            )
+            for spec in specs
+        ]
+        _require_memory(make_entries(opened, options.recipes), split, options, classes=len(dataset.classes))
+        settled = [settle(backbone) for backbone in opened]
     return [
         replace(
             entry, backbone=attach_range_images(entry.backbone, dataset, split.train, max_pixels=options.max_pixels)
         )
-        for entry in make_entries([settle(backbone) for backbone in opened], options.recipes)
+        for entry in make_entries(settled, options.recipes)
     ]
+
+
+def _require_memory(entries: Sequence[Entry], split: Split, options: BenchOptions, *, classes: int) -> None:
+    for entry in entries:
+        card = entry.backbone.card
+        need = measure_need(split, width=widest(card.feature_width, (card.pooling, *card.poolings)), classes=classes)
+        require_kinds(entry.backbone.name, entry.search_options(options.search).kinds, need)

@@ -15,6 +15,7 @@ from vitrail.statistics.intervals import Interval
 
 SHOWN_SET_ASIDE = 10
 WIDE_ENOUGH = 150
+SHOWN_SECONDS = 0.1  # of a part of the run
 
 
 def print_closing(run: RunRecord, console: Console) -> None:
@@ -47,6 +48,7 @@ def print_closing(run: RunRecord, console: Console) -> None:
     for caveat in results.decision.caveats:
         console.print(f"  [yellow]! {escape(caveat)}[/]")
     _print_labels(run, console)
+    _print_parts(run, console)
     console.print()
     console.print(f"[dim]Report[/]  {escape(str(run.folder / 'report.html'))}", soft_wrap=True)
 
@@ -145,6 +147,17 @@ def _print_labels(run: RunRecord, console: Console) -> None:
         if result.name == run.results.decision.choose:
             for curve in result.search.label_curves:
                 console.print(f"  · {escape(curve.sentence)}")
+
+
+def _print_parts(run: RunRecord, console: Console) -> None:
+    """Where the time of the run went, the longest parts first."""
+    cost = run.results.cost
+    console.print()
+    starts = f", started {cost.starts} times: the last start" if cost.starts > 1 else ""
+    console.print(f"[bold]Where the time went[/] ({words.duration(cost.wall_s)}{starts})")
+    for part, seconds in sorted(words.parts_of(cost), key=lambda row: -row[1]):
+        if seconds >= SHOWN_SECONDS:
+            console.print(f"  [dim]{words.duration(seconds):>10}  {part}[/]", soft_wrap=True)
 
 
 def _print_set_aside(run: RunRecord, console: Console) -> None:

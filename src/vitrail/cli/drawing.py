@@ -1,16 +1,18 @@
-"""Progress drawn on the terminal with Rich: a bar, how many, how fast, how long still."""
+"""Progress drawn on the terminal with Rich: for each task a bar, how many, how fast, how long still; the whole run."""
 
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Column
 from rich.text import Text
 
-from vitrail.core.progress import Progress, Silent
+from vitrail.core.clock import Clock, Left
+from vitrail.core.progress import Phase, Progress, Silent
 
 
 class RateColumn(ProgressColumn):
@@ -24,12 +26,44 @@ class RateColumn(ProgressColumn):
         return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed >= 10 else f"{speed:.1f} {task.fields['unit']}/s")
 
 
+class _Bars(RichProgress):
+    """The bars of all tasks, and below them a line on the whole run."""
+
+    def __init__(self, *columns: ProgressColumn, clock: Clock, console: Console) -> None:
+        self._clock = clock
+        super().__init__(*columns, console=console, expand=True)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The bars, and the line if it is known what is to come."""
+        yield from super().get_renderables()
+        left = self._clock.left()
+        if left is not None:
+            yield Text(say_left(self._clock.wall_s, left), style="dim", no_wrap=True, overflow="ellipsis")
+
+
+def say_left(wall_s: float, left: Left) -> str:
+    """How long the run has taken and will still take; a phase without an estimate is named."""
+    line = f"Whole run {_minutes(wall_s)}"
+    if left.seconds:
+        line += f", {'at least' if left.unknown else 'about'} {_minutes(left.seconds)} left"
+    if left.unknown:
+        line += f"; no estimate yet for {', '.join(left.unknown)}"
+    return line
+
+
+def _minutes(seconds: float) -> str:
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{whole:02}" if hours else f"{minutes}:{whole:02}"
+
+
 class Drawing:
     """A `Progress` that draws on stderr; used as a context manager, it leaves the finished bars on screen."""
 
     def __init__(self, console: Console) -> None:
         self._tasks: dict[str, TaskID] = {}
-        self._bars = RichProgress(
+        self._clock = Clock()
+        self._bars = _Bars(
             # A narrow terminal cuts the name of the task, never the figures.
             TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
             BarColumn(bar_width=16),
@@ -38,8 +72,8 @@ class Drawing:
             TimeRemainingColumn(
                 compact=True, elapsed_when_finished=True, table_column=Column(no_wrap=True, min_width=5)
             ),
+            clock=self._clock,
             console=console,
-            expand=True,
         )
 
     def __enter__(self) -> Self:
@@ -55,10 +89,12 @@ class Drawing:
 
     def start(self, task: str, *, total: int | None, unit: str) -> None:
         """A new bar."""
+        self._clock.start(task, total=total, unit=unit)
         self._tasks[task] = self._bars.add_task(escape(task), total=total, unit=unit)
 
     def advance(self, task: str, amount: int = 1) -> None:
         """The bar grows."""
+        self._clock.advance(task, amount)
         self._bars.advance(self._tasks[task], amount)
 
     def note(self, message: str) -> None:
@@ -67,6 +103,7 @@ class Drawing:
 
     def done(self, task: str) -> None:
         """The bar is full, also where the total was not known."""
+        self._clock.done(task)
         bar = self._tasks[task]
         completed = self._bars.tasks[self._bars.task_ids.index(bar)].completed
         self._bars.update(bar, total=completed, completed=completed)
@@ -74,6 +111,18 @@ class Drawing:
     def stop(self, task: str) -> None:
         """The bar stays as it is: it says how far the task came, of what total."""
         self._bars.stop_task(self._tasks[task])
+
+    def expect(self, phase: Phase, times: int) -> None:
+        """From now on the line on the whole run is shown."""
+        self._clock.expect(phase, times)
+
+    def enter(self, phase: Phase) -> None:
+        """Time it, for the line on the whole run."""
+        self._clock.enter(phase)
+
+    def leave(self) -> None:
+        """Time it."""
+        self._clock.leave()
 
 
 class Undrawn:

@@ -46,7 +46,7 @@ def usable_cores() -> int:
 
 
 def usable_memory() -> int:
-    """Bytes of memory this process may use: those of the machine, further limited by the cgroup."""
+    """Bytes of memory this process may use: what the machine has, further limited by the cgroup."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = _first_line(CGROUP_MEMORY_MAX)
     return min(physical, int(limit)) if limit.isdigit() else physical

@@ -1,12 +1,18 @@
-"""How the library reports progress. The command line draws it; tests record it."""
+"""How the library reports progress. The command line draws it; tests record it; a clock times it (`clock.py`)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Literal, Protocol
+
+# The parts of a run, in their order. Phases follow one another: a phase that begins inside another is part of it.
+Phase = Literal[
+    "reading", "near-duplicates", "starting networks", "features", "search", "refits", "checks", "verdict", "page"
+]
+FOR_EACH_BACKBONE: tuple[Phase, ...] = ("search", "refits", "checks")
 
 
 class Progress(Protocol):
-    """Receives the progress of named tasks, from any thread."""
+    """Receives the progress of named tasks, from any thread, and of the phases of a run, from its main thread."""
 
     def start(self, task: str, *, total: int | None, unit: str) -> None:
         """A task begins; `total` is None where its size is not known yet."""
@@ -22,6 +28,15 @@ class Progress(Protocol):
 
     def stop(self, task: str) -> None:
         """The task was stopped by an error or by the user before its end."""
+
+    def expect(self, phase: Phase, times: int) -> None:
+        """The run will go through a phase so often, once for each backbone for example."""
+
+    def enter(self, phase: Phase) -> None:
+        """A phase begins."""
+
+    def leave(self) -> None:
+        """The phase that began last has ended."""
 
 
 class Silent:
@@ -42,6 +57,15 @@ class Silent:
     def stop(self, task: str) -> None:
         """Ignore it."""
 
+    def expect(self, phase: Phase, times: int) -> None:
+        """Ignore it."""
+
+    def enter(self, phase: Phase) -> None:
+        """Ignore it."""
+
+    def leave(self) -> None:
+        """Ignore it."""
+
 
 @contextmanager
 def running(progress: Progress, task: str, *, total: int | None, unit: str) -> Iterator[None]:
@@ -53,3 +77,13 @@ def running(progress: Progress, task: str, *, total: int | None, unit: str) -> I
         progress.stop(task)
         raise
     progress.done(task)
+
+
+@contextmanager
+def phase(progress: Progress, name: Phase) -> Iterator[None]:
+    """Enter a phase that ends with the block, however it ends."""
+    progress.enter(name)
+    try:
+        yield
+    finally:
+        progress.leave()

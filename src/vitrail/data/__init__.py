@@ -3,6 +3,7 @@
 from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, read_example
 from vitrail.data.enough import require_enough
 from vitrail.data.examples import MAX_PIXELS, load
+from vitrail.data.grey_copies import CopyCollector
 from vitrail.data.images import ImageRejected, decode, inspect
 from vitrail.data.near_duplicates import NearPair, find_near_duplicates, keep_together, leaking_into
 from vitrail.data.sealed import SealedTest
@@ -13,6 +14,7 @@ __all__ = [
     "EXAMPLE_SCHEMA",
     "MAX_PIXELS",
     "SPLIT_NAMES",
+    "CopyCollector",
     "Dataset",
     "ImageRejected",
     "ListedFile",

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
@@ -93,6 +93,12 @@ class Dataset:
         for start in range(0, self.table.num_rows, FINGERPRINT_ROWS):
             digest.update("".join(self.table["id"].slice(start, FINGERPRINT_ROWS).to_pylist()).encode())
         return digest.hexdigest()
+
+    def without_labels(self) -> "Dataset":
+        """The same examples without a label, for what must not see any."""
+        place = self.table.schema.get_field_index("label")
+        field = self.table.schema.field(place)
+        return replace(self, table=self.table.set_column(place, field, pa.nulls(self.table.num_rows, field.type)))
 
     def groups(self) -> dict[str, str]:
         """The group of each example that has one, by id."""

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import numpy as np
@@ -16,6 +16,8 @@ from vitrail.core.resources import Resources
 from vitrail.data.cautions import find_cautions
 from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, fingerprint_of
 from vitrail.data.duplicates import Example, merge
+from vitrail.data.file_list import FileList
+from vitrail.data.formats import pillow_is_quiet
 from vitrail.data.images import ImageRejected, inspect
 
 MAX_PIXELS = 100_000_000
@@ -32,13 +34,8 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, resources: Resources |
         DataError: there is no file, or none that can be used.
     """
     resources = resources or Resources()
-    files: list[ListedFile] = []
     set_aside: list[SetAside] = []
-    for listed in source.list_files():
-        if isinstance(listed, ListedFile):
-            files.append(listed)
-        else:
-            set_aside.append(listed)
+    files = FileList(_usable(source, set_aside))
     reading = _Reading(source, files, max_pixels, resources.progress)
     reading.run(resources.threads.decode)
     plain, others = _apart(reading.digest_N, files)
@@ -46,9 +43,9 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, resources: Resources |
     set_aside = sorted(set_aside + reading.set_aside + conflicts, key=lambda aside: (aside.path, aside.reason))
     if not len(plain) and not merged:
         raise DataError(_nothing_left(source, set_aside))
-    classes = tuple(sorted({file.label for file in files}))
+    classes = tuple(sorted(files.labels))
     table = _table(plain, reading.digest_N, files, merged, classes)
-    sizes = Counter(files[number].label for number in plain) + Counter(example.label for example in merged)
+    sizes = Counter(files.labels_of(plain)) + Counter(example.label for example in merged)
     return Dataset(
         name=source.name,
         table=table,
@@ -59,6 +56,15 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, resources: Resources |
         source=source,
         duplicates=duplicates.as_counts(),
     )
+
+
+def _usable(source: Source, set_aside: list[SetAside]) -> Iterator[ListedFile]:
+    """The files of a source; what it sets aside is appended."""
+    for listed in source.list_files():
+        if isinstance(listed, ListedFile):
+            yield listed
+        else:
+            set_aside.append(listed)
 
 
 class _Reading:
@@ -74,7 +80,8 @@ class _Reading:
 
     def run(self, threads: int) -> None:
         """Read them all; what a thread raises is raised here."""
-        with running(self._progress, TASK, total=len(self._files), unit="files"):
+        # Pillow is quiet for each header as well; around all of them that costs nothing.
+        with running(self._progress, TASK, total=len(self._files), unit="files"), pillow_is_quiet():
             pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
             try:
                 for ended in as_completed([pool.submit(self._work) for _ in range(threads)]):
@@ -104,15 +111,13 @@ class _Reading:
         self._progress.advance(TASK, done)
 
 
-def _apart(
-    digest_N: NDArray[np.bytes_], files: Sequence[ListedFile]
-) -> tuple[NDArray[np.int64], list[tuple[str, ListedFile]]]:
+def _apart(digest_N: NDArray[np.bytes_], files: FileList) -> tuple[NDArray[np.int64], list[tuple[str, ListedFile]]]:
     """The numbers of files that nothing ties to another, by their digests' order, and all others for `merge`."""
     there_N = np.flatnonzero(digest_N != b"")
     order_N = there_N[np.argsort(digest_N[there_N], kind="stable")]
     sorted_N = digest_N[order_N]
     same_N = sorted_N[1:] == sorted_N[:-1]
-    tied_N = np.fromiter((files[number].group is not None for number in order_N), np.bool_, len(order_N))
+    tied_N = files.grouped(order_N)
     tied_N[1:] |= same_N
     tied_N[:-1] |= same_N
     others = [(digest_N[number].decode(), files[number]) for number in order_N[tied_N]]
@@ -148,26 +153,28 @@ def _nothing_left(source: Source, set_aside: Sequence[SetAside]) -> str:
 def _table(
     plain: NDArray[np.int64],
     digest_N: NDArray[np.bytes_],
-    files: Sequence[ListedFile],
+    files: FileList,
     merged: Sequence[Example],
     classes: Sequence[str],
 ) -> pa.Table:
+    table = _plain_rows(plain, digest_N, files, classes)
     index = {name: number for number, name in enumerate(classes)}
-    table = _plain_rows([files[number] for number in plain], digest_N[plain], index)
     return pa.concat_tables([table, _rows(merged, index)]).sort_by("id").combine_chunks() if merged else table
 
 
-def _plain_rows(files: Sequence[ListedFile], digest_N: NDArray[np.bytes_], index: Mapping[str, int]) -> pa.Table:
+def _plain_rows(
+    plain: NDArray[np.int64], digest_N: NDArray[np.bytes_], files: FileList, classes: Sequence[str]
+) -> pa.Table:
     """The rows of files that are one example each, in the order of their digests; no object a row is made for it."""
-    N = len(files)
+    N = len(plain)
     starts_N1 = SHA256_LETTERS * np.arange(N + 1, dtype=np.int32)
-    paths = pa.array([file.path for file in files], pa.string())
+    paths, label_N, splits = files.columns(plain, classes)
     columns = {
-        "id": pa.StringArray.from_buffers(N, pa.py_buffer(starts_N1), pa.py_buffer(digest_N)),
+        "id": pa.StringArray.from_buffers(N, pa.py_buffer(starts_N1), pa.py_buffer(digest_N[plain])),
         "paths": pa.ListArray.from_arrays(np.arange(N + 1, dtype=np.int32), paths),
-        "label": np.fromiter((index[file.label] for file in files), np.int32, N),
+        "label": label_N,
         "group": pa.nulls(N, pa.string()),
-        "given_split": pa.array([file.split for file in files], pa.string()),
+        "given_split": splits,
     }
     return pa.table(columns, schema=EXAMPLE_SCHEMA)
 

@@ -1,15 +1,19 @@
-"""A small grey copy of every example, made before any network runs: its brightness in 32 x 32, stored by id.
+"""A small grey copy of every example: its brightness in 32 x 32, stored by id.
 
-What two copies have in common says which images may be near-duplicates (`proposals.py`). Making one costs a reduced
-decode, a fraction of what the features will cost; they are stored in the cache under `grey-copies/` (docs/formats.md).
+What two copies have in common says which images may be near-duplicates (`proposals.py`). A copy needs a reduced decode,
+a fraction of what the features cost. Most copies are made from the bytes that the pass over the images reads
+(`CopyCollector`), and only those that the cache lacks after it from a read of their own. They are stored in the cache
+under `grey-copies/` (docs/formats.md).
 
 Letters: N examples, S the side of a copy.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+import threading
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -54,17 +58,63 @@ def make_grey_copies(dataset: Dataset, *, max_pixels: int, resources: Resources)
         StoreError: the cache cannot be written.
         DataError: a file has changed since the data set was read.
     """
-    folder = resources.cache / FOLDER / f"v{GREY_COPY_VERSION}"
-    known = _read(folder, dataset.table.column("id"))
-    ids, paths = (dataset.table.column(name).to_pylist() for name in ("id", "paths"))
-    missing = [(id_, where[0]) for id_, where in zip(ids, paths, strict=True) if id_ not in known]
+    ids, paths = dataset.table.column("id"), dataset.table.column("paths")
+    copy_NSS, there_N = np.zeros((len(ids), SIDE, SIDE), np.uint8), np.zeros(len(ids), np.bool_)
+    for stored_ids, stored_MSS in _read(_folder(resources.cache), ids):
+        rows = np.asarray(pc.index_in(stored_ids, value_set=ids))
+        copy_NSS[rows], there_N[rows] = stored_MSS, True
+    missing = [(row, ids[row].as_py(), paths[row].as_py()[0]) for row in np.flatnonzero(~there_N).tolist()]
     if missing:
-        missing.sort(key=lambda item: item[1])  # neighbours in an archive or on a disk are read together
-        with closing(_make(dataset, missing, max_pixels, resources)) as copies:
-            known |= _write_all(folder, copies)
-    there = [id_ for id_ in ids if id_ in known]
-    copy_NSS = np.stack([known[id_] for id_ in there]) if there else np.empty((0, SIDE, SIDE), np.uint8)
-    return GreyCopies(tuple(there), copy_NSS)
+        missing.sort(key=lambda item: item[2])  # neighbours in an archive or on a disk are read together
+        with (
+            closing(_Writer(_folder(resources.cache))) as writer,
+            closing(_make(dataset, missing, max_pixels, resources)) as copies,
+        ):
+            for row, id_, copy in copies:
+                copy_NSS[row], there_N[row] = copy, True
+                writer.add(id_, copy)
+    if not there_N.all():
+        ids, copy_NSS = ids.filter(pa.array(there_N)), copy_NSS[there_N]
+    return GreyCopies(tuple(ids.to_pylist()), copy_NSS)
+
+
+class CopyCollector:
+    """Makes the grey copies that the cache lacks from bytes that were read for something else.
+
+    The last copies are written when it is closed. What it did not get is left to `make_grey_copies`, which makes the
+    same copies.
+    """
+
+    def __init__(self, dataset: Dataset, *, max_pixels: int, cache: Path) -> None:
+        self._folder, self._max_pixels = _folder(cache), max_pixels
+        self._writer = _Writer(self._folder)
+        self._ids = dataset.table.column("id").combine_chunks()
+
+    def take(self, row: int, data: bytes) -> None:
+        """Make the copy of the example in a row of the table, whose bytes these are; called from any thread.
+
+        Raises:
+            StoreError: the cache cannot be written.
+        """
+        if not self._lacking[row]:
+            return
+        try:
+            copy = make_grey_copy(data, max_pixels=self._max_pixels)
+        except ImageRejected:
+            return
+        self._writer.add(self._ids[row].as_py(), copy)
+
+    @cached_property
+    def _lacking(self) -> NDArray[np.bool_]:
+        """The rows without a copy; found out when the first bytes come, since there may be none."""
+        lacks_N = np.ones(len(self._ids), np.bool_)
+        for stored_ids, _ in _read(self._folder, self._ids):
+            lacks_N[np.asarray(pc.index_in(stored_ids, value_set=self._ids))] = False
+        return lacks_N
+
+    def close(self) -> None:
+        """Write the last copies; StoreError if the cache cannot be written."""
+        self._writer.close()
 
 
 def make_grey_copy(data: bytes, *, max_pixels: int, side: int = SIDE) -> NDArray[np.uint8]:
@@ -84,13 +134,41 @@ def make_grey_copy(data: bytes, *, max_pixels: int, side: int = SIDE) -> NDArray
     return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
+class _Writer:
+    """Writes copies to shards, some at a time as they come, from any thread; at the end those that are left."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._lock = folder, threading.Lock()
+        self._waiting: dict[str, NDArray[np.uint8]] = {}
+
+    def add(self, id_: str, copy: NDArray[np.uint8]) -> None:
+        """One more copy; StoreError if a full shard cannot be written."""
+        full = None
+        with self._lock:
+            self._waiting[id_] = copy
+            if len(self._waiting) >= SHARD_COPIES:
+                full, self._waiting = self._waiting, {}
+        if full:
+            _write(self._folder, full)
+
+    def close(self) -> None:
+        """Write what is left."""
+        with self._lock:
+            rest, self._waiting = self._waiting, {}
+        _write(self._folder, rest)
+
+
+def _folder(cache: Path) -> Path:
+    return cache / FOLDER / f"v{GREY_COPY_VERSION}"
+
+
 def _make(
-    dataset: Dataset, missing: Sequence[tuple[str, str]], max_pixels: int, resources: Resources
-) -> Generator[tuple[str, NDArray[np.uint8]]]:
+    dataset: Dataset, missing: Sequence[tuple[int, str, str]], max_pixels: int, resources: Resources
+) -> Generator[tuple[int, str, NDArray[np.uint8]]]:
     progress = resources.progress
 
-    def make(item: tuple[str, str]) -> NDArray[np.uint8] | None:
-        id_, path = item
+    def make(item: tuple[int, str, str]) -> NDArray[np.uint8] | None:
+        _, id_, path = item
         try:
             return make_grey_copy(read_example(dataset.source, path, id_), max_pixels=max_pixels)
         except (ImageRejected, OSError):
@@ -101,26 +179,11 @@ def _make(
     with running(progress, TASK, total=len(missing), unit="images"):
         pool = ThreadPoolExecutor(resources.threads.decode, thread_name_prefix="grey")
         try:
-            for (id_, _), copy in zip(missing, in_order(pool, make, missing, ahead=AHEAD), strict=True):
+            for (row, id_, _), copy in zip(missing, in_order(pool, make, missing, ahead=AHEAD), strict=True):
                 if copy is not None:
-                    yield id_, copy
+                    yield row, id_, copy
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _write_all(folder: Path, copies: Iterable[tuple[str, NDArray[np.uint8]]]) -> dict[str, NDArray[np.uint8]]:
-    """All copies, written some at a time as they are made; if making them fails, those that were made are written."""
-    made: dict[str, NDArray[np.uint8]] = {}
-    waiting: dict[str, NDArray[np.uint8]] = {}
-    try:
-        for id_, copy in copies:
-            made[id_] = waiting[id_] = copy
-            if len(waiting) == SHARD_COPIES:
-                full, waiting = waiting, {}
-                _write(folder, full)
-    finally:
-        _write(folder, waiting)
-    return made
 
 
 def _write(folder: Path, copies: dict[str, NDArray[np.uint8]]) -> None:
@@ -143,19 +206,19 @@ def _write(folder: Path, copies: dict[str, NDArray[np.uint8]]) -> None:
         ) from error
 
 
-def _read(folder: Path, ids: pa.ChunkedArray) -> dict[str, NDArray[np.uint8]]:
+def _read(folder: Path, ids: pa.ChunkedArray) -> Iterator[tuple[pa.Array, NDArray[np.uint8]]]:
     """The stored copies of these examples, whichever data set they were made for; a damaged file is passed over."""
-    known: dict[str, NDArray[np.uint8]] = {}
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix == SHARD)
     except OSError:
-        return known
+        return
     for path in filter(matches_its_name, paths):
         try:
             table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-            table = table.filter(pc.is_in(table.column("id"), value_set=ids))
+            table = table.filter(pc.is_in(table.column("id"), value_set=ids)).combine_chunks()
         except (OSError, pa.ArrowException):
             continue
-        for id_, copy in zip(table.column("id").to_pylist(), table.column("copy").to_pylist(), strict=True):
-            known[id_] = np.frombuffer(copy, np.uint8).reshape(SIDE, SIDE)
-    return known
+        if table.num_rows:
+            copy = table.column("copy").chunk(0)
+            content = np.frombuffer(copy.buffers()[1], np.uint8)[copy.offset * SIDE * SIDE :][: len(copy) * SIDE * SIDE]
+            yield table.column("id").chunk(0), content.reshape(-1, SIDE, SIDE)

@@ -36,6 +36,11 @@ class Paths(Mapping[str, list[str]]):
             raise KeyError(example)
         return row
 
+    def first(self, row: int) -> str:
+        """The first path of the example in a row."""
+        path: str = self._paths[row].as_py()[0]
+        return path
+
     def some_ids(self, wanted_N: NDArray[np.bool_]) -> pa.Array:
         """The ids of the wanted rows of the table, not copied if all are wanted."""
         return self.ids if wanted_N.all() else self.ids.filter(pa.array(wanted_N))

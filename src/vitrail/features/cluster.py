@@ -33,7 +33,7 @@ from vitrail.backbones import Backbone, EngineChoice, EngineRequest
 from vitrail.core import errors
 from vitrail.core.errors import ClusterError, StoreError, UsageError
 from vitrail.core.machine import Threads, share_threads
-from vitrail.core.progress import running
+from vitrail.core.progress import phase, running
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, is_url
 from vitrail.features.by_id import Missing, Paths
@@ -109,6 +109,7 @@ class Cluster:
         decode_s = 0.0
         missing = find_missing(extractors, paths, wanted_N)
         with ExitStack() as tasks:
+            tasks.enter_context(phase(self._progress, "features"))
             for extractor in extractors:
                 total = missing.count(extractor)
                 tasks.enter_context(running(self._progress, extractor.task, total=total, unit="images"))

@@ -123,29 +123,17 @@ def try_on_worker(job: Job, backbone: Backbone, choices: Sequence[EngineChoice],
         return f"{platform.node()}: {error}"
 
 
-class CountingProgress:
+class CountingProgress(Silent):
     """Progress that is reported at the end of a block."""
 
     def __init__(self) -> None:
         self.advanced: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def start(self, task: str, *, total: int | None, unit: str) -> None:
-        """Ignore it."""
-
     def advance(self, task: str, amount: int = 1) -> None:
         """Count it."""
         with self._lock:
             self.advanced[task] += amount
-
-    def note(self, message: str) -> None:
-        """Ignore it."""
-
-    def done(self, task: str) -> None:
-        """Ignore it."""
-
-    def stop(self, task: str) -> None:
-        """Ignore it."""
 
 
 class Worker:

@@ -11,17 +11,19 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from vitrail.backbones import Backbone
 from vitrail.backbones.poolings import components_of
 from vitrail.core.machine import user_seconds
-from vitrail.core.progress import running
+from vitrail.core.progress import phase, running
 from vitrail.core.resources import Resources
-from vitrail.data import Source
+from vitrail.data import CopyCollector, Source
 from vitrail.features.by_id import Missing, Paths
 from vitrail.features.pace import start_at_pace
 from vitrail.features.shard import ShardCost
@@ -153,27 +155,36 @@ def find_missing(extractors: Sequence[Extractor], paths: Paths, wanted_N: NDArra
 
 def run_pass(
     source: Source,
-    paths: Mapping[str, Sequence[str]],
+    paths: Paths,
     missing: Missing[Extractor],
     max_pixels: int,
     resources: Resources,
+    copies: CopyCollector | None,
 ) -> tuple[dict[str, str], float]:
     """Compute what is missing; an extractor that is `too_narrow` afterwards still lacks rows.
 
     Returns:
         Why some examples cannot be decoded, by id, and the CPU time of decoding in seconds.
     """
-    networks = {owner: owner.start(images=missing.count(owner), resources=resources) for owner in missing.owners}
+    with phase(resources.progress, "starting networks"):
+        networks = {owner: owner.start(images=missing.count(owner), resources=resources) for owner in missing.owners}
     extractors = {network: owner for owner, network in networks.items()}
+
+    def open_one(example: str) -> Image.Image:
+        row = paths.row(example)
+        take = None if copies is None else partial(copies.take, row)
+        return open_example(source, paths.first(row), example, max_pixels=max_pixels, take=take)
+
     stream = Stream(
         ((example, [networks[owner] for owner in owners]) for example, owners in missing.items()),
         list(extractors),
-        lambda example: open_example(source, paths[example][0], example, max_pixels=max_pixels),
+        open_one,
         decode_threads=resources.threads.decode,
     )
     shards, progress = _ShardWriter(stream, resources.threads.compute), resources.progress
     rejected: dict[str, str] = {}
     with ExitStack() as endings:  # last in, first out: the stream ends, the shards are written, the progress is done
+        endings.enter_context(phase(progress, "features"))
         for owner in networks:
             endings.enter_context(running(progress, owner.task, total=missing.count(owner), unit="images"))
         endings.callback(shards.close)

@@ -18,7 +18,7 @@ from vitrail.backbones import PIXEL_CODE_VERSION, Backbone
 from vitrail.backbones.engines import FORWARD_CODE_VERSION
 from vitrail.backbones.poolings import join_poolings, take_pooling
 from vitrail.core.resources import Resources
-from vitrail.data import Dataset, SetAside, Source
+from vitrail.data import CopyCollector, Dataset, SetAside, Source
 from vitrail.features.by_id import Paths
 from vitrail.features.one_pass import Extractor, find_missing, run_pass
 from vitrail.features.part import Part
@@ -34,7 +34,7 @@ class Cost:
     """What the rows of these images cost when they were computed, now or before; `computed` of them were computed now.
 
     `forward_s` is CPU time in the network divided by the cores it had, or clock time on a GPU. `decode_s` is CPU time
-    of reading and resizing.
+    of reading and resizing, and of making grey copies where there were none.
     """
 
     images: int
@@ -120,6 +120,7 @@ def extract(
     resources: Resources,
     part: Part | None = None,
     elsewhere: Fill | None = None,
+    copies: CopyCollector | None = None,
 ) -> Extraction:
     """Compute the rows that are missing, and only those: one for each backbone and example that can be decoded.
 
@@ -130,6 +131,7 @@ def extract(
         resources: without a batch, `features/pace.py` finds the best.
         part: compute only the rows of these examples, for several machines that share a cache.
         elsewhere: computes the rows in place of this process.
+        copies: takes the bytes of every image that this process reads.
     """
     pa.default_memory_pool().release_unused()  # what reading and splitting left is not kept beside the networks
     extractors = [open_extractor(backbone, resources.cache) for backbone in backbones]
@@ -144,7 +146,7 @@ def extract(
                 f"The shard {name} of {extractor.backbone.name} is damaged; its rows are computed again."
             )
     before = [int(extractor.stored.has(wanted).sum()) for extractor in extractors]
-    here = partial(fill, source=dataset.source, max_pixels=max_pixels, resources=resources)
+    here = partial(fill, source=dataset.source, max_pixels=max_pixels, resources=resources, copies=copies)
     rejected, decode_s = (elsewhere or here)(extractors, paths, wanted_N)
     unreadable = tuple(sorted(rejected))
     readable = paths.some_ids(paths.less(wanted_N, unreadable))
@@ -169,6 +171,7 @@ def fill(
     source: Source,
     max_pixels: int,
     resources: Resources,
+    copies: CopyCollector | None = None,
 ) -> tuple[dict[str, str], float]:
     """Compute in this process every row that the extractors lack of the wanted examples.
 
@@ -181,7 +184,7 @@ def fill(
     while waiting:
         missing = find_missing(waiting, paths, paths.less(wanted_N, rejected))
         if missing:
-            reasons, spent = run_pass(source, paths, missing, max_pixels, resources)
+            reasons, spent = run_pass(source, paths, missing, max_pixels, resources, copies)
             rejected |= reasons
             decode_s += spent
         waiting = [extractor for extractor in waiting if extractor.too_narrow]

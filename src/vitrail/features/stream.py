@@ -7,9 +7,6 @@ each decode thread, and batches are ahead of the reader by two for each compute 
 alive only in the batch that each network is filling, however many images go in. An image is decoded once for all
 networks, and resized once for all that share their preprocessing.
 
-By-products of the same decode, such as the small grey copies for near-duplicates, would be made in `Stream._decode`
-beside the pixels and travel in `Batch` beside the rows.
-
 Letters: B images of a batch, H rows, W columns, D features.
 """
 
@@ -68,20 +65,25 @@ def name_image(image: ImageInput, place: int) -> str:
     return str(path) or f"images[{place}]"
 
 
-def open_example(source: Source, path: str, example: str, *, max_pixels: int) -> Image.Image:
-    """Open an example of a data set.
+def open_example(
+    source: Source, path: str, example: str, *, max_pixels: int, take: Callable[[bytes], None] | None = None
+) -> Image.Image:
+    """Open an example of a data set. `take` is given the bytes of its file first, for what else is made of them.
 
     Raises:
         ImageRejected: it cannot be decoded whole.
         DataError: its bytes are not those that the data set was made of, or cannot be read any more.
     """
     try:
-        return decode(read_example(source, path, example), max_pixels=max_pixels)
+        data = read_example(source, path, example)
     except OSError as error:  # it could be read for its id: setting it aside would let a bad moment choose
         raise DataError(
             f"{path} could be read at first and cannot be now ({error.strerror or type(error).__name__}). What was "
             "computed is kept: see that the images are within reach, then run the same command again."
         ) from error
+    if take is not None:
+        take(data)
+    return decode(data, max_pixels=max_pixels)
 
 
 def _read_path(path: Path) -> bytes:

@@ -1,6 +1,6 @@
 """The run folder: everything that one benchmark stores."""
 
-from vitrail.runs.folder import default_folder, enter_folder, forget_steps, steps_folder
+from vitrail.runs.folder import REPORT, default_folder, enter_folder, forget_steps, steps_folder
 from vitrail.runs.journal import FINISHED, Journal
 from vitrail.runs.openings import Openings, record_opening, say_openings
 from vitrail.runs.results import (
@@ -17,14 +17,14 @@ from vitrail.runs.results import (
     results_to_json,
 )
 from vitrail.runs.run import RunRecord, load_run, write_receipt, write_run
-from vitrail.runs.summary import Clock, Opened, Question, summarise
+from vitrail.runs.summary import Opened, Question, measure_cost, summarise
 
 __all__ = [
     "FINISHED",
+    "REPORT",
     "SCHEMA_VERSION",
     "BackboneCost",
     "BackboneResult",
-    "Clock",
     "DataSummary",
     "Journal",
     "Opened",
@@ -39,6 +39,7 @@ __all__ = [
     "enter_folder",
     "forget_steps",
     "load_run",
+    "measure_cost",
     "read_results",
     "record_opening",
     "results_schema",

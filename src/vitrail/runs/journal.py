@@ -46,6 +46,11 @@ class Journal:
         started = self.events(STARTED)
         return str(started[0]["identity"]) if started else None
 
+    @property
+    def starts(self) -> int:
+        """How often this run was started."""
+        return len(self.events(STARTED))
+
     def start(self, identity: str, **facts: Any) -> None:
         """Record that this run begins, or goes on."""
         self.write(STARTED, identity=identity, **facts)

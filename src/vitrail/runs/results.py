@@ -16,6 +16,7 @@ from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.machine import Machine, Threads
+from vitrail.core.progress import Phase
 from vitrail.data import NearPair, SetAside
 from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair, RefusalCheck, WinnersCurse
 from vitrail.search import CurvePoint, FewShot, LabelCurve, Seeded, SplitSpread, Trial
@@ -92,7 +93,8 @@ class SearchSummary:
 class BackboneCost:
     """What the features of this run's images cost when they were computed, now or in an earlier run.
 
-    `forward_s` is time in the network, `decode_s` time spent reading and resizing images, summed over threads.
+    `forward_s` is time in the network, `decode_s` time spent reading and resizing images, summed over threads, and
+    making grey copies of them where there were none.
     `images_per_s` is of the forward pass. `cached` is the fraction of images whose features were there already.
     """
 
@@ -144,12 +146,20 @@ class BackboneResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunCost:
-    """What this command cost: seconds of clock, of CPU in user mode, of CPU in decoding; peak memory in bytes."""
+    """What this command cost: seconds of the wall, of CPU in user mode, of CPU in decoding; peak memory in bytes.
+
+    `parts` are seconds of the wall by phase, and with `other_s` they are `wall_s`. Within "features" images are decoded
+    and run through the networks at the same time. `starts` is how often the run was started: if more than once, these
+    are the costs of the last start alone, which did what was left.
+    """
 
     wall_s: float
+    parts: dict[Phase, float]
+    other_s: float
     user_s: float
     decode_s: float
     peak_rss_bytes: int
+    starts: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

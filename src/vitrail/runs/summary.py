@@ -1,16 +1,16 @@
 """Everything that a run made, brought together in the one document results.json."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 import numpy as np
 
 from vitrail.candidates import BenchOptions, Candidate, Prepared
+from vitrail.core.clock import Clock
 from vitrail.core.hashing import fingerprint
-from vitrail.core.machine import Threads, describe_machine, peak_rss_bytes, user_seconds
+from vitrail.core.machine import Threads, describe_machine, peak_rss_bytes
 from vitrail.data import SPLIT_NAMES, Dataset, NearPair, Split, leaking_into
 from vitrail.evaluation import BackboneVerdict, Verdict
 from vitrail.evaluation.caveats import accuracy_without
@@ -28,14 +28,6 @@ from vitrail.runs.results import (
 )
 from vitrail.search import spread_of
 from vitrail.statistics.intervals import Interval
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """When a run began, in clock and in CPU."""
-
-    wall: float = field(default_factory=time.monotonic)
-    user: float = field(default_factory=user_seconds)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +59,7 @@ def summarise(
     near_pairs: Sequence[NearPair],
     prepared: Prepared,
     opened: Opened,
-    clock: Clock,
+    cost: RunCost,
 ) -> Results:
     """The document that results.json holds; `split` is that of the examples that could be read."""
     verdict, extraction = opened.verdict, prepared.extraction
@@ -110,13 +102,22 @@ def summarise(
         pairs=verdict.pairs,
         winner=verdict.winner,
         decision=verdict.decision,
-        cost=RunCost(
-            wall_s=time.monotonic() - clock.wall,
-            user_s=user_seconds() - clock.user,
-            decode_s=extraction.decode_s,
-            peak_rss_bytes=peak_rss_bytes(),
-        ),
+        cost=cost,
         machine=describe_machine(),
+    )
+
+
+def measure_cost(clock: Clock, *, decode_s: float, starts: int) -> RunCost:
+    """What the command has cost so far."""
+    wall_s, parts = clock.wall_s, clock.parts()
+    return RunCost(
+        wall_s=wall_s,
+        parts=parts,
+        other_s=wall_s - sum(parts.values()),
+        user_s=clock.user_s,
+        decode_s=decode_s,
+        peak_rss_bytes=peak_rss_bytes(),
+        starts=starts,
     )
 
 

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import torch_threads, usable_cores
-from vitrail.core.progress import Progress, Silent, running
+from vitrail.core.progress import Progress, Silent, phase, running
 from vitrail.heads import CurvePoint
 from vitrail.search.examples import Examples, PooledRows, gather
 from vitrail.search.families import FAMILIES
@@ -61,7 +61,8 @@ def tune(
     # Products of some hundred rows are done by one thread each, and fits side by side: see heads/threads.py.
     with torch_threads(usable_cores()), threadpool_limits(1 if not split.val else usable_cores(), user_api="blas"):
         if not need.fits:
-            return search_streamed(features, split, dataset, options, ledger, progress, need=need)
+            with phase(progress, "search"):
+                return search_streamed(features, split, dataset, options, ledger, progress, need=need)
         return _search_in_memory(features, split, dataset, options, ledger, progress)
 
 
@@ -73,37 +74,39 @@ def _search_in_memory(
     ledger: Ledger,
     progress: Progress,
 ) -> Search:
-    choice = choose_pooling(
-        features, lambda pooling: gather(features.pooled(pooling), split, dataset), options, ledger, progress
-    )
-    examples = choice.examples
-    trials = _try_all(examples, choice.options, ledger, progress, task=f"Heads for {features.backbone}")
+    with phase(progress, "search"):
+        choice = choose_pooling(
+            features, lambda pooling: gather(features.pooled(pooling), split, dataset), options, ledger, progress
+        )
+        examples = choice.examples
+        trials = _try_all(examples, choice.options, ledger, progress, task=f"Heads for {features.backbone}")
     if len(features.poolings) > 1:
         trials = [with_pooling(trial, examples.pooling) for trial in trials]
     weight_S = examples.scored_weights
     winner = choose_winner(trials, weight_S if options.balanced else np.ones_like(weight_S), options.metric)
-    temperature, probability_NC = out_of_fold(examples, winner, options)
-    return Search(
-        backbone=features.backbone,
-        pooling=examples.pooling,
-        trials=tuple(trial.summary(weight_S) for trial in (*trials, *choice.others)),
-        winner=winner.summary(weight_S),
-        head=refit(examples, winner, options, classes=dataset.classes, temperature=temperature),
-        oof_ids=examples.ids,
-        oof_probability_NC=probability_NC,
-        curve=_best_curve(trials),
-        seeds=train_under_seeds(examples, winner, options),
-        resplits=score_on_splits(examples, winner, options),
-        few_shot=score_few_shots(examples, seed=options.seed),
-        label_curves=fit_label_curves(
-            examples, winner, options, classes=dataset.classes, oof_probability_NC=probability_NC
-        ),
-        ended_early=ledger.ended_early,
-        streamed=False,
-        notes=_say_what_has_no_effect(examples, options),
-        seconds=ledger.seconds,
-        user_s=ledger.user_s,
-    )
+    with phase(progress, "refits"):
+        temperature, probability_NC = out_of_fold(examples, winner, options)
+        return Search(
+            backbone=features.backbone,
+            pooling=examples.pooling,
+            trials=tuple(trial.summary(weight_S) for trial in (*trials, *choice.others)),
+            winner=winner.summary(weight_S),
+            head=refit(examples, winner, options, classes=dataset.classes, temperature=temperature),
+            oof_ids=examples.ids,
+            oof_probability_NC=probability_NC,
+            curve=_best_curve(trials),
+            seeds=train_under_seeds(examples, winner, options),
+            resplits=score_on_splits(examples, winner, options),
+            few_shot=score_few_shots(examples, seed=options.seed),
+            label_curves=fit_label_curves(
+                examples, winner, options, classes=dataset.classes, oof_probability_NC=probability_NC
+            ),
+            ended_early=ledger.ended_early,
+            streamed=False,
+            notes=_say_what_has_no_effect(examples, options),
+            seconds=ledger.seconds,
+            user_s=ledger.user_s,
+        )
 
 
 def _try_all(

@@ -9,6 +9,7 @@ from vitrail.core.errors import DataError, UsageError
 from vitrail.data.dataset import Source
 from vitrail.data.sources.digits import DigitsSource
 from vitrail.data.sources.folder import FolderSource
+from vitrail.data.sources.kept import KeptDownloads
 from vitrail.data.sources.manifest import ManifestSource
 from vitrail.data.sources.parquet import ParquetSource
 from vitrail.data.sources.ranges import FileRanges
@@ -42,10 +43,11 @@ def is_url(data: str) -> bool:
     return URL.match(data) is not None
 
 
-def open_source(data: str | Path | None) -> Source:
+def open_source(data: str | Path | None, *, kept_bytes: int = 0) -> Source:
     """The source that a path or URL names; without one, scikit-learn's digits.
 
-    Nothing of it is read yet but what tells its kind: a folder, a manifest, an archive, shards.
+    Nothing of it is read yet but what tells its kind: a folder, a manifest, an archive, shards. Of files behind a URL,
+    at most `kept_bytes` are kept in memory from their first read to their second.
 
     Raises:
         UsageError: there is nothing at the path, or nothing of a known kind.
@@ -55,7 +57,8 @@ def open_source(data: str | Path | None) -> Source:
         return DigitsSource()
     if is_url(str(data)):
         try:
-            return _open_remote(str(data))
+            source = _open_remote(str(data))
+            return KeptDownloads(source, kept_bytes) if kept_bytes else source
         except OSError as error:
             raise DataError(f"{data} cannot be read: {error.strerror}. Check the address and the rights.") from error
     names = list(expand_braces(str(data)))
@@ -64,10 +67,10 @@ def open_source(data: str | Path | None) -> Source:
     path = Path(data).expanduser()
     if not path.exists():
         raise UsageError(f"There is nothing at {path}: give {KINDS}.")
-    source = _open_folder(path) if path.is_dir() else _open_file(path)
-    if source is None:
+    local = _open_folder(path) if path.is_dir() else _open_file(path)
+    if local is None:
         raise UsageError(f"{path} is not a data set that can be read: give {KINDS}.")
-    return source
+    return local
 
 
 def _open_file(path: Path) -> Source | None:

@@ -25,6 +25,8 @@ def written(name: str) -> str:
 
 def as_on_disk(path: str) -> str:
     """The name that `written` was given."""
+    if "\\" not in path:
+        return path
     raw = _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()) if match[1] else b"\\", os.fsencode(path))
     return os.fsdecode(raw)
 

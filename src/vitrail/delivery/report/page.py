@@ -86,6 +86,7 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
         "deck": compare_deck(results),
         "spread": compare_spread(results),
         "chapters": _chapters(results, predictions, images),
+        "parts": words.parts_of(results.cost),
         "images_at_hand": images is not None,
         "facts": collect_data_facts(results),
         "options": list_options(asdict(results.options) | {"backbones": results.requested}),

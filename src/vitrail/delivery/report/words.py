@@ -10,7 +10,9 @@ from markupsafe import Markup, escape
 from vitrail.backbones.cards import NOT_STATED
 from vitrail.backbones.engine_trial import trial_in_words
 from vitrail.candidates.parity import parity_in_words
+from vitrail.core.progress import Phase
 from vitrail.evaluation.contamination import mark
+from vitrail.runs import RunCost
 from vitrail.statistics.intervals import Interval
 
 MINUS = "\N{MINUS SIGN}"
@@ -97,6 +99,24 @@ def duration(seconds: float) -> str:
     if whole < 7200:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+PHASES: dict[Phase, str] = {
+    "reading": "reading and hashing the files",
+    "near-duplicates": "near-duplicates",
+    "starting networks": "weights read, networks started",
+    "features": "images decoded and run through the networks, at the same time",
+    "search": "heads searched",
+    "refits": "the chosen heads fitted again: out of fold, on other splits, with fewer images",
+    "checks": "thresholds, traces of contamination, comparison with float32",
+    "verdict": "verdict on the test images",
+    "page": "the page",
+}
+
+
+def parts_of(cost: RunCost) -> list[tuple[str, float]]:
+    """Where the time of a run went, in words and seconds."""
+    return [*((PHASES[phase], seconds) for phase, seconds in cost.parts.items()), ("all else", cost.other_s)]
 
 
 def pace(images_per_s: float) -> str:

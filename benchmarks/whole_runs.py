@@ -1,0 +1,158 @@
+"""Whole runs, from files to decision and report, each in a fresh process with an empty cache: where their time goes.
+
+    python -m benchmarks.whole_runs [digits] [flowers] [dogs] [busy] [--rounds N]
+
+`digits` is what `make bench` runs; `flowers` are 800 photographs and the four backbones of ../shared/weights; `dogs`
+are stanford_dogs_224.csv with ViT-Ti and the quantised ResNet50; `busy` are the flowers with an endless loop on each
+core beside them, in turn with a quiet run. The cache of Vitrail is empty; files that the system has read may be in its
+memory. Each chapter is kept in benchmarks/whole_runs_<hardware>_<yyyymm>.md.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.report import RESNET50, SHARED, VIT_TI, spread
+from benchmarks.results import keep_chapter
+from vitrail.core.machine import usable_cores
+from vitrail.delivery.report.words import parts_of
+from vitrail.runs import load_run
+
+DEIT_TI, RESNET18 = "deit_tiny_patch16_224.fb_in1k", "resnet18.tv_in1k"
+FILES = {VIT_TI: VIT_TI, DEIT_TI: DEIT_TI, RESNET18: "resnet18.pqf_in1k", RESNET50: "resnet50.pqf_in1k"}
+FLOWERS = SHARED / "data" / "flowers_original"
+OUTSIDE = "Python and imports before, the closing table after"
+DIGITS_BAR_S, FLOWERS_BAR_S, BUSY_BAR = 15.0, 60.0, 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """One run: seconds of the whole process by the wall, and those of its parts."""
+
+    wall_s: float
+    parts: dict[str, float]
+
+
+def main() -> None:
+    """Run the cases, all by default, and keep a chapter of each."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; all if none is given")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    if unknown := set(arguments.cases) - set(CASES):
+        parser.error(f"there is no case {', '.join(sorted(unknown))}: choose from {', '.join(CASES)}")
+    for name in arguments.cases or CASES:
+        lines = CASES[name](arguments.rounds)
+        print(f"{name}\n", *lines, "", sep="\n", flush=True)
+        keep_chapter("whole_runs", (__doc__ or "").splitlines()[0], name, lines)
+
+
+def time_digits(rounds: int) -> list[str]:
+    """The embedded benchmark."""
+    runs = [run_bench(None, ()) for _ in range(rounds)]
+    return [*describe(runs), "", judge("Whole", runs, DIGITS_BAR_S)]
+
+
+def time_flowers(rounds: int) -> list[str]:
+    """Four backbones on 800 photographs."""
+    runs = [run_bench(FLOWERS, tuple(FILES)) for _ in range(rounds)]
+    return [*describe(runs), "", judge("Whole", runs, FLOWERS_BAR_S)]
+
+
+def time_dogs(rounds: int) -> list[str]:
+    """Two backbones on 4,800 dogs."""
+    runs = [run_bench(SHARED / "data" / "stanford_dogs_224.csv", (VIT_TI, RESNET50)) for _ in range(rounds)]
+    return [*describe(runs), "", f"Whole: {_spread(runs)} s."]
+
+
+def time_busy(rounds: int) -> list[str]:
+    """The flowers, quiet and beside a loop on each core, in turn."""
+    quiet, busy = [], []
+    for _ in range(rounds):
+        quiet.append(run_bench(FLOWERS, tuple(FILES)))
+        with busy_cores():
+            busy.append(run_bench(FLOWERS, tuple(FILES)))
+    ratios = [slow.wall_s / fast.wall_s for slow, fast in zip(busy, quiet, strict=True)]
+    met = "met" if statistics.median(ratios) <= BUSY_BAR else "NOT met"
+    return [
+        *describe(busy),
+        "",
+        f"Whole: {_spread(busy)} s beside {usable_cores()} loops, {_spread(quiet)} s quiet: {spread(ratios, 2)} times "
+        f"as long (the bar is {BUSY_BAR}: {met}).",
+    ]
+
+
+def describe(runs: Sequence[Timed]) -> list[str]:
+    """The table of parts, each with its median, least and most over the rounds."""
+    names = list(dict.fromkeys(name for run in runs for name in run.parts))
+    rows = {name: [run.parts.get(name, 0.0) for run in runs] for name in names}
+    whole = statistics.median(run.wall_s for run in runs)
+    return [
+        f"{len(runs)} rounds; median, least and most.",
+        "",
+        "| part | seconds of the wall | share |",
+        "| --- | --- | --- |",
+        *(f"| {name} | {spread(row, 2)} | {statistics.median(row) / whole:.0%} |" for name, row in rows.items()),
+    ]
+
+
+def judge(what: str, runs: Sequence[Timed], bar_s: float) -> str:
+    """The whole against its bar."""
+    met = "met" if statistics.median(run.wall_s for run in runs) <= bar_s else "NOT met"
+    return f"{what}: {_spread(runs)} s (the bar is {bar_s:.0f} s: {met})."
+
+
+def run_bench(data: Path | None, backbones: Sequence[str]) -> Timed:
+    """One benchmark in a process, a cache and a config folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="vitrail-whole-runs-") as folder:
+        weights = [f"-b{name}={SHARED / 'weights' / f'{FILES[name]}.safetensors'}" for name in backbones]
+        command = [
+            sys.executable,
+            "-c",
+            "from vitrail.cli import main; main()",
+            "bench",
+            *([str(data)] if data else []),
+        ]
+        environment = os.environ | {"VITRAIL_CACHE": f"{folder}/cache", "VITRAIL_CONFIG": f"{folder}/config"}
+        begun = time.perf_counter()
+        subprocess.run(
+            [*command, *weights, "--out", f"{folder}/run", "--quiet"],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        wall_s = time.perf_counter() - begun
+        cost = load_run(Path(folder) / "run").results.cost
+    print(json.dumps({"wall_s": round(wall_s, 2), "decode_s": round(cost.decode_s, 2)}), flush=True)
+    return Timed(wall_s, dict(parts_of(cost)) | {OUTSIDE: wall_s - cost.wall_s})
+
+
+@contextmanager
+def busy_cores() -> Iterator[None]:
+    """An endless loop for each core that this process may use, while the block runs."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(usable_cores())]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+def _spread(runs: Sequence[Timed]) -> str:
+    return spread([run.wall_s for run in runs])
+
+
+CASES = {"digits": time_digits, "flowers": time_flowers, "dogs": time_dogs, "busy": time_busy}
+
+if __name__ == "__main__":
+    main()
