@@ -54,7 +54,7 @@ def inspect(tmp_path: Path, dataset: Dataset, *, work: Job, **other) -> MachineR
 def test_a_machine_that_sees_everything_says_what_it_would_run(tmp_path, dataset):
     report = inspect(tmp_path, dataset, work=job(tmp_path, dataset))
     assert isinstance(report, MachineReport)
-    assert report.engine == backbone().engine
+    assert report.engines[0] == backbone().engine
 
 
 @pytest.mark.parametrize(
