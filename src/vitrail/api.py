@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from vitrail.auditing import Audit as Audit
 from vitrail.auditing import AuditOptions as AuditOptions
@@ -21,7 +20,7 @@ from vitrail.core.resources import Resources
 from vitrail.data import MAX_PIXELS, ImageRejected
 from vitrail.delivery.predict import Predictor as Predictor
 from vitrail.evaluation import Decision
-from vitrail.features.stream import ImageInput, Network, Stream, name_image, open_image, own_image
+from vitrail.features.stream import ImageInput, Images, LeastSides, Network, Stream, name_image, open_image, own_image
 from vitrail.runs import Results, RunRecord
 from vitrail.runs import load_run as load_record
 
@@ -144,14 +143,14 @@ def extract_features(
     stream = Stream(
         (((name_image(image, place), own_image(image)), [network]) for place, image in enumerate(images)),
         [network],
-        lambda named: _open_named(*named),
+        lambda named, least_sides: _open_named(*named, least_sides),
         decode_threads=threads.decode,
     )
     return np.concatenate([np.empty((0, opened.card.feature_width), np.float32), *(b.feature_BD for b in stream)])
 
 
-def _open_named(name: str, image: ImageInput) -> Image.Image:
+def _open_named(name: str, image: ImageInput, least_sides: LeastSides) -> Images:
     try:
-        return open_image(image, max_pixels=MAX_PIXELS)
+        return open_image(image, least_sides, max_pixels=MAX_PIXELS)
     except ImageRejected as rejection:
         raise DataError(f"{name} has no features: {rejection.reason}. Leave it out, or mend it.") from rejection

@@ -168,7 +168,7 @@ def run_pass(
     stream = Stream(
         ((example, [networks[owner] for owner in owners]) for example, owners in missing.items()),
         list(extractors),
-        lambda example: open_example(source, paths[example][0], example, max_pixels=max_pixels),
+        lambda example, sides: open_example(source, paths[example][0], example, sides, max_pixels=max_pixels),
         decode_threads=resources.threads.decode,
     )
     shards, progress = _ShardWriter(stream, resources.threads.compute), resources.progress
