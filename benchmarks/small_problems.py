@@ -85,8 +85,8 @@ def score(log_NC: np.ndarray, label_N: np.ndarray) -> dict[str, float]:
 def run_ours(row_ND: np.ndarray, label_N: np.ndarray, test_ND: np.ndarray, test_N: np.ndarray) -> dict[str, object]:
     """The search on some rows; its own test split joins the test images."""
     ids = [f"{number:064x}" for number in range(len(label_N))]
-    none = [None] * len(ids)
-    columns = {"id": ids, "paths": [[id_] for id_ in ids], "label": label_N, "group": none, "given_split": none}
+    columns = {"id": ids, "paths": [[id_] for id_ in ids], "label": label_N}
+    columns |= dict.fromkeys(("group", "given_split", "jpeg_side"), [None] * len(ids))
     names = tuple(map(str, range(int(label_N.max()) + 1)))
     dataset, split, _ = make_split(
         Dataset(

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vitrail.backbones import BackboneSpec
-from vitrail.candidates import BenchOptions, Candidate, Prepared, choose_specs, make_candidate, prepare
+from vitrail.candidates import BenchOptions, Candidate, Prepared, choose_specs, make_candidates, prepare
 from vitrail.candidates.opening import open_entries
 from vitrail.core.hashing import fingerprint
 from vitrail.core.resources import Resources
@@ -123,18 +124,8 @@ def judge_split(
     Returns:
         The candidates and the verdict on them.
     """
-    candidates = tuple(
-        make_candidate(
-            entry,
-            features,
-            dataset,
-            split,
-            options,
-            resources=resources,
-            steps=steps_folder(journal.folder, features.backbone),
-        )
-        for entry, features in zip(prepared.entries, prepared.extraction.features, strict=True)
-    )
+    steps = partial(steps_folder, journal.folder)
+    candidates = make_candidates(prepared, dataset, split, options, resources=resources, steps=steps)
     choices = fingerprint([split.fingerprint, *(candidate.digest for candidate in candidates)])
     openings = journal.record_opening(choices)
     verdict = judge(

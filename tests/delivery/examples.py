@@ -185,6 +185,7 @@ def _results(
                 device="cpu",
                 threads=Threads(decode=2, compute=2),
                 ranges="",
+                decoding=None,
                 parity=Parity(images=64, cosine_least=0.9996, cosine_median=0.9999, top1_agreement=63 / 64),
                 feature_key="91" * 32,
                 cost=_cost(cards[one.name].gmacs, len(classes) * (23 + per_class)),

@@ -83,6 +83,11 @@ class Header:
     height: int
     animated: bool
 
+    @property
+    def jpeg_side(self) -> int:
+        """The shorter side of an image that can be decoded at a fraction of its size; 0 for one that cannot."""
+        return min(self.width, self.height) if self.format == REDUCIBLE else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from vitrail.backbones import Card
+from vitrail.candidates.decoding import Decoding
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity
 from vitrail.core.errors import RunError, UsageError
@@ -104,7 +105,9 @@ class BackboneResult:
     the deck's recipe is not the deck's.
 
     `ranges` is the digest of the images that int8 took its ranges from, "" for other precisions; `parity` compares a
-    reduced precision with float32 on this run's images, and is None for float32. `threads` are those of the pass.
+    reduced precision with float32 on this run's images, and is None for float32. `decoding` compares a reduced decode
+    with a whole one, and is None if none was tried; `card.preprocessing.decode` says which ran. `threads` are those of
+    the pass.
     `top1_without_leaked` is the accuracy without the test images of `data.leaked`; None if there are none or no others.
     """
 
@@ -125,6 +128,7 @@ class BackboneResult:
     threads: Threads
     ranges: str
     parity: Parity | None
+    decoding: Decoding | None
     top1_without_leaked: Interval | None
     recipe: str
     departures: tuple[str, ...]

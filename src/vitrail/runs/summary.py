@@ -154,6 +154,7 @@ def _summarise_backbone(
         threads=threads,
         ranges=backbone.engine.ranges,
         parity=candidate.parity,
+        decoding=candidate.decoding,
         top1_without_leaked=without_leaked,
         feature_key=candidate.features.key,
         cost=BackboneCost(

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from vitrail.backbones.cards import NOT_STATED
+from vitrail.candidates.decoding import decoding_in_words
 from vitrail.candidates.parity import parity_in_words
 from vitrail.statistics.intervals import Interval
 
@@ -177,6 +178,7 @@ FILTERS = {
     "p_value": p_value,
     "pace": pace,
     "parity": parity_in_words,
+    "decoding": decoding_in_words,
     "percent": percent,
     "plain": plain,
     "plural": plural,
