@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from vitrail.auditing import AuditOptions as AuditOptions
 from vitrail.auditing import audit as run_audit
 from vitrail.backbones import open_backbone, parse_spec
 from vitrail.benchmark import bench as run_bench
+from vitrail.candidates.decoding import decode_as
 from vitrail.candidates.options import BenchOptions as BenchOptions
 from vitrail.core.errors import DataError
 from vitrail.core.machine import share_threads, usable_cores
@@ -119,16 +121,19 @@ def extract_features(
     *,
     engine: str = "auto",
     precision: str = "auto",
+    decode: Literal["exact", "fast"] = "exact",
     offline: bool = False,
 ) -> NDArray[np.float32]:
     """The frozen features of some images.
 
     Args:
-        images: paths, the bytes of a file, images of Pillow, or arrays H x W x 3 in uint8. An image has the same row
-            in each of these forms.
+        images: paths, the bytes of a file, images of Pillow, or arrays H x W x 3 in uint8. With an exact decode an
+            image has the same row in each of these forms.
         backbone: "NAME" of the catalogue or "NAME=FILE".
         engine: "auto", "torch", "torch-compile" or "openvino".
         precision: "auto", "fp32", "bf16" or "fp16"; int8 needs the images of a benchmark.
+        decode: "fast" decodes large JPEGs, given as paths or bytes, at a fraction of their size. Take the one that
+            the run took, whose `card.preprocessing.decode` says it, where features go with those of a run.
         offline: never use the network.
 
     Returns:
@@ -138,6 +143,7 @@ def extract_features(
         DataError: an image cannot be read; the message names it.
     """
     opened = open_backbone(parse_spec(backbone), engine=engine, precision=precision, offline=offline, progress=Silent())
+    opened = decode_as(opened, decode)
     threads = share_threads(usable_cores())
     network = Network(opened.start(threads=threads.compute), opened.card.preprocessing)
     stream = Stream(

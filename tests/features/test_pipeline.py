@@ -120,7 +120,7 @@ def test_every_pooling_that_a_card_offers_comes_from_one_pass(tmp_path: Path):
 def test_an_interrupted_pass_keeps_what_was_computed(tmp_path: Path, monkeypatch):
     data, cache = draw_folder(tmp_path / "data"), tmp_path / "cache"
     undisturbed = run(data, tmp_path / "other", "vit_mini")
-    decode, calls = stream.decode, []
+    decode, calls = stream.decode_for, []
 
     def interrupted(*arguments, **options):
         calls.append(1)
@@ -129,7 +129,7 @@ def test_an_interrupted_pass_keeps_what_was_computed(tmp_path: Path, monkeypatch
         return decode(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stream, "decode", interrupted)
+        patch.setattr(stream, "decode_for", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(data, cache, "vit_mini")
     resumed = run(data, cache, "vit_mini")

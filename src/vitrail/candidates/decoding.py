@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from vitrail.backbones import Backbone, least_side
 from vitrail.backbones.cards import Decode
 from vitrail.candidates.parity import cosines
+from vitrail.core.errors import UsageError
 from vitrail.data import Dataset
 from vitrail.features import Extraction, Features
 from vitrail.heads import Head, probabilities
@@ -83,8 +84,10 @@ def decoding_in_words(decoding: Decoding, decode: Decode) -> str:
 def decode_as(backbone: Backbone, decode: Decode) -> Backbone:
     """The backbone with its images decoded like that, which is part of its features' key.
 
-    One whose resize needs every pixel of an image stays as it is.
+    One whose resize needs every pixel of an image stays as it is. Raises UsageError for another decode.
     """
+    if decode not in WAYS:
+        raise UsageError(f"There is no decode {decode!r} here: choose {' or '.join(WAYS)}.")
     prepared = replace(backbone.card.preprocessing, decode=decode)
     if decode == "fast" and least_side(prepared) is None:
         return backbone

@@ -36,6 +36,7 @@ NEVER_RECOMPUTED = (
     "the search: its trials, out-of-fold figures and temperatures",
     "the split, from the images that it was made of",
     "costs and times",
+    "what a reduced precision or a reduced decode changes",
 )
 
 

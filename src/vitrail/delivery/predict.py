@@ -144,7 +144,8 @@ class Predictor:
         """The same, each as soon as its batch is ready, in memory that does not grow with the number of images.
 
         Args:
-            images: paths of files and folders, the bytes of a file, images of Pillow, arrays H x W x 3 in uint8.
+            images: paths of files and folders, the bytes of a file, images of Pillow, arrays H x W x 3 in uint8. The
+                last two are whole images, also where the run decoded large JPEGs at a fraction of their size.
 
         Yields:
             Prediction: one for each image, in order; files of a folder by name, before those of its folders.
