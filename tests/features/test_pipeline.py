@@ -198,6 +198,7 @@ OTHER_PIXELS = {
     "channels": "BGR",
     "divide_by": 1.0,
     "equalise": True,
+    "decode": "fast",
 }
 
 

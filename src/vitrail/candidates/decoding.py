@@ -84,12 +84,15 @@ def decoding_in_words(decoding: Decoding, decode: Decode) -> str:
 def decode_as(backbone: Backbone, decode: Decode) -> Backbone:
     """The backbone with its images decoded like that, which is part of its features' key.
 
-    One whose resize needs every pixel of an image stays as it is. Raises UsageError for another decode.
+    One whose resize needs every pixel of an image stays as it is.
+
+    Raises:
+        UsageError: for another decode, "auto" among them.
     """
     if decode not in WAYS:
         raise UsageError(f"There is no decode {decode!r} here: choose {' or '.join(WAYS)}.")
     prepared = replace(backbone.card.preprocessing, decode=decode)
-    if decode == "fast" and least_side(prepared) is None:
+    if prepared == backbone.card.preprocessing or (decode == "fast" and least_side(prepared) is None):
         return backbone
     return replace(backbone, card=replace(backbone.card, preprocessing=prepared))
 
