@@ -6,6 +6,7 @@ import sys
 THEMES = (
     "forward",
     "extraction",
+    "large_photographs",
     "precision",
     "memory",
     "kills",
