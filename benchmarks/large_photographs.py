@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageOps
 
 from benchmarks.peers import timm_loop
 from benchmarks.report import RESNET50, VIT_TI, Page, pictures, spread, weights
@@ -71,12 +71,8 @@ def draw(folder: Path, noise: int) -> list[Path]:
     files = []
     for number, file in enumerate(pictures("flowers_original", COUNT)):
         with Image.open(file) as small:
-            upright = small.width < small.height
-            columns, rows = (SHORT, LONG) if upright else (LONG, SHORT)
-            shrink = min(small.width / columns, small.height / rows)
-            left, top = ((side - shrink * whole) / 2 for side, whole in zip(small.size, (columns, rows), strict=True))
-            box = (left, top, left + shrink * columns, top + shrink * rows)
-            image = small.convert("RGB").resize((columns, rows), Image.Resampling.LANCZOS, box=box)
+            columns, rows = (SHORT, LONG) if small.width < small.height else (LONG, SHORT)
+            image = ImageOps.fit(small.convert("RGB"), (columns, rows), Image.Resampling.LANCZOS)
         if noise:
             level_HW = noise * np.random.default_rng(number).standard_normal((rows, columns), np.float32)
             grey = Image.fromarray(np.clip(np.rint(level_HW) + 128, 0, 255).astype(np.uint8))

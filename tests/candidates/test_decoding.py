@@ -152,7 +152,9 @@ def test_where_an_answer_changed_the_search_is_done_again_on_whole_images(stripe
 def test_too_few_large_images_are_decoded_whole_and_nothing_is_compared(photographs: Path, monkeypatch):
     dataset = load(open_source(photographs))
     (backbone,) = (open_backbone(BackboneSpec(name="vit_mini"), progress=Silent()),)
-    assert len(find_large(dataset, backbone)) == 260
+    count, first = find_large(dataset, backbone)
+    assert count == 260
+    assert list(first) == sorted(dataset.table["id"].to_pylist())[:64]
 
     def refuse(*_):
         raise AssertionError("nothing is to be compared")
@@ -161,7 +163,7 @@ def test_too_few_large_images_are_decoded_whole_and_nothing_is_compared(photogra
     assert decoding.choose_decoding([backbone], dataset, "auto", refuse) == [(backbone, None)]
     assert decoding.choose_decoding([backbone], dataset, "exact", refuse) == [(backbone, None)]
     wide = replace(backbone, card=replace(backbone.card, preprocessing=replace(backbone.card.preprocessing, resize=33)))
-    assert find_large(dataset, wide) == []
+    assert find_large(dataset, wide) == (0, ())
     coarse = replace(backbone.card.preprocessing, antialias=False, interpolation="bilinear")
     single = replace(backbone, card=replace(backbone.card, preprocessing=coarse))
     assert decode_as(single, "fast") == single
@@ -208,6 +210,10 @@ def test_the_sentence_reads_for_none_one_and_many():
     assert decoding_in_words(figures, "fast") == (
         "1,200 large JPEGs were decoded at a fraction of their size; beside a whole decode of 64 of them: cosine of "
         "features 0.9997 on average, 0.9980 at least; no answer changed, but for ties"
+    )
+    assert decoding_in_words(replace(figures, changed=None), "exact") == (
+        "images were decoded whole; at a fraction of their size, on 64 large JPEGs: cosine of features 0.9997 on "
+        "average, 0.9980 at least, where auto asks for 0.9995 on average"
     )
     assert "; 1 answer changed" in decoding_in_words(replace(figures, changed=1), "fast")
     assert decoding_in_words(replace(figures, changed=2), "exact") == (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.data.pictures import photograph
 from tests.pictures import draw_folder
 from vitrail.backbones import BackboneSpec, EngineRequest, open_backbone
 from vitrail.benchmark import bench
@@ -166,6 +167,23 @@ def test_a_benchmark_decides_as_on_one_machine(machines, tmp_path, monkeypatch):
         one = run.results.backbones[0]
         found.append((run.results.decision, run.results.split, one.test, one.per_class, one.parity, one.feature_key))
         assert one.cost.cached == 0
+    assert found[0] == found[1]
+
+
+def test_a_cluster_reduces_large_images_as_one_machine_does(machines, tmp_path, monkeypatch):
+    data, found = draw_folder(tmp_path / "data"), []
+    for number, label in enumerate(("blue", "green", "red")):
+        photograph(number, (320, 256)).save(data / label / "large.jpg", quality=95)
+    machines.want(1)
+    for name, address in (("alone", None), ("cluster", machines.address)):
+        monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / f"cache-{name}"))
+        options = BenchOptions(search=TuneOptions(kinds=("ridge",), splits=0), decode="fast")
+        resources = Resources(offline=True)
+        run = bench(data, ["vit_mini"], out=tmp_path / name, options=options, resources=resources, cluster=address)
+        one = run.results.backbones[0]
+        assert one.card.preprocessing.decode == "fast"
+        assert (one.decoding.large, one.decoding.images) == (3, 3)
+        found.append((one.test, one.decoding, one.feature_key))
     assert found[0] == found[1]
 
 

@@ -83,8 +83,8 @@ def make_candidates(
             )
             exact = replace(entry, backbone=decode_as(entry.backbone, "exact"))
             (again,) = prepared.extract_again([exact.backbone]).features
-            search_again = make(exact, again, steps=steps(f"{entry.backbone.name} exact"))
-            candidate = replace(search_again, decoding=candidate.decoding)
+            on_whole_images = make(exact, again, steps=steps(f"{entry.backbone.name} exact"))
+            candidate = replace(on_whole_images, decoding=candidate.decoding)
         candidates.append(candidate)
     return tuple(candidates)
 

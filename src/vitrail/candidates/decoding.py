@@ -77,7 +77,7 @@ def decoding_in_words(decoding: Decoding, decode: Decode) -> str:
             f"{decoding.large:,} large JPEGs were decoded at a fraction of their size; beside a whole decode of "
             f"{decoding.images} of them: {cosine}; {changed}"
         )
-    why = cosine if decoding.changed is None else changed
+    why = f"{cosine}, where auto asks for {LEAST_COSINE} on average" if decoding.changed is None else changed
     return f"images were decoded whole; at a fraction of their size, on {decoding.images} large JPEGs: {why}"
 
 
@@ -113,12 +113,13 @@ def choose_decoding(
     large = {backbone.name: find_large(dataset, backbone) for backbone in backbones}
     to_compare: defaultdict[tuple[str, ...], list[Backbone]] = defaultdict(list)  # by the images that it takes
     for backbone in backbones:
-        if len(large[backbone.name]) >= (ENOUGH if decode == "auto" else 1):
-            to_compare[tuple(large[backbone.name][:IMAGES])].append(backbone)
+        count, first = large[backbone.name]
+        if count >= (ENOUGH if decode == "auto" else 1):
+            to_compare[first].append(backbone)
     compared: dict[str, BothWays] = {}
     for ids, members in to_compare.items():
         for exact, fast, readable in _compute_both(dataset, ids, members, compute):
-            compared[exact.backbone] = _put_together(exact, fast, readable, large=len(large[exact.backbone]))
+            compared[exact.backbone] = _put_together(exact, fast, readable, large=large[exact.backbone][0])
     fast_names = {name for name, ways in compared.items() if ways.decoding.cosine_mean >= LEAST_COSINE}
     return [
         (
@@ -129,14 +130,13 @@ def choose_decoding(
     ]
 
 
-def find_large(dataset: Dataset, backbone: Backbone) -> list[str]:
-    """The ids, sorted, of the images that a reduced decode makes smaller for this backbone."""
+def find_large(dataset: Dataset, backbone: Backbone) -> tuple[int, tuple[str, ...]]:
+    """How many images a reduced decode makes smaller for this backbone, and the ids of those that are compared."""
     side = least_side(decode_as(backbone, "fast").card.preprocessing)
     if side is None:
-        return []
-    large = pc.greater_equal(dataset.table["jpeg_side"], pa.scalar(2 * side, pa.int32()))
-    ids: list[str] = dataset.table.filter(large)["id"].to_pylist()
-    return ids
+        return 0, ()
+    large = pc.indices_nonzero(pc.greater_equal(dataset.table["jpeg_side"], pa.scalar(2 * side, pa.int32())))
+    return len(large), tuple(dataset.table["id"].take(large[:IMAGES]).to_pylist())
 
 
 def count_changed(exact_NC: NDArray[np.float64], fast_NC: NDArray[np.float64]) -> int:
