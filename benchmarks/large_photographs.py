@@ -3,8 +3,8 @@
 400 of the flowers in ../shared are cut to 4:3, enlarged and saved as JPEG with quality 90 in a temporary folder: once
 as they are (smooth, small files) and once with noise as a sensor makes it (large files, whose bytes take longest to
 unpack). Every figure is of these files. Seconds of CPU are given beside the clock, since they say more on a machine
-that others use. Decoders of other libraries are measured if they are installed: pip install simplejpeg PyTurboJPEG.
-A smaller number of photographs may be given; what `auto` does and the answers need all of them.
+that others use. Decoders of other libraries are measured if they are installed: pip install simplejpeg PyTurboJPEG
+opencv-python-headless. A smaller number of photographs may be given; what `auto` does and the answers need all of them.
 """
 
 import shutil
@@ -122,16 +122,30 @@ def _other_decoders(side: int) -> dict[str, Callable[[bytes], Decoded]]:
     scale = next(scale for scale in (8, 4, 2, 1) if SHORT // side >= scale)
     found: dict[str, Callable[[bytes], Decoded]] = {}
 
+    def whole(pixel_HWC: np.ndarray) -> Decoded:
+        return Decoded.whole(Image.fromarray(np.ascontiguousarray(pixel_HWC)))
+
     def reduced(pixel_HWC: np.ndarray) -> Decoded:
-        image = Image.fromarray(pixel_HWC)
+        image = Image.fromarray(np.ascontiguousarray(pixel_HWC))
         return Decoded(image, (scale * image.width, scale * image.height), (0, 0, *image.size))
 
     if find_spec("simplejpeg"):
         from simplejpeg import decode_jpeg
 
         name = f"simplejpeg {version('simplejpeg')}"
-        found[f"{name}, exact"] = lambda data: Decoded.whole(Image.fromarray(decode_jpeg(data)))
+        found[f"{name}, exact"] = lambda data: whole(decode_jpeg(data))
         found[f"{name}, fast"] = lambda data: reduced(decode_jpeg(data, min_height=side, min_width=side))
+    if find_spec("cv2"):
+        import cv2
+
+        name = f"OpenCV {version('opencv-python-headless')}"
+        at_scale = getattr(cv2, f"IMREAD_REDUCED_COLOR_{scale}")
+
+        def read(data: bytes, flag: int) -> np.ndarray:
+            return cv2.imdecode(np.frombuffer(data, np.uint8), flag)[..., ::-1]
+
+        found[f"{name}, exact"] = lambda data: whole(read(data, cv2.IMREAD_COLOR))
+        found[f"{name}, fast"] = lambda data: reduced(read(data, at_scale))
     if find_spec("turbojpeg"):
         from turbojpeg import TJPF_RGB, TurboJPEG
 
@@ -140,7 +154,7 @@ def _other_decoders(side: int) -> dict[str, Callable[[bytes], Decoded]]:
             turbo = TurboJPEG()
         except RuntimeError:  # it brings no library of its own
             return found
-        found[f"{name}, exact"] = lambda data: Decoded.whole(Image.fromarray(turbo.decode(data, TJPF_RGB)))
+        found[f"{name}, exact"] = lambda data: whole(turbo.decode(data, TJPF_RGB))
         found[f"{name}, fast"] = lambda data: reduced(turbo.decode(data, TJPF_RGB, scaling_factor=(1, scale)))
     return found
 
