@@ -10,8 +10,8 @@ from PIL import Image
 
 from vitrail.backbones import Card
 from vitrail.backbones.catalogue import load_catalogue
-from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.decoding import Decoding
+from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity
 from vitrail.candidates.thresholds import fit_refusal
 from vitrail.core.machine import Machine, Threads

@@ -185,4 +185,6 @@ def test_a_place_that_cannot_be_written_is_an_error_that_says_where(tmp_path: Pa
 
 
 def test_how_the_images_of_each_backbone_were_decoded_is_said(dogs: tuple[str, Element]) -> None:
-    assert dogs[1].text.count("images were decoded whole; at a fraction of their size, on 64 large JPEGs: 1 answer") == 4
+    assert (
+        dogs[1].text.count("images were decoded whole; at a fraction of their size, on 64 large JPEGs: 1 answer") == 4
+    )
