@@ -192,7 +192,7 @@ def extract_into_store(dataset: Dataset, backbone: Backbone) -> Features:
 
 
 def measure_peer(page: Page, name: str, files: list[Path], rate: dict[str, float]) -> None:
-    """A plain timm loop on some of the files; its clock starts as its first batch arrives, which flatters it a little."""
+    """A timm loop on some of the files; its clock starts as its first batch arrives, which flatters it a little."""
     fp32, _ = timm_loop(weights(name, WORK), files, bf16=False)
     page.say(
         "",

@@ -26,7 +26,6 @@ SIDE = 128  # the mini networks resize to 32, and a reduced decode keeps twice t
 QUICK = TuneOptions(kinds=("ridge",), alphas=(10.0,), scalings=("standardise",), splits=0, label_curves=False)
 AUTO = BenchOptions(search=QUICK, near_duplicates=False)
 EXACT, FAST = replace(AUTO, decode="exact"), replace(AUTO, decode="fast")
-OFFLINE = Resources(offline=True)
 
 
 def write(root: Path, pictures: dict[str, list[bytes]]) -> Path:
@@ -88,8 +87,8 @@ def striped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_photographs_are_reduced_and_predicted_as_in_the_run(photographs: Path, tmp_path: Path):
     for number in (1, 2):
-        compute_part(photographs, ["vit_mini"], Part(number, 2), options=AUTO, resources=OFFLINE)
-    run = bench(photographs, ["vit_mini"], out=tmp_path / "auto", options=AUTO, resources=OFFLINE)
+        compute_part(photographs, ["vit_mini"], Part(number, 2), options=AUTO, resources=Resources(offline=True))
+    run = bench(photographs, ["vit_mini"], out=tmp_path / "auto", options=AUTO, resources=Resources(offline=True))
     (result,) = run.results.backbones
     assert result.card.preprocessing.decode == "fast"
     assert (result.decoding.large, result.decoding.images, result.decoding.changed) == (260, 64, 0)
@@ -109,15 +108,16 @@ def test_photographs_are_reduced_and_predicted_as_in_the_run(photographs: Path, 
     )
     assert off_N.max() < 3e-4  # stored rows are in float16
     assert whole_off_N.max() > 3 * off_N.max()
-    asked = bench(photographs, ["vit_mini"], out=tmp_path / "fast", options=FAST, resources=OFFLINE)
+    asked = bench(photographs, ["vit_mini"], out=tmp_path / "fast", options=FAST, resources=Resources(offline=True))
     assert asked.results.backbones[0].feature_key == result.feature_key
     assert asked.results.backbones[0].decoding == result.decoding
 
 
 def test_stripes_that_a_reduced_decode_leaves_out_are_seen_in_the_features(striped: Path, tmp_path: Path):
-    run = bench(striped, ["vit_mini"], out=tmp_path / "run", options=AUTO, resources=OFFLINE)
+    run = bench(striped, ["vit_mini"], out=tmp_path / "run", options=AUTO, resources=Resources(offline=True))
     (result,) = run.results.backbones
     assert result.card.preprocessing.decode == "exact"
+    assert result.cost.cached == 0  # what was compared was computed now too
     assert result.decoding.cosine_mean < 0.9995
     assert result.decoding.changed is None
     assert "were decoded whole" in decoding_in_words(result.decoding, "exact")
@@ -133,9 +133,10 @@ def test_where_an_answer_changed_the_search_is_done_again_on_whole_images(stripe
 
     resources = Resources(offline=True, progress=Noting())
     run = bench(striped, ["vit_mini"], out=tmp_path / "auto", options=AUTO, resources=resources)
-    exact = bench(striped, ["vit_mini"], out=tmp_path / "exact", options=EXACT, resources=OFFLINE)
+    exact = bench(striped, ["vit_mini"], out=tmp_path / "exact", options=EXACT, resources=Resources(offline=True))
     (result,), (wanted,) = run.results.backbones, exact.results.backbones
     assert result.decoding.changed > 10
+    assert result.cost.cached == 0
     assert wanted.decoding is None
     assert (result.card, result.feature_key, result.test) == (wanted.card, wanted.feature_key, wanted.test)
     np.testing.assert_array_equal(
@@ -144,7 +145,7 @@ def test_where_an_answer_changed_the_search_is_done_again_on_whole_images(stripe
     assert run.results.split.test_openings == 1
     (note,) = [note for note in notes if "computed again" in note]
     assert f"{result.decoding.changed} answers changed" in note
-    asked = bench(striped, ["vit_mini"], out=tmp_path / "fast", options=FAST, resources=OFFLINE)
+    asked = bench(striped, ["vit_mini"], out=tmp_path / "fast", options=FAST, resources=Resources(offline=True))
     assert asked.results.backbones[0].card.preprocessing.decode == "fast"
     assert asked.results.backbones[0].decoding == result.decoding
 

@@ -60,6 +60,10 @@ class BothWays:
     fast: Features
     decoding: Decoding
 
+    def computed(self, decode: Decode) -> int:
+        """How many of the rows in this way were computed for the comparison, and not there before."""
+        return (self.fast if decode == "fast" else self.exact).cost.computed
+
     def with_answers(self, head: Head, pooling: str) -> Decoding:
         """The figures with those of a head that was tuned on features of reduced images, in its pooling."""
         exact_NC, fast_NC = (
