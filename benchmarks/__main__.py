@@ -8,6 +8,7 @@ THEMES = (
     "engine_trial",
     "neighbours",
     "extraction",
+    "large_photographs",
     "precision",
     "memory",
     "many_files",

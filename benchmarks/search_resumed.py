@@ -55,8 +55,9 @@ def search(kept_in: Path | None) -> Search:
     label_N = draws.integers(0, CLASSES, ROWS)
     feature_ND = draws.normal(size=(CLASSES, WIDTH))[label_N] + 2.5 * draws.normal(size=(ROWS, WIDTH))
     ids = [f"{number:064x}" for number in range(ROWS)]
-    columns = {"id": ids, "paths": [[id_] for id_ in ids], "label": label_N, "group": [None] * ROWS}
-    table = pa.table(columns | {"given_split": [None] * ROWS}, schema=EXAMPLE_SCHEMA)
+    columns = {"id": ids, "paths": [[id_] for id_ in ids], "label": label_N}
+    columns |= dict.fromkeys(("group", "given_split", "jpeg_side"), [None] * ROWS)
+    table = pa.table(columns, schema=EXAMPLE_SCHEMA)
     dataset = Dataset(
         name="planted",
         table=table,

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 import vitrail
+from tests.data.pictures import photograph
 from tests.pictures import draw_folder
 from tests.test_benchmark import FAST
-from vitrail.core.errors import DataError
+from vitrail.core.errors import DataError, UsageError
 
 
 def test_the_public_names_are_these():
@@ -73,6 +74,18 @@ def test_an_image_has_one_row_in_all_its_forms(tmp_path: Path):
     for wrong in (arrays[0].astype(np.float32), arrays[0][..., 0], arrays[0][:0], np.zeros((4, 4, 4), np.uint8)):
         with pytest.raises(DataError, match=r"images\[1\] has no features: an array of shape .* is not H x W x 3"):
             vitrail.extract_features([paths[0], wrong], "vit_mini", engine="torch")
+
+
+def test_a_fast_decode_is_asked_for_and_is_that_of_a_run(tmp_path: Path):
+    photograph(size=(300, 200)).save(tmp_path / "large.jpg", quality=95)
+    images = [tmp_path / "large.jpg", (tmp_path / "large.jpg").read_bytes(), Image.open(tmp_path / "large.jpg")]
+    exact_ND = vitrail.extract_features(images, "vit_mini", engine="torch")
+    fast_ND = vitrail.extract_features(images, "vit_mini", engine="torch", decode="fast")
+    np.testing.assert_array_equal(fast_ND[0], fast_ND[1])
+    assert not np.array_equal(fast_ND[0], exact_ND[0])
+    np.testing.assert_array_equal(fast_ND[2], exact_ND[2])  # in memory already
+    with pytest.raises(UsageError, match="choose exact or fast"):
+        vitrail.extract_features(images, "vit_mini", decode="auto")
 
 
 def test_a_run_decides_reports_and_predicts(tmp_path: Path):

@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from vitrail.auditing import Audit as Audit
 from vitrail.auditing import AuditOptions as AuditOptions
 from vitrail.auditing import audit as run_audit
 from vitrail.backbones import open_backbone, parse_spec
 from vitrail.benchmark import bench as run_bench
+from vitrail.candidates.decoding import decode_as
 from vitrail.candidates.options import BenchOptions as BenchOptions
 from vitrail.core.errors import DataError
 from vitrail.core.machine import share_threads, usable_cores
@@ -21,7 +22,7 @@ from vitrail.core.resources import Resources
 from vitrail.data import MAX_PIXELS, ImageRejected
 from vitrail.delivery.predict import Predictor as Predictor
 from vitrail.evaluation import Decision
-from vitrail.features.stream import ImageInput, Network, Stream, name_image, open_image, own_image
+from vitrail.features.stream import ImageInput, Images, LeastSides, Network, Stream, name_image, open_image, own_image
 from vitrail.runs import Results, RunRecord
 from vitrail.runs import load_run as load_record
 
@@ -120,17 +121,20 @@ def extract_features(
     *,
     engine: str = "auto",
     precision: str = "auto",
+    decode: Literal["exact", "fast"] = "exact",
     offline: bool = False,
 ) -> NDArray[np.float32]:
     """The frozen features of some images.
 
     Args:
-        images: paths, the bytes of a file, images of Pillow, or arrays H x W x 3 in uint8. An image has the same row
-            in each of these forms.
+        images: paths, the bytes of a file, images of Pillow, or arrays H x W x 3 in uint8. With an exact decode an
+            image has the same row in each of these forms.
         backbone: "NAME" of the catalogue or "NAME=FILE".
         engine: "auto", "torch", "torch-compile" or "openvino". Auto follows a rule and tries nothing, so that an image
             has the same row in every call; results.json says what a benchmark used.
         precision: "auto", "fp32", "bf16" or "fp16"; int8 needs the images of a benchmark.
+        decode: "fast" decodes large JPEGs, given as paths or bytes, at a fraction of their size. Take the one that
+            the run took, whose `card.preprocessing.decode` says it, where features go with those of a run.
         offline: never use the network.
 
     Returns:
@@ -140,19 +144,20 @@ def extract_features(
         DataError: an image cannot be read; the message names it.
     """
     opened = open_backbone(parse_spec(backbone), engine=engine, precision=precision, offline=offline, progress=Silent())
+    opened = decode_as(opened, decode)
     threads = share_threads(usable_cores())
     network = Network(opened.start(threads=threads.compute), opened.card.preprocessing)
     stream = Stream(
         (((name_image(image, place), own_image(image)), [network]) for place, image in enumerate(images)),
         [network],
-        lambda named: _open_named(*named),
+        lambda named, least_sides: _open_named(*named, least_sides),
         decode_threads=threads.decode,
     )
     return np.concatenate([np.empty((0, opened.card.feature_width), np.float32), *(b.feature_BD for b in stream)])
 
 
-def _open_named(name: str, image: ImageInput) -> Image.Image:
+def _open_named(name: str, image: ImageInput, least_sides: LeastSides) -> Images:
     try:
-        return open_image(image, max_pixels=MAX_PIXELS)
+        return open_image(image, least_sides, max_pixels=MAX_PIXELS)
     except ImageRejected as rejection:
         raise DataError(f"{name} has no features: {rejection.reason}. Leave it out, or mend it.") from rejection

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from vitrail.backbones import BackboneSpec
-from vitrail.candidates import BenchOptions, Candidate, Prepared, choose_specs, make_candidate, prepare
+from vitrail.candidates import BenchOptions, Candidate, Prepared, choose_specs, make_candidates, prepare
 from vitrail.candidates.opening import extract_here, needs_split, open_entries
 from vitrail.core.clock import Clock
 from vitrail.core.hashing import fingerprint
@@ -144,18 +144,8 @@ def judge_split(
     Returns:
         The candidates and the verdict on them.
     """
-    candidates = tuple(
-        make_candidate(
-            entry,
-            features,
-            dataset,
-            split,
-            options,
-            resources=resources,
-            steps=steps_folder(journal.folder, features.backbone),
-        )
-        for entry, features in zip(prepared.entries, prepared.extraction.features, strict=True)
-    )
+    steps = partial(steps_folder, journal.folder)
+    candidates = make_candidates(prepared, dataset, split, options, resources=resources, steps=steps)
     choices = fingerprint([split.fingerprint, *(candidate.digest for candidate in candidates)])
     openings = record_opening(journal, split.test, choices, resources.progress)
     with phase(resources.progress, "verdict"):
@@ -207,7 +197,7 @@ def compute_part(
         dataset, _ = _group_near_duplicates(dataset, options, resources)
     dataset, split, _ = make_split(dataset, options.split)
     entries = open_entries(specs, dataset, split, options, resources=resources)
-    extraction = extract_here(dataset, entries, options, resources=resources, part=part)
+    extraction = extract_here(dataset, [entry.backbone for entry in entries], options, resources=resources, part=part)
     return PartDone(
         part=f"{part.number}/{part.of}",
         images=dataset.table.num_rows,

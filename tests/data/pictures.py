@@ -91,6 +91,7 @@ def dataset_of(rows: Sequence[tuple[str, int, str | None, str | None]], classes:
             "label": [row[1] for row in rows],
             "group": [row[2] for row in rows],
             "given_split": [row[3] for row in rows],
+            "jpeg_side": [None] * len(rows),
         },
         schema=EXAMPLE_SCHEMA,
     )

@@ -55,6 +55,27 @@ def test_the_table_has_its_schema_and_is_sorted_by_id():
     assert all(dataset.classes[row["label"]] == row["paths"][0].split("/")[0] for row in rows)
 
 
+def test_the_shorter_side_of_a_jpeg_is_known_and_of_nothing_else():
+    """Of files that stand twice too, which take another way into the table."""
+    files = {
+        "cat/wide.jpg": encoded(picture(1, size=(30, 20)), "JPEG"),
+        "dog/high.jpg": encoded(picture(2, size=(25, 40)), "JPEG"),
+        "dog/plain.png": encoded(picture(3, size=(30, 20))),
+        "cat/twice.png": encoded(picture(4, size=(50, 60))),
+        "cat/twice.jpg": encoded(picture(5, size=(70, 60)), "JPEG"),
+    }
+    again = {f"cat/again.{path[-3:]}": data for path, data in files.items() if "twice" in path}
+    rows = read([(path, path[:3], data) for path, data in (files | again).items()]).table.to_pylist()
+    sides = {row["paths"][-1]: row["jpeg_side"] for row in rows}
+    assert sides == {
+        "cat/wide.jpg": 20,
+        "dog/high.jpg": 25,
+        "dog/plain.png": None,
+        "cat/twice.png": None,
+        "cat/twice.jpg": 60,
+    }
+
+
 def test_the_order_and_the_place_of_files_change_nothing():
     shuffled = [(f"moved/{path}", label, data) for path, label, data in SOUND]
     random.Random(0).shuffle(shuffled)

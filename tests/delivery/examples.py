@@ -11,6 +11,7 @@ from PIL import Image
 from vitrail.backbones import Card
 from vitrail.backbones.catalogue import load_catalogue
 from vitrail.backbones.engines import EngineTrial, TriedEngine
+from vitrail.candidates.decoding import Decoding
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity
 from vitrail.candidates.thresholds import fit_refusal
@@ -189,6 +190,7 @@ def _results(
                 threads=Threads(decode=2, compute=2),
                 trial=TRIAL,
                 ranges="",
+                decoding=Decoding(large=812, images=64, cosine_least=0.991, cosine_mean=0.9997, changed=1),
                 parity=Parity(images=64, cosine_least=0.9996, cosine_median=0.9999, top1_agreement=63 / 64),
                 feature_key="91" * 32,
                 cost=_cost(cards[one.name].gmacs, len(classes) * (23 + per_class)),

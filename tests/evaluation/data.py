@@ -34,7 +34,7 @@ def make_data(
     ids = [f"{number:064x}" for number in range(len(classes) * per_class)]
     labels = [number % len(classes) for number in range(len(ids))]
     paths = [[path.format(label=label, number=number)] for number, label in enumerate(labels)]
-    columns = [ids, paths, labels, [None] * len(ids), [None] * len(ids)]
+    columns = [ids, paths, labels, *[[None] * len(ids)] * 3]
     table = pa.table([pa.array(c, f.type) for c, f in zip(columns, EXAMPLE_SCHEMA, strict=True)], schema=EXAMPLE_SCHEMA)
     whole = Dataset(
         name="made", table=table, classes=tuple(classes), set_aside=(), warnings=(), fingerprint="f", source=None

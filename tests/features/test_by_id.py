@@ -12,6 +12,7 @@ TABLE = pa.table(
         "label": [0, 1, 0],
         "group": [None] * 3,
         "given_split": [None] * 3,
+        "jpeg_side": [None] * 3,
     },
     schema=EXAMPLE_SCHEMA,
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.data.pictures import photograph
 from tests.pictures import draw_folder
 from vitrail.backbones import BackboneSpec, EngineRequest, open_backbone
 from vitrail.benchmark import bench
@@ -183,6 +184,23 @@ def test_a_worker_tries_the_engines_and_its_choice_holds_on_every_machine(machin
     assert found[0].trial == found[1].trial
     assert found[0].trial is not None
     assert found[0].trial.threads == 1  # of a worker
+
+
+def test_a_cluster_reduces_large_images_as_one_machine_does(machines, tmp_path, monkeypatch):
+    data, found = draw_folder(tmp_path / "data"), []
+    for number, label in enumerate(("blue", "green", "red")):
+        photograph(number, (320, 256)).save(data / label / "large.jpg", quality=95)
+    machines.want(1)
+    for name, address in (("alone", None), ("cluster", machines.address)):
+        monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / f"cache-{name}"))
+        options = BenchOptions(search=TuneOptions(kinds=("ridge",), splits=0), decode="fast")
+        resources = Resources(offline=True)
+        run = bench(data, ["vit_mini"], out=tmp_path / name, options=options, resources=resources, cluster=address)
+        one = run.results.backbones[0]
+        assert one.card.preprocessing.decode == "fast"
+        assert (one.decoding.large, one.decoding.images) == (3, 3)
+        found.append((one.test, one.decoding, one.feature_key))
+    assert found[0] == found[1]
 
 
 def test_a_cluster_without_machines_or_without_the_data_is_told_in_a_sentence(data, machines, tmp_path):

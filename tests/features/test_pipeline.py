@@ -136,7 +136,7 @@ def test_rows_that_are_read_when_needed_are_those_of_the_pooling(tmp_path: Path,
 def test_an_interrupted_pass_keeps_what_was_computed(tmp_path: Path, monkeypatch):
     data, cache = draw_folder(tmp_path / "data"), tmp_path / "cache"
     undisturbed = run(data, tmp_path / "other", "vit_mini")
-    decode, calls = stream.decode, []
+    decode, calls = stream.decode_for, []
 
     def interrupted(*arguments, **options):
         calls.append(1)
@@ -145,7 +145,7 @@ def test_an_interrupted_pass_keeps_what_was_computed(tmp_path: Path, monkeypatch
         return decode(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stream, "decode", interrupted)
+        patch.setattr(stream, "decode_for", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(data, cache, "vit_mini")
     resumed = run(data, cache, "vit_mini")
@@ -214,6 +214,7 @@ OTHER_PIXELS = {
     "channels": "BGR",
     "divide_by": 1.0,
     "equalise": True,
+    "decode": "fast",
 }
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from tests.data.pictures import encoded, photograph
 from vitrail.backbones import Preprocessing
 from vitrail.data import ImageRejected
+from vitrail.data.images import Decoded
 from vitrail.features import stream
 from vitrail.features.stream import Network, Stream, name_image, open_image
 
@@ -43,7 +44,12 @@ def grey(level: int) -> Image.Image:
 
 def run(items, *networks: Network, opened: Callable[[int], Image.Image] = grey) -> Stream[int]:
     wanted = items if networks[1:] else ((item, networks) for item in items)
-    return Stream(wanted, networks, opened, decode_threads=DECODERS)
+    return Stream(
+        wanted,
+        networks,
+        lambda item, least_sides: dict.fromkeys(least_sides, Decoded.whole(opened(item))),
+        decode_threads=DECODERS,
+    )
 
 
 def outcomes(batches) -> list[tuple[int, float | str]]:
@@ -74,7 +80,9 @@ def test_rows_and_reasons_come_in_the_order_of_the_images_whichever_batch_is_rea
 def test_an_image_is_decoded_once_for_all_its_networks_and_resized_once_for_each_preprocessing(monkeypatch):
     opened, resized = [], []
     to_pixels = stream.to_pixels
-    monkeypatch.setattr(stream, "to_pixels", lambda image, wanted: resized.append(wanted) or to_pixels(image, wanted))
+    monkeypatch.setattr(
+        stream, "to_pixels", lambda image, wanted, **place: resized.append(wanted) or to_pixels(image, wanted, **place)
+    )
     other = Preprocessing(resize=4, crop=4, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
     first, second, third = Network(Brightness(3), PIXELS), Network(Brightness(2), PIXELS), Network(Brightness(5), other)
     items = [(level, [first, second, third] if level % 2 else [second]) for level in range(20)]
@@ -109,9 +117,9 @@ def test_no_more_decoded_images_are_alive_than_the_module_says_however_many_go_i
         with lock:
             alive -= 1
 
-    def counted(image: Image.Image, wanted: Preprocessing) -> np.ndarray:
+    def counted(image: Image.Image, wanted: Preprocessing, **place) -> np.ndarray:
         nonlocal alive, most
-        pixel_HWC = to_pixels(image, wanted)
+        pixel_HWC = to_pixels(image, wanted, **place)
         with lock:
             alive += 1
             most = max(most, alive)
@@ -194,17 +202,18 @@ def test_every_form_of_an_image_opens_as_the_same_pixels_and_has_a_name(tmp_path
     array = np.asarray(photograph())
     with Image.open(path) as lazy:
         for image in (path, str(path), path.read_bytes(), photograph(), lazy, array):
-            np.testing.assert_array_equal(np.asarray(open_image(image, max_pixels=10**8)), array)
+            opened = open_image(image, [None], max_pixels=10**8)[None]
+            np.testing.assert_array_equal(np.asarray(opened.image), array)
         assert [name_image(image, 4) for image in (str(path), path, lazy)] == [str(path)] * 3
     assert {name_image(image, 4) for image in (path.read_bytes(), photograph(), array)} == {"images[4]"}
     with pytest.raises(ImageRejected, match="too large"):
-        open_image(path, max_pixels=10)
+        open_image(path, [None], max_pixels=10)
 
 
 def test_a_name_that_no_file_can_have_is_a_reason_and_no_error_of_the_machine():
     for name, reason in (("a" * 300, "too long"), ("nul\0byte", "null byte")):
         with pytest.raises(ImageRejected, match=reason):
-            open_image(name, max_pixels=10)
+            open_image(name, [None], max_pixels=10)
 
 
 def test_a_thread_that_the_machine_refuses_is_the_error_that_the_reader_gets(monkeypatch):

@@ -50,7 +50,8 @@ def planted(N: int, D: int = 12) -> tuple[Rows, Dataset]:
     feature_ND, label_N = problem(N=N, D=D)
     ids = [f"{number:064x}" for number in range(N)]
     table = pa.table(
-        {"id": ids, "paths": [[id_] for id_ in ids], "label": label_N, "group": [None] * N, "given_split": [None] * N},
+        {"id": ids, "paths": [[id_] for id_ in ids], "label": label_N}
+        | dict.fromkeys(("group", "given_split", "jpeg_side"), [None] * N),
         schema=EXAMPLE_SCHEMA,
     )
     dataset = Dataset(

@@ -5,7 +5,7 @@ from vitrail.backbones.cards import Card, Preprocessing
 from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.engines import Engine, EngineChoice, EngineRequest
 from vitrail.backbones.opening import open_backbone
-from vitrail.backbones.preprocess import PIXEL_CODE_VERSION, to_pixels
+from vitrail.backbones.preprocess import PIXEL_CODE_VERSION, least_side, to_pixels
 from vitrail.backbones.specs import BackboneSpec, parse_spec
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "EngineRequest",
     "Preprocessing",
     "find_card",
+    "least_side",
     "open_backbone",
     "parse_spec",
     "to_pixels",

@@ -7,6 +7,7 @@ from typing import Literal
 Family = Literal["vit", "clip", "siglip", "resnet", "bit", "timm", "hf"]  # the last two are other libraries' networks
 Interpolation = Literal["bilinear", "bicubic"]
 ResizeRule = Literal["short side", "squash"]
+Decode = Literal["exact", "fast"]
 Channels = Literal["RGB", "BGR"]
 Pooling = Literal["cls", "mean", "cls+mean", "map", "own"]
 Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "own"]
@@ -24,6 +25,7 @@ class Preprocessing:
     way of making an image smaller; TensorFlow and torch on tensors leave it out unless asked. Pixels of 0 to 255 are
     divided by `divide_by`; `mean` and `std` are of the outcome, in the order of `channels`. Keras' "caffe" is BGR,
     divided by 1, mean (103.939, 116.779, 123.68), std 1. `equalise` flattens each channel's histogram of the crop.
+    `decode` is the choice of a run: "fast" decodes large JPEGs at a fraction of their size before the resize.
 
     Raises:
         ValueError: bicubic without antialiasing, which exists in three kinds (a = -0.5 in TensorFlow,
@@ -40,6 +42,7 @@ class Preprocessing:
     channels: Channels = "RGB"
     divide_by: float = 255.0
     equalise: bool = False
+    decode: Decode = "exact"
 
     def __post_init__(self) -> None:
         if not self.antialias and self.interpolation != "bilinear":
@@ -101,8 +104,11 @@ class Card:
         }
 
     def pixel_facts(self) -> dict[str, object]:
-        """Everything on the card that pixels depend on; plain values."""
-        return asdict(self.preprocessing)
+        """Everything on the card that pixels depend on; plain values. An exact decode is the rule and goes unsaid."""
+        facts = asdict(self.preprocessing)
+        if facts["decode"] == "exact":
+            del facts["decode"]
+        return facts
 
 
 def of_local_file(card: Card, digest: str) -> Card:

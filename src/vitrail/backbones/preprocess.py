@@ -10,6 +10,8 @@ ToTensor and Normalize on a PIL image; `torchvision/transforms/functional.py`):
   looks at the 2 x 2 nearest pixels only, as tf.image.resize does and torch on tensors;
 - the crop starts at round((side - crop) / 2) with Python's rounding, halves to even: sides of 227 and 229
   both start a crop of 224 at 2. A side shorter than the crop gets (crop - side) // 2 black pixels first;
+- an image may have been decoded at a fraction of its size (`least_side`): the size after the resize and the crop are
+  those of the whole image;
 - if the card says so, equalise the histogram of each channel of the crop, as Pillow does;
 - order the channels, divide by 255 (Keras' "caffe": by 1), subtract the mean, divide by the standard deviation,
   each in float32.
@@ -34,20 +36,43 @@ PIXEL_CODE_VERSION = 1  # bump with any change that moves a pixel: it is part of
 # longer than wide only the middle is kept before: what is cut off lies far outside the crop.
 LONGEST_STRIP = 64
 
+FINER = 2  # a reduced decode keeps this many pixels, along each side, for one after the resize
+
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-def to_pixels(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+def least_side(preprocessing: Preprocessing) -> int | None:
+    """The pixels that both sides of a reduced decode must keep; None if images are decoded at their own size.
+
+    A resize that does not antialias looks at single pixels, and a reduced decode would take them away.
+    """
+    return FINER * preprocessing.resize if preprocessing.decode == "fast" and preprocessing.antialias else None
+
+
+def to_pixels(
+    image: Image.Image,
+    preprocessing: Preprocessing,
+    *,
+    size: tuple[int, int] | None = None,
+    box: tuple[float, float, float, float] | None = None,
+) -> NDArray[np.uint8]:
     """Resize, crop the centre, and equalise if the card says so.
 
-    The result is rows x columns x 3, both sides `preprocessing.crop`.
+    Args:
+        image: in mode RGB.
+        preprocessing: of the network.
+        size: columns and rows of the whole image, if `image` was decoded at a fraction of its size.
+        box: where the whole image lies in it then: left, top, right and bottom.
+
+    Returns:
+        Rows x columns x 3, both sides `preprocessing.crop`.
 
     Raises:
         ValueError: the image is not in mode RGB.
     """
     if image.mode != "RGB":
         raise ValueError(f"Pixels are made from an RGB image, but this one has mode {image.mode}: decode it first.")
-    image = _resize(image, preprocessing)
+    image = _resize(image, size or image.size, box or (0, 0, *image.size), preprocessing)
     columns, rows = image.size
     left, top = _crop_start(columns, preprocessing.crop), _crop_start(rows, preprocessing.crop)
     image = image.crop((left, top, left + preprocessing.crop, top + preprocessing.crop))  # black outside the image
@@ -68,17 +93,20 @@ def normalise(pixel_BHWC: "torch.Tensor", preprocessing: Preprocessing) -> "torc
     return image_BCHW.sub_(mean_C11).div_(std_C11)
 
 
-def _resize(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+def _resize(
+    image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float], preprocessing: Preprocessing
+) -> Image.Image:
     wanted, pillow_filter = preprocessing.resize, FILTERS[preprocessing.interpolation]
     if preprocessing.resize_rule == "squash":
         columns, rows = wanted, wanted
     else:
-        image = _middle_of_a_strip(image)
-        short = min(image.size)
-        columns, rows = (int(wanted * side / short) for side in image.size)
+        if max(size) > LONGEST_STRIP * min(size):
+            image = _middle_of_a_strip(image)
+            size, box = image.size, (0, 0, *image.size)
+        columns, rows = (int(wanted * side / min(size)) for side in size)
     if preprocessing.antialias:
-        return image.resize((columns, rows), pillow_filter, reducing_gap=None)
-    return image.transform((columns, rows), Image.Transform.EXTENT, (0, 0, *image.size), pillow_filter)
+        return image.resize((columns, rows), pillow_filter, box=box, reducing_gap=None)
+    return image.transform((columns, rows), Image.Transform.EXTENT, box, pillow_filter)
 
 
 def _crop_start(side: int, crop: int) -> int:
@@ -88,7 +116,5 @@ def _crop_start(side: int, crop: int) -> int:
 def _middle_of_a_strip(image: Image.Image) -> Image.Image:
     columns, rows = image.size
     limit = LONGEST_STRIP * min(columns, rows)
-    if max(columns, rows) <= limit:
-        return image
     left, top = max(0, (columns - limit) // 2), max(0, (rows - limit) // 2)
     return image.crop((left, top, left + min(columns, limit), top + min(rows, limit)))

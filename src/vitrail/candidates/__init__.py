@@ -1,7 +1,7 @@
 """Everything that is known of each backbone before the test labels are opened: options, recipes, heads, thresholds."""
 
 from vitrail.candidates.candidate import Candidate as Candidate
-from vitrail.candidates.candidate import make_candidate as make_candidate
+from vitrail.candidates.candidate import make_candidates as make_candidates
 from vitrail.candidates.opening import Prepared as Prepared
 from vitrail.candidates.opening import prepare as prepare
 from vitrail.candidates.options import BenchOptions as BenchOptions

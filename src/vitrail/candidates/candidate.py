@@ -1,12 +1,16 @@
 """One backbone under one recipe: from its features to everything known of it while the test labels are sealed."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.backbones.classifier import read_classifier
+from vitrail.candidates.decoding import Decoding, decode_as, decoding_in_words
+from vitrail.candidates.opening import Prepared
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity, measure_parity
 from vitrail.candidates.recipes import Entry
@@ -30,8 +34,8 @@ class Candidate:
     """Everything known of one backbone before the test labels are opened.
 
     `features` give the pooling that the head takes. `calibration` is what the head says of the calibration split, where
-    there is one; `parity` compares a reduced precision with float32, where one ran. `strange_N` are the test images
-    that look unlike the training images.
+    there is one; `parity` compares a reduced precision with float32, where one ran, and `decoding` a reduced decode
+    with a whole one, where that was tried. `strange_N` are the test images that look unlike the training images.
     """
 
     entry: Entry
@@ -40,6 +44,7 @@ class Candidate:
     calibration: Predictions | None = field(repr=False)
     refusal: Refusal = field(repr=False)
     parity: Parity | None
+    decoding: Decoding | None
     traces: Traces = field(repr=False)
     probability_NC: NDArray[np.float64] = field(repr=False)
     strange_N: NDArray[np.bool_] = field(repr=False)
@@ -53,6 +58,35 @@ class Candidate:
     def digest(self) -> str:
         """A digest of every choice that was made for it."""
         return fingerprint([self.search.digest, self.refusal.digest])
+
+
+def make_candidates(
+    prepared: Prepared,
+    dataset: Dataset,
+    split: Split,
+    options: BenchOptions,
+    *,
+    resources: Resources,
+    steps: Callable[[str], Path],
+) -> tuple[Candidate, ...]:
+    """A candidate for every entry. Where a reduced decode chosen by "auto" changed an answer, images are decoded whole.
+
+    `steps` gives the folder of a name in which finished steps of its search are kept.
+    """
+    make = partial(make_candidate, dataset=dataset, split=split, options=options, resources=resources)
+    candidates = []
+    for entry, features in zip(prepared.entries, prepared.extraction.features, strict=True):
+        candidate = make(entry, features, steps=steps(entry.backbone.name))
+        if options.decode == "auto" and candidate.decoding is not None and candidate.decoding.changed:
+            resources.progress.note(
+                f"{candidate.name}: {decoding_in_words(candidate.decoding, 'exact')}. Its features are computed again."
+            )
+            exact = replace(entry, backbone=decode_as(entry.backbone, "exact"))
+            (again,) = prepared.extract_again([exact.backbone]).features
+            on_whole_images = make(exact, again, steps=steps(f"{entry.backbone.name} exact"))
+            candidate = replace(on_whole_images, decoding=candidate.decoding)
+        candidates.append(candidate)
+    return tuple(candidates)
 
 
 def make_candidate(
@@ -83,6 +117,9 @@ def make_candidate(
             max_pixels=options.max_pixels,
             resources=resources,
         )
+        decoding = None if entry.both_ways is None else entry.both_ways.decoding
+        if entry.both_ways is not None and entry.backbone.card.preprocessing.decode == "fast":
+            decoding = entry.both_ways.with_answers(search.head, search.pooling)
         return Candidate(
             entry=entry,
             features=pooled,
@@ -90,6 +127,7 @@ def make_candidate(
             calibration=calibration,
             refusal=refusal,
             parity=parity,
+            decoding=decoding,
             traces=find_traces(
                 entry.backbone.card,
                 read_classifier(entry.backbone),

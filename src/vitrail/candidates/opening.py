@@ -1,13 +1,14 @@
 """Backbones opened under their recipes, and one pass of all of them over the images, here or on a cluster."""
 
 from collections.abc import Callable, Sequence
-from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from vitrail.backbones import Backbone, BackboneSpec, EngineRequest, open_backbone
 from vitrail.backbones.poolings import widest
+from vitrail.candidates.decoding import choose_decoding
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import compared_images, in_float32
 from vitrail.candidates.recipes import Entry, make_entries
@@ -16,18 +17,22 @@ from vitrail.core.progress import phase
 from vitrail.core.resources import Resources
 from vitrail.data import CopyCollector, Dataset, Split
 from vitrail.features import Extraction, Part, attach_range_images, extract
-from vitrail.features.cluster import join
+from vitrail.features.cluster import Cluster, join
 from vitrail.features.engine_choice import settle_among, settle_engine
 from vitrail.search.memory import measure_need, require_kinds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
-    """Every backbone under every recipe, with its features. `threads` are those that one process of the pass had."""
+    """Every backbone under every recipe, with its features. `threads` are those that one process of the pass had.
+
+    `extract_again` computes the features of other backbones on the same machines.
+    """
 
     entries: tuple[Entry, ...]
     extraction: Extraction
     threads: Threads
+    extract_again: Callable[[Sequence[Backbone]], Extraction] = field(repr=False)
 
 
 def prepare(
@@ -52,42 +57,29 @@ def prepare(
         cluster: a Ray cluster that computes the features, "auto" or host:port; this machine if None.
         resources: of this command.
     """
-    if cluster is None:
-        entries = open_entries(specs, dataset, split, options, resources=resources)
-        extraction = extract_here(dataset, entries, options, resources=resources)
-        return Prepared(entries=tuple(entries), extraction=extraction, threads=resources.threads)
-    with join(
-        cluster,
-        dataset,
-        split.train,
-        data=data,
-        request=options.engine_request,
-        max_pixels=options.max_pixels,
-        resources=resources,
-    ) as machines:
-        settle = partial(
-            settle_among,
-            request=options.engine_request,
-            dataset=dataset,
-            choices=machines.engines,
-            measure=machines.try_engines,
-            resources=resources,
+
+    def join_machines() -> AbstractContextManager[Cluster | None]:
+        if cluster is None:
+            return nullcontext()
+        request, max_pixels = options.engine_request, options.max_pixels
+        return join(
+            cluster, dataset, split.train, data=data, request=request, max_pixels=max_pixels, resources=resources
         )
-        entries = open_entries(specs, dataset, split, options, resources=resources, settle=settle)
-        backbones = [entry.backbone for entry in entries]
-        extraction = extract(
-            dataset, backbones, max_pixels=options.max_pixels, resources=resources, elsewhere=machines.fill
-        )
-        readable = split.without(extraction.unreadable_ids).test
-        for precision in {backbone.engine.precision for backbone in backbones if readable} - {"fp32"}:
-            extract(  # for measure_parity: this machine may lack the engine
-                compared_images(dataset, readable, precision),
-                [in_float32(backbone) for backbone in backbones if backbone.engine.precision == precision],
-                max_pixels=options.max_pixels,
-                resources=resources,
-                elsewhere=machines.fill,
-            )
-        return Prepared(entries=tuple(entries), extraction=extraction, threads=machines.threads)
+
+    def extract_all(backbones: Sequence[Backbone], machines: Cluster | None) -> Extraction:
+        if machines is None:
+            return extract_here(dataset, backbones, options, resources=resources)
+        return _extract_there(dataset, backbones, split, options, machines, resources=resources)
+
+    def extract_again(backbones: Sequence[Backbone]) -> Extraction:
+        with join_machines() as machines:
+            return extract_all(backbones, machines)
+
+    with join_machines() as machines:
+        entries = open_entries(specs, dataset, split, options, machines, resources=resources)
+        extraction = extract_all([entry.backbone for entry in entries], machines)
+        threads = resources.threads if machines is None else machines.threads
+    return Prepared(entries=tuple(entries), extraction=extraction, threads=threads, extract_again=extract_again)
 
 
 def needs_split(options: BenchOptions, cluster: str | None) -> bool:
@@ -97,7 +89,7 @@ def needs_split(options: BenchOptions, cluster: str | None) -> bool:
 
 def extract_here(
     dataset: Dataset,
-    entries: Sequence[Entry],
+    backbones: Sequence[Backbone],
     options: BenchOptions,
     *,
     resources: Resources,
@@ -111,7 +103,7 @@ def extract_here(
     with closing(collector) if options.near_duplicates else nullcontext() as copies:
         return extract(
             dataset,
-            [entry.backbone for entry in entries],
+            backbones,
             max_pixels=options.max_pixels,
             resources=resources,
             part=part,
@@ -119,18 +111,38 @@ def extract_here(
         )
 
 
+def _extract_there(
+    dataset: Dataset,
+    backbones: Sequence[Backbone],
+    split: Split,
+    options: BenchOptions,
+    machines: Cluster,
+    *,
+    resources: Resources,
+) -> Extraction:
+    """The features by a cluster, and those for `measure_parity`, since this machine may lack the engine."""
+    compute = partial(extract, max_pixels=options.max_pixels, resources=resources, elsewhere=machines.fill)
+    extraction = compute(dataset, backbones)
+    readable = split.without(extraction.unreadable_ids).test
+    for precision in {backbone.engine.precision for backbone in backbones if readable} - {"fp32"}:
+        alike = [in_float32(backbone) for backbone in backbones if backbone.engine.precision == precision]
+        compute(compared_images(dataset, readable, precision), alike)
+    return extraction
+
+
 def open_entries(
     specs: Sequence[BackboneSpec],
     dataset: Dataset,
     split: Split,
     options: BenchOptions,
+    machines: Cluster | None = None,
     *,
     resources: Resources,
-    settle: Callable[[Backbone], Backbone] | None = None,
 ) -> list[Entry]:
     """Open every backbone under every recipe, for int8 with the images that it takes its ranges from.
 
-    `settle` gives a backbone the engine of a cluster; if None, this machine settles what the options ask for.
+    How each decodes its images is settled here. `machines` are those of a cluster, which share a backbone's engine; if
+    None, this machine settles the engines that the options ask for.
 
     Returns:
         One entry per recipe and backbone, recipe by recipe.
@@ -138,9 +150,8 @@ def open_entries(
     Raises:
         UsageError: the heads of a recipe need more memory than they may take. No image has been read for features yet.
     """
-    request = options.engine_request if settle is None else EngineRequest()
-    settle = settle or partial(settle_engine, request=request, dataset=dataset, resources=resources)
     with phase(resources.progress, "starting networks"):
+        request = options.engine_request if machines is None else EngineRequest()
         opened = [
             open_backbone(
                 spec,
@@ -152,12 +163,17 @@ def open_entries(
             for spec in specs
         ]
         _require_memory(make_entries(opened, options.recipes), split, options, classes=len(dataset.classes))
-        settled = [settle(backbone) for backbone in opened]
+        settled = [_settle(backbone, dataset, options, machines, resources=resources) for backbone in opened]
+        entries = make_entries(settled, options.recipes)
+    backbones = [
+        attach_range_images(entry.backbone, dataset, split.train, max_pixels=options.max_pixels) for entry in entries
+    ]
+    elsewhere = None if machines is None else machines.fill
+    compute = partial(extract, max_pixels=options.max_pixels, resources=resources, elsewhere=elsewhere)
+    decoding = choose_decoding(backbones, dataset, options.decode, compute)
     return [
-        replace(
-            entry, backbone=attach_range_images(entry.backbone, dataset, split.train, max_pixels=options.max_pixels)
-        )
-        for entry in make_entries(settled, options.recipes)
+        replace(entry, backbone=backbone, both_ways=both_ways)
+        for entry, (backbone, both_ways) in zip(entries, decoding, strict=True)
     ]
 
 
@@ -166,3 +182,19 @@ def _require_memory(entries: Sequence[Entry], split: Split, options: BenchOption
         card = entry.backbone.card
         need = measure_need(split, width=widest(card.feature_width, (card.pooling, *card.poolings)), classes=classes)
         require_kinds(entry.backbone.name, entry.search_options(options.search).kinds, need)
+
+
+def _settle(
+    backbone: Backbone, dataset: Dataset, options: BenchOptions, machines: Cluster | None, *, resources: Resources
+) -> Backbone:
+    """The backbone with its engine and precision, which all machines of a cluster have."""
+    if machines is None:
+        return settle_engine(backbone, request=options.engine_request, dataset=dataset, resources=resources)
+    return settle_among(
+        backbone,
+        request=options.engine_request,
+        dataset=dataset,
+        choices=machines.engines,
+        measure=machines.try_engines,
+        resources=resources,
+    )

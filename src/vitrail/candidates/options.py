@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vitrail.backbones import BackboneSpec, EngineRequest, find_card, parse_spec
+from vitrail.candidates.decoding import DECODES
 from vitrail.candidates.recipes import DEFAULT, check_recipes
 from vitrail.core.errors import UsageError
 from vitrail.core.whole_files import safe_name
@@ -19,6 +20,7 @@ EMBEDDED = ("vit_mini", "resnet_mini")
 class BenchOptions:
     """Everything that may change an answer. `margin` and `level` are fractions.
 
+    `decode` says how large JPEGs are decoded: "exact", "fast", or "auto" for what `candidates/decoding.py` finds.
     With `near_duplicates` copies of an image are searched for and kept on one side of the split.
     """
 
@@ -26,6 +28,7 @@ class BenchOptions:
     search: TuneOptions = field(default_factory=TuneOptions)
     engine: str = "auto"
     precision: str = "auto"
+    decode: str = "auto"
     margin: float = 0.01
     level: float = 0.95
     max_pixels: int = 100_000_000
@@ -40,6 +43,8 @@ class BenchOptions:
 
     def __post_init__(self) -> None:
         check_recipes(self.recipes)
+        if self.decode not in DECODES:
+            raise UsageError(f"There is no decode {self.decode!r}: choose {', '.join(DECODES)}.")
         fault = fault_of_level_or_margin(self.level, self.margin)
         if fault:
             raise UsageError(fault)

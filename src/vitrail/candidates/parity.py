@@ -90,9 +90,7 @@ def in_float32(backbone: Backbone) -> Backbone:
 
 def compare(reduced: NDArray[np.float32], exact: NDArray[np.float32], head: Head) -> Parity:
     """How far apart features (N x D) of the same images are, and how often the head predicts one class for both."""
-    one_ND, other_ND = reduced.astype(np.float64), exact.astype(np.float64)
-    norm_N = np.linalg.norm(one_ND, axis=1) * np.linalg.norm(other_ND, axis=1)
-    cosine_N = (one_ND * other_ND).sum(axis=1) / np.where(norm_N == 0, 1, norm_N)
+    cosine_N = cosines(reduced, exact)
     same_N = probabilities(head, reduced).argmax(axis=1) == probabilities(head, exact).argmax(axis=1)
     return Parity(
         images=len(cosine_N),
@@ -100,3 +98,11 @@ def compare(reduced: NDArray[np.float32], exact: NDArray[np.float32], head: Head
         cosine_median=float(np.median(cosine_N)),
         top1_agreement=float(same_N.mean()),
     )
+
+
+def cosines(reduced: NDArray[np.float32], exact: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The cosine of each row (N x D) to the same row of the other; 0 if one of them is all zeros."""
+    reduced_ND, exact_ND = reduced.astype(np.float64), exact.astype(np.float64)
+    norm_N = np.linalg.norm(reduced_ND, axis=1) * np.linalg.norm(exact_ND, axis=1)
+    cosine_N: NDArray[np.float64] = (reduced_ND * exact_ND).sum(axis=1) / np.where(norm_N == 0, 1, norm_N)
+    return cosine_N

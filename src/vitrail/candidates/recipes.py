@@ -6,9 +6,10 @@ with a searched learning rate, minibatches of 24, early stopping; judged as trai
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from vitrail.backbones import Backbone, Card
+from vitrail.candidates.decoding import BothWays
 from vitrail.core.errors import UsageError
 from vitrail.search import TuneOptions
 
@@ -20,10 +21,14 @@ DECK_EPOCHS = 100  # the most; early stopping ends nearly all of them before
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One backbone under one recipe: what is compared. Its name is the backbone's, with +recipe after the first."""
+    """One backbone under one recipe: what is compared. Its name is the backbone's, with +recipe after the first.
+
+    `both_ways` are images decoded whole and reduced, if that was tried.
+    """
 
     backbone: Backbone
     recipe: str
+    both_ways: BothWays | None = field(default=None, repr=False)
 
     def search_options(self, options: TuneOptions) -> TuneOptions:
         """The options of its search; trials, budget, metric and seed stay as given."""

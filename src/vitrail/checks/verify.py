@@ -38,6 +38,7 @@ NEVER_RECOMPUTED = (
     "the split, from the images that it was made of",
     "costs and times",
     "how often these test images were opened before, in other folders; taken as stored",
+    "what a reduced precision or a reduced decode changes",
 )
 
 

@@ -27,6 +27,15 @@ def bench(
     seed: options.Seed = 0,
     engine: options.Engine = "auto",
     precision: options.Precision = "auto",
+    decode: Annotated[
+        str,
+        typer.Option(
+            "--decode",
+            metavar="auto|exact|fast",
+            help="JPEGs much larger than a backbone needs: whole (exact), or at a fraction of their size, which is "
+            "several times faster (fast). auto is fast where that leaves features and answers as they are.",
+        ),
+    ] = "auto",
     margin: options.Margin = "1pt",
     level: Annotated[float, typer.Option("--level", help="Confidence level of every interval.")] = 0.95,
     max_megapixels: Annotated[
@@ -129,6 +138,7 @@ def bench(
         ),
         engine=engine,
         precision=precision,
+        decode=decode,
         margin=options.read_margin(margin),
         level=level,
         max_pixels=round(max_megapixels * 1e6),

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vitrail.candidates.decoding import decoding_in_words
 from vitrail.candidates.parity import parity_in_words
 from vitrail.candidates.recipes import DECK
 from vitrail.delivery.report import words
@@ -33,6 +34,9 @@ def print_closing(run: RunRecord, console: Console) -> None:
     for backbone in results.backbones:
         if backbone.parity is not None:
             line = f"{backbone.name}: {parity_in_words(backbone.parity, backbone.precision)}"
+            console.print(f"[dim]{escape(line)}[/]", soft_wrap=True)
+        if backbone.decoding is not None:
+            line = f"{backbone.name}: {decoding_in_words(backbone.decoding, backbone.card.preprocessing.decode)}"
             console.print(f"[dim]{escape(line)}[/]", soft_wrap=True)
     _print_spread(results.backbones, console)
     for note in dict.fromkeys(note for backbone in results.backbones for note in backbone.search.notes):

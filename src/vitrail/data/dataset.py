@@ -23,6 +23,7 @@ EXAMPLE_SCHEMA = pa.schema(
         pa.field("label", pa.int32()),  # index into classes; null if sealed
         pa.field("group", pa.string()),  # examples of one group never cross a split
         pa.field("given_split", pa.string()),  # a SplitName, if the source gives one
+        pa.field("jpeg_side", pa.int32()),  # pixels of the shorter side of a JPEG, by its header; null for others
     ]
 )
 
@@ -69,7 +70,8 @@ class Dataset:
     """The examples of one benchmark.
 
     `table` has EXAMPLE_SCHEMA and is sorted by id, so that the listing order of files changes nothing.
-    `fingerprint` covers ids, labels, groups and given splits, not paths: a moved folder keeps it.
+    `fingerprint` covers ids, labels, groups and given splits, not paths: a moved folder keeps it. What the bytes say of
+    themselves, as a JPEG's side, is covered by the id.
     `classes` names every label that was listed, so a class whose images were all set aside is still there to be missed.
     `duplicates` counts what equal bytes led to; its keys are those of `data.duplicates.Duplicates`.
     """
@@ -106,7 +108,7 @@ class Dataset:
 
 
 def fingerprint_of(table: pa.Table, classes: Sequence[str]) -> str:
-    """`core.hashing.fingerprint` of the classes and of every column but the paths.
+    """`core.hashing.fingerprint` of the classes and of ids, labels, groups and given splits.
 
     It is computed without holding the columns as objects. `table` is sorted by id, and its labels are not sealed.
     """

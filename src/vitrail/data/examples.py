@@ -44,7 +44,7 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, resources: Resources |
     if not len(plain) and not merged:
         raise DataError(_nothing_left(source, set_aside))
     classes = tuple(sorted(files.labels))
-    table = _table(plain, reading.digest_N, files, merged, classes)
+    table = _table(plain, reading, files, merged, classes)
     sizes = Counter(files.labels_of(plain)) + Counter(example.label for example in merged)
     return Dataset(
         name=source.name,
@@ -75,6 +75,7 @@ class _Reading:
         self._numbers = iter(range(len(files)))
         self._lock = threading.Lock()
         self.digest_N = np.zeros(len(files), f"S{SHA256_LETTERS}")  # empty where the file is set aside
+        self.jpeg_side_N = np.zeros(len(files), np.int32)
         self.set_aside: list[SetAside] = []
         self.animated = 0
 
@@ -101,7 +102,7 @@ class _Reading:
             if isinstance(outcome, SetAside):
                 self.set_aside.append(outcome)
             else:
-                self.digest_N[number], animated = outcome
+                self.digest_N[number], self.jpeg_side_N[number], animated = outcome
                 with self._lock:
                     self.animated += animated
             done += 1
@@ -124,8 +125,8 @@ def _apart(digest_N: NDArray[np.bytes_], files: FileList) -> tuple[NDArray[np.in
     return order_N[~tied_N], others
 
 
-def _read(source: Source, file: ListedFile, max_pixels: int) -> tuple[str, bool] | SetAside:
-    """The digest of a file and whether it is an animation, or why it is set aside."""
+def _read(source: Source, file: ListedFile, max_pixels: int) -> tuple[str, int, bool] | SetAside:
+    """The digest of a file, `Header.jpeg_side` and whether it is an animation, or why it is set aside."""
     try:
         data = source.read(file.path)
         header = inspect(data, max_pixels=max_pixels)
@@ -134,7 +135,7 @@ def _read(source: Source, file: ListedFile, max_pixels: int) -> tuple[str, bool]
     except OSError as error:
         reason = f"it cannot be read: {error.strerror or type(error).__name__}"
     else:
-        return sha256_bytes(data), header.animated
+        return sha256_bytes(data), header.jpeg_side, header.animated
     return SetAside(path=file.path, reason=reason, kind="unreadable")
 
 
@@ -152,34 +153,38 @@ def _nothing_left(source: Source, set_aside: Sequence[SetAside]) -> str:
 
 def _table(
     plain: NDArray[np.int64],
-    digest_N: NDArray[np.bytes_],
+    reading: _Reading,
     files: FileList,
     merged: Sequence[Example],
     classes: Sequence[str],
 ) -> pa.Table:
-    table = _plain_rows(plain, digest_N, files, classes)
+    table = _plain_rows(plain, reading, files, classes)
+    if not merged:
+        return table
     index = {name: number for number, name in enumerate(classes)}
-    return pa.concat_tables([table, _rows(merged, index)]).sort_by("id").combine_chunks() if merged else table
+    order_N = np.argsort(reading.digest_N)
+    place_N = np.searchsorted(reading.digest_N, [example.id.encode() for example in merged], sorter=order_N)
+    rows = _rows(merged, reading.jpeg_side_N[order_N[place_N]], index)
+    return pa.concat_tables([table, rows]).sort_by("id").combine_chunks()
 
 
-def _plain_rows(
-    plain: NDArray[np.int64], digest_N: NDArray[np.bytes_], files: FileList, classes: Sequence[str]
-) -> pa.Table:
+def _plain_rows(plain: NDArray[np.int64], reading: _Reading, files: FileList, classes: Sequence[str]) -> pa.Table:
     """The rows of files that are one example each, in the order of their digests; no object a row is made for it."""
     N = len(plain)
     starts_N1 = SHA256_LETTERS * np.arange(N + 1, dtype=np.int32)
     paths, label_N, splits = files.columns(plain, classes)
     columns = {
-        "id": pa.StringArray.from_buffers(N, pa.py_buffer(starts_N1), pa.py_buffer(digest_N[plain])),
+        "id": pa.StringArray.from_buffers(N, pa.py_buffer(starts_N1), pa.py_buffer(reading.digest_N[plain])),
         "paths": pa.ListArray.from_arrays(np.arange(N + 1, dtype=np.int32), paths),
         "label": label_N,
         "group": pa.nulls(N, pa.string()),
         "given_split": splits,
+        "jpeg_side": _sides(reading.jpeg_side_N[plain]),
     }
     return pa.table(columns, schema=EXAMPLE_SCHEMA)
 
 
-def _rows(examples: Sequence[Example], index: Mapping[str, int]) -> pa.Table:
+def _rows(examples: Sequence[Example], jpeg_side_N: NDArray[np.int32], index: Mapping[str, int]) -> pa.Table:
     return pa.table(
         {
             "id": [example.id for example in examples],
@@ -187,6 +192,11 @@ def _rows(examples: Sequence[Example], index: Mapping[str, int]) -> pa.Table:
             "label": [index[example.label] for example in examples],
             "group": [example.group for example in examples],
             "given_split": [example.split for example in examples],
+            "jpeg_side": _sides(jpeg_side_N),
         },
         schema=EXAMPLE_SCHEMA,
     )
+
+
+def _sides(jpeg_side_N: NDArray[np.int32]) -> pa.Array:
+    return pa.array(jpeg_side_N, pa.int32(), mask=jpeg_side_N == 0)

@@ -1,13 +1,14 @@
 """From the bytes of a file to an image, or to the reason why there is none.
 
 An image is decoded whole or rejected. Its EXIF orientation is applied, `colour.py` has the rules for everything that
-is not RGB, and of an animation the first frame is used.
+is not RGB, and of an animation the first frame is used. A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, for which
+libjpeg leaves out most of the work.
 """
 
 import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -42,6 +43,8 @@ DAMAGED = (
     Image.DecompressionBombError,
 )
 
+REDUCIBLE = "JPEG"  # the one format that is decoded at a fraction of its size
+
 CUT_SHORT = re.compile("truncated|premature|no more images", re.IGNORECASE)
 
 # Where Pillow keeps what may state an orientation. The turns are those of the EXIF standard, tag 0x0112.
@@ -55,6 +58,10 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Of these turns, which exchange columns and rows, and which then mirror left and right, or top and bottom.
+EXCHANGED, MIRRORED, UPSIDE_DOWN = frozenset({5, 6, 7, 8}), frozenset({2, 3, 6, 7}), frozenset({3, 4, 7, 8})
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 Read = TypeVar("Read")
 
@@ -75,6 +82,29 @@ class Header:
     width: int
     height: int
     animated: bool
+
+    @property
+    def jpeg_side(self) -> int:
+        """The shorter side of an image that can be decoded at a fraction of its size; 0 for one that cannot."""
+        return min(self.width, self.height) if self.format == REDUCIBLE else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A decoded image: RGB, 8 bits a channel, upright, perhaps at a fraction of its size.
+
+    `size` has the columns and rows of the whole image. `box` is where that lies in the pixels of `image`: the outer
+    column or row of a reduced image reaches over the edge if the size is not a multiple of the scale.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+    box: Box
+
+    @classmethod
+    def whole(cls, image: Image.Image) -> "Decoded":
+        """An image at its own size."""
+        return cls(image, image.size, (0, 0, *image.size))
 
 
 def inspect(data: bytes, *, max_pixels: int) -> Header:
@@ -105,6 +135,35 @@ def decode(data: bytes, *, max_pixels: int) -> Image.Image:
     if known.name == "PNG" and not checksums_match(data):
         raise ImageRejected("damaged PNG (the checksum of its pixels does not match)")
     return _guarded(known.name, lambda: _to_upright_rgb(_open(known, data, max_pixels)), max_pixels)
+
+
+def decode_for(data: bytes, least_sides: Collection[int | None], *, max_pixels: int) -> dict[int | None, Decoded]:
+    """Decode an image once at each scale that somebody needs; `data` is the whole file.
+
+    A JPEG is decoded at 1/2, 1/4 or 1/8 as long as both sides keep the least side; None stands for its own size. The
+    pixels for a least side do not depend on the others.
+
+    Raises:
+        ImageRejected: `decode` rejects it too.
+    """
+    known = _known_format(data)
+    if known.name != REDUCIBLE:
+        return dict.fromkeys(least_sides, Decoded.whole(decode(data, max_pixels=max_pixels)))
+
+    def read() -> dict[int | None, Decoded]:
+        at_size: dict[tuple[int, int], Decoded] = {}
+        decoded = {}
+        for side in least_sides:
+            image = _open(known, data, max_pixels)
+            whole = image.size
+            drafted = None if side is None else image.draft(None, (side, side))
+            reduced = image.size
+            if reduced not in at_size:
+                at_size[reduced] = _decode_upright(image, whole, drafted[1] if drafted else (0, 0, *whole))
+            decoded[side] = at_size[reduced]
+        return decoded
+
+    return _guarded(known.name, read, max_pixels)
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -187,14 +246,32 @@ def _to_upright_rgb(image: Image.Image) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    orientation = _orientation(image)
+    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+
+
+def _orientation(image: Image.Image) -> int | None:
     # Pillow turns a TIFF itself, when it loads the pixels.
     if image.format == "TIFF" or not image.info.keys() & WITH_ORIENTATION:
-        return image
+        return None
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        orientation: int | None = image.getexif().get(ExifTags.Base.Orientation)
     except DAMAGED:
-        return image  # damaged metadata, sound pixels
-    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+        return None  # damaged metadata, sound pixels
+    return orientation
+
+
+def _decode_upright(image: ImageFile.ImageFile, whole: tuple[int, int], box: Box) -> Decoded:
+    """Decode an opened JPEG; `whole` is its size and `box` where that lies, both before it is turned."""
+    (columns, rows), (left, top, right, bottom), orientation = image.size, box, _orientation(image)
+    if orientation in EXCHANGED:
+        whole, columns, rows = whole[::-1], rows, columns
+        left, top, right, bottom = top, left, bottom, right
+    if orientation in MIRRORED:
+        left, right = columns - right, columns - left
+    if orientation in UPSIDE_DOWN:
+        top, bottom = rows - bottom, rows - top
+    return Decoded(_to_upright_rgb(image), whole, (left, top, right, bottom))
 
 
 def _damage(kind: str, error: BaseException) -> str:

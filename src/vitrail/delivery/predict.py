@@ -12,7 +12,6 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from vitrail.backbones import Backbone, BackboneSpec, Engine, EngineRequest, parse_spec
 from vitrail.backbones.engines import choose_engine
@@ -23,7 +22,17 @@ from vitrail.data import MAX_PIXELS, ImageRejected, SetAside
 from vitrail.data.sources.local import written
 from vitrail.data.sources.walk import walk
 from vitrail.delivery.reopen import reopen
-from vitrail.features.stream import Batch, ImageInput, Network, Stream, name_image, open_image, own_image
+from vitrail.features.stream import (
+    Batch,
+    ImageInput,
+    Images,
+    LeastSides,
+    Network,
+    Stream,
+    name_image,
+    open_image,
+    own_image,
+)
 from vitrail.heads import Head, load_head, probabilities
 from vitrail.heads.refusal import RULES, Refusal, load_refusal
 from vitrail.runs import RunRecord, load_run
@@ -135,7 +144,8 @@ class Predictor:
         """The same, each as soon as its batch is ready, in memory that does not grow with the number of images.
 
         Args:
-            images: paths of files and folders, the bytes of a file, images of Pillow, arrays H x W x 3 in uint8.
+            images: paths of files and folders, the bytes of a file, images of Pillow, arrays H x W x 3 in uint8. The
+                last two are whole images, also where the run decoded large JPEGs at a fraction of their size.
 
         Yields:
             Prediction: one for each image, in order; files of a folder by name, before those of its folders.
@@ -152,10 +162,10 @@ class Predictor:
                 yield from self._predictions(batch)
                 self.progress.advance(TASK, len(batch.items))
 
-    def _open_image(self, listed: "_ListedImage") -> Image.Image:
+    def _open_image(self, listed: "_ListedImage", least_sides: LeastSides) -> Images:
         if isinstance(listed.image, SetAside):
             raise ImageRejected(listed.image.reason)
-        return open_image(listed.image, max_pixels=self.max_pixels)
+        return open_image(listed.image, least_sides, max_pixels=self.max_pixels)
 
     def _predictions(self, batch: Batch["_ListedImage"]) -> Iterator[Prediction]:
         answers = iter(self._answers(batch.feature_BD) if len(batch.feature_BD) else ())

@@ -1,9 +1,10 @@
-"""The backbone of a run, opened again: the network of its card, with the very weights, under the run's recipe.
+"""The backbone of a run, opened again: the network of its card, with the very weights, fed as in the run.
 
 The heads and predictions of a run belong to these features and to no others.
 """
 
 from vitrail.backbones import Backbone, BackboneSpec, EngineRequest, find_card, open_backbone
+from vitrail.candidates.decoding import decode_as
 from vitrail.candidates.recipes import apply_recipe
 from vitrail.core.errors import WeightsError
 from vitrail.core.progress import Progress
@@ -43,7 +44,7 @@ def reopen(
         progress=progress,
     )
     _require_weights(opened.digest, digest, spec, named)
-    return apply_recipe(opened, result.recipe)
+    return decode_as(apply_recipe(opened, result.recipe), result.card.preprocessing.decode)
 
 
 def _require_weights(digest: str, wanted: str, spec: BackboneSpec, named: BackboneSpec) -> None:

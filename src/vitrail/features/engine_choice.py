@@ -75,10 +75,12 @@ def settle_among(
     file = resources.cache / FOLDER / f"{_key_of_data(backbone, request, dataset, choices[0])}.json"
     known = read_choice(file)
     if known is None:
+        with suppress(OSError):
+            file.unlink(missing_ok=True)  # a damaged one; whoever writes first from here on decides for all
         known = _decide(backbone, dataset.table.num_rows, choices, measure, resources)
         if known.trial is not None:
             resources.progress.note(f"{backbone.name} runs on {trial_in_words(known.trial)}.")
-        _write(file, known, put_in_place if file.exists() else put_if_absent)
+        _write(file, known, put_if_absent)
         known = read_choice(file) or known  # another machine may have been quicker
     _mark_used(file)
     fitting = [choice for choice in choices if _is_choice(choice, known)]

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from vitrail.backbones import Backbone
 from vitrail.backbones.poolings import components_of
@@ -28,7 +27,7 @@ from vitrail.features.by_id import Missing, Paths
 from vitrail.features.pace import start_at_pace
 from vitrail.features.shard import ShardCost
 from vitrail.features.store import open_features, widen
-from vitrail.features.stream import Batch, Network, Stream, open_example
+from vitrail.features.stream import Batch, Images, LeastSides, Network, Stream, open_example
 
 SHARD_ROWS = 256
 SHARD_SECONDS = 10.0  # a crash costs at most this much work for each backbone
@@ -170,10 +169,10 @@ def run_pass(
         networks = {owner: owner.start(images=missing.count(owner), resources=resources) for owner in missing.owners}
     extractors = {network: owner for owner, network in networks.items()}
 
-    def open_one(example: str) -> Image.Image:
+    def open_one(example: str, least_sides: LeastSides) -> Images:
         row = paths.row(example)
         take = None if copies is None else partial(copies.take, row)
-        return open_example(source, paths.first(row), example, max_pixels=max_pixels, take=take)
+        return open_example(source, paths.first(row), example, least_sides, max_pixels=max_pixels, take=take)
 
     stream = Stream(
         ((example, [networks[owner] for owner in owners]) for example, owners in missing.items()),

@@ -4,8 +4,8 @@
 
 No core waits for another: decode threads are ahead of the batches by the size of the largest batch and two images for
 each decode thread, and batches are ahead of the reader by two for each compute thread. Beside these, decoded images are
-alive only in the batch that each network is filling, however many images go in. An image is decoded once for all
-networks, and resized once for all that share their preprocessing.
+alive only in the batch that each network is filling, however many images go in. An image is read once for all networks,
+decoded once at each scale that they need, and resized once for all that share their preprocessing.
 
 Letters: B images of a batch, H rows, W columns, D features.
 """
@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,34 +24,38 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vitrail.backbones import Engine, Preprocessing, to_pixels
+from vitrail.backbones import Engine, Preprocessing, least_side, to_pixels
 from vitrail.core.ahead import in_order
 from vitrail.core.errors import DataError
-from vitrail.data import ImageRejected, Source, decode, read_example
-from vitrail.data.images import upright_rgb
+from vitrail.data import ImageRejected, Source, read_example
+from vitrail.data.images import Decoded, decode_for, upright_rgb
 from vitrail.data.sources.local import read_file
 
 ImageInput = str | Path | bytes | Image.Image | NDArray[np.uint8]
 
 Item = TypeVar("Item")
+LeastSides = Collection[int | None]  # of reduced decodes, as `least_side` gives them
+Images = Mapping[int | None, Decoded]  # by least side
 
 
-def open_image(image: ImageInput, *, max_pixels: int) -> Image.Image:
+def open_image(image: ImageInput, least_sides: LeastSides, *, max_pixels: int) -> Images:
     """Open an image in any of its forms: a path, the bytes of a file, an image of Pillow, or an array H x W x 3.
 
     Returns:
-        RGB, 8 bits a channel, upright. An image of Pillow or an array is in memory already, so its size has no limit.
+        The image for each least side. An image of Pillow or an array is in memory already, so its size has no limit and
+        is never reduced.
 
     Raises:
         ImageRejected: it cannot be read or decoded whole, or the array is not H x W x 3 in uint8.
     """
     if isinstance(image, Image.Image):
-        return upright_rgb(image)
+        return dict.fromkeys(least_sides, Decoded.whole(upright_rgb(image)))
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             raise ImageRejected(f"an array of shape {image.shape} and type {image.dtype} is not H x W x 3 in uint8")
-        return Image.fromarray(image)
-    return decode(image if isinstance(image, bytes) else _read_path(Path(image)), max_pixels=max_pixels)
+        return dict.fromkeys(least_sides, Decoded.whole(Image.fromarray(image)))
+    data = image if isinstance(image, bytes) else _read_path(Path(image))
+    return decode_for(data, least_sides, max_pixels=max_pixels)
 
 
 def own_image(image: ImageInput) -> ImageInput:
@@ -66,9 +70,17 @@ def name_image(image: ImageInput, place: int) -> str:
 
 
 def open_example(
-    source: Source, path: str, example: str, *, max_pixels: int, take: Callable[[bytes], None] | None = None
-) -> Image.Image:
-    """Open an example of a data set. `take` is given the bytes of its file first, for what else is made of them.
+    source: Source,
+    path: str,
+    example: str,
+    least_sides: LeastSides,
+    *,
+    max_pixels: int,
+    take: Callable[[bytes], None] | None = None,
+) -> Images:
+    """Open an example of a data set for each least side.
+
+    `take` is given the bytes of its file first, for what else is made of them.
 
     Raises:
         ImageRejected: it cannot be decoded whole.
@@ -83,7 +95,7 @@ def open_example(
         ) from error
     if take is not None:
         take(data)
-    return decode(data, max_pixels=max_pixels)
+    return decode_for(data, least_sides, max_pixels=max_pixels)
 
 
 def _read_path(path: Path) -> bytes:
@@ -157,7 +169,7 @@ class Stream(Generic[Item]):
         self,
         items: Iterable[tuple[Item, Sequence[Network]]],
         networks: Sequence[Network],
-        open_item: Callable[[Item], Image.Image],
+        open_item: Callable[[Item, LeastSides], Images],
         *,
         decode_threads: int,
     ) -> None:
@@ -281,12 +293,16 @@ class Stream(Generic[Item]):
 
     def _decode(self, item: tuple[Item, Sequence[Network]]) -> _Decoded[Item]:
         subject, networks = item
+        sides = {wanted: least_side(wanted) for wanted in {network.preprocessing for network in networks}}
         begun = time.thread_time()
         try:
-            image = self._open(subject)
+            images = self._open(subject, set(sides.values()))
         except ImageRejected as rejection:
             return _Decoded(subject, dict.fromkeys(networks), rejection.reason, 0.0)
-        pixels = {wanted: to_pixels(image, wanted) for wanted in {network.preprocessing for network in networks}}
+        pixels = {
+            wanted: to_pixels(images[side].image, wanted, size=images[side].size, box=images[side].box)
+            for wanted, side in sides.items()
+        }
         spent = time.thread_time() - begun
         with self._counting:
             self.decode_s += spent

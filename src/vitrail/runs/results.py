@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vitrail.backbones import Card
 from vitrail.backbones.engines import EngineTrial
+from vitrail.candidates.decoding import Decoding
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity
 from vitrail.core.errors import RunError, UsageError
@@ -116,9 +117,10 @@ class BackboneResult:
 
     `trial` has the figures that engine and precision were chosen by; None if they were given, or not measured because
     there were few images. `ranges` is the digest of the images that int8 took its ranges from, "" for other precisions;
-    `parity` compares a reduced precision with float32 on this run's images, and is None for float32. `threads` are
-    those of the pass. `top1_without_leaked` is the accuracy without the test images of `data.leaked`; None if there are
-    none or no others.
+    `parity` compares a reduced precision with float32 on this run's images, and is None for float32. `decoding`
+    compares a reduced decode with a whole one, and is None if none was tried; `card.preprocessing.decode` says which
+    ran. `threads` are those of the pass. `top1_without_leaked` is the accuracy without the test images of
+    `data.leaked`; None if there are none or no others.
     """
 
     name: str
@@ -139,6 +141,7 @@ class BackboneResult:
     trial: EngineTrial | None
     ranges: str
     parity: Parity | None
+    decoding: Decoding | None
     top1_without_leaked: Interval | None
     recipe: str
     departures: tuple[str, ...]

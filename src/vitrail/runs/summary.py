@@ -147,6 +147,7 @@ def _summarise_backbone(
     assert verdict.refusal is not None
     entry, search = candidate.entry, candidate.search
     backbone, cost = entry.backbone, candidate.features.cost
+    compared = 0 if entry.both_ways is None else entry.both_ways.computed(backbone.card.preprocessing.decode)
     return BackboneResult(
         name=backbone.name,
         card=backbone.card,
@@ -158,6 +159,7 @@ def _summarise_backbone(
         trial=backbone.trial,
         ranges=backbone.engine.ranges,
         parity=candidate.parity,
+        decoding=candidate.decoding,
         top1_without_leaked=without_leaked,
         feature_key=candidate.features.key,
         cost=BackboneCost(
@@ -167,7 +169,7 @@ def _summarise_backbone(
             user_s=cost.user_s,
             images_per_s=cost.images / cost.forward_s if cost.forward_s else 0.0,
             gmacs=backbone.card.gmacs,
-            cached=1 - cost.computed / cost.images if cost.images else 0.0,
+            cached=1 - (cost.computed + compared) / cost.images if cost.images else 0.0,
         ),
         search=SearchSummary(
             trials=len(search.trials),

@@ -191,3 +191,9 @@ def test_what_was_not_done_in_a_search_stands_beside_the_figures_once() -> None:
     page = render_report(replace(results, backbones=backbones), predictions, images=None)
     assert parse(page).by_id("figures").text.count(note) == 1
     assert note not in page
+
+
+def test_how_the_images_of_each_backbone_were_decoded_is_said(dogs: tuple[str, Element]) -> None:
+    assert (
+        dogs[1].text.count("images were decoded whole; at a fraction of their size, on 64 large JPEGs: 1 answer") == 4
+    )

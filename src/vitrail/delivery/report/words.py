@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from vitrail.backbones.cards import NOT_STATED
 from vitrail.backbones.engine_trial import trial_in_words
+from vitrail.candidates.decoding import decoding_in_words
 from vitrail.candidates.parity import parity_in_words
 from vitrail.core.progress import Phase
 from vitrail.evaluation.contamination import mark
@@ -200,6 +201,7 @@ FILTERS = {
     "p_value": p_value,
     "pace": pace,
     "parity": parity_in_words,
+    "decoding": decoding_in_words,
     "percent": percent,
     "plain": plain,
     "plural": plural,
