@@ -226,4 +226,5 @@ def _enter_contest(candidate: Candidate) -> Contestant:
         traces=candidate.traces,
         refusal=candidate.refusal,
         strange_N=candidate.strange_N,
+        halves=candidate.search.halves,
     )

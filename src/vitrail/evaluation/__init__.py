@@ -7,6 +7,8 @@ from vitrail.evaluation.contestants import JudgedImages as JudgedImages
 from vitrail.evaluation.decision import Decision as Decision
 from vitrail.evaluation.decision import Pair as Pair
 from vitrail.evaluation.decision import turn as turn
+from vitrail.evaluation.retraining import RetrainedPair as RetrainedPair
+from vitrail.evaluation.retraining import Retraining as Retraining
 from vitrail.evaluation.thresholds import RefusalCheck as RefusalCheck
 from vitrail.evaluation.verdict import BackboneVerdict as BackboneVerdict
 from vitrail.evaluation.verdict import ClassMetrics as ClassMetrics

@@ -16,7 +16,17 @@ from vitrail.candidates.parity import Parity
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.machine import Machine, Threads
 from vitrail.data import NearPair, SetAside
-from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair, RefusalCheck, WinnersCurse
+from vitrail.evaluation import (
+    ClassMetrics,
+    Contamination,
+    Decision,
+    Metrics,
+    Pair,
+    RefusalCheck,
+    RetrainedPair,
+    Retraining,
+    WinnersCurse,
+)
 from vitrail.search import CurvePoint, FewShot, LabelCurve, Seeded, SplitSpread, Trial
 from vitrail.statistics.calibration_error import ReliabilityBin
 from vitrail.statistics.intervals import Interval
@@ -61,7 +71,8 @@ class SearchSummary:
     `pooling` says which features the head takes. `curve` is the best softmax head's, epoch by epoch; `temperature` was
     fitted on out-of-fold probabilities. `seeds` has the winner under several seeds, if training it is stochastic;
     `splits` has it on other splits of train and val (splits/<backbone>.parquet has the predictions), and is None if it
-    was not fitted on any. `few_shot` and `label_curves` say what images are worth, on val. `ended_early` says that a
+    was not fitted on any. `few_shot` says what a few images are worth, on val; `label_curves` say what more images are
+    worth, over the folds of train and val (subsets/<backbone>.parquet has the predictions). `ended_early` says that a
     time budget ended the search: elsewhere the same budget may end it after more trials or fewer.
     """
 
@@ -106,6 +117,7 @@ class BackboneResult:
     `ranges` is the digest of the images that int8 took its ranges from, "" for other precisions; `parity` compares a
     reduced precision with float32 on this run's images, and is None for float32. `threads` are those of the pass.
     `top1_without_leaked` is the accuracy without the test images of `data.leaked`; None if there are none or no others.
+    `retraining` is None if the search fitted no parts of train and val.
     """
 
     name: str
@@ -121,6 +133,7 @@ class BackboneResult:
     contamination: Contamination
     refusal: RefusalCheck
     reliability: tuple[ReliabilityBin, ...]
+    retraining: Retraining | None
     device: str
     threads: Threads
     ranges: str
@@ -145,6 +158,7 @@ class Results:
     """The whole of results.json.
 
     `winner` is the most accurate backbone, corrected for having been chosen; None if there is only one backbone.
+    `retrained` are the pairs over draws of training images as well.
     `requested` are the backbones as they were named, with the digest of a given file.
     """
 
@@ -158,6 +172,7 @@ class Results:
     split: SplitSummary
     backbones: tuple[BackboneResult, ...]
     pairs: tuple[Pair, ...]
+    retrained: tuple[RetrainedPair, ...]
     winner: WinnersCurse | None
     decision: Decision
     cost: RunCost
