@@ -170,7 +170,7 @@ def test_one_changed_answer_of_a_head_on_a_half_is_named(copy: Path, made: tuple
     said = named(copy, made[1])
     assert "receipt.json: subsets/vit_mini.parquet" in said
     assert "backbones[vit_mini].retraining.deviation" in said
-    assert "retrained[0].p_value" in said
+    assert "retrained[0].deviation" in said
     assert "backbones[resnet_mini]" not in said
     edit_table(path, "label", turn)
     assert "parts of vit_mini: labels[0]" in named(copy, made[1])

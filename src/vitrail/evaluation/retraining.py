@@ -19,18 +19,19 @@ from vitrail.statistics.intervals import Interval, normal_quantile
 from vitrail.statistics.paired import holm
 from vitrail.statistics.training_variance import HalvesScored, TrainingVariance, training_variance
 
-SHOWN = 0.0005  # half a tenth of a point
+TOLD = 2.0  # errors of its own that a variance must be to be stated
 METHOD = "widened by the variance between trainings"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retraining:
-    """How far top-1 moves with other training images of the same number; `deviation` is a fraction.
+    """How far top-1 moves with other training images of the same number; `deviation` and `most` are fractions.
 
-    `top1` is the interval of the expected accuracy over draws of training images and test images.
+    The deviation is no more than `most` with 95% confidence: from few images it can be told no better. `top1` is the interval of the expected accuracy over draws of training images and test images.
     """
 
     deviation: float
+    most: float
     top1: Interval
     sentence: str
 
@@ -63,7 +64,8 @@ def judge_retraining(top1: Interval, halves: HalvesScored) -> Retraining:
     high = min(1.0, top1.value + longer * math.hypot(top1.high - top1.value, z * deviation))
     method = f"{top1.method}, {METHOD}"
     wide = Interval(value=top1.value, low=low, high=high, level=top1.level, method=method, n=top1.n)
-    return Retraining(deviation=deviation, top1=wide, sentence=_say_retraining(deviation, wide))
+    most = math.sqrt(found.variance + float(stats.norm.ppf(0.95)) * found.error)
+    return Retraining(deviation=deviation, most=most, top1=wide, sentence=_say_retraining(found, most, wide))
 
 
 def judge_retrained_pairs(
@@ -116,10 +118,11 @@ def _p_over_trainings(pair: Pair, training: TrainingVariance) -> float:
     return max(pair.mcnemar_p, float(2 * stats.t.sf(t, max(1.0, training.freedom(drawn)))))
 
 
-def _say_retraining(deviation: float, top1: Interval) -> str:
-    if deviation < SHOWN:
-        return "With other training images of the same number, the accuracy would move by less than 0.1 points."
+def _say_retraining(found: TrainingVariance, most: float, top1: Interval) -> str:
+    """Its deviation where the images tell it, else how large it may be."""
+    told = found.variance >= TOLD * found.error
+    size = f"about ± {100 * math.sqrt(found.variance):.1f} points" if told else f"± {100 * most:.1f} points at most"
     return (
-        f"With other training images of the same number, the accuracy would move by about ± {100 * deviation:.1f} "
-        f"points (one standard deviation); the average over trainings is at {say_rate(top1)}."
+        f"With other training images of the same number, the accuracy would move by {size} (one standard deviation); "
+        f"the average over trainings is at {say_rate(top1)}."
     )

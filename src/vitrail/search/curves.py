@@ -133,7 +133,7 @@ def _images_of_points(scores: SubsetScores, grown_C: NDArray[np.bool_]) -> NDArr
         count_C = np.bincount(scores.label_N[scores.fold_N != fold], minlength=len(grown_C))
         left = [count_left(count_C, grown_C, part)[grown_C].sum() for part in (*PARTS.values(), 1.0)]
         images_P += np.array(left)
-    return images_P / (scores.folds * grown_C.sum())
+    return np.asarray(images_P / (scores.folds * grown_C.sum()))
 
 
 def _covariance(

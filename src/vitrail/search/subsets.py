@@ -47,7 +47,7 @@ class SubsetScores:
 
     def right(self, name: str) -> NDArray[np.bool_]:
         """Whether each example is right under a part."""
-        return self.predicted[name] == self.label_N
+        return np.asarray(self.predicted[name] == self.label_N)
 
     @property
     def folds(self) -> int:

@@ -43,9 +43,11 @@ def forecast_gain(images_P: Floats, error_P: Floats, covariance_PP: Floats, *, s
         start: a number of images.
         level: of the interval.
     """
-    gain_E = 1 - 2.0**-EXPONENTS  # of a law with b = 1, in units of `start`
+    gain_E: Floats = 1 - 2.0**-EXPONENTS  # of a law with b = 1, in units of `start`
     weight_PP = np.linalg.inv(covariance_PP + TINY * np.eye(len(images_P)))
-    pieces = _make_pieces((images_P / start)[None] ** -EXPONENTS[:, None], error_P, weight_PP)
+    pieces = _make_pieces(
+        (images_P / start)[None] ** -EXPONENTS[:, None], error_P, np.asarray(weight_PP, dtype=np.float64)
+    )
     nearest = [piece.nearest() for piece in pieces]
     missed = min(float(distance_E.min()) for _, distance_E in nearest)
     b_E, distance_E = min(nearest, key=lambda found: float(found[1].min()))
@@ -61,7 +63,7 @@ def forecast_gain(images_P: Floats, error_P: Floats, covariance_PP: Floats, *, s
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Piece:
-    """The squared distance to the points, curve b^2 - 2 slope b + height, of the laws of each exponent with b in a range.
+    """The squared distance to the points of laws with b in a range: curve b^2 - 2 slope b + height, by exponent.
 
     b is nowhere in the range where `first_E` is above `last_E`.
     """
