@@ -27,7 +27,8 @@ METHOD = "widened by the variance between trainings"
 class Retraining:
     """How far top-1 moves with other training images of the same number; `deviation` and `most` are fractions.
 
-    The deviation is no more than `most` with 95% confidence: from few images it can be told no better. `top1` is the interval of the expected accuracy over draws of training images and test images.
+    The deviation is no more than `most` with 95% confidence: from few images it can be told no better. `top1` is the
+    interval of the expected accuracy over draws of training images and test images.
     """
 
     deviation: float
