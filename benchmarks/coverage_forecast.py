@@ -39,7 +39,7 @@ from vitrail.search.scored_trial import ScoredTrial
 from vitrail.statistics.intervals import wilson
 from vitrail.statistics.training_variance import HalvesScored
 
-# Letters: N images, V draws, P points, C classes, D features.
+# Letters: N images, V draws, P points, C classes, D features, F folds, M scored images, R resamples.
 
 BEFORE = "ec0799b"
 LAWS = {  # a, b and c of the error with n images: a + b (n / pool)^-c
@@ -346,7 +346,7 @@ def draw_procedures(
     """
     difficulty_N, test_N = draws.normal(size=pool), draws.normal(size=test)
     fold_N = draws.permutation(pool) % FOLDS
-    side_N = draws.integers(0, 2, pool)
+    side_FN = draws.integers(0, 2, (FOLDS, pool))  # each fold halves the others anew
 
     def answer(hardness_N: np.ndarray, rate: float) -> np.ndarray:
         noise_N = draws.normal(size=len(hardness_N))
@@ -361,7 +361,7 @@ def draw_procedures(
         for fold in range(FOLDS):
             rows = np.flatnonzero(fold_N == fold)
             for side in (0, 1):
-                learnt = influence_N[(fold_N != fold) & (side_N == side)]
+                learnt = influence_N[(fold_N != fold) & (side_FN[fold] == side)]
                 scored[side, rows] = answer(difficulty_N[rows], accuracy + float(learnt.mean()))
         halves[name] = HalvesScored(
             first_N=scored[0], second_N=scored[1], fold_N=fold_N, group_N=np.arange(pool), share=(1 - 1 / FOLDS) / 2
