@@ -23,6 +23,7 @@ THEMES = (
     "heads_against_sklearn",
     "small_heads",
     "coverage",
+    "coverage_forecast",
     "duplicates",
     "contamination",
     "dates",

@@ -7,7 +7,7 @@ The other benchmarks read that file, so that an earlier commit can be measured o
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,8 +86,8 @@ def make_problem(
 ) -> Problem:
     """Split the rows as `bench` would; the rows of its test join the rest."""
     ids = [f"{number:064x}" for number in range(len(label_N))]
-    none = [None] * len(ids)
-    columns = {"id": ids, "paths": [[id_] for id_ in ids], "label": label_N, "group": none, "given_split": none}
+    columns = dict.fromkeys(EXAMPLE_SCHEMA.names, [None] * len(ids))
+    columns |= {"id": ids, "paths": [[id_] for id_ in ids], "label": label_N}
     dataset, split, _ = make_split(
         Dataset(
             name="problem",
@@ -113,23 +113,30 @@ def make_problem(
     )
 
 
-def main() -> None:
-    """Compute the features of every data set and backbone, and write them."""
+def read_features(name: str, backbones: Iterable[str] = tuple(WEIGHTS)) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The labels of a data set, and the rows of each backbone: of ../shared, or one that comes with the package."""
     from vitrail.backbones import open_backbone, parse_spec
     from vitrail.core.progress import Silent
     from vitrail.core.resources import Resources
     from vitrail.data import load
     from vitrail.features import extract
 
+    place = SOURCES[name]
+    dataset = load(open_source(None if place is None else SHARED / "data" / place))
+    files = {name: f"={SHARED / 'weights' / file}.safetensors" for name, file in WEIGHTS.items()}
+    texts = [backbone + files.get(backbone, "") for backbone in backbones]
+    opened = [open_backbone(parse_spec(text), progress=Silent()) for text in texts]
+    extraction = extract(dataset, opened, max_pixels=10**8, resources=Resources())
+    ids = dataset.table["id"].to_pylist()
+    return np.array(dataset.table["label"].to_pylist()), {f.backbone: f.rows(ids) for f in extraction.features}
+
+
+def main() -> None:
+    """Compute the features of every data set and backbone, and write them."""
     columns: dict[str, np.ndarray] = {}
-    for name, place in SOURCES.items():
-        dataset = load(open_source(None if place is None else SHARED / "data" / place))
-        texts = [f"{backbone}={SHARED / 'weights' / file}.safetensors" for backbone, file in WEIGHTS.items()]
-        opened = [open_backbone(parse_spec(text), progress=Silent()) for text in texts]
-        extraction = extract(dataset, opened, max_pixels=10**8, resources=Resources())
-        ids = dataset.table["id"].to_pylist()
-        columns[f"{name}/labels"] = np.array(dataset.table["label"].to_pylist())
-        columns |= {f"{name}/{features.backbone}": features.rows(ids) for features in extraction.features}
+    for name in SOURCES:
+        columns[f"{name}/labels"], features = read_features(name)
+        columns |= {f"{name}/{backbone}": feature_ND for backbone, feature_ND in features.items()}
     np.savez(sys.argv[1], **columns)
 
 

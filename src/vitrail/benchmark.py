@@ -241,4 +241,5 @@ def _enter_contest(candidate: Candidate) -> Contestant:
         traces=candidate.traces,
         refusal=candidate.refusal,
         strange_N=candidate.strange_N,
+        halves=candidate.search.halves,
     )

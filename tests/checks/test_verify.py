@@ -167,6 +167,23 @@ def test_an_opening_in_the_log_that_the_results_do_not_count_is_named(copy: Path
     assert (difference.where, difference.stored, difference.recomputed) == ("split.test_openings", "1", "2")
 
 
+def test_one_changed_answer_of_a_head_on_a_half_is_named(copy: Path, made: tuple[Path, Path]):
+    def turn(values: list) -> None:
+        values[0] = (values[0] + 1) % 3
+
+    path = copy / "subsets" / "vit_mini.parquet"
+    edit_table(path, "predicted:other_half", turn)
+    said = named(copy, made[1])
+    assert "receipt.json: subsets/vit_mini.parquet" in said
+    assert "backbones[vit_mini].retraining.deviation" in said
+    assert "retrained[0].deviation" in said
+    assert "backbones[resnet_mini]" not in said
+    edit_table(path, "label", turn)
+    assert "parts of vit_mini: labels[0]" in named(copy, made[1])
+    path.unlink()
+    assert "backbones[vit_mini].search.label_curves" in named(copy, made[1])
+
+
 def test_a_deleted_row_is_named(copy: Path, made: tuple[Path, Path]):
     path = copy / "predictions" / "resnet_mini.parquet"
     pq.write_table(pq.read_table(path).slice(1), path)

@@ -42,6 +42,7 @@ from vitrail.search import (
     Trial,
     TuneOptions,
 )
+from vitrail.statistics.training_variance import HalvesScored
 
 BACKBONES = (
     ("vit_small_patch16_224.augreg_in21k_ft_in1k", 1.25),
@@ -49,6 +50,7 @@ BACKBONES = (
     ("vit_tiny_patch16_224.augreg_in21k_ft_in1k", 0.7),
     ("deit_small_patch16_224.fb_in1k", 1.15),
 )
+
 NASTY = ("<script>alert(1)</script>", "épagneul à l'été", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }} & &amp;")
 
 
@@ -119,6 +121,16 @@ def _contestant(
         ),
         refusal=refusal,
         strange_N=refusal.strange(feature_ND),
+        halves=_halves(card.name),
+    )
+
+
+def _halves(name: str) -> HalvesScored:
+    """Two heads on halves of 300 training images, right for four in five."""
+    draws = np.random.default_rng(len(name))
+    first_N, second_N = draws.random((2, 300)) < 0.8
+    return HalvesScored(
+        first_N=first_N, second_N=second_N, fold_N=np.arange(300) % 5, group_N=np.arange(300), share=0.4
     )
 
 
@@ -200,6 +212,7 @@ def _results(
                 contamination=one.contamination,
                 refusal=one.refusal,
                 reliability=one.reliability,
+                retraining=one.retraining,
                 top1_without_leaked=None,
                 recipe="default",
                 departures=(),
@@ -207,6 +220,7 @@ def _results(
             for k, one in enumerate(verdict.backbones)
         ),
         pairs=verdict.pairs,
+        retrained=verdict.retrained,
         winner=verdict.winner,
         decision=verdict.decision,
         cost=RunCost(
@@ -315,8 +329,6 @@ def _label_curves(k: int) -> tuple[LabelCurve, ...]:
         LabelPoint(images_per_class=18 * part, accuracy=top - 0.02 * k, low=top - 0.05, high=top + 0.03)
         for part, top in ((1 / 8, 0.55), (1 / 4, 0.66), (1 / 2, 0.74), (1.0, 0.79))
     )
-    forecast = LabelForecast(labels=216, gain=0.031, low=0.012, high=0.046)
-    sentence = (
-        "216 more labels in all 12 classes (18 more a class) are worth about +3.1 points on val, between 1.2 and 4.6."
-    )
+    forecast = LabelForecast(labels=276, images_per_class=23, gain=0.031, low=0.012, high=0.046, level=0.9)
+    sentence = "276 more labels in all 12 classes (23 more a class) are worth about +3.1 points."
     return (LabelCurve(classes=NASTY, points=points, forecast=forecast, sentence=sentence),)

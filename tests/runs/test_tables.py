@@ -5,8 +5,15 @@ import pytest
 
 from vitrail.core.errors import RunError
 from vitrail.heads.head import Predictions
-from vitrail.runs.tables import read_predictions, read_resplits, write_predictions, write_resplits
-from vitrail.search import Resplit
+from vitrail.runs.tables import (
+    read_predictions,
+    read_resplits,
+    read_subsets,
+    write_predictions,
+    write_resplits,
+    write_subsets,
+)
+from vitrail.search import Resplit, SubsetScores
 
 
 def test_predictions_come_back_to_the_last_bit(tmp_path: Path):
@@ -30,6 +37,23 @@ def test_other_splits_come_back_as_they_were(tmp_path: Path):
     for one, other in zip(wanted, read_resplits(tmp_path / "a.parquet"), strict=True):
         assert (one.number, one.ids, one.accuracy) == (other.number, other.ids, other.accuracy)
         np.testing.assert_array_equal(one.predicted_M, other.predicted_M)
+
+
+def test_answers_on_parts_come_back_as_they_were(tmp_path: Path):
+    wanted = SubsetScores(
+        ids=("a", "b"),
+        label_N=np.array([0, 1]),
+        group_N=np.array([0, 0]),
+        fold_N=np.array([1, 0]),
+        hardest=(1,),
+        predicted={"all": np.array([0, 0]), "half": np.array([1, 1])},
+    )
+    write_subsets(tmp_path / "a.parquet", wanted)
+    again = read_subsets(tmp_path / "a.parquet")
+    assert (again.ids, again.hardest, list(again.predicted)) == (wanted.ids, wanted.hardest, list(wanted.predicted))
+    for name in ("label_N", "group_N", "fold_N"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(wanted, name))
+    np.testing.assert_array_equal(again.right("half"), [False, True])
 
 
 def test_a_file_that_is_no_table_is_one_sentence(tmp_path: Path):

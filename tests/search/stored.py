@@ -34,8 +34,9 @@ def store_features(folder: Path, rows: int, *, width: int, classes: int) -> tupl
         label_B = label_N[start : start + SHARD_ROWS]
         noise_BD = draws.standard_normal((len(label_B), width), dtype=np.float32)
         stored.seal(ids[start : start + SHARD_ROWS], (centre_CD[label_B] + noise_BD) * scale_D + 1, NO_COST)
-    columns = {"id": ids, "paths": [[f"{row:09}"] for row in range(rows)], "label": label_N}
-    table = pa.table(columns | {"group": [None] * rows, "given_split": [None] * rows}, schema=EXAMPLE_SCHEMA)
+    columns = dict.fromkeys(EXAMPLE_SCHEMA.names, [None] * rows)
+    columns |= {"id": ids, "paths": [[f"{row:09}"] for row in range(rows)], "label": label_N}
+    table = pa.table(columns, schema=EXAMPLE_SCHEMA)
     dataset = Dataset(
         name="stored",
         table=table.sort_by("id").combine_chunks(),

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.search.test_curves import examples
+from tests.search.test_subsets import examples
 from vitrail.search import TuneOptions, spread_of
 from vitrail.search.finish import score_on_splits
 from vitrail.search.scored_trial import ScoredTrial

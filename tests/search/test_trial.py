@@ -32,6 +32,8 @@ def test_the_digest_sees_every_bit_of_the_head_and_not_the_clock():
         seeds=(),
         resplits=(),
         few_shot=(),
+        subsets=None,
+        kept=0,
         label_curves=(),
         ended_early=False,
         streamed=False,

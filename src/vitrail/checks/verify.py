@@ -1,7 +1,8 @@
 """Whether a run says what its own files say: digests against the receipt, every figure of the verdict computed again.
 
-From the predictions come all figures on the test images, the pairs, the winner and the decision; from data.parquet the
-counts and the data's fingerprint; from heads and stored features, where the cache has them, the predictions themselves.
+From the predictions come all figures on the test images, the pairs, the winner and the decision; from those of heads on
+parts of train and val the label curves and what training on other images would change; from data.parquet the counts and
+the data's fingerprint; from heads and stored features, where the cache has them, the predictions themselves.
 What cannot be computed again is named.
 """
 
@@ -17,6 +18,7 @@ from pydantic import TypeAdapter
 
 from vitrail.backbones.poolings import take_pooling
 from vitrail.checks.differences import Comparison, Difference
+from vitrail.checks.subsets import check_subsets
 from vitrail.checks.thresholds import check_calibration
 from vitrail.core.errors import VitrailError
 from vitrail.core.hashing import fingerprint, sha256_file
@@ -195,6 +197,7 @@ def _make_contestant(
         f"what {result.name} saw in pretraining, for which its weights are needed; taken as stored"
     )
     return Contestant(
+        halves=check_subsets(run, result, examples, comparison),
         name=result.name,
         gmacs=result.card.gmacs,
         licence=result.card.licence,
@@ -307,13 +310,14 @@ def _judge_again(results: Results, contestants: list[Contestant], examples: Exam
 
 def _check_verdict(results: Results, verdict: Verdict, comparison: Comparison) -> None:
     for result, judged in zip(results.backbones, verdict.backbones, strict=True):
-        for field in ("test", "per_class", "reliability", "refusal"):
+        for field in ("test", "per_class", "reliability", "refusal", "retraining"):
             stored, again = _json(getattr(result, field)), _json(getattr(judged, field))
             if field == "refusal" and again is not None and _lacks_features(comparison, result.name):
                 stored.pop("flagged")
                 again.pop("flagged")
             comparison.compare(f"backbones[{result.name}].{field}", stored, again)
     comparison.compare("pairs", _json(results.pairs), _json(verdict.pairs))
+    comparison.compare("retrained", _json(results.retrained), _json(verdict.retrained))
     comparison.compare("winner", _json(results.winner), _json(verdict.winner))
     comparison.compare("decision", _json(results.decision), _json(verdict.decision))
 

@@ -107,9 +107,11 @@ def _print_leaked(run: RunRecord, console: Console) -> None:
 
 
 def _print_spread(backbones: tuple[BackboneResult, ...], console: Console) -> None:
-    """Beside the intervals, which tell the luck of the test images: that of the split and of the seed."""
+    """Beside the intervals, which tell the luck of the test images: that of training images, the split and the seed."""
     for result in backbones:
         splits, seeds = result.search.splits, result.search.seeds
+        if result.retraining is not None:
+            console.print(f"[dim]{escape(f'{result.name}: {result.retraining.sentence}')}[/]", soft_wrap=True)
         if splits is not None:
             line = f"{result.name}: ± {100 * splits.deviation:.1f} points over {len(splits.accuracies)} other splits "
             line += f"of train and val (± {100 * splits.sampling:.1f} expected of drawing val alone)"

@@ -8,6 +8,8 @@ from vitrail.evaluation.decision import Decision as Decision
 from vitrail.evaluation.decision import Pair as Pair
 from vitrail.evaluation.decision import turn as turn
 from vitrail.evaluation.power import say_plan as say_plan
+from vitrail.evaluation.retraining import RetrainedPair as RetrainedPair
+from vitrail.evaluation.retraining import Retraining as Retraining
 from vitrail.evaluation.thresholds import RefusalCheck as RefusalCheck
 from vitrail.evaluation.verdict import BackboneVerdict as BackboneVerdict
 from vitrail.evaluation.verdict import ClassMetrics as ClassMetrics

@@ -14,6 +14,7 @@ from vitrail.data.traces import Traces
 from vitrail.heads.refusal import Refusal
 from vitrail.statistics.intervals import LEVEL
 from vitrail.statistics.paired import fault_of_level_or_margin
+from vitrail.statistics.training_variance import HalvesScored
 
 MARGIN = 0.01
 
@@ -25,7 +26,8 @@ class Contestant:
     After the opening its figures make it a `Contender` of the decision. `gmacs` are its card's. `traces` are the signs
     that it saw the test images in pretraining: None in a verification, which takes what the run stored. `refusal` says
     when not to answer, and `strange_N` which test images look unlike the training images: None if a verification cannot
-    read the thresholds.
+    read the thresholds. `halves` tell how far training on other images moves its accuracy: None if the search fitted
+    none.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Contestant:
     traces: Traces | None = field(default=None, repr=False)
     refusal: Refusal | None = field(default=None, repr=False)
     strange_N: NDArray[np.bool_] | None = field(default=None, repr=False)
+    halves: HalvesScored | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

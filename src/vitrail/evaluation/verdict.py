@@ -23,6 +23,13 @@ from vitrail.evaluation.contestants import (
 )
 from vitrail.evaluation.decision import Contender, Decision, Pair
 from vitrail.evaluation.pairs import judge_pairs, number_groups
+from vitrail.evaluation.retraining import (
+    RetrainedPair,
+    Retraining,
+    judge_retrained_pairs,
+    judge_retraining,
+    say_could_turn,
+)
 from vitrail.evaluation.thresholds import RefusalCheck, check_refusal
 from vitrail.evaluation.winners_curse import WinnersCurse, correct_winner, say_winner
 from vitrail.heads.head import Predictions
@@ -65,7 +72,8 @@ class ClassMetrics:
 class BackboneVerdict:
     """The figures of one backbone, and what is known of whether it saw the test images in pretraining.
 
-    `contamination` is None for a contestant without traces, `refusal` for one without thresholds.
+    `contamination` is None for a contestant without traces, `refusal` for one without thresholds, `retraining` for one
+    without halves.
     """
 
     name: str
@@ -74,17 +82,20 @@ class BackboneVerdict:
     contamination: Contamination | None
     refusal: RefusalCheck | None
     reliability: tuple[ReliabilityBin, ...]
+    retraining: Retraining | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """Everything the test split said, once. Backbones and predictions are in the order of the contestants.
 
-    `winner` is the most accurate, corrected for having been chosen; None if there is only one backbone.
+    `winner` is the most accurate, corrected for having been chosen; None if there is only one backbone. `retrained` are
+    the pairs over draws of training images as well, as far as both have halves.
     """
 
     backbones: tuple[BackboneVerdict, ...]
     pairs: tuple[Pair, ...]
+    retrained: tuple[RetrainedPair, ...]
     winner: WinnersCurse | None
     decision: Decision
     predictions: tuple[Predictions, ...] = field(repr=False)
@@ -152,6 +163,8 @@ def assess(
     )
     correct = {c.name: c.probability_NC.argmax(axis=1) == label_N for c in contestants}
     pairs = judge_pairs(correct, group_N, criteria)
+    halves = {c.name: c.halves for c in contestants if c.halves is not None}
+    retrained = judge_retrained_pairs(pairs, halves, level=level)
     contenders = [
         Contender(name=c.name, top1=b.test.top1, gmacs=c.gmacs, licence=c.licence)
         for c, b in zip(contestants, backbones, strict=True)
@@ -159,17 +172,19 @@ def assess(
     test_groups = [images.groups.get(i, i) for i in ids]
     winner = correct_winner(correct, group_N, generator=np.random.default_rng(criteria.seed), level=level)
     caveats = find_caveats(contenders, pairs, np.bincount(label_N, minlength=len(classes)), classes, test_groups)
+    best = max(contenders, key=lambda c: (c.top1.value, -c.gmacs))
     decision = decide_fairly(
         contenders,
         pairs,
         contamination,
         margin=criteria.margin,
-        caveats=(*images.warnings, *say_winner(winner), *caveats),
+        caveats=(*images.warnings, *say_could_turn(retrained, best.name), *say_winner(winner), *caveats),
         one_group=len(set(test_groups)) == 1 < len(ids),
     )
     return Verdict(
         backbones=backbones,
         pairs=pairs,
+        retrained=retrained,
         winner=winner,
         decision=decision,
         predictions=tuple(
@@ -218,6 +233,7 @@ def _judge_backbone(
         contamination=contamination,
         refusal=_check_refusal(contestant, label_N, group_N, level),
         reliability=reliability(confidence_N, correct_N),
+        retraining=None if contestant.halves is None else judge_retraining(test.top1, contestant.halves),
     )
 
 

@@ -19,7 +19,17 @@ from vitrail.core.errors import RunError, UsageError
 from vitrail.core.machine import Machine, Threads
 from vitrail.core.progress import Phase
 from vitrail.data import NearPair, SetAside
-from vitrail.evaluation import ClassMetrics, Contamination, Decision, Metrics, Pair, RefusalCheck, WinnersCurse
+from vitrail.evaluation import (
+    ClassMetrics,
+    Contamination,
+    Decision,
+    Metrics,
+    Pair,
+    RefusalCheck,
+    RetrainedPair,
+    Retraining,
+    WinnersCurse,
+)
 from vitrail.search import CurvePoint, FewShot, LabelCurve, Seeded, SplitSpread, Trial
 from vitrail.statistics.calibration_error import ReliabilityBin
 from vitrail.statistics.intervals import Interval
@@ -68,7 +78,8 @@ class SearchSummary:
     `pooling` says which features the head takes. `curve` is the best softmax head's, epoch by epoch; `temperature` was
     fitted on out-of-fold probabilities. `seeds` has the winner under several seeds, if training it is stochastic;
     `splits` has it on other splits of train and val (splits/<backbone>.parquet has the predictions), and is None if it
-    was not fitted on any. `few_shot` and `label_curves` say what images are worth, on val. `ended_early` says that a
+    was not fitted on any. `few_shot` says what a few images are worth, on val; `label_curves` say what more images are
+    worth, over the folds of train and val (subsets/<backbone>.parquet has the predictions). `ended_early` says that a
     time budget ended the search: elsewhere the same budget may end it after more trials or fewer. `streamed` says that
     the features did not fit in memory: logistic heads alone were fitted, on rows read from disk, and the temperature on
     val. `notes` are sentences on what was not done in the search, and why.
@@ -120,7 +131,8 @@ class BackboneResult:
     `parity` compares a reduced precision with float32 on this run's images, and is None for float32. `decoding`
     compares a reduced decode with a whole one, and is None if none was tried; `card.preprocessing.decode` says which
     ran. `threads` are those of the pass. `top1_without_leaked` is the accuracy without the test images of
-    `data.leaked`; None if there are none or no others.
+    `data.leaked`; None if there are none or no others. `retraining` is None if the search
+    fitted no parts of train and val.
     """
 
     name: str
@@ -136,6 +148,7 @@ class BackboneResult:
     contamination: Contamination
     refusal: RefusalCheck
     reliability: tuple[ReliabilityBin, ...]
+    retraining: Retraining | None
     device: str
     threads: Threads
     trial: EngineTrial | None
@@ -170,6 +183,7 @@ class Results:
     """The whole of results.json.
 
     `winner` is the most accurate backbone, corrected for having been chosen; None if there is only one backbone.
+    `retrained` are the pairs over draws of training images as well.
     `requested` are the backbones as they were named, with the digest of a given file.
     """
 
@@ -183,6 +197,7 @@ class Results:
     split: SplitSummary
     backbones: tuple[BackboneResult, ...]
     pairs: tuple[Pair, ...]
+    retrained: tuple[RetrainedPair, ...]
     winner: WinnersCurse | None
     decision: Decision
     cost: RunCost

@@ -19,12 +19,14 @@ from vitrail.runs.results import BackboneResult, Results, read_results, results_
 from vitrail.runs.tables import (
     read_predictions,
     read_resplits,
+    read_subsets,
     write_examples,
     write_predictions,
     write_resplits,
+    write_subsets,
     write_trials,
 )
-from vitrail.search import Resplit, Search
+from vitrail.search import Resplit, Search, SubsetScores
 
 RECEIPT_VERSION = 1
 
@@ -59,6 +61,10 @@ class RunRecord:
     def resplits(self, name: str) -> tuple[Resplit, ...]:
         """The winner's predictions on other splits of train and val; RunError if there are none."""
         return read_resplits(resplits_file(self.folder, self.backbone(name).name))
+
+    def subsets(self, name: str) -> SubsetScores:
+        """The winner's predictions when fitted on parts of train and val; RunError if there are none."""
+        return read_subsets(subsets_file(self.folder, self.backbone(name).name))
 
     @property
     def report(self) -> Path:
@@ -99,6 +105,11 @@ def resplits_file(folder: Path, backbone: str) -> Path:
     return folder / "splits" / f"{safe_name(backbone)}.parquet"
 
 
+def subsets_file(folder: Path, backbone: str) -> Path:
+    """subsets/<backbone>.parquet."""
+    return folder / "subsets" / f"{safe_name(backbone)}.parquet"
+
+
 def calibration_file(folder: Path, backbone: str) -> Path:
     """calibration/<backbone>.parquet."""
     return folder / "calibration" / f"{safe_name(backbone)}.parquet"
@@ -130,7 +141,7 @@ def _write_predictions(path: Path, predictions: Predictions, classes: Sequence[s
 
 
 def _write_search(folder: Path, search: Search, result: BackboneResult) -> None:
-    """Every trial of one backbone, its winner on other splits, and as a head with its origin."""
+    """Every trial of one backbone, its winner on other splits and on parts, and as a head with its origin."""
     origin = {
         "backbone": result.name,
         "weights_sha256": result.weights_sha256,
@@ -144,6 +155,8 @@ def _write_search(folder: Path, search: Search, result: BackboneResult) -> None:
     write_whole(trials, lambda path: write_trials(path, search.trials))
     if search.resplits:
         write_whole(resplits_file(folder, search.backbone), lambda path: write_resplits(path, search.resplits))
+    if search.subsets is not None:
+        write_whole(subsets_file(folder, search.backbone), partial(write_subsets, scores=search.subsets))
     write_whole(head_file(folder, search.backbone), lambda path: save_head(search.head, path, origin))
 
 

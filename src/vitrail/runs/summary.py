@@ -100,6 +100,7 @@ def summarise(
         ),
         backbones=results,
         pairs=verdict.pairs,
+        retrained=verdict.retrained,
         winner=verdict.winner,
         decision=verdict.decision,
         cost=cost,
@@ -192,6 +193,7 @@ def _summarise_backbone(
         contamination=verdict.contamination,
         refusal=verdict.refusal,
         reliability=verdict.reliability,
+        retraining=verdict.retraining,
         recipe=entry.recipe,
         departures=entry.departures,
     )

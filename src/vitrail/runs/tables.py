@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from vitrail.core.errors import RunError
 from vitrail.data import SPLIT_NAMES, Dataset, Split
 from vitrail.heads.head import Predictions
-from vitrail.search import Resplit, Trial
+from vitrail.search import Resplit, SubsetScores, Trial
 
 TABLE_VERSION = "1"
 PROBABILITY_PREFIX = "p:"
+PART_PREFIX = "predicted:"
 
 
 def write_examples(path: Path, dataset: Dataset, split: Split) -> None:
@@ -76,6 +77,40 @@ def read_resplits(path: Path) -> tuple[Resplit, ...]:
         Resplit(number=number, ids=tuple(ids[row]), label_M=label_N[row], predicted_M=predicted_N[row])
         for number, row in rows
     )
+
+
+def write_subsets(path: Path, scores: SubsetScores) -> None:
+    """subsets/<backbone>.parquet: a row an example of train and val, a column for each part that was fitted on."""
+    columns = {
+        "id": pa.array(scores.ids, pa.string()),
+        "label": pa.array(scores.label_N, pa.int32()),
+        "group": pa.array(scores.group_N, pa.int32()),
+        "fold": pa.array(scores.fold_N, pa.int32()),
+    }
+    columns |= {PART_PREFIX + name: pa.array(answer_N, pa.int32()) for name, answer_N in scores.predicted.items()}
+    facts = {"vitrail_table": TABLE_VERSION, "hardest": json.dumps(scores.hardest)}
+    pq.write_table(pa.table(columns).replace_schema_metadata(facts), path)
+
+
+def read_subsets(path: Path) -> SubsetScores:
+    """Read what `write_subsets` wrote.
+
+    Raises:
+        RunError: the file is missing or is not such a table.
+    """
+    try:
+        table = pq.read_table(path)
+        parts = [name for name in table.column_names if name.startswith(PART_PREFIX)]
+        return SubsetScores(
+            ids=tuple(table["id"].to_pylist()),
+            label_N=_integers(table["label"]),
+            group_N=_integers(table["group"]),
+            fold_N=_integers(table["fold"]),
+            hardest=tuple(int(number) for number in json.loads(table.schema.metadata[b"hardest"])),
+            predicted={name.removeprefix(PART_PREFIX): _integers(table[name]) for name in parts},
+        )
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} cannot be read as a table of parts ({error}). Make the run again.") from error
 
 
 def write_predictions(path: Path, predictions: Predictions, classes: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The steps after a trial has won: out-of-fold probabilities, temperature, refit, other seeds and splits."""
+"""The steps after a trial has won: out-of-fold probabilities, temperature, refit, parts, other seeds and splits."""
 
 from dataclasses import replace
 
@@ -9,11 +9,11 @@ from vitrail.data.deal import deal
 from vitrail.heads import Fit, Head
 from vitrail.heads.head import softmax
 from vitrail.heads.temperature import fit_temperature
-from vitrail.search.curves import LabelCurve, find_hardest_classes, fit_label_curve
 from vitrail.search.examples import Examples, Holdout
 from vitrail.search.families import FAMILIES
 from vitrail.search.options import TuneOptions
 from vitrail.search.scored_trial import ScoredTrial, score_fits
+from vitrail.search.subsets import SubsetScores, score_on_subsets
 from vitrail.search.trial import Resplit, Seeded
 
 # Letters: N examples, M examples of a val, C classes.
@@ -43,11 +43,10 @@ def out_of_fold(examples: Examples, winner: ScoredTrial, options: TuneOptions) -
 def refit(
     examples: Examples, winner: ScoredTrial, options: TuneOptions, *, classes: tuple[str, ...], temperature: float
 ) -> Head:
-    """The winning setting on train and val together, or on train alone if the options do not refit."""
+    """The winning setting on the rows of `choose_kept_rows`."""
     from vitrail.heads.threads import side_by_side
 
-    as_trained = len(examples.holdouts) == 1 and not options.refit
-    rows = examples.holdouts[0].fit if as_trained else np.arange(len(examples.ids))
+    rows = choose_kept_rows(examples, options)
     (fitted,) = side_by_side(lambda rows: FAMILIES[winner.kind].refit(examples, rows, winner, options), [rows])
     epochs: dict[str, float | int | str] = {"epochs": winner.epochs} if winner.epochs else {}
     return Head(
@@ -60,34 +59,28 @@ def refit(
     )
 
 
-def fit_label_curves(
-    examples: Examples,
-    winner: ScoredTrial,
-    options: TuneOptions,
-    *,
-    classes: tuple[str, ...],
-    oof_probability_NC: NDArray[np.float64],
-) -> tuple[LabelCurve, ...]:
-    """The label curves of the winning setting: for all classes, and for the hardest.
+def choose_kept_rows(examples: Examples, options: TuneOptions) -> NDArray[np.int64]:
+    """The rows that the kept head is fitted on: train and val, or train alone if the options do not refit."""
+    as_trained = len(examples.holdouts) == 1 and not options.refit
+    return examples.holdouts[0].fit if as_trained else np.arange(len(examples.ids))
 
-    A head that is trained epoch by epoch gets as many steps with fewer images. There is no curve with too few images,
-    or if the options ask for none.
+
+def fit_on_subsets(
+    examples: Examples, winner: ScoredTrial, options: TuneOptions, oof_probability_NC: NDArray[np.float64]
+) -> SubsetScores | None:
+    """The winning setting fitted on parts of the folds; None if the options ask for no label curves.
+
+    A head that is trained epoch by epoch gets as many steps with fewer images.
     """
     if not options.label_curves:
-        return ()
+        return None
     most = float(np.mean([len(holdout.fit) for holdout in examples.holdouts]))
 
     def train(rows: NDArray[np.int64]) -> Fit:
         as_long = replace(winner, epochs=round(winner.epochs * most / len(rows)))
         return FAMILIES[winner.kind].fit(examples, rows, as_long, options)
 
-    hardest = find_hardest_classes(examples, oof_probability_NC)
-    curves = [
-        fit_label_curve(examples, train, classes=classes, growing=growing, seed=options.seed)
-        for growing in (None, hardest)
-        if growing is None or hardest
-    ]
-    return tuple(curve for curve in curves if curve is not None)
+    return score_on_subsets(examples, train, oof_probability_NC, seed=options.seed)
 
 
 def train_under_seeds(examples: Examples, winner: ScoredTrial, options: TuneOptions) -> tuple[Seeded, ...]:

@@ -28,8 +28,8 @@ class TuneOptions:
     on each backbone) no new step begins once they are spent, and without `trials` as many are drawn as time allows.
     `metric` selects the winner; with `balanced` every class counts the same in it, however many images it has. `seeds`
     and `splits` count the trainings of the winner for its spread over seeds, and over other splits of train and val (0
-    for none). Without `refit` the winner stays as it was trained on train, if there is a val. `label_curves` are some
-    twenty more fits of the winner.
+    for none). Without `refit` the winner stays as it was trained on train, if there is a val. `label_curves` are forty
+    more fits of the winner, on parts of train and val; they also tell how far training on other images moves a figure.
     """
 
     kinds: tuple[str, ...] = KINDS

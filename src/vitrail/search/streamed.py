@@ -6,8 +6,8 @@ and what `Search.notes` therefore says:
 - Other kinds of heads hold all rows, and are not tried. The pooling is the backbone's own.
 - Heads are scored on at most MOST_SCORED images of val. The temperature comes from the same images and the winner as it
   was fitted on train, in place of five more fits out of fold; so do the probabilities that thresholds are set on.
-- The winner is not fitted on other splits of train and val, which would take ten more fits, and there is no label curve
-  of the hardest classes, which would take nine fits on nearly all rows.
+- The winner is not fitted on other splits of train and val, nor on parts of them, which would take fifty more fits: so
+  there is no label curve, and nothing is said of other trainings.
 
 Each strength is a step of the ledger, which keeps its solution too: the next strength starts from it.
 
@@ -32,9 +32,9 @@ from vitrail.core.progress import Progress, running
 from vitrail.heads import Head, ScalingKind
 from vitrail.heads.head import LinearFit, softmax
 from vitrail.heads.temperature import fit_temperature
-from vitrail.search.curves import LabelCurve, fit_label_curve
 from vitrail.search.examples import Examples, Holdout, PooledRows
 from vitrail.search.fewshot import score_few_shots
+from vitrail.search.finish import choose_kept_rows
 from vitrail.search.ledger import BudgetSpent, Ledger
 from vitrail.search.logistic_trials import find_near_best, follow_path
 from vitrail.search.memory import MemoryNeed, require_kinds
@@ -94,7 +94,8 @@ def search_streamed(
     scored_S = examples.holdouts[0].score
     logit_SC = examples.score(paths.solution(winner), scored_S)
     temperature = fit_temperature(logit_SC, examples.label_N[scored_S])
-    fitted = paths.fit(winner, np.arange(len(examples.ids))) if options.refit else paths.solution(winner)
+    kept_N = choose_kept_rows(examples, options)
+    fitted = paths.fit(winner, kept_N) if options.refit else paths.solution(winner)
     return Search(
         backbone=features.backbone,
         pooling=features.pooling,
@@ -114,7 +115,9 @@ def search_streamed(
         seeds=(),
         resplits=(),
         few_shot=score_few_shots(examples, seed=options.seed),
-        label_curves=_fit_label_curve(examples, paths, winner, options, classes=dataset.classes),
+        subsets=None,
+        kept=len(kept_N),
+        label_curves=(),
         ended_early=ledger.ended_early,
         streamed=True,
         notes=notes,
@@ -233,23 +236,15 @@ class _Paths:
         return self._axes[scaling]
 
 
-def _fit_label_curve(
-    examples: Examples, paths: _Paths, winner: ScoredTrial, options: TuneOptions, *, classes: tuple[str, ...]
-) -> tuple[LabelCurve, ...]:
-    """The curve of all classes, unless there are too few images or the options ask for none."""
-    if not options.label_curves:
-        return ()
-    curve = fit_label_curve(examples, partial(paths.fit, winner), classes=classes, growing=None, seed=options.seed)
-    return () if curve is None else (curve,)
-
-
 def _say_what_differs(
     features: PooledRows, split: "Split", options: TuneOptions, examples: Examples, need: MemoryNeed
 ) -> str:
     left_out = [f"{kind} heads" for kind in options.kinds if kind != "logistic"]
     left_out += [f"the pooling {pooling}" for pooling in features.poolings if pooling != features.pooling]
     left_out += ["other splits of train and val"] if options.splits else []
-    left_out += ["a label curve of the hardest classes"] if options.label_curves else []
+    left_out += (
+        ["heads on parts of train and val, for label curves and other trainings"] if options.label_curves else []
+    )
     scored = len(examples.holdouts[0].score)
     return (
         f"{features.backbone}: logistic heads were fitted on features read from disk, since {need}. They were scored "

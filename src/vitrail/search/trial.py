@@ -21,6 +21,8 @@ from vitrail.core.hashing import fingerprint, sha256_bytes
 from vitrail.heads import CurvePoint, Head
 from vitrail.search.curves import LabelCurve
 from vitrail.search.fewshot import FewShot
+from vitrail.search.subsets import SubsetScores
+from vitrail.statistics.training_variance import HalvesScored
 
 # Letters: N examples, M examples of a val, C classes.
 
@@ -96,11 +98,12 @@ class Search:
     winning setting for an example when fitted without its fold, scaled with the head's temperature (which was fitted on
     these very rows). `curve` is that of the best softmax head, whatever kind won. `seeds` has the winner under several
     seeds, the search's own first; it is empty for a kind that draws nothing. `resplits` has it on other splits of train
-    and val. `label_curves` say what more images are worth, for all classes and for the hardest. `ended_early` says that
-    a budget ended the search, so that on another machine it may end at another step. `streamed` says that the features
-    did not fit in memory, and that `streamed.py` searched: then `oof_ids` are the scored images of val, answered by the
-    winner as it was fitted on train. `notes` are sentences on what was not done, and why. `user_s` is CPU time in user
-    mode, including that of steps done before an interruption.
+    and val. `subsets` has it fitted on parts of them, None if the options ask for no label curves, which come from it
+    and say what more images are worth, for all classes and for the hardest. The head was fitted on `kept` examples.
+    `ended_early` says that a budget ended the search, so that on another machine it may end at another step. `streamed`
+    says that the features did not fit in memory, and that `streamed.py` searched: then `oof_ids` are the scored images
+    of val, answered by the winner as it was fitted on train, and there are no `subsets`. `notes` are sentences on what
+    was not done, and why. `user_s` is CPU time in user mode, including that of steps done before an interruption.
     """
 
     backbone: str
@@ -114,12 +117,19 @@ class Search:
     seeds: tuple[Seeded, ...]
     resplits: tuple[Resplit, ...] = field(repr=False)
     few_shot: tuple[FewShot, ...]
+    subsets: SubsetScores | None = field(repr=False)
+    kept: int
     label_curves: tuple[LabelCurve, ...]
     ended_early: bool
     streamed: bool
     notes: tuple[str, ...]
     seconds: float
     user_s: float
+
+    @property
+    def halves(self) -> HalvesScored | None:
+        """Heads fitted on halves of train and val beside this one, for the variance between trainings."""
+        return None if self.subsets is None else self.subsets.halves(self.kept)
 
     @property
     def digest(self) -> str:

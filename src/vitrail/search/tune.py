@@ -12,10 +12,18 @@ from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import torch_threads, usable_cores
 from vitrail.core.progress import Progress, Silent, phase, running
 from vitrail.heads import CurvePoint
+from vitrail.search.curves import make_label_curves
 from vitrail.search.examples import Examples, PooledRows, gather
 from vitrail.search.families import FAMILIES
 from vitrail.search.fewshot import score_few_shots
-from vitrail.search.finish import fit_label_curves, out_of_fold, refit, score_on_splits, train_under_seeds
+from vitrail.search.finish import (
+    choose_kept_rows,
+    fit_on_subsets,
+    out_of_fold,
+    refit,
+    score_on_splits,
+    train_under_seeds,
+)
 from vitrail.search.ledger import BudgetSpent, Ledger
 from vitrail.search.memory import measure_need
 from vitrail.search.options import TuneOptions
@@ -86,6 +94,8 @@ def _search_in_memory(
     winner = choose_winner(trials, weight_S if options.balanced else np.ones_like(weight_S), options.metric)
     with phase(progress, "refits"):
         temperature, probability_NC = out_of_fold(examples, winner, options)
+        subsets = fit_on_subsets(examples, winner, options, probability_NC)
+        kept_N = np.isin(np.arange(len(examples.ids)), choose_kept_rows(examples, options))
         return Search(
             backbone=features.backbone,
             pooling=examples.pooling,
@@ -98,9 +108,9 @@ def _search_in_memory(
             seeds=train_under_seeds(examples, winner, options),
             resplits=score_on_splits(examples, winner, options),
             few_shot=score_few_shots(examples, seed=options.seed),
-            label_curves=fit_label_curves(
-                examples, winner, options, classes=dataset.classes, oof_probability_NC=probability_NC
-            ),
+            subsets=subsets,
+            kept=int(kept_N.sum()),
+            label_curves=make_label_curves(subsets, dataset.classes, kept_N) if subsets else (),
             ended_early=ledger.ended_early,
             streamed=False,
             notes=_say_what_has_no_effect(examples, options),

@@ -29,7 +29,10 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairRow:
-    """One pair: the drawing of the difference, how the images fall, and the conclusion in words."""
+    """One pair: the drawing of the difference, how the images fall, and the conclusion in words.
+
+    `could_turn` says that training on other images could turn the conclusion.
+    """
 
     pair: Pair
     mark: Markup
@@ -37,6 +40,7 @@ class PairRow:
     both: int
     neither: int
     conclusion: str
+    could_turn: bool
 
 
 def assign_colours(results: Results) -> dict[str, int]:
@@ -78,7 +82,8 @@ def compare_pairs(results: Results, margin: float) -> tuple[list[PairRow], Marku
     ends = [end for pair in order for end in (pair.difference.low, pair.difference.high)]
     axis = fit([*ends, -margin, margin], start=EDGE, end=PAIR_WIDTH - EDGE, ticks=6, snug=True)
     top1 = {result.name: result.test.top1 for result in results.backbones}
-    rows = [_pair_row(pair, top1, axis, margin) for pair in order]
+    could_turn = {frozenset((pair.a, pair.b)) for pair in results.retrained if pair.could_turn}
+    rows = [_pair_row(pair, top1, axis, margin, frozenset((pair.a, pair.b)) in could_turn) for pair in order]
     return rows, _axis(axis, PAIR_WIDTH, [words.points(tick).removesuffix(".0") for tick in axis.ticks()])
 
 
@@ -103,7 +108,7 @@ def _mark(interval: Interval, axis: Axis) -> Markup:
     return drawing(*grid, interval_mark(interval, axis, HEIGHT / 2), width=WIDTH, height=HEIGHT, class_="mark")
 
 
-def _pair_row(pair: Pair, top1: dict[str, Interval], axis: Axis, margin: float) -> PairRow:
+def _pair_row(pair: Pair, top1: dict[str, Interval], axis: Axis, margin: float, could_turn: bool) -> PairRow:
     n = pair.difference.n
     both = round(top1[pair.a].value * n) - pair.only_a
     neither = n - both - pair.only_a - pair.only_b
@@ -114,6 +119,7 @@ def _pair_row(pair: Pair, top1: dict[str, Interval], axis: Axis, margin: float) 
         both=both,
         neither=neither,
         conclusion=_conclude(pair, margin),
+        could_turn=could_turn,
     )
 
 

@@ -1,4 +1,4 @@
-"""What images are worth: accuracy on val against images a class, from one shot to all there are."""
+"""What images are worth: accuracy on held-out images against images a class, from one shot to all there are."""
 
 import math
 from collections.abc import Sequence
@@ -61,7 +61,8 @@ def _chart(shots: Sequence[FewShot], whole: Sequence[LabelPoint], name: str) -> 
     x = Axis(low=math.log2(min(images)), high=math.log2(2 * max(images)), step=1, start=LEFT + 8, end=WIDTH - RIGHT)
     return drawing(
         *_grid(y), *_images(sorted(set(images)), x), *_line(few, "shots", x, y), *_line(full, "val", x, y),
-        width=WIDTH, height=HEIGHT, class_="chart wide", label=f"Accuracy on val of {name} by images a class",
+        width=WIDTH, height=HEIGHT, class_="chart wide",
+        label=f"Accuracy on held-out images of {name} by images a class",
     )  # fmt: skip
 
 
