@@ -18,8 +18,9 @@ from vitrail.evaluation import Pair
 from vitrail.evaluation.contestants import Criteria
 from vitrail.evaluation.pairs import judge_pairs
 from vitrail.statistics import metrics
+from vitrail.statistics.abstention import confident_enough
 from vitrail.statistics.calibration_error import ece
-from vitrail.statistics.conformal import SCORES, confident_enough, threshold, true_scores
+from vitrail.statistics.conformal import SCORES, threshold, true_scores
 from vitrail.statistics.intervals import normal_quantile, wilson
 from vitrail.statistics.metrics import balanced_accuracy
 from vitrail.statistics.paired import equivalence_p, holm, mcnemar_exact, paired_difference

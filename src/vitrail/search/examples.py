@@ -120,7 +120,7 @@ def gather(features: PooledRows, split: "Split", dataset: "Dataset") -> Examples
         ids=ids,
         feature_ND=np.ascontiguousarray(features.rows(ids), dtype=np.float32),
         label_N=np.array([label_group[id_][0] for id_ in ids], dtype=np.int64),
-        group_N=_number_groups([label_group[id_][1] for id_ in ids]),
+        group_N=number_groups([label_group[id_][1] for id_ in ids]),
         classes=len(dataset.classes),
         holdouts=(Holdout(rows(split.train), rows(split.val), rows(split.val)),) if split.val else folds,
         folds=folds,
@@ -135,7 +135,7 @@ def _make_folds(all_rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]])
     )
 
 
-def _number_groups(groups: Sequence[str | None]) -> NDArray[np.int64]:
+def number_groups(groups: Sequence[str | None]) -> NDArray[np.int64]:
     """A number for each group; an example without one is a group of its own."""
     known: dict[str | int, int] = {}
     keys = [row if group is None else group for row, group in enumerate(groups)]
