@@ -13,7 +13,9 @@ there. For a curve that crosses it several times, and for examples in groups, be
 
 In groups each group counts the same, whatever its size. The test is the binomial one at the effective number of
 examples (Rao and Scott 1992; Korn and Graubard 1998), whose design effect is taken under the hypothesis: where all
-answers are right, it makes every group count as one example.
+answers are right, it makes every group count as one example. How alike groups are is learnt from those with errors.
+They may be few, so one more is added that is as alike as can be. Without it, promises failed in up to 15% of draws of
+100 groups of 20 images (promised 10%).
 
 Letters: N examples, from the surest to the least sure.
 """
@@ -97,16 +99,24 @@ def _gather(correct_N: NDArray[np.bool_], group_N: NDArray[np.int64] | None, pre
         return _Evidence(np.cumsum(correct_N) / number_N, plain_N, plain_N, None)
     weight_N = group_weights(group_N)
     off_N = weight_N * (correct_N - precision)
-    total_N, squares_N = np.cumsum(weight_N), np.cumsum(weight_N**2)
+    total_N, alike_N = np.cumsum(weight_N), _squares_of_groups(weight_N, group_N)
     effect_N = np.maximum(1, _squares_of_groups(off_N, group_N) / np.cumsum(off_N**2))
-    first_N = np.zeros(len(group_N), np.int64)
-    first_N[np.unique(group_N, return_index=True)[1]] = 1
+    largest_N = np.maximum(effect_N, alike_N / np.cumsum(weight_N**2))
+    wrong_N = _count_groups(group_N, np.flatnonzero(~correct_N))
+    effect_N = (wrong_N * effect_N + largest_N) / (wrong_N + 1)
     return _Evidence(
         right_N=np.cumsum(weight_N * correct_N) / total_N,
-        alike_N=total_N**2 / _squares_of_groups(weight_N, group_N),
-        effective_N=total_N**2 / squares_N / effect_N,
-        groups_N=np.cumsum(first_N),
+        alike_N=total_N**2 / alike_N,
+        effective_N=total_N**2 / np.cumsum(weight_N**2) / effect_N,
+        groups_N=_count_groups(group_N, np.arange(len(group_N))),
     )
+
+
+def _count_groups(group_N: NDArray[np.int64], row_M: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many groups the given rows are of, up to each of all rows."""
+    first_N = np.zeros(len(group_N), np.int64)
+    first_N[row_M[np.unique(group_N[row_M], return_index=True)[1]]] = 1
+    return np.cumsum(first_N)
 
 
 def _squares_of_groups(value_N: NDArray[np.float64], group_N: NDArray[np.int64]) -> NDArray[np.float64]:
