@@ -81,6 +81,17 @@ def test_what_is_promised_is_said_as_it_is():
     )
 
 
+def test_every_group_of_the_test_counts_the_same_as_the_promise_does():
+    refusal = fit()
+    _, probability_NC, label_N = draw(200, seed=1)
+    group_N = np.append(np.zeros(150, np.int64), np.arange(1, 51))
+    strange_N = group_N == 0
+    found = check_refusal(refusal, probability_NC, strange_N, label_N, group_N=group_N)
+    assert found.flagged.value == pytest.approx(1 / 51)
+    held_N = refusal.sets(probability_NC)[np.arange(200), label_N]
+    assert found.sets[0].coverage.value == pytest.approx((held_N[:150].mean() + held_N[150:].sum()) / 51)
+
+
 def test_features_of_something_else_are_strange_however_sure_the_head_is():
     refusal = fit()
     other_ND = np.zeros((50, 16), np.float32)

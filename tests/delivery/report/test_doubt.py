@@ -94,6 +94,14 @@ def test_what_is_answered_stands_with_its_interval(told: Results):
     assert "They are 83.3% [78.1, 87.5] of the test images." in said
 
 
+def test_what_groups_change_is_said_where_there_are_groups(told: Results):
+    assert "new group" not in parse(render_report(told, {}, images=None)).by_id("refusal").text
+    grouped = replace(told.backbones[0], refusal=replace(told.backbones[0].refusal, groups=40, confidence=None))
+    page = render_report(replace(told, backbones=(grouped, *told.backbones[1:])), {}, images=None)
+    said = parse(page).by_id("refusal").text
+    assert "These images come from 40 groups: every promise is about an image drawn from a new group" in said
+
+
 def test_that_nothing_is_promised_and_that_nothing_is_sure_enough_are_told_apart(told: Results):
     unpromised = _doubt(told, confidence=None, precision=None, answered=None)
     assert "95.0% of answers are right: not found by this test on 240 training images" in unpromised
