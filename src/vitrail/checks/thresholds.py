@@ -83,13 +83,14 @@ def check_bank(
     feature_BD = read_rows(chosen)
     if feature_BD is None:
         comparison.not_recomputed.append(f"the training features that {name} compares images with")
+    elif feature_BD.shape != refusal.bank_BD.shape:
+        comparison.differ(f"{where}: width", refusal.bank_BD.shape[1], feature_BD.shape[1])
     else:
         comparison.compared += 1
         off_B = np.flatnonzero((unit_rows(feature_BD).astype(np.float16) != refusal.bank_BD).any(axis=1))
         if len(off_B):
-            comparison.differ(
-                f"{where}: rows", f"features of {chosen[off_B[0]]}", f"others, as {len(off_B)} of {len(chosen)} rows"
-            )
+            first = f"{len(off_B)} of {len(chosen)} rows, first that of {chosen[off_B[0]]}"
+            comparison.differ(f"{where}: rows", first, "other features in the cache")
     again = measure_bank(refusal.bank_BD, _groups_of(chosen, examples))
     comparison.compare(f"{where}: neighbours", refusal.neighbours, again.neighbours)
     comparison.compare(f"{where}: alarms", refusal.alarms, again.alarms)

@@ -1,6 +1,6 @@
 """Whether the thresholds of a head kept their promises on the test images (`candidates/thresholds.py` sets them).
 
-Letters: N examples, C classes.
+Letters: N examples, M examples of a class, C classes.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,8 @@ NEW_GROUP = "an image drawn from a new group, each group counting the same"
 class SetCheck:
     """One rule for sets on the test images: how often they held the true class, and how large they were.
 
-    `worst_class` is the lowest coverage of a class of the test; `empty` the share of sets without a class.
+    `worst_class` is the lowest coverage of a class of the test; in it each group with images of the class counts the
+    same. `empty` is the share of sets without a class.
     """
 
     rule: str
@@ -127,8 +128,8 @@ def _check_sets(
         mean_size=float(np.average(size_N, weights=weight_N)),
         empty=float(np.average(size_N == 0, weights=weight_N)),
         worst_class=min(
-            float(np.average(held_N[label_N == index], weights=weight_N[label_N == index]))
-            for index in np.unique(label_N)
+            float(np.average(held_N[row_M], weights=_weights(len(row_M), None if group_N is None else group_N[row_M])))
+            for row_M in (np.flatnonzero(label_N == index) for index in np.unique(label_N))
         ),
     )
 
