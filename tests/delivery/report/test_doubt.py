@@ -96,8 +96,8 @@ def test_what_is_answered_stands_with_its_interval(told: Results):
 
 def test_what_groups_change_is_said_where_there_are_groups(told: Results):
     assert "new group" not in parse(render_report(told, {}, images=None)).by_id("refusal").text
-    grouped = replace(told.backbones[0], refusal=replace(told.backbones[0].refusal, groups=40, confidence=None))
-    page = render_report(replace(told, backbones=(grouped, *told.backbones[1:])), {}, images=None)
+    grouped = [replace(one, refusal=replace(one.refusal, groups=40)) for one in told.backbones]
+    page = render_report(replace(told, backbones=tuple(grouped)), {}, images=None)
     said = parse(page).by_id("refusal").text
     assert "These images come from 40 groups: every promise is about an image drawn from a new group" in said
 
