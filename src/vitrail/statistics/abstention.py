@@ -6,7 +6,7 @@ They are tested from the highest confidence down. One sequence that ends at its 
 `risk` to promise falsely, but a single error among the surest examples ends it. So there are several starts, which
 share the risk. A rejection hands its share on to the next hypothesis, a failure loses it, and the next start begins
 with its own: the fallback procedure (Wiens 2003, Pharmaceutical Statistics 2:211-215). The first start has two shares,
-since heads that are reliable on few images can win nothing at the others.
+since it alone finds the threshold of a head that is reliable on few images.
 
 Its risk is exact for independent examples where accuracy above a confidence falls under the target once and stays
 there. For a curve that crosses it several times, and for examples in groups, benchmarks/coverage.py measures it.
@@ -51,9 +51,9 @@ def confident_enough(
     if not starts:
         return None
     share = risk / (len(starts) + 1)
+    starts.insert(0, starts[0])  # two shares
     p_N = evidence.p_values(precision, share)
     level, least = 0.0, None
-    starts.insert(0, starts[0])
     for place in np.flatnonzero(np.append(sorted_N[1:] != sorted_N[:-1], True)).tolist():  # whole ties at a time
         while starts and starts[0] <= place:
             starts.pop(0)
@@ -131,7 +131,7 @@ def _squares_of_groups(value_N: NDArray[np.float64], group_N: NDArray[np.int64])
 
 
 def _choose_starts(evidence: _Evidence, precision: float, risk: float) -> list[int]:
-    """The places that sequences start at: evenly spaced in the logarithm of their number, each at twice the last.
+    """The places that sequences start at: evenly spaced in logarithm, each at twice the examples of the last or more.
 
     The first is where the test would reject if all answers were right, the last is the least sure example. None of
     this depends on which answers are right.
