@@ -54,7 +54,7 @@ def promises() -> Iterator[str]:
     yield from distances()
 
 
-def _row(data: str, size: int, draw: Callable[[], Ways], draws: int = DRAWS) -> str:
+def _row(data: str, size: str, draw: Callable[[], Ways], draws: int = DRAWS) -> str:
     """One line of a table: means over draws, with two standard errors."""
     start = time.perf_counter()
     values = 100 * np.array([draw() for _ in range(draws)])
@@ -173,18 +173,25 @@ def grouped_answers() -> Iterator[str]:
     for name in ("right in 94.9% everywhere", "99 falling to 85%"):
         for size in (1, 4, 8, 20):
             for alike in (0.3, 0.9):
-                yield _row(f"{name}; groups share {alike:.0%} of their luck", size, _draw_curve(name, size, alike))
+                sizes_G = np.full(2_000 // size, size)
+                yield _row(
+                    f"{name}; groups share {alike:.0%} of their luck", str(size), _draw_curve(name, sizes_G, alike)
+                )
+        for alike in (0.3, 0.9):
+            uneven_G = np.clip(np.round(3 * np.random.default_rng(10).lognormal(0, 1, 400)), 1, 40).astype(int)
+            yield _row(f"{name}; groups share {alike:.0%} of their luck", "1 to 40", _draw_curve(name, uneven_G, alike))
     for size in (1, 4, 8):
-        yield _row("a head on noisy digits, groups of like images", size, _draw_digits(size))
+        yield _row("a head on noisy digits, groups of like images", str(size), _draw_digits(size))
 
 
-def _draw_curve(name: str, size: int, alike: float) -> Callable[[], Ways]:
+def _draw_curve(name: str, size_G: np.ndarray, alike: float) -> Callable[[], Ways]:
     draws, curve = np.random.default_rng(5), CURVES[name]
-    group_N = np.repeat(np.arange(2_000 // size), size)
+    group_N = np.repeat(np.arange(len(size_G)), size_G)
+    there_GM = np.arange(size_G.max()) < size_G[:, None]
 
     def draw() -> Ways:
-        rank_GM, luck_GM = draw_luck(draws, 2_000 // size, size, alike)
-        rank_N, right_N = rank_GM.ravel(), (luck_GM < curve(rank_GM)).ravel()
+        rank_GM, luck_GM = draw_luck(draws, len(size_G), int(size_G.max()), alike)
+        rank_N, right_N = rank_GM[there_GM], (luck_GM < curve(rank_GM))[there_GM]
         found = single_sequence(1 - rank_N, right_N), _now(1 - rank_N, right_N, group_N)
         before, after = (t is not None and precision_above(curve, 1 - t) < PRECISION for t in found)
         return before, after
@@ -227,7 +234,7 @@ def found_in_groups() -> Iterator[str]:
                 one = _now(1 - rank_GM[:, 0], right_GM[:, 0])
                 return one is not None, _now(1 - rank_GM.ravel(), right_GM.ravel(), group_N) is not None
 
-            yield _row(f"groups share {alike:.0%} of their luck", size, draw)
+            yield _row(f"groups share {alike:.0%} of their luck", str(size), draw)
 
 
 def grouped_sets() -> Iterator[str]:
@@ -245,7 +252,7 @@ def grouped_sets() -> Iterator[str]:
             before, after = (float((score_PM <= limit).mean()) for limit in limits)
             return before, after
 
-        yield _row("a head on noisy digits, groups of like images", size, draw)
+        yield _row("a head on noisy digits, groups of like images", str(size), draw)
 
 
 def distances() -> Iterator[str]:
@@ -273,7 +280,7 @@ def distances() -> Iterator[str]:
                 )
                 return before, after
 
-            yield _row(f"digits, frames {spread:g} apart a pixel", size, draw, 40)
+            yield _row(f"digits, frames {spread:g} apart a pixel", str(size), draw, 40)
 
 
 if __name__ == "__main__":

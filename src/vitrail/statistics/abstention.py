@@ -8,14 +8,14 @@ share the risk. A rejection hands its share on to the next hypothesis, a failure
 with its own: the fallback procedure (Wiens 2003, Pharmaceutical Statistics 2:211-215). The first start has two shares,
 since it alone finds the threshold of a head that is reliable on few images.
 
-Its risk is exact for independent examples where accuracy above a confidence falls under the target once and stays
-there. For a curve that crosses it several times, and for examples in groups, benchmarks/coverage.py measures it.
+The risk is kept for independent examples if the precision above a confidence falls under the target once and stays
+there. For a curve that crosses it several times, and for examples in groups, benchmarks/promises.py measures it.
 
 In groups each group counts the same, whatever its size. The test is the binomial one at the effective number of
 examples (Rao and Scott 1992; Korn and Graubard 1998), whose design effect is taken under the hypothesis: where all
 answers are right, it makes every group count as one example. How alike groups are is learnt from those with errors.
-They may be few, so one more is added that is as alike as can be. Without it, promises failed in up to 15% of draws of
-100 groups of 20 images (promised 10%).
+They may be few, so one more is added that is as alike as can be: without it, promises fail too often where groups are
+few and alike.
 
 Letters: N examples, from the surest to the least sure.
 """
