@@ -13,13 +13,14 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
+from benchmarks.promises import promises
 from benchmarks.results import machine_line, write_results
 from vitrail.evaluation import Pair
 from vitrail.evaluation.contestants import Criteria
 from vitrail.evaluation.pairs import judge_pairs
 from vitrail.statistics import metrics
 from vitrail.statistics.calibration_error import ece
-from vitrail.statistics.conformal import SCORES, confident_enough, threshold, true_scores
+from vitrail.statistics.conformal import SCORES, threshold, true_scores
 from vitrail.statistics.intervals import normal_quantile, wilson
 from vitrail.statistics.metrics import balanced_accuracy
 from vitrail.statistics.paired import equivalence_p, holm, mcnemar_exact, paired_difference
@@ -36,7 +37,7 @@ def main() -> None:
     """Measure, and write the table beside this file."""
     lines = [__doc__.split("\n", 1)[0] if __doc__ else "", "", "    python -m benchmarks.coverage", ""]
     lines += [machine_line(), ""]
-    for part in (rates, balanced, differences, null_tests, sets, answers, groups, pairs):
+    for part in (rates, balanced, differences, null_tests, sets, groups, pairs, promises):
         for line in part():
             print(line, flush=True)
             lines.append(line)
@@ -250,23 +251,6 @@ def sets() -> Iterator[str]:
                 covered.append(float((true_N[n:] <= limit).mean()))
                 sizes.append(float((score_NC[n:] <= limit).sum(axis=1).mean()))
             yield f"| {kind} | {n:,} | {100 * np.mean(covered):.2f}% | {np.mean(sizes):.2f} |"
-
-
-def answers() -> Iterator[str]:
-    """The confidence asked of an answer: how often its promise of 90% precision fails."""
-    yield "## Answers above a confidence, 1,000 draws (promised: right in 90%, but for a risk of 10%)"
-    yield ""
-    yield "| calibration examples | promised something | promise failed |"
-    yield "| --- | --- | --- |"
-    draws = np.random.default_rng(4)
-    for n in (200, 1_000):
-        given, failed = 0, 0
-        for _ in range(1_000):
-            confidence_N = draws.uniform(0.3, 1.0, n)
-            found = confident_enough(confidence_N, draws.random(n) < confidence_N, precision=0.9, risk=0.1)
-            given += found is not None
-            failed += found is not None and (1 + found) / 2 < 0.9  # the true precision above it
-        yield f"| {n:,} | {given / 10:.1f}% | {failed / 10:.1f}% |"
 
 
 GROUP_SIZE, GROUP_CLASSES = 8, 5

@@ -22,6 +22,7 @@ from vitrail.checks.verify import verify_run
 from vitrail.core.errors import RunError, UsageError
 from vitrail.data import SplitOptions
 from vitrail.evaluation.contestants import Criteria
+from vitrail.heads.refusal import load_refusal, save_refusal
 from vitrail.runs import Journal, load_run
 from vitrail.search import TuneOptions
 
@@ -367,3 +368,18 @@ def test_flips_name_the_images_that_one_run_fixes_and_breaks(made: tuple[Path, P
     found = compare_runs(load_run(made[0]), run)
     (flips,) = [one for one in found.flips if (one.a, one.b) == ("1:vit_mini", "2:vit_mini")]
     assert (flips.fixed, flips.broken) == ((), (tested.ids[row],))
+
+
+def test_the_distance_to_the_training_images_and_their_features_are_computed_again(
+    copy: Path, made: tuple[Path, Path], tmp_path: Path
+):
+    path = copy / "heads" / "vit_mini.refusal.safetensors"
+    kept = load_refusal(path)
+    save_refusal(replace(kept, distance=kept.distance * 1.01), path)
+    assert "bank of vit_mini: distance" in named(copy, made[1]).splitlines()
+    save_refusal(replace(kept, bank_BD=np.roll(kept.bank_BD, 1, axis=0)), path)
+    assert "bank of vit_mini: rows" in named(copy, made[1]).splitlines()
+    save_refusal(kept, path)
+    without = verify_run(copy, cache=tmp_path / "empty")
+    assert any("training features that vit_mini compares" in line for line in without.not_recomputed)
+    assert without.equal

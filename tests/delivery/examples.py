@@ -20,6 +20,7 @@ from vitrail.data import SealedTest, SetAside
 from vitrail.data.traces import Traces
 from vitrail.delivery.report import Images
 from vitrail.evaluation import Contestant, JudgedImages, Verdict, judge
+from vitrail.heads.bank import fill_bank
 from vitrail.heads.head import Predictions
 from vitrail.runs import (
     SCHEMA_VERSION,
@@ -105,7 +106,7 @@ def _contestant(
 ) -> Contestant:
     """A backbone of which nothing is known, with thresholds set on features of noise."""
     feature_ND = np.random.default_rng(len(ids)).normal(size=(len(ids), 12)).astype(np.float32)
-    refusal = fit_refusal(ids, feature_ND, probability_NC, label_N)
+    refusal = fit_refusal(fill_bank(ids, feature_ND), probability_NC, label_N)
     return Contestant(
         name=card.name,
         gmacs=card.gmacs,

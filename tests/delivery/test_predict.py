@@ -22,7 +22,8 @@ from vitrail.core.progress import Silent
 from vitrail.delivery import predict, reopen
 from vitrail.delivery.predict import Predictor
 from vitrail.heads import Head, Linear, Scaling, save_head
-from vitrail.heads.refusal import save_refusal
+from vitrail.heads.bank import fill_bank
+from vitrail.heads.refusal import load_refusal, save_refusal
 from vitrail.runs import Results, results_to_json
 from vitrail.runs.run import head_file, refusal_file
 
@@ -81,7 +82,7 @@ def _write(folder: Path, results: Results, origin: dict[str, str]) -> Path:
     draws = np.random.default_rng(0)
     feature_ND = draws.normal(0.5, 0.3, (300, 1)).astype(np.float32)
     ids, label_N = [str(row) for row in range(300)], np.arange(300) % 3
-    refusal = fit_refusal(ids, feature_ND, draws.dirichlet(np.ones(3), 300), label_N)
+    refusal = fit_refusal(fill_bank(ids, feature_ND), draws.dirichlet(np.ones(3), 300), label_N)
     folder.mkdir(exist_ok=True)
     (folder / "results.json").write_bytes(results_to_json(results))
     for one in results.backbones:
@@ -159,7 +160,29 @@ def test_an_engine_that_this_machine_has_not_is_replaced_and_said(
     Predictor.open(run, progress=Listening())
     ((_, options),) = backbone.opened
     assert (options["engine"], options["precision"]) == ("auto", "auto")
-    assert Listening.notes == ["The run used openvino bf16, which is not here: probabilities may differ a little."]
+    assert Listening.notes[-1] == "The run used openvino bf16, which is not here: probabilities may differ a little."
+
+
+def test_a_head_without_a_confidence_threshold_says_so(
+    run: Path, backbone: Brightness, draw: Callable[[str, int], Path]
+) -> None:
+    class Listening(Silent):
+        notes: ClassVar[list[str]] = []
+
+        def note(self, message: str) -> None:
+            self.notes.append(message)
+
+    found = replace(load_refusal(refusal_file(run, NAME)), confidence=None, distance=2.0)
+    save_refusal(found, refusal_file(run, NAME))
+    (answer,) = Predictor.open(run, progress=Listening()).predict([draw("a.png", 230)])
+    assert [note for note in Listening.notes if "no confidence threshold" in note]
+    assert (answer.doubt, answer.least_probability) == (None, None)
+    save_refusal(replace(found, confidence=0.999999), refusal_file(run, NAME))
+    Listening.notes.clear()
+    (answer,) = Predictor.open(run, progress=Listening()).predict([draw("a.png", 230)])
+    assert not [note for note in Listening.notes if "no confidence threshold" in note]
+    assert answer.doubt is not None
+    assert answer.least_probability == 0.999999
 
 
 def test_a_folder_stands_for_every_file_under_it_in_order(
@@ -199,7 +222,7 @@ def test_thresholds_of_another_head_are_refused_before_the_backbone_is_opened(ru
     probability_NC = draws.dirichlet(np.ones(3), 60)
     for width in (2, 1):  # the head takes one feature
         feature_ND = draws.normal(size=(60, width)).astype(np.float32)
-        save_refusal(fit_refusal(ids, feature_ND, probability_NC, label_N), refusal_file(run, NAME))
+        save_refusal(fit_refusal(fill_bank(ids, feature_ND), probability_NC, label_N), refusal_file(run, NAME))
         if width == 1:
             assert Predictor.open(run).refusal is not None
             continue

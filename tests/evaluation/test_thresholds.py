@@ -8,9 +8,10 @@ import pytest
 from vitrail.candidates.thresholds import RefusalOptions, fit_refusal, set_thresholds
 from vitrail.core.errors import WeightsError
 from vitrail.evaluation.thresholds import check_refusal
+from vitrail.heads.bank import fill_bank, neighbour_distance
 from vitrail.heads.head import softmax
 from vitrail.heads.logistic import fit_path
-from vitrail.heads.refusal import RULES, load_refusal, neighbour_distance, save_refusal
+from vitrail.heads.refusal import RULES, load_refusal, save_refusal
 
 
 def draw(n, *, seed=0, classes=5, width=16):
@@ -27,7 +28,7 @@ def draw(n, *, seed=0, classes=5, width=16):
 def fit(n=1500, **options):
     feature_ND, probability_NC, label_N = draw(n)
     ids = [f"{number:05d}" for number in range(n)]
-    return fit_refusal(ids, feature_ND, probability_NC, label_N, RefusalOptions(**options))
+    return fit_refusal(fill_bank(ids, feature_ND), probability_NC, label_N, RefusalOptions(**options))
 
 
 def test_promises_hold_on_other_images_of_the_kind():
@@ -64,15 +65,31 @@ def test_split_conformal_sets_cover_as_promised_and_those_set_on_training_images
 def test_what_is_promised_is_said_as_it_is():
     feature_ND, probability_NC, label_N = draw(300)
     ids = [f"{number:05d}" for number in range(300)]
-    refusal = fit_refusal(ids, feature_ND, probability_NC, label_N, set_on="calibration", groups=200)
-    said = check_refusal(refusal, probability_NC, np.zeros(300, dtype=bool), label_N).guarantee
-    assert said.startswith("split conformal: set on 300 images")
-    assert "at least 90%" in said
-    assert "between 86.4% and 93.2%" in said
-    assert "200 groups" in said
+    bank = fill_bank(ids, feature_ND)
+    said = []
+    for group_N in (None, np.arange(300) % 200):
+        refusal = fit_refusal(bank, probability_NC, label_N, set_on="calibration", group_N=group_N)
+        said.append(check_refusal(refusal, probability_NC, np.zeros(300, dtype=bool), label_N).guarantee)
+        assert said[-1].startswith("split conformal: set on 300 images")
+        assert "at least 90%" in said[-1]
+    assert "between 86.4% and 93.2%" in said[0]
+    assert "an image drawn from a new group" in said[1]
+    assert "200 groups" in said[1]
+    assert "between" not in said[1]  # the range is known for independent images alone
     assert (
         "no finite-sample guarantee" in check_refusal(fit(), *draw(50)[1:2], np.zeros(50, bool), draw(50)[2]).guarantee
     )
+
+
+def test_every_group_of_the_test_counts_the_same_as_the_promise_does():
+    refusal = fit()
+    _, probability_NC, label_N = draw(200, seed=1)
+    group_N = np.append(np.zeros(150, np.int64), np.arange(1, 51))
+    strange_N = group_N == 0
+    found = check_refusal(refusal, probability_NC, strange_N, label_N, group_N=group_N)
+    assert found.flagged.value == pytest.approx(1 / 51)
+    held_N = refusal.sets(probability_NC)[np.arange(200), label_N]
+    assert found.sets[0].coverage.value == pytest.approx((held_N[:150].mean() + held_N[150:].sum()) / 51)
 
 
 def test_features_of_something_else_are_strange_however_sure_the_head_is():
@@ -82,7 +99,7 @@ def test_features_of_something_else_are_strange_however_sure_the_head_is():
     assert refusal.strange(other_ND).all()
 
 
-def test_where_nothing_can_be_promised_everything_is_answered_and_that_is_said():
+def test_if_no_confidence_is_found_no_answer_is_withheld_for_being_unsure():
     refusal = fit(40, precision=0.999)
     assert refusal.confidence is None
     _, probability_NC, label_N = draw(50, seed=1)
@@ -102,10 +119,10 @@ def test_the_nearest_is_counted_from_one():
 def test_the_order_of_training_images_changes_nothing_but_ids_do():
     feature_ND, probability_NC, label_N = draw(2500)
     ids = [f"{number:05d}" for number in range(2500)]
-    one = fit_refusal(ids, feature_ND, probability_NC, label_N)
-    back = fit_refusal(ids[::-1], feature_ND[::-1], probability_NC[::-1], label_N[::-1])
+    one = fit_refusal(fill_bank(ids, feature_ND), probability_NC, label_N)
+    back = fit_refusal(fill_bank(ids[::-1], feature_ND[::-1]), probability_NC[::-1], label_N[::-1])
     assert one.threshold_RC == pytest.approx(back.threshold_RC)
-    assert sorted(map(tuple, one.bank_BD.tolist())) == sorted(map(tuple, back.bank_BD.tolist()))
+    assert (one.bank_BD == back.bank_BD).all()
     assert len(one.bank_BD) == 2000
 
 

@@ -11,7 +11,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from vitrail.core.errors import WeightsError
-from vitrail.heads.refusal import Refusal, load_refusal, save_refusal, unit_rows
+from vitrail.heads.bank import unit_rows
+from vitrail.heads.refusal import Refusal, load_refusal, save_refusal
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Groups widen what they must, by simulated coverage; and where every group is one image nothing changes."""
 
+import math
+
 import numpy as np
 import pytest
 from benchmarks.coverage import FIGURES, draw_grouped, grouped_figures, grouped_truth
@@ -13,6 +15,7 @@ from vitrail.statistics.clustered import (
     clustered_rate,
     design_effect,
     few_groups,
+    group_weights,
     pair_effect,
     pair_n,
 )
@@ -167,3 +170,27 @@ def test_intervals_and_tests_hold_for_groups_where_those_for_single_images_do_no
     assert np.mean(covered_alone) < 0.85
     assert np.mean(rejected) < 0.08
     assert np.mean(rejected_alone) > 0.12
+
+
+def test_with_weights_a_rate_is_the_mean_over_groups_and_equal_weights_change_nothing():
+    group_N = np.array([4, 4, 4, 4, 9, 9, 2])
+    correct_N = np.array([1, 1, 1, 1, 1, 0, 0], bool)
+    weight_N = group_weights(group_N)
+    assert weight_N.tolist() == [0.25] * 4 + [0.5] * 2 + [1.0]
+    assert clustered_rate(correct_N, group_N, weight_N=weight_N).value == pytest.approx((1 + 0.5 + 0) / 3)
+    assert clustered_rate(correct_N, group_N, weight_N=np.full(7, 3.0)) == clustered_rate(correct_N, group_N)
+
+
+def test_the_interval_of_a_rate_over_groups_of_unequal_sizes_holds_the_mean_over_groups():
+    """The twin: the rate over images is another figure if large groups are easier."""
+    draws, held, other = np.random.default_rng(12), [], []
+    for _ in range(500):
+        size_G = draws.choice([1, 20], 60)
+        group_N = np.repeat(np.arange(60), size_G)
+        right_N = draws.random(len(group_N)) < np.where(size_G == 1, 0.7, 0.95)[group_N]
+        found = clustered_rate(right_N, group_N, weight_N=group_weights(group_N))
+        held.append(found.low <= 0.825 <= found.high)
+        plain = clustered_rate(right_N, group_N)
+        other.append(plain.low <= 0.825 <= plain.high)
+    assert np.mean(held) >= 0.95 - 2 * math.sqrt(0.05 * 0.95 / 500)
+    assert np.mean(other) < 0.5

@@ -10,7 +10,6 @@ from vitrail.statistics.conformal import (
     SCORES,
     adaptive_scores,
     class_thresholds,
-    confident_enough,
     coverage_range,
     lac_scores,
     threshold,
@@ -94,26 +93,30 @@ def test_adaptive_sets_are_never_empty_and_grow_with_doubt():
     assert size_N[top_N < 0.5].mean() > size_N[top_N > 0.9].mean() + 1
 
 
-def test_answers_above_the_confidence_are_right_as_promised_but_for_the_risk():
-    draws = np.random.default_rng(4)
-    kept, answered, naive = [], [], []
-    for _ in range(200):
-        confidence_N = draws.uniform(0.3, 1.0, 1000)
-        correct_N = draws.random(1000) < confidence_N
-        found = confident_enough(confidence_N, correct_N, precision=0.9, risk=0.1)
-        answered.append(found is not None)
-        # The true precision above t is the mean of a uniform on [t, 1].
-        kept.append(found is None or (1 + found) / 2 >= 0.9)
-        order = np.argsort(-confidence_N)
-        precise = np.cumsum(correct_N[order]) / np.arange(1, 1001)
-        naive.append((1 + confidence_N[order][np.flatnonzero(precise >= 0.9)[-1]]) / 2 >= 0.9)
-    assert np.mean(kept) >= 0.9 - 2 * math.sqrt(0.09 / 200)
-    assert np.mean(answered) > 0.8
-    assert np.mean(naive) < 0.7  # the twin: the least confidence whose own precision is the target
+def test_the_threshold_of_groups_is_that_of_hierarchical_conformal_prediction():
+    """Each group has weight 1 / (G + 1), shared by its examples, and so has infinity (arXiv:2306.06342)."""
+    score_N, group_N = np.array([1.0, 2.0, 3.0, 4.0]), np.array([7, 7, 5, 5])
+    assert threshold(score_N, 0.5, group_N) == 3.0  # 1/6, 2/6, 3/6 of the weight
+    assert threshold(score_N, 0.34, group_N) == 4.0
+    assert threshold(score_N, 0.3, group_N) == math.inf
+    assert threshold(score_N, 0.5, np.arange(4)) == threshold(score_N, 0.5)
+    assert class_thresholds(score_N, np.array([0, 0, 0, 1]), 2, 0.5, group_N).tolist() == [3.0, 4.0]
 
 
-def test_a_promise_that_cannot_be_kept_is_not_given():
-    assert confident_enough(np.ones(40), np.ones(40, dtype=bool), precision=0.95, risk=0.1) is None
-    assert confident_enough(np.ones(45), np.ones(45, dtype=bool), precision=0.95, risk=0.1) == 1.0
-    assert stats.beta.ppf(0.1, 45, 1) >= 0.95 > stats.beta.ppf(0.1, 44, 1) - 0.01
-    assert confident_enough(np.linspace(0, 1, 500), np.zeros(500, dtype=bool), precision=0.9, risk=0.1) is None
+@pytest.mark.parametrize("count", [12, 60])
+def test_sets_hold_the_class_of_images_of_new_groups_however_few_groups_there_are(count: int):
+    """The twin: as if images were independent, sets of 12 groups of alike images hold the class too rarely."""
+    draws = np.random.default_rng(11)
+    held, alone = [], []
+    for _ in range(2000):
+        size_G = draws.integers(1, 20, count + 1)
+        group_N = np.repeat(np.arange(count + 1), size_G)
+        score_N = draws.normal(size=count + 1)[group_N] + 0.1 * draws.normal(size=len(group_N))
+        known = group_N < count
+        new = float(score_N[~known][0])
+        held.append(new <= threshold(score_N[known], 0.1, group_N[known]))
+        alone.append(new <= threshold(score_N[known], 0.1))
+    noise = 2 * math.sqrt(0.09 / 2000)
+    assert 0.9 - noise <= np.mean(held) <= 0.9 + 1 / (count + 1) + noise
+    if count == 12:
+        assert np.mean(alone) < 0.9 - noise

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from vitrail.statistics.conformal import confident_enough
+from vitrail.statistics.abstention import confident_enough
 from vitrail.statistics.intervals import effective_wilson, mean_interval, wilson
 
 # Newcombe 1998, Statistics in Medicine 17:857-872, table I, method 3 (score, without continuity correction).

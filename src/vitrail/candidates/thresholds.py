@@ -13,10 +13,12 @@ chose it: a new image that is exchangeable with them is in its set with a chance
 is not fitted there, since a score that depends on the calibration images, and not in the same way on the new one, would
 break that guarantee.
 
-Letters: N examples, C classes, R rules, B rows of the bank, D features.
+If images come in groups, groups are exchangeable and single images are not: every promise is about an image drawn from
+a new group (docs/thresholds.md).
+
+Letters: N examples, C classes, R rules.
 """
 
-import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,27 +26,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.core.hashing import sha256_bytes
 from vitrail.data import Dataset, Split
 from vitrail.features import Features
 from vitrail.heads import Head, probabilities
+from vitrail.heads.bank import Bank, fill_bank
 from vitrail.heads.head import Predictions
-from vitrail.heads.refusal import RULES, Refusal, SetOn, neighbour_distance, unit_rows
+from vitrail.heads.refusal import RULES, Refusal, SetOn
 from vitrail.search import Search
-from vitrail.statistics.conformal import SCORES, class_thresholds, confident_enough, threshold, true_scores
-
-BANK = 2_000  # rows: enough for k-th neighbours, small beside the weights
+from vitrail.search.examples import number_groups
+from vitrail.statistics.abstention import confident_enough
+from vitrail.statistics.conformal import SCORES, class_thresholds, threshold, true_scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefusalOptions:
-    """What is promised: sets miss in `alpha`, answers are right in `precision` but for a `risk`; false `alarms`."""
+    """What is promised: sets miss in `alpha`, answers are right in `precision` but for a `risk`."""
 
     alpha: float = 0.1
     precision: float = 0.95
     risk: float = 0.1
-    alarms: float = 0.01
-    neighbours: int = 10
 
 
 def predict_calibration(search: Search, features: Features, split: Split, dataset: Dataset) -> Predictions | None:
@@ -71,67 +71,64 @@ def make_refusal(
 
     `calibrated` are its predictions for the calibration split; if None, out-of-fold probabilities stand in.
     """
-    drawn_ids = draw_bank((*split.train, *split.val))
+    trained_ids = (*split.train, *split.val)
     ids = search.oof_ids if calibrated is None else calibrated.ids
     return fit_refusal(
-        drawn_ids,
-        features.rows(drawn_ids),
+        fill_bank(trained_ids, features.reader(trained_ids), _groups(dataset, trained_ids)),
         search.oof_probability_NC if calibrated is None else calibrated.probability_NC,
         np.array(_column(dataset, "label", ids), dtype=np.int64),
         set_on="out-of-fold" if calibrated is None else "calibration",
-        groups=len({group or example for group, example in zip(_column(dataset, "group", ids), ids, strict=True)}),
+        group_N=_groups(dataset, ids),
     )
 
 
 def fit_refusal(
-    trained_ids: Sequence[str],
-    trained_ND: NDArray[np.float32],
+    bank: Bank,
     probability_NC: NDArray[np.float64],
     label_N: NDArray[np.int64],
     options: RefusalOptions | None = None,
     *,
     set_on: SetOn = "out-of-fold",
-    groups: int | None = None,
+    group_N: NDArray[np.int64] | None = None,
 ) -> Refusal:
     """Set every threshold.
 
     Args:
-        trained_ids: images that the head was fitted on, from which the bank of features is drawn.
-        trained_ND: their features.
+        bank: of train and val.
         probability_NC: of the images that sets and confidence are set on.
         label_N: their labels.
         options: what is promised.
         set_on: which images these are.
-        groups: from how many groups they come; None if each is independent.
+        group_N: their groups; None if each is independent.
     """
     options = options or RefusalOptions()
-    correct_N = probability_NC.argmax(axis=1) == label_N
-    row = {example: number for number, example in enumerate(trained_ids)}
-    bank_BD = unit_rows(trained_ND[[row[example] for example in draw_bank(trained_ids)]]).astype(np.float16)
-    neighbours = min(options.neighbours, len(bank_BD) - 1)
-    # Each row of the bank is its own nearest: the neighbour after k is the k-th of the others.
-    distance_B = neighbour_distance(bank_BD.astype(np.float32), bank_BD, neighbours + 1)
-    farthest = min(threshold(distance_B, options.alarms), float(distance_B.max()))
     return Refusal(
         set_on=set_on,
         images=len(label_N),
-        groups=len(label_N) if groups is None else groups,
+        groups=len(label_N) if group_N is None else len(np.unique(group_N)),
         alpha=options.alpha,
-        threshold_RC=set_thresholds(probability_NC, label_N, options.alpha),
+        threshold_RC=set_thresholds(probability_NC, label_N, options.alpha, group_N),
         precision=options.precision,
         risk=options.risk,
         confidence=confident_enough(
-            probability_NC.max(axis=1), correct_N, precision=options.precision, risk=options.risk
+            probability_NC.max(axis=1),
+            probability_NC.argmax(axis=1) == label_N,
+            precision=options.precision,
+            risk=options.risk,
+            group_N=group_N,
         ),
-        neighbours=neighbours,
-        alarms=options.alarms,
-        distance=farthest,
-        bank_BD=bank_BD,
+        neighbours=bank.neighbours,
+        alarms=bank.alarms,
+        distance=bank.distance,
+        bank_BD=bank.row_BD,
     )
 
 
 def set_thresholds(
-    probability_NC: NDArray[np.float64], label_N: NDArray[np.int64], alpha: float
+    probability_NC: NDArray[np.float64],
+    label_N: NDArray[np.int64],
+    alpha: float,
+    group_N: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64]:
     """The threshold of each class under each of RULES, R x C; `alpha` is the promised rate of misses."""
     classes = probability_NC.shape[1]
@@ -140,18 +137,17 @@ def set_thresholds(
         score_N = true_scores(SCORES["adaptive" if rule.startswith("adaptive") else "lac"](probability_NC), label_N)
         by_class = rule.endswith("by-class")
         rows.append(
-            class_thresholds(score_N, label_N, classes, alpha)
+            class_thresholds(score_N, label_N, classes, alpha, group_N)
             if by_class
-            else np.full(classes, threshold(score_N, alpha))
+            else np.full(classes, threshold(score_N, alpha, group_N))
         )
     return np.stack(rows)
+
+
+def _groups(dataset: Dataset, ids: Sequence[str]) -> NDArray[np.int64]:
+    return number_groups(_column(dataset, "group", ids))
 
 
 def _column(dataset: Dataset, name: str, ids: Sequence[str]) -> list[Any]:
     value_of = dataset.by_id(name)
     return [value_of[example] for example in ids]
-
-
-def draw_bank(ids: Sequence[str]) -> list[str]:
-    """The images that go into the bank, sorted; drawn by sha256 of their id: the same whatever their order."""
-    return sorted(heapq.nsmallest(BANK, ids, key=lambda example: sha256_bytes(f"bank:{example}".encode())))

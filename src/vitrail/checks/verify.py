@@ -8,7 +8,9 @@ What cannot be computed again is named.
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from pydantic import TypeAdapter
 from vitrail.backbones.poolings import take_pooling
 from vitrail.checks.differences import Comparison, Difference
 from vitrail.checks.subsets import check_subsets
-from vitrail.checks.thresholds import check_calibration
+from vitrail.checks.thresholds import check_bank, check_calibration
 from vitrail.core.errors import VitrailError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.evaluation import Contestant, Criteria, JudgedImages, Verdict, assess
@@ -184,7 +186,7 @@ def _make_contestant(
     comparison: Comparison,
 ) -> Contestant:
     """One backbone as it went into the verdict, its predictions checked where its features are at hand."""
-    stored = _stored_features(cache, result, rows)
+    stored = _stored_features(cache, result, rows.ids)
     if stored is None:
         comparison.not_recomputed.append(f"predictions of {result.name} from its features, which the cache has not")
     else:
@@ -225,7 +227,7 @@ def _read_thresholds(
         return None
 
 
-def _stored_features(cache: Path, result: BackboneResult, rows: Predictions) -> NDArray[np.float32] | None:
+def _stored_features(cache: Path, result: BackboneResult, ids: Sequence[str]) -> NDArray[np.float32] | None:
     """The rows of these images as the head takes them, or None if the cache lacks one."""
     try:
         facts = json.loads((cache / FEATURES / result.feature_key / FACTS).read_text(encoding="utf-8"))
@@ -234,10 +236,10 @@ def _stored_features(cache: Path, result: BackboneResult, rows: Predictions) -> 
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # there are none, or their facts are damaged: without these nobody knows what the rows are
     stored = FeatureSet(cache, facts, storage)
-    stored.set_damaged_aside(rows.ids)
-    if stored.key != result.feature_key or not stored.has(rows.ids).all():
+    stored.set_damaged_aside(ids)
+    if stored.key != result.feature_key or not stored.has(ids).all():
         return None
-    pooled = take_pooling(stored.rows(rows.ids), held=str(facts["poolings"]), wanted=result.search.pooling)
+    pooled = take_pooling(stored.rows(ids), held=str(facts["poolings"]), wanted=result.search.pooling)
     return np.asarray(pooled)
 
 
@@ -250,8 +252,9 @@ def _check_thresholds(
     comparison: Comparison,
 ) -> None:
     """Set them again from the head's predictions for the calibration split, and these from stored features."""
+    check_bank(result.name, refusal, examples, partial(_stored_features, cache, result), comparison)
     if refusal.set_on != "calibration":
-        comparison.not_recomputed.append("thresholds that were set on out-of-fold probabilities")
+        comparison.not_recomputed.append("sets and confidences that were set on out-of-fold probabilities")
         return
     try:
         rows = run.calibration(result.name)
@@ -259,7 +262,7 @@ def _check_thresholds(
         comparison.differ(f"calibration of {result.name}", "predictions", str(error))
         return
     check_calibration(result.name, refusal, rows, examples, comparison)
-    stored = _stored_features(cache, result, rows)
+    stored = _stored_features(cache, result, rows.ids)
     if stored is not None:
         _check_head(run, result, rows, stored, comparison, where=f"calibration of {result.name}")
 

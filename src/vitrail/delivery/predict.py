@@ -48,7 +48,8 @@ class Prediction:
     An image that was not given as a path goes by its place, such as "images[3]". `top` has the most probable classes,
     at most five, the answer first. `set` holds the true class as often as the run promised (90%), if the image is like
     the training images. If `doubt` says why, the honest answer is "I do not know": the image looks like none of the
-    training images, or no class is probable enough for the promised precision.
+    training images, or no class has the `least_probability` for the promised precision. That is None if the run's test
+    found no such threshold: then no answer is in doubt for being unsure.
     """
 
     path: str
@@ -58,6 +59,7 @@ class Prediction:
     error: str | None
     set: tuple[str, ...] = ()
     doubt: str | None = None
+    least_probability: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,6 +115,11 @@ class Predictor:
         refusal = load_refusal(
             run.refusal_file(spec.name), features=len(head.scaling.mean_D), classes=len(head.classes)
         )
+        if refusal.confidence is None:
+            progress.note(
+                f"This head has no confidence threshold: the run's test found none above which {refusal.precision:.0%} "
+                "of answers are right. No answer is withheld for being unsure."
+            )
         threads = share_threads(usable_cores())
         chosen = (engine or "auto", precision or "auto") if engine or precision else _like_the_run(origin, progress)
         opened = reopen(
@@ -182,7 +189,12 @@ class Predictor:
         set_NC = self.refusal.sets(probability_NC, self.sets)
         doubts = _doubts(self.refusal, probability_NC, feature_ND)
         return [
-            replace(answer, set=tuple(self.head.classes[int(c)] for c in np.flatnonzero(set_C)), doubt=doubt)
+            replace(
+                answer,
+                set=tuple(self.head.classes[int(c)] for c in np.flatnonzero(set_C)),
+                doubt=doubt,
+                least_probability=self.refusal.confidence,
+            )
             for answer, set_C, doubt in zip(answers, set_NC, doubts, strict=True)
         ]
 

@@ -1,6 +1,6 @@
 """Whether the thresholds of a head kept their promises on the test images (`candidates/thresholds.py` sets them).
 
-Letters: N examples, C classes.
+Letters: N examples, M examples of a class, C classes.
 """
 
 from dataclasses import dataclass
@@ -9,18 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.heads.refusal import RULES, Refusal, SetOn
+from vitrail.statistics.clustered import clustered_rate, group_weights
 from vitrail.statistics.conformal import coverage_range
-from vitrail.statistics.intervals import LEVEL, Interval
-from vitrail.statistics.metrics import rate
+from vitrail.statistics.intervals import LEVEL, Interval, wilson
 
 CROSS = "cross-conformal: set on out-of-fold probabilities of a head refitted since, no finite-sample guarantee"
+NEW_GROUP = "an image drawn from a new group, each group counting the same"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SetCheck:
     """One rule for sets on the test images: how often they held the true class, and how large they were.
 
-    `worst_class` is the lowest coverage of a class of the test; `empty` the share of sets without a class.
+    `worst_class` is the lowest coverage of a class of the test; in it each group with images of the class counts the
+    same. `empty` is the share of sets without a class.
     """
 
     rule: str
@@ -35,10 +37,11 @@ class SetCheck:
 class RefusalCheck:
     """The promises on the test images.
 
-    `set_on` says on which kind of images thresholds were set, `images` on how many. `precision` is of the answers that
-    are sure enough, `answered` their share; both and `confidence` are None if no confidence can promise the target,
-    `precision` also if no test image is that sure. `flagged` is the share of test images that look strange; `alarms`
-    is the share that was promised.
+    `set_on` says on which kind of images thresholds were set, `images` on how many and `groups` on how many groups. If
+    there are fewer groups than images, promises are about images from new groups, and every rate here counts each
+    group of the test the same. `precision` is of the answers that are sure enough, `answered` their share; both and
+    `confidence` are None if the test found no confidence for the target, `precision` also if no test image is that
+    sure. `flagged` is the share of test images that look strange; `alarms` is the share that was promised.
     """
 
     guarantee: str
@@ -52,6 +55,7 @@ class RefusalCheck:
     flagged: Interval
     set_on: SetOn
     images: int
+    groups: int
 
 
 def check_refusal(
@@ -67,35 +71,42 @@ def check_refusal(
     sure_N = refusal.sure(probability_NC)
     right_N = probability_NC.argmax(axis=1) == label_N
     promised = refusal.confidence is not None
-    answered = None if group_N is None else group_N[sure_N]
+    every_N = np.ones(len(label_N), bool)
     return RefusalCheck(
         guarantee=say_guarantee(refusal),
         sets=tuple(_check_sets(refusal, rule, probability_NC, label_N, group_N, level) for rule in RULES),
         target_precision=refusal.precision,
         risk=refusal.risk,
         confidence=refusal.confidence,
-        precision=rate(right_N[sure_N], answered, level=level) if promised and sure_N.any() else None,
-        answered=rate(sure_N, group_N, level=level) if promised else None,
+        precision=_rate(right_N, sure_N, group_N, level) if promised and sure_N.any() else None,
+        answered=_rate(sure_N, every_N, group_N, level) if promised else None,
         alarms=refusal.alarms,
-        flagged=rate(strange_N, group_N, level=level),
+        flagged=_rate(strange_N, every_N, group_N, level),
         set_on=refusal.set_on,
         images=refusal.images,
+        groups=refusal.groups,
     )
 
 
 def say_guarantee(refusal: Refusal) -> str:
     """What sets of classes promise, as it is."""
+    grouped = refusal.groups < refusal.images
     if refusal.set_on == "out-of-fold":
-        return CROSS
-    low, high = coverage_range(refusal.images, refusal.alpha)
+        return f"{CROSS}; about {NEW_GROUP}" if grouped else CROSS
     guarantee = (
         f"split conformal: set on {refusal.images:,} images of a calibration split that neither trained nor chose the "
-        f"head; a set holds the class with a chance of at least {1 - refusal.alpha:.0%}, for an image exchangeable "
-        f"with them and on average over draws of them (of one such draw it lies between {low:.1%} and {high:.1%})"
+        f"head; a set holds the class with a chance of at least {1 - refusal.alpha:.0%}, "
     )
-    if refusal.groups < refusal.images:
-        guarantee += f"; they come from {refusal.groups:,} groups, whose images are not exchangeable one by one"
-    return guarantee
+    if grouped:
+        return guarantee + (
+            f"for {NEW_GROUP}, if that group is exchangeable with the {refusal.groups:,} groups of these images, and "
+            "on average over draws of them"
+        )
+    low, high = coverage_range(refusal.images, refusal.alpha)
+    return guarantee + (
+        "for an image exchangeable with them and on average over draws of them (of one such draw it lies between "
+        f"{low:.1%} and {high:.1%})"
+    )
 
 
 def _check_sets(
@@ -108,12 +119,29 @@ def _check_sets(
 ) -> SetCheck:
     set_NC = refusal.sets(probability_NC, rule)
     held_N = np.take_along_axis(set_NC, label_N[:, None], axis=1)[:, 0]
+    every_N, weight_N = np.ones(len(label_N), bool), _weights(len(label_N), group_N)
     size_N = set_NC.sum(axis=1)
     return SetCheck(
         rule=rule,
         promised=1 - refusal.alpha,
-        coverage=rate(held_N, group_N, level=level),
-        mean_size=float(size_N.mean()),
-        empty=float((size_N == 0).mean()),
-        worst_class=min(float(held_N[label_N == index].mean()) for index in np.unique(label_N)),
+        coverage=_rate(held_N, every_N, group_N, level),
+        mean_size=float(np.average(size_N, weights=weight_N)),
+        empty=float(np.average(size_N == 0, weights=weight_N)),
+        worst_class=min(
+            float(np.average(held_N[row_M], weights=_weights(len(row_M), None if group_N is None else group_N[row_M])))
+            for row_M in (np.flatnonzero(label_N == index) for index in np.unique(label_N))
+        ),
     )
+
+
+def _rate(
+    event_N: NDArray[np.bool_], among_N: NDArray[np.bool_], group_N: NDArray[np.int64] | None, level: float
+) -> Interval:
+    """How often the event happens among some of the images, each group counting the same with all of its images."""
+    if group_N is None or len(np.unique(group_N)) == len(group_N):
+        return wilson(int(event_N[among_N].sum()), int(among_N.sum()), level)
+    return clustered_rate(event_N[among_N], group_N[among_N], level, weight_N=_weights(len(group_N), group_N)[among_N])
+
+
+def _weights(n: int, group_N: NDArray[np.int64] | None) -> NDArray[np.float64]:
+    return np.ones(n) if group_N is None else group_weights(group_N)

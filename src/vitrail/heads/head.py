@@ -48,6 +48,15 @@ class CurvePoint:
     val_accuracy: float
 
 
+class StoredRows(Protocol):
+    """Rows that are read when they are indexed."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.float32]:
+        """The rows with these numbers, in this order."""
+
+
 class Fit(Protocol):
     """The result of every way of fitting: a `Head` is made from it."""
 

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from vitrail.core.errors import WeightsError
 from vitrail.core.hashing import fingerprint, sha256_bytes
+from vitrail.heads.bank import neighbour_distance
 from vitrail.heads.scores import are_unit
 from vitrail.statistics.conformal import SCORES, ScoreKind
 
 FORMAT_VERSION = 1
 METADATA_KEY = "vitrail_refusal"
-ROWS_AT_ONCE = 4096
 RULES: tuple[str, ...] = ("lac", "adaptive", "lac-by-class", "adaptive-by-class")
 SetOn = Literal["out-of-fold", "calibration"]
 
@@ -33,10 +33,12 @@ class Refusal:
 
     `set_on` says on which `images` thresholds and confidence were set: out-of-fold probabilities of train and val
     (cross-conformal), or a calibration split that was used for nothing else (split conformal). `groups` counts the
-    groups of these images; an image without one is a group of its own.
+    groups of these images; an image without one is a group of its own. With groups every promise is about an image
+    drawn from a new group, and each group counts the same.
     `threshold_RC` has a row for each of RULES; a class with a score above it is not in the set. An answer needs
-    `confidence` for `precision`; None if the images cannot guarantee it. `bank_BD` has training features of length 1.
-    `distance` is a cosine distance to the `neighbours`-th of them: all but `alarms` of training images are nearer.
+    `confidence` for `precision`; None if the test found none. `bank_BD` has training features of length 1.
+    `distance` is a cosine distance to the `neighbours`-th of them: all but `alarms` of training images are nearer to
+    those of other groups.
     """
 
     set_on: SetOn
@@ -67,36 +69,12 @@ class Refusal:
         return result
 
     def sure(self, probability_NC: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether each answer has the confidence for the precision; all have it if there is no guarantee."""
+        """Whether each answer has the confidence for the precision; all have it if there is no such confidence."""
         return np.asarray(probability_NC.max(axis=1) >= (0.0 if self.confidence is None else self.confidence))
 
     def strange(self, feature_ND: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Whether each example is further from the training images than they are from one another."""
         return neighbour_distance(feature_ND, self.bank_BD, self.neighbours) > self.distance
-
-
-def unit_rows(feature_ND: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of length 1; a row of zeros stays. Unlike `scores.unit` in float32: the digest has the bits of the bank."""
-    norm_N1 = np.linalg.norm(feature_ND, axis=1, keepdims=True)
-    return np.asarray(feature_ND / np.where(norm_N1 > 0, norm_N1, 1.0), dtype=np.float32)
-
-
-def neighbour_distance(
-    feature_ND: NDArray[np.float32], bank_BD: NDArray[np.float16], neighbours: int
-) -> NDArray[np.float64]:
-    """The cosine distance from each row to its k-th nearest of the bank (Sun et al. 2022, arXiv:2204.06507).
-
-    Args:
-        feature_ND: features as they are stored.
-        bank_BD: unit rows.
-        neighbours: k, at most B.
-    """
-    bank_DB, kth = bank_BD.astype(np.float32).T, len(bank_BD) - neighbours
-    distance_N = np.empty(len(feature_ND))
-    for start in range(0, len(feature_ND), ROWS_AT_ONCE):
-        near_NB = unit_rows(feature_ND[start : start + ROWS_AT_ONCE]) @ bank_DB
-        distance_N[start : start + ROWS_AT_ONCE] = 1 - np.partition(near_NB, kth, axis=1)[:, kth]
-    return distance_N
 
 
 def save_refusal(refusal: Refusal, path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.heads.head import balanced_weights
+from vitrail.heads.head import StoredRows, balanced_weights
 
 if TYPE_CHECKING:
     from vitrail.data import Dataset, Split
@@ -48,17 +48,8 @@ class PooledRows(Rows, Protocol):
     def pooled(self, pooling: str) -> "PooledRows":
         """The same features with the rows of another pooling."""
 
-    def reader(self, ids: Sequence[str]) -> "StoredRows":
+    def reader(self, ids: Sequence[str]) -> StoredRows:
         """The rows of `ids`, in their order, which stay on disk until they are read."""
-
-
-class StoredRows(Protocol):
-    """Rows that are read when they are indexed."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.float32]:
-        """The rows with these numbers, in this order."""
 
 
 class Scorer(Protocol):

@@ -21,19 +21,32 @@ from scipy import stats
 from vitrail.statistics.intervals import LEVEL, Interval, effective_wilson, mean_interval, normal_quantile
 
 
-def clustered_rate(correct_N: NDArray[np.bool_], group_N: NDArray[np.int64], level: float = LEVEL) -> Interval:
+def group_weights(group_N: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The weight of each example if every group counts as one, whatever its size; numbers need not be consecutive."""
+    _, place_N, size_G = np.unique(group_N, return_inverse=True, return_counts=True)
+    return np.asarray(1 / size_G[place_N])
+
+
+def clustered_rate(
+    correct_N: NDArray[np.bool_],
+    group_N: NDArray[np.int64],
+    level: float = LEVEL,
+    *,
+    weight_N: NDArray[np.float64] | None = None,
+) -> Interval:
     """A rate with Wilson's interval at its effective number of examples.
 
     The variance is that of a ratio over groups, and Student's quantile at G - 1 degrees of freedom stands for the
     normal one (Korn and Graubard 1998). Where all examples go one way, or all are of one group, there is nothing to
-    estimate an effect from: then every group counts as one example.
+    estimate an effect from: then every group counts as one example. `weight_N` is None if all examples weigh the same.
     """
     group_N = np.unique(group_N, return_inverse=True)[1]
     n, groups = len(correct_N), int(group_N.max()) + 1
-    value = float(correct_N.mean())
+    weight_N = np.ones(n) if weight_N is None else weight_N
+    value = float(np.average(correct_N, weights=weight_N))
     if 0 < value < 1 and groups > 1:
-        off_G = np.bincount(group_N, weights=correct_N - value, minlength=groups)
-        variance = groups / (groups - 1) * float((off_G**2).sum()) / n**2
+        off_G = np.bincount(group_N, weights=weight_N * (correct_N - value), minlength=groups)
+        variance = groups / (groups - 1) * float((off_G**2).sum()) / float(weight_N.sum()) ** 2
         plain = min(float(n), value * (1 - value) / variance) if variance > 0 else float(n)
         n_effective = plain * few_groups(groups, level)
     else:

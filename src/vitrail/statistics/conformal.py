@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from vitrail.statistics.clustered import group_weights
+
 ScoreKind = Literal["lac", "adaptive"]
 
 
@@ -45,15 +47,24 @@ def adaptive_scores(probability_NC: NDArray[np.float64]) -> NDArray[np.float64]:
 SCORES = {"lac": lac_scores, "adaptive": adaptive_scores}
 
 
-def threshold(score_N: NDArray[np.float64], alpha: float) -> float:
+def threshold(
+    score_N: NDArray[np.float64], alpha: float, group_N: NDArray[np.int64] | None = None, *, unseen: float = 1.0
+) -> float:
     """The score that a true class exceeds with a chance of at most alpha.
 
     `score_N` are the scores of the true classes of calibration examples. The threshold is the ceil((n + 1) (1 -
     alpha))-th smallest; infinite if there are too few to promise anything.
+
+    With groups each group has weight 1, shared by its examples, and the promise is about an example drawn from a new
+    group (Lee, Barber and Willett 2023, arXiv:2306.06342, section 3). The weight `unseen` stands beyond all scores for
+    what is new. At 1, a whole group, the promise holds for every number of groups; at the weight of one example the
+    rate is close to alpha and may exceed it where groups are few (CDF pooling: Dunn, Wasserman and Ramdas 2022, JASA).
     """
-    n = len(score_N)
-    rank = math.ceil((n + 1) * (1 - alpha) - 1e-9)
-    return float(np.partition(score_N, rank - 1)[rank - 1]) if rank <= n else math.inf
+    weight_N = np.ones(len(score_N)) if group_N is None else group_weights(group_N)
+    order_N = np.argsort(score_N, kind="stable")
+    below_N = np.cumsum(weight_N[order_N])
+    rank = int(np.searchsorted(below_N, (below_N[-1] + unseen) * (1 - alpha) - 1e-9)) if len(score_N) else 0
+    return float(score_N[order_N[rank]]) if rank < len(score_N) else math.inf
 
 
 def coverage_range(n: int, alpha: float, level: float = 0.95) -> tuple[float, float]:
@@ -76,43 +87,21 @@ def coverage_range(n: int, alpha: float, level: float = 0.95) -> tuple[float, fl
 
 
 def class_thresholds(
-    score_N: NDArray[np.float64], label_N: NDArray[np.int64], classes: int, alpha: float
+    score_N: NDArray[np.float64],
+    label_N: NDArray[np.int64],
+    classes: int,
+    alpha: float,
+    group_N: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64]:
     """A threshold a class, so that the promise holds for every class and not on average alone (Vovk 2012).
 
     `score_N` are the scores of the true classes, `alpha` the promised rate of misses. A class of fewer than 1 / alpha -
-    1 examples has an infinite threshold and is in every set.
+    1 examples, or groups, has an infinite threshold and is in every set.
     """
-    return np.array([threshold(score_N[label_N == index], alpha) for index in range(classes)])
+    rows = (label_N == index for index in range(classes))
+    return np.array([threshold(score_N[row_N], alpha, None if group_N is None else group_N[row_N]) for row_N in rows])
 
 
 def true_scores(score_NC: NDArray[np.float64], label_N: NDArray[np.int64]) -> NDArray[np.float64]:
     """The score of each example's true class."""
     return np.take_along_axis(score_NC, label_N[:, None], axis=1)[:, 0]
-
-
-def confident_enough(
-    confidence_N: NDArray[np.float64], correct_N: NDArray[np.bool_], *, precision: float, risk: float
-) -> float | None:
-    """The least confidence from which on answers are right at the target precision, but for a small risk.
-
-    Thresholds are tried from the highest on; the first whose Clopper-Pearson lower limit falls under the target ends
-    the search. Tested in that fixed order no correction is needed (Angelopoulos et al. 2021, arXiv:2110.01052, section
-    2.2): the chance that the answers given are right less often than the target is at most `risk`.
-
-    `confidence_N` is the probability of the predicted class of calibration examples, `precision` the target as a
-    fraction, `risk` the chance that the promise fails. None if no threshold can promise it.
-    """
-    from scipy import stats
-
-    order_N = np.argsort(-confidence_N, kind="stable")
-    sorted_N = confidence_N[order_N]
-    right_N = np.cumsum(correct_N[order_N])
-    ends = np.flatnonzero(np.append(sorted_N[1:] != sorted_N[:-1], True))  # whole ties at a time
-    first = math.ceil(math.log(risk) / math.log(precision))  # with fewer examples not even no error would do
-    ends = ends[ends + 1 >= first]
-    total, right = ends + 1, right_N[ends]
-    low = np.where(right > 0, stats.beta.ppf(risk, right, total - right + 1), 0.0)
-    failed = np.flatnonzero(low < precision)
-    kept = ends[: failed[0]] if len(failed) else ends
-    return float(sorted_N[kept[-1]]) if len(kept) else None

@@ -14,6 +14,7 @@ from vitrail.delivery.report import render_report
 from vitrail.delivery.report.reliability import draw_reliability
 from vitrail.evaluation.contamination import weigh
 from vitrail.evaluation.thresholds import check_refusal
+from vitrail.heads.bank import fill_bank
 from vitrail.runs import Results
 from vitrail.statistics.calibration_error import reliability
 from vitrail.statistics.intervals import wilson
@@ -30,7 +31,7 @@ def told() -> Results:
         rows = predictions[one.name]
         n = len(rows.ids)
         feature_ND = np.random.default_rng(place).normal(size=(n, 12)).astype(np.float32)
-        refusal = fit_refusal(rows.ids, feature_ND, rows.probability_NC, rows.label_N)
+        refusal = fit_refusal(fill_bank(rows.ids, feature_ND), rows.probability_NC, rows.label_N)
         untuned = answer_untuned(
             np.log(rows.probability_NC),
             {index: (index,) for index in range(8)},
@@ -102,13 +103,21 @@ def test_what_is_answered_stands_with_its_interval(told: Results):
     assert "They are 83.3% [78.1, 87.5] of the test images." in said
 
 
+def test_what_groups_change_is_said_where_there_are_groups(told: Results):
+    assert "new group" not in parse(render_report(told, {}, images=None)).by_id("refusal").text
+    grouped = [replace(one, refusal=replace(one.refusal, groups=40)) for one in told.backbones]
+    page = render_report(replace(told, backbones=tuple(grouped)), {}, images=None)
+    said = parse(page).by_id("refusal").text
+    assert "These images come from 40 groups: every promise is about an image drawn from a new group" in said
+
+
 def test_that_nothing_is_promised_and_that_nothing_is_sure_enough_are_told_apart(told: Results):
     unpromised = _doubt(told, confidence=None, precision=None, answered=None)
-    assert "No confidence can promise 95.0% right answers" in unpromised
-    assert "every image is answered" in unpromised
+    assert "95.0% of answers are right: not found by this test on 240 training images" in unpromised
+    assert "No answer is withheld" in unpromised
     unsure = _doubt(told, confidence=0.999, precision=None, answered=wilson(0, 240))
     assert "no test image is that sure: none would be answered" in unsure
-    assert "every image is answered" not in unsure
+    assert "No answer is withheld" not in unsure
 
 
 def test_the_drawing_has_a_dot_a_bin_and_says_what_it_shows():
