@@ -19,6 +19,7 @@ THEMES = (
     "heads_against_sklearn",
     "small_heads",
     "coverage",
+    "coverage_pick",
     "duplicates",
     "contamination",
     "dates",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,6 +53,16 @@ class Brightness:
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.batches.append(len(pixels))
         return pixels.reshape(len(pixels), -1).mean(axis=1, keepdims=True).astype(np.float32) / 255
+
+
+class Notes(Silent):
+    """Progress that remembers its notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
 
 
 @pytest.fixture
@@ -149,17 +159,12 @@ def test_an_engine_that_this_machine_has_not_is_replaced_and_said(
     def refuse(engine: str, precision: str) -> None:
         raise UsageError("not installed")
 
-    class Listening(Silent):
-        notes: ClassVar[list[str]] = []
-
-        def note(self, message: str) -> None:
-            self.notes.append(message)
-
     monkeypatch.setattr(predict, "choose_engine", refuse)
-    Predictor.open(run, progress=Listening())
+    progress = Notes()
+    Predictor.open(run, progress=progress)
     ((_, options),) = backbone.opened
     assert (options["engine"], options["precision"]) == ("auto", "auto")
-    assert Listening.notes == ["The run used openvino bf16, which is not here: probabilities may differ a little."]
+    assert progress.notes == ["The run used openvino bf16, which is not here: probabilities may differ a little."]
 
 
 def test_a_folder_stands_for_every_file_under_it_in_order(
@@ -293,14 +298,19 @@ def test_a_backbone_that_the_run_has_not_is_named_with_those_it_has(run: Path, b
         Predictor.open(run, "resnet50.a1_in1k")
 
 
-def test_without_a_name_the_decision_says_which(tmp_path: Path, backbone: Brightness) -> None:
+def test_without_a_name_the_pick_is_used_and_how_sure_it_is_is_said(tmp_path: Path, backbone: Brightness) -> None:
     results, _ = make_run(CLASSES, backbones=2)
-    decided = replace(results, decision=replace(results.decision, choose=OTHER))
-    Predictor.open(_write(tmp_path / "decided", decided, ORIGIN))
+    losses = {NAME: 0.03, OTHER: 0.0204}
+    picked = replace(results.decision, choose=OTHER, strength="practical", losses=losses)
+    progress = Notes()
+    Predictor.open(_write(tmp_path / "run", replace(results, decision=picked), ORIGIN), progress=progress)
     assert backbone.opened[0][0].name == OTHER
-    undecided = replace(results, decision=replace(results.decision, choose=None))
-    with pytest.raises(UsageError, match=f"say which with -b, {NAME} or {OTHER}"):
-        Predictor.open(_write(tmp_path / "undecided", undecided, ORIGIN))
+    assert progress.notes[0] == (
+        f"Predicting with {OTHER}, the pick of the run (practical: at most 2.1 points less accurate than the best)."
+    )
+    progress.notes.clear()
+    Predictor.open(tmp_path / "run", NAME, progress=progress)
+    assert progress.notes == []
 
 
 def test_a_head_that_does_not_say_what_it_was_fitted_on_is_refused(tmp_path: Path, backbone: Brightness) -> None:

@@ -5,8 +5,9 @@ from vitrail.evaluation.contestants import Contestant as Contestant
 from vitrail.evaluation.contestants import Criteria as Criteria
 from vitrail.evaluation.contestants import JudgedImages as JudgedImages
 from vitrail.evaluation.decision import Decision as Decision
-from vitrail.evaluation.decision import Pair as Pair
-from vitrail.evaluation.decision import turn as turn
+from vitrail.evaluation.decision import say_strength as say_strength
+from vitrail.evaluation.pairs import Pair as Pair
+from vitrail.evaluation.pairs import turn as turn
 from vitrail.evaluation.thresholds import RefusalCheck as RefusalCheck
 from vitrail.evaluation.verdict import BackboneVerdict as BackboneVerdict
 from vitrail.evaluation.verdict import ClassMetrics as ClassMetrics

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.data.traces import MOST, Evidence, MatchedBy, Traces, UntunedAnswers, say_about
-from vitrail.evaluation.decision import Contender, Decision, Pair, decide
+from vitrail.evaluation.decision import Contender, Decision, decide, say_reasons
+from vitrail.evaluation.pairs import Pair
 from vitrail.evaluation.sentences import say_names, say_rate
 from vitrail.statistics.intervals import LEVEL, Interval, wilson
 
@@ -95,8 +96,8 @@ def decide_fairly(
 
     A backbone counts as having seen the test if the share it saw is the margin or more: fewer images cannot move its
     accuracy by the margin. If all saw it, they are ranked alike, by recall. If some did, the decision is among the
-    others. A single other is taken if the decision over all falls on it, since recall helps only those that it is
-    compared with; otherwise nothing can be decided.
+    others. A single other is compared with all if the decision over all falls on it, since recall helps only those that
+    it is compared with; otherwise it is taken as the only usable one, uncompared.
 
     `margin` is a fraction; `contamination` is by name. What was seen comes first among the caveats.
     """
@@ -114,13 +115,23 @@ def decide_fairly(
     if not saw:
         return decision
     if not rest:
-        return replace(decision, sentence=f"{decision.sentence} {_RECALL if len(saw) == 1 else _RANKED_BY_RECALL}")
+        # How one ranks by recall proves nothing of new images; a single one was not ranked at all.
+        strength = decision.strength and "practical"
+        recall = _RECALL if len(saw) == 1 else _RANKED_BY_RECALL
+        return replace(decision, sentence=f"{decision.sentence} {recall}", strength=strength)
     if len(rest) > 1:
         was = "was" if len(saw) == 1 else "were"
         return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw)} and {was} not weighed.")
     if decision.choose == rest[0].name:
         return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw)}.")
-    return replace(decision, sentence=_no_fair_comparison(saw, rest), choose=None)
+    return replace(
+        decision,
+        sentence=_say_no_comparison(saw, rest[0]),
+        choose=rest[0].name,
+        strength="practical",
+        losses={},
+        because=say_reasons(sorted(contenders, key=lambda c: -c.top1.value), pairs, {}),
+    )
 
 
 def _say_recall(saw: Sequence[Contender]) -> str:
@@ -129,11 +140,12 @@ def _say_recall(saw: Sequence[Contender]) -> str:
     return f"{_list(saw)} saw these test images in pretraining: {whose} {figures} may be recall"
 
 
-def _no_fair_comparison(saw: Sequence[Contender], rest: Sequence[Contender]) -> str:
-    figures = say_names([f"{c.name} {say_rate(c.top1)}" for c in (*saw, *rest)], most=6)
+def _say_no_comparison(saw: Sequence[Contender], other: Contender) -> str:
+    figures = say_names([f"{c.name} {say_rate(c.top1)}" for c in (*saw, other)], most=6)
     return (
-        f"These test images cannot compare the backbones: {_list(saw)} saw them in pretraining, {_list(rest)} did not "
-        f"as far as is known. Of {saw[0].top1.n:,} images are right: {figures}. Use test images that none has seen."
+        f"These test images cannot compare the backbones: {_list(saw)} saw them in pretraining, {other.name} did not "
+        f"as far as is known. Of {other.top1.n:,} images are right: {figures}. Take {other.name}, the only one that "
+        "these images may judge. Whether it is the best is not known: test images that none has seen would settle it."
     )
 
 
