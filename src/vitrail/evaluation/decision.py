@@ -19,7 +19,7 @@ Nothing here is measured on this run's clock, so the same data and choices give 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from vitrail.evaluation.more_images import images_to_settle
 from vitrail.evaluation.pairs import Pair, turn
@@ -104,9 +104,8 @@ def decide(
     `margin` is the difference in accuracy, as a fraction, below which cost decides; `one_group` says that all test
     images are in one group.
     """
-    order = tuple(sorted(contenders, key=lambda c: (-c.top1.value, c.cost, c.name)))
-    table = _Table(order=order, pairs=tuple(pairs), margin=margin, one_group=one_group)
-    losses = {c.name: table.find_loss(c) for c in order} if len(order) > 1 else {}
+    table = _Table.of(contenders, pairs, margin, one_group=one_group)
+    losses = {c.name: table.find_loss(c) for c in table.order} if len(table.order) > 1 else {}
     pick = _pick(table, losses)
     strength = _weigh(table, pick)
     known_caveats = list(caveats)
@@ -119,28 +118,29 @@ def decide(
         choose=pick.name,
         strength=strength,
         losses=losses,
-        because=say_reasons(order, pairs, losses),
+        because=say_reasons(table.order, pairs, losses),
         caveats=tuple(known_caveats),
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Table:
-    """All contenders, the most accurate first, and all pairs."""
+    """All contenders, the most accurate first, and all pairs, each both ways round."""
 
     order: tuple[Contender, ...]
-    pairs: tuple[Pair, ...]
+    pairs: Mapping[tuple[str, str], Pair]
     margin: float
     one_group: bool
 
+    @classmethod
+    def of(cls, contenders: Sequence[Contender], pairs: Sequence[Pair], margin: float, *, one_group: bool) -> Self:
+        both = {(pair.a, pair.b): pair for given in pairs for pair in (given, turn(given))}
+        order = sorted(contenders, key=lambda c: (-c.top1.value, c.cost, c.name))
+        return cls(order=tuple(order), pairs=both, margin=margin, one_group=one_group)
+
     def find(self, a: Contender, b: Contender) -> Pair:
         """The pair of two backbones with the first as its `a`."""
-        for pair in self.pairs:
-            if (pair.a, pair.b) == (a.name, b.name):
-                return pair
-            if (pair.b, pair.a) == (a.name, b.name):
-                return turn(pair)
-        raise KeyError(f"no pair of {a.name} and {b.name}")
+        return self.pairs[a.name, b.name]
 
     def find_others(self, pick: Contender) -> list[Contender]:
         """All but one, the most accurate first."""
@@ -152,8 +152,7 @@ class _Table:
 
     def find_unbeaten(self) -> list[Contender]:
         """Those that no other beats: the most accurate is always one of them."""
-        beaten = {p.b for p in self.pairs if p.conclusion == "a is better"}
-        beaten |= {p.a for p in self.pairs if p.conclusion == "b is better"}
+        beaten = {pair.a for pair in self.pairs.values() if pair.conclusion == "b is better"}
         return [c for c in self.order if c.name not in beaten]
 
     def find_loss(self, contender: Contender) -> float:
@@ -185,10 +184,10 @@ def _weigh(table: _Table, pick: Contender) -> Strength | None:
 def _say(table: _Table, pick: Contender, strength: Strength | None) -> str:
     if strength is None:
         return f"{pick.name} reaches {say_rate(pick.top1)} of {pick.top1.n:,} test images."
-    if not table.find_rivals(pick):
-        sentence = _say_best(table, pick)
-        return f"{sentence} {OTHER_GROUPS}" if table.one_group else sentence
-    return _say_equivalent(table, pick) if strength == "equivalent" else _say_practical(table, pick)
+    if table.find_rivals(pick) and table.find_loss(pick) >= table.margin:
+        return _say_practical(table, pick)
+    sentence = _say_within_margin(table, pick) if table.find_rivals(pick) else _say_best(table, pick)
+    return f"{sentence} {OTHER_GROUPS}" if table.one_group else sentence
 
 
 def _say_best(table: _Table, pick: Contender) -> str:
@@ -199,7 +198,7 @@ def _say_best(table: _Table, pick: Contender) -> str:
     return f"{pick.name} beats {lead}{rest}: take {pick.name}."
 
 
-def _say_equivalent(table: _Table, pick: Contender) -> str:
+def _say_within_margin(table: _Table, pick: Contender) -> str:
     leader, rivals = table.order[0], table.find_rivals(pick)
     dearest = leader if leader is not pick else max(rivals, key=lambda c: c.gmacs)
     share = say_share(pick.gmacs, dearest.gmacs)
@@ -207,7 +206,8 @@ def _say_equivalent(table: _Table, pick: Contender) -> str:
     take = f"take {pick.name}."
     peers = [c for c in table.order if c is pick or c in rivals]
     pairs = [table.find(peer, other) for i, peer in enumerate(peers) for other in peers[i + 1 :]]
-    if all(-table.margin < p.difference.low and p.difference.high < table.margin for p in pairs):
+    inside = all(-table.margin < p.difference.low and p.difference.high < table.margin for p in pairs)
+    if inside and not table.one_group:
         names = say_names([c.name for c in peers], most=6)
         return f"{names} are equivalent within {say_distance(table.margin)}; {pick.name} {cost}: {take}"
     loss = f"it is at most {_say_loss(table, pick)}"
@@ -268,7 +268,7 @@ def _say_cheaper(table: _Table, pick: Contender) -> list[str]:
 def _say_more_images(table: _Table, pick: Contender, others: Sequence[Contender]) -> str:
     pairs = [table.find(pick, other) for other in others]
     return say_image_range(
-        *images_to_settle(pairs, margin=table.margin, tests=len(table.pairs), backbones=len(table.order))
+        *images_to_settle(pairs, margin=table.margin, tests=len(table.pairs) // 2, backbones=len(table.order))
     )
 
 
