@@ -141,6 +141,7 @@ def test_a_lead_of_the_one_that_saw_the_test_is_no_finding():
     assert said.sentence.startswith("These test images cannot compare the backbones: a saw them in pretraining, b did")
     assert "Take b, the only one that these images may judge." in said.sentence
     assert not any("below the best" in reason for reason in said.because)
+    assert said.caveats == (SEEN.sentence, "small"), "none that is about a, which is not taken"
 
 
 def test_a_lead_over_one_that_saw_the_test_stands():

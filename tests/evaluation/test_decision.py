@@ -159,8 +159,8 @@ def test_a_cheaper_backbone_that_may_lose_more_than_the_margin_is_not_taken_and_
         "a leads c by 0.4 points [-1.2, 2.0]; it is at most 1 point less accurate than c: take a."
     )
     assert decision.caveats == (
-        "c costs less, but may be up to 1.8 points less accurate than the best: up to 15,000 more test images would "
-        "settle it.",
+        "c costs less, but may be up to 1.8 points less accurate than the best: between a few and 15,000 more test "
+        "images would settle it.",
     )
 
 
@@ -244,7 +244,7 @@ def test_a_safe_choice_may_leave_a_still_cheaper_backbone_open():
         "b costs a quarter of a's multiply-adds, and it is at most 0.6 points less accurate than the best of them: "
         "take b."
     )
-    assert decision.caveats[0].startswith("c costs less, but may be up to 1.2 points less accurate than the best: up ")
+    assert decision.caveats[0].startswith("c costs less, but may be up to 1.2 points less accurate than the best: ")
 
 
 def test_an_unstated_licence_of_the_chosen_one_is_a_caveat():

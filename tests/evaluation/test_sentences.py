@@ -67,12 +67,12 @@ def test_a_cost_is_said_as_a_share(part, whole, words):
     ("least", "most", "words"),
     [
         (0.0, 0.2, "about 10"),
-        (0.0, 873, "up to 900"),
+        (0.0, 873, "between a few and 900"),
         (873, 4210, "between 900 and 4,500"),
         (880, 900, "about 900"),
         (1230, 999_000, "between 1,500 and 1,000,000"),
         (42, 2e6, "between 45 and more than a million"),
-        (0.0, math.inf, "up to more than a million"),
+        (0.0, math.inf, "between a few and more than a million"),
         (2e6, math.inf, "more than a million"),
     ],
 )

@@ -103,15 +103,14 @@ def decide_fairly(
     """
     saw = [c for c in contenders if c.name in contamination and contamination[c.name].share >= margin]
     rest = [c for c in contenders if c not in saw]
-    weighed = rest if len(rest) > 1 else contenders
-    names = {c.name for c in weighed}
-    decision = decide(
-        weighed,
-        [pair for pair in pairs if {pair.a, pair.b} <= names],
-        margin=margin,
-        caveats=(*(f.sentence for f in contamination.values() if f.verdict in ("seen", "hints")), *caveats),
-        one_group=one_group,
-    )
+    known_caveats = (*(f.sentence for f in contamination.values() if f.verdict in ("seen", "hints")), *caveats)
+
+    def decide_among(usable: Sequence[Contender]) -> Decision:
+        names = {c.name for c in usable}
+        among = [pair for pair in pairs if {pair.a, pair.b} <= names]
+        return decide(usable, among, margin=margin, caveats=known_caveats, one_group=one_group)
+
+    decision = decide_among(rest if len(rest) > 1 else contenders)
     if not saw:
         return decision
     if not rest:
@@ -124,13 +123,12 @@ def decide_fairly(
         return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw)} and {was} not weighed.")
     if decision.choose == rest[0].name:
         return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw)}.")
+    order = sorted(contenders, key=lambda c: -c.top1.value)
     return replace(
-        decision,
+        decide_among(rest),
         sentence=_say_no_comparison(saw, rest[0]),
-        choose=rest[0].name,
         strength="practical",
-        losses={},
-        because=say_reasons(sorted(contenders, key=lambda c: -c.top1.value), pairs, {}),
+        because=say_reasons(order, pairs, {}),
     )
 
 

@@ -48,19 +48,17 @@ def say_share(part: float, whole: float) -> str:
 
 
 def say_image_range(least: float, most: float) -> str:
-    """How many more test images would settle it, to the precision that an estimate has: "800 to 35,000".
+    """How many more test images would settle it, to the precision of an estimate: "between 900 and 35,000".
 
-    An end of more than a million is said as that; a start of no more than ten is left out.
+    An end of more than a million is said as that, a start of ten at most as "a few".
     """
     low, high = _round_count(least), _round_count(most)
     if low is None:
         return "more than a million more test images"
-    if high is None:
-        end = "more than a million"
-        return f"between {low:,} and {end} more test images" if low > FEW else f"up to {end} more test images"
     if low == high:
-        return f"about {high:,} more test images"
-    return f"between {low:,} and {high:,} more test images" if low > FEW else f"up to {high:,} more test images"
+        return f"about {low:,} more test images"
+    start = "a few" if low == FEW else f"{low:,}"
+    return f"between {start} and {'more than a million' if high is None else f'{high:,}'} more test images"
 
 
 def _round_count(count: float) -> int | None:
