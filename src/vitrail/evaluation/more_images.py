@@ -13,7 +13,7 @@ import numpy as np
 from vitrail.evaluation.pairs import Pair
 from vitrail.statistics.paired import images_for_margin, images_needed
 
-STEPS = 41  # differences tried from one end of an interval to the other
+STEPS = 41  # differences tried from one end of a range to the other
 
 
 def images_to_settle(pairs: Sequence[Pair], *, margin: float, tests: int, backbones: int) -> tuple[float, float]:
@@ -31,8 +31,10 @@ def _settle(pair: Pair, margin: float, tests: int, backbones: int) -> tuple[floa
     d, alpha = pair.difference, 1 - pair.difference.level
     # Two pseudo-examples of discordance: none seen in few images does not mean none to come.
     discordance = (pair.only_a + pair.only_b + 2) / (d.n + 2)
+    # The most are needed somewhere between level and the margin behind, which a wide interval steps over.
+    tried = [*np.linspace(d.low, d.high, STEPS), *np.linspace(-margin, 0, STEPS).clip(d.low, d.high)]
     counts = []
-    for difference in np.linspace(d.low, d.high, STEPS).tolist():
+    for difference in map(float, tried):
         discordant = max(discordance, abs(difference))
         better = images_needed(difference, discordant, alpha=alpha / tests) if difference < 0 else np.inf
         within = images_for_margin(-difference, discordant, margin, alpha=min(2 * alpha / max(1, backbones - 1), 0.5))
