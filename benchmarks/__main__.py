@@ -24,6 +24,7 @@ THEMES = (
     "small_heads",
     "coverage",
     "coverage_forecast",
+    "coverage_pick",
     "duplicates",
     "contamination",
     "dates",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,6 +54,16 @@ class Brightness:
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.batches.append(len(pixels))
         return pixels.reshape(len(pixels), -1).mean(axis=1, keepdims=True).astype(np.float32) / 255
+
+
+class Notes(Silent):
+    """Progress that remembers its notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
 
 
 @pytest.fixture
@@ -150,37 +160,26 @@ def test_an_engine_that_this_machine_has_not_is_replaced_and_said(
     def refuse(engine: str, precision: str) -> None:
         raise UsageError("not installed")
 
-    class Listening(Silent):
-        notes: ClassVar[list[str]] = []
-
-        def note(self, message: str) -> None:
-            self.notes.append(message)
-
     monkeypatch.setattr(predict, "choose_engine", refuse)
-    Predictor.open(run, progress=Listening())
+    progress = Notes()
+    Predictor.open(run, progress=progress)
     ((_, options),) = backbone.opened
     assert (options["engine"], options["precision"]) == ("auto", "auto")
-    assert Listening.notes[-1] == "The run used openvino bf16, which is not here: probabilities may differ a little."
+    assert progress.notes[0] == "The run used openvino bf16, which is not here: probabilities may differ a little."
 
 
 def test_a_head_without_a_confidence_threshold_says_so(
     run: Path, backbone: Brightness, draw: Callable[[str, int], Path]
 ) -> None:
-    class Listening(Silent):
-        notes: ClassVar[list[str]] = []
-
-        def note(self, message: str) -> None:
-            self.notes.append(message)
-
+    unset, sure = Notes(), Notes()
     found = replace(load_refusal(refusal_file(run, NAME)), confidence=None, distance=2.0)
     save_refusal(found, refusal_file(run, NAME))
-    (answer,) = Predictor.open(run, progress=Listening()).predict([draw("a.png", 230)])
-    assert [note for note in Listening.notes if "no confidence threshold" in note]
+    (answer,) = Predictor.open(run, progress=unset).predict([draw("a.png", 230)])
+    assert [note for note in unset.notes if "no confidence threshold" in note]
     assert (answer.doubt, answer.least_probability) == (None, None)
     save_refusal(replace(found, confidence=0.999999), refusal_file(run, NAME))
-    Listening.notes.clear()
-    (answer,) = Predictor.open(run, progress=Listening()).predict([draw("a.png", 230)])
-    assert not [note for note in Listening.notes if "no confidence threshold" in note]
+    (answer,) = Predictor.open(run, progress=sure).predict([draw("a.png", 230)])
+    assert not [note for note in sure.notes if "no confidence threshold" in note]
     assert answer.doubt is not None
     assert answer.least_probability == 0.999999
 
@@ -316,14 +315,19 @@ def test_a_backbone_that_the_run_has_not_is_named_with_those_it_has(run: Path, b
         Predictor.open(run, "resnet50.a1_in1k")
 
 
-def test_without_a_name_the_decision_says_which(tmp_path: Path, backbone: Brightness) -> None:
+def test_without_a_name_the_pick_is_used_and_how_sure_it_is_is_said(tmp_path: Path, backbone: Brightness) -> None:
     results, _ = make_run(CLASSES, backbones=2)
-    decided = replace(results, decision=replace(results.decision, choose=OTHER))
-    Predictor.open(_write(tmp_path / "decided", decided, ORIGIN))
+    losses = {NAME: 0.03, OTHER: 0.0204}
+    picked = replace(results.decision, choose=OTHER, strength="practical", losses=losses)
+    progress = Notes()
+    Predictor.open(_write(tmp_path / "run", replace(results, decision=picked), ORIGIN), progress=progress)
     assert backbone.opened[0][0].name == OTHER
-    undecided = replace(results, decision=replace(results.decision, choose=None))
-    with pytest.raises(UsageError, match=f"say which with -b, {NAME} or {OTHER}"):
-        Predictor.open(_write(tmp_path / "undecided", undecided, ORIGIN))
+    assert progress.notes[0] == (
+        f"Predicting with {OTHER}, the pick of the run (practical: at most 2.1 points less accurate than the best)."
+    )
+    progress.notes.clear()
+    Predictor.open(tmp_path / "run", NAME, progress=progress)
+    assert not [note for note in progress.notes if "Predicting with" in note]
 
 
 def test_a_head_that_does_not_say_what_it_was_fitted_on_is_refused(tmp_path: Path, backbone: Brightness) -> None:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from vitrail.evaluation.caveats import ALWAYS, accuracy_without, find_caveats
-from vitrail.evaluation.decision import Contender, Pair, conclude
+from vitrail.evaluation.decision import Contender
+from vitrail.evaluation.pairs import Pair, conclude
 from vitrail.heads.head import Predictions
 from vitrail.statistics.intervals import wilson
 from vitrail.statistics.paired import paired_difference, visible_difference
@@ -23,9 +24,11 @@ def caveats(labels_C, correct, *, only=None, groups=None, visible=None):
                 only_a=only[0],
                 only_b=only[1],
                 mcnemar_p=1.0,
-                holm_p=1.0,
+                adjusted_p=1.0,
                 equivalence_p=1.0,
-                conclusion=conclude(difference, 1.0, 0.01),
+                loss_a=0.0 - difference.low,
+                loss_b=difference.high,
+                conclusion=conclude(difference, 0.01),
                 design_effect=1.0,
                 visible=visible or visible_difference((sum(only) + 2) / (n + 2), n),
             )

@@ -198,6 +198,7 @@ def a_over_b(found):
 def test_where_all_saw_the_test_the_claim_is_one_about_recall():
     said, plain = a_over_b({"a": SEEN, "b": SEEN})
     assert said.choose == plain.choose == "a"
+    assert (said.strength, plain.strength) == ("practical", "proven")
     assert said.sentence.startswith(plain.sentence)
     assert "All of them saw these test images" in said.sentence
     assert said.caveats[-1] == "small"
@@ -206,9 +207,11 @@ def test_where_all_saw_the_test_the_claim_is_one_about_recall():
 
 def test_a_lead_of_the_one_that_saw_the_test_is_no_finding():
     said, _ = a_over_b({"a": SEEN, "b": CLEAN})
-    assert said.choose is None
+    assert (said.choose, said.strength, said.losses) == ("b", "practical", {})
     assert said.sentence.startswith("These test images cannot compare the backbones: a saw them in pretraining, b did")
-    assert "take a" not in said.sentence
+    assert "Take b, the only one that these images may judge." in said.sentence
+    assert not any("below the best" in reason for reason in said.because)
+    assert said.caveats == (SEEN.sentence, "small"), "none that is about a, which is not taken"
 
 
 def test_a_lead_over_one_that_saw_the_test_stands():
@@ -233,7 +236,7 @@ def test_one_that_probably_saw_the_test_stays_in_the_decision_and_is_marked():
 
 def test_what_probably_saw_the_test_is_no_clean_witness_against_recall():
     said, _ = a_over_b({"a": SEEN, "b": PROBABLY})
-    assert said.choose is None
+    assert (said.choose, said.strength) == ("b", "practical")
     assert "a saw them in pretraining, b probably did too" in said.sentence
 
 
@@ -259,7 +262,7 @@ def test_one_that_saw_the_test_and_is_ahead_within_the_margin_is_not_said_to_be_
 
 
 def test_recall_does_not_steer_the_choice_among_those_that_saw_nothing():
-    """By all figures c is out, a being ahead of it by the margin; beside b, which saw nothing either, it is not."""
+    """By all figures c may lose more than the margin, to a; to b, which saw nothing either, it does not."""
     right = {"a": 9_500, "b": 9_450, "c": 9_420}
     counts = {("a", "b"): (130, 80), ("a", "c"): (160, 80), ("b", "c"): (100, 70)}
     gmacs = {"a": 8.0, "b": 8.0, "c": 4.0}

@@ -41,7 +41,7 @@ def test_a_lead_that_another_training_could_turn_is_named_and_a_clear_one_is_not
     unsteady, steady = halves(0.05), halves(0.0, seed=1)
     (turned,) = judge_retrained_pairs(pairs, {"a": unsteady, "b": steady}, level=0.95)
     assert turned.could_turn
-    assert turned.holm_p > 0.05 > pairs[0].holm_p
+    assert turned.adjusted_p > 0.05 > pairs[0].adjusted_p
     assert "the order of a and b could turn round" in say_could_turn([turned], "a")[0]
     (clear,) = judge_retrained_pairs(pairs, {"a": steady, "b": steady}, level=0.95)
     assert not clear.could_turn

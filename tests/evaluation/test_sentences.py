@@ -6,7 +6,7 @@ import pytest
 
 from vitrail.evaluation.sentences import (
     say_distance,
-    say_more_images,
+    say_image_range,
     say_names,
     say_p,
     say_points,
@@ -64,20 +64,20 @@ def test_a_cost_is_said_as_a_share(part, whole, words):
 
 
 @pytest.mark.parametrize(
-    ("count", "words"),
+    ("least", "most", "words"),
     [
-        (0.2, "about 10"),
-        (873, "about 900"),
-        (900, "about 900"),
-        (1230, "about 1,500"),
-        (4210, "about 4,500"),
-        (999_000, "about 1,000,000"),
-        (2e6, "more than a million"),
-        (math.inf, "more than a million"),
+        (0.0, 0.2, "about 10"),
+        (0.0, 873, "between a few and 900"),
+        (873, 4210, "between 900 and 4,500"),
+        (880, 900, "about 900"),
+        (1230, 999_000, "between 1,500 and 1,000,000"),
+        (42, 2e6, "between 45 and more than a million"),
+        (0.0, math.inf, "between a few and more than a million"),
+        (2e6, math.inf, "more than a million"),
     ],
 )
-def test_more_images_are_a_round_number(count, words):
-    assert say_more_images(count) == f"{words} more test images"
+def test_more_images_are_a_range_of_round_numbers(least, most, words):
+    assert say_image_range(least, most) == f"{words} more test images"
 
 
 def test_a_p_value_is_never_zero():

@@ -1,5 +1,6 @@
 """Groups widen what they must, by simulated coverage; and where every group is one image nothing changes."""
 
+import itertools
 import math
 
 import numpy as np
@@ -13,6 +14,7 @@ from vitrail.statistics.clustered import (
     clustered_mcnemar,
     clustered_mean,
     clustered_rate,
+    clustered_score,
     design_effect,
     few_groups,
     group_weights,
@@ -65,6 +67,21 @@ def test_for_single_images_the_test_is_mcnemars_up_to_its_approximation():
     lead_N = np.repeat([1, -1, 0], [80, 50, 300])
     assert clustered_mcnemar(lead_N, np.arange(430)) == pytest.approx(mcnemar_exact(80, 50), abs=0.004)
     assert clustered_mcnemar(lead_N, np.zeros(430, dtype=np.int64)) == 1.0
+
+
+def test_the_score_test_by_group_rejects_where_the_interval_at_so_many_examples_leaves_out_zero():
+    draws, rejected = np.random.default_rng(7), 0
+    for round_, level in itertools.product(range(30), (0.8, 0.95, 0.999)):
+        group_N = draws.integers(0, 12, 300)
+        lead_N = draws.choice([1, -1, 0], 300, p=[0.15, 0.03 + 0.004 * round_, 0.82 - 0.004 * round_])
+        scale = pair_n(lead_N, group_N, level) / 300
+        only_a, only_b = int((lead_N == 1).sum()), int((lead_N == -1).sum())
+        interval = paired_difference(only_a * scale, only_b * scale, 300 * scale, level)
+        rejects = clustered_score(lead_N, group_N) < 1 - level
+        assert (interval.low > 0 or interval.high < 0) == rejects
+        rejected += rejects
+    assert 20 < rejected < 70
+    assert clustered_score(np.zeros(300, dtype=np.int64), np.arange(300) // 10) == 1.0
 
 
 @pytest.mark.parametrize("one_class", [True, False], ids=["one class a group", "mixed"])

@@ -180,7 +180,7 @@ def _open(run: RunRecord | None, options: AuditOptions, progress: Progress) -> B
     if run is None:
         spec = parse_spec(options.backbone or DEFAULT_BACKBONE)
         return open_backbone(spec, offline=options.offline, progress=progress)
-    spec = parse_spec(options.backbone or _best_of(run))
+    spec = parse_spec(options.backbone or run.results.decision.choose)
     digest = run.backbone(spec.name).weights_sha256
     opened = reopen(run, spec, digest=digest, request=EngineRequest(), offline=options.offline, progress=progress)
     return replace(opened, name=spec.name)
@@ -188,11 +188,6 @@ def _open(run: RunRecord | None, options: AuditOptions, progress: Progress) -> B
 
 def _no_labels(why_not: str) -> LabelFindings:
     return LabelFindings(backbone="", judged=0, accuracy=0.0, test_included=False, suspects=(), why_not=why_not)
-
-
-def _best_of(run: RunRecord) -> str:
-    decided = run.results.decision.choose
-    return decided or max(run.results.backbones, key=lambda result: result.test.top1.value).name
 
 
 def _exact(dataset: Dataset) -> list[ExactCopies]:

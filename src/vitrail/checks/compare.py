@@ -14,8 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from vitrail.core.errors import DataError
 from vitrail.evaluation.contestants import Criteria
-from vitrail.evaluation.decision import Pair
-from vitrail.evaluation.pairs import judge_these, number_groups
+from vitrail.evaluation.pairs import Pair, judge_these, number_groups
 from vitrail.runs.folder import DATA
 from vitrail.runs.run import RunRecord
 from vitrail.runs.tables import read_examples
@@ -53,7 +52,7 @@ def compare_runs(first: RunRecord, second: RunRecord, criteria: Criteria | None 
     """Compare two finished runs pair by pair.
 
     Returns:
-        The figures; p values are adjusted over all pairs.
+        The figures; the intervals of all pairs hold together.
 
     Raises:
         DataError: the runs have no test image in common, or give a common image different labels.

@@ -10,6 +10,7 @@ from vitrail.candidates.decoding import decoding_in_words
 from vitrail.candidates.parity import parity_in_words
 from vitrail.candidates.recipes import DECK
 from vitrail.delivery.report import words
+from vitrail.evaluation import say_strength
 from vitrail.evaluation.contamination import mark
 from vitrail.runs import BackboneResult, RunRecord, say_openings
 from vitrail.statistics.intervals import Interval
@@ -47,6 +48,7 @@ def print_closing(run: RunRecord, console: Console) -> None:
     _print_set_aside(run, console)
     console.print()
     console.print(f"[bold]{escape(results.decision.sentence)}[/]")
+    console.print(f"  [dim]{escape(say_strength(results.decision))}[/]")
     for reason in results.decision.because:
         console.print(f"  · {escape(reason)}")
     for caveat in results.decision.caveats:

@@ -48,5 +48,5 @@ def _print(comparison: "RunComparison") -> None:
     for pair, flips in zip(comparison.pairs, comparison.flips, strict=True):
         typer.echo(
             f"{pair.a} minus {pair.b}: {say_points(pair.difference)}; {pair.b} fixes {len(flips.fixed):,} and breaks "
-            f"{len(flips.broken):,}; {say_p(pair.holm_p)} after Holm's correction: {pair.conclusion}"
+            f"{len(flips.broken):,}; {say_p(pair.adjusted_p)} for all pairs together: {pair.conclusion}"
         )

@@ -23,7 +23,7 @@ def predict(
             "-b",
             metavar="NAME[=FILE]",
             help="Which backbone of the run; with =FILE where its weights are.",
-            show_default="the one the run decided for",
+            show_default="the one the run picked",
         ),
     ] = None,
     sets: Annotated[

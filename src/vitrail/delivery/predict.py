@@ -22,6 +22,7 @@ from vitrail.data import MAX_PIXELS, ImageRejected, SetAside
 from vitrail.data.sources.local import written
 from vitrail.data.sources.walk import walk
 from vitrail.delivery.reopen import reopen
+from vitrail.evaluation import say_strength
 from vitrail.features.stream import (
     Batch,
     ImageInput,
@@ -95,7 +96,7 @@ class Predictor:
 
         Args:
             folder: the folder of a finished run.
-            backbone: "NAME" or "NAME=FILE"; None for the one that the run decided for, or its only one.
+            backbone: "NAME" or "NAME=FILE"; None for the one that the run picked; how sure the pick is, is noted.
             engine: if this and precision are None, both are the run's own if this machine has them.
             precision: the same.
             sets: how sets of classes are made: "lac", "adaptive", or either with "-by-class".
@@ -104,12 +105,12 @@ class Predictor:
 
         Raises:
             RunError: there is no finished run in the folder.
-            UsageError: the run has no such backbone, or decided for none.
+            UsageError: the run has no such backbone.
             WeightsError: the head or its thresholds are missing or damaged, or the weights are not those of the run.
         """
         _require_rule(sets)
         run, progress = load_run(folder), progress or Silent()
-        spec = _choose(run, backbone)
+        spec = _choose(run, backbone, progress)
         head, origin = load_head(run.head_file(spec.name))
         _require_origin(origin, run.head_file(spec.name))
         refusal = load_refusal(
@@ -212,13 +213,12 @@ def _require_rule(sets: str) -> None:
         raise UsageError(f"There is no rule {sets!r} for sets of classes: choose {', '.join(RULES)}.")
 
 
-def _choose(run: RunRecord, backbone: str | BackboneSpec | None) -> BackboneSpec:
-    names = [result.name for result in run.results.backbones]
+def _choose(run: RunRecord, backbone: str | BackboneSpec | None, progress: Progress) -> BackboneSpec:
     if backbone is None:
-        name = names[0] if len(names) == 1 else run.results.decision.choose
-        if name is None:
-            raise UsageError(f"The run {run.folder} decided for no backbone: say which with -b, {' or '.join(names)}.")
-        return BackboneSpec(name=name)
+        decision = run.results.decision
+        if decision.strength is not None:
+            progress.note(f"Predicting with {decision.choose}, the pick of the run ({say_strength(decision)}).")
+        return BackboneSpec(name=decision.choose)
     spec = parse_spec(backbone) if isinstance(backbone, str) else backbone
     return BackboneSpec(name=run.backbone(spec.name).name, file=spec.file)
 

@@ -5,8 +5,9 @@ from vitrail.evaluation.contestants import Contestant as Contestant
 from vitrail.evaluation.contestants import Criteria as Criteria
 from vitrail.evaluation.contestants import JudgedImages as JudgedImages
 from vitrail.evaluation.decision import Decision as Decision
-from vitrail.evaluation.decision import Pair as Pair
-from vitrail.evaluation.decision import turn as turn
+from vitrail.evaluation.decision import say_strength as say_strength
+from vitrail.evaluation.pairs import Pair as Pair
+from vitrail.evaluation.pairs import turn as turn
 from vitrail.evaluation.power import say_plan as say_plan
 from vitrail.evaluation.retraining import RetrainedPair as RetrainedPair
 from vitrail.evaluation.retraining import Retraining as Retraining

@@ -5,7 +5,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.evaluation.decision import Contender, Pair
+from vitrail.evaluation.decision import Contender
+from vitrail.evaluation.pairs import Pair
 from vitrail.evaluation.power import say_small_test
 from vitrail.evaluation.sentences import say_names
 from vitrail.heads.head import Predictions

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.data.traces import Evidence, MatchedBy, Sighting, Traces, UntunedAnswers, say_about
-from vitrail.evaluation.decision import Contender, Decision, Pair, decide
+from vitrail.evaluation.decision import Contender, Decision, decide, say_reasons
+from vitrail.evaluation.pairs import Pair
 from vitrail.evaluation.sentences import say_names, say_rate
 from vitrail.statistics.intervals import LEVEL, Interval, wilson
 
@@ -109,23 +110,22 @@ def decide_fairly(
 
     A backbone counts as having seen the test if the share it is known to have seen is the margin or more: fewer images
     cannot move its accuracy by the margin. One that probably saw it is weighed, and the sentence says so. If all saw
-    it, they are ranked alike, by recall. If some did, the decision is among the others. A single other is taken if the
-    decision over all falls on it, since recall helps only those that it is compared with; otherwise nothing can be
-    decided.
+    it, they are ranked alike, by recall. If some did, the decision is among the others. A single other is compared with
+    all if the decision over all falls on it, since recall helps only those that it is compared with; otherwise it is
+    taken as the only usable one, uncompared.
 
     `margin` is a fraction; `contamination` is by name. What was seen comes first among the caveats.
     """
     saw = [c for c in contenders if c.name in contamination and contamination[c.name].share >= margin]
     rest = [c for c in contenders if c not in saw]
-    weighed = rest if len(rest) > 1 else contenders
-    names = {c.name for c in weighed}
-    decision = decide(
-        weighed,
-        [pair for pair in pairs if {pair.a, pair.b} <= names],
-        margin=margin,
-        caveats=(*(f.sentence for f in contamination.values() if f.verdict in _IN_CAVEATS), *caveats),
-        one_group=one_group,
-    )
+    known_caveats = (*(f.sentence for f in contamination.values() if f.verdict in _IN_CAVEATS), *caveats)
+
+    def decide_among(usable: Sequence[Contender]) -> Decision:
+        names = {c.name for c in usable}
+        among = [pair for pair in pairs if {pair.a, pair.b} <= names]
+        return decide(usable, among, margin=margin, caveats=known_caveats, one_group=one_group)
+
+    decision = decide_among(rest if len(rest) > 1 else contenders)
     probably = [c for c in rest if c.name in contamination and contamination[c.name].verdict == "probably"]
     if probably:
         decision = replace(decision, sentence=f"{decision.sentence} {_say_probable(probably)}")
@@ -133,13 +133,22 @@ def decide_fairly(
         return decision
     unlabelled = [c for c in saw if not contamination[c.name].labels_seen]
     if not rest:
-        return replace(decision, sentence=f"{decision.sentence} {_say_all_saw(saw, unlabelled)}")
+        # How one ranks by recall proves nothing of new images; a single one was not ranked at all.
+        strength = decision.strength and "practical"
+        sentence = f"{decision.sentence} {_say_all_saw(saw, unlabelled)}"
+        return replace(decision, sentence=sentence, strength=strength)
     if len(rest) > 1:
         was = "was" if len(saw) == 1 else "were"
         return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw, unlabelled)} and {was} not weighed.")
     if decision.choose == rest[0].name:
         return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw, unlabelled)}.")
-    return replace(decision, sentence=_no_fair_comparison(saw, rest, doubt=bool(probably)), choose=None)
+    order = sorted(contenders, key=lambda c: -c.top1.value)
+    return replace(
+        decide_among(rest),
+        sentence=_say_no_comparison(saw, rest[0], doubt=bool(probably)),
+        strength="practical",
+        because=say_reasons(order, pairs, {}),
+    )
 
 
 def _say_all_saw(saw: Sequence[Contender], unlabelled: Sequence[Contender]) -> str:
@@ -171,12 +180,13 @@ def _say_probable(probably: Sequence[Contender]) -> str:
     )
 
 
-def _no_fair_comparison(saw: Sequence[Contender], rest: Sequence[Contender], *, doubt: bool) -> str:
-    other = "probably did too" if doubt else "did not as far as is known"
-    figures = say_names([f"{c.name} {say_rate(c.top1)}" for c in (*saw, *rest)], most=6)
+def _say_no_comparison(saw: Sequence[Contender], other: Contender, *, doubt: bool) -> str:
+    did = "probably did too" if doubt else "did not as far as is known"
+    figures = say_names([f"{c.name} {say_rate(c.top1)}" for c in (*saw, other)], most=6)
     return (
-        f"These test images cannot compare the backbones: {_list(saw)} saw them in pretraining, {_list(rest)} "
-        f"{other}. Of {saw[0].top1.n:,} images are right: {figures}. Use test images that none has seen."
+        f"These test images cannot compare the backbones: {_list(saw)} saw them in pretraining, {other.name} {did}. Of "
+        f"{other.top1.n:,} images are right: {figures}. Take {other.name}, the only one that these images may judge. "
+        "Whether it is the best is not known: test images that none has seen would settle it."
     )
 
 

@@ -1,30 +1,31 @@
-"""From figures to one sentence: what to build on, why, and what the figures cannot carry.
+"""From figures to one sentence: what to build on, how sure that is, and what would settle it.
 
-The rule. A backbone is out where the most accurate one beats it (McNemar's exact test after Holm's correction, and the
-paired interval excludes zero) by what may be the margin or more; the others are rivals. A rival is safe where a loss of
-the margin or more is excluded against every other rival: by the paired interval, and by one-sided tests after Holm's
-correction over all backbones, since one of many may look safe by luck.
+The rule. Some backbone is always picked, among the usable ones: all that are not known to have seen the test images
+(`contamination.py`). The loss of a backbone is how much less accurate it truly is than the most accurate of them. The
+largest plausible loss is a bound on it; in at least 95% of draws of test images all these bounds hold, whichever
+backbone is picked (Hsu's comparisons with the best, `pairs.py`).
 
-1. One rival is left: it is taken, for its accuracy.
-2. Some rival is safe: the cheapest safe one is taken, by multiply-adds; equal costs are decided by a stated licence,
-   then by accuracy.
-3. But where a cheaper rival is open, neither safe nor out, and the choice would fall on the most accurate or on one
-   less accurate than it, it is too close to tell; so it is where no rival is safe. The sentence says how many more test
-   images would tell.
+1. The most accurate on the test images is taken if it is also the cheapest, by multiply-adds.
+2. Else, of those whose largest plausible loss is below the margin, the cheapest is taken.
+3. Else, of those that no other beats, the one with the smallest largest plausible loss is taken.
 
-Where all test images are of one group none of several rivals is safe: that a loss is excluded in one film says nothing
-of the next.
+Of equally cheap ones a stated licence decides, then accuracy. The pick is `proven` if it beats all others (`pairs.py`),
+`equivalent` if its largest plausible loss is below the margin, else `practical`: the test images do not tell, and the
+sentence says what may be lost and how many more images would tell. Where all test images are of one group, or all
+usable backbones saw them, every pick is practical: nothing is known of other groups, or of new images.
 
 Nothing here is measured on this run's clock, so the same data and choices give the same decision.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
 
+from vitrail.evaluation.more_images import images_to_settle
+from vitrail.evaluation.pairs import Pair, turn
 from vitrail.evaluation.sentences import (
     say_distance,
-    say_more_images,
+    say_image_range,
     say_names,
     say_p,
     say_points,
@@ -32,56 +33,46 @@ from vitrail.evaluation.sentences import (
     say_share,
 )
 from vitrail.statistics.intervals import Interval
-from vitrail.statistics.paired import holm, images_for_margin, images_needed, noninferiority_p
 
-Conclusion = Literal["a is better", "b is better", "equivalent", "undecided"]
+Strength = Literal["proven", "equivalent", "practical"]
 UNKNOWN_LICENCES = ("not stated", "unknown")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pair:
-    """Two backbones on the same test images: `difference` is top-1 of `a` minus top-1 of `b`.
-
-    `only_a` images were right with `a` alone. `mcnemar_p` is exact and `holm_p` adjusted over all pairs of the run;
-    `equivalence_p` is of two one-sided tests that the difference is the margin or more. Where images come in groups,
-    `design_effect` of them tell as much of the difference as one independent image would, and `mcnemar_p` is
-    Obuchowski's test. `visible` is the least difference that so many images with so much discordance show four times
-    out of five, after Holm's correction at its strictest.
-    """
-
-    a: str
-    b: str
-    difference: Interval
-    only_a: int
-    only_b: int
-    mcnemar_p: float
-    holm_p: float
-    equivalence_p: float
-    conclusion: Conclusion
-    design_effect: float
-    visible: float
-
-    def loss_p(self, margin: float) -> float:
-        """The p value that `a` is less accurate than `b` by the margin or more."""
-        scale = 1 / self.design_effect
-        return noninferiority_p(self.only_a * scale, self.only_b * scale, self.difference.n * scale, margin)
+LEAST_SAID = 0.001  # "at most 0 points" would claim a lead that the intervals of the pairs do not
+OTHER_GROUPS = "All test images are of one group: nothing is known about other groups."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """What to build on, in words. `choose` is None if the test images cannot decide."""
+    """What to build on, in words.
+
+    `strength` says how sure it is; None if there was one backbone, and nothing to compare it with. `losses` has the
+    largest plausible loss of each usable backbone by its name, as a fraction; it is empty if they were not compared.
+    """
 
     sentence: str
-    choose: str | None
+    choose: str
+    strength: Strength | None
+    losses: Mapping[str, float]
     because: tuple[str, ...]
     caveats: tuple[str, ...]
+
+
+def say_strength(decision: Decision) -> str:
+    """How sure the pick is, in a few words: "practical: at most 2.1 points less accurate than the best"."""
+    if decision.strength is None:
+        return "the only backbone"
+    if decision.strength == "proven":
+        return "proven: it beats all others"
+    if decision.choose not in decision.losses:
+        return f"{decision.strength}: not compared with the others"
+    loss = say_distance(max(LEAST_SAID, decision.losses[decision.choose]))
+    return f"{decision.strength}: at most {loss} less accurate than the best"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contender:
     """One backbone as the decision sees it: accuracy, cost and licence, and nothing else of its `Contestant`.
 
-    `gmacs` are 1e9 multiply-adds an image.
+    `gmacs` are 1e9 multiply-adds an image. The intervals of all contenders' `top1` hold together.
     """
 
     name: str
@@ -94,14 +85,10 @@ class Contender:
         """Whether its licence is stated; what is not stated counts as not allowed."""
         return bool(self.licence) and not self.licence.lower().startswith(UNKNOWN_LICENCES)
 
-
-def conclude(difference: Interval, holm_p: float, margin: float) -> Conclusion:
-    """What one pair says: a test that survives all tests of the run, or an interval within the margin, or neither."""
-    if holm_p < 1 - difference.level and difference.low > 0:
-        return "a is better"
-    if holm_p < 1 - difference.level and difference.high < 0:
-        return "b is better"
-    return "equivalent" if -margin < difference.low and difference.high < margin else "undecided"
+    @property
+    def cost(self) -> tuple[float, bool]:
+        """What is cheaper sorts first: fewer multiply-adds, then a stated licence."""
+        return self.gmacs, not self.licence_known
 
 
 def decide(
@@ -112,165 +99,195 @@ def decide(
     caveats: Sequence[str] = (),
     one_group: bool = False,
 ) -> Decision:
-    """The decision over all backbones of a run.
+    """The decision over all usable backbones of a run.
 
     `margin` is the difference in accuracy, as a fraction, below which cost decides; `one_group` says that all test
     images are in one group.
     """
-    order = sorted(contenders, key=lambda c: (-c.top1.value, c.gmacs, c.name))
-    table = _Table(order=tuple(order), pairs=tuple(pairs), margin=margin, one_group=one_group)
-    best, rivals = order[0], table.rivals()
-    safe = table.safe(rivals)
-    chosen = min(safe, key=lambda c: (c.gmacs, not c.licence_known, -c.top1.value, c.name)) if safe else None
-    cheaper = [c for c in rivals if chosen and c.gmacs < chosen.gmacs]
+    table = _Table.of(contenders, pairs, margin, one_group=one_group)
+    losses = {c.name: table.find_loss(c) for c in table.order} if len(table.order) > 1 else {}
+    pick = _pick(table, losses)
+    strength = _weigh(table, pick)
     known_caveats = list(caveats)
-    if len(order) == 1:
-        sentence = f"{best.name} reaches {say_rate(best.top1)} of {best.top1.n:,} test images."
-    elif len(rivals) == 1:
-        sentence = _say_best(table)
-    elif chosen is None or any(chosen is best or c.top1.value >= chosen.top1.value for c in cheaper):
-        chosen, sentence = None, _say_too_close(table, rivals)
-    else:
-        sentence = _say_by_cost(table, chosen, rivals)
-        if cheaper:
-            known_caveats.append(
-                f"{say_names([c.name for c in cheaper])} would cost less still, but whether at a loss below "
-                f"{say_distance(margin)} is too close to tell; {_more_images(table, chosen, cheaper)} would."
-            )
-    if chosen and not chosen.licence_known:
-        known_caveats.append(f"The licence of {chosen.name} is not stated: find out whether you may use it.")
-    because = tuple(_say_contender(c) for c in order) + tuple(_say_pair(p) for p in pairs if best.name in (p.a, p.b))
+    if strength == "equivalent":
+        known_caveats += _say_cheaper(table, pick)
+    if not pick.licence_known:
+        known_caveats.append(f"The licence of {pick.name} is not stated: find out whether you may use it.")
     return Decision(
-        sentence=sentence, choose=chosen.name if chosen else None, because=because, caveats=tuple(known_caveats)
+        sentence=_say(table, pick, strength),
+        choose=pick.name,
+        strength=strength,
+        losses=losses,
+        because=say_reasons(table.order, pairs, losses),
+        caveats=tuple(known_caveats),
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Table:
-    """All contenders, the most accurate first, and all pairs."""
+    """All contenders, the most accurate first, and all pairs, each both ways round."""
 
     order: tuple[Contender, ...]
-    pairs: tuple[Pair, ...]
+    pairs: Mapping[tuple[str, str], Pair]
     margin: float
     one_group: bool
 
+    @classmethod
+    def of(cls, contenders: Sequence[Contender], pairs: Sequence[Pair], margin: float, *, one_group: bool) -> Self:
+        both = {(pair.a, pair.b): pair for given in pairs for pair in (given, turn(given))}
+        order = sorted(contenders, key=lambda c: (-c.top1.value, c.cost, c.name))
+        return cls(order=tuple(order), pairs=both, margin=margin, one_group=one_group)
+
     def find(self, a: Contender, b: Contender) -> Pair:
         """The pair of two backbones with the first as its `a`."""
-        for pair in self.pairs:
-            if (pair.a, pair.b) == (a.name, b.name):
-                return pair
-            if (pair.b, pair.a) == (a.name, b.name):
-                return turn(pair)
-        raise KeyError(f"no pair of {a.name} and {b.name}")
+        return self.pairs[a.name, b.name]
 
-    def rivals(self) -> list[Contender]:
-        """The most accurate and all it does not beat by what may be the margin or more."""
-        best = self.order[0]
-        kept = [best]
-        for other in self.order[1:]:
-            pair = self.find(best, other)
-            if pair.conclusion != "a is better" or pair.difference.high < self.margin:
-                kept.append(other)
-        return kept
+    def find_others(self, pick: Contender) -> list[Contender]:
+        """All but one, the most accurate first."""
+        return [c for c in self.order if c is not pick]
 
-    def safe(self, rivals: Sequence[Contender]) -> list[Contender]:
-        """The rivals that lose less than the margin, whichever rival is truly the best."""
-        if self.one_group and len(rivals) > 1:
-            return []
-        p_values = []
-        for rival in rivals:
-            pairs = [self.find(rival, other) for other in rivals if other is not rival]
-            p_values.append(max((pair.loss_p(self.margin) for pair in pairs), default=0.0))
-        out = [1.0] * (len(self.order) - len(rivals))
-        kept = []
-        for rival, p_value in zip(rivals, holm(p_values + out), strict=False):
-            lows = [self.find(rival, other).difference.low for other in rivals if other is not rival]
-            if p_value < 1 - rival.top1.level and all(low > -self.margin for low in lows):
-                kept.append(rival)
-        return kept
+    def find_rivals(self, pick: Contender) -> list[Contender]:
+        """All that one does not beat."""
+        return [c for c in self.find_others(pick) if self.find(pick, c).conclusion != "a is better"]
+
+    def find_unbeaten(self) -> list[Contender]:
+        """Those that no other beats: the most accurate is always one of them."""
+        beaten = {pair.a for pair in self.pairs.values() if pair.conclusion == "b is better"}
+        return [c for c in self.order if c.name not in beaten]
+
+    def find_loss(self, contender: Contender) -> float:
+        """The largest plausible loss of one against whichever other is the best."""
+        return max(0.0, *(self.find(contender, other).loss_a for other in self.find_others(contender)))
 
 
-def turn(pair: Pair) -> Pair:
-    """The same pair with the other backbone first."""
-    d = pair.difference
-    turned: dict[Conclusion, Conclusion] = {"a is better": "b is better", "b is better": "a is better"}
-    return replace(
-        pair,
-        a=pair.b,
-        b=pair.a,
-        difference=Interval(
-            value=0.0 - d.value, low=0.0 - d.high, high=0.0 - d.low, level=d.level, method=d.method, n=d.n
-        ),
-        only_a=pair.only_b,
-        only_b=pair.only_a,
-        conclusion=turned.get(pair.conclusion, pair.conclusion),
+def _pick(table: _Table, losses: Mapping[str, float]) -> Contender:
+    leader = table.order[0]
+    if leader.cost == min(c.cost for c in table.order):
+        return leader
+    within = [c for c in table.order if losses[c.name] < table.margin]
+    if within:
+        return min(within, key=lambda c: (c.cost, -c.top1.value, c.name))
+    # Rounded, so that bounds that are equal but for the last digits are decided by cost.
+    return min(table.find_unbeaten(), key=lambda c: (round(losses[c.name], 9), c.cost, -c.top1.value, c.name))
+
+
+def _weigh(table: _Table, pick: Contender) -> Strength | None:
+    if len(table.order) == 1:
+        return None
+    if table.one_group:
+        return "practical"
+    if not table.find_rivals(pick):
+        return "proven"
+    return "equivalent" if table.find_loss(pick) < table.margin else "practical"
+
+
+def _say(table: _Table, pick: Contender, strength: Strength | None) -> str:
+    if strength is None:
+        return f"{pick.name} reaches {say_rate(pick.top1)} of {pick.top1.n:,} test images."
+    if table.find_rivals(pick) and table.find_loss(pick) >= table.margin:
+        return _say_practical(table, pick)
+    sentence = _say_within_margin(table, pick) if table.find_rivals(pick) else _say_best(table, pick)
+    return f"{sentence} {OTHER_GROUPS}" if table.one_group else sentence
+
+
+def _say_best(table: _Table, pick: Contender) -> str:
+    others = table.find_others(pick)
+    lead = f"{others[0].name} by {say_points(table.find(pick, others[0]).difference)}"
+    more = len(others) - 1
+    rest = "" if more == 0 else f", and {others[1].name} too" if more == 1 else f", and {more:,} others too"
+    return f"{pick.name} beats {lead}{rest}: take {pick.name}."
+
+
+def _say_within_margin(table: _Table, pick: Contender) -> str:
+    leader, rivals = table.order[0], table.find_rivals(pick)
+    dearest = leader if leader is not pick else max(rivals, key=lambda c: c.gmacs)
+    share = say_share(pick.gmacs, dearest.gmacs)
+    cost = "costs the same" if share == "as much as" else f"costs {share} {dearest.name}'s multiply-adds"
+    take = f"take {pick.name}."
+    peers = [c for c in table.order if c is pick or c in rivals]
+    pairs = [table.find(peer, other) for i, peer in enumerate(peers) for other in peers[i + 1 :]]
+    inside = all(-table.margin < p.difference.low and p.difference.high < table.margin for p in pairs)
+    if inside and not table.one_group:
+        names = say_names([c.name for c in peers], most=6)
+        return f"{names} are equivalent within {say_distance(table.margin)}; {pick.name} {cost}: {take}"
+    loss = f"it is at most {_say_loss(table, pick)}"
+    if pick is leader:
+        return f"{_say_leads(table, pick)}; {loss}: {take}"
+    return f"{pick.name} {cost}, and {loss}: {take}"
+
+
+def _say_practical(table: _Table, pick: Contender) -> str:
+    others = table.find_others(pick)
+    reasons = []
+    if all(c.top1.value < pick.top1.value for c in others):
+        reasons.append("the most accurate here")
+    if all(c.gmacs > pick.gmacs for c in others):
+        reasons.append("the cheapest")
+    loss = table.find_loss(pick)
+    if not reasons and all(table.find_loss(c) > loss for c in others):
+        reasons.append("the one that may lose least")
+    why = f", {say_names(reasons)}" if reasons else ""
+    end = f"{_say_more_images(table, pick, others)} would settle it, depending on the true difference."
+    return (
+        f"{_say_leads(table, pick)}, too close to tell. Take {pick.name}{why}: it is at most {_say_loss(table, pick)}. "
+        f"{OTHER_GROUPS if table.one_group else end[:1].upper() + end[1:]}"
     )
 
 
-def _say_best(table: _Table) -> str:
-    best, second = table.order[:2]
-    lead = f"{second.name} by {say_points(table.find(best, second).difference)}"
-    others = len(table.order) - 2
-    more = "" if others == 0 else f", and {table.order[2].name} too" if others == 1 else f", and {others:,} others too"
-    return f"{best.name} beats {lead}{more}: take {best.name}."
+def _say_loss(table: _Table, pick: Contender) -> str:
+    """The largest plausible loss, against the one rival or whichever is the best."""
+    rivals = table.find_rivals(pick)
+    loss = say_distance(max(LEAST_SAID, table.find_loss(pick)))
+    return f"{loss} less accurate than {rivals[0].name if len(rivals) == 1 else 'the best of them'}"
 
 
-def _say_by_cost(table: _Table, chosen: Contender, rivals: Sequence[Contender]) -> str:
-    best = rivals[0]
-    others = [c for c in rivals if c is not chosen]
-    dearest = best if chosen is not best else max(others, key=lambda c: c.gmacs)
-    share = say_share(chosen.gmacs, dearest.gmacs)
-    cost = "costs the same" if share == "as much as" else f"costs {share} {dearest.name}'s multiply-adds"
-    pairs = [table.find(rival, other).difference for i, rival in enumerate(rivals) for other in rivals[i + 1 :]]
-    if all(-table.margin < d.low and d.high < table.margin for d in pairs):
-        names = say_names([c.name for c in rivals], most=6)
-        return f"{names} are equivalent within {say_distance(table.margin)}; {chosen.name} {cost}: take {chosen.name}."
-    low = min(table.find(chosen, other).difference.low for other in others)
-    names = say_names([c.name for c in others], most=6)
-    # Never "at most 0 points": that would claim a lead that Holm's correction did not leave.
-    loss = f"loses at most {say_distance(max(0.001, -low))} to {'any of ' if len(others) > 1 else ''}{names}"
-    return f"{chosen.name} {loss}, and {cost}: take {chosen.name}."
+def _say_leads(table: _Table, pick: Contender) -> str:
+    """By how much the most accurate leads those that it does not beat; the pick is among those that are named."""
+    best, rivals = table.order[0], table.find_rivals(table.order[0])
+    if rivals and all(c.top1.value == best.top1.value for c in rivals):
+        return f"{say_names([best.name, *(c.name for c in rivals)], most=6)} are level at {say_rate(best.top1)}"
+    named = rivals[:3]
+    if pick in rivals[3:]:
+        named[2] = pick
+    leads = [f"{c.name} by {say_points(table.find(best, c).difference)}" for c in named]
+    if len(rivals) > 3:
+        leads.append(f"{len(rivals) - 3:,} more")
+    return f"{best.name} leads {say_names(leads)}"
 
 
-def _say_too_close(table: _Table, rivals: Sequence[Contender]) -> str:
-    best, others = rivals[0], rivals[1:]
-    more = f"too close to tell; {_more_images(table, best, others)} would."
-    if all(c.top1.value == best.top1.value for c in others):
-        return f"{say_names([c.name for c in rivals], most=6)} are level at {say_rate(best.top1)}, {more}"
-    leads = [f"{c.name} by {say_points(table.find(best, c).difference)}" for c in others[:3]]
-    if len(others) > 3:
-        leads.append(f"{len(others) - 3:,} more")
-    return f"{best.name} leads {say_names(leads)}, {more}"
+def _say_cheaper(table: _Table, pick: Contender) -> list[str]:
+    """The cheaper ones that are not taken, though nothing shows that they are worse."""
+    cheaper = [c for c in table.find_rivals(pick) if c.gmacs < pick.gmacs]
+    return [
+        f"{c.name} costs less, but may be up to {say_distance(table.find_loss(c))} less accurate than the best: "
+        f"{_say_more_images(table, c, table.find_others(c))} would settle it."
+        for c in cheaper
+    ]
 
 
-def _more_images(table: _Table, best: Contender, others: Sequence[Contender]) -> str:
-    """Images until every open pair is settled: the difference seen, or the loss of taking the cheaper excluded."""
-    if table.one_group:
-        return "test images of other groups"
-    pairs = [(other, table.find(best, other)) for other in others]
-    open_pairs = [(other, pair) for other, pair in pairs if pair.conclusion != "equivalent"] or pairs
-    most = 0.0
-    for other, pair in open_pairs:
-        n, alpha, lead = pair.difference.n, 1 - pair.difference.level, pair.difference.value
-        # Two pseudo-examples of discordance: none seen in few images does not mean none to come.
-        discordance = (pair.only_a + pair.only_b + 2) / (n + 2)
-        loss = lead if other.gmacs <= best.gmacs else -lead
-        settled = min(
-            images_needed(lead, discordance, alpha=alpha / len(table.pairs)),
-            images_for_margin(loss, discordance, table.margin, alpha=min(alpha, 2 * alpha / len(table.order))),
-        )
-        most = max(most, pair.design_effect * settled - n)
-    return say_more_images(most)
+def _say_more_images(table: _Table, pick: Contender, others: Sequence[Contender]) -> str:
+    pairs = [table.find(pick, other) for other in others]
+    return say_image_range(
+        *images_to_settle(pairs, margin=table.margin, tests=len(table.pairs) // 2, backbones=len(table.order))
+    )
 
 
-def _say_contender(c: Contender) -> str:
+def say_reasons(contenders: Sequence[Contender], pairs: Sequence[Pair], losses: Mapping[str, float]) -> tuple[str, ...]:
+    """Accuracy, largest plausible loss, cost and licence of each, and how the most accurate, the first, leads."""
+    leader = contenders[0].name
+    lines = [_say_contender(c, losses.get(c.name)) for c in contenders]
+    return (*lines, *(_say_pair(pair) for pair in pairs if leader in (pair.a, pair.b)))
+
+
+def _say_contender(c: Contender, loss: float | None) -> str:
     licence = c.licence if c.licence_known else "licence not stated"
-    return f"{c.name}: {say_rate(c.top1)} of test images, {c.gmacs:.3g} G multiply-adds an image, {licence}"
+    below = "" if not loss else f", at most {say_distance(max(LEAST_SAID, loss))} below the best"
+    return f"{c.name}: {say_rate(c.top1)} of test images{below}, {c.gmacs:.3g} G multiply-adds an image, {licence}"
 
 
 def _say_pair(pair: Pair) -> str:
     lead = pair if pair.difference.value >= 0 else turn(pair)
     return (
         f"{lead.a} minus {lead.b}: {say_points(lead.difference)}; {lead.only_a:,} images right with {lead.a} alone, "
-        f"{lead.only_b:,} with {lead.b} alone; {say_p(lead.holm_p)} after Holm's correction"
+        f"{lead.only_b:,} with {lead.b} alone; {say_p(lead.adjusted_p)} for all pairs together"
     )

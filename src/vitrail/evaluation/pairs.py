@@ -1,18 +1,96 @@
-"""Every pair of backbones on the same test images: difference, tests, and the difference that they can show."""
+"""Every pair of backbones on the same test images: the difference, its tests, and the most that each may lose.
+
+Whoever reads a ranking looks at the pairs that the ranking made interesting, such as the best and the last. Intervals
+at 95% each do not hold for pairs that were picked by what they show. So all intervals of a run hold together: Tango's,
+at the level of Bonferroni's correction over all pairs, of which any may be picked. The bootstrap's max-T intervals
+would be narrower, but have no width where two backbones never differ.
+
+A backbone beats another where this interval leaves out 0. Interval and p value agree: where McNemar's exact test, with
+the same correction, does not reject, the interval is widened to 0, and the adjusted p value is the larger of the exact
+test's and of the score test's that the interval inverts, times the number of pairs.
+
+Losses are Hsu's comparisons with the best (Hsu 1984, Annals of Statistics 12:1136-1144). The best of K is one of them,
+unknown but fixed, and it is compared with K - 1 others. One-sided bounds on what each other loses to it, with
+Bonferroni's correction over these K - 1, hold together. Whichever is the best, no backbone then loses more to it than
+the largest of its bounds against all others. That is true of all backbones at once, so it is true of any that is
+chosen afterwards.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.evaluation.contestants import Criteria
-from vitrail.evaluation.decision import Pair, conclude
 from vitrail.statistics import paired
-from vitrail.statistics.clustered import clustered_mcnemar, pair_n
+from vitrail.statistics.clustered import clustered_mcnemar, clustered_score, pair_n
+from vitrail.statistics.intervals import Interval
 
 # Letters: N examples.
+
+CAUTION = 0.9  # Tango's limits fail on one side in up to 5.5% of draws where 5% are asked for (tests/statistics)
+
+Conclusion = Literal["a is better", "b is better", "equivalent", "undecided"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """Two backbones on the same test images: `difference` is top-1 of `a` minus top-1 of `b`.
+
+    The intervals of all pairs of a run hold together. `only_a` images were right with `a` alone. `mcnemar_p` is exact
+    and of this pair alone; `adjusted_p` allows for all pairs, and is below 1 - level exactly where the interval leaves
+    out 0. `equivalence_p` is of two one-sided tests that the difference is the margin or more. `loss_a` is the most
+    that `a` may be less accurate than `b`, `loss_b` the most that `b` may be less accurate than `a`; negative where a
+    loss is excluded. Where images come in groups, `design_effect` of them tell as much of the difference as one
+    independent image would, and `mcnemar_p` is Obuchowski's test. `visible` is the least difference that so many
+    images with so much discordance show four times out of five, after the correction for all pairs.
+    """
+
+    a: str
+    b: str
+    difference: Interval
+    only_a: int
+    only_b: int
+    mcnemar_p: float
+    adjusted_p: float
+    equivalence_p: float
+    loss_a: float
+    loss_b: float
+    conclusion: Conclusion
+    design_effect: float
+    visible: float
+
+
+def turn(pair: Pair) -> Pair:
+    """The same pair with the other backbone first."""
+    d = pair.difference
+    turned: dict[Conclusion, Conclusion] = {"a is better": "b is better", "b is better": "a is better"}
+    return replace(
+        pair,
+        a=pair.b,
+        b=pair.a,
+        difference=replace(d, value=0.0 - d.value, low=0.0 - d.high, high=0.0 - d.low),
+        only_a=pair.only_b,
+        only_b=pair.only_a,
+        loss_a=pair.loss_b,
+        loss_b=pair.loss_a,
+        conclusion=turned.get(pair.conclusion, pair.conclusion),
+    )
+
+
+def conclude(difference: Interval, margin: float) -> Conclusion:
+    """What one pair says by its interval: it leaves out 0, or lies within the margin, or neither.
+
+    `margin` is a fraction. Of an interval that does both, the first is said.
+    """
+    if difference.low > 0:
+        return "a is better"
+    if difference.high < 0:
+        return "b is better"
+    return "equivalent" if -margin < difference.low and difference.high < margin else "undecided"
 
 
 def number_groups(groups: Mapping[str, str], test_ids: Sequence[str]) -> NDArray[np.int64] | None:
@@ -32,7 +110,7 @@ def judge_pairs(
     group_N: NDArray[np.int64] | None,
     criteria: Criteria,
 ) -> tuple[Pair, ...]:
-    """Compare every backbone with every later one, with p values adjusted over all pairs.
+    """Compare every backbone with every later one; the intervals hold together.
 
     Args:
         correct: whether each backbone is right on each test image.
@@ -49,48 +127,81 @@ def judge_these(
     group_N: NDArray[np.int64] | None,
     criteria: Criteria,
 ) -> tuple[Pair, ...]:
-    """The same for the pairs of names in `places` only; p values are adjusted over these."""
-    leads = [correct[a].astype(np.int64) - correct[b].astype(np.int64) for a, b in places]
-    p_values = [
-        paired.mcnemar_exact(int((lead_N == 1).sum()), int((lead_N == -1).sum()))
-        if group_N is None
-        else clustered_mcnemar(lead_N, group_N)
-        for lead_N in leads
-    ]
-    effects = [1.0 if group_N is None else len(lead_N) / pair_n(lead_N, group_N, criteria.level) for lead_N in leads]
+    """The same for the pairs of names in `places` only; intervals and p values allow for these."""
+    family = Family(pairs=len(places), backbones=len(correct), criteria=criteria)
     return tuple(
-        _judge_pair(names, lead_N, effect, p, adjusted, len(places), criteria)
-        for names, lead_N, effect, p, adjusted in zip(
-            places, leads, effects, p_values, paired.holm(p_values), strict=True
-        )
+        judge_pair(a, b, correct[a].astype(np.int64) - correct[b].astype(np.int64), group_N, family) for a, b in places
     )
 
 
-def _judge_pair(
-    names: tuple[str, str],
-    lead_N: NDArray[np.int64],
-    effect: float,
-    p_value: float,
-    holm_p: float,
-    tests: int,
-    criteria: Criteria,
-) -> Pair:
-    level, margin = criteria.level, criteria.margin
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """What is claimed together: how many pairs, of how many backbones, at which level."""
+
+    pairs: int
+    backbones: int
+    criteria: Criteria
+
+    @property
+    def pair_level(self) -> float:
+        """The level of one pair's interval at which those of all pairs hold together."""
+        return 1 - (1 - self.criteria.level) / self.pairs
+
+    @property
+    def loss_level(self) -> float:
+        """The level of a two-sided interval whose upper limit is a bound on the loss to the best.
+
+        At levels of half and less a one-sided bound would lie below the value itself: then it is more careful.
+        """
+        alpha = CAUTION * (1 - self.criteria.level)
+        return max(1 - 2 * alpha / max(1, self.backbones - 1), min(self.criteria.level, 0.5))
+
+
+def judge_pair(a: str, b: str, lead_N: NDArray[np.int64], group_N: NDArray[np.int64] | None, family: Family) -> Pair:
+    """Compare two backbones, as one pair of a family.
+
+    `lead_N` is 1 where `a` alone is right, -1 where `b` alone is, else 0.
+    """
+    level, margin = family.criteria.level, family.criteria.margin
     n, only_a, only_b = len(lead_N), int((lead_N == 1).sum()), int((lead_N == -1).sum())
-    scaled = (only_a / effect, only_b / effect, n / effect)
-    difference = replace(paired.paired_difference(*scaled, level), n=n)
+    if group_N is None:
+        exact_p, score_p = paired.mcnemar_exact(only_a, only_b), paired.mcnemar_score(only_a, only_b)
+    else:
+        exact_p, score_p = clustered_mcnemar(lead_N, group_N), clustered_score(lead_N, group_N)
+    adjusted_p = min(1.0, family.pairs * max(exact_p, score_p))
+    scale = _scale(lead_N, group_N, family.pair_level)
+    difference = paired.paired_difference(only_a * scale, only_b * scale, n * scale, family.pair_level)
+    if adjusted_p >= 1 - level:
+        difference = replace(difference, low=min(difference.low, 0.0), high=max(difference.high, 0.0))
+    together = f"{difference.method}, bonferroni over {family.pairs} pairs" if family.pairs > 1 else difference.method
+    difference = replace(difference, n=n, level=level, method=together)
+    loss_scale = _scale(lead_N, group_N, family.loss_level)
+    bounds = paired.paired_difference(only_a * loss_scale, only_b * loss_scale, n * loss_scale, family.loss_level)
     # Two pseudo-examples of discordance: none seen in few images does not mean none to come.
     discordance = (only_a + only_b + 2) / (n + 2)
     return Pair(
-        a=names[0],
-        b=names[1],
+        a=a,
+        b=b,
         difference=difference,
         only_a=only_a,
         only_b=only_b,
-        mcnemar_p=p_value,
-        holm_p=holm_p,
-        equivalence_p=paired.equivalence_p(*scaled, margin),
-        conclusion=conclude(difference, holm_p, margin),
-        design_effect=effect,
-        visible=paired.visible_difference(discordance, n / effect, alpha=(1 - level) / tests),
+        mcnemar_p=exact_p,
+        adjusted_p=adjusted_p,
+        equivalence_p=_equivalence_p(lead_N, group_N, family),
+        loss_a=0.0 - bounds.low,
+        loss_b=bounds.high,
+        conclusion=conclude(difference, margin),
+        design_effect=1 / scale,
+        visible=paired.visible_difference(discordance, n * scale, alpha=1 - family.pair_level),
     )
+
+
+def _equivalence_p(lead_N: NDArray[np.int64], group_N: NDArray[np.int64] | None, family: Family) -> float:
+    scale = _scale(lead_N, group_N, family.criteria.level)
+    only_a, only_b = int((lead_N == 1).sum()) * scale, int((lead_N == -1).sum()) * scale
+    return paired.equivalence_p(only_a, only_b, len(lead_N) * scale, family.criteria.margin)
+
+
+def _scale(lead_N: NDArray[np.int64], group_N: NDArray[np.int64] | None, level: float) -> float:
+    """How much one image tells of the difference, against an independent one."""
+    return 1.0 if group_N is None else pair_n(lead_N, group_N, level) / len(lead_N)

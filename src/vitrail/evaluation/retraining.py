@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from vitrail.evaluation.decision import Pair
+from vitrail.evaluation.pairs import Pair
 from vitrail.evaluation.sentences import say_names, say_rate
 from vitrail.statistics.intervals import Interval, normal_quantile
-from vitrail.statistics.paired import holm
 from vitrail.statistics.training_variance import HalvesScored, TrainingVariance, training_variance
 
 TOLD = 1.0  # errors of its own that a variance must be to be stated; five folds never give more than 1.6
@@ -41,7 +40,7 @@ class Retraining:
 class RetrainedPair:
     """A pair judged over draws of training images as well; `deviation` is that of the difference between trainings.
 
-    `holm_p` is the p value that both backbones do equally well on average over trainings, adjusted over all pairs.
+    `adjusted_p` is the p value that both do equally well on average over trainings, times the number of pairs.
     `could_turn` says that the pair is decided on these heads, but not over trainings.
     """
 
@@ -49,7 +48,7 @@ class RetrainedPair:
     b: str
     deviation: float
     p_value: float
-    holm_p: float
+    adjusted_p: float
     could_turn: bool
 
 
@@ -72,7 +71,7 @@ def judge_retraining(top1: Interval, halves: HalvesScored) -> Retraining:
 def judge_retrained_pairs(
     pairs: Sequence[Pair], halves: Mapping[str, HalvesScored], *, level: float
 ) -> tuple[RetrainedPair, ...]:
-    """The pairs of backbones with halves, over draws of training images; p values are adjusted over these pairs."""
+    """The pairs of backbones with halves, over draws of training images; p values are times their number."""
     known = [pair for pair in pairs if pair.a in halves and pair.b in halves]
     variances = [_pair_variance(halves[pair.a], halves[pair.b]) for pair in known]
     p_values = [_p_over_trainings(pair, variance) for pair, variance in zip(known, variances, strict=True)]
@@ -82,10 +81,10 @@ def judge_retrained_pairs(
             b=pair.b,
             deviation=math.sqrt(variance.variance),
             p_value=p,
-            holm_p=adjusted,
-            could_turn=pair.conclusion in ("a is better", "b is better") and adjusted >= 1 - level,
+            adjusted_p=min(1.0, p * len(known)),
+            could_turn=pair.conclusion in ("a is better", "b is better") and p * len(known) >= 1 - level,
         )
-        for pair, variance, p, adjusted in zip(known, variances, p_values, holm(p_values), strict=True)
+        for pair, variance, p in zip(known, variances, p_values, strict=True)
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from vitrail.statistics.intervals import Interval
 
 NAMED_SHARES = ((1 / 2, "half"), (1 / 3, "a third"), (1 / 4, "a quarter"), (1 / 5, "a fifth"), (1 / 10, "a tenth"))
+FEW = 10  # images: no estimate of how many would settle it is finer
 NAMED_WITHIN = 0.05  # relative: 4.6 is "a quarter" of 17.6, and 41% stays 41%
 
 
@@ -46,13 +47,26 @@ def say_share(part: float, whole: float) -> str:
     return f"{100 * share:.2g}% of" if share < 1 else f"{share:.1f} times"
 
 
-def say_more_images(count: float) -> str:
-    """How many more test images would settle it, to the precision that an estimate of it has: "about 900"."""
-    if not count <= 1e6:
+def say_image_range(least: float, most: float) -> str:
+    """How many more test images would settle it, to the precision of an estimate: "between 900 and 35,000".
+
+    An end of more than a million is said as that, a start of ten at most as "a few".
+    """
+    low, high = _round_count(least), _round_count(most)
+    if low is None:
         return "more than a million more test images"
-    scale = 10 ** max(0, math.floor(math.log10(max(count, 1.0))))
-    steps = math.ceil(2 * count / scale - 1e-9)  # halves of the leading digit: 873 is 900, 1,230 is 1,500
-    return f"about {max(10, steps * scale // 2):,} more test images"
+    if low == high:
+        return f"about {low:,} more test images"
+    start = "a few" if low == FEW else f"{low:,}"
+    return f"between {start} and {'more than a million' if high is None else f'{high:,}'} more test images"
+
+
+def _round_count(count: float) -> int | None:
+    """Rounded up to half a unit of the leading digit: 873 is 900, 1,230 is 1,500; None above a million."""
+    if not count <= 1e6:
+        return None
+    scale = int(10 ** math.floor(math.log10(max(count, 1.0))))
+    return max(FEW, math.ceil(2 * count / scale - 1e-9) * scale // 2)
 
 
 def say_p(p_value: float) -> str:

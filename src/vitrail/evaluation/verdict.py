@@ -21,8 +21,8 @@ from vitrail.evaluation.contestants import (
     check_labels,
     check_sums,
 )
-from vitrail.evaluation.decision import Contender, Decision, Pair
-from vitrail.evaluation.pairs import judge_pairs, number_groups
+from vitrail.evaluation.decision import Contender, Decision
+from vitrail.evaluation.pairs import Pair, judge_pairs, number_groups
 from vitrail.evaluation.retraining import (
     RetrainedPair,
     Retraining,
@@ -31,7 +31,7 @@ from vitrail.evaluation.retraining import (
     say_could_turn,
 )
 from vitrail.evaluation.thresholds import RefusalCheck, check_refusal
-from vitrail.evaluation.winners_curse import WinnersCurse, correct_winner, say_winner
+from vitrail.evaluation.winners_curse import WinnersCurse, correct_winner, rate_together, say_winner
 from vitrail.heads.head import Predictions
 from vitrail.statistics import metrics
 from vitrail.statistics.calibration_error import CalibrationError, ReliabilityBin, ece, ece_equal_mass, reliability
@@ -166,8 +166,13 @@ def assess(
     halves = {c.name: c.halves for c in contestants if c.halves is not None}
     retrained = judge_retrained_pairs(pairs, halves, level=level)
     contenders = [
-        Contender(name=c.name, top1=b.test.top1, gmacs=c.gmacs, licence=c.licence)
-        for c, b in zip(contestants, backbones, strict=True)
+        Contender(
+            name=c.name,
+            top1=rate_together(correct[c.name], group_N, of=len(contestants), level=level),
+            gmacs=c.gmacs,
+            licence=c.licence,
+        )
+        for c in contestants
     ]
     test_groups = [images.groups.get(i, i) for i in ids]
     winner = correct_winner(correct, group_N, generator=np.random.default_rng(criteria.seed), level=level)

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from vitrail.statistics.intervals import LEVEL, Interval, effective_wilson, mean_interval, normal_quantile
 
@@ -115,7 +115,7 @@ def design_effect(
 
 def few_groups(groups: int, level: float) -> float:
     """The factor to an effective number of examples for a variance that was estimated from so many groups."""
-    return (normal_quantile(level) / float(stats.t.ppf((1 + level) / 2, groups - 1))) ** 2
+    return (normal_quantile(level) / float(special.stdtrit(groups - 1, (1 + level) / 2))) ** 2
 
 
 def pair_n(lead_N: NDArray[np.int64], group_N: NDArray[np.int64], level: float = LEVEL) -> float:
@@ -157,4 +157,19 @@ def clustered_mcnemar(lead_N: NDArray[np.int64], group_N: NDArray[np.int64]) -> 
     if leading < 2:
         return 1.0
     statistic = abs(float(lead_G.sum())) / math.sqrt(float((lead_G**2).sum()))
-    return float(2 * stats.t.sf(statistic, leading - 1))
+    return 2 * float(special.stdtr(leading - 1, -statistic))
+
+
+def clustered_score(lead_N: NDArray[np.int64], group_N: NDArray[np.int64]) -> float:
+    """The two-sided p value of the test that Tango's interval at `pair_n` examples inverts.
+
+    Below 1 - level exactly where that interval at this level leaves out 0. It differs from `clustered_mcnemar` in that
+    groups are never a gain, and in its degrees of freedom: one less than the number of all groups.
+
+    `lead_N` is 1 where A alone is right, -1 where B alone is, else 0. The p value is 1 without discordant examples.
+    """
+    if not lead_N.any():
+        return 1.0
+    groups = int(group_N.max()) + 1
+    spread = math.sqrt(float((lead_N**2).sum()) * pair_effect(lead_N, group_N))
+    return 2 * float(special.stdtr(groups - 1, -abs(float(lead_N.sum())) / spread))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 # Letters: N examples.
 
@@ -88,7 +88,7 @@ def mean_interval(values_N: NDArray[np.float64], *, lowest: float, highest: floa
 
 def normal_quantile(level: float) -> float:
     """How many standard errors hold the middle `level` of a normal distribution: 1.96 for 0.95."""
-    return float(stats.norm.ppf((1 + level) / 2))
+    return float(special.ndtri((1 + level) / 2))  # stats.norm.ppf, without its 50 microseconds of checks
 
 
 def _untransform(y: float, lean: float) -> float:

@@ -5,9 +5,8 @@ examples. Nothing here may be used on two classifiers that saw different example
 """
 
 import math
-from collections.abc import Sequence
 
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from vitrail.statistics.intervals import LEVEL, Interval, normal_quantile
 
@@ -32,9 +31,20 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
 
     It is 1 without discordant examples.
     """
+    # At 1/2 both tails are alike; scipy's binomtest gives the same a hundred times slower.
+    return min(1.0, 2 * float(special.bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
+
+
+def mcnemar_score(only_a: int, only_b: int) -> float:
+    """The two-sided p value of McNemar's test as a score test, without continuity correction.
+
+    Below 1 - level exactly where Tango's interval at this level leaves out 0 (Tango 1998).
+
+    It is 1 without discordant examples.
+    """
     if only_a + only_b == 0:
         return 1.0
-    return float(stats.binomtest(min(only_a, only_b), only_a + only_b, 0.5).pvalue)
+    return 2 * float(special.ndtr(-abs(only_a - only_b) / math.sqrt(only_a + only_b)))
 
 
 def paired_difference(only_a: float, only_b: float, n: float, level: float = LEVEL) -> Interval:
@@ -74,7 +84,8 @@ def noninferiority_p(only_a: float, only_b: float, n: float, margin: float) -> f
     """
     variance = _score_variance(only_a, only_b, n, -margin)
     distance = only_a - only_b + n * margin
-    return float(stats.norm.sf(distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance)))
+    z = distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance)
+    return float(special.ndtr(-z))
 
 
 def equivalence_p(only_a: float, only_b: float, n: float, margin: float) -> float:
@@ -87,17 +98,6 @@ def equivalence_p(only_a: float, only_b: float, n: float, margin: float) -> floa
     return max(noninferiority_p(only_a, only_b, n, margin), noninferiority_p(only_b, only_a, n, margin))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment for many tests (Holm 1979), valid whatever their dependence."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted = [0.0] * len(p_values)
-    highest = 0.0
-    for rank, i in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        adjusted[i] = highest
-    return adjusted
-
-
 def images_needed(difference: float, discordance: float, *, alpha: float = 0.05, power: float = POWER) -> float:
     """How many examples McNemar's test needs to see a difference, should it be the true one.
 
@@ -108,7 +108,7 @@ def images_needed(difference: float, discordance: float, *, alpha: float = 0.05,
     """
     if difference == 0:
         return math.inf
-    z_alpha, z_power = normal_quantile(1 - alpha), float(stats.norm.ppf(power))
+    z_alpha, z_power = normal_quantile(1 - alpha), float(special.ndtri(power))
     spread = math.sqrt(max(0.0, discordance - difference**2))
     return (z_alpha * math.sqrt(discordance) + z_power * spread) ** 2 / difference**2
 
@@ -124,7 +124,7 @@ def images_for_margin(
     """
     if loss >= margin:
         return math.inf
-    z = normal_quantile(1 - alpha) + float(stats.norm.ppf(power))
+    z = normal_quantile(1 - alpha) + float(special.ndtri(power))
     return z**2 * max(0.0, discordance - loss**2) / (margin - loss) ** 2
 
 
@@ -136,7 +136,7 @@ def visible_difference(discordance: float, n: float, *, alpha: float = 0.05, pow
 
     The difference is a fraction, at most 1.
     """
-    z = normal_quantile(1 - alpha) + float(stats.norm.ppf(power))
+    z = normal_quantile(1 - alpha) + float(special.ndtri(power))
     return min(1.0, max(z * math.sqrt(discordance / n), z**2 / n))
 
 

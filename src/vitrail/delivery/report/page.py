@@ -26,6 +26,7 @@ from vitrail.delivery.report.label_curves import LabelCharts, draw_label_curves
 from vitrail.delivery.report.mistakes import Images, Mistake, choose_limit, worst_mistakes
 from vitrail.delivery.report.reliability import draw_reliability
 from vitrail.delivery.report.spread import compare_spread
+from vitrail.evaluation import say_strength
 from vitrail.heads.head import Predictions
 from vitrail.runs import BackboneResult, Results, say_openings
 
@@ -83,6 +84,7 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
         "pair_rows": pair_rows,
         "pair_axis": pair_axis,
         "margin": margin,
+        "strength": say_strength(results.decision),
         "deck": compare_deck(results),
         "spread": compare_spread(results),
         "chapters": _chapters(results, predictions, images),
@@ -98,7 +100,6 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
 
 def _chapters(results: Results, predictions: Mapping[str, Predictions], images: Images | None) -> list[Chapter]:
     order, colour = sort_best_first(results), assign_colours(results)
-    unfolded = results.decision.choose or order[0].name
     limit = choose_limit(len(order))
     chapters = []
     for result in order:
@@ -113,7 +114,7 @@ def _chapters(results: Results, predictions: Mapping[str, Predictions], images: 
             confusion=draw_confusion(rows, results.data.classes) if rows else None,
             mistakes=worst_mistakes(rows, results.data.classes, images, limit=limit) if rows else (),
             seeded=_over_seeds(result),
-            unfolded=result.name == unfolded,
+            unfolded=result.name == results.decision.choose,
         )
         chapters.append(chapter)
     return chapters
