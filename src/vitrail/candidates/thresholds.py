@@ -21,7 +21,6 @@ Letters: N examples, C classes, R rules.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +53,7 @@ def predict_calibration(search: Search, features: Features, split: Split, datase
     return Predictions(
         name=search.backbone,
         ids=split.calibration,
-        label_N=np.array(_column(dataset, "label", split.calibration), dtype=np.int64),
+        label_N=_labels(dataset, split.calibration),
         probability_NC=predict(search.head, features, split.calibration),
     )
 
@@ -76,7 +75,7 @@ def make_refusal(
     return fit_refusal(
         fill_bank(trained_ids, features.reader(trained_ids), _groups(dataset, trained_ids)),
         search.oof_probability_NC if calibrated is None else calibrated.probability_NC,
-        np.array(_column(dataset, "label", ids), dtype=np.int64),
+        _labels(dataset, ids),
         set_on="out-of-fold" if calibrated is None else "calibration",
         group_N=_groups(dataset, ids),
     )
@@ -145,9 +144,8 @@ def set_thresholds(
 
 
 def _groups(dataset: Dataset, ids: Sequence[str]) -> NDArray[np.int64]:
-    return number_groups(_column(dataset, "group", ids))
+    return number_groups(dataset.values("group", ids))
 
 
-def _column(dataset: Dataset, name: str, ids: Sequence[str]) -> list[Any]:
-    value_of = dataset.by_id(name)
-    return [value_of[example] for example in ids]
+def _labels(dataset: Dataset, ids: Sequence[str]) -> NDArray[np.int64]:
+    return np.asarray(dataset.values("label", ids).to_numpy(), dtype=np.int64)

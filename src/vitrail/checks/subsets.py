@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from pydantic import TypeAdapter
 
 from vitrail.checks.differences import Comparison
@@ -35,7 +36,7 @@ def check_subsets(
     comparison.compare(f"parts of {result.name}: images", list(scores.ids), sorted(learnt))
     known = [learnt.get(id_, (None, None, None)) for id_ in scores.ids]
     comparison.compare(f"parts of {result.name}: labels", scores.label_N.tolist(), [label for label, _, _ in known])
-    groups = number_groups([group for _, group, _ in known])
+    groups = number_groups(pa.array([group for _, group, _ in known], pa.string()))
     comparison.compare(f"parts of {result.name}: groups", scores.group_N.tolist(), groups.tolist())
     in_train_N = np.array([split == "train" for _, _, split in known])
     kept_N = np.ones_like(in_train_N) if run.results.options.search.refit or in_train_N.all() else in_train_N

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from vitrail.candidates.thresholds import set_thresholds
@@ -101,4 +102,4 @@ def check_bank(
 
 def _groups_of(ids: Sequence[str], examples: ExampleTable) -> NDArray[np.int64]:
     group = dict(zip(examples.ids, examples.groups, strict=True))
-    return number_groups([group.get(example) for example in ids])
+    return number_groups(pa.array([group.get(example) for example in ids], pa.string()))

@@ -75,7 +75,8 @@ def choose_rows(ids: Sequence[str], group_N: NDArray[np.int64]) -> NDArray[np.in
     The first of every group comes before the second of any, so that the bank has as many groups as it can hold. The
     choice is the same for the same images in any order.
     """
-    order_N = np.array(sorted(range(len(ids)), key=lambda row: sha256_bytes(f"bank:{ids[row]}".encode())))
+    lots = (int(sha256_bytes(f"bank:{example}".encode())[:16], 16) for example in ids)
+    order_N = np.argsort(np.fromiter(lots, np.uint64, len(ids)), kind="stable")
     by_group_N = np.argsort(group_N[order_N], kind="stable")
     sorted_N = group_N[order_N][by_group_N]
     start_N = np.flatnonzero(np.append(True, np.diff(sorted_N) != 0))

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vitrail.heads.head import StoredRows, balanced_weights
@@ -129,8 +131,6 @@ def gather(features: PooledRows, split: "Split", dataset: "Dataset") -> Examples
     """Bring features, labels, groups and split together; the rows of test are not read."""
     ids = tuple(sorted((*split.train, *split.val)))
     row = {id_: number for number, id_ in enumerate(ids)}
-    columns = (dataset.table[name].to_pylist() for name in ("id", "label", "group"))
-    label_group = {id_: (label, group) for id_, label, group in zip(*columns, strict=True)}
 
     def rows(wanted: Sequence[str]) -> NDArray[np.int64]:
         return np.array(sorted(row[id_] for id_ in wanted), dtype=np.int64)
@@ -140,8 +140,8 @@ def gather(features: PooledRows, split: "Split", dataset: "Dataset") -> Examples
     return Examples(
         ids=ids,
         feature_ND=np.ascontiguousarray(features.rows(ids), dtype=np.float32),
-        label_N=np.array([label_group[id_][0] for id_ in ids], dtype=np.int64),
-        group_N=number_groups([label_group[id_][1] for id_ in ids]),
+        label_N=dataset.values("label", ids).to_numpy().astype(np.int64),
+        group_N=number_groups(dataset.values("group", ids)),
         classes=len(dataset.classes),
         holdouts=(Holdout(rows(split.train), rows(split.val), rows(split.val)),) if split.val else folds,
         folds=folds,
@@ -156,8 +156,11 @@ def _make_folds(all_rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]])
     )
 
 
-def number_groups(groups: Sequence[str | None]) -> NDArray[np.int64]:
+def number_groups(groups: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
     """A number for each group; an example without one is a group of its own."""
-    known: dict[str | int, int] = {}
-    keys = [row if group is None else group for row, group in enumerate(groups)]
-    return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)
+    if isinstance(groups, pa.ChunkedArray):
+        groups = groups.combine_chunks()
+    number_N: NDArray[np.int64] = pc.fill_null(groups.dictionary_encode().indices, -1).to_numpy().astype(np.int64)
+    alone = number_N < 0
+    number_N[alone] = number_N.max(initial=-1) + 1 + np.arange(alone.sum())
+    return number_N

@@ -32,7 +32,7 @@ from vitrail.core.progress import Progress, running
 from vitrail.heads import Head, ScalingKind
 from vitrail.heads.head import LinearFit, softmax
 from vitrail.heads.temperature import fit_temperature
-from vitrail.search.examples import Examples, Holdout, PooledRows
+from vitrail.search.examples import Examples, Holdout, PooledRows, number_groups
 from vitrail.search.fewshot import score_few_shots
 from vitrail.search.finish import choose_kept_rows
 from vitrail.search.ledger import BudgetSpent, Ledger
@@ -145,21 +145,12 @@ def map_examples(features: PooledRows, split: "Split", dataset: "Dataset") -> Ex
         ids=ids,
         feature_ND=features.reader(ids),
         label_N=table["label"].take(pa.array(row_N)).to_numpy().astype(np.int64),
-        group_N=_number_groups(table["group"].take(pa.array(row_N))),
+        group_N=number_groups(table["group"].take(pa.array(row_N))),
         classes=len(dataset.classes),
         holdouts=(holdout,),
         folds=(),
         pooling=features.pooling,
     )
-
-
-def _number_groups(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """A number for each group, without a Python object for each example; one without a group is a group of its own."""
-    code_N = column.combine_chunks().dictionary_encode().indices
-    known_N: NDArray[np.int64] = pc.fill_null(code_N, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    alone = known_N < 0
-    known_N[alone] = known_N.max(initial=-1) + 1 + np.arange(alone.sum())
-    return known_N
 
 
 class _Paths:
