@@ -89,7 +89,18 @@ def test_few_images_and_torch_are_not_measured(tmp_path: Path, started):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_pass_too_short_to_measure_for_is_not_measured(tmp_path: Path, started, monkeypatch):
+    how = {"threads": 2, "pooling": "cls", "cache": tmp_path}
+    monkeypatch.setattr(pace, "PAYS_FROM_S", 24.1)  # 1,205 images at the 50 a second of the smallest batch
+    start_at_pace(backbone(), images=1_200, **how)
+    assert started == [1, None]
+    assert not list(tmp_path.iterdir())
+    start_at_pace(backbone(), images=1_210, **how)
+    assert started[2:] == [1, 2, 4, 8, 16, 2]
+
+
 def test_a_real_measurement_leads_to_an_engine(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(pace, "PAYS_FROM_S", 0.0)
     monkeypatch.setattr(pace, "BATCHES", (1, 2))
     engine = start_at_pace(backbone(), images=5_000, threads=1, pooling="cls", cache=tmp_path)
     assert engine.batch in (1, 2)

@@ -25,6 +25,7 @@ PACE_VERSION = 1
 FOLDER = "pace"
 BATCHES = (1, 2, 4, 8, 16, 32)
 PAYS_FROM = 1_000  # images; for fewer, measuring costs more than the best batch can save
+PAYS_FROM_S = 20.0  # of the whole pass with the smallest batch; the same for a shorter one
 LONG_S = 2.0  # a pass that takes this long is not followed by one with a larger batch
 SHORT_S = 0.3  # passes are repeated for at least this long
 TURNS = 3  # batches of every stream in one measurement
@@ -44,7 +45,9 @@ def start_at_pace(backbone: Backbone, *, images: int, threads: int, pooling: str
         with suppress(OSError):  # a read-only cache does not remember when it was used
             os.utime(file)
         return backbone.start(threads=threads, pooling=pooling, batch=batch)
-    rates = _measure(backbone, threads, pooling)
+    rates = _measure(backbone, threads, pooling, images)
+    if not rates:
+        return backbone.start(threads=threads, pooling=pooling)
     chosen = min(batch for batch, rate in rates.items() if rate >= NEAR * max(rates.values()))
     facts = {"version": PACE_VERSION, "backbone": backbone.name, "batch": chosen, "images_per_s": rates}
     text = json.dumps(facts, indent=1)
@@ -53,16 +56,21 @@ def start_at_pace(backbone: Backbone, *, images: int, threads: int, pooling: str
     return backbone.start(threads=threads, pooling=pooling, batch=chosen)
 
 
-def _measure(backbone: Backbone, threads: int, pooling: str) -> dict[int, float]:
-    """Images a second by batch, from small to large, until two in a row are slower or a pass takes long."""
+def _measure(backbone: Backbone, threads: int, pooling: str, images: int) -> dict[int, float]:
+    """Images a second by batch, from small to large, until two in a row are slower or a pass takes long.
+
+    Empty if all `images` take too short to measure for.
+    """
     rates: dict[int, float] = {}
     slower = 0
     for batch in BATCHES:
         engine = backbone.start(threads=threads, pooling=pooling, batch=batch)
-        images = batch * engine.streams * TURNS
-        rates[batch] = _rate(engine, images, backbone.card.preprocessing.crop)
+        count = batch * engine.streams * TURNS
+        rates[batch] = _rate(engine, count, backbone.card.preprocessing.crop)
+        if batch == BATCHES[0] and images / rates[batch] < PAYS_FROM_S:
+            return {}
         slower = slower + 1 if rates[batch] < NEAR * max(rates.values()) else 0
-        if slower == 2 or images / rates[batch] > LONG_S:
+        if slower == 2 or count / rates[batch] > LONG_S:
             break
     return rates
 
