@@ -63,10 +63,15 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def peak_bytes() -> int:
+    """The most it ever had. Not `ru_maxrss`: that begins with what the process had which started this one."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+
 def search_with_little_memory(folder: Path, rows: int, width: int) -> int:
     """Search and set thresholds; the bytes by which the peak of resident memory, ever, lies above that at the start."""
     from vitrail.candidates.thresholds import make_refusal, predict
-    from vitrail.core.machine import peak_rss_bytes
     from vitrail.data import make_split
     from vitrail.search import TuneOptions, memory, tune
 
@@ -82,7 +87,7 @@ def search_with_little_memory(folder: Path, rows: int, width: int) -> int:
     assert search.streamed
     make_refusal(search, features, split, dataset)
     predict(search.head, features, split.test)
-    return peak_rss_bytes() - start
+    return peak_bytes() - start
 
 
 if __name__ == "__main__":
