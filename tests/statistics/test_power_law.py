@@ -63,3 +63,10 @@ def test_points_without_a_wrong_image_have_a_forecast_near_nothing():
     gain = forecast_gain(IMAGES_P, np.zeros(4), np.zeros((4, 4)), start=80.0, level=0.9)
     assert gain.value == gain.low == 0.0
     assert gain.high < 0.001
+
+
+def test_a_curve_that_falls_fast_and_then_stays_need_not_fall_any_further():
+    """Between a steep law and one that has reached its end, few images cannot tell."""
+    images_P, error_P = np.array([14.5, 28.8, 57.3, 114.4]), np.array([0.1086, 0.0320, 0.0160, 0.0139])
+    gain = forecast_gain(images_P, error_P, np.diag(error_P) / 1437, start=143.0, level=0.9)
+    assert gain.low < 1e-4 < gain.high

@@ -16,7 +16,8 @@ from scipy import stats
 
 Floats = NDArray[np.float64]
 
-EXPONENTS = np.linspace(0.05, 2.0, 391)
+# With the greatest, a curve has reached its end at the last points.
+EXPONENTS = np.concatenate([np.linspace(0.05, 2.0, 391), np.geomspace(2.0, 8.0, 101)[1:]])
 TINY = 1e-10  # the least variance of a point
 
 
