@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -30,8 +31,9 @@ from benchmarks.results import keep_chapter
 from vitrail.evaluation.contestants import Criteria
 from vitrail.evaluation.pairs import judge_pairs
 from vitrail.evaluation.retraining import judge_retrained_pairs, judge_retraining
+from vitrail.heads import Fit
 from vitrail.heads.logistic import fit_path
-from vitrail.search import SubsetScores, TuneOptions, make_label_curves
+from vitrail.search import LabelForecast, SubsetScores, TuneOptions, make_label_curves
 from vitrail.search.examples import Examples, Holdout
 from vitrail.search.families import FAMILIES
 from vitrail.search.finish import fit_on_subsets, out_of_fold
@@ -137,14 +139,14 @@ class Tally:
     highs: list[float]
     refused: int = 0
 
-    def add(self, forecast: object) -> None:
+    def add(self, forecast: LabelForecast | None) -> None:
         """One forecast, or None."""
         if forecast is None:
             self.refused += 1
             return
-        self.gains.append(forecast.gain)  # type: ignore[attr-defined]
-        self.lows.append(forecast.low)  # type: ignore[attr-defined]
-        self.highs.append(forecast.high)  # type: ignore[attr-defined]
+        self.gains.append(forecast.gain)
+        self.lows.append(forecast.low)
+        self.highs.append(forecast.high)
 
     def row(self, truth: float) -> str:
         """Coverage with its standard error, misses on both sides, width, mean and refusals, as cells of a table."""
@@ -260,11 +262,11 @@ def _measure(
         after.add(make_label_curves(scores, names, np.ones(len(pool), dtype=bool))[0].forecast)
         seconds[0] += time.process_time() - begun
         begun = time.process_time()
-        train = lambda rows, examples=examples: FAMILIES["logistic"].fit(examples, rows, winner, options)  # noqa: E731
+        train = partial(_train, examples, winner, options)
         earlier.add(before.fit_label_curve(examples, train, classes=names, growing=None, seed=0).forecast)
         seconds[1] += time.process_time() - begun
         truth_N, right = labels(rest), []
-        for rows in (pool, more, np.concatenate([pool, more]), *(draws.permutation(pool)[: round(0.8 * len(pool))],)):
+        for rows in (pool, more, np.concatenate([pool, more])):
             head = fit_path(
                 feature_ND[rows], labels(rows), classes=classes, strengths=[strength], scaling="standardise"
             )[0]
@@ -277,7 +279,7 @@ def _measure(
         retraining = judge_retraining(top1, scores.halves(len(pool)))
         stated.append(retraining.deviation**2)
         tests.append((top1, retraining.top1))
-    one, other, both, _ = np.mean(rates, axis=0)
+    one, other, both = np.mean(rates, axis=0)
     truth, expected = float(both - (one + other) / 2), float((one + other) / 2)
     alone, wide = (np.mean([pair[k].low <= expected <= pair[k].high for pair in tests]) for k in (0, 1))
     true = math.sqrt(max(0.0, float(np.mean(squares))))
@@ -287,6 +289,10 @@ def _measure(
         f"{100 * math.sqrt(float(np.mean(stated))):.2f} | {100 * wide:.0f}% | {100 * alone:.0f}% | "
         f"{seconds[0] / repetitions:.2f} | {seconds[1] / repetitions:.2f} |"
     )
+
+
+def _train(examples: Examples, winner: ScoredTrial, options: TuneOptions, rows: np.ndarray) -> Fit:
+    return FAMILIES["logistic"].fit(examples, rows, winner, options)
 
 
 def _make_examples(feature_ND: np.ndarray, label_N: np.ndarray, classes: int, draws: np.random.Generator) -> Examples:

@@ -38,8 +38,8 @@ class World:
     name: str
     rates: tuple[float, ...]
     n: int
-    shared: float = 0.5
-    groups: bool = False
+    shared: float
+    groups: bool
 
     def draw(self, draws: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
         """Whether each backbone is right on each image, and the groups."""
@@ -55,15 +55,15 @@ class World:
         return {f"m{k}": right_N for k, right_N in enumerate(right_KN)}, group_N
 
 
-def equal(count: int, n: int, **more: float) -> World:
+def equal(count: int, n: int, *, shared: float = 0.5, groups: bool = False) -> World:
     """So many backbones of one accuracy."""
-    return World(name=f"{count} equal", rates=(0.85,) * count, n=n, **more)  # type: ignore[arg-type]
+    return World(name=f"{count} equal", rates=(0.85,) * count, n=n, shared=shared, groups=groups)
 
 
-def spread(count: int, n: int, **more: float) -> World:
+def spread(count: int, n: int, *, shared: float = 0.5, groups: bool = False) -> World:
     """So many backbones, the best 4 points above the last."""
     rates = tuple(np.linspace(0.87, 0.83, count))
-    return World(name=f"{count} over 4 points", rates=rates, n=n, **more)  # type: ignore[arg-type]
+    return World(name=f"{count} over 4 points", rates=rates, n=n, shared=shared, groups=groups)
 
 
 PICKED = (
@@ -153,7 +153,7 @@ def picks(count: int) -> Iterator[str]:
 
 
 CURSED = tuple(
-    World(name=name, rates=rates, n=n, groups=groups)
+    World(name=name, rates=rates, n=n, shared=0.5, groups=groups)
     for groups in (False, True)
     for n in ((100, 200, 1_000) if not groups else (1_000,))
     for name, rates in {

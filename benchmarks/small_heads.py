@@ -12,13 +12,13 @@ Writes benchmarks/small_heads_<hardware>_<yyyymm>.md.
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.problems import SHARED, WEIGHTS
 from benchmarks.results import machine_line, write_results
 from vitrail.backbones import BackboneSpec, open_backbone
 from vitrail.core.progress import Silent
@@ -30,13 +30,6 @@ from vitrail.heads.head import log_softmax
 from vitrail.heads.temperature import fit_temperature
 from vitrail.search import TuneOptions, tune
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-WEIGHTS = {
-    "vit_tiny_patch16_224.augreg_in21k_ft_in1k": "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
-    "deit_tiny_patch16_224.fb_in1k": "deit_tiny_patch16_224.fb_in1k",
-    "resnet18.tv_in1k": "resnet18.pqf_in1k",
-    "resnet50.tv_in1k": "resnet50.pqf_in1k",
-}
 STRENGTHS = np.logspace(-4, 2, 13)
 ROUNDS = 3
 SEARCH_ALONE = TuneOptions(label_curves=False, splits=0, seeds=1)

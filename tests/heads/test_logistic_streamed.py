@@ -65,7 +65,7 @@ def test_a_strength_starts_from_the_solution_before(small):
     feature_ND, label_N = problem(1600)
     path = StreamedPath(StreamedAxes.of(feature_ND), np.arange(1600), label_N, classes=4)
     path.fit(0.1)
-    again = StreamedPath(StreamedAxes.of(feature_ND), np.arange(1600), label_N, classes=4, start_P=path.point_P)
+    again = StreamedPath(StreamedAxes.of(feature_ND), np.arange(1600), label_N, classes=4, start_P=path.solution)
     assert again.fit(0.1).passes <= 2  # it is the solution already, but for the curvature at another start
     assert path.fit(0.12).passes < streamed(feature_ND, label_N, 0.12).passes
 

@@ -52,7 +52,7 @@ def test_heads_of_one_accuracy_get_a_threshold_if_it_is_above_the_target(accurac
 
 
 def draw_groups(draws: np.random.Generator, count: int, size: int, accuracy: float) -> tuple[np.ndarray, ...]:
-    """Confidence, correctness and group of images, nine tenths of whose luck is their group's."""
+    """Confidence, correctness and group of images; images of a group share nine tenths of their luck."""
     group_N = np.repeat(np.arange(count), size)
     luck_N = math.sqrt(0.9) * draws.normal(size=count)[group_N] + math.sqrt(0.1) * draws.normal(size=count * size)
     return draws.random(count * size), luck_N < stats.norm.ppf(accuracy), group_N

@@ -144,7 +144,7 @@ def find_large(dataset: Dataset, backbone: Backbone) -> tuple[int, tuple[str, ..
 
 
 def count_changed(exact_NC: NDArray[np.float64], fast_NC: NDArray[np.float64]) -> int:
-    """For how many images the most probable class is another; a tie on both sides is no change."""
+    """How many images get another class. Two classes that are within TIE of each other both times do not count."""
     row_N, before_N, after_N = np.arange(len(exact_NC)), exact_NC.argmax(axis=1), fast_NC.argmax(axis=1)
     lead_N = np.maximum(
         exact_NC[row_N, before_N] - exact_NC[row_N, after_N], fast_NC[row_N, after_N] - fast_NC[row_N, before_N]

@@ -83,7 +83,7 @@ def prepare(
 
 
 def needs_split(options: BenchOptions, cluster: str | None) -> bool:
-    """Whether features cannot be computed before near-duplicates have had their say in the split."""
+    """Whether features must wait for near-duplicates, which may move images between splits."""
     return options.precision == "int8" or cluster is not None
 
 

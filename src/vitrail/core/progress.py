@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, Protocol
 
-# The parts of a run, in their order. Phases follow one another: a phase that begins inside another is part of it.
+# The parts of a run, as they are listed. One follows another; a phase that begins inside another is part of it.
+# Near-duplicates come before the features for int8 and on a cluster, and after them otherwise.
 Phase = Literal[
     "reading", "near-duplicates", "starting networks", "features", "search", "refits", "checks", "verdict", "page"
 ]

@@ -3,7 +3,7 @@
 The intervals of a verdict are of these very heads, over draws of test images. A person who trains again, or who asks
 whether a backbone is better rather than a head of it, needs the draw of the training images as well. Its variance comes
 from heads on halves of train and val (`statistics/training_variance.py`), which are the same for all backbones, so that
-it can be had for differences too. The choice of the setting is not made again.
+it is known for differences too. The setting of a head is not searched again.
 """
 
 import math

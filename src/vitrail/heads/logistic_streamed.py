@@ -134,8 +134,8 @@ class StreamedPath:
         self._point_P = None if start_P is None else torch.from_numpy(start_P)
 
     @property
-    def point_P(self) -> NDArray[np.float32]:  # noqa: N802
-        """The last solution, from which another path may start."""
+    def solution(self) -> NDArray[np.float32]:
+        """The parameters (P) of the last fit, from which another path may start."""
         assert self._point_P is not None  # something was fitted
         return self._point_P.numpy()
 

@@ -75,8 +75,8 @@ def fit_heads(
     Args:
         train: N x D features, unscaled, and N class indices.
         val: likewise; a head stops after `patience` epochs without a lesser val loss and gets its best weights back.
-            Without a val all epochs are trained, there is no curve, and the weights are the mean over the last third of
-            the epochs (Polyak & Juditsky 1992), since those of a single epoch depend on the luck of its minibatches.
+            Without a val all epochs are trained and no curve is returned. The weights are then the mean over the last
+            third of the epochs (Polyak & Juditsky 1992): those of one epoch depend on the luck of its minibatches.
         classes: the number of classes.
         settings: one for each head, all with the same number of hidden units.
         options: shared by all heads.

@@ -217,7 +217,7 @@ class _Paths:
         setting: dict[str, float | int | str] = {"C": strength, "scaling": scaling}
         norm = mean_weight_norm([fit.weight_CD])
         trial = score_solved(examples, [fit], kind="logistic", setting=setting, weight_norm=norm)
-        return [replace(trial, point_P=path.point_P)]
+        return [replace(trial, point_P=path.solution)]
 
     def _axes_of(self, scaling: ScalingKind) -> "StreamedAxes":
         from vitrail.heads.logistic_streamed import StreamedAxes
