@@ -6,7 +6,6 @@ import sys
 THEMES = (
     "forward",
     "engine_trial",
-    "neighbours",
     "extraction",
     "large_photographs",
     "precision",

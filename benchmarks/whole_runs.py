@@ -16,11 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.busy import busy_cores
 from benchmarks.report import RESNET50, SHARED, VIT_TI, spread
 from benchmarks.results import keep_chapter
 from vitrail.core.machine import usable_cores
@@ -79,7 +79,7 @@ def time_busy(rounds: int) -> list[str]:
     quiet, busy = [], []
     for _ in range(rounds):
         quiet.append(run_bench(FLOWERS, tuple(FILES)))
-        with busy_cores():
+        with busy_cores(usable_cores()):
             busy.append(run_bench(FLOWERS, tuple(FILES)))
     ratios = [slow.wall_s / fast.wall_s for slow, fast in zip(busy, quiet, strict=True)]
     met = "met" if statistics.median(ratios) <= BUSY_BAR else "NOT met"
@@ -134,18 +134,6 @@ def run_bench(data: Path | None, backbones: Sequence[str]) -> Timed:
         cost = load_run(Path(folder) / "run").results.cost
     print(json.dumps({"wall_s": round(wall_s, 2), "decode_s": round(cost.decode_s, 2)}), flush=True)
     return Timed(wall_s, dict(parts_of(cost)) | {OUTSIDE: wall_s - cost.wall_s})
-
-
-@contextmanager
-def busy_cores() -> Iterator[None]:
-    """An endless loop for each core that this process may use, while the block runs."""
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(usable_cores())]
-    try:
-        yield
-    finally:
-        for loop in loops:
-            loop.kill()
-            loop.wait()
 
 
 def _spread(runs: Sequence[Timed]) -> str:
