@@ -2,13 +2,14 @@
 
 import os
 import platform
-import resource
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import psutil
 
 CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
@@ -47,7 +48,7 @@ def usable_cores() -> int:
 
 def usable_memory() -> int:
     """Bytes of memory this process may use: what the machine has, further limited by the cgroup."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    physical = int(psutil.virtual_memory().total)
     limit = _first_line(CGROUP_MEMORY_MAX)
     return min(physical, int(limit)) if limit.isdigit() else physical
 
@@ -126,14 +127,19 @@ def config_folder() -> Path:
 
 
 def peak_rss_bytes() -> int:
-    """The largest resident memory of this process so far, in bytes."""
+    """The largest resident memory of this process so far, in bytes; on a platform that keeps no peak, that of now."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such module, and psutil knows its peak
+        memory = psutil.Process().memory_info()
+        return int(getattr(memory, "peak_wset", memory.rss))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def user_seconds() -> float:
     """Seconds of CPU this process has spent in user mode, over all threads."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    return float(psutil.Process().cpu_times().user)
 
 
 def _first_line(path: Path) -> str:

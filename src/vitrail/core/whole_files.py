@@ -57,14 +57,20 @@ def _put(path: Path, write: Callable[[Path], object], put: Callable[[Path], obje
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         put(temporary)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_folder(path.parent)
     finally:
         with suppress(OSError):  # if the folder itself could not be made, there is nothing to delete
             temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(path: Path) -> None:
+    if os.name == "nt":  # Windows opens no folder; its file systems journal a rename
+        return
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
@@ -39,6 +40,7 @@ class FileRanges:
         """Open it; OSError if it cannot be."""
         self._file = path.open("rb", buffering=0)
         self._size = os.fstat(self._file.fileno()).st_size
+        self._position = threading.Lock()
 
     @property
     def size(self) -> int:
@@ -47,8 +49,12 @@ class FileRanges:
 
     def read_at(self, start: int, length: int) -> bytes:
         """`length` bytes from `start`, fewer at the end; raises OSError."""
-        # No position is shared, so no lock is needed.
-        return os.pread(self._file.fileno(), inside(start, length, self._size), start)
+        length = inside(start, length, self._size)
+        if hasattr(os, "pread"):  # shares no position, so threads need not wait for each other
+            return os.pread(self._file.fileno(), length, start)
+        with self._position:  # on Windows
+            self._file.seek(start)
+            return self._file.read(length)
 
     def __del__(self) -> None:
         if hasattr(self, "_file"):
