@@ -236,7 +236,7 @@ def _stored_features(cache: Path, result: BackboneResult, ids: Sequence[str]) ->
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # there are none, or their facts are damaged: without these nobody knows what the rows are
     stored = FeatureSet(cache, facts, storage)
-    stored.set_damaged_aside(ids)
+    stored.set_damaged_aside()
     if stored.key != result.feature_key or not stored.has(ids).all():
         return None
     pooled = take_pooling(stored.rows(ids), held=str(facts["poolings"]), wanted=result.search.pooling)
