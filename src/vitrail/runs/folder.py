@@ -4,7 +4,7 @@ runs/dogs/
   results.json   report.html   receipt.json   data.parquet   log.jsonl
   search/<backbone>.parquet   heads/<backbone>.safetensors   predictions/<backbone>.parquet
   splits/<backbone>.parquet   calibration/<backbone>.parquet   (if there is a calibration split)
-  unfinished/<backbone>/<step>.parquet   (gone once the run is finished)
+  unfinished/<backbone>/<step>-<digest>.parquet   (gone once the run is finished)
 
 The folder is described in docs/formats.md. A file is written beside its name
 and renamed, so it is there whole or not there.
