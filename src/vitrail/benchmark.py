@@ -89,35 +89,35 @@ def bench(
         dataset = load(source, max_pixels=options.max_pixels, resources=resources)
     identity = question.identity(dataset)
     folder = out or default_folder(dataset.name, identity)
-    journal = enter_folder(folder, identity)
-    if journal.events(FINISHED):
+    with enter_folder(folder, identity) as journal:
+        if journal.events(FINISHED):
+            forget_steps(folder)
+            return load_run(folder)
+        journal.start(identity, command=command)
+        _announce(clock, journal, backbones=len(specs) * len(options.recipes))
+        _, planned, _ = make_split(dataset, options.split)  # near-duplicates may move some images later
+        for line in say_plan(dataset, planned, backbones=len(specs) * len(options.recipes), level=options.level):
+            clock.note(line)
+        run_networks = partial(prepare, specs, options=options, data=data, cluster=cluster, resources=resources)
+        ready = None if needs_split(options, cluster) else run_networks(dataset.without_labels(), planned)
+        dataset, near_pairs = _group_near_duplicates(dataset, options, resources)
+        dataset, split, sealed = make_split(dataset, options.split)
+        prepared = ready or run_networks(dataset, split)
+        require_enough(dataset, sealed=sealed, without=prepared.extraction.unreadable_ids)
+        split = split.without(prepared.extraction.unreadable_ids)
+        opened = judge_split(prepared, dataset, split, sealed, options, resources=resources, journal=journal)
+        cost = partial(measure_cost, clock, decode_s=prepared.extraction.decode_s, starts=journal.starts)
+        results = summarise(question, dataset, split, near_pairs, prepared, opened, cost())
+        with phase(clock, "page"):
+            predictions = {tested.name: tested for tested in opened.verdict.predictions}
+            images = Images.of(dataset, max_pixels=options.max_pixels)
+            write_report(results, predictions, images=images, path=folder / REPORT)
+        results = replace(results, cost=cost())
+        run = write_run(folder, results, dataset, split, opened.candidates, opened.verdict.predictions)
+        write_receipt(folder, results)
+        journal.write(FINISHED)
         forget_steps(folder)
-        return load_run(folder)
-    journal.start(identity, command=command)
-    _announce(clock, journal, backbones=len(specs) * len(options.recipes))
-    _, planned, _ = make_split(dataset, options.split)  # near-duplicates may move some images later
-    for line in say_plan(dataset, planned, backbones=len(specs) * len(options.recipes), level=options.level):
-        clock.note(line)
-    run_networks = partial(prepare, specs, options=options, data=data, cluster=cluster, resources=resources)
-    ready = None if needs_split(options, cluster) else run_networks(dataset.without_labels(), planned)
-    dataset, near_pairs = _group_near_duplicates(dataset, options, resources)
-    dataset, split, sealed = make_split(dataset, options.split)
-    prepared = ready or run_networks(dataset, split)
-    require_enough(dataset, sealed=sealed, without=prepared.extraction.unreadable_ids)
-    split = split.without(prepared.extraction.unreadable_ids)
-    opened = judge_split(prepared, dataset, split, sealed, options, resources=resources, journal=journal)
-    cost = partial(measure_cost, clock, decode_s=prepared.extraction.decode_s, starts=journal.starts)
-    results = summarise(question, dataset, split, near_pairs, prepared, opened, cost())
-    with phase(clock, "page"):
-        predictions = {tested.name: tested for tested in opened.verdict.predictions}
-        images = Images.of(dataset, max_pixels=options.max_pixels)
-        write_report(results, predictions, images=images, path=folder / REPORT)
-    results = replace(results, cost=cost())
-    run = write_run(folder, results, dataset, split, opened.candidates, opened.verdict.predictions)
-    write_receipt(folder, results)
-    journal.write(FINISHED)
-    forget_steps(folder)
-    return run
+        return run
 
 
 def judge_split(

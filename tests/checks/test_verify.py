@@ -20,10 +20,11 @@ from vitrail.checks.compare import compare_runs
 from vitrail.checks.differences import Comparison
 from vitrail.checks.verify import verify_run
 from vitrail.core.errors import RunError, UsageError
+from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.data import SplitOptions
 from vitrail.evaluation.contestants import Criteria
 from vitrail.heads.refusal import load_refusal, save_refusal
-from vitrail.runs import Journal, load_run
+from vitrail.runs import Journal, load_run, read_results, write_receipt
 from vitrail.search import TuneOptions
 
 FAST = BenchOptions(search=TuneOptions(kinds=("logistic",), strengths=(1e-2, 1.0), seeds=1))
@@ -269,9 +270,7 @@ def test_one_changed_label_is_named_though_the_receipt_was_made_to_fit(
 
     edit_table(copy / "predictions" / "vit_mini.parquet", "label", turn)
     if with_receipt:
-        from vitrail.runs import write_receipt
-
-        write_receipt(copy, load_run(copy).results)
+        write_receipt(copy, read_results(copy / "results.json"))
     said = named(copy, made[1])
     assert ("receipt.json" in said) != with_receipt
     assert "predictions of resnet_mini: labels" in said
@@ -340,6 +339,7 @@ def test_images_that_either_run_groups_are_one_group_whichever_run_comes_first(m
         values[:] = [f"five {row // 5}" for row in range(len(values))]
 
     edit_table(copy / "data.parquet", "group", in_fives)
+    write_receipt(copy, read_results(copy / "results.json"))
     plain, grouped = load_run(made[0]), load_run(copy)
     there, back = compare_runs(plain, grouped), compare_runs(grouped, plain)
     assert there.top1["1:vit_mini"] == back.top1["2:vit_mini"]
@@ -385,3 +385,66 @@ def test_the_distance_to_the_training_images_and_their_features_are_computed_aga
     without = verify_run(copy, cache=tmp_path / "empty")
     assert any("training features that vit_mini compares" in line for line in without.not_recomputed)
     assert without.equal
+
+
+RUN_FILES = [
+    "data.parquet",
+    "heads/vit_mini.refusal.safetensors",
+    "heads/vit_mini.safetensors",
+    "log.jsonl",
+    "predictions/vit_mini.parquet",
+    "receipt.json",
+    "report.html",
+    "results.json",
+    "search/vit_mini.parquet",
+    "splits/vit_mini.parquet",
+    "subsets/vit_mini.parquet",
+]
+
+
+@pytest.mark.parametrize("name", RUN_FILES)
+@pytest.mark.parametrize("damage", ["flip", "delete"])
+def test_no_file_of_a_run_that_was_damaged_or_deleted_is_used(copy: Path, name: str, damage: str):
+    """`predict`, `compare`, `audit --run` and a finished run shown again all begin with `load_run`."""
+    path = copy / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.unlink()
+    if damage == "flip":
+        path.write_bytes(content)
+    with pytest.raises(RunError):
+        load_run(copy)
+
+
+def test_a_receipt_without_files_and_a_file_that_is_not_of_the_run_are_named(copy: Path, made: tuple[Path, Path]):
+    (copy / "heads" / "vit_huge.safetensors").write_bytes(b"")
+    assert named(copy, made[1]) == "receipt.json: heads/vit_huge.safetensors"
+    (copy / "heads" / "vit_huge.safetensors").unlink()
+    receipt = json.loads((copy / "receipt.json").read_text())
+    receipt |= {"files": {}}
+    receipt["digest"] = fingerprint({name: value for name, value in receipt.items() if name != "digest"})
+    (copy / "receipt.json").write_text(json.dumps(receipt))
+    said = named(copy, made[1]).splitlines()
+    assert {"receipt.json: results.json", "receipt.json: heads/vit_mini.safetensors"} <= set(said)
+
+
+def test_what_the_log_says_after_the_receipt_is_free_and_before_it_is_not(copy: Path):
+    Journal(copy / "log.jsonl").write("something later")
+    assert load_run(copy).results.backbones
+    lines = (copy / "log.jsonl").read_text().splitlines()
+    kept = [line for line in lines if "opened" not in line]
+    assert len(kept) == len(lines) - 1
+    (copy / "log.jsonl").write_text("\n".join(kept) + "\n")
+    with pytest.raises(RunError, match=r"log\.jsonl"):
+        load_run(copy)
+
+
+def test_a_receipt_leads_nowhere_outside_of_the_run(copy: Path, made: tuple[Path, Path], tmp_path: Path):
+    secret = tmp_path / "secret"
+    secret.write_text("not for a stranger's run")
+    receipt = json.loads((copy / "receipt.json").read_text())
+    receipt["files"]["../secret"] = sha256_file(secret)
+    receipt["digest"] = fingerprint({name: value for name, value in receipt.items() if name != "digest"})
+    (copy / "receipt.json").write_text(json.dumps(receipt))
+    verification = verify_run(copy, cache=made[1])
+    assert [(one.where, one.recomputed) for one in verification.differences] == [("receipt.json: ../secret", "missing")]

@@ -23,9 +23,9 @@ from vitrail.delivery import predict, reopen
 from vitrail.delivery.predict import Predictor
 from vitrail.heads import Head, Linear, Scaling, save_head
 from vitrail.heads.bank import fill_bank
-from vitrail.heads.refusal import load_refusal, save_refusal
-from vitrail.runs import Results, results_to_json
-from vitrail.runs.run import head_file, refusal_file
+from vitrail.heads.refusal import Refusal, load_refusal, save_refusal
+from vitrail.runs import Results, read_results, results_to_json, write_receipt
+from vitrail.runs.folder import head_file, prediction_file, refusal_file, search_file
 
 NAME = "vit_small_patch16_224.augreg_in21k_ft_in1k"
 OTHER = "resnet50.tv_in1k"
@@ -99,7 +99,25 @@ def _write(folder: Path, results: Results, origin: dict[str, str]) -> Path:
         head_file(folder, one.name).parent.mkdir(exist_ok=True)
         save_head(head, head_file(folder, one.name), origin)
         save_refusal(refusal, refusal_file(folder, one.name))
+    _seal(folder)
     return folder
+
+
+def _seal(folder: Path) -> None:
+    """Make the rest of a run, which no prediction reads, and a receipt of it all as it is now."""
+    results = read_results(folder / "results.json")
+    others = [folder / name for name in ("report.html", "data.parquet", "log.jsonl")]
+    for result in results.backbones:
+        others += [search_file(folder, result.name), prediction_file(folder, result.name)]
+    for path in others:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    write_receipt(folder, results)
+
+
+def _save_refusal(refusal: Refusal, run: Path) -> None:
+    save_refusal(refusal, refusal_file(run, NAME))
+    _seal(run)
 
 
 @pytest.fixture
@@ -129,7 +147,7 @@ def test_the_backbone_gives_the_pooling_that_the_head_was_fitted_on(
 
 def test_a_run_without_its_thresholds_predicts_nothing(run: Path, backbone: Brightness) -> None:
     refusal_file(run, NAME).unlink()
-    with pytest.raises(WeightsError, match=r"refusal\.safetensors cannot be read as thresholds"):
+    with pytest.raises(RunError, match=r"refusal\.safetensors was changed, damaged or deleted"):
         Predictor.open(run)
     assert backbone.opened == []
 
@@ -173,11 +191,11 @@ def test_a_head_without_a_confidence_threshold_says_so(
 ) -> None:
     unset, sure = Notes(), Notes()
     found = replace(load_refusal(refusal_file(run, NAME)), confidence=None, distance=2.0)
-    save_refusal(found, refusal_file(run, NAME))
+    _save_refusal(found, run)
     (answer,) = Predictor.open(run, progress=unset).predict([draw("a.png", 230)])
     assert [note for note in unset.notes if "no confidence threshold" in note]
     assert (answer.doubt, answer.least_probability) == (None, None)
-    save_refusal(replace(found, confidence=0.999999), refusal_file(run, NAME))
+    _save_refusal(replace(found, confidence=0.999999), run)
     (answer,) = Predictor.open(run, progress=sure).predict([draw("a.png", 230)])
     assert not [note for note in sure.notes if "no confidence threshold" in note]
     assert answer.doubt is not None
@@ -221,7 +239,7 @@ def test_thresholds_of_another_head_are_refused_before_the_backbone_is_opened(ru
     probability_NC = draws.dirichlet(np.ones(3), 60)
     for width in (2, 1):  # the head takes one feature
         feature_ND = draws.normal(size=(60, width)).astype(np.float32)
-        save_refusal(fit_refusal(fill_bank(ids, feature_ND), probability_NC, label_N), refusal_file(run, NAME))
+        _save_refusal(fit_refusal(fill_bank(ids, feature_ND), probability_NC, label_N), run)
         if width == 1:
             assert Predictor.open(run).refusal is not None
             continue

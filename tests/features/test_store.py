@@ -14,6 +14,7 @@ from vitrail.features import store
 from vitrail.features.shard import ShardCost
 from vitrail.features.store import FeatureSet, open_features, widen
 
+ROOT = Path(__file__).parents[2]
 FACTS = {"weights": "abc", "net": {"family": "vit", "size": "S"}}
 COST = ShardCost(forward_s=2.0, decode_s=1.0, user_s=5.0)
 
@@ -58,11 +59,11 @@ def test_a_damaged_shard_is_named_put_out_of_use_and_only_its_rows_are_missing(t
     path.write_bytes({"cut": content[: len(content) // 2], "empty": b""}.get(damage, content))
     again = open_features(tmp_path, FACTS)
     assert path.exists()
-    assert again.set_damaged_aside([*kept[0], *lost[0]]) == [path.name]
+    assert again.set_damaged_aside() == [path.name]
     assert not path.exists()
     assert again.has([*kept[0], *lost[0]]).tolist() == [True] * 6 + [False] * 6
     assert again.ids() == set(kept[0])
-    assert again.set_damaged_aside([*kept[0], *lost[0]]) == []
+    assert again.set_damaged_aside() == []
     again.seal(*lost, COST)
     assert open_features(tmp_path, FACTS).ids() == {*kept[0], *lost[0]}
 
@@ -121,31 +122,41 @@ def test_equal_rows_of_two_writers_count_once(tmp_path: Path):
     assert len(open_features(tmp_path, FACTS)) == 4
 
 
-def test_a_shard_is_verified_when_its_rows_are_wanted_and_no_other_is_read(tmp_path: Path, monkeypatch):
-    wanted, other = rows(6, seed=1), rows(6, seed=2)
-    stored = open_features(tmp_path, FACTS)
-    stored.seal(*other, COST)
-    (path,) = stored.folder.glob("*.arrow")
-    content = bytearray(path.read_bytes())
-    content[content.find(other[1].astype(np.float16).tobytes())] ^= 1
-    path.write_bytes(content)
-    stored.seal(*wanted, COST)
-    again = open_features(tmp_path, FACTS)
-    assert again.set_damaged_aside(wanted[0]) == []
-    assert again.has(wanted[0]).all()
-    np.testing.assert_array_equal(again.rows(wanted[0]), wanted[1].astype(np.float16).astype(np.float32))
-    for use in (again.rows, again.cost):
-        with pytest.raises(StoreError, match=r"is damaged. Run the same command again: only its rows"):
-            use(other[0])
-    assert again.set_damaged_aside(other[0]) == [path.name]
-    assert not again.has(other[0]).any()
+FLIP = """
+import sys
+from pathlib import Path
+from tests.features.test_store import COST, FACTS, rows
+from vitrail.features.cache import list_cache
+from vitrail.features.store import open_features
+
+cache = Path(sys.argv[1])
+stored = open_features(cache, FACTS)
+stored.seal(*rows(3), COST)
+(path,) = stored.folder.glob("*.arrow")
+content = path.read_bytes()
+for place in range(len(content)):
+    for bit in {7, place % 7}:
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
+        assert not open_features(cache, FACTS).has(rows(3)[0]).any()
+        if bit == 7:
+            assert [entry.damaged for entry in list_cache(cache)] == [1]
+"""
+
+
+@pytest.mark.slow
+def test_no_flipped_bit_of_a_shard_reaches_its_parser_which_may_crash(tmp_path: Path):
+    """In a process of its own: Arrow ends the process for some of these bits, and no test could report that."""
+    done = subprocess.run(
+        [sys.executable, "-c", FLIP, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_rows_that_were_pruned_meanwhile_are_one_sentence_and_missing_the_next_time(tmp_path: Path):
     ids, feature_ND = rows(6)
     stored = open_features(tmp_path, FACTS)
     stored.seal(ids, feature_ND, COST)
-    assert stored.set_damaged_aside(ids) == []
+    assert stored.set_damaged_aside() == []
     assert stored.has(ids).all()
     for path in stored.folder.glob("*.arrow"):
         path.unlink()
@@ -210,7 +221,7 @@ def test_processes_that_write_the_same_rows_at_once_leave_each_row_as_it_is(tmp_
         assert one.returncode == 0
     ids, feature_ND = rows(400)
     again = open_features(tmp_path, FACTS)
-    assert again.set_damaged_aside(ids) == []
+    assert again.set_damaged_aside() == []
     assert again.has(ids).all()
     np.testing.assert_array_equal(again.rows(ids), feature_ND.astype(np.float16).astype(np.float32))
     assert not list(again.folder.glob(".*"))
@@ -224,7 +235,7 @@ def test_a_file_size_limit_is_one_sentence_and_loses_nothing(tmp_path: Path):
     assert "could not be written" in said
     assert "File too large" in said
     again = open_features(tmp_path, FACTS)
-    assert again.set_damaged_aside(rows(400)[0]) == []
+    assert again.set_damaged_aside() == []
     assert again.has(rows(400)[0]).all()
     assert not list(again.folder.glob(".*"))
 
@@ -236,7 +247,7 @@ def test_a_read_only_cache_is_read_and_writing_to_it_is_one_sentence(tmp_path: P
     stored.folder.chmod(0o500)
     try:
         again = open_features(tmp_path, FACTS)
-        assert again.set_damaged_aside(rows(4, seed=1)[0]) == []
+        assert again.set_damaged_aside() == []
         assert again.has(rows(4, seed=1)[0]).all()
         with pytest.raises(StoreError, match=r"could not be written .*Permission denied.*VITRAIL_CACHE"):
             again.seal(*rows(4, seed=2), COST)

@@ -1,34 +1,39 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from vitrail.core.errors import RunError, UsageError
-from vitrail.core.whole_files import write_whole
+from vitrail.core.whole_files import unique_name, write_whole
 from vitrail.runs.folder import default_folder, enter_folder
 
 
 def test_the_same_question_goes_on_in_its_folder(tmp_path: Path) -> None:
-    enter_folder(tmp_path / "run", "same").start("same")
-    assert enter_folder(tmp_path / "run", "same").identity() == "same"
+    with enter_folder(tmp_path / "run", "same") as journal:
+        journal.start("same")
+    with enter_folder(tmp_path / "run", "same") as journal:
+        assert journal.identity() == "same"
 
 
 def test_another_question_in_the_same_folder_is_wrong_usage(tmp_path: Path) -> None:
-    enter_folder(tmp_path / "run", "one").start("one")
-    with pytest.raises(UsageError, match="other options"):
-        enter_folder(tmp_path / "run", "two")
+    with enter_folder(tmp_path / "run", "one") as journal:
+        journal.start("one")
+    with pytest.raises(UsageError, match="other options"), enter_folder(tmp_path / "run", "two"):
+        pass
 
 
 def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("do not touch")
-    with pytest.raises(UsageError, match="holds no run"):
-        enter_folder(tmp_path, "one")
+    with pytest.raises(UsageError, match="holds no run"), enter_folder(tmp_path, "one"):
+        pass
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_a_file_in_the_way_of_the_folder_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
-    with pytest.raises(RunError, match="--out"):
-        enter_folder(tmp_path / "run", "one")
+    with pytest.raises(RunError, match="--out"), enter_folder(tmp_path / "run", "one"):
+        pass
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -53,3 +58,35 @@ def test_a_file_where_a_folder_should_be_is_one_sentence(tmp_path: Path) -> None
     (tmp_path / "heads").write_text("")
     with pytest.raises(RunError, match="could not be written"):
         write_whole(tmp_path / "heads" / "a.safetensors", lambda path: None)
+
+
+def test_what_a_killed_run_left_before_its_first_line_does_not_occupy_the_folder(tmp_path: Path) -> None:
+    (tmp_path / ".log.jsonl.0123.tmp").write_text('{"time": ')
+    (tmp_path / ".lock").write_text("")
+    with enter_folder(tmp_path, "one") as journal:
+        journal.start("one")
+        assert {path.name for path in tmp_path.iterdir()} == {".lock", "log.jsonl"}
+    assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
+
+
+def test_a_second_process_in_the_same_folder_is_turned_away(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from vitrail.runs.folder import enter_folder\n"
+        "with enter_folder(Path(sys.argv[1]), 'one') as journal:\n"
+        "    journal.start('one'); print('in', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"in\n"
+        with pytest.raises(UsageError, match="Another process is at work"), enter_folder(tmp_path, "one"):
+            pass
+        other.communicate(b"")
+    with enter_folder(tmp_path, "one") as journal:
+        assert journal.starts == 1
+
+
+def test_names_that_differ_give_files_that_differ() -> None:
+    names = ["hf:a/b", "hf:a-b", "hf-a-b", "HF-a-b", "vit_mini", "vit_mini+deck"]
+    assert len({unique_name(name).casefold() for name in names}) == len(names)
+    assert unique_name("vit_mini") == "vit_mini"

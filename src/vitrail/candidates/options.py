@@ -8,7 +8,6 @@ from vitrail.backbones import BackboneSpec, EngineRequest, find_card, parse_spec
 from vitrail.candidates.decoding import DECODES
 from vitrail.candidates.recipes import DEFAULT, check_recipes
 from vitrail.core.errors import UsageError
-from vitrail.core.whole_files import safe_name
 from vitrail.data import SplitOptions
 from vitrail.search import TuneOptions
 from vitrail.statistics.paired import fault_of_level_or_margin
@@ -58,8 +57,7 @@ def choose_specs(data: str | Path | None, backbones: Sequence[str]) -> list[Back
     """The backbones to compare; the digits have two of ours by default.
 
     Raises:
-        UsageError: no backbone is named, one is named twice, a name is not in the catalogue, or the files of two
-            backbones would have the same name.
+        UsageError: no backbone is named, one is named twice, or a name is not in the catalogue.
     """
     if not backbones and data is not None:
         raise UsageError(
@@ -70,13 +68,7 @@ def choose_specs(data: str | Path | None, backbones: Sequence[str]) -> list[Back
     twice = {spec.name for spec in specs if [other.name for other in specs].count(spec.name) > 1}
     if twice:
         raise UsageError(f"The backbone {min(twice)} was given twice; each name can take part once.")
-    named: dict[str, str] = {}  # by the name of its files in the run folder
     for spec in specs:
-        other = named.setdefault(safe_name(spec.name).casefold(), spec.name)
-        if other != spec.name:
-            raise UsageError(
-                f"The backbones {other} and {spec.name} would have files of the same name: compare them in two runs."
-            )
         if not spec.is_adapted:
             find_card(spec.name)  # a misspelt name is found before any image is read
     return specs

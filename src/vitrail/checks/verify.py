@@ -6,7 +6,6 @@ the data's fingerprint; from heads and stored features, where the cache has them
 What cannot be computed again is named.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,17 +21,19 @@ from vitrail.backbones.poolings import take_pooling
 from vitrail.checks.differences import Comparison, Difference
 from vitrail.checks.subsets import check_subsets
 from vitrail.checks.thresholds import check_bank, check_calibration
-from vitrail.core.errors import VitrailError
-from vitrail.core.hashing import fingerprint, sha256_file
+from vitrail.core.bounded import read_json
+from vitrail.core.errors import RunError, VitrailError
+from vitrail.core.hashing import fingerprint
 from vitrail.evaluation import Contestant, Criteria, JudgedImages, Verdict, assess
 from vitrail.features.store import FACTS, FEATURES, FeatureSet
 from vitrail.heads import load_head, probabilities
 from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import Refusal, load_refusal
-from vitrail.runs.folder import DATA, LOG, RECEIPT
+from vitrail.runs.folder import DATA, LOG, RECEIPT, RESULTS
 from vitrail.runs.journal import Journal
-from vitrail.runs.results import BackboneResult, Results
-from vitrail.runs.run import RunRecord, load_run
+from vitrail.runs.receipt import compare_with_receipt, find_foreign_files, read_receipt
+from vitrail.runs.results import BackboneResult, Results, read_results
+from vitrail.runs.run import RunRecord
 from vitrail.runs.tables import ExampleTable, read_examples
 from vitrail.search import spread_of
 
@@ -66,7 +67,7 @@ def verify_run(folder: Path, *, cache: Path) -> Verification:
     Raises:
         RunError: the folder holds no finished run, or one whose tables cannot be read.
     """
-    run = load_run(folder)
+    run = RunRecord(folder=folder, results=read_results(folder / RESULTS))
     comparison = Comparison()
     _check_receipt(run, comparison)
     examples = read_examples(folder / DATA)
@@ -95,19 +96,14 @@ def verify_run(folder: Path, *, cache: Path) -> Verification:
 
 def _check_receipt(run: RunRecord, comparison: Comparison) -> None:
     try:
-        receipt = json.loads((run.folder / RECEIPT).read_text(encoding="utf-8"))
-        listed, weights = dict(receipt["files"]), dict(receipt["weights"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        comparison.differ(RECEIPT, "a receipt", f"cannot be read ({error})")
+        receipt = read_receipt(run.folder)
+    except RunError as error:
+        comparison.differ(RECEIPT, "a receipt", str(error))
         return
-    for name, digest in listed.items():
-        path = run.folder / name
-        comparison.compare(f"{RECEIPT}: {name}", digest, sha256_file(path) if path.is_file() else "missing")
-    comparison.compare(f"{RECEIPT}: data", receipt.get("data"), run.results.data.fingerprint)
-    comparison.compare(f"{RECEIPT}: split", receipt.get("split"), run.results.split.fingerprint)
-    comparison.compare(
-        f"{RECEIPT}: weights", weights, {result.name: result.weights_sha256 for result in run.results.backbones}
-    )
+    for what, expected, actual in compare_with_receipt(run.folder, run.results, receipt):
+        comparison.compare(f"{RECEIPT}: {what}", expected, actual)
+    for name in find_foreign_files(run.folder, run.results):
+        comparison.differ(f"{RECEIPT}: {name}", "not listed", "a file that is not of the run")
 
 
 def _check_rows(predictions: list[Predictions], examples: ExampleTable, comparison: Comparison) -> None:
@@ -230,13 +226,13 @@ def _read_thresholds(
 def _stored_features(cache: Path, result: BackboneResult, ids: Sequence[str]) -> NDArray[np.float32] | None:
     """The rows of these images as the head takes them, or None if the cache lacks one."""
     try:
-        facts = json.loads((cache / FEATURES / result.feature_key / FACTS).read_text(encoding="utf-8"))
+        facts = read_json(cache / FEATURES / result.feature_key / FACTS)
         storage = facts.pop("storage")
         facts.pop("shard_version")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # there are none, or their facts are damaged: without these nobody knows what the rows are
     stored = FeatureSet(cache, facts, storage)
-    stored.set_damaged_aside(ids)
+    stored.set_damaged_aside()
     if stored.key != result.feature_key or not stored.has(ids).all():
         return None
     pooled = take_pooling(stored.rows(ids), held=str(facts["poolings"]), wanted=result.search.pooling)

@@ -27,9 +27,8 @@ def compare(
     from vitrail.evaluation import Criteria
     from vitrail.runs import load_run
 
-    comparison = compare_runs(
-        load_run(first), load_run(second), Criteria(level=level, margin=options.read_margin(margin))
-    )
+    criteria = Criteria(level=level, margin=options.read_margin(margin))
+    comparison = compare_runs(load_run(first), load_run(second), criteria)
     if as_json:
         typer.echo(json.dumps(TypeAdapter(RunComparison).dump_python(comparison, mode="json"), indent=2))
     else:

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vitrail.core.bounded import open_regular
+
 SHA256_LETTERS = 64  # of a digest in hexadecimal
 
 
@@ -14,8 +16,8 @@ def sha256_bytes(data: bytes) -> str:
 
 
 def sha256_file(path: Path) -> str:
-    """The sha256 of a file's content, read in blocks so that memory stays flat."""
-    with path.open("rb") as file:
+    """The sha256 of a regular file's content, read in blocks so that memory stays flat; raises OSError."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -5,6 +5,7 @@ import re
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 from vitrail.core.errors import RunError
@@ -15,6 +16,19 @@ TEMPORARY = ".tmp"
 def safe_name(name: str) -> str:
     """A name that is one file name on every system: letters, digits, dot, dash and underscore."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+
+
+def unique_name(name: str) -> str:
+    """The same, and no other name gives it, on a system that ignores case either."""
+    safe = safe_name(name)
+    return safe if safe == name.casefold() else f"{safe}-{sha256(name.encode()).hexdigest()[:8]}"
+
+
+def delete_temporaries(folder: Path) -> None:
+    """Delete what a killed writer left in a folder or below it; only where no other writer is at work."""
+    for path in folder.rglob(f".*{TEMPORARY}"):
+        with suppress(OSError):
+            path.unlink()
 
 
 def put_in_place(path: Path, write: Callable[[Path], object]) -> None:

@@ -291,7 +291,9 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _count_rows(path: Path) -> int | None:
-    """The rows of a shard, or None if it cannot be opened."""
+    """The rows of a shard, or None if its bytes are not those that were written: Arrow may crash on others."""
+    if not matches_its_name(path):
+        return None
     try:
         file = pa.ipc.open_file(pa.memory_map(str(path)))
         return int(sum(file.get_batch(number).num_rows for number in range(file.num_record_batches)))

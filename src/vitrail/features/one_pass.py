@@ -148,7 +148,7 @@ class _ShardWriter:
 def find_missing(extractors: Sequence[Extractor], paths: Paths, wanted_N: NDArray[np.bool_]) -> Missing[Extractor]:
     """The wanted examples without a row; shards that turn out to be damaged are set aside."""
     for extractor in extractors:
-        extractor.stored.set_damaged_aside(paths.ids)
+        extractor.stored.set_damaged_aside()
     return Missing(paths, {extractor: wanted_N & ~extractor.stored.has(paths.ids) for extractor in extractors})
 
 

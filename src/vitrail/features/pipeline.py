@@ -141,7 +141,7 @@ def extract(
     for extractor in extractors:
         extractor.stored.mark_used()
         extractor.stored.delete_leftovers()
-        for name in extractor.stored.set_damaged_aside(wanted):
+        for name in extractor.stored.set_damaged_aside():
             resources.progress.note(
                 f"The shard {name} of {extractor.backbone.name} is damaged; its rows are computed again."
             )

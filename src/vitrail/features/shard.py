@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from vitrail.core.digest_files import write_digest_file
+from vitrail.core.digest_files import matches_its_name, write_digest_file
 from vitrail.core.errors import StoreError
 
 SHARD_VERSION = "1"
@@ -31,15 +31,14 @@ class ShardCost:
     user_s: float
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Shard:
-    """One file; `verified` once its bytes have been compared with its name."""
+    """One file whose bytes were compared with its name."""
 
     path: Path
     ids: pa.StringArray
     width: int
     cost: ShardCost
-    verified: bool = False
 
     def features(self) -> NDArray[np.float16] | NDArray[np.float32]:
         """Its rows, mapped only as long as they are held: pages that stay mapped would count as this process's."""
@@ -72,8 +71,14 @@ def write_shard(
 
 
 def read_shard(path: Path) -> Shard | None:
-    """The shard, not yet verified, or None if it cannot be opened."""
+    """The shard, or None if its bytes are not those that were written.
+
+    They are verified before Arrow sees them: one wrong bit can make its reader crash the process.
+    """
     try:
+        path.open("rb").close()
+        if not matches_its_name(path):
+            return None
         with pa.OSFile(str(path)) as file:
             schema = pa.ipc.open_file(file).schema
             ids_alone = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index("id")])

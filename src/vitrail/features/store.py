@@ -1,6 +1,7 @@
 """The feature store: Arrow IPC shards under a key that holds everything that changes a feature (docs/formats.md).
 
-A shard (`shard.py`) is written whole or not at all, and verified before any row of it is used.
+A shard (`shard.py`) is written whole or not at all, and verified before it is parsed: the shards of a key are read once
+when it is opened, those of other data sets among them.
 
 Letters: N rows, D features.
 """
@@ -18,7 +19,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from vitrail.core.digest_files import matches_its_name
 from vitrail.core.errors import StoreError
 from vitrail.core.hashing import fingerprint
 from vitrail.core.whole_files import TEMPORARY, put_in_place
@@ -56,7 +56,7 @@ class FeatureSet:
         self.facts = dict(facts) | {"storage": storage, "shard_version": SHARD_VERSION}
         self.key = fingerprint(self.facts)[:32]
         self.folder = cache / FEATURES / self.key
-        self._unreadable: list[Path] = []
+        self._damaged: list[Path] = []
         self._shards: list[Shard] = []
         for name in _names_in(self.folder):
             if name.endswith(SHARD):
@@ -70,23 +70,16 @@ class FeatureSet:
         return frozenset(self._ids().to_pylist())
 
     def has(self, ids: pa.Array | Sequence[str]) -> NDArray[np.bool_]:
-        """Which of these examples have a row, in their order, as far as the shards can be opened."""
+        """Which of these examples have a row, in their order."""
         return self._find(ids) >= 0
 
-    def set_damaged_aside(self, ids: pa.Array | Sequence[str]) -> list[str]:
-        """Verify the shards of these examples, and rename the damaged ones so that their rows are missing from now on.
-
-        No other shard is verified: a cache that many data sets share is not read whole. Shards that could not be opened
-        are renamed too.
+    def set_damaged_aside(self) -> list[str]:
+        """Rename the shards that were found damaged when this was opened; their rows count as missing.
 
         Returns:
-            The names of the damaged shards.
+            Their names.
         """
-        damaged, self._unreadable = self._unreadable, []
-        while bad := [shard for shard in self._used(self._find(ids)) if not self._is_whole(shard)]:
-            for shard in bad:
-                self._shards.remove(shard)
-                damaged.append(shard.path)
+        damaged, self._damaged = self._damaged, []
         for path in damaged:
             with suppress(OSError):  # in a read-only cache a damaged shard is passed over every time
                 path.replace(path.with_name(path.name + DAMAGED))
@@ -114,12 +107,10 @@ class FeatureSet:
 
         Raises:
             KeyError: an example has no row.
-            StoreError: a shard is damaged.
         """
         place_N = self._find(ids)
         if (place_N < 0).any():
             raise KeyError(str(ids[int(np.argmin(place_N >= 0))]))
-        self._require_whole(place_N)
         starts = self._starts()
         shard_N = np.searchsorted(starts, place_N, side="right") - 1
         return RowReader(tuple(self._shards), shard_N, place_N - starts[shard_N] if len(place_N) else place_N)
@@ -127,7 +118,6 @@ class FeatureSet:
     def cost(self, ids: Sequence[str]) -> ShardCost:
         """What the rows of these examples cost when they were computed: an equal share of their shards' costs."""
         place_N = self._find(ids)
-        self._require_whole(place_N)
         shard_N = np.searchsorted(self._starts(), place_N, side="right") - 1
         used = np.bincount(shard_N, minlength=len(self._shards))
         shares = [(count / len(shard.ids), shard.cost) for count, shard in zip(used, self._shards, strict=True)]
@@ -169,7 +159,7 @@ class FeatureSet:
     def _open_shard(self, path: Path) -> None:
         shard = read_shard(path)
         if shard is None:
-            self._unreadable.append(path)
+            self._damaged.append(path)
         else:
             self._shards.append(shard)
 
@@ -196,21 +186,6 @@ class FeatureSet:
             place_N[first_N] = start + row_N[first_N]
             start += len(held)
         return place_N
-
-    def _used(self, place_N: NDArray[np.int64]) -> list[Shard]:
-        numbers = np.unique(np.searchsorted(self._starts(), place_N[place_N >= 0], side="right") - 1)
-        return [self._shards[number] for number in numbers]
-
-    def _is_whole(self, shard: Shard) -> bool:
-        shard.verified = shard.verified or matches_its_name(shard.path)
-        return shard.verified
-
-    def _require_whole(self, place_N: NDArray[np.int64]) -> None:
-        bad = [shard for shard in self._used(place_N) if not self._is_whole(shard)]
-        if bad:
-            raise StoreError(
-                f"The shard {bad[0].path} is damaged. Run the same command again: only its rows are computed anew."
-            )
 
 
 class RowReader:

@@ -3,6 +3,7 @@
 from vitrail.runs.folder import REPORT, default_folder, enter_folder, forget_steps, steps_folder
 from vitrail.runs.journal import FINISHED, Journal
 from vitrail.runs.openings import Openings, record_opening, say_openings
+from vitrail.runs.receipt import write_receipt
 from vitrail.runs.results import (
     SCHEMA_VERSION,
     BackboneCost,
@@ -16,7 +17,7 @@ from vitrail.runs.results import (
     results_schema,
     results_to_json,
 )
-from vitrail.runs.run import RunRecord, load_run, write_receipt, write_run
+from vitrail.runs.run import RunRecord, load_run, write_run
 from vitrail.runs.summary import Opened, Question, measure_cost, summarise
 
 __all__ = [

@@ -4,24 +4,27 @@ runs/dogs/
   results.json   report.html   receipt.json   data.parquet   log.jsonl
   search/<backbone>.parquet   heads/<backbone>.safetensors   predictions/<backbone>.parquet
   splits/<backbone>.parquet   calibration/<backbone>.parquet   (if there is a calibration split)
-  unfinished/<backbone>/<step>.parquet   (gone once the run is finished)
+  unfinished/<backbone>/<step>-<digest>.parquet   (gone once the run is finished)
 
 The folder is described in docs/formats.md. A file is written beside its name
 and renamed, so it is there whole or not there.
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vitrail.core.errors import RunError, UsageError
-from vitrail.core.whole_files import safe_name
-from vitrail.runs.journal import Journal
+from vitrail.core.whole_files import TEMPORARY, delete_temporaries, safe_name, unique_name
+from vitrail.runs.journal import FINISHED, Journal
 
 RESULTS = "results.json"
 REPORT = "report.html"
 RECEIPT = "receipt.json"
 DATA = "data.parquet"
 LOG = "log.jsonl"
+LOCK = ".lock"
 UNFINISHED = "unfinished"  # from which an interrupted search goes on
 
 
@@ -30,16 +33,22 @@ def default_folder(data_name: str, identity: str) -> Path:
     return Path("runs") / f"{safe_name(data_name)}-{identity[:8]}"
 
 
-def enter_folder(folder: Path, identity: str) -> Journal:
+@contextmanager
+def enter_folder(folder: Path, identity: str) -> Iterator[Journal]:
     """Make the folder, or go on in it if it holds a run of the same identity, the fingerprint of data and options.
 
+    Until it is left again no other process can enter it, unless the run is finished, which nothing changes any more.
+
+    Yields:
+        Journal: the log of the run.
+
     Raises:
-        UsageError: the folder holds another run, or something that is not a run.
+        UsageError: the folder holds another run, or something that is not a run, or another process is at work in it.
         RunError: the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        occupied = any(folder.iterdir())
+        occupied = any(not _is_leftover(path) for path in folder.iterdir())
     except OSError as error:
         raise RunError(
             f"The run folder {folder} cannot be made or read ({error.strerror}). Choose another place with --out."
@@ -55,14 +64,84 @@ def enter_folder(folder: Path, identity: str) -> Journal:
             f"The folder {folder} holds a run of other data or other options. "
             "Choose another place with --out, or give the options of that run."
         )
-    return journal
+    if journal.events(FINISHED):
+        yield journal
+        return
+    with _locked(folder):
+        delete_temporaries(folder)
+        yield journal
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether a run that was killed before its first line was written left it."""
+    return path.name == LOCK or (path.name.startswith(".") and path.name.endswith(TEMPORARY))
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    path = folder / LOCK
+    lock = FileLock(path, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise UsageError(
+            f"Another process is at work in the run folder {folder}. Wait until it is done, or choose another place "
+            "with --out."
+        ) from error
+    except OSError as error:
+        raise RunError(
+            f"The run folder {folder} cannot be locked ({error.strerror or error}). Choose another place with --out."
+        ) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # held until it is gone, so that nobody waits for a file without a name
+            path.unlink()
+        lock.release()
 
 
 def steps_folder(folder: Path, backbone: str) -> Path:
     """Where the finished steps of an unfinished search are kept."""
-    return folder / UNFINISHED / safe_name(backbone)
+    return folder / UNFINISHED / unique_name(backbone)
 
 
 def forget_steps(folder: Path) -> None:
     """Take away what a finished run no longer needs; a file that cannot be removed does no harm."""
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+
+
+def search_file(folder: Path, backbone: str) -> Path:
+    """search/<backbone>.parquet."""
+    return folder / "search" / f"{unique_name(backbone)}.parquet"
+
+
+def head_file(folder: Path, backbone: str) -> Path:
+    """heads/<backbone>.safetensors."""
+    return folder / "heads" / f"{unique_name(backbone)}.safetensors"
+
+
+def refusal_file(folder: Path, backbone: str) -> Path:
+    """heads/<backbone>.refusal.safetensors."""
+    return folder / "heads" / f"{unique_name(backbone)}.refusal.safetensors"
+
+
+def prediction_file(folder: Path, backbone: str) -> Path:
+    """predictions/<backbone>.parquet."""
+    return folder / "predictions" / f"{unique_name(backbone)}.parquet"
+
+
+def resplits_file(folder: Path, backbone: str) -> Path:
+    """splits/<backbone>.parquet."""
+    return folder / "splits" / f"{unique_name(backbone)}.parquet"
+
+
+def subsets_file(folder: Path, backbone: str) -> Path:
+    """subsets/<backbone>.parquet."""
+    return folder / "subsets" / f"{unique_name(backbone)}.parquet"
+
+
+def calibration_file(folder: Path, backbone: str) -> Path:
+    """calibration/<backbone>.parquet."""
+    return folder / "calibration" / f"{unique_name(backbone)}.parquet"

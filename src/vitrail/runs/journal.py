@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from vitrail.core.bounded import parse_json, read_bounded
 from vitrail.core.errors import RunError
+from vitrail.core.whole_files import put_in_place
 
 STARTED = "started"
 OPENED = "test split opened"
 FINISHED = "finished"
+MOST_BYTES = 64 << 20
 
 
 class Journal:
@@ -24,27 +27,30 @@ class Journal:
         """Append an event with its facts (JSON values) and wait until it is on disk.
 
         Raises:
-            RunError: the line could not be written.
+            RunError: the line could not be written, or the log was deleted since the run was started.
         """
-        line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event} | facts)
         try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(self._newline_if_cut() + line + "\n")
+            with self._path.open("r+", encoding="utf-8") as file:  # "a" would make the file of a folder made again
+                file.seek(0, os.SEEK_END)
+                file.write(self._newline_if_cut() + _line(event, facts))
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:
+        except FileNotFoundError as error:
             raise RunError(
-                f"The log {self._path} could not be written ({error.strerror}). Free some room, then run again."
+                f"The run folder {self.folder} was deleted or moved while the run was under way, so there is no whole "
+                "record of it. Run the same command again: features that were computed are kept in the cache."
             ) from error
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def events(self, event: str) -> list[dict[str, Any]]:
-        """All entries of one kind, oldest first."""
+        """All entries of one kind, oldest first; raises RunError if the log cannot be read."""
         return [entry for entry in self._entries() if entry.get("event") == event]
 
     def identity(self) -> str | None:
         """The fingerprint of data and options this run was started with, if it was started."""
         started = self.events(STARTED)
-        return str(started[0]["identity"]) if started else None
+        return str(started[0].get("identity")) if started else None
 
     @property
     def starts(self) -> int:
@@ -52,8 +58,23 @@ class Journal:
         return len(self.events(STARTED))
 
     def start(self, identity: str, **facts: Any) -> None:
-        """Record that this run begins, or goes on."""
-        self.write(STARTED, identity=identity, **facts)
+        """Record that this run begins, or goes on.
+
+        The first line says whose folder this is, so it is there whole or not at all: cut, it would make the folder one
+        that holds something unknown.
+
+        Raises:
+            RunError: the line could not be written.
+        """
+        facts = {"identity": identity} | facts
+        if self.identity() is not None:
+            self.write(STARTED, **facts)
+            return
+        content = _line(STARTED, facts)
+        try:
+            put_in_place(self._path, lambda temporary: temporary.write_text(content, encoding="utf-8"))
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def record_opening(self, choices: str) -> int:
         """Record that the test split is about to be opened, with the digest of every choice made before.
@@ -66,25 +87,37 @@ class Journal:
 
     def count_openings(self) -> int:
         """With how many different choices the test split was opened in this folder."""
-        return len({entry.get("choices") for entry in self.events(OPENED)})
+        return len({str(entry.get("choices")) for entry in self.events(OPENED)})
 
     def _entries(self) -> list[dict[str, Any]]:
         try:
-            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = read_bounded(self._path, MOST_BYTES).decode(errors="replace").splitlines()
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise RunError(
+                f"The log {self._path} cannot be read ({error.strerror or error}). Choose another place with --out."
+            ) from error
         entries = []
         for line in lines:
             try:
-                entries.append(json.loads(line))
-            except json.JSONDecodeError:
+                entry = parse_json(line)
+            except ValueError:
                 continue
+            if isinstance(entry, dict):
+                entries.append(entry)
         return entries
 
     def _newline_if_cut(self) -> str:
-        try:
-            with self._path.open("rb") as file:
-                file.seek(-1, os.SEEK_END)
-                return "" if file.read(1) == b"\n" else "\n"
-        except OSError:
-            return ""
+        with self._path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return "" if file.read(1) == b"\n" else "\n"
+
+    def _unwritable(self, error: OSError) -> RunError:
+        return RunError(
+            f"The log {self._path} could not be written ({error.strerror or error}). Free some room, then run again."
+        )
+
+
+def _line(event: str, facts: dict[str, Any]) -> str:
+    return json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event} | facts) + "\n"

@@ -15,6 +15,7 @@ from vitrail.backbones.engines import EngineTrial
 from vitrail.candidates.decoding import Decoding
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity
+from vitrail.core.bounded import MOST_JSON, read_bounded
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.machine import Machine, Threads
 from vitrail.core.progress import Phase
@@ -224,10 +225,11 @@ def read_results(path: Path) -> Results:
         RunError: it is missing or damaged, or was written by another version.
     """
     try:
-        content = path.read_bytes()
+        content = read_bounded(path, MOST_JSON)
     except OSError as error:
         raise RunError(
-            f"{path} cannot be read ({error.strerror}). Give the folder of a finished run, one with a results.json."
+            f"{path} cannot be read ({error.strerror or error}). Give the folder of a finished run, one with a "
+            "results.json."
         ) from error
     try:
         return _RESULTS.validate_json(content)

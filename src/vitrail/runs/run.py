@@ -1,20 +1,30 @@
 """One finished benchmark: the folder, what its results say, and how it is put there."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from vitrail.candidates import Candidate
-from vitrail.core.errors import UsageError
-from vitrail.core.hashing import sha256_file
-from vitrail.core.whole_files import safe_name, write_whole
+from vitrail.core.errors import RunError, UsageError
+from vitrail.core.whole_files import write_whole
 from vitrail.data import Dataset, Split
 from vitrail.heads import save_head
 from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import save_refusal
-from vitrail.runs.folder import DATA, LOG, RECEIPT, REPORT, RESULTS, UNFINISHED
+from vitrail.runs.folder import (
+    DATA,
+    REPORT,
+    RESULTS,
+    calibration_file,
+    head_file,
+    prediction_file,
+    refusal_file,
+    resplits_file,
+    search_file,
+    subsets_file,
+)
+from vitrail.runs.receipt import compare_with_receipt, read_receipt
 from vitrail.runs.results import BackboneResult, Results, read_results, results_to_json
 from vitrail.runs.tables import (
     read_predictions,
@@ -27,8 +37,6 @@ from vitrail.runs.tables import (
     write_trials,
 )
 from vitrail.search import Resplit, Search, SubsetScores
-
-RECEIPT_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,38 +89,19 @@ class RunRecord:
 
 
 def load_run(folder: Path) -> RunRecord:
-    """The run in a folder; raises RunError if there is no finished run."""
-    return RunRecord(folder=folder, results=read_results(folder / RESULTS))
+    """The run in a folder, every file of which was compared with its receipt.
 
-
-def head_file(folder: Path, backbone: str) -> Path:
-    """heads/<backbone>.safetensors."""
-    return folder / "heads" / f"{safe_name(backbone)}.safetensors"
-
-
-def refusal_file(folder: Path, backbone: str) -> Path:
-    """heads/<backbone>.refusal.safetensors."""
-    return folder / "heads" / f"{safe_name(backbone)}.refusal.safetensors"
-
-
-def prediction_file(folder: Path, backbone: str) -> Path:
-    """predictions/<backbone>.parquet."""
-    return folder / "predictions" / f"{safe_name(backbone)}.parquet"
-
-
-def resplits_file(folder: Path, backbone: str) -> Path:
-    """splits/<backbone>.parquet."""
-    return folder / "splits" / f"{safe_name(backbone)}.parquet"
-
-
-def subsets_file(folder: Path, backbone: str) -> Path:
-    """subsets/<backbone>.parquet."""
-    return folder / "subsets" / f"{safe_name(backbone)}.parquet"
-
-
-def calibration_file(folder: Path, backbone: str) -> Path:
-    """calibration/<backbone>.parquet."""
-    return folder / "calibration" / f"{safe_name(backbone)}.parquet"
+    Raises:
+        RunError: there is no finished run, or a file of it was changed, damaged or deleted.
+    """
+    results = read_results(folder / RESULTS)
+    for what, expected, actual in compare_with_receipt(folder, results, read_receipt(folder)):
+        if expected != actual:
+            raise RunError(
+                f"The run {folder} is not as it was finished: {what} was changed, damaged or deleted. `vitrail verify` "
+                "names everything that differs. Take a copy that is whole, or make the run again."
+            )
+    return RunRecord(folder=folder, results=results)
 
 
 def write_run(
@@ -151,28 +140,9 @@ def _write_search(folder: Path, search: Search, result: BackboneResult) -> None:
         "feature_key": result.feature_key,
         "pooling": search.pooling,
     }
-    trials = folder / "search" / f"{safe_name(search.backbone)}.parquet"
-    write_whole(trials, lambda path: write_trials(path, search.trials))
+    write_whole(search_file(folder, search.backbone), lambda path: write_trials(path, search.trials))
     if search.resplits:
         write_whole(resplits_file(folder, search.backbone), lambda path: write_resplits(path, search.resplits))
     if search.subsets is not None:
         write_whole(subsets_file(folder, search.backbone), partial(write_subsets, scores=search.subsets))
     write_whole(head_file(folder, search.backbone), lambda path: save_head(search.head, path, origin))
-
-
-def write_receipt(folder: Path, results: Results) -> None:
-    """Write the receipt of a run whose other files are all there.
-
-    Left out are the log, which goes on, and the steps of the search, which go once the run is finished.
-    """
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (LOG, RECEIPT))
-    files = [path for path in files if path.relative_to(folder).parts[0] != UNFINISHED]
-    receipt = {
-        "receipt_version": RECEIPT_VERSION,
-        "data": results.data.fingerprint,
-        "split": results.split.fingerprint,
-        "weights": {result.name: result.weights_sha256 for result in results.backbones},
-        "files": {path.relative_to(folder).as_posix(): sha256_file(path) for path in files},
-    }
-    text = json.dumps(receipt, indent=2, sort_keys=True) + "\n"
-    write_whole(folder / RECEIPT, lambda path: path.write_text(text, encoding="utf-8"))

@@ -1,9 +1,10 @@
 """Finished steps of a search on disk, so that an interrupted search goes on to the same trials and the same winner.
 
 Heads that are trained together are a step: a path of strengths, or a round of drawn heads. When it is done, its trials
-are written, completely or not at all (`<folder>/<step>.parquet`, a row a trial), and the next search in this folder
-reads them instead of training. Their seconds are stored too. So a time budget counts the time before an interruption,
-and a search that its budget ended ends at the same step the next time.
+are written, completely or not at all (`<folder>/<step>-<digest>.parquet`, a row a trial), and the next search in this
+folder reads them instead of training; a file whose bytes are not those that were written does not count. Their seconds
+are stored too. So a time budget counts the time before an interruption, and a search that its budget ended ends at the
+same step the next time.
 """
 
 import json
@@ -16,13 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vitrail.core.digest_files import read_digest_files, write_digest_file
 from vitrail.core.errors import RunError
 from vitrail.core.machine import user_seconds
-from vitrail.core.whole_files import put_in_place
 from vitrail.heads import CurvePoint
 from vitrail.search.scored_trial import ScoredTrial
 
-VERSION = "2"
+VERSION = "3"
+SUFFIX = ".parquet"
 FACTS = b"vitrail_step"
 
 
@@ -60,7 +62,7 @@ class Ledger:
         """The trials of a step: known from this search, or read from the folder, or else done now and written.
 
         Args:
-            step: its name within the search, also the name of its file.
+            step: its name within the search, with which the name of its file begins.
             work: does it.
 
         Raises:
@@ -83,37 +85,35 @@ class Ledger:
         self._done[step] = trials
         return trials
 
-    def _path(self, step: str) -> Path | None:
-        return None if self._folder is None else self._folder / f"{step}.parquet"
-
     def _write(self, step: str, trials: list[ScoredTrial], seconds: float, user_s: float) -> None:
-        path = self._path(step)
-        if path is None:
+        if self._folder is None:
             return
         facts = {"version": VERSION, "identity": self._identity, "seconds": seconds, "user_s": user_s}
         table = pa.Table.from_pylist([_row(trial) for trial in trials])
-        table = table.replace_schema_metadata({FACTS: json.dumps(facts)})
+        sink = pa.BufferOutputStream()
+        pq.write_table(table.replace_schema_metadata({FACTS: json.dumps(facts)}), sink)
         try:
-            put_in_place(path, lambda temporary: pq.write_table(table, temporary))
+            write_digest_file(self._folder, sink.getvalue(), SUFFIX, name=step)
         except OSError as error:
             raise RunError(
-                f"The finished step {path} of the search could not be written ({error.strerror or error}). "
-                "Free some room, then run the same command again: it goes on from the steps before."
+                f"The finished step {step} of the search could not be written to {self._folder} "
+                f"({error.strerror or error}). Free some room, then run the same command again: it goes on from the "
+                "steps before."
             ) from error
 
     def _read(self, step: str) -> tuple[list[ScoredTrial], float, float] | None:
         """Trials, seconds and CPU seconds; None if there is no such file, or it is damaged or of another search."""
-        path = self._path(step)
-        if path is None or not path.is_file():
+        if self._folder is None:
             return None
-        try:
-            table = pq.read_table(path)
-            facts = json.loads(table.schema.metadata[FACTS])
-            if (facts["version"], facts["identity"]) != (VERSION, self._identity):
-                return None
-            return [_trial(row) for row in table.to_pylist()], float(facts["seconds"]), float(facts["user_s"])
-        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
-            return None
+        for content in read_digest_files(self._folder, step, SUFFIX):
+            try:
+                table = pq.read_table(pa.BufferReader(content))
+                facts = json.loads(table.schema.metadata[FACTS])
+                if (facts["version"], facts["identity"]) == (VERSION, self._identity):
+                    return [_trial(row) for row in table.to_pylist()], float(facts["seconds"]), float(facts["user_s"])
+            except (pa.ArrowException, KeyError, TypeError, ValueError):
+                continue  # of another version
+        return None
 
 
 def _row(trial: ScoredTrial) -> dict[str, object]:
