@@ -74,6 +74,9 @@ def read_shard(path: Path) -> Shard | None:
     """The shard, or None if its bytes are not those that were written.
 
     They are verified before Arrow sees them: one wrong bit can make its reader crash the process.
+
+    Raises:
+        StoreError: the file may not be read.
     """
     try:
         path.open("rb").close()
