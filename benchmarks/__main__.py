@@ -24,6 +24,7 @@ THEMES = (
     "coverage",
     "coverage_forecast",
     "coverage_pick",
+    "coverage_balanced",
     "duplicates",
     "contamination",
     "dates",

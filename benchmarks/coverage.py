@@ -153,8 +153,7 @@ def balanced() -> Iterator[str]:
 
         def held(label_N: np.ndarray = label_N, accuracy_N: np.ndarray = accuracy_N, truth: float = truth) -> bool:
             right_N = draws.random(len(label_N)) < accuracy_N
-            other_N = (label_N + 1) % (label_N[-1] + 1)
-            found = balanced_accuracy(label_N, np.where(right_N, label_N, other_N), int(label_N[-1]) + 1)
+            found = balanced_accuracy(label_N, right_N)
             return found.low <= truth <= found.high
 
         errors = float((1 - accuracy_N).sum())
@@ -283,11 +282,10 @@ def grouped_figures(
 ) -> dict[str, tuple[float, float, float]]:
     """Value, low and high of each of FIGURES, as a verdict makes them."""
     predicted_N, confidence_N = probability_NC.argmax(axis=1), probability_NC.max(axis=1)
-    rows = (label_N, predicted_N, GROUP_CLASSES)
     found = (
         metrics.rate(predicted_N == label_N, group_N),
-        metrics.balanced_accuracy(*rows, group_N=group_N),
-        metrics.macro_f1(*rows, group_N=group_N),
+        metrics.balanced_accuracy(label_N, predicted_N == label_N, group_N=group_N),
+        metrics.macro_f1(label_N, predicted_N, GROUP_CLASSES, group_N=group_N),
         metrics.nll(probability_NC, label_N, group_N=group_N),
         metrics.brier(probability_NC, label_N, group_N=group_N),
         ece(confidence_N, predicted_N == label_N, generator=np.random.default_rng(0), group_N=group_N),

@@ -278,7 +278,7 @@ def _measure(
         top1 = wilson(int(test_N.sum()), len(test_N))
         retraining = judge_retraining(top1, scores.halves(len(pool)))
         stated.append(retraining.deviation**2)
-        tests.append((top1, retraining.top1))
+        tests.append((top1, retraining.accuracy))
     one, other, both = np.mean(rates, axis=0)
     truth, expected = float(both - (one + other) / 2), float((one + other) / 2)
     alone, wide = (np.mean([pair[k].low <= expected <= pair[k].high for pair in tests]) for k in (0, 1))
@@ -371,7 +371,12 @@ def draw_procedures(
                 learnt = influence_N[(fold_N != fold) & (side_FN[fold] == side)]
                 scored[side, rows] = answer(difficulty_N[rows], accuracy + float(learnt.mean()))
         halves[name] = HalvesScored(
-            first_N=scored[0], second_N=scored[1], fold_N=fold_N, group_N=np.arange(pool), share=(1 - 1 / FOLDS) / 2
+            first_N=scored[0],
+            second_N=scored[1],
+            label_N=np.zeros(pool, dtype=np.int64),
+            fold_N=fold_N,
+            group_N=np.arange(pool),
+            share=(1 - 1 / FOLDS) / 2,
         )
     return right, halves
 

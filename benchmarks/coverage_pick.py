@@ -22,6 +22,7 @@ from vitrail.evaluation.contestants import Criteria
 from vitrail.evaluation.decision import Contender, decide
 from vitrail.evaluation.pairs import Family, judge_pair, judge_pairs
 from vitrail.evaluation.winners_curse import correct_winner, rate_together
+from vitrail.statistics.weighted import Leads
 
 # Letters: N images, K backbones.
 
@@ -105,7 +106,10 @@ def tell(world: World, draws: np.random.Generator) -> Told:
     }
     contenders = [
         Contender(
-            name=name, top1=rate_together(right_N, group_N, of=len(right)), gmacs=float(len(right) - k), licence="mit"
+            name=name,
+            accuracy=rate_together(right_N, group_N, of=len(right)),
+            gmacs=float(len(right) - k),
+            licence="mit",
         )
         for k, (name, right_N) in enumerate(right.items())
     ]
@@ -113,7 +117,9 @@ def tell(world: World, draws: np.random.Generator) -> Told:
     order = sorted(right, key=lambda name: -right[name].mean())
     first, last = sorted((order[0], order[-1]), key=list(right).index)
     lead_N = right[first].astype(np.int64) - right[last].astype(np.int64)
-    alone = judge_pair(first, last, lead_N, group_N, Family(pairs=1, backbones=2, criteria=criteria)).difference
+    alone = judge_pair(
+        first, last, Leads.of(lead_N, group_N), Family(pairs=1, backbones=2, criteria=criteria)
+    ).difference
     return Told(
         pairs_held=all(held.values()),
         extremes_held=held[first, last],

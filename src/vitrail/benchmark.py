@@ -26,7 +26,7 @@ from vitrail.data import (
     require_enough,
 )
 from vitrail.delivery.report import Images, write_report
-from vitrail.evaluation import Contestant, Criteria, JudgedImages, judge, say_plan
+from vitrail.evaluation import Contestant, Criteria, DecidingMetric, JudgedImages, judge, say_plan
 from vitrail.features import Part
 from vitrail.runs import (
     FINISHED,
@@ -96,7 +96,9 @@ def bench(
         journal.start(identity, command=command)
         _announce(clock, journal, backbones=len(specs) * len(options.recipes))
         _, planned, _ = make_split(dataset, options.split)  # near-duplicates may move some images later
-        for line in say_plan(dataset, planned, backbones=len(specs) * len(options.recipes), level=options.level):
+        metric = DecidingMetric(name=options.decide_by)
+        contestants = len(specs) * len(options.recipes)
+        for line in say_plan(dataset, planned, backbones=contestants, level=options.level, metric=metric):
             clock.note(line)
         run_networks = partial(prepare, specs, options=options, data=data, cluster=cluster, resources=resources)
         ready = None if needs_split(options, cluster) else run_networks(dataset.without_labels(), planned)
@@ -154,7 +156,7 @@ def judge_split(
             JudgedImages(ids=split.test, classes=dataset.classes, groups=dataset.groups(), warnings=dataset.warnings),
             sealed,
             choices,
-            Criteria(level=options.level, margin=options.margin, seed=options.seed),
+            Criteria(level=options.level, margin=options.margin, decide_by=options.decide_by, seed=options.seed),
         )
     return Opened(candidates=candidates, verdict=verdict, openings=openings)
 

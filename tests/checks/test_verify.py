@@ -83,6 +83,31 @@ def test_a_run_as_it_was_made_is_equal_and_what_is_beyond_is_said(made: tuple[Pa
     assert not any("which the cache has not" in one for one in found.not_recomputed)
 
 
+def test_a_run_decided_by_balanced_accuracy_is_computed_again_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("VITRAIL_CONFIG", str(tmp_path / "config"))
+    data = draw_folder(tmp_path / "pictures", per_class=60)
+    for path in sorted((data / "red").iterdir())[12:]:
+        path.unlink()
+    options = replace(FAST, decide_by="balanced")
+    results = bench(data, ("vit_mini", "resnet_mini"), out=tmp_path / "run", options=options).results
+    assert results.decision.decide_by == "balanced"
+    (pair,) = results.pairs
+    first, second = (result.test.balanced_accuracy.value for result in results.backbones)
+    assert pair.difference.value == pytest.approx(first - second)
+    assert results.backbones[0].retraining.accuracy.value == first
+    assert verify_run(tmp_path / "run", cache=tmp_path / "cache" / "v1").differences == ()
+    run = load_run(tmp_path / "run")
+    assert compare_runs(run, run).decide_by == "balanced"
+    assert compare_runs(run, run).accuracy["1:vit_mini"].value == first
+    assert compare_runs(run, run, Criteria(decide_by="top1")).decide_by == "top1"
+    path = tmp_path / "run" / "results.json"
+    changed = json.loads(path.read_text())
+    changed["options"]["decide_by"] = "top1"
+    path.write_text(json.dumps(changed))
+    assert "decision.decide_by" in named(tmp_path / "run", tmp_path / "cache" / "v1")
+
+
 def test_a_moved_run_without_its_cache_is_equal_too_and_says_what_it_could_not_see(copy: Path, tmp_path: Path):
     found = verify_run(copy, cache=tmp_path / "empty")
     assert found.equal
@@ -342,8 +367,8 @@ def test_images_that_either_run_groups_are_one_group_whichever_run_comes_first(m
     write_receipt(copy, read_results(copy / "results.json"))
     plain, grouped = load_run(made[0]), load_run(copy)
     there, back = compare_runs(plain, grouped), compare_runs(grouped, plain)
-    assert there.top1["1:vit_mini"] == back.top1["2:vit_mini"]
-    assert there.top1["1:vit_mini"] != compare_runs(plain, plain).top1["1:vit_mini"], "the twin: groups tell"
+    assert there.accuracy["1:vit_mini"] == back.accuracy["2:vit_mini"]
+    assert there.accuracy["1:vit_mini"] != compare_runs(plain, plain).accuracy["1:vit_mini"], "the twin: groups tell"
 
 
 @pytest.mark.parametrize(

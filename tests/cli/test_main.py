@@ -41,6 +41,7 @@ def test_the_catalogue_is_listed_without_torch():
         (["bench", "--engine", "abacus", "-q"], 2),
         (["bench", "--budget", "soon", "-q"], 2),
         (["bench", "--choose-by", "luck", "-q"], 2),
+        (["bench", "--decide-by", "luck", "-q"], 2),
         (["bench", "--part", "1/2", "--cluster", "auto", "-q"], 2),
         (["predict", "no/such/run", "a.png", "-q"], 1),
         (["pretrain", "vit_huge", "-q"], 2),
@@ -69,6 +70,20 @@ def test_a_benchmark_prints_its_results_as_json_and_predicts(tmp_path: Path, cap
     assert lines[0].split("\t")[1] == "red"
     assert lines[1].split("\t")[1] == "-"
     assert _run(["predict", str(tmp_path / "run"), str(broken), "-q"]) == 1
+
+
+def test_the_digits_are_decided_by_balanced_accuracy_from_command_line_to_report(tmp_path: Path, capsys):
+    out = str(tmp_path / "run")
+    assert _run(["bench", "--decide-by", "balanced", "--trials", "1", "--budget", "1", "--out", out, "-q"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "balanced accuracy" in shown
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "percentage points of balanced accuracy" in page
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["options"]["decide_by"] == "balanced"
+    assert _run(["verify", out]) == 0
+    capsys.readouterr()
+    assert _run(["compare", out, out]) == 0
+    assert "What is compared is balanced accuracy." in capsys.readouterr().out
 
 
 def test_an_interruption_is_said_in_words(monkeypatch, capsys):

@@ -131,7 +131,12 @@ def _halves(name: str) -> HalvesScored:
     draws = np.random.default_rng(len(name))
     first_N, second_N = draws.random((2, 300)) < 0.8
     return HalvesScored(
-        first_N=first_N, second_N=second_N, fold_N=np.arange(300) % 5, group_N=np.arange(300), share=0.4
+        first_N=first_N,
+        second_N=second_N,
+        label_N=np.arange(300) % 3,
+        fold_N=np.arange(300) % 5,
+        group_N=np.arange(300),
+        share=0.4,
     )
 
 

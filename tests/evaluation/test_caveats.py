@@ -12,7 +12,7 @@ from vitrail.statistics.paired import paired_difference, visible_difference
 
 def caveats(labels_C, correct, *, only=None, groups=None, visible=None):
     n = int(np.sum(labels_C))
-    contenders = [Contender(name="vit", top1=wilson(correct, n), gmacs=4.0, licence="mit")]
+    contenders = [Contender(name="vit", accuracy=wilson(correct, n), gmacs=4.0, licence="mit")]
     pairs = []
     if only:
         difference = paired_difference(*only, n)
@@ -23,6 +23,7 @@ def caveats(labels_C, correct, *, only=None, groups=None, visible=None):
                 difference=difference,
                 only_a=only[0],
                 only_b=only[1],
+                discordance=(sum(only) + 2) / (n + 2),
                 mcnemar_p=1.0,
                 adjusted_p=1.0,
                 equivalence_p=1.0,

@@ -277,7 +277,7 @@ def test_recall_does_not_steer_the_choice_among_those_that_saw_nothing():
 
 
 def test_too_few_images_to_move_an_accuracy_change_no_claim():
-    few = replace(SEEN, share=0.004)
+    few = replace(SEEN, share=0.004, weight=0.004)
     said, plain = a_over_b({"a": few, "b": few})
     assert (said.sentence, said.choose) == (plain.sentence, "a")
     assert said.caveats[0] == SEEN.sentence

@@ -13,22 +13,23 @@ from vitrail.evaluation.more_images import images_to_settle
 from vitrail.evaluation.pairs import Family, conclude, judge_pair, turn
 from vitrail.statistics.intervals import wilson
 from vitrail.statistics.paired import paired_difference
+from vitrail.statistics.weighted import Leads
 
 MARGIN = 0.01
 LICENCE = "apache-2.0"
 
 
 def contender(name, correct, n, gmacs=4.0, licence=LICENCE):
-    return Contender(name=name, top1=wilson(correct, n), gmacs=gmacs, licence=licence)
+    return Contender(name=name, accuracy=wilson(correct, n), gmacs=gmacs, licence=licence)
 
 
 def make_pairs(contenders, discordances, margin=MARGIN):
     """Pairs from {(a, b): (only_a, only_b)}."""
-    n = contenders[0].top1.n
+    n = contenders[0].accuracy.n
     names = {name for places in discordances for name in places}
     family = Family(pairs=len(discordances), backbones=len(names), criteria=Criteria(margin=margin))
     return [
-        judge_pair(a, b, np.repeat([1, -1, 0], [only_a, only_b, n - only_a - only_b]), None, family)
+        judge_pair(a, b, Leads.of(np.repeat([1, -1, 0], [only_a, only_b, n - only_a - only_b])), family)
         for (a, b), (only_a, only_b) in discordances.items()
     ]
 
@@ -61,7 +62,7 @@ def test_of_many_the_closest_is_named_and_the_rest_counted(count, limits, others
     contenders += [contender(f"c{i}", 700 - i, 1000) for i in range(count)]
     discordances = {}
     for one, other in itertools.combinations(contenders, 2):
-        lead = round(1000 * (one.top1.value - other.top1.value))
+        lead = round(1000 * (one.accuracy.value - other.accuracy.value))
         discordances[one.name, other.name] = (lead + 20, 20)
     decision = decide_on(contenders, discordances)
     assert decision.sentence == f"a beats b by 10.0 points [{limits}]{others}: take a."
@@ -300,7 +301,7 @@ def test_one_of_many_that_looks_safe_alone_is_not_where_it_was_chosen_from_many(
 )
 def test_a_pair_is_concluded_from_its_interval_and_the_test_agrees(only_a, only_b, pairs, expected):
     family = Family(pairs=pairs, backbones=2, criteria=Criteria(margin=MARGIN))
-    pair = judge_pair("a", "b", np.repeat([1, -1, 0], [only_a, only_b, 2000 - only_a - only_b]), None, family)
+    pair = judge_pair("a", "b", Leads.of(np.repeat([1, -1, 0], [only_a, only_b, 2000 - only_a - only_b])), family)
     assert pair.conclusion == expected == conclude(pair.difference, MARGIN)
     assert (pair.adjusted_p < 0.05) == ("better" in expected)
 
@@ -309,7 +310,7 @@ def test_a_pair_is_concluded_from_its_interval_and_the_test_agrees(only_a, only_
 @settings(max_examples=300, deadline=None)
 def test_an_interval_leaves_out_zero_exactly_where_the_test_of_all_pairs_rejects(only_a, only_b, pairs, level):
     family = Family(pairs=pairs, backbones=4, criteria=Criteria(level=level))
-    pair = judge_pair("a", "b", np.repeat([1, -1, 0], [only_a, only_b, 300]), None, family)
+    pair = judge_pair("a", "b", Leads.of(np.repeat([1, -1, 0], [only_a, only_b, 300])), family)
     left_out = pair.difference.low > 0 or pair.difference.high < 0
     assert left_out == (pair.adjusted_p < 1 - level)
     assert pair.difference.low <= pair.difference.value <= pair.difference.high
@@ -341,7 +342,7 @@ def runs(draw):
     ]
     discordances = {}
     for a, b in itertools.combinations(contenders, 2):
-        lead = round(n * (a.top1.value - b.top1.value))
+        lead = round(n * (a.accuracy.value - b.accuracy.value))
         both = draw(st.integers(0, (n - abs(lead)) // 2))
         discordances[a.name, b.name] = (max(lead, 0) + both, max(-lead, 0) + both)
     return contenders, discordances

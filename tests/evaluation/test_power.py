@@ -65,6 +65,6 @@ def test_the_plan_names_the_calibration_split():
 
 
 def test_after_the_run_the_widest_interval_and_the_pair_that_shows_least_count():
-    assert say_small_test(60, [0.05, 0.071], [0.153, 0.2]) == (say_test_size(60, 0.071, 0.2),)
-    assert say_small_test(60, [0.05], []) == (say_test_size(60, 0.05, None),)
-    assert say_small_test(SMALL_TEST, [0.05], [0.2]) == ()
+    assert say_small_test(np.array([20, 40]), [0.05, 0.071], [0.153, 0.2]) == (say_test_size(60, 0.071, 0.2),)
+    assert say_small_test(np.array([20, 40]), [0.05], []) == (say_test_size(60, 0.05, None),)
+    assert say_small_test(np.array([SMALL_TEST]), [0.05], [0.2]) == ()

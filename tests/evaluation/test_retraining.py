@@ -12,7 +12,10 @@ def halves(luck: float, *, seed: int = 0, N: int = 2000) -> HalvesScored:
     draws, fold_N = np.random.default_rng(seed), np.arange(N) % 5
     rate_F2 = 0.8 + luck * np.array([[1, -1], [-1, 1], [1, -1], [-1, 1], [1, -1]])
     first_N, second_N = (draws.random(N) < rate_F2[fold_N, side] for side in (0, 1))
-    return HalvesScored(first_N=first_N, second_N=second_N, fold_N=fold_N, group_N=np.arange(N), share=0.4)
+    one_N = np.zeros(N, dtype=np.int64)
+    return HalvesScored(
+        first_N=first_N, second_N=second_N, label_N=one_N, fold_N=fold_N, group_N=np.arange(N), share=0.4
+    )
 
 
 def right(only_a: int, only_b: int, n: int = 1000) -> dict[str, np.ndarray]:
@@ -27,12 +30,12 @@ def test_the_interval_of_the_average_over_trainings_holds_that_of_this_head():
     moved = judge_retraining(top1, halves(0.05))
     # Both halves of a fold are 10 points apart: a variance of 50 squared points, 20 for a head on 2.5 times the images.
     assert moved.deviation == pytest.approx(0.0447, rel=0.25)
-    assert moved.top1.low < top1.low < top1.high < moved.top1.high
+    assert moved.accuracy.low < top1.low < top1.high < moved.accuracy.high
     assert f"would move by about ± {100 * moved.deviation:.1f} points" in moved.sentence
     still = judge_retraining(top1, halves(0.0))
     assert still.deviation < still.most
     assert f"would move by ± {100 * still.most:.1f} points at most" in still.sentence
-    assert still.top1.high - still.top1.low < 1.6 * (top1.high - top1.low)
+    assert still.accuracy.high - still.accuracy.low < 1.6 * (top1.high - top1.low)
 
 
 def test_a_lead_that_another_training_could_turn_is_named_and_a_clear_one_is_not():

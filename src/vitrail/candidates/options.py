@@ -10,6 +10,7 @@ from vitrail.candidates.recipes import DEFAULT, check_recipes
 from vitrail.core.errors import UsageError
 from vitrail.data import SplitOptions
 from vitrail.search import TuneOptions
+from vitrail.statistics.metrics import DecideBy, fault_of_decide_by
 from vitrail.statistics.paired import fault_of_level_or_margin
 
 EMBEDDED = ("vit_mini", "resnet_mini")
@@ -19,6 +20,8 @@ EMBEDDED = ("vit_mini", "resnet_mini")
 class BenchOptions:
     """Everything that may change an answer. `margin` and `level` are fractions.
 
+    `decide_by` is the accuracy on the test images that decides: "top1", or "balanced" for the mean over classes. Heads
+    are chosen on val by `search.metric` all the same.
     `decode` says how large JPEGs are decoded: "exact", "fast", or "auto" for what `candidates/decoding.py` finds.
     With `near_duplicates` copies of an image are searched for and kept on one side of the split.
     """
@@ -30,6 +33,7 @@ class BenchOptions:
     decode: str = "auto"
     margin: float = 0.01
     level: float = 0.95
+    decide_by: DecideBy = "top1"
     max_pixels: int = 100_000_000
     near_duplicates: bool = True
     recipes: tuple[str, ...] = (DEFAULT,)
@@ -44,7 +48,7 @@ class BenchOptions:
         check_recipes(self.recipes)
         if self.decode not in DECODES:
             raise UsageError(f"There is no decode {self.decode!r}: choose {', '.join(DECODES)}.")
-        fault = fault_of_level_or_margin(self.level, self.margin)
+        fault = fault_of_level_or_margin(self.level, self.margin) or fault_of_decide_by(self.decide_by)
         if fault:
             raise UsageError(fault)
         if self.max_pixels < 1:

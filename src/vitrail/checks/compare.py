@@ -1,7 +1,8 @@
 """Two runs against each other, on the test images that both have: what a changed backbone, head or setting did.
 
 Every backbone of the first is compared with every backbone of the second, image by image; images that are in the test
-of one run alone are left out and counted. Two images are in one group if either run says so.
+of one run alone are left out and counted. Two images are in one group if either run says so. What decides is the
+accuracy that both runs were decided by, unless another is given.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,12 +15,13 @@ from scipy.sparse.csgraph import connected_components
 
 from vitrail.core.errors import DataError
 from vitrail.evaluation.contestants import Criteria
+from vitrail.evaluation.deciding_metric import DecidingMetric
 from vitrail.evaluation.pairs import Pair, judge_these, number_groups
 from vitrail.runs.folder import DATA
 from vitrail.runs.run import RunRecord
 from vitrail.runs.tables import read_examples
 from vitrail.statistics.intervals import Interval
-from vitrail.statistics.metrics import rate
+from vitrail.statistics.metrics import DecideBy
 
 # Letters: N common test images, T ties of an example to a group, V examples and groups.
 
@@ -38,12 +40,16 @@ class Flips:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunComparison:
-    """Both runs on their `common` test images. Names of backbones have "1:" or "2:" before them, for the run."""
+    """Both runs on their `common` test images. Names of backbones have "1:" or "2:" before them, for the run.
+
+    `accuracy` of each backbone, and the differences of the pairs, are of the metric `decide_by`.
+    """
 
     common: int
     only_first: int
     only_second: int
-    top1: dict[str, Interval]
+    decide_by: DecideBy
+    accuracy: dict[str, Interval]
     pairs: tuple[Pair, ...]
     flips: tuple[Flips, ...]
 
@@ -51,13 +57,15 @@ class RunComparison:
 def compare_runs(first: RunRecord, second: RunRecord, criteria: Criteria | None = None) -> RunComparison:
     """Compare two finished runs pair by pair.
 
+    `criteria` are the usual ones by default, with the metric that both runs were decided by, or top-1 if they differ.
+
     Returns:
         The figures; the intervals of all pairs hold together.
 
     Raises:
         DataError: the runs have no test image in common, or give a common image different labels.
     """
-    criteria = criteria or Criteria()
+    criteria = criteria or Criteria(decide_by=common_metric(first, second))
     rows = [_Rows.of(run, f"{number}:") for number, run in enumerate((first, second), start=1)]
     common = sorted(rows[0].label.keys() & rows[1].label.keys())
     if not common:
@@ -75,14 +83,23 @@ def compare_runs(first: RunRecord, second: RunRecord, criteria: Criteria | None 
     correct = {name: right for run_rows in rows for name, right in run_rows.correct(common).items()}
     places = [(a, b) for a in rows[0].right for b in rows[1].right]
     group_N = number_groups(_join_groups((first, second)), common)
+    label_N = np.unique([rows[0].label[example] for example in common], return_inverse=True)[1]
+    metric = DecidingMetric.of(criteria.decide_by, label_N)
     return RunComparison(
         common=len(common),
         only_first=len(rows[0].label) - len(common),
         only_second=len(rows[1].label) - len(common),
-        top1={name: rate(right_N, group_N, level=criteria.level) for name, right_N in correct.items()},
-        pairs=judge_these(correct, places, group_N, criteria),
+        decide_by=criteria.decide_by,
+        accuracy={name: metric.rate(right_N, group_N, level=criteria.level) for name, right_N in correct.items()},
+        pairs=judge_these(correct, places, group_N, criteria, metric),
         flips=tuple(_flips(correct, a, b, common) for a, b in places),
     )
+
+
+def common_metric(first: RunRecord, second: RunRecord) -> DecideBy:
+    """What both runs were decided by; top-1 if they differ."""
+    decided_by = {run.results.options.decide_by for run in (first, second)}
+    return decided_by.pop() if len(decided_by) == 1 else "top1"
 
 
 @dataclass(frozen=True, slots=True)

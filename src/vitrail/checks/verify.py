@@ -302,7 +302,7 @@ def _judge_again(results: Results, contestants: list[Contestant], examples: Exam
         contestants,
         JudgedImages(ids=test.ids, classes=results.data.classes, groups=groups, warnings=results.data.warnings),
         test.label_N,
-        Criteria(level=options.level, margin=options.margin, seed=options.seed),
+        Criteria(level=options.level, margin=options.margin, decide_by=options.decide_by, seed=options.seed),
         contamination={result.name: result.contamination for result in results.backbones},
     )
 

@@ -38,6 +38,16 @@ def bench(
     ] = "auto",
     margin: options.Margin = "1pt",
     level: Annotated[float, typer.Option("--level", help="Confidence level of every interval.")] = 0.95,
+    decide_by: Annotated[
+        str,
+        typer.Option(
+            "--decide-by",
+            metavar="top1|balanced",
+            help="The accuracy on the test images that decides between backbones: of all images alike, or the mean of "
+            "the classes' accuracies, in which rare classes count as much as frequent ones. Heads are chosen on val "
+            "by --choose-by.",
+        ),
+    ] = "top1",
     max_megapixels: Annotated[
         float, typer.Option("--max-megapixels", help="Larger images are set aside.", min=0.01)
     ] = 100,
@@ -141,6 +151,7 @@ def bench(
         decode=decode,
         margin=options.read_margin(margin),
         level=level,
+        decide_by=decide_by,  # type: ignore[arg-type]  # its own check names what is possible
         max_pixels=round(max_megapixels * 1e6),
         near_duplicates=near_duplicates,
         recipes=tuple(recipe or (DEFAULT,)),

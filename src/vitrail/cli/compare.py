@@ -1,6 +1,7 @@
 """vitrail compare: two runs on the test images that both have."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,18 +18,34 @@ def compare(
     second: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of another.")],
     margin: options.Margin = "1pt",
     level: Annotated[float, typer.Option("--level", help="Confidence level of every interval.")] = 0.95,
+    decide_by: Annotated[
+        str | None,
+        typer.Option(
+            "--decide-by",
+            metavar="top1|balanced",
+            help="The accuracy that they are compared by.",
+            show_default="that of both runs, or top1 if they differ",
+        ),
+    ] = None,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
     """Compare two runs: which images only one of them gets right, and whether the difference is significant."""
     from pydantic import TypeAdapter
 
-    from vitrail.checks.compare import RunComparison, compare_runs
+    from vitrail.checks.compare import RunComparison, common_metric, compare_runs
     from vitrail.evaluation import Criteria
     from vitrail.runs import load_run
 
-    criteria = Criteria(level=level, margin=options.read_margin(margin))
-    comparison = compare_runs(load_run(first), load_run(second), criteria)
+    criteria = Criteria(
+        level=level,
+        margin=options.read_margin(margin),
+        decide_by=decide_by or "top1",  # type: ignore[arg-type]  # its own check names what is possible
+    )
+    runs = load_run(first), load_run(second)
+    if decide_by is None:
+        criteria = replace(criteria, decide_by=common_metric(*runs))
+    comparison = compare_runs(*runs, criteria)
     if as_json:
         typer.echo(json.dumps(TypeAdapter(RunComparison).dump_python(comparison, mode="json"), indent=2))
     else:
@@ -36,14 +53,16 @@ def compare(
 
 
 def _print(comparison: "RunComparison") -> None:
+    from vitrail.evaluation import DecidingMetric
     from vitrail.evaluation.sentences import say_p, say_points, say_rate
 
+    metric = DecidingMetric(name=comparison.decide_by)
     typer.echo(
         f"{comparison.common:,} common test images; {comparison.only_first:,} only in the first run, "
-        f"{comparison.only_second:,} only in the second."
+        f"{comparison.only_second:,} only in the second. What is compared is {metric.word}."
     )
-    for name, top1 in comparison.top1.items():
-        typer.echo(f"  {name}\t{say_rate(top1)}")
+    for name, rate in comparison.accuracy.items():
+        typer.echo(f"  {name}\t{say_rate(rate)}")
     for pair, flips in zip(comparison.pairs, comparison.flips, strict=True):
         typer.echo(
             f"{pair.a} minus {pair.b}: {say_points(pair.difference)}; {pair.b} fixes {len(flips.fixed):,} and breaks "

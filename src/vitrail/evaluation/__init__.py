@@ -4,6 +4,7 @@ from vitrail.evaluation.contamination import Contamination as Contamination
 from vitrail.evaluation.contestants import Contestant as Contestant
 from vitrail.evaluation.contestants import Criteria as Criteria
 from vitrail.evaluation.contestants import JudgedImages as JudgedImages
+from vitrail.evaluation.deciding_metric import DecidingMetric as DecidingMetric
 from vitrail.evaluation.decision import Decision as Decision
 from vitrail.evaluation.decision import say_strength as say_strength
 from vitrail.evaluation.pairs import Pair as Pair

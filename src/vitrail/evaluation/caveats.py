@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from vitrail.evaluation.deciding_metric import TOP1, DecidingMetric
 from vitrail.evaluation.decision import Contender
 from vitrail.evaluation.pairs import Pair
 from vitrail.evaluation.power import say_small_test
@@ -25,6 +26,7 @@ def find_caveats(
     labels_C: NDArray[np.int64],
     classes: Sequence[str],
     groups: Sequence[str],
+    metric: DecidingMetric = TOP1,
 ) -> tuple[str, ...]:
     """Sentences about the test images that a reader of the decision needs, the weightiest first.
 
@@ -44,9 +46,9 @@ def find_caveats(
             "allow for it; those of an untuned classifier and of parts of the test images take images as independent, "
             "which makes their intervals too narrow."
         )
-    caveats += _compare_with_chance(contenders, labels_C, classes)
-    half_widths = [(c.top1.high - c.top1.low) / 2 for c in contenders]
-    caveats += say_small_test(n, half_widths, [pair.visible for pair in pairs])
+    caveats += _compare_with_chance(contenders, labels_C, classes, metric)
+    half_widths = [(c.accuracy.high - c.accuracy.low) / 2 for c in contenders]
+    caveats += say_small_test(labels_C, half_widths, [pair.visible for pair in pairs], metric)
     absent = [name for name, count in zip(classes, labels_C, strict=True) if count == 0]
     if absent:
         verb = "has no test image and is" if len(absent) == 1 else "have no test image and are"
@@ -61,17 +63,17 @@ def find_caveats(
 
 
 def _compare_with_chance(
-    contenders: Sequence[Contender], labels_C: NDArray[np.int64], classes: Sequence[str]
+    contenders: Sequence[Contender], labels_C: NDArray[np.int64], classes: Sequence[str], metric: DecidingMetric
 ) -> list[str]:
     largest = int(labels_C.argmax())
-    share = float(labels_C[largest] / labels_C.sum())
-    poor = [c.name for c in contenders if c.top1.low <= share]
+    share = metric.chance(labels_C)
+    poor = [c.name for c in contenders if c.accuracy.low <= share]
     if not poor:
         return []
     verb = "is" if len(poor) == 1 else "are"
     return [
         f"{say_names(poor)} {verb} not shown to be better than always answering {classes[largest]}, "
-        f"which is right for {100 * share:.1f}% of the test images."
+        f"{metric.say_chance(share)}."
     ]
 
 

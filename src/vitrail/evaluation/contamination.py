@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.data.traces import Evidence, MatchedBy, Sighting, Traces, UntunedAnswers, say_about
+from vitrail.evaluation.deciding_metric import TOP1, DecidingMetric
 from vitrail.evaluation.decision import Contender, Decision, decide, say_reasons
 from vitrail.evaluation.pairs import Pair
 from vitrail.evaluation.sentences import say_names, say_rate
@@ -52,13 +53,15 @@ class UntunedAccuracy:
 class Contamination:
     """What is known of whether one backbone saw the test images in pretraining.
 
-    `share` is the share of the test images that it is known to have seen, by their file names.
+    `share` is the share of the test images that it is known to have seen, by their file names, and `weight` their share
+    of the metric that decides, in which images may weigh differently.
     `labels_seen` is false for a backbone that was trained without labels. `others` is the tuned head's top-1 on the
     test images that no evidence names; None unless some are named and some are not.
     """
 
     verdict: Sighting
     share: float
+    weight: float
     labels_seen: bool
     sentence: str
     evidence: tuple[Evidence, ...]
@@ -67,7 +70,13 @@ class Contamination:
 
 
 def weigh(
-    traces: Traces, name: str, label_N: NDArray[np.int64], predicted_N: NDArray[np.int64], *, level: float = LEVEL
+    traces: Traces,
+    name: str,
+    label_N: NDArray[np.int64],
+    predicted_N: NDArray[np.int64],
+    *,
+    metric: DecidingMetric = TOP1,
+    level: float = LEVEL,
 ) -> Contamination:
     """The verdict on the backbone `name`, once the test labels are open; `predicted_N` are the tuned head's answers."""
     verdict, share = traces.sighting, traces.share
@@ -81,6 +90,7 @@ def weigh(
     return Contamination(
         verdict=verdict,
         share=share,
+        weight=float((traces.named_N * metric.weigh(len(label_N))).mean()),
         labels_seen=traces.labels_seen,
         sentence=sentence,
         evidence=traces.evidence,
@@ -103,27 +113,27 @@ def decide_fairly(
     contamination: Mapping[str, Contamination],
     *,
     margin: float,
+    metric: DecidingMetric = TOP1,
     caveats: Sequence[str] = (),
     one_group: bool = False,
 ) -> Decision:
     """The decision, steered by no recall of the test images.
 
-    A backbone counts as having seen the test if the share it is known to have seen is the margin or more: fewer images
-    cannot move its accuracy by the margin. One that probably saw it is weighed, and the sentence says so. If all saw
-    it, they are ranked alike, by recall. If some did, the decision is among the others. A single other is compared with
-    all if the decision over all falls on it, since recall helps only those that it is compared with; otherwise it is
-    taken as the only usable one, uncompared.
+    A backbone that saw the test (`saw_the_test`) is not usable. One that probably saw it is weighed, and the sentence
+    says so. If all saw it, they are ranked alike, by recall. If some did, the decision is among the others. A single
+    other is compared with all if the decision over all falls on it, since recall helps only those that it is compared
+    with; otherwise it is taken as the only usable one, uncompared.
 
-    `margin` is a fraction; `contamination` is by name. What was seen comes first among the caveats.
+    `margin` is a fraction of `metric`; `contamination` is by name. What was seen comes first among the caveats.
     """
-    saw = [c for c in contenders if c.name in contamination and contamination[c.name].share >= margin]
+    saw = [c for c in contenders if saw_the_test(contamination.get(c.name), margin)]
     rest = [c for c in contenders if c not in saw]
     known_caveats = (*(f.sentence for f in contamination.values() if f.verdict in _IN_CAVEATS), *caveats)
 
     def decide_among(usable: Sequence[Contender]) -> Decision:
         names = {c.name for c in usable}
         among = [pair for pair in pairs if {pair.a, pair.b} <= names]
-        return decide(usable, among, margin=margin, caveats=known_caveats, one_group=one_group)
+        return decide(usable, among, margin=margin, metric=metric, caveats=known_caveats, one_group=one_group)
 
     decision = decide_among(rest if len(rest) > 1 else contenders)
     probably = [c for c in rest if c.name in contamination and contamination[c.name].verdict == "probably"]
@@ -142,13 +152,18 @@ def decide_fairly(
         return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw, unlabelled)} and {was} not weighed.")
     if decision.choose == rest[0].name:
         return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw, unlabelled)}.")
-    order = sorted(contenders, key=lambda c: -c.top1.value)
+    order = sorted(contenders, key=lambda c: -c.rounded)
     return replace(
         decide_among(rest),
-        sentence=_say_no_comparison(saw, rest[0], doubt=bool(probably)),
+        sentence=_say_no_comparison(saw, rest[0], metric, doubt=bool(probably)),
         strength="practical",
-        because=say_reasons(order, pairs, {}),
+        because=say_reasons(order, pairs, {}, metric),
     )
+
+
+def saw_the_test(contamination: Contamination | None, margin: float) -> bool:
+    """Whether the images that a backbone is known to have seen could move its accuracy by the margin."""
+    return contamination is not None and contamination.weight >= margin
 
 
 def _say_all_saw(saw: Sequence[Contender], unlabelled: Sequence[Contender]) -> str:
@@ -162,7 +177,7 @@ def _say_all_saw(saw: Sequence[Contender], unlabelled: Sequence[Contender]) -> s
 
 def _say_recall(saw: Sequence[Contender], unlabelled: Sequence[Contender]) -> str:
     whose = "its" if len(saw) == 1 else "their"
-    figures = say_names([say_rate(c.top1) for c in saw], most=6)
+    figures = say_names([say_rate(c.accuracy) for c in saw], most=6)
     without, what = (_say_without_labels(saw, unlabelled), "flattered") if unlabelled else ("", "recall")
     return f"{_list(saw)} saw these test images in pretraining{without}: {whose} {figures} may be {what}"
 
@@ -173,20 +188,20 @@ def _say_without_labels(saw: Sequence[Contender], unlabelled: Sequence[Contender
 
 def _say_probable(probably: Sequence[Contender]) -> str:
     whose, was = ("its", "was") if len(probably) == 1 else ("their", "were")
-    figures = say_names([say_rate(c.top1) for c in probably], most=6)
+    figures = say_names([say_rate(c.accuracy) for c in probably], most=6)
     return (
         f"{_list(probably)} probably saw these test images in pretraining: {whose} {figures} may be flattered and "
         f"{was} weighed all the same."
     )
 
 
-def _say_no_comparison(saw: Sequence[Contender], other: Contender, *, doubt: bool) -> str:
+def _say_no_comparison(saw: Sequence[Contender], other: Contender, metric: DecidingMetric, *, doubt: bool) -> str:
     did = "probably did too" if doubt else "did not as far as is known"
-    figures = say_names([f"{c.name} {say_rate(c.top1)}" for c in (*saw, other)], most=6)
+    figures = say_names([f"{c.name} {say_rate(c.accuracy)}" for c in (*saw, other)], most=6)
     return (
-        f"These test images cannot compare the backbones: {_list(saw)} saw them in pretraining, {other.name} {did}. Of "
-        f"{other.top1.n:,} images are right: {figures}. Take {other.name}, the only one that these images may judge. "
-        "Whether it is the best is not known: test images that none has seen would settle it."
+        f"These test images cannot compare the backbones: {_list(saw)} saw them in pretraining, {other.name} {did}. "
+        f"{metric.say_figures(other.accuracy.n)}: {figures}. Take {other.name}, the only one that these images may "
+        "judge. Whether it is the best is not known: test images that none has seen would settle it."
     )
 
 

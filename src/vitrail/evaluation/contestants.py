@@ -13,6 +13,7 @@ from vitrail.core.errors import DataError, UsageError
 from vitrail.data.traces import Traces
 from vitrail.heads.refusal import Refusal
 from vitrail.statistics.intervals import LEVEL
+from vitrail.statistics.metrics import DecideBy, fault_of_decide_by
 from vitrail.statistics.paired import fault_of_level_or_margin
 from vitrail.statistics.training_variance import HalvesScored
 
@@ -58,18 +59,20 @@ class JudgedImages:
 class Criteria:
     """The confidence level of every interval, and the difference in accuracy, as a fraction, below which cost decides.
 
-    `seed` is that of the draws behind the interval of the calibration error, the only one that draws.
+    `decide_by` says which accuracy that is. `seed` is that of the draws behind the interval of the calibration error,
+    the only one that draws.
 
     Raises:
-        UsageError: level or margin do not lie between 0 and 1.
+        UsageError: level or margin do not lie between 0 and 1, or there is no such accuracy to decide by.
     """
 
     level: float = LEVEL
     margin: float = MARGIN
+    decide_by: DecideBy = "top1"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        fault = fault_of_level_or_margin(self.level, self.margin)
+        fault = fault_of_level_or_margin(self.level, self.margin) or fault_of_decide_by(self.decide_by)
         if fault:
             raise UsageError(fault)
 

@@ -1,7 +1,8 @@
 """From figures to one sentence: what to build on, how sure that is, and what would settle it.
 
 The rule. Some backbone is always picked, among the usable ones: all that are not known to have seen the test images
-(`contamination.py`). The loss of a backbone is how much less accurate it truly is than the most accurate of them. The
+(`contamination.py`). Accuracy here is the metric that decides: top-1, or balanced accuracy if that was asked for
+(`deciding_metric.py`). The loss of a backbone is how much less accurate it truly is than the most accurate of them. The
 largest plausible loss is a bound on it; in at least 95% of draws of test images all these bounds hold, whichever
 backbone is picked (Hsu's comparisons with the best, `pairs.py`).
 
@@ -21,18 +22,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from vitrail.evaluation.deciding_metric import TOP1, DecidingMetric
 from vitrail.evaluation.more_images import images_to_settle
 from vitrail.evaluation.pairs import Pair, turn
-from vitrail.evaluation.sentences import (
-    say_distance,
-    say_image_range,
-    say_names,
-    say_p,
-    say_points,
-    say_rate,
-    say_share,
-)
+from vitrail.evaluation.sentences import say_distance, say_image_range, say_names, say_p, say_points, say_share
 from vitrail.statistics.intervals import Interval
+from vitrail.statistics.metrics import DecideBy
 
 Strength = Literal["proven", "equivalent", "practical"]
 UNKNOWN_LICENCES = ("not stated", "unknown")
@@ -45,11 +40,13 @@ class Decision:
     """What to build on, in words.
 
     `strength` says how sure it is; None if there was one backbone, and nothing to compare it with. `losses` has the
-    largest plausible loss of each usable backbone by its name, as a fraction; it is empty if they were not compared.
+    largest plausible loss of each usable backbone by its name, as a fraction of the metric that decided, `decide_by`;
+    it is empty if they were not compared.
     """
 
     sentence: str
     choose: str
+    decide_by: DecideBy
     strength: Strength | None
     losses: Mapping[str, float]
     because: tuple[str, ...]
@@ -64,21 +61,27 @@ def say_strength(decision: Decision) -> str:
         return "proven: it beats all others"
     if decision.choose not in decision.losses:
         return f"{decision.strength}: not compared with the others"
-    loss = say_distance(max(LEAST_SAID, decision.losses[decision.choose]))
-    return f"{decision.strength}: at most {loss} less accurate than the best"
+    loss = DecidingMetric(name=decision.decide_by).say_less(max(LEAST_SAID, decision.losses[decision.choose]))
+    return f"{decision.strength}: at most {loss} the best"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contender:
     """One backbone as the decision sees it: accuracy, cost and licence, and nothing else of its `Contestant`.
 
-    `gmacs` are 1e9 multiply-adds an image. The intervals of all contenders' `top1` hold together.
+    `gmacs` are 1e9 multiply-adds an image. `accuracy` is the metric that decides; the intervals of all contenders hold
+    together.
     """
 
     name: str
-    top1: Interval
+    accuracy: Interval
     gmacs: float
     licence: str
+
+    @property
+    def rounded(self) -> float:
+        """The accuracy without its last digits, in which sums over classes may differ though they are equal."""
+        return round(self.accuracy.value, 12)
 
     @property
     def licence_known(self) -> bool:
@@ -96,15 +99,16 @@ def decide(
     pairs: Sequence[Pair],
     *,
     margin: float,
+    metric: DecidingMetric = TOP1,
     caveats: Sequence[str] = (),
     one_group: bool = False,
 ) -> Decision:
     """The decision over all usable backbones of a run.
 
-    `margin` is the difference in accuracy, as a fraction, below which cost decides; `one_group` says that all test
-    images are in one group.
+    `margin` is the difference in accuracy, as a fraction, below which cost decides; `metric` is what accuracies and
+    pairs are of; `one_group` says that all test images are in one group.
     """
-    table = _Table.of(contenders, pairs, margin, one_group=one_group)
+    table = _Table.of(contenders, pairs, margin, metric, one_group=one_group)
     losses = {c.name: table.find_loss(c) for c in table.order} if len(table.order) > 1 else {}
     pick = _pick(table, losses)
     strength = _weigh(table, pick)
@@ -116,9 +120,10 @@ def decide(
     return Decision(
         sentence=_say(table, pick, strength),
         choose=pick.name,
+        decide_by=metric.name,
         strength=strength,
         losses=losses,
-        because=say_reasons(table.order, pairs, losses),
+        because=say_reasons(table.order, pairs, losses, metric),
         caveats=tuple(known_caveats),
     )
 
@@ -130,13 +135,22 @@ class _Table:
     order: tuple[Contender, ...]
     pairs: Mapping[tuple[str, str], Pair]
     margin: float
+    metric: DecidingMetric
     one_group: bool
 
     @classmethod
-    def of(cls, contenders: Sequence[Contender], pairs: Sequence[Pair], margin: float, *, one_group: bool) -> Self:
+    def of(
+        cls,
+        contenders: Sequence[Contender],
+        pairs: Sequence[Pair],
+        margin: float,
+        metric: DecidingMetric,
+        *,
+        one_group: bool,
+    ) -> Self:
         both = {(pair.a, pair.b): pair for given in pairs for pair in (given, turn(given))}
-        order = sorted(contenders, key=lambda c: (-c.top1.value, c.cost, c.name))
-        return cls(order=tuple(order), pairs=both, margin=margin, one_group=one_group)
+        order = sorted(contenders, key=lambda c: (-c.rounded, c.cost, c.name))
+        return cls(order=tuple(order), pairs=both, margin=margin, metric=metric, one_group=one_group)
 
     def find(self, a: Contender, b: Contender) -> Pair:
         """The pair of two backbones with the first as its `a`."""
@@ -166,9 +180,9 @@ def _pick(table: _Table, losses: Mapping[str, float]) -> Contender:
         return leader
     within = [c for c in table.order if losses[c.name] < table.margin]
     if within:
-        return min(within, key=lambda c: (c.cost, -c.top1.value, c.name))
+        return min(within, key=lambda c: (c.cost, -c.rounded, c.name))
     # Rounded, so that bounds that are equal but for the last digits are decided by cost.
-    return min(table.find_unbeaten(), key=lambda c: (round(losses[c.name], 9), c.cost, -c.top1.value, c.name))
+    return min(table.find_unbeaten(), key=lambda c: (round(losses[c.name], 9), c.cost, -c.rounded, c.name))
 
 
 def _weigh(table: _Table, pick: Contender) -> Strength | None:
@@ -183,7 +197,7 @@ def _weigh(table: _Table, pick: Contender) -> Strength | None:
 
 def _say(table: _Table, pick: Contender, strength: Strength | None) -> str:
     if strength is None:
-        return f"{pick.name} reaches {say_rate(pick.top1)} of {pick.top1.n:,} test images."
+        return f"{pick.name} reaches {table.metric.say_of_images(pick.accuracy)}."
     if table.find_rivals(pick) and table.find_loss(pick) >= table.margin:
         return _say_practical(table, pick)
     sentence = _say_within_margin(table, pick) if table.find_rivals(pick) else _say_best(table, pick)
@@ -192,7 +206,7 @@ def _say(table: _Table, pick: Contender, strength: Strength | None) -> str:
 
 def _say_best(table: _Table, pick: Contender) -> str:
     others = table.find_others(pick)
-    lead = f"{others[0].name} by {say_points(table.find(pick, others[0]).difference)}"
+    lead = f"{others[0].name} by {table.metric.say_lead(table.find(pick, others[0]).difference)}"
     more = len(others) - 1
     rest = "" if more == 0 else f", and {others[1].name} too" if more == 1 else f", and {more:,} others too"
     return f"{pick.name} beats {lead}{rest}: take {pick.name}."
@@ -209,7 +223,8 @@ def _say_within_margin(table: _Table, pick: Contender) -> str:
     inside = all(-table.margin < p.difference.low and p.difference.high < table.margin for p in pairs)
     if inside and not table.one_group:
         names = say_names([c.name for c in peers], most=6)
-        return f"{names} are equivalent within {say_distance(table.margin)}; {pick.name} {cost}: {take}"
+        within = f"{say_distance(table.margin)}{table.metric.unit}"
+        return f"{names} are equivalent within {within}; {pick.name} {cost}: {take}"
     loss = f"it is at most {_say_loss(table, pick)}"
     if pick is leader:
         return f"{_say_leads(table, pick)}; {loss}: {take}"
@@ -219,8 +234,8 @@ def _say_within_margin(table: _Table, pick: Contender) -> str:
 def _say_practical(table: _Table, pick: Contender) -> str:
     others = table.find_others(pick)
     reasons = []
-    if all(c.top1.value < pick.top1.value for c in others):
-        reasons.append("the most accurate here")
+    if all(c.rounded < pick.rounded for c in others):
+        reasons.append(f"{table.metric.most} here")
     if all(c.gmacs > pick.gmacs for c in others):
         reasons.append("the cheapest")
     loss = table.find_loss(pick)
@@ -237,19 +252,21 @@ def _say_practical(table: _Table, pick: Contender) -> str:
 def _say_loss(table: _Table, pick: Contender) -> str:
     """The largest plausible loss, against the one rival or whichever is the best."""
     rivals = table.find_rivals(pick)
-    loss = say_distance(max(LEAST_SAID, table.find_loss(pick)))
-    return f"{loss} less accurate than {rivals[0].name if len(rivals) == 1 else 'the best of them'}"
+    loss = table.metric.say_less(max(LEAST_SAID, table.find_loss(pick)))
+    return f"{loss} {rivals[0].name if len(rivals) == 1 else 'the best of them'}"
 
 
 def _say_leads(table: _Table, pick: Contender) -> str:
     """By how much the most accurate leads those that it does not beat; the pick is among those that are named."""
     best, rivals = table.order[0], table.find_rivals(table.order[0])
-    if rivals and all(c.top1.value == best.top1.value for c in rivals):
-        return f"{say_names([best.name, *(c.name for c in rivals)], most=6)} are level at {say_rate(best.top1)}"
+    if rivals and all(c.rounded == best.rounded for c in rivals):
+        names = say_names([best.name, *(c.name for c in rivals)], most=6)
+        return f"{names} are level at {table.metric.say_reached(best.accuracy)}"
     named = rivals[:3]
     if pick in rivals[3:]:
         named[2] = pick
     leads = [f"{c.name} by {say_points(table.find(best, c).difference)}" for c in named]
+    leads[0] += table.metric.unit
     if len(rivals) > 3:
         leads.append(f"{len(rivals) - 3:,} more")
     return f"{best.name} leads {say_names(leads)}"
@@ -259,7 +276,7 @@ def _say_cheaper(table: _Table, pick: Contender) -> list[str]:
     """The cheaper ones that are not taken, though nothing shows that they are worse."""
     cheaper = [c for c in table.find_rivals(pick) if c.gmacs < pick.gmacs]
     return [
-        f"{c.name} costs less, but may be up to {say_distance(table.find_loss(c))} less accurate than the best: "
+        f"{c.name} costs less, but may be up to {table.metric.say_less(table.find_loss(c))} the best: "
         f"{_say_more_images(table, c, table.find_others(c))} would settle it."
         for c in cheaper
     ]
@@ -272,17 +289,20 @@ def _say_more_images(table: _Table, pick: Contender, others: Sequence[Contender]
     )
 
 
-def say_reasons(contenders: Sequence[Contender], pairs: Sequence[Pair], losses: Mapping[str, float]) -> tuple[str, ...]:
+def say_reasons(
+    contenders: Sequence[Contender], pairs: Sequence[Pair], losses: Mapping[str, float], metric: DecidingMetric
+) -> tuple[str, ...]:
     """Accuracy, largest plausible loss, cost and licence of each, and how the most accurate, the first, leads."""
     leader = contenders[0].name
-    lines = [_say_contender(c, losses.get(c.name)) for c in contenders]
+    lines = [_say_contender(c, losses.get(c.name), metric) for c in contenders]
     return (*lines, *(_say_pair(pair) for pair in pairs if leader in (pair.a, pair.b)))
 
 
-def _say_contender(c: Contender, loss: float | None) -> str:
+def _say_contender(c: Contender, loss: float | None, metric: DecidingMetric) -> str:
     licence = c.licence if c.licence_known else "licence not stated"
     below = "" if not loss else f", at most {say_distance(max(LEAST_SAID, loss))} below the best"
-    return f"{c.name}: {say_rate(c.top1)} of test images{below}, {c.gmacs:.3g} G multiply-adds an image, {licence}"
+    rate = metric.say_short(c.accuracy)
+    return f"{c.name}: {rate}{below}, {c.gmacs:.3g} G multiply-adds an image, {licence}"
 
 
 def _say_pair(pair: Pair) -> str:

@@ -29,13 +29,11 @@ def images_to_settle(pairs: Sequence[Pair], *, margin: float, tests: int, backbo
 
 def _settle(pair: Pair, margin: float, tests: int, backbones: int) -> tuple[float, float]:
     d, alpha = pair.difference, 1 - pair.difference.level
-    # Two pseudo-examples of discordance: none seen in few images does not mean none to come.
-    discordance = (pair.only_a + pair.only_b + 2) / (d.n + 2)
     # The most are needed somewhere between level and the margin behind, which a wide interval steps over.
     tried = [*np.linspace(d.low, d.high, STEPS), *np.linspace(-margin, 0, STEPS).clip(d.low, d.high)]
     counts = []
     for difference in map(float, tried):
-        discordant = max(discordance, abs(difference))
+        discordant = max(pair.discordance, abs(difference))
         better = images_needed(difference, discordant, alpha=alpha / tests) if difference < 0 else np.inf
         within = images_for_margin(-difference, discordant, margin, alpha=min(2 * alpha / max(1, backbones - 1), 0.5))
         counts.append(max(0.0, pair.design_effect * min(better, within) - d.n))

@@ -14,6 +14,9 @@ unknown but fixed, and it is compared with K - 1 others. One-sided bounds on wha
 Bonferroni's correction over these K - 1, hold together. Whichever is the best, no backbone then loses more to it than
 the largest of its bounds against all others. That is true of all backbones at once, so it is true of any that is
 chosen afterwards.
+
+Where balanced accuracy decides, images weigh differently, and all of this is done at the number of images that would
+tell as much if they weighed the same (`statistics/weighted.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,9 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.evaluation.contestants import Criteria
+from vitrail.evaluation.deciding_metric import TOP1, DecidingMetric
 from vitrail.statistics import paired
-from vitrail.statistics.clustered import clustered_mcnemar, clustered_score, pair_n
 from vitrail.statistics.intervals import Interval
+from vitrail.statistics.weighted import Leads
 
 # Letters: N examples.
 
@@ -38,15 +42,18 @@ Conclusion = Literal["a is better", "b is better", "equivalent", "undecided"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """Two backbones on the same test images: `difference` is top-1 of `a` minus top-1 of `b`.
+    """Two backbones on the same test images: `difference` is that of the metric that decides, `a` minus `b`.
 
-    The intervals of all pairs of a run hold together. `only_a` images were right with `a` alone. `mcnemar_p` is exact
-    and of this pair alone; `adjusted_p` allows for all pairs, and is below 1 - level exactly where the interval leaves
-    out 0. `equivalence_p` is of two one-sided tests that the difference is the margin or more. `loss_a` is the most
-    that `a` may be less accurate than `b`, `loss_b` the most that `b` may be less accurate than `a`; negative where a
-    loss is excluded. Where images come in groups, `design_effect` of them tell as much of the difference as one
-    independent image would, and `mcnemar_p` is Obuchowski's test. `visible` is the least difference that so many
-    images with so much discordance show four times out of five, after the correction for all pairs.
+    The intervals of all pairs of a run hold together. `only_a` images were right with `a` alone; `discordance` is the
+    rate of images that one of the two alone gets right, each with its weight in the metric; two more are counted, so
+    that it is never 0. `mcnemar_p` is exact and of this pair alone, and under balanced accuracy exact for the number of
+    images that would tell as much if all weighed alike; `adjusted_p` allows for all pairs, and is below 1 - level
+    exactly where the interval leaves out 0. `equivalence_p` is of two one-sided tests that the difference is the margin
+    or more. `loss_a` is the most that `a` may be less accurate than `b`, `loss_b` the most that `b` may be less
+    accurate than `a`; negative where a loss is excluded. Where images come in groups or weigh differently,
+    `design_effect` of them tell as much of the difference as one independent image would, and with groups `mcnemar_p`
+    is Obuchowski's test. `visible` is the least difference that so many images with so much discordance show four times
+    out of five, after the correction for all pairs.
     """
 
     a: str
@@ -54,6 +61,7 @@ class Pair:
     difference: Interval
     only_a: int
     only_b: int
+    discordance: float
     mcnemar_p: float
     adjusted_p: float
     equivalence_p: float
@@ -109,16 +117,18 @@ def judge_pairs(
     correct: Mapping[str, NDArray[np.bool_]],
     group_N: NDArray[np.int64] | None,
     criteria: Criteria,
+    metric: DecidingMetric = TOP1,
 ) -> tuple[Pair, ...]:
     """Compare every backbone with every later one; the intervals hold together.
 
     Args:
         correct: whether each backbone is right on each test image.
         group_N: the number of each image's group; None if images are independent.
-        criteria: its seed is not used.
+        criteria: its level and margin.
+        metric: what they are compared by.
     """
     names = list(correct)
-    return judge_these(correct, list(combinations(names, 2)), group_N, criteria)
+    return judge_these(correct, list(combinations(names, 2)), group_N, criteria, metric)
 
 
 def judge_these(
@@ -126,11 +136,14 @@ def judge_these(
     places: Sequence[tuple[str, str]],
     group_N: NDArray[np.int64] | None,
     criteria: Criteria,
+    metric: DecidingMetric = TOP1,
 ) -> tuple[Pair, ...]:
     """The same for the pairs of names in `places` only; intervals and p values allow for these."""
     family = Family(pairs=len(places), backbones=len(correct), criteria=criteria)
+    weight_N = metric.weigh(len(next(iter(correct.values()))))
     return tuple(
-        judge_pair(a, b, correct[a].astype(np.int64) - correct[b].astype(np.int64), group_N, family) for a, b in places
+        judge_pair(a, b, Leads.of(correct[a].astype(np.int64) - correct[b], group_N, weight_N), family)
+        for a, b in places
     )
 
 
@@ -157,51 +170,31 @@ class Family:
         return max(1 - 2 * alpha / max(1, self.backbones - 1), min(self.criteria.level, 0.5))
 
 
-def judge_pair(a: str, b: str, lead_N: NDArray[np.int64], group_N: NDArray[np.int64] | None, family: Family) -> Pair:
-    """Compare two backbones, as one pair of a family.
-
-    `lead_N` is 1 where `a` alone is right, -1 where `b` alone is, else 0.
-    """
-    level, margin = family.criteria.level, family.criteria.margin
-    n, only_a, only_b = len(lead_N), int((lead_N == 1).sum()), int((lead_N == -1).sum())
-    if group_N is None:
-        exact_p, score_p = paired.mcnemar_exact(only_a, only_b), paired.mcnemar_score(only_a, only_b)
-    else:
-        exact_p, score_p = clustered_mcnemar(lead_N, group_N), clustered_score(lead_N, group_N)
+def judge_pair(a: str, b: str, leads: Leads, family: Family) -> Pair:
+    """Compare two backbones, as one pair of a family."""
+    level, margin, n = family.criteria.level, family.criteria.margin, len(leads.lead_N)
+    exact_p, score_p = leads.p_values()
     adjusted_p = min(1.0, family.pairs * max(exact_p, score_p))
-    scale = _scale(lead_N, group_N, family.pair_level)
-    difference = paired.paired_difference(only_a * scale, only_b * scale, n * scale, family.pair_level)
+    counts = leads.counts(family.pair_level)
+    difference = paired.paired_difference(*counts, family.pair_level)
     if adjusted_p >= 1 - level:
         difference = replace(difference, low=min(difference.low, 0.0), high=max(difference.high, 0.0))
     together = f"{difference.method}, bonferroni over {family.pairs} pairs" if family.pairs > 1 else difference.method
     difference = replace(difference, n=n, level=level, method=together)
-    loss_scale = _scale(lead_N, group_N, family.loss_level)
-    bounds = paired.paired_difference(only_a * loss_scale, only_b * loss_scale, n * loss_scale, family.loss_level)
-    # Two pseudo-examples of discordance: none seen in few images does not mean none to come.
-    discordance = (only_a + only_b + 2) / (n + 2)
+    bounds = paired.paired_difference(*leads.counts(family.loss_level), family.loss_level)
     return Pair(
         a=a,
         b=b,
         difference=difference,
-        only_a=only_a,
-        only_b=only_b,
+        only_a=int((leads.lead_N == 1).sum()),
+        only_b=int((leads.lead_N == -1).sum()),
+        discordance=leads.discordance,
         mcnemar_p=exact_p,
         adjusted_p=adjusted_p,
-        equivalence_p=_equivalence_p(lead_N, group_N, family),
+        equivalence_p=paired.equivalence_p(*leads.counts(level), margin),
         loss_a=0.0 - bounds.low,
         loss_b=bounds.high,
         conclusion=conclude(difference, margin),
-        design_effect=1 / scale,
-        visible=paired.visible_difference(discordance, n * scale, alpha=1 - family.pair_level),
+        design_effect=n / counts[2],
+        visible=paired.visible_difference(leads.discordance, counts[2], alpha=1 - family.pair_level),
     )
-
-
-def _equivalence_p(lead_N: NDArray[np.int64], group_N: NDArray[np.int64] | None, family: Family) -> float:
-    scale = _scale(lead_N, group_N, family.criteria.level)
-    only_a, only_b = int((lead_N == 1).sum()) * scale, int((lead_N == -1).sum()) * scale
-    return paired.equivalence_p(only_a, only_b, len(lead_N) * scale, family.criteria.margin)
-
-
-def _scale(lead_N: NDArray[np.int64], group_N: NDArray[np.int64] | None, level: float) -> float:
-    """How much one image tells of the difference, against an independent one."""
-    return 1.0 if group_N is None else pair_n(lead_N, group_N, level) / len(lead_N)

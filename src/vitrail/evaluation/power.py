@@ -5,7 +5,11 @@ It is said below 400 test images: there an accuracy of 90% is known to 3 points 
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vitrail.data import Dataset, Split
+from vitrail.evaluation.deciding_metric import TOP1, DecidingMetric
 from vitrail.evaluation.sentences import say_distance
 from vitrail.statistics.intervals import wilson
 from vitrail.statistics.paired import visible_difference
@@ -16,10 +20,13 @@ TYPICAL_ACCURACY = 0.9
 TYPICAL_DISCORDANCE = 0.1
 
 
-def say_plan(dataset: Dataset, split: Split, *, backbones: int, level: float) -> tuple[str, ...]:
+def say_plan(
+    dataset: Dataset, split: Split, *, backbones: int, level: float, metric: DecidingMetric = TOP1
+) -> tuple[str, ...]:
     """What is about to be compared on, and what a small test can show of it.
 
-    `backbones` are counted under every recipe.
+    `backbones` are counted under every recipe. How many test images a class has is taken from its share of the training
+    images, since no test label is known yet.
     """
     parts = [f"{len(split.train):,} to train on"]
     parts.append(f"{len(split.val):,} val" if split.val else f"no val: {len(split.folds)}-fold cross-validation")
@@ -29,7 +36,7 @@ def say_plan(dataset: Dataset, split: Split, *, backbones: int, level: float) ->
         f"{dataset.name}: {images:,} images of {len(dataset.classes):,} classes; "
         f"{', '.join(parts)}, {len(split.test):,} test."
     )
-    n = len(split.test)
+    n = round(_even_test(dataset, split, metric))
     if not 0 < n < SMALL_TEST:
         return (counted,)
     interval = wilson(round(TYPICAL_ACCURACY * n), n, level)
@@ -37,27 +44,46 @@ def say_plan(dataset: Dataset, split: Split, *, backbones: int, level: float) ->
     visible = visible_difference(TYPICAL_DISCORDANCE, n, alpha=(1 - level) / pairs) if pairs else None
     groups = dataset.groups()
     distinct = len({groups.get(example, example) for example in split.test})
-    grouped = f" They come from {distinct:,} groups, so they show less still." if distinct < n else ""
+    grouped = f" They come from {distinct:,} groups, so they show less still." if distinct < len(split.test) else ""
     assumed = "accuracies near 90%"
     if pairs:
         assumed += ", and one image in ten that only one of two backbones gets right"
-    return counted, f"{say_test_size(n, (interval.high - interval.low) / 2, visible)} (Assumed: {assumed}.){grouped}"
+    if n < len(split.test):
+        assumed += ", in every class, and the classes' shares of the training images"
+    size = say_test_size(len(split.test), (interval.high - interval.low) / 2, visible, metric)
+    return counted, f"{size} (Assumed: {assumed}.){grouped}"
 
 
-def say_test_size(n: int, half_width: float, visible: float | None) -> str:
+def _even_test(dataset: Dataset, split: Split, metric: DecidingMetric) -> float:
+    """How many test images of one weight would tell as much of the metric."""
+    label = dataset.by_id("label")
+    label_N = np.array([label[example] for example in split.train], dtype=np.int64)
+    labels_C = np.bincount(label_N, minlength=len(dataset.classes))
+    return len(split.test) * metric.even_n(labels_C) / max(1, len(split.train))
+
+
+def say_test_size(n: int, half_width: float, visible: float | None, metric: DecidingMetric = TOP1) -> str:
     """What `n` test images can show: how well an accuracy is known, and the least difference that they make visible.
 
     `half_width` and `visible` are fractions; `visible` is None for a single backbone.
     """
     images = "1 test image" if n == 1 else f"{n:,} test images"
-    known = f"With {images} an accuracy is known to about ±{say_distance(half_width)}"
+    known = f"With {images} {metric.article} {metric.word} is known to about ±{say_distance(half_width)}"
     if visible is None:
         return f"{known}."
     return f"{known}, and two backbones can be told apart only if they differ by about {say_distance(visible)} or more."
 
 
-def say_small_test(n: int, half_widths: Sequence[float], visible: Sequence[float]) -> tuple[str, ...]:
-    """The same after the run, from the widest interval and the pair that shows least; empty for a large test."""
-    if n >= SMALL_TEST:
+def say_small_test(
+    labels_C: NDArray[np.int64],
+    half_widths: Sequence[float],
+    visible: Sequence[float],
+    metric: DecidingMetric = TOP1,
+) -> tuple[str, ...]:
+    """The same after the run, from the widest interval and the pair that shows least; empty for a large test.
+
+    A test is as large as `labels_C`, its images of each class, tell of the metric.
+    """
+    if metric.even_n(labels_C) >= SMALL_TEST:
         return ()
-    return (say_test_size(n, max(half_widths), max(visible, default=None)),)
+    return (say_test_size(int(labels_C.sum()), max(half_widths), max(visible, default=None), metric),)

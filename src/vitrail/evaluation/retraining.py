@@ -8,11 +8,13 @@ it is known for differences too. The setting of a head is not searched again.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
+from vitrail.evaluation.deciding_metric import TOP1, DecidingMetric
 from vitrail.evaluation.pairs import Pair
 from vitrail.evaluation.sentences import say_names, say_rate
 from vitrail.statistics.intervals import Interval, normal_quantile
@@ -24,15 +26,16 @@ METHOD = "widened by the variance between trainings"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retraining:
-    """How far top-1 moves with other training images of the same number; `deviation` and `most` are fractions.
+    """How far the metric that decides moves with other training images of the same number.
 
-    The deviation is no more than `most` with 95% confidence: from few images it can be told no better. `top1` is the
-    interval of the expected accuracy over draws of training images and test images.
+    `deviation` and `most` are fractions; the deviation is no more than `most` with 95% confidence: from few images it
+    can be told no better. `accuracy` is the interval of the expected value of the metric over draws of training images
+    and test images.
     """
 
     deviation: float
     most: float
-    top1: Interval
+    accuracy: Interval
     sentence: str
 
 
@@ -52,28 +55,32 @@ class RetrainedPair:
     could_turn: bool
 
 
-def judge_retraining(top1: Interval, halves: HalvesScored) -> Retraining:
-    """The accuracy of one backbone over draws of training images."""
-    first_N, second_N = halves.first_N.astype(np.float64), halves.second_N.astype(np.float64)
+def judge_retraining(rate: Interval, halves: HalvesScored, metric: DecidingMetric = TOP1) -> Retraining:
+    """The accuracy of one backbone over draws of training images; `rate` is that on the test images."""
+    first_N, second_N = _credit(halves.first_N, halves, metric), _credit(halves.second_N, halves, metric)
     found = training_variance(first_N, second_N, halves.fold_N, halves.group_N).scaled(halves.share)
-    deviation, z = math.sqrt(found.variance), normal_quantile(top1.level)
-    freedom = max(1.0, found.freedom(((top1.high - top1.low) / (2 * z)) ** 2))
-    longer = float(stats.t.ppf((1 + top1.level) / 2, freedom)) / z
+    deviation, z = math.sqrt(found.variance), normal_quantile(rate.level)
+    freedom = max(1.0, found.freedom(((rate.high - rate.low) / (2 * z)) ** 2))
+    longer = float(stats.t.ppf((1 + rate.level) / 2, freedom)) / z
     # Both errors are independent, so that the squares of their widths add up.
-    low = max(0.0, top1.value - longer * math.hypot(top1.value - top1.low, z * deviation))
-    high = min(1.0, top1.value + longer * math.hypot(top1.high - top1.value, z * deviation))
-    method = f"{top1.method}, {METHOD}"
-    wide = Interval(value=top1.value, low=low, high=high, level=top1.level, method=method, n=top1.n)
+    low = max(0.0, rate.value - longer * math.hypot(rate.value - rate.low, z * deviation))
+    high = min(1.0, rate.value + longer * math.hypot(rate.high - rate.value, z * deviation))
+    wide = replace(rate, low=low, high=high, method=f"{rate.method}, {METHOD}")
     most = math.sqrt(found.variance + float(stats.norm.ppf(0.95)) * found.error)
-    return Retraining(deviation=deviation, most=most, top1=wide, sentence=_say_retraining(found, most, wide))
+    sentence = _say_retraining(found, most, wide, metric)
+    return Retraining(deviation=deviation, most=most, accuracy=wide, sentence=sentence)
 
 
 def judge_retrained_pairs(
-    pairs: Sequence[Pair], halves: Mapping[str, HalvesScored], *, level: float
+    pairs: Sequence[Pair],
+    halves: Mapping[str, HalvesScored],
+    *,
+    metric: DecidingMetric = TOP1,
+    level: float,
 ) -> tuple[RetrainedPair, ...]:
     """The pairs of backbones with halves, over draws of training images; p values are times their number."""
     known = [pair for pair in pairs if pair.a in halves and pair.b in halves]
-    variances = [_pair_variance(halves[pair.a], halves[pair.b]) for pair in known]
+    variances = [_pair_variance(halves[pair.a], halves[pair.b], metric) for pair in known]
     p_values = [_p_over_trainings(pair, variance) for pair, variance in zip(known, variances, strict=True)]
     return tuple(
         RetrainedPair(
@@ -99,10 +106,15 @@ def say_could_turn(pairs: Sequence[RetrainedPair], best: str) -> tuple[str, ...]
     )
 
 
-def _pair_variance(a: HalvesScored, b: HalvesScored) -> TrainingVariance:
+def _credit(right_N: NDArray[np.bool_], halves: HalvesScored, metric: DecidingMetric) -> NDArray[np.float64]:
+    """What each scored image adds to the metric; weights are those of all scored images together."""
+    return np.asarray(right_N * replace(metric, label_N=halves.label_N).weigh(len(right_N)))
+
+
+def _pair_variance(a: HalvesScored, b: HalvesScored, metric: DecidingMetric) -> TrainingVariance:
     """Of the difference in accuracy; both heads learn from the same images, so that part of their luck is shared."""
-    first_N = a.first_N.astype(np.float64) - b.first_N
-    second_N = a.second_N.astype(np.float64) - b.second_N
+    first_N = _credit(a.first_N, a, metric) - _credit(b.first_N, b, metric)
+    second_N = _credit(a.second_N, a, metric) - _credit(b.second_N, b, metric)
     return training_variance(first_N, second_N, a.fold_N, a.group_N).scaled(a.share)
 
 
@@ -112,17 +124,17 @@ def _p_over_trainings(pair: Pair, training: TrainingVariance) -> float:
     Student's t, since the variance between trainings is an estimate from a few folds.
     """
     n, lead = pair.difference.n, pair.difference.value
-    # Two pseudo-examples of discordance: none seen in few images does not mean none to come.
-    drawn = pair.design_effect * ((pair.only_a + pair.only_b + 2) / (n + 2) - lead**2) / n
-    t = abs(lead) / math.sqrt(drawn + training.variance)
+    drawn = pair.design_effect * max(0.0, pair.discordance - lead**2) / n
+    error = math.sqrt(drawn + training.variance)
+    t = abs(lead) / error if error else math.inf  # one is right on all images, the other on none
     return max(pair.mcnemar_p, float(2 * stats.t.sf(t, max(1.0, training.freedom(drawn)))))
 
 
-def _say_retraining(found: TrainingVariance, most: float, top1: Interval) -> str:
+def _say_retraining(found: TrainingVariance, most: float, wide: Interval, metric: DecidingMetric) -> str:
     """Its deviation where the images tell it, else how large it may be."""
     told = found.variance >= TOLD * found.error
     size = f"about ± {100 * math.sqrt(found.variance):.1f} points" if told else f"± {100 * most:.1f} points at most"
     return (
-        f"With other training images of the same number, the accuracy would move by {size} (one standard deviation); "
-        f"the average over trainings is at {say_rate(top1)}."
+        f"With other training images of the same number, the {metric.word} would move by {size} (one standard "
+        f"deviation); the average over trainings is at {say_rate(wide)}."
     )

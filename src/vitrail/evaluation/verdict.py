@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vitrail.core.errors import DataError
 from vitrail.data.sealed import SealedTest
 from vitrail.evaluation.caveats import find_caveats
-from vitrail.evaluation.contamination import Contamination, decide_fairly, weigh
+from vitrail.evaluation.contamination import Contamination, decide_fairly, saw_the_test, weigh
 from vitrail.evaluation.contestants import (
     Contestant,
     Criteria,
@@ -21,7 +21,9 @@ from vitrail.evaluation.contestants import (
     check_labels,
     check_sums,
 )
+from vitrail.evaluation.deciding_metric import DecidingMetric
 from vitrail.evaluation.decision import Contender, Decision
+from vitrail.evaluation.other_metric import say_other_order
 from vitrail.evaluation.pairs import Pair, judge_pairs, number_groups
 from vitrail.evaluation.retraining import (
     RetrainedPair,
@@ -36,6 +38,7 @@ from vitrail.heads.head import Predictions
 from vitrail.statistics import metrics
 from vitrail.statistics.calibration_error import CalibrationError, ReliabilityBin, ece, ece_equal_mass, reliability
 from vitrail.statistics.intervals import Interval
+from vitrail.statistics.metrics import DecideBy
 
 # Letters: N examples, C classes.
 
@@ -55,6 +58,10 @@ class Metrics:
     ece: CalibrationError
     brier: Interval
     ece_equal_mass: CalibrationError
+
+    def deciding(self, decide_by: DecideBy) -> Interval:
+        """The one of them that a run decides by."""
+        return self.top1 if decide_by == "top1" else self.balanced_accuracy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,8 +96,8 @@ class BackboneVerdict:
 class Verdict:
     """Everything the test split said, once. Backbones and predictions are in the order of the contestants.
 
-    `winner` is the most accurate, corrected for having been chosen; None if there is only one backbone. `retrained` are
-    the pairs over draws of training images as well, as far as both have halves.
+    `winner` is the best by the metric that decides, corrected for having been chosen; None if there is only one
+    backbone. `retrained` are the pairs over draws of training images as well, as far as both have halves.
     """
 
     backbones: tuple[BackboneVerdict, ...]
@@ -115,7 +122,7 @@ def judge(
         images: the test images that all backbones are judged on.
         sealed: their labels; those of examples that are not judged are ignored.
         choices_digest: the digest of every choice that was made, remembered with the opening.
-        criteria: level, margin and seed.
+        criteria: level, margin, seed and the metric that decides.
 
     Raises:
         DataError: there is nothing to judge, or probabilities or labels do not fit; found before the seal is broken
@@ -126,8 +133,9 @@ def judge(
     check_sums(contestants)
     label_N = _labels(sealed.open(choices_digest), images.ids)
     check_labels(label_N, images.ids, images.classes)
+    metric = DecidingMetric.of(criteria.decide_by, label_N)
     contamination = {
-        c.name: weigh(c.traces, c.name, label_N, c.probability_NC.argmax(axis=1), level=criteria.level)
+        c.name: weigh(c.traces, c.name, label_N, c.probability_NC.argmax(axis=1), metric=metric, level=criteria.level)
         for c in contestants
         if c.traces
     }
@@ -148,13 +156,14 @@ def assess(
         contestants: every backbone with its probabilities, rows in the order of `images.ids`.
         images: the test images.
         label_N: their labels.
-        criteria: level, margin and seed.
+        criteria: level, margin, seed and the metric that decides.
         contamination: what is known of each backbone's pretraining, by its name.
 
     Raises:
         DataError: there is nothing to judge, or probabilities or labels do not fit.
     """
     ids, classes, level = images.ids, images.classes, criteria.level
+    metric = DecidingMetric.of(criteria.decide_by, label_N)
     check_contestants(contestants, ids, classes)
     check_labels(label_N, ids, classes)
     group_N = number_groups(images.groups, ids)
@@ -162,28 +171,43 @@ def assess(
         _judge_backbone(c, label_N, group_N, classes, contamination.get(c.name), criteria) for c in contestants
     )
     correct = {c.name: c.probability_NC.argmax(axis=1) == label_N for c in contestants}
-    pairs = judge_pairs(correct, group_N, criteria)
+    pairs = judge_pairs(correct, group_N, criteria, metric)
     halves = {c.name: c.halves for c in contestants if c.halves is not None}
-    retrained = judge_retrained_pairs(pairs, halves, level=level)
+    retrained = judge_retrained_pairs(pairs, halves, metric=metric, level=level)
     contenders = [
         Contender(
             name=c.name,
-            top1=rate_together(correct[c.name], group_N, of=len(contestants), level=level),
+            accuracy=rate_together(correct[c.name], group_N, of=len(contestants), metric=metric, level=level),
             gmacs=c.gmacs,
             licence=c.licence,
         )
         for c in contestants
     ]
     test_groups = [images.groups.get(i, i) for i in ids]
-    winner = correct_winner(correct, group_N, generator=np.random.default_rng(criteria.seed), level=level)
-    caveats = find_caveats(contenders, pairs, np.bincount(label_N, minlength=len(classes)), classes, test_groups)
-    best = max(contenders, key=lambda c: (c.top1.value, -c.gmacs))
+    draws = np.random.default_rng(criteria.seed)
+    winner = correct_winner(correct, group_N, metric=metric, generator=draws, level=level)
+    labels_C = np.bincount(label_N, minlength=len(classes))
+    caveats = find_caveats(contenders, pairs, labels_C, classes, test_groups, metric)
+    best = max(contenders, key=lambda c: (c.rounded, -c.gmacs))
+    usable = {
+        name: correct_N
+        for name, correct_N in correct.items()
+        if not saw_the_test(contamination.get(name), criteria.margin)
+    }
+    other_order = say_other_order(usable, metric, label_N, group_N, criteria)
     decision = decide_fairly(
         contenders,
         pairs,
         contamination,
         margin=criteria.margin,
-        caveats=(*images.warnings, *say_could_turn(retrained, best.name), *say_winner(winner), *caveats),
+        metric=metric,
+        caveats=(
+            *images.warnings,
+            *other_order,
+            *say_could_turn(retrained, best.name),
+            *say_winner(winner, metric),
+            *caveats,
+        ),
         one_group=len(set(test_groups)) == 1 < len(ids),
     )
     return Verdict(
@@ -221,7 +245,7 @@ def _judge_backbone(
     test = Metrics(
         top1=metrics.rate(correct_N, group_N, level=level),
         top5=metrics.top_k(probability_NC, label_N, 5, group_N=group_N, level=level),
-        balanced_accuracy=metrics.balanced_accuracy(label_N, predicted_N, count, group_N=group_N, level=level),
+        balanced_accuracy=metrics.balanced_accuracy(label_N, correct_N, group_N=group_N, level=level),
         macro_f1=metrics.macro_f1(label_N, predicted_N, count, group_N=group_N, level=level),
         nll=metrics.nll(probability_NC, label_N, group_N=group_N, level=level),
         # The same noise for every backbone: their intervals then differ by their data alone.
@@ -231,6 +255,8 @@ def _judge_backbone(
             confidence_N, correct_N, generator=np.random.default_rng(seed), group_N=group_N, level=level
         ),
     )
+    metric = DecidingMetric.of(criteria.decide_by, label_N)
+    rate = test.deciding(criteria.decide_by)
     return BackboneVerdict(
         name=contestant.name,
         test=test,
@@ -238,7 +264,7 @@ def _judge_backbone(
         contamination=contamination,
         refusal=_check_refusal(contestant, label_N, group_N, level),
         reliability=reliability(confidence_N, correct_N),
-        retraining=None if contestant.halves is None else judge_retraining(test.top1, contestant.halves),
+        retraining=None if contestant.halves is None else judge_retraining(rate, contestant.halves, metric),
     )
 
 

@@ -2,15 +2,17 @@
 
 Of several backbones the one that looks best had luck on its side more often than not. So the choice is repeated on
 parts of the images that do not include those it is scored on: the images are dealt into five folds, the best on four of
-them is scored on the fifth, and the mean over folds and many deals is the corrected figure. On images that took no part
-in a choice the chosen has no luck, so this is, without bias, the accuracy of what four fifths of the images would
-choose. Where the choice is clear that is the winner itself. Where it is not, fewer images choose a little worse, which
-makes the figure a little too low rather than too high (benchmarks/coverage_pick.py). The bootstrap was measured beside
-it and left a third of the luck: its draws see differences that are luck already as true ones. Nothing is assumed but
-that the images, or their groups, are independent draws.
+them is scored on the fifth, and the mean over folds and many deals is the corrected figure. Under balanced accuracy
+images count with their weights in it, in the choice and in the score. On images that took no part in a choice the
+chosen has no luck, so this is, without bias, the accuracy of what four fifths of the images would choose. Where the
+choice is clear that is the winner itself. Where it is not, fewer images choose a little worse, which makes the figure a
+little too low rather than too high (benchmarks/coverage_pick.py). The bootstrap was measured beside it and left a third
+of the luck: its draws see differences that are luck already as true ones. Nothing is assumed but that the images, or
+their groups, are independent draws.
 
-The interval is Wilson's at the level of Bonferroni's correction over all backbones, which holds for whichever is
-chosen. Where images come in groups, whole groups are dealt and the interval is that of groups.
+The interval is that of the metric (Wilson's for top-1) at the level of Bonferroni's correction over all backbones,
+which holds for whichever is chosen. Where images come in groups, whole groups are dealt and the interval is that of
+groups.
 """
 
 from collections.abc import Mapping
@@ -19,20 +21,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.evaluation.sentences import say_rate
+from vitrail.evaluation.deciding_metric import TOP1, DecidingMetric
 from vitrail.statistics.intervals import LEVEL, Interval
-from vitrail.statistics.metrics import rate
 
 # Letters: N examples, G groups, K backbones, U units that are dealt whole, F folds.
 
 FOLDS = 5
 DEALS = 100
 SHOWN = 0.0005  # half a tenth of a point
+ROUNDING = 1e-12  # sums of weights that are equal may differ in their last digits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WinnersCurse:
-    """The most accurate of `of` backbones: its top-1 as seen, and with the choice allowed for."""
+    """The best of `of` backbones by the metric that decides: its figure as seen, and with the choice allowed for."""
 
     name: str
     of: int
@@ -45,6 +47,7 @@ def correct_winner(
     correct: Mapping[str, NDArray[np.bool_]],
     group_N: NDArray[np.int64] | None = None,
     *,
+    metric: DecidingMetric = TOP1,
     generator: np.random.Generator,
     level: float = LEVEL,
 ) -> WinnersCurse | None:
@@ -53,6 +56,7 @@ def correct_winner(
     Args:
         correct: whether each backbone is right on each of the same test images; of equal ones the first is the best.
         group_N: the number of each image's group; None if images are independent.
+        metric: what is meant by the best.
         generator: deals the images, or the groups, into folds.
         level: of the corrected interval.
     """
@@ -60,10 +64,11 @@ def correct_winner(
         return None
     names = list(correct)
     right_KN = np.stack([correct[name] for name in names])
-    rate_K = right_KN.mean(axis=1)
-    best = int(rate_K.argmax())
-    value = min(float(rate_K[best]), _score_choice(right_KN, group_N, generator))
-    wide = rate_together(right_KN[best], group_N, of=len(names), level=level)
+    credit_KN = right_KN * metric.weigh(right_KN.shape[1])
+    rate_K = credit_KN.mean(axis=1)
+    best = int((rate_K > rate_K.max() - ROUNDING).argmax())
+    value = min(float(rate_K[best]), _score_choice(credit_KN, group_N, generator))
+    wide = rate_together(right_KN[best], group_N, of=len(names), metric=metric, level=level)
     corrected = replace(
         wide,
         value=value,
@@ -76,55 +81,57 @@ def correct_winner(
 
 
 def rate_together(
-    correct_N: NDArray[np.bool_], group_N: NDArray[np.int64] | None, *, of: int, level: float = LEVEL
+    correct_N: NDArray[np.bool_],
+    group_N: NDArray[np.int64] | None,
+    *,
+    of: int,
+    metric: DecidingMetric = TOP1,
+    level: float = LEVEL,
 ) -> Interval:
-    """A top-1 with an interval that holds together with those of all `of` backbones, by Bonferroni's correction.
+    """The accuracy of one backbone with an interval that holds together with those of all `of` backbones.
 
-    It holds for the one that a ranking puts first as for any other.
+    By Bonferroni's correction. It holds for the one that a ranking puts first as for any other.
     """
-    wide = rate(correct_N, group_N, level=1 - (1 - level) / of)
+    wide = metric.rate(correct_N, group_N, level=1 - (1 - level) / of)
     return wide if of == 1 else replace(wide, level=level, method=f"{wide.method}, bonferroni over {of}")
 
 
 def _score_choice(
-    right_KN: NDArray[np.bool_], group_N: NDArray[np.int64] | None, generator: np.random.Generator
+    credit_KN: NDArray[np.float64], group_N: NDArray[np.int64] | None, generator: np.random.Generator
 ) -> float:
     """The mean accuracy on each fold of the best on the other folds; of equally good ones the mean.
 
-    A single unit cannot be dealt out: then all backbones count as equally good.
+    `credit_KN` is the weight of each image that a backbone gets right, else 0. A single unit cannot be dealt out: then
+    all backbones count as equally good.
     """
-    right_KU = _sum_units(right_KN, group_N)
-    units, total_K = right_KU.shape[1], right_KU.sum(axis=1)
+    credit_KU = _sum_units(credit_KN, group_N)
+    units, total_K = credit_KU.shape[1], credit_KU.sum(axis=1)
     folds = min(FOLDS, units)
     if folds < 2:
-        return float(right_KN.mean())
+        return float(credit_KN.mean())
     score = 0.0
     for _ in range(DEALS):
         fold_U = generator.permutation(units) % folds
-        right_KF = right_KU @ (fold_U[:, None] == np.arange(folds)).astype(np.float32)
-        others_KF = total_K[:, None] - right_KF
-        best_KF = others_KF == others_KF.max(axis=0)
-        score += float((np.where(best_KF, right_KF, 0.0).sum(axis=0) / best_KF.sum(axis=0)).sum())
-    return score / (DEALS * right_KN.size / len(right_KN))
+        credit_KF = credit_KU @ (fold_U[:, None] == np.arange(folds)).astype(np.float64)
+        others_KF = total_K[:, None] - credit_KF
+        best_KF = others_KF > others_KF.max(axis=0) - ROUNDING * credit_KN.shape[1]
+        score += float((np.where(best_KF, credit_KF, 0.0).sum(axis=0) / best_KF.sum(axis=0)).sum())
+    return score / (DEALS * credit_KN.size / len(credit_KN))
 
 
-def _sum_units(right_KN: NDArray[np.bool_], group_N: NDArray[np.int64] | None) -> NDArray[np.float32]:
-    """On how many images of each unit each backbone is right; a unit is a group, or one image.
-
-    float32 holds whole numbers up to 16 million, and takes half the memory.
-    """
+def _sum_units(credit_KN: NDArray[np.float64], group_N: NDArray[np.int64] | None) -> NDArray[np.float64]:
+    """The credit of each backbone in each unit; a unit is a group, or one image."""
     if group_N is None:
-        return right_KN.astype(np.float32)
+        return credit_KN
     groups = int(group_N.max()) + 1
-    right_KG = [np.bincount(group_N, weights=right_N, minlength=groups) for right_N in right_KN]
-    return np.stack(right_KG).astype(np.float32)
+    return np.stack([np.bincount(group_N, weights=credit_N, minlength=groups) for credit_N in credit_KN])
 
 
-def say_winner(winner: WinnersCurse | None) -> tuple[str, ...]:
+def say_winner(winner: WinnersCurse | None, metric: DecidingMetric = TOP1) -> tuple[str, ...]:
     """What to add to a decision; nothing where the correction would not show."""
     if winner is None or winner.luck < SHOWN:
         return ()
     return (
         f"{winner.name} is the best of {winner.of} on these very images; without the luck of being chosen, it is at "
-        f"{say_rate(winner.corrected)}.",
+        f"{metric.say_reached(winner.corrected)}.",
     )

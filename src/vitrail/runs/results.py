@@ -183,9 +183,9 @@ class RunCost:
 class Results:
     """The whole of results.json.
 
-    `winner` is the most accurate backbone, corrected for having been chosen; None if there is only one backbone.
-    `retrained` are the pairs over draws of training images as well.
-    `requested` are the backbones as they were named, with the digest of a given file.
+    `winner` is the best backbone by the metric that decides, corrected for having been chosen; None if there is only
+    one backbone. `retrained` are the pairs over draws of training images as well. `requested` are the backbones as they
+    were named, with the digest of a given file.
     """
 
     schema_version: Literal[1]  # SCHEMA_VERSION

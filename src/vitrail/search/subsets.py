@@ -60,6 +60,7 @@ class SubsetScores:
         return HalvesScored(
             first_N=self.right("half"),
             second_N=self.right(OTHER_HALF),
+            label_N=self.label_N,
             fold_N=self.fold_N,
             group_N=self.group_N,
             share=half / kept,

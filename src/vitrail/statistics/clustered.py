@@ -20,6 +20,8 @@ from scipy import special
 
 from vitrail.statistics.intervals import LEVEL, Interval, effective_wilson, mean_interval, normal_quantile
 
+ROUNDING = 1e-9  # weights are 1 on average, and leads of a group that cancel may leave their last digits
+
 
 def group_weights(group_N: NDArray[np.int64]) -> NDArray[np.float64]:
     """The weight of each example if every group counts as one, whatever its size; numbers need not be consecutive."""
@@ -113,63 +115,82 @@ def design_effect(
     return max(1.0, float((free * together).sum() / (influence_N**2).sum()))
 
 
-def few_groups(groups: int, level: float) -> float:
+def few_groups(groups: float, level: float) -> float:
     """The factor to an effective number of examples for a variance that was estimated from so many groups."""
     return (normal_quantile(level) / float(special.stdtrit(groups - 1, (1 + level) / 2))) ** 2
 
 
-def pair_n(lead_N: NDArray[np.int64], group_N: NDArray[np.int64], level: float = LEVEL) -> float:
+def effective_groups(group_N: NDArray[np.int64], weight_N: NDArray[np.float64]) -> float:
+    """How many groups of one weight tell as much of a variance: all of them if weights, 1 on average, are equal.
+
+    The degrees of freedom of a sum of squares that grow with the squared weights of the groups (Satterthwaite 1946,
+    Biometrics Bulletin 2:110-114), against those of the groups without weights; two at least.
+    """
+    size_G, weight_G = np.bincount(group_N), np.bincount(group_N, weights=weight_N)
+    weighted, alike = ((one_G**2).sum() ** 2 / (one_G**4).sum() for one_G in (weight_G, size_G.astype(np.float64)))
+    return float(max(2.0, min(1.0, weighted / alike) * len(size_G)))
+
+
+def pair_n(
+    lead_N: NDArray[np.float64], group_N: NDArray[np.int64], level: float = LEVEL, *, groups: float | None = None
+) -> float:
     """How many independent examples would tell as much of a paired difference.
 
     Tango's interval at this number turns the test of `clustered_mcnemar` round: the variance between groups is that
     under no difference, and Student's quantile at G - 1 degrees of freedom stands for the normal one. It is as cautious
     as that test where groups are few: at 95% fewer than seven cannot show a difference.
 
-    `lead_N` is 1 where A alone is right, -1 where B alone is, else 0. If no example tells A from B, each group counts
-    as one example.
+    `lead_N` is the weight of an example that A alone gets right, less than 0 for one of B alone, else 0. What unequal
+    weights take by themselves (`weighted.py`) is not in it; `groups` is their effective number if weights make it less.
+    If no example tells A from B, each group counts as one example.
     """
-    groups = int(group_N.max()) + 1
+    groups = float(group_N.max()) + 1 if groups is None else groups
     if not lead_N.any():
-        return float(groups)
+        return groups
     return len(lead_N) * few_groups(groups, level) / pair_effect(lead_N, group_N)
 
 
-def pair_effect(lead_N: NDArray[np.int64], group_N: NDArray[np.int64]) -> float:
+def pair_effect(lead_N: NDArray[np.float64], group_N: NDArray[np.int64]) -> float:
     """By how much groups widen the variance of a paired difference: 1 where each example is a group of its own.
 
-    `lead_N` is 1 where A alone is right, -1 where B alone is, else 0, and not all 0. The effect is at least 1.
+    `lead_N` is the weight of an example that A alone gets right, less than 0 for one of B alone, else 0; not all are 0.
+    The effect is at least 1.
     """
     lead_G = np.bincount(group_N, weights=lead_N)
     return max(1.0, float((lead_G**2).sum() / (lead_N**2).sum()))
 
 
-def clustered_mcnemar(lead_N: NDArray[np.int64], group_N: NDArray[np.int64]) -> float:
+def clustered_mcnemar(lead_N: NDArray[np.float64], group_N: NDArray[np.int64]) -> float:
     """The two-sided p value that A and B are equally accurate, for examples in groups.
 
     Obuchowski's test (1998, Statistics in Medicine 17:1495-1507): the sum of leads over the root of the sum of squared
     leads of the groups, against Student's distribution at one less than the number of groups with a lead.
 
-    `lead_N` is 1 where A alone is right, -1 where B alone is, else 0. The p value is 1 if at most one group shows a
-    difference, since nothing can be told from one.
+    `lead_N` is the weight of an example that A alone gets right, less than 0 for one of B alone, else 0. The p value is
+    1 if at most one group shows a difference, since nothing can be told from one.
     """
     lead_G = np.bincount(group_N, weights=lead_N)
-    leading = int((lead_G != 0).sum())
+    leading = int((np.abs(lead_G) > ROUNDING).sum())
     if leading < 2:
         return 1.0
     statistic = abs(float(lead_G.sum())) / math.sqrt(float((lead_G**2).sum()))
     return 2 * float(special.stdtr(leading - 1, -statistic))
 
 
-def clustered_score(lead_N: NDArray[np.int64], group_N: NDArray[np.int64]) -> float:
-    """The two-sided p value of the test that Tango's interval at `pair_n` examples inverts.
+def clustered_score(
+    lead_N: NDArray[np.float64], group_N: NDArray[np.int64], effect: float = 1.0, *, groups: float | None = None
+) -> float:
+    """The two-sided p value of the test that Tango's interval at `pair_n` / `effect` examples inverts.
 
     Below 1 - level exactly where that interval at this level leaves out 0. It differs from `clustered_mcnemar` in that
     groups are never a gain, and in its degrees of freedom: one less than the number of all groups.
 
-    `lead_N` is 1 where A alone is right, -1 where B alone is, else 0. The p value is 1 without discordant examples.
+    `lead_N` is the weight of an example that A alone gets right, less than 0 for one of B alone, else 0; `effect` is
+    what unequal weights take by themselves (`weighted.py`), and `groups` as for `pair_n`. The p value is 1 without
+    discordant examples.
     """
     if not lead_N.any():
         return 1.0
-    groups = int(group_N.max()) + 1
-    spread = math.sqrt(float((lead_N**2).sum()) * pair_effect(lead_N, group_N))
+    groups = float(group_N.max()) + 1 if groups is None else groups
+    spread = math.sqrt(float(np.abs(lead_N).sum()) * effect * pair_effect(lead_N, group_N))
     return 2 * float(special.stdtr(groups - 1, -abs(float(lead_N.sum())) / spread))

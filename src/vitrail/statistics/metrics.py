@@ -10,6 +10,7 @@ it, and its macro F1 is biased a second time (84% coverage of a promised 95% at 
 """
 
 from dataclasses import replace
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,17 @@ from vitrail.statistics.intervals import LEVEL, Interval, effective_wilson, mean
 
 Groups = NDArray[np.int64] | None
 
+DecideBy = Literal["top1", "balanced"]  # the accuracies that a run may decide by
+DECIDE_BY: tuple[DecideBy, ...] = get_args(DecideBy)
+
 LEAST_PROBABILITY = float(np.finfo(np.float64).eps)  # as scikit-learn's log_loss; no NLL exceeds 36.04 nats
+
+
+def fault_of_decide_by(name: str) -> str | None:
+    """Why no run can decide by this name, as a sentence; None if it can."""
+    if name in DECIDE_BY:
+        return None
+    return f"There is no accuracy {name!r} to decide by: choose {' or '.join(DECIDE_BY)}."
 
 
 def rank_of_label(probability_NC: NDArray[np.float64], label_N: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -90,34 +101,33 @@ def _mean(value_N: NDArray[np.float64], group_N: Groups, *, highest: float, leve
 
 
 def balanced_accuracy(
-    label_N: NDArray[np.int64],
-    predicted_N: NDArray[np.int64],
-    classes: int,
-    *,
-    group_N: Groups = None,
-    level: float = LEVEL,
+    label_N: NDArray[np.int64], correct_N: NDArray[np.bool_], *, group_N: Groups = None, level: float = LEVEL
 ) -> Interval:
     """The mean over classes of the share of their examples that were recognised.
 
     Its variance is that of a mean of independent rates, the counts of the classes taken as given. Each rate is first
     drawn towards their mean by z^2 pseudo-examples: a class of 8 that shows no error does not have none. Where a few
-    small classes carry the variance, it is known as badly as they are: Student's quantile at Satterthwaite's degrees of
-    freedom (1946, Biometrics Bulletin 2:110-114) then stands for the normal one.
+    small classes carry the variance, or classes of few groups, it is known as badly as they are: Student's quantile at
+    Satterthwaite's degrees of freedom (1946, Biometrics Bulletin 2:110-114) then stands for the normal one. And where
+    errors are rare, the smallest class may have some and show none: so one error more is counted, at the weight of its
+    examples, as for paired differences (`weighted.py`).
 
     The interval is Wilson's at the effective number of examples.
     """
-    labels_C, hits_C, _ = _counts(label_N, predicted_N, classes)
+    labels_C, hits_C = _recalls(label_N, correct_N)
+    units_C = labels_C if group_N is None else _groups_of(label_N, group_N, len(labels_C))
     present_C = labels_C > 0
-    labels_C, hits_C = labels_C[present_C], hits_C[present_C]
+    labels_C, hits_C, units_C = labels_C[present_C], hits_C[present_C], units_C[present_C]
     value = float((hits_C / labels_C).mean())
     pseudo = normal_quantile(level) ** 2
     smooth_C = (hits_C + pseudo * value) / (labels_C + pseudo)
     variance_C = smooth_C * (1 - smooth_C) / labels_C
     variance = float(variance_C.sum()) / len(labels_C) ** 2
-    mixed = 0 < hits_C.sum() < len(label_N)
-    plain = value * (1 - value) / variance if mixed else _even_n(labels_C)
-    n_effective = plain * _few_classes(variance_C, labels_C, level) if mixed else plain
-    influence_N = _accuracy_influence(label_N, predicted_N, classes, group_N, pseudo)
+    heaviest = 1 / (len(labels_C) * float(labels_C.min()))
+    n_effective = (value * (1 - value) + heaviest) / (variance + heaviest**2)
+    if variance > 0:
+        n_effective *= _few_classes(variance_C, units_C, level)
+    influence_N = _accuracy_influence(label_N, correct_N, group_N, pseudo)
     return _effective(value, n_effective, influence_N, group_N, level)
 
 
@@ -158,22 +168,21 @@ def _effective(
 
 
 def _accuracy_influence(
-    label_N: NDArray[np.int64], predicted_N: NDArray[np.int64], classes: int, group_N: Groups, pseudo: float
+    label_N: NDArray[np.int64], correct_N: NDArray[np.bool_], group_N: Groups, pseudo: float
 ) -> NDArray[np.float64]:
     """What each example moves the balanced accuracy by, up to a factor.
 
     A class of one group shows no difference between groups; its rate is drawn towards the mean by `pseudo` groups of
     its own size, so that what it differs by counts as luck of that group.
     """
-    labels_C, hits_C, _ = _counts(label_N, predicted_N, classes)
-    right_N = (label_N == predicted_N).astype(np.float64)
-    if group_N is None or not 0 < right_N.sum() < len(label_N):
+    labels_C, hits_C = _recalls(label_N, correct_N)
+    if group_N is None or not 0 < hits_C.sum() < len(label_N):
         return np.zeros(len(label_N))
     present_C = labels_C > 0
     rate_C = hits_C / np.maximum(labels_C, 1)
-    groups_C = _groups_of(label_N, group_N, classes)
+    groups_C = _groups_of(label_N, group_N, len(labels_C))
     smooth_C = (rate_C * groups_C + float(rate_C[present_C].mean()) * pseudo) / (groups_C + pseudo)
-    return np.asarray((right_N - smooth_C[label_N]) / labels_C[label_N])
+    return np.asarray((correct_N - smooth_C[label_N]) / labels_C[label_N])
 
 
 def _f1_influence(
@@ -242,9 +251,19 @@ def _counts(
     return labels_C.astype(np.float64), hits_C.astype(np.float64), guesses_C.astype(np.float64)
 
 
-def _few_classes(variance_C: NDArray[np.float64], labels_C: NDArray[np.float64], level: float) -> float:
-    """The factor to an effective number of examples for variances that were estimated from few."""
-    freedom = float(variance_C.sum() ** 2 / (variance_C**2 / np.maximum(labels_C - 1, 1)).sum())
+def _recalls(
+    label_N: NDArray[np.int64], correct_N: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of each class up to the last with an example: examples, recognised examples."""
+    labels_C, hits_C = np.bincount(label_N), np.bincount(label_N, weights=correct_N)
+    return labels_C.astype(np.float64), hits_C.astype(np.float64)
+
+
+def _few_classes(
+    variance_C: NDArray[np.float64], units_C: NDArray[np.float64] | NDArray[np.int64], level: float
+) -> float:
+    """The factor to an effective number of examples for variances that were estimated from few examples, or groups."""
+    freedom = float(variance_C.sum() ** 2 / (variance_C**2 / np.maximum(units_C - 1, 1)).sum())
     return float(normal_quantile(level) / stats.t.ppf((1 + level) / 2, freedom)) ** 2
 
 

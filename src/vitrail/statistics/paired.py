@@ -24,21 +24,25 @@ def fault_of_level_or_margin(level: float, margin: float) -> str | None:
     )
 
 
-def mcnemar_exact(only_a: int, only_b: int) -> float:
+def mcnemar_exact(only_a: float, only_b: float) -> float:
     """The two-sided p value of McNemar's exact test: is a discordant example as likely to be A's as B's?
 
-    The binomial test at 1/2, not the chi-square approximation and not the mid-p value.
+    The binomial test at 1/2, not the chi-square approximation and not the mid-p value. Counts are fractions if they
+    were divided by a design effect: then it is the continuous function that has the binomial tail at whole counts.
 
     It is 1 without discordant examples.
     """
+    if only_a + only_b == 0:
+        return 1.0
     # At 1/2 both tails are alike; scipy's binomtest gives the same a hundred times slower.
-    return min(1.0, 2 * float(special.bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
+    return min(1.0, 2 * float(special.betainc(max(only_a, only_b), min(only_a, only_b) + 1, 0.5)))
 
 
-def mcnemar_score(only_a: int, only_b: int) -> float:
+def mcnemar_score(only_a: float, only_b: float) -> float:
     """The two-sided p value of McNemar's test as a score test, without continuity correction.
 
-    Below 1 - level exactly where Tango's interval at this level leaves out 0 (Tango 1998).
+    Below 1 - level exactly where Tango's interval at this level leaves out 0 (Tango 1998). Counts are fractions if they
+    were divided by a design effect.
 
     It is 1 without discordant examples.
     """

@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HalvesScored:
-    """Whether heads fitted on two halves of the other folds are right on each image.
+    """Whether heads fitted on two halves of the other folds are right on each image; `label_N` is its class.
 
     `share` is the number of images of a half divided by those of the head that is judged; `group_N` has a number of its
     own for an image that is in no group.
@@ -30,6 +30,7 @@ class HalvesScored:
 
     first_N: NDArray[np.bool_] = field(repr=False)
     second_N: NDArray[np.bool_] = field(repr=False)
+    label_N: Ints = field(repr=False)
     fold_N: Ints = field(repr=False)
     group_N: Ints = field(repr=False)
     share: float

@@ -49,20 +49,29 @@ def assign_colours(results: Results) -> dict[str, int]:
 
 
 def sort_best_first(results: Results) -> list[BackboneResult]:
-    """The backbones by test top-1; of equals the cheaper first."""
-    return sorted(results.backbones, key=lambda result: (-result.test.top1.value, result.card.gmacs, result.name))
+    """The backbones by the metric that decided; of equals the cheaper first."""
+    rate = deciding_rates(results)
+    return sorted(
+        results.backbones, key=lambda result: (-round(rate[result.name].value, 12), result.card.gmacs, result.name)
+    )
+
+
+def deciding_rates(results: Results) -> dict[str, Interval]:
+    """The metric that decided of each backbone, by name."""
+    return {result.name: result.test.deciding(results.options.decide_by) for result in results.backbones}
 
 
 def compare(results: Results) -> tuple[list[Row], Markup]:
     """The rows of the main table, and the axis above their drawings."""
-    axis = _rate_axis(result.test.top1 for result in results.backbones)
+    rate = deciding_rates(results)
+    axis = _rate_axis(rate.values())
     colour = assign_colours(results)
     rows = [
         Row(
             result=result,
             colour=colour[result.name],
             chosen=result.name == results.decision.choose,
-            mark=_mark(result.test.top1, axis),
+            mark=_mark(rate[result.name], axis),
         )
         for result in sort_best_first(results)
     ]

@@ -17,7 +17,13 @@ from markupsafe import Markup
 from vitrail.core.whole_files import write_whole
 from vitrail.delivery.report import words
 from vitrail.delivery.report.classes import ClassList, list_classes
-from vitrail.delivery.report.comparison import assign_colours, compare, compare_pairs, sort_best_first
+from vitrail.delivery.report.comparison import (
+    assign_colours,
+    compare,
+    compare_pairs,
+    deciding_rates,
+    sort_best_first,
+)
 from vitrail.delivery.report.confusion import Confusion, draw_confusion
 from vitrail.delivery.report.curves import Curves, draw_curves
 from vitrail.delivery.report.deck import compare_deck
@@ -29,15 +35,20 @@ from vitrail.delivery.report.spread import compare_spread
 from vitrail.evaluation import say_strength
 from vitrail.heads.head import Predictions
 from vitrail.runs import BackboneResult, Results, say_openings
+from vitrail.statistics.intervals import Interval
 
 TEMPLATE = "report.html.j2"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chapter:
-    """What is shown of one backbone alone. `confusion` is None if its predictions are not at hand."""
+    """What is shown of one backbone alone; `rate` is the metric that decided.
+
+    `confusion` is None if its predictions are not at hand.
+    """
 
     result: BackboneResult
+    rate: Interval
     colour: int
     curves: Curves | None
     label_curves: LabelCharts | None
@@ -99,13 +110,14 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
 
 
 def _chapters(results: Results, predictions: Mapping[str, Predictions], images: Images | None) -> list[Chapter]:
-    order, colour = sort_best_first(results), assign_colours(results)
+    order, colour, rate = sort_best_first(results), assign_colours(results), deciding_rates(results)
     limit = choose_limit(len(order))
     chapters = []
     for result in order:
         rows = predictions.get(result.name)
         chapter = Chapter(
             result=result,
+            rate=rate[result.name],
             colour=colour[result.name],
             curves=draw_curves(result.search.curve, result.name),
             label_curves=draw_label_curves(result.search.few_shot, result.search.label_curves, result.name),
