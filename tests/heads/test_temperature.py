@@ -18,3 +18,13 @@ def test_perfect_answers_give_the_temperature_of_platts_smoothed_labels():
     logit_NC = 4.0 * np.eye(3)[[0, 1, 2, 0]]
     temperature = fit_temperature(logit_NC, np.array([0, 1, 2, 0]))
     assert temperature == pytest.approx(4 / np.log(10), rel=1e-9)
+
+
+def test_a_class_weight_is_its_examples_repeated():
+    draws = np.random.default_rng(0)
+    label_N = draws.integers(0, 3, 50)
+    logit_NC = 2 * np.eye(3)[label_N] + draws.normal(size=(50, 3)) * np.array([0.5, 1.0, 3.0])
+    repeated_M = np.repeat(np.arange(50), np.array([1, 2, 20])[label_N])
+    weighted = fit_temperature(logit_NC, label_N, np.array([1.0, 2.0, 20.0]))
+    assert weighted == pytest.approx(fit_temperature(logit_NC[repeated_M], label_N[repeated_M]), rel=1e-9)
+    assert weighted != pytest.approx(fit_temperature(logit_NC, label_N), rel=0.05)

@@ -63,6 +63,7 @@ def fit_neighbours(
     classes: int,
     settings: Sequence[NeighbourSetting],
     scaling: ScalingKind = "standardise",
+    class_weights: NDArray[np.float64] | None = None,
 ) -> list[NeighbourFit]:
     """Store the rows, once for all settings; one fit a setting, in their order.
 
@@ -72,6 +73,7 @@ def fit_neighbours(
         classes: the number of classes.
         settings: a k above N means all rows.
         scaling: before the cosine; "l2" and "none" are the same here.
+        class_weights: a weight for the votes of each class; None is 1 for all. The k nearest rows are the same.
 
     Raises:
         DataError: a row has no label in [0, classes).
@@ -81,6 +83,7 @@ def fit_neighbours(
     fitted = fit_scaling(features, scaling)
     row_ND = unit(fitted.exact(features)).astype(np.float32)
     prior_C = np.full(classes, 1 / classes, dtype=np.float32)
+    weight_C = np.ones(classes) if class_weights is None else class_weights
     share = (time.perf_counter() - start) / max(1, len(settings))
     return [
         NeighbourFit(
@@ -93,6 +96,7 @@ def fit_neighbours(
                 # A file's numbers are finite; to this width all cosines are the same too.
                 width_1=np.array([min(setting.width, 1e30)], dtype=np.float32),
                 prior_C=prior_C,
+                class_weight_C=weight_C.astype(np.float32),
             ),
             seconds=share,
         )
@@ -106,14 +110,16 @@ def fit_centroid(
     *,
     classes: int,
     scaling: ScalingKind = "standardise",
+    class_weights: NDArray[np.float64] | None = None,
 ) -> CentroidFit:
-    """The mean of each class.
+    """The mean of each class, which does not depend on how many examples the classes have; the temperature does.
 
     Args:
         features: N x D, unscaled.
         labels: N class indices in [0, classes).
         classes: the number of classes; a class without examples is put as far away as the farthest row, so that it is
             never first.
+        class_weights: a weight for the examples of each class in the temperature; None is 1 for all.
 
     Raises:
         DataError: a row has no label in [0, classes).
@@ -130,7 +136,7 @@ def fit_centroid(
     farthest = float(np.einsum("nd,nd->n", scaled_ND, scaled_ND).max())
     bias_C = -np.where(count_C > 0, np.einsum("cd,cd->c", mean_CD, mean_CD), 4 * farthest) / 2
     score_NC = _left_out(scaled_ND, labels, mean_CD, bias_C, count_C)
-    temperature = first_temperature(score_NC, labels)
+    temperature = first_temperature(score_NC, labels, class_weights)
     return CentroidFit(
         scaling=fitted,
         weight_CD=mean_CD / temperature,

@@ -79,7 +79,14 @@ def _fit_ridge(
     alphas = [float(setting["alpha"]) for setting in settings]
     turned = examples.turn_rows(scaling)
     axes, label_N = turned.take(rows), examples.label_N[rows]
-    fits = fit_ridge(axes.turned_NA.numpy(), label_N, classes=examples.classes, alphas=alphas, scaling="none")
+    fits = fit_ridge(
+        axes.turned_NA.numpy(),
+        label_N,
+        classes=examples.classes,
+        alphas=alphas,
+        scaling="none",
+        class_weights=examples.class_weights(label_N),
+    )
     return [turned.unfold(fit, axes) for fit in fits]
 
 
@@ -88,7 +95,12 @@ def _fit_centroid(
 ) -> "list[CentroidFit]":
     from vitrail.heads.neighbours import fit_centroid
 
-    return [fit_centroid(*examples.take_rows(rows), classes=examples.classes, scaling=scaling) for _ in settings]
+    feature_ND, label_N = examples.take_rows(rows)
+    weight_C = examples.class_weights(label_N)
+    return [
+        fit_centroid(feature_ND, label_N, classes=examples.classes, scaling=scaling, class_weights=weight_C)
+        for _ in settings
+    ]
 
 
 def _fit_neighbours(
@@ -97,7 +109,15 @@ def _fit_neighbours(
     from vitrail.heads.neighbours import NeighbourSetting, fit_neighbours
 
     counts = [NeighbourSetting(k=int(setting["k"])) for setting in settings]
-    return fit_neighbours(*examples.take_rows(rows), classes=examples.classes, settings=counts, scaling=scaling)
+    feature_ND, label_N = examples.take_rows(rows)
+    return fit_neighbours(
+        feature_ND,
+        label_N,
+        classes=examples.classes,
+        settings=counts,
+        scaling=scaling,
+        class_weights=examples.class_weights(label_N),
+    )
 
 
 RIDGE: "ClosedForm[RidgeFit]" = ClosedForm(
