@@ -1,8 +1,8 @@
 """Classes of very different sizes, 20 to 1: `--balanced` beside the default and scikit-learn's class_weight="balanced".
 
     python -m benchmarks.problems FEATURES.npz
-    python -m benchmarks.balanced FEATURES.npz RESULT.json     (at any commit that has vitrail.search.tune)
-    python -m benchmarks.balanced --table BEFORE.json AFTER.json     (writes the page)
+    python -m benchmarks.balanced FEATURES.npz RESULT.jsonl     (at any commit that has vitrail.search.tune)
+    python -m benchmarks.balanced --table BEFORE.jsonl AFTER.jsonl     (writes the page)
 
 Classes are breeds, flowers, digits or drawn clusters. Dogs and flowers have 40 images of each breed, so that a large
 class is several of them. The sizes fall evenly, on a log scale, from the largest class to a twentieth of it; all other
@@ -36,6 +36,7 @@ OPTIONS = TuneOptions(label_curves=False, splits=0, seeds=1, trials=8)
 KINDS = ("logistic", "ridge", "centroid", "knn", "softmax", "mlp")
 STRENGTHS = np.logspace(-4, 2, 13)
 SEEDS = 5
+KIND_SEEDS = 2
 RATIO = 20
 LEAST_TESTED = 20  # images of each class
 LEAST = 10  # images of the smallest class, a fifth of them for the test of the split
@@ -148,21 +149,31 @@ def two_columns(score_N: np.ndarray) -> np.ndarray:
     return np.stack([-score_N / 2, score_N / 2], axis=1) if score_N.ndim == 1 else score_N
 
 
-def measure(features: Path) -> list[dict[str, object]]:
-    """Every problem with every seed: the whole search and each kind of head, balanced and not, and scikit-learn."""
-    results = []
-    for problem in draw_problems(features, seeds=SEEDS):
+def measure(features: Path, result: Path) -> None:
+    """Every problem with every seed, a line each; those that the file has already are not done again.
+
+    Each is searched balanced and not, with all kinds of heads and, in the first seeds, with each kind alone.
+    """
+    known = {row["problem"] for row in read_rows(result)} if result.exists() else set()
+    for number, problem in enumerate(draw_problems(features, seeds=SEEDS)):
+        if problem.name in known:
+            continue
         row: dict[str, object] = {"problem": problem.name, "train": len(problem.learnt_N)}
         row["sklearn"] = run_sklearn(problem)
         for balanced in (True, False):
             options = replace(OPTIONS, balanced=balanced)
             title = "balanced" if balanced else "plain"
             row[title] = run_ours(problem, options)
-            for kind in KINDS:
+            for kind in KINDS if number < KIND_SEEDS * len(PROBLEMS) else ():
                 row[f"{kind}, {title}"] = run_ours(problem, replace(options, kinds=(kind,), trials=4))
-        results.append(row)
-        print(json.dumps(row), flush=True)
-    return results
+        with result.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(problem.name, flush=True)
+
+
+def read_rows(result: Path) -> list[dict[str, dict[str, float]]]:
+    """What `measure` wrote."""
+    return [json.loads(line) for line in result.read_text().splitlines()]
 
 
 def mean_and_error(values: Sequence[float], digits: int) -> str:
@@ -172,7 +183,7 @@ def mean_and_error(values: Sequence[float], digits: int) -> str:
 
 def write_table(before: list[dict[str, dict[str, float]]], after: list[dict[str, dict[str, float]]]) -> None:
     """The page from two measurements, before and after every kind of head had weights."""
-    page = Page(__doc__.split("\n", 1)[0] if __doc__ else "", "benchmarks.balanced --table BEFORE.json AFTER.json")
+    page = Page(__doc__.split("\n", 1)[0] if __doc__ else "", "benchmarks.balanced --table BEFORE.jsonl AFTER.jsonl")
     known = {row["problem"]: row for row in before}
     after = [row for row in after if row["problem"] in known]
     before = [known[row["problem"]] for row in after]
@@ -185,7 +196,7 @@ def write_table(before: list[dict[str, dict[str, float]]], after: list[dict[str,
         page.row(title, mean_and_error(points, 2), mean_and_error(nats, 4), mean_and_error(plain, 2))
 
     def column(rows: list[dict[str, dict[str, float]]], name: str) -> list[dict[str, float]]:
-        return [row[name] for row in rows]
+        return [row[name] for row in rows if name in row]
 
     page.say(
         f"{len(after)} draws of {len(PROBLEMS)} problems. Paired differences with their standard errors over the "
@@ -199,7 +210,7 @@ def write_table(before: list[dict[str, dict[str, float]]], after: list[dict[str,
     compare("`--balanced` less the default", column(after, "plain"), balanced)
     compare("`--balanced` less `--balanced` before", column(before, "balanced"), balanced)
     compare("the default less the default before", column(before, "plain"), column(after, "plain"))
-    page.say("", "`--balanced` less the default, by the kind of head, now and before:", "")
+    page.say("", f"`--balanced` less the default, each kind of head alone, now and before, {KIND_SEEDS} seeds:", "")
     page.head("", "balanced accuracy", "balanced NLL", "accuracy")
     for kind in KINDS:
         compare(kind, column(after, f"{kind}, plain"), column(after, f"{kind}, balanced"))
@@ -225,16 +236,15 @@ def write_table(before: list[dict[str, dict[str, float]]], after: list[dict[str,
 def main() -> None:
     """Measure, or write the page from two measurements."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("files", type=Path, nargs="*", metavar="FEATURES.npz RESULT.json")
-    parser.add_argument("--table", type=Path, nargs=2, metavar=("BEFORE.json", "AFTER.json"))
+    parser.add_argument("files", type=Path, nargs="*", metavar="FEATURES.npz RESULT.jsonl")
+    parser.add_argument("--table", type=Path, nargs=2, metavar=("BEFORE.jsonl", "AFTER.jsonl"))
     given = parser.parse_args()
     if given.table:
-        before, after = (json.loads(path.read_text()) for path in given.table)
-        write_table(before, after)
+        write_table(*(read_rows(path) for path in given.table))
     elif len(given.files) == 2:
-        given.files[1].write_text(json.dumps(measure(given.files[0]), indent=1))
+        measure(*given.files)
     else:
-        parser.error("give FEATURES.npz RESULT.json, or --table BEFORE.json AFTER.json")
+        parser.error("give FEATURES.npz RESULT.jsonl, or --table BEFORE.jsonl AFTER.jsonl")
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def judge_split(
             JudgedImages(ids=split.test, classes=dataset.classes, groups=dataset.groups(), warnings=dataset.warnings),
             sealed,
             choices,
-            Criteria(level=options.level, margin=options.margin, seed=options.seed),
+            Criteria(level=options.level, margin=options.margin, seed=options.seed, balanced=options.search.balanced),
         )
     return Opened(candidates=candidates, verdict=verdict, openings=openings)
 

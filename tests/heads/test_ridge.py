@@ -74,9 +74,8 @@ def test_a_class_weight_is_its_rows_repeated(N, D):
     )
     wanted_CD = repeated.weight_CD * repeated.temperature
     np.testing.assert_allclose(weighted.weight_CD * weighted.temperature, wanted_CD, atol=1e-5)
-    np.testing.assert_allclose(
-        weighted.bias_C * weighted.temperature, repeated.bias_C * repeated.temperature, atol=1e-5
-    )
+    bias_C, wanted_C = weighted.bias_C * weighted.temperature, repeated.bias_C * repeated.temperature
+    np.testing.assert_allclose(bias_C, wanted_C, atol=1e-5)
     assert np.abs(plain.weight_CD * plain.temperature - wanted_CD).max() > 1e-3
 
 

@@ -306,7 +306,7 @@ def _judge_again(results: Results, contestants: list[Contestant], examples: Exam
         contestants,
         JudgedImages(ids=test.ids, classes=results.data.classes, groups=groups, warnings=results.data.warnings),
         test.label_N,
-        Criteria(level=options.level, margin=options.margin, seed=options.seed),
+        Criteria(level=options.level, margin=options.margin, seed=options.seed, balanced=options.search.balanced),
         contamination={result.name: result.contamination for result in results.backbones},
     )
 

@@ -58,7 +58,8 @@ class JudgedImages:
 class Criteria:
     """The confidence level of every interval, and the difference in accuracy, as a fraction, below which cost decides.
 
-    `seed` is that of the draws behind the interval of the calibration error, the only one that draws.
+    `seed` is that of the draws behind the interval of the calibration error, the only one that draws. `balanced` says
+    that the heads were fitted so that every class counts the same, which changes what their probabilities mean.
 
     Raises:
         UsageError: level or margin do not lie between 0 and 1.
@@ -67,6 +68,7 @@ class Criteria:
     level: float = LEVEL
     margin: float = MARGIN
     seed: int = 0
+    balanced: bool = False
 
     def __post_init__(self) -> None:
         fault = fault_of_level_or_margin(self.level, self.margin)

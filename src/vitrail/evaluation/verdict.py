@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vitrail.core.errors import DataError
 from vitrail.data.sealed import SealedTest
-from vitrail.evaluation.caveats import find_caveats
+from vitrail.evaluation.caveats import BALANCED, find_caveats
 from vitrail.evaluation.contamination import Contamination, decide_fairly, weigh
 from vitrail.evaluation.contestants import (
     Contestant,
@@ -183,7 +183,13 @@ def assess(
         pairs,
         contamination,
         margin=criteria.margin,
-        caveats=(*images.warnings, *say_could_turn(retrained, best.name), *say_winner(winner), *caveats),
+        caveats=(
+            *images.warnings,
+            *([BALANCED] if criteria.balanced else []),
+            *say_could_turn(retrained, best.name),
+            *say_winner(winner),
+            *caveats,
+        ),
         one_group=len(set(test_groups)) == 1 < len(ids),
     )
     return Verdict(

@@ -22,15 +22,15 @@ def fit_temperature(
     minimum. If no example is wrong there would be none: a lower temperature would always be better. So labels are
     smoothed as Platt did for the same reason (Platt 1999, section 2.2): with N examples a label keeps
     (N + 1) / (N + 2), the other classes share the rest. For a thousand examples this moves a temperature by far less
-    than its own uncertainty. With `class_weights`, one for the examples of each class, the likelihood is weighted and N
-    is the sum of the weights, as if an example of weight 2 were there twice.
+    than its own uncertainty. With `class_weights`, one for the examples of each class, the likelihood is weighted, and N is Kish's
+    effective number of examples (Kish 1965, section 11.7): a few of great weight tell no more than a few.
     """
     N, C = logit_NC.shape
     if N == 0 or np.ptp(logit_NC, axis=1).max() == 0:
         return 1.0
     weight_N = np.ones(N) if class_weights is None else class_weights[label_N]
-    total = float(weight_N.sum())
-    share_N, smoothing = weight_N / total, 1 / (total + 2)
+    share_N = weight_N / weight_N.sum()
+    smoothing = 1 / (1 / float(share_N @ share_N) + 2)
     true_N = logit_NC[np.arange(N), label_N]
     other_N = (logit_NC.sum(axis=1) - true_N) / (C - 1)
     target = float(share_N @ ((1 - smoothing) * true_N + smoothing * other_N))
