@@ -22,8 +22,8 @@ def fit_temperature(
     minimum. If no example is wrong there would be none: a lower temperature would always be better. So labels are
     smoothed as Platt did for the same reason (Platt 1999, section 2.2): with N examples a label keeps
     (N + 1) / (N + 2), the other classes share the rest. For a thousand examples this moves a temperature by far less
-    than its own uncertainty. With `class_weights`, one for the examples of each class, the likelihood is weighted, and N is Kish's
-    effective number of examples (Kish 1965, section 11.7): a few of great weight tell no more than a few.
+    than its own uncertainty. With `class_weights`, one for the examples of each class, the likelihood is weighted and N
+    is Kish's effective number of examples (Kish 1965, section 11.7): a few of great weight tell no more than a few.
     """
     N, C = logit_NC.shape
     if N == 0 or np.ptp(logit_NC, axis=1).max() == 0:
