@@ -181,12 +181,16 @@ def mean_and_error(values: Sequence[float], digits: int) -> str:
     return f"{np.mean(values):+.{digits}f} ({np.std(values, ddof=1) / len(values) ** 0.5:.{digits}f})"
 
 
+def column(rows: list[dict[str, dict[str, float]]], name: str) -> list[dict[str, float]]:
+    """The figures of one way, of the draws that have it."""
+    return [row[name] for row in rows if name in row]
+
+
 def write_table(before: list[dict[str, dict[str, float]]], after: list[dict[str, dict[str, float]]]) -> None:
-    """The page from two measurements, before and after every kind of head had weights."""
+    """The page from two measurements: before every kind of head had weights, and now."""
     page = Page(__doc__.split("\n", 1)[0] if __doc__ else "", "benchmarks.balanced --table BEFORE.jsonl AFTER.jsonl")
     known = {row["problem"]: row for row in before}
-    after = [row for row in after if row["problem"] in known]
-    before = [known[row["problem"]] for row in after]
+    both = [(known[row["problem"]], row) for row in after if row["problem"] in known]
 
     def compare(title: str, first: list[dict[str, float]], second: list[dict[str, float]]) -> None:
         pairs = list(zip(first, second, strict=True))
@@ -195,21 +199,22 @@ def write_table(before: list[dict[str, dict[str, float]]], after: list[dict[str,
         plain = [100 * (b["plain_accuracy"] - a["plain_accuracy"]) for a, b in pairs]
         page.row(title, mean_and_error(points, 2), mean_and_error(nats, 4), mean_and_error(plain, 2))
 
-    def column(rows: list[dict[str, dict[str, float]]], name: str) -> list[dict[str, float]]:
-        return [row[name] for row in rows if name in row]
+    def against_before(title: str, name: str) -> None:
+        pairs = [(b[name], a[name]) for b, a in both]
+        compare(title, [b for b, _ in pairs], [a for _, a in pairs])
 
     page.say(
-        f"{len(after)} draws of {len(PROBLEMS)} problems. Paired differences with their standard errors over the "
-        "draws: balanced accuracy and accuracy on the test images in points (more is better), balanced NLL in nats "
-        "(less is better).",
+        f"{len(after)} draws of {len(PROBLEMS)} problems, {len(both)} of them before too. Paired differences with "
+        "their standard errors over the draws: balanced accuracy and accuracy on the test images in points (more is "
+        "better), balanced NLL in nats (less is better).",
         "",
     )
     page.head("", "balanced accuracy", "balanced NLL", "accuracy")
     balanced = column(after, "balanced")
     compare("`--balanced` less scikit-learn", column(after, "sklearn"), balanced)
     compare("`--balanced` less the default", column(after, "plain"), balanced)
-    compare("`--balanced` less `--balanced` before", column(before, "balanced"), balanced)
-    compare("the default less the default before", column(before, "plain"), column(after, "plain"))
+    against_before("`--balanced` less `--balanced` before", "balanced")
+    against_before("the default less the default before", "plain")
     page.say("", f"`--balanced` less the default, each kind of head alone, now and before, {KIND_SEEDS} seeds:", "")
     page.head("", "balanced accuracy", "balanced NLL", "accuracy")
     for kind in KINDS:
