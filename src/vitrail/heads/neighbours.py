@@ -110,16 +110,14 @@ def fit_centroid(
     *,
     classes: int,
     scaling: ScalingKind = "standardise",
-    class_weights: NDArray[np.float64] | None = None,
 ) -> CentroidFit:
-    """The mean of each class, which does not depend on how many examples the classes have; the temperature does.
+    """The mean of each class, the same however many examples the classes have.
 
     Args:
         features: N x D, unscaled.
         labels: N class indices in [0, classes).
         classes: the number of classes; a class without examples is put as far away as the farthest row, so that it is
             never first.
-        class_weights: a weight for the examples of each class in the temperature; None is 1 for all.
 
     Raises:
         DataError: a row has no label in [0, classes).
@@ -136,7 +134,7 @@ def fit_centroid(
     farthest = float(np.einsum("nd,nd->n", scaled_ND, scaled_ND).max())
     bias_C = -np.where(count_C > 0, np.einsum("cd,cd->c", mean_CD, mean_CD), 4 * farthest) / 2
     score_NC = _left_out(scaled_ND, labels, mean_CD, bias_C, count_C)
-    temperature = first_temperature(score_NC, labels, class_weights)
+    temperature = first_temperature(score_NC, labels)
     return CentroidFit(
         scaling=fitted,
         weight_CD=mean_CD / temperature,

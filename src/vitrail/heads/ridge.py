@@ -107,7 +107,6 @@ class RidgePath:
         # With hardly more rows than features a prediction is nearly its target: leaving the row out magnifies rounding.
         scaled_ND = torch.from_numpy(self._scaling.exact(features) if N < 2 * D else self._scaling.apply(features))
         self._label_N = torch.from_numpy(labels)
-        self._class_weights = class_weights
         weight_C = torch.from_numpy(np.ones(classes) if class_weights is None else class_weights)
         self._weight_N, self._total = weight_C[self._label_N], float(weight_C[self._label_N].sum())
         self._prior_C = torch.bincount(self._label_N, minlength=classes) * weight_C / self._total
@@ -159,7 +158,7 @@ class RidgePath:
         """The solution at one strength."""
         start = time.perf_counter()
         answer_NC = self.left_out_scores(alpha)
-        temperature = first_temperature(answer_NC.numpy(), self._label_N.numpy(), self._class_weights)
+        temperature = first_temperature(answer_NC.numpy(), self._label_N.numpy())
         weight_CD = (self._axis_DS @ (self._pull_SC / (self._square_S + alpha)[:, None])).T
         bias_C = 2 * self._prior_C - 1 - weight_CD @ self._mean_D
         return RidgeFit(

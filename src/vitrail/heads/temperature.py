@@ -46,16 +46,15 @@ def fit_temperature(
     return float(1 / inverse)
 
 
-def first_temperature(
-    score_NC: NDArray[np.float64], label_N: NDArray[np.int64], class_weights: NDArray[np.float64] | None = None
-) -> float:
+def first_temperature(score_NC: NDArray[np.float64], label_N: NDArray[np.int64]) -> float:
     """The temperature of scores that are not logits, from at most `FEW` rows, evenly spaced, that were not fitted on.
 
     Ridge and centroid heads divide their weights by it, so that their scores can be compared with logits; the
-    temperature of the chosen head, from all out-of-fold rows, is applied in addition.
+    temperature of the chosen head, from all out-of-fold rows, is applied in addition. It has no class weights: the
+    first temperatures of the folds and of the refit must agree, and those of a few rows of great weight would not.
     """
     row_N = np.linspace(0, len(label_N) - 1, min(FEW, len(label_N))).astype(np.int64)
-    return fit_temperature(score_NC[row_N].astype(np.float64), label_N[row_N], class_weights)
+    return fit_temperature(score_NC[row_N].astype(np.float64), label_N[row_N])
 
 
 def _derivatives(

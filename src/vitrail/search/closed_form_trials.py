@@ -95,12 +95,7 @@ def _fit_centroid(
 ) -> "list[CentroidFit]":
     from vitrail.heads.neighbours import fit_centroid
 
-    feature_ND, label_N = examples.take_rows(rows)
-    weight_C = examples.class_weights(label_N)
-    return [
-        fit_centroid(feature_ND, label_N, classes=examples.classes, scaling=scaling, class_weights=weight_C)
-        for _ in settings
-    ]
+    return [fit_centroid(*examples.take_rows(rows), classes=examples.classes, scaling=scaling) for _ in settings]
 
 
 def _fit_neighbours(
