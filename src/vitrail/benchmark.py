@@ -26,7 +26,7 @@ from vitrail.data import (
     require_enough,
 )
 from vitrail.delivery.report import Images, write_report
-from vitrail.evaluation import Contestant, Criteria, DecidingMetric, JudgedImages, judge, say_plan
+from vitrail.evaluation import Contestant, DecidingMetric, JudgedImages, judge, say_plan
 from vitrail.features import Part
 from vitrail.runs import (
     FINISHED,
@@ -39,6 +39,7 @@ from vitrail.runs import (
     enter_folder,
     forget_steps,
     load_run,
+    make_criteria,
     measure_cost,
     record_opening,
     steps_folder,
@@ -156,7 +157,7 @@ def judge_split(
             JudgedImages(ids=split.test, classes=dataset.classes, groups=dataset.groups(), warnings=dataset.warnings),
             sealed,
             choices,
-            Criteria(level=options.level, margin=options.margin, decide_by=options.decide_by, seed=options.seed),
+            make_criteria(options),
         )
     return Opened(candidates=candidates, verdict=verdict, openings=openings)
 

@@ -240,3 +240,12 @@ def test_a_hundred_and_twenty_classes_of_ten_thousand_images_are_judged():
     candidates, ids, sealed, classes, _ = make_run(n=10_000, classes=120)
     verdict = judge(candidates, judged(ids, classes), sealed, DIGEST)
     assert len(verdict.backbones[0].per_class) == 120
+
+
+def test_what_probabilities_of_balanced_heads_mean_is_said_once():
+    candidates, ids, sealed, classes, label_N = make_run()
+    judgement = judge(candidates, judged(ids, classes), sealed, DIGEST, Criteria(balanced=True))
+    (said,) = [caveat for caveat in judgement.decision.caveats if "equally frequent" in caveat]
+    assert "ECE" in said
+    plain = assess(candidates, judged(ids, classes), label_N, Criteria(), contamination={})
+    assert not any("equally frequent" in caveat for caveat in plain.decision.caveats)

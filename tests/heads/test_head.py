@@ -71,7 +71,8 @@ def test_probabilities_are_those_of_the_formula():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 2}, "version 2"),
+        ({"format_version": 3}, "version 3"),
+        ({"format_version": 0}, "version 0"),
         ({"kind": "forest"}, "incomplete"),
         ({"kind": "mlp"}, "incomplete"),
         ({"scaling": "log"}, "scaling"),
@@ -91,7 +92,7 @@ def test_what_does_not_fit_together_is_refused(tmp_path: Path, change: dict, mes
 
 @pytest.mark.parametrize(
     ("tensor", "value"),
-    [("k", 101), ("k", 0), ("label", 4), ("width", 0.0), ("row", np.nan), ("row", 1.0)],
+    [("k", 101), ("k", 0), ("label", 4), ("width", 0.0), ("row", np.nan), ("row", 1.0), ("class_weight", 0.0)],
 )
 def test_neighbours_that_do_not_fit_together_are_refused(tmp_path: Path, tensor: str, value: float):
     head, _ = fitted("knn")
@@ -103,6 +104,22 @@ def test_neighbours_that_do_not_fit_together_are_refused(tmp_path: Path, tensor:
     save_file(tensors, tmp_path / "head.safetensors", metadata=metadata)
     with pytest.raises(WeightsError, match="does not fit together"):
         load_head(tmp_path / "head.safetensors")
+
+
+def test_neighbours_of_version_1_have_votes_without_weights(tmp_path: Path):
+    head, feature_ND = fitted("knn")
+    save_head(head, tmp_path / "head.safetensors", {})
+    with safe_open(tmp_path / "head.safetensors", framework="numpy") as file:
+        facts = json.loads(file.metadata()["vitrail_head"])
+    tensors = head.tensors()
+    del tensors["class_weight"]
+    metadata = {"vitrail_head": json.dumps(facts | {"format_version": 1})}
+    save_file(tensors, tmp_path / "old.safetensors", metadata=metadata)
+    old, _ = load_head(tmp_path / "old.safetensors")
+    np.testing.assert_array_equal(probabilities(old, feature_ND), probabilities(head, feature_ND))
+    save_file(tensors, tmp_path / "cut.safetensors", metadata={"vitrail_head": json.dumps(facts)})
+    with pytest.raises(WeightsError, match="incomplete"):
+        load_head(tmp_path / "cut.safetensors")
 
 
 def test_neighbours_whose_rows_are_no_table_are_refused(tmp_path: Path):

@@ -74,6 +74,20 @@ def test_class_weights_are_scikit_learns(N, D):
     assert np.abs(softmax(fits[1].logits(feature_ND)) - wanted_NC).max() > 1e-2
 
 
+@pytest.mark.parametrize(("N", "D"), [(300, 12), (60, 100)], ids=["tall", "wide"])
+def test_a_class_weight_is_its_rows_repeated(N, D):
+    feature_ND, label_N = problem(N, D)
+    weight_C, repeated_M = np.array([1.0, 3.0, 1.0, 20.0]), np.repeat(np.arange(N), np.array([1, 3, 1, 20])[label_N])
+    (weighted,) = fit_path(
+        feature_ND, label_N, classes=4, strengths=[0.01], scaling="l2", class_weights=weight_C, tolerance=1e-8
+    )
+    (repeated,) = fit_path(
+        feature_ND[repeated_M], label_N[repeated_M], classes=4, strengths=[0.01], scaling="l2", tolerance=1e-8
+    )
+    assert weighted.converged
+    np.testing.assert_allclose(weighted.logits(feature_ND), repeated.logits(feature_ND), atol=1e-4)
+
+
 def test_doubling_the_data_is_doubling_c():
     feature_ND, label_N = problem()
     (once,) = fit_path(feature_ND, label_N, classes=4, strengths=[0.2], tolerance=1e-8)

@@ -6,6 +6,7 @@ import pytest
 from tests.heads.test_logistic import problem, softmax
 from vitrail.core.errors import DataError, UsageError
 from vitrail.heads import SCALINGS, logistic_streamed
+from vitrail.heads.head import balanced_weights
 from vitrail.heads.logistic import fit_path
 from vitrail.heads.logistic_streamed import StreamedAxes, StreamedPath
 
@@ -50,6 +51,24 @@ def test_a_memory_mapped_head_gives_the_answers_of_the_one_in_memory(tmp_path: P
     assert fit.converged
     held_out_ND = feature_ND[2000:].astype(np.float32)
     np.testing.assert_allclose(softmax(fit.logits(held_out_ND)), softmax(whole.logits(held_out_ND)), atol=0.01)
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_class_weights_are_those_of_the_head_in_memory(small, scaling):
+    feature_ND, label_N = problem(800)
+    kept = (label_N != 2) | (np.arange(800) % 10 == 0)
+    feature_ND, label_N = feature_ND[kept], label_N[kept]
+    weights = balanced_weights(label_N, 4)
+    axes, rows = StreamedAxes.of(feature_ND, scaling), np.arange(len(label_N))
+    whole, plain = (
+        fit_path(feature_ND, label_N, classes=4, strengths=[0.1], scaling=scaling, class_weights=class_weights)[0]
+        for class_weights in (weights, None)
+    )
+    fit = StreamedPath(axes, rows, label_N, classes=4, class_weights=weights).fit(0.1)
+    assert fit.converged
+    wanted = softmax(whole.logits(feature_ND))
+    np.testing.assert_allclose(softmax(fit.logits(feature_ND)), wanted, atol=0.01)
+    assert np.abs(softmax(plain.logits(feature_ND)) - wanted).max() > 0.05
 
 
 def test_rows_are_read_in_order_block_by_block_and_counted(small):

@@ -67,3 +67,23 @@ def test_a_class_without_examples_is_never_the_nearest():
     feature_ND, label_N = problem(60)
     fit = fit_centroid(feature_ND, label_N, classes=6)
     assert (fit.logits(feature_ND).argmax(axis=1) < 4).all()
+
+
+@pytest.mark.parametrize("width", [0.07, math.inf], ids=["weighted", "counted"])
+def test_a_class_weight_multiplies_the_votes_as_repeating_the_class_does(width):
+    feature_ND, label_N = problem(60)
+    weight_C, repeated_M = np.array([1.0, 3.0, 1.0, 2.0]), np.repeat(np.arange(60), np.array([1, 3, 1, 2])[label_N])
+    shares = []
+    for rows, weights in ((np.arange(60), weight_C), (repeated_M, None), (np.arange(60), None)):
+        k = len(rows)  # all rows vote: with fewer, copies take the places of other rows
+        (fit,) = fit_neighbours(
+            feature_ND[rows],
+            label_N[rows],
+            classes=4,
+            settings=[NeighbourSetting(k=k, width=width)],
+            scaling="none",
+            class_weights=weights,
+        )
+        shares.append(((k + 1) * softmax(fit.logits(feature_ND)) - 0.25) / k)
+    np.testing.assert_allclose(shares[0], shares[1], atol=1e-6)
+    assert np.abs(shares[0] - shares[2]).max() > 0.01

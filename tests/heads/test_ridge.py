@@ -63,6 +63,44 @@ def test_without_the_biass_share_of_the_leverage_it_would_be_wrong():
     assert np.abs(forgetful_C - alone_C).max() > 1e-2
 
 
+@SHAPES
+def test_a_class_weight_is_its_rows_repeated(N, D):
+    feature_ND, label_N = problem(N, D)
+    weight_C, repeated_M = np.array([1.0, 3.0, 1.0, 20.0]), np.repeat(np.arange(N), np.array([1, 3, 1, 20])[label_N])
+    (weighted,) = fit_ridge(feature_ND, label_N, classes=4, alphas=[5.0], scaling="l2", class_weights=weight_C)
+    (repeated,), (plain,) = (
+        fit_ridge(feature_ND[rows], label_N[rows], classes=4, alphas=[5.0], scaling="l2")
+        for rows in (repeated_M, np.arange(N))
+    )
+    wanted_CD = repeated.weight_CD * repeated.temperature
+    np.testing.assert_allclose(weighted.weight_CD * weighted.temperature, wanted_CD, atol=1e-5)
+    bias_C, wanted_C = weighted.bias_C * weighted.temperature, repeated.bias_C * repeated.temperature
+    np.testing.assert_allclose(bias_C, wanted_C, atol=1e-5)
+    assert np.abs(plain.weight_CD * plain.temperature - wanted_CD).max() > 1e-3
+
+
+@SHAPES
+def test_leaving_one_out_of_weighted_rows_is_fitting_without_it(N, D):
+    feature_ND, label_N = problem(N, D)
+    scaled_ND, target_NC = scaled(feature_ND), targets(label_N)
+    weight_C = np.array([0.3, 3.0, 1.0, 20.0])
+    weight_N = weight_C[label_N]
+    path = RidgePath(feature_ND, label_N, classes=4, class_weights=weight_C)
+    for alpha in (1e-2, 5.0):
+        answer_NC = path.left_out_scores(alpha).double().numpy()
+        alone_NC = np.zeros_like(answer_NC)
+        for row in range(N):
+            rest = np.arange(N) != row
+            alone = Ridge(alpha=alpha, solver="cholesky").fit(scaled_ND[rest], target_NC[rest], weight_N[rest])
+            alone_NC[row] = alone.predict(scaled_ND[[row]])[0]
+        np.testing.assert_allclose(answer_NC, alone_NC, atol=2e-3)
+        left_out = path.leave_one_out(alpha)
+        error_N = ((alone_NC - target_NC) ** 2).mean(axis=1)
+        assert left_out.error == pytest.approx(np.average(error_N, weights=weight_N), rel=1e-3)
+        right_N = alone_NC.argmax(axis=1) == label_N
+        assert left_out.accuracy == pytest.approx(np.average(right_N, weights=weight_N), abs=0.02)
+
+
 def test_its_logits_are_calibrated_on_rows_that_it_was_not_fitted_on():
     feature_ND, label_N = problem(1200)
     (fit,) = fit_ridge(feature_ND[:600], label_N[:600], classes=4, alphas=[1.0])

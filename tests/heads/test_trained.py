@@ -8,7 +8,7 @@ from tests.heads.test_logistic import problem
 from vitrail.core.errors import UsageError
 from vitrail.heads import batched
 from vitrail.heads.batched import Setting, TrainOptions
-from vitrail.heads.head import balanced_weights
+from vitrail.heads.head import balanced_weights, log_softmax
 from vitrail.heads.trained import EarlyStopping, HeadTraining, fit_heads
 
 SETTINGS = [Setting(learning_rate=rate, dropout=drop) for rate in (1e-3, 1e-2) for drop in (0.0, 0.25, 0.5)]
@@ -130,6 +130,23 @@ def test_a_class_weight_is_its_examples_repeated():
     (repeated,) = fit_heads(more, None, classes=4, settings=settings, options=options, dtype=torch.float64)
     np.testing.assert_allclose(weighted.scores.weight_CD, repeated.scores.weight_CD, atol=1e-8)
     assert balanced_weights(np.array([0, 0, 0, 1]), 3).tolist() == [4 / 6, 2.0, 0.0]
+
+
+def test_class_weights_reach_the_val_loss_that_stops_a_head():
+    train, held_out = data()
+    weights = np.array([0.1, 1.0, 5.0, 1.0])
+    (head,) = fit_heads(
+        train,
+        held_out,
+        classes=4,
+        settings=[Setting(learning_rate=1e-3, dropout=0.0)],
+        options=TrainOptions(epochs=1, batch=160),
+        class_weights=weights,
+        dtype=torch.float64,
+    )
+    log_NC = log_softmax(head.logits(held_out[0]))
+    nll_N = -log_NC[np.arange(80), held_out[1]]
+    assert head.curve[0].val_loss == pytest.approx(np.average(nll_N, weights=weights[held_out[1]]), rel=1e-6)
 
 
 def test_bfloat16_products_come_close():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -80,3 +82,17 @@ def test_a_path_goes_both_ways_and_stops_where_val_has_turned():
 def test_a_single_strength_is_tried_alone():
     trials = rounds(five_folds(*problem(N=100)), strengths=(3.0,), scalings=("standardise",))
     assert [trial.setting["C"] for trial in trials] == [3.0]
+
+
+def test_a_balanced_path_is_judged_by_the_mean_over_classes_and_starts_near_its_chance():
+    feature_ND, label_N = problem(N=400)
+    kept = (label_N != 0) | (np.arange(400) % 20 == 0)
+    uneven = five_folds(feature_ND[kept], label_N[kept])
+    weak, *_ = rounds(replace(uneven, balanced=True), strengths=(1e-9,), scalings=("l2",))
+    chance = np.log(4)  # of four classes that count the same
+    assert weak.mean_nll(replace(uneven, balanced=True)) == pytest.approx(chance, rel=0.02)
+    assert logistic_trials._is_near_chance(weak, replace(uneven, balanced=True))
+    plain, *_ = rounds(uneven, strengths=(1e-9,), scalings=("l2",))
+    assert plain.mean_nll(uneven) < 0.9 * chance
+    assert logistic_trials._is_near_chance(plain, uneven)
+    assert not logistic_trials._is_near_chance(plain, replace(uneven, balanced=True))

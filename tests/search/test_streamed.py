@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.search.test_tune import planted
+from tests.search.test_tune import planted, uneven
 from vitrail.benchmark import bench
 from vitrail.candidates import BenchOptions
 from vitrail.checks.verify import verify_run
@@ -15,6 +15,7 @@ from vitrail.core.errors import UsageError
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import make_split
+from vitrail.heads import probabilities
 from vitrail.search import TuneOptions, memory, streamed, tune
 from vitrail.search.streamed import map_examples
 
@@ -62,6 +63,26 @@ def test_digits_get_the_same_head_and_answers_from_disk_as_in_memory(tmp_path: P
     assert other.search.temperature == pytest.approx(one.search.temperature, rel=0.1)
     assert other.search.few_shot[0].mean == pytest.approx(one.search.few_shot[0].mean, abs=0.05)
     assert verify_run(from_disk.folder, cache=resources.cache).differences == ()
+
+
+def test_a_balanced_search_from_disk_is_the_one_in_memory(monkeypatch):
+    rows, dataset = uneven(2400)
+    sealed_dataset, split, _ = make_split(dataset)
+    options = replace(OPTIONS, strengths=(1e-3, 1e-2, 1e-1), scalings=("standardise",))
+    in_memory, plain = (
+        tune(rows, split, sealed_dataset, replace(options, balanced=balanced)) for balanced in (True, False)
+    )
+    monkeypatch.setattr(memory, "usable_memory", lambda: 10**5)
+    from_disk = tune(rows, split, sealed_dataset, replace(options, balanced=True))
+    assert from_disk.streamed
+    assert from_disk.winner.setting == in_memory.winner.setting
+    assert from_disk.winner.val_nll == pytest.approx(in_memory.winner.val_nll, abs=1e-3)
+    assert from_disk.winner.val_nll != pytest.approx(plain.winner.val_nll, abs=1e-2)
+    assert from_disk.head.temperature == pytest.approx(in_memory.head.temperature, rel=0.2)
+    found, wanted, other = (
+        probabilities(search.head, rows.rows(split.test)) for search in (from_disk, in_memory, plain)
+    )
+    assert np.abs(found - wanted).mean() < 0.02 < np.abs(other - wanted).mean()
 
 
 def test_the_result_and_the_terminal_say_what_was_done_and_what_was_left_out(little_memory):

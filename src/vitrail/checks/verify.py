@@ -24,7 +24,7 @@ from vitrail.checks.thresholds import check_bank, check_calibration
 from vitrail.core.bounded import read_json
 from vitrail.core.errors import RunError, VitrailError
 from vitrail.core.hashing import fingerprint
-from vitrail.evaluation import Contestant, Criteria, JudgedImages, Verdict, assess
+from vitrail.evaluation import Contestant, JudgedImages, Verdict, assess
 from vitrail.features.store import FACTS, FEATURES, FeatureSet
 from vitrail.heads import load_head, probabilities
 from vitrail.heads.head import Predictions
@@ -34,6 +34,7 @@ from vitrail.runs.journal import Journal
 from vitrail.runs.receipt import compare_with_receipt, find_foreign_files, read_receipt
 from vitrail.runs.results import BackboneResult, Results, read_results
 from vitrail.runs.run import RunRecord
+from vitrail.runs.summary import make_criteria
 from vitrail.runs.tables import ExampleTable, read_examples
 from vitrail.search import spread_of
 
@@ -295,14 +296,13 @@ def _check_head(
 
 
 def _judge_again(results: Results, contestants: list[Contestant], examples: ExampleTable, test: Predictions) -> Verdict:
-    options = results.options
     pairs = zip(examples.ids, examples.groups, strict=True)
     groups = {example: group for example, group in pairs if group is not None}
     return assess(
         contestants,
         JudgedImages(ids=test.ids, classes=results.data.classes, groups=groups, warnings=results.data.warnings),
         test.label_N,
-        Criteria(level=options.level, margin=options.margin, decide_by=options.decide_by, seed=options.seed),
+        make_criteria(results.options),
         contamination={result.name: result.contamination for result in results.backbones},
     )
 

@@ -82,7 +82,7 @@ def bench(
         str, typer.Option("--choose-by", metavar="nll|accuracy", help="The figure on val that a head is chosen by.")
     ] = "nll",
     balanced: Annotated[
-        bool, typer.Option("--balanced", help="Every class counts the same in that figure, however few its images.")
+        bool, typer.Option("--balanced", help="Every class counts the same in fitting and choosing heads.")
     ] = False,
     calibration: Annotated[
         float,

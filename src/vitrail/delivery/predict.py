@@ -121,6 +121,8 @@ class Predictor:
                 f"This head has no confidence threshold: the run's test found none above which {refusal.precision:.0%} "
                 "of answers are right. No answer is withheld for being unsure."
             )
+        if run.results.options.search.balanced:
+            progress.note("Probabilities are for classes that are equally frequent: the run was made with --balanced.")
         threads = share_threads(usable_cores())
         chosen = (engine or "auto", precision or "auto") if engine or precision else _like_the_run(origin, progress)
         opened = reopen(

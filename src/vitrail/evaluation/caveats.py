@@ -17,6 +17,10 @@ from vitrail.statistics.intervals import Interval, wilson
 
 TINY_CLASS = 5
 
+BALANCED = (
+    "With --balanced, probabilities are for classes that are equally frequent. ECE, NLL and Brier score are measured "
+    "on the test images' own shares of the classes."
+)
 ALWAYS = "Intervals cover the draw of test images, not the draw of training images, the split or the seed."
 
 

@@ -60,7 +60,8 @@ class Criteria:
     """The confidence level of every interval, and the difference in accuracy, as a fraction, below which cost decides.
 
     `decide_by` says which accuracy that is. `seed` is that of the draws behind the interval of the calibration error,
-    the only one that draws.
+    the only one that draws. `balanced` says that the heads were fitted so that every class counts the same, which
+    changes what their probabilities mean.
 
     Raises:
         UsageError: level or margin do not lie between 0 and 1, or there is no such accuracy to decide by.
@@ -70,6 +71,7 @@ class Criteria:
     margin: float = MARGIN
     decide_by: DecideBy = "top1"
     seed: int = 0
+    balanced: bool = False
 
     def __post_init__(self) -> None:
         fault = fault_of_level_or_margin(self.level, self.margin) or fault_of_decide_by(self.decide_by)

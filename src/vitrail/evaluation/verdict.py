@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vitrail.core.errors import DataError
 from vitrail.data.sealed import SealedTest
-from vitrail.evaluation.caveats import find_caveats
+from vitrail.evaluation.caveats import BALANCED, find_caveats
 from vitrail.evaluation.contamination import Contamination, decide_fairly, saw_the_test, weigh
 from vitrail.evaluation.contestants import (
     Contestant,
@@ -203,6 +203,7 @@ def assess(
         metric=metric,
         caveats=(
             *images.warnings,
+            *([BALANCED] if criteria.balanced else []),
             *other_order,
             *say_could_turn(retrained, best.name),
             *say_winner(winner, metric),

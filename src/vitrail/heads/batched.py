@@ -134,16 +134,20 @@ class Batch:
         return loss_K / N, correct_K / N
 
     def score(self, feature_ND: Tensor, label_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean loss and accuracy without dropout, for each head."""
+        """Mean loss, with the class weights of training, and accuracy without dropout, for each head."""
         loss_K = torch.zeros(len(self.heads), dtype=torch.float64)
+        weight_N = None if self._class_weight_C is None else self._class_weight_C[label_N]
+        total = float(len(label_N) if weight_N is None else weight_N.sum())
         correct_K = torch.zeros_like(loss_K)
         every_head = slice(0, len(self.heads))
-        blocks = zip(torch.split(feature_ND, SCORED_AT_ONCE), torch.split(label_N, SCORED_AT_ONCE), strict=True)
-        for feature_BD, label_B in blocks:
-            loss, correct, _ = losses(self._stack.score(every_head, feature_BD, 1.0), label_B, None)
+        for start in range(0, len(label_N), SCORED_AT_ONCE):
+            block = slice(start, start + SCORED_AT_ONCE)
+            weight_B = None if weight_N is None else weight_N[block]
+            score_KCB = self._stack.score(every_head, feature_ND[block], 1.0)
+            loss, correct, _ = losses(score_KCB, label_N[block], weight_B)
             loss_K += loss
             correct_K += correct
-        return loss_K / len(label_N), correct_K / len(label_N)
+        return loss_K / total, correct_K / len(label_N)
 
     def _arrange(self, heads: list[int]) -> None:
         """Put the heads of the tensors in this order, leave out the others, and make groups and blocks again."""

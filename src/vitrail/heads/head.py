@@ -39,6 +39,7 @@ class CurvePoint:
 
     The train figures are means over the epoch's batches while the weights were moving and dropout was on, as Keras
     prints them; the val figures are those at the epoch's end, without dropout. Losses in nats, accuracies as fractions.
+    With class weights the losses are weighted.
     """
 
     epoch: int

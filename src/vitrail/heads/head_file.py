@@ -11,14 +11,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.core.errors import WeightsError
 from vitrail.heads.head import Head
 from vitrail.heads.scaling import SCALINGS, Scaling
-from vitrail.heads.scores import FORM_OF, Array
+from vitrail.heads.scores import FORM_OF, Array, Neighbours
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 METADATA_KEY = "vitrail_head"
 
 
@@ -80,9 +81,9 @@ def _facts(metadata: dict[str, str], path: Path) -> dict[str, Any]:
             f"{path} is a safetensors file but no head of Vitrail: its metadata lack {METADATA_KEY}. "
             "Give a file from the heads folder of a run."
         ) from error
-    if version != FORMAT_VERSION:
+    if version not in range(1, FORMAT_VERSION + 1):
         raise WeightsError(
-            f"The head {path} has format version {version}, and this Vitrail reads version {FORMAT_VERSION}: "
+            f"The head {path} has format version {version}, and this Vitrail reads versions 1 to {FORMAT_VERSION}: "
             "use the Vitrail that wrote it, or fit the head again."
         )
     return dict(facts)
@@ -91,6 +92,8 @@ def _facts(metadata: dict[str, str], path: Path) -> dict[str, Any]:
 def _build(tensors: dict[str, Array], facts: dict[str, Any], path: Path) -> Head:
     try:
         form = FORM_OF[str(facts["kind"])]
+        if form is Neighbours and facts["format_version"] == 1:  # its votes had no weights
+            tensors = {"class_weight": np.ones_like(tensors["prior"])} | tensors
         unexpected = sorted(set(tensors) - {"mean", "scale", *form.names()})
         head = Head(
             kind=str(facts["kind"]),

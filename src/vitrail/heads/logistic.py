@@ -139,7 +139,7 @@ class _Path:
         minimum = minimise(
             lambda point_P: _loss(axes.turned_NA, self._labels, point_P, decay, C),
             start_P,
-            curvature_P=_curvature(axes, start_P, decay, C),
+            curvature_P=_curvature(axes, self._labels, start_P, decay, C),
             reached=lambda gradient_P: self._largest(axes, gradient_P) <= 0.9 * tolerance,
             most_passes=MOST_PASSES,
         )
@@ -286,10 +286,11 @@ def _loss(feature_NA: Tensor, labels: _Labels, point_P: Tensor, decay: float, cl
     return loss / total + decay / 2 * float(weight_AC.double().square().sum()), gradient_P
 
 
-def _curvature(axes: Axes, point_P: Tensor, decay: float, classes: int) -> Tensor:
+def _curvature(axes: Axes, labels: _Labels, point_P: Tensor, decay: float, classes: int) -> Tensor:
     """About the diagonal of the Hessian: mean p (1 - p) x variance + decay; see the top."""
     weight_AC, bias_C = split_point(point_P, classes)
     probability_NC = torch.addmm(bias_C, axes.turned_NA, weight_AC).softmax(dim=1)
-    spread = float((probability_NC * (1 - probability_NC)).mean())
+    weight_N1 = labels.weight_N[:, None].to(point_P.dtype)
+    spread = float((probability_NC * (1 - probability_NC) * weight_N1).mean()) * len(weight_N1) / labels.total
     curvature_AC = (spread * axes.variance_A + decay)[:, None].expand(-1, classes)
     return torch.cat([curvature_AC.reshape(-1), point_P.new_full((classes,), max(spread, 1e-12))])

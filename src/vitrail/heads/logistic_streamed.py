@@ -1,9 +1,9 @@
 """Multinomial logistic regression on rows that stay on disk, read block by block.
 
-The objective and the solution are those of `logistic.py`. There are few passes over the rows, for two reasons. The
-descent is preconditioned by the covariance of the features, which takes one pass for all fits. And the solution of one
-strength is the start of the next. Each sum over rows is made block by block: memory holds a block with its scores, and
-some thirty vectors of parameters.
+The objective and the solution are those of `logistic.py`, with class weights too. There are few passes over the rows,
+for two reasons. The descent is preconditioned by the covariance of the features, which takes one pass for all fits. And
+the solution of one strength is the start of the next. Each sum over rows is made block by block: memory holds a block
+with its scores, and some thirty vectors of parameters.
 
 A fit ends when another step promises less than GAIN nats, not at a test of the gradient that would take hours.
 """
@@ -114,6 +114,7 @@ class StreamedPath:
         labels: NDArray[np.int64],
         *,
         classes: int,
+        class_weights: NDArray[np.float64] | None = None,
         start_P: NDArray[np.float32] | None = None,
     ) -> None:
         """Solve nothing yet.
@@ -123,6 +124,7 @@ class StreamedPath:
             rows: the numbers of the M rows to fit on, ascending.
             labels: their class indices in [0, classes).
             classes: the number of classes.
+            class_weights: a weight for the rows of each class; None is 1 for all.
             start_P: the point of a similar fit; None starts from 0.
 
         Raises:
@@ -130,7 +132,8 @@ class StreamedPath:
         """
         if not len(labels) or labels.min() < 0 or labels.max() >= classes:
             raise DataError(f"A head of {classes} classes needs labels in [0, {classes}): check what they come from.")
-        self._axes, self._row_M, self._label_M, self._classes = axes, rows, labels, classes
+        self._axes, self._row_M, self._label_M = axes, rows, labels
+        self._weight_C = np.ones(classes) if class_weights is None else class_weights
         self._point_P = None if start_P is None else torch.from_numpy(start_P)
 
     @property
@@ -147,12 +150,13 @@ class StreamedPath:
         """
         if not strength > 0:
             raise UsageError(f"Strengths (C) must be above 0, but {strength} was given.")
-        start, problem = time.perf_counter(), _Problem(self._axes, self._row_M, self._label_M, self._classes, strength)
+        start, C = time.perf_counter(), len(self._weight_C)
+        problem = _Problem(self._axes, self._row_M, self._label_M, self._weight_C, strength)
         if self._point_P is None:
-            self._point_P = torch.zeros((len(self._axes.scale_D) + 1) * self._classes)
+            self._point_P = torch.zeros((len(self._axes.scale_D) + 1) * C)
         minimum = problem.solve(self._point_P)
         self._point_P = minimum.point_P
-        weight_CD, bias_C = self._axes.unfold(self._point_P, self._classes)
+        weight_CD, bias_C = self._axes.unfold(self._point_P, C)
         return LogisticFit(
             strength=strength,
             scaling=self._axes.scaling,
@@ -180,10 +184,17 @@ class _Problem:
     """The objective at one strength. Scaling and axes go into the weight: rows are used as they are read."""
 
     def __init__(
-        self, axes: StreamedAxes, row_M: NDArray[np.int64], label_M: NDArray[np.int64], classes: int, strength: float
+        self,
+        axes: StreamedAxes,
+        row_M: NDArray[np.int64],
+        label_M: NDArray[np.int64],
+        weight_C: NDArray[np.float64],
+        strength: float,
     ) -> None:
-        self._axes, self._row_M, self._label_M, self._classes = axes, row_M, label_M, classes
-        self._decay = 1 / (strength * len(row_M))
+        self._axes, self._row_M, self._label_M = axes, row_M, label_M
+        self._classes, self._weight_C = len(weight_C), torch.from_numpy(weight_C).float()
+        self._total = float(weight_C @ np.bincount(label_M, minlength=len(weight_C)))
+        self._decay = 1 / (strength * self._total)
 
     def solve(self, start_P: Tensor) -> Minimum:
         """Go down from a point until a Newton step with about this Hessian promises at most GAIN."""
@@ -198,29 +209,32 @@ class _Problem:
 
     def objective(self, point_P: Tensor) -> tuple[float, Tensor]:
         """Value and gradient."""
-        C, M = self._classes, len(self._row_M)
+        C, total = self._classes, self._total
         weight_DC, bias_C = self._axes.on_rows(point_P, C)
         gradient_DC, gradient_C, loss = torch.zeros_like(weight_DC), torch.zeros_like(bias_C), 0.0
         for row_B, label_B in zip(_blocks(self._row_M), _blocks(self._label_M), strict=True):
             feature_BD, label_B1 = self._axes.read(row_B), torch.from_numpy(label_B)[:, None]
+            weight_B1 = self._weight_C[label_B1]
             score_BC = torch.addmm(bias_C, feature_BD, weight_DC)
             total_B1 = score_BC.logsumexp(dim=1, keepdim=True)
-            loss += float((total_B1 - score_BC.gather(1, label_B1)).sum(dtype=torch.float64))
+            loss += float(((total_B1 - score_BC.gather(1, label_B1)) * weight_B1).sum(dtype=torch.float64))
             error_BC = score_BC.sub_(total_B1).exp_()
             error_BC.scatter_add_(1, label_B1, error_BC.new_full(label_B1.shape, -1.0))
+            error_BC.mul_(weight_B1)
             gradient_DC.addmm_(feature_BD.T, error_BC)
             gradient_C += error_BC.sum(dim=0)
-        gradient_P = self._axes.from_rows(gradient_DC, gradient_C).div_(M)
+        gradient_P = self._axes.from_rows(gradient_DC, gradient_C).div_(total)
         gradient_P[:-C].add_(point_P[:-C], alpha=self._decay)
-        return loss / M + self._decay / 2 * float(point_P[:-C].double().square().sum()), gradient_P
+        return loss / total + self._decay / 2 * float(point_P[:-C].double().square().sum()), gradient_P
 
     def curvature(self, point_P: Tensor) -> Tensor:
         """About the diagonal of the Hessian, as in `logistic.py`; its mean p (1 - p) from a block of rows."""
         C, M = self._classes, len(self._row_M)
         weight_DC, bias_C = self._axes.on_rows(point_P, C)
         # Evenly spaced: neighbours on disk may be of one class.
-        some_B = self._row_M[np.linspace(0, M - 1, min(M, ROWS_AT_ONCE)).astype(np.int64)]
-        probability_BC = torch.addmm(bias_C, self._axes.read(some_B), weight_DC).softmax(dim=1)
-        spread = max(float((probability_BC * (1 - probability_BC)).mean()), 1e-12)
+        some_B = np.linspace(0, M - 1, min(M, ROWS_AT_ONCE)).astype(np.int64)
+        probability_BC = torch.addmm(bias_C, self._axes.read(self._row_M[some_B]), weight_DC).softmax(dim=1)
+        weight_B1 = self._weight_C[torch.from_numpy(self._label_M[some_B, None])]
+        spread = max(float((probability_BC * (1 - probability_BC) * weight_B1).mean() / weight_B1.mean()), 1e-12)
         curvature_DC = (spread * self._axes.variance_D + self._decay)[:, None].expand(-1, C)
         return torch.cat([curvature_DC.reshape(-1), point_P.new_full((C,), spread)])

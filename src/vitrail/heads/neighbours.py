@@ -63,6 +63,7 @@ def fit_neighbours(
     classes: int,
     settings: Sequence[NeighbourSetting],
     scaling: ScalingKind = "standardise",
+    class_weights: NDArray[np.float64] | None = None,
 ) -> list[NeighbourFit]:
     """Store the rows, once for all settings; one fit a setting, in their order.
 
@@ -72,6 +73,7 @@ def fit_neighbours(
         classes: the number of classes.
         settings: a k above N means all rows.
         scaling: before the cosine; "l2" and "none" are the same here.
+        class_weights: a weight for the votes of each class; None is 1 for all. The k nearest rows are the same.
 
     Raises:
         DataError: a row has no label in [0, classes).
@@ -81,6 +83,7 @@ def fit_neighbours(
     fitted = fit_scaling(features, scaling)
     row_ND = unit(fitted.exact(features)).astype(np.float32)
     prior_C = np.full(classes, 1 / classes, dtype=np.float32)
+    weight_C = np.ones(classes) if class_weights is None else class_weights
     share = (time.perf_counter() - start) / max(1, len(settings))
     return [
         NeighbourFit(
@@ -93,6 +96,7 @@ def fit_neighbours(
                 # A file's numbers are finite; to this width all cosines are the same too.
                 width_1=np.array([min(setting.width, 1e30)], dtype=np.float32),
                 prior_C=prior_C,
+                class_weight_C=weight_C.astype(np.float32),
             ),
             seconds=share,
         )
@@ -107,7 +111,7 @@ def fit_centroid(
     classes: int,
     scaling: ScalingKind = "standardise",
 ) -> CentroidFit:
-    """The mean of each class.
+    """The mean of each class, the same however many examples the classes have.
 
     Args:
         features: N x D, unscaled.

@@ -4,15 +4,18 @@ The objective is scikit-learn's RidgeClassifierCV: targets +1 for a row's class 
 
     |Y - X W^T - b|^2 + alpha |W|^2,        b free,
 
-with its `alpha`: a greater one regularises more. Features and targets are centred, which frees the bias, and then
+with its `alpha`: a greater one regularises more. With class weights each row's squared error is multiplied by its
+weight w, as in scikit-learn: a weight of 2 is the row twice. Features and targets are centred at their weighted means,
+which frees the bias, rows of both are multiplied by the root of w, and then
 
     n >= d: X^T X = V diag(s) V^T,   W = Y^T X V diag(1 / (s + alpha)) V^T
     n <  d: X X^T = U diag(s) U^T,   W = Y^T U diag(1 / (s + alpha)) U^T X
 
 so that another strength is a rescaling. The prediction for row i of the fit without row i needs no other fit: with the
-hat matrix H = 1/n + U diag(s / (s + alpha)) U^T it is y_i - (y_i - yhat_i) / (1 - H_ii), exactly (Cook & Weisberg 1982,
-section 2.2), with the bias fitted again. eigh and not an SVD of X: it costs a third, and dividing by s + alpha hides
-what squaring loses; the Gram matrix is summed in float64.
+hat matrix H = r r^T / sum(w) + U diag(s / (s + alpha)) U^T, r the roots of w, it is y_i - (y_i - yhat_i) / (1 - H_ii),
+exactly (Cook & Weisberg 1982, section 2.2), with the bias fitted again and the other weights as they are. eigh and not
+an SVD of X: it costs a third, and dividing by s + alpha hides what squaring loses; the Gram matrix is summed in
+float64.
 
 A score is the prediction of a regression, near -1 or +1, and not a logit. As for every head, probabilities are
 softmax(scores / temperature). The leave-one-out scores are those of rows not fitted on, so a first temperature is
@@ -44,7 +47,7 @@ ROWS_AT_ONCE = 4096
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeftOut:
-    """Leave-one-out figures of a strength: accuracy, and mean squared error over rows and classes."""
+    """Leave-one-out figures of a strength: accuracy, and mean squared error over rows and classes; both weighted."""
 
     alpha: float
     error: float
@@ -67,6 +70,7 @@ def fit_ridge(
     classes: int,
     alphas: Sequence[float],
     scaling: ScalingKind = "standardise",
+    class_weights: NDArray[np.float64] | None = None,
 ) -> list[RidgeFit]:
     """Fit every strength; one fit each, in their order.
 
@@ -75,12 +79,13 @@ def fit_ridge(
         labels: N class indices in [0, classes).
         classes: the number of classes.
         alphas: penalties, each above 0, added to the sum and not to the mean over rows, as in scikit-learn.
+        class_weights: a weight for the rows of each class; None is 1 for all.
 
     Raises:
         UsageError: a penalty is not above 0.
         DataError: a row has no label in [0, classes).
     """
-    path = RidgePath(features, labels, classes=classes, scaling=scaling)
+    path = RidgePath(features, labels, classes=classes, scaling=scaling, class_weights=class_weights)
     return [path.fit(alpha) for alpha in alphas]
 
 
@@ -94,6 +99,7 @@ class RidgePath:
         *,
         classes: int,
         scaling: ScalingKind = "standardise",
+        class_weights: NDArray[np.float64] | None = None,
     ) -> None:
         require_labels(features, labels, classes)
         self._scaling = fit_scaling(features, scaling)
@@ -101,13 +107,17 @@ class RidgePath:
         # With hardly more rows than features a prediction is nearly its target: leaving the row out magnifies rounding.
         scaled_ND = torch.from_numpy(self._scaling.exact(features) if N < 2 * D else self._scaling.apply(features))
         self._label_N = torch.from_numpy(labels)
-        self._mean_D = scaled_ND.mean(dim=0, dtype=torch.float64)
-        self._prior_C = torch.bincount(self._label_N, minlength=classes).double() / N
+        weight_C = torch.from_numpy(np.ones(classes) if class_weights is None else class_weights)
+        self._weight_N, self._total = weight_C[self._label_N], float(weight_C[self._label_N].sum())
+        self._prior_C = torch.bincount(self._label_N, minlength=classes) * weight_C / self._total
+        self._mean_D = weight_C @ _sum_classes(scaled_ND, self._label_N, classes) / self._total
         self._centred_ND = scaled_ND - self._mean_D.to(scaled_ND.dtype)
-        self._square_S, self._axis_DS = _axes(self._centred_ND)
+        self._square_S, self._axis_DS = _axes(self._centred_ND, self._weight_N.sqrt())
         self._turned_NS = self._centred_ND @ self._axis_DS.to(scaled_ND.dtype)
         self._turned_square_NS = self._turned_NS.square()  # once: a tensor as large as the features for each strength
-        self._pull_SC = self._axis_DS.T @ self._pull()
+        # X^T Y: twice each class's sum of centred features, since the -1 add up to 0.
+        pull_CD = 2 * weight_C[:, None] * _sum_classes(self._centred_ND, self._label_N, classes)
+        self._pull_SC = self._axis_DS.T @ pull_CD.T
 
     def leave_one_out(self, alpha: float) -> LeftOut:
         """The leave-one-out figures of one strength."""
@@ -116,9 +126,10 @@ class RidgePath:
     def _judge(self, answer_NC: Tensor, alpha: float) -> LeftOut:
         right_N = answer_NC.argmax(dim=1) == self._label_N
         # Targets are -1, and +1 at the label: (a - y)^2 is (a + 1)^2, minus 4 a at the label.
-        own_N = answer_NC.gather(1, self._label_N[:, None]).sum(dtype=torch.float64)
-        total = answer_NC.add(1).square_().sum(dtype=torch.float64) - 4 * own_N
-        return LeftOut(alpha=alpha, error=float(total) / answer_NC.numel(), accuracy=float(right_N.double().mean()))
+        own_N = answer_NC.gather(1, self._label_N[:, None])[:, 0].double()
+        error_N = answer_NC.add(1).square_().mean(dim=1, dtype=torch.float64) - 4 * own_N / answer_NC.shape[1]
+        error, accuracy = (float(self._weight_N @ value_N) / self._total for value_N in (error_N, right_N.double()))
+        return LeftOut(alpha=alpha, error=error, accuracy=accuracy)
 
     def left_out_scores(self, alpha: float) -> Tensor:
         """For each row the scores of the fit without it, N x C.
@@ -128,14 +139,13 @@ class RidgePath:
         """
         if not alpha > 0:
             raise UsageError(f"Ridge strengths (alpha) must be above 0, but {alpha} was given.")
-        N = len(self._label_N)
         shrunk_S = 1 / (self._square_S + alpha)
         slope_SC = self._pull_SC * shrunk_S[:, None]
         turned_NS = self._turned_NS
-        leverage_N = 1 / N + self._turned_square_NS @ shrunk_S.to(turned_NS.dtype)
+        leverage_N = self._leverage(self._turned_square_NS, shrunk_S)
         if turned_NS.dtype == torch.float32 and leverage_N.max() > SURE:
             turned_NS = self._centred_ND.double() @ self._axis_DS
-            leverage_N = 1 / N + turned_NS.square() @ shrunk_S
+            leverage_N = self._leverage(turned_NS.square(), shrunk_S)
         dtype = turned_NS.dtype
         answer_NC = torch.addmm((2 * self._prior_C - 1).to(dtype), turned_NS, slope_SC.to(dtype))
         # y - (y - a) / (1 - h) = (a - h y) / (1 - h)
@@ -161,27 +171,34 @@ class RidgePath:
             seconds=time.perf_counter() - start,
         )
 
-    def _pull(self) -> Tensor:
-        """X^T Y, D x C, float64: twice each class's sum of centred features, since the -1 add up to 0."""
-        D, C = self._centred_ND.shape[1], len(self._prior_C)
-        sum_CD = torch.zeros(C, D, dtype=torch.float64)
-        for start in range(0, len(self._label_N), ROWS_AT_ONCE):
-            block = slice(start, start + ROWS_AT_ONCE)
-            sum_CD.index_add_(0, self._label_N[block], self._centred_ND[block].double())
-        return 2 * sum_CD.T
+    def _leverage(self, turned_square_NS: Tensor, shrunk_S: Tensor) -> Tensor:
+        dtype = turned_square_NS.dtype
+        return self._weight_N.to(dtype) * (1 / self._total + turned_square_NS @ shrunk_S.to(dtype))
 
 
-def _axes(centred_ND: Tensor) -> tuple[Tensor, Tensor]:
-    """The squares of X's singular values and its right singular vectors, S of each; float64."""
+def _sum_classes(row_ND: Tensor, label_N: Tensor, classes: int) -> Tensor:
+    """The sum of each class's rows, C x D, float64."""
+    sum_CD = torch.zeros(classes, row_ND.shape[1], dtype=torch.float64)
+    for label_B, row_BD in zip(torch.split(label_N, ROWS_AT_ONCE), torch.split(row_ND, ROWS_AT_ONCE), strict=True):
+        sum_CD.index_add_(0, label_B, row_BD.double())
+    return sum_CD
+
+
+def _axes(centred_ND: Tensor, root_N: Tensor) -> tuple[Tensor, Tensor]:
+    """The squares of X's singular values and its right singular vectors, S of each; float64.
+
+    Rows are multiplied by the roots of their weights.
+    """
     N, D = centred_ND.shape
     if N >= D:
         gram_DD = torch.zeros(D, D, dtype=torch.float64)
-        for block_BD in torch.split(centred_ND, ROWS_AT_ONCE):
-            block_BD = block_BD.double()
+        blocks = zip(torch.split(centred_ND, ROWS_AT_ONCE), torch.split(root_N, ROWS_AT_ONCE), strict=True)
+        for block_BD, root_B in blocks:
+            block_BD = block_BD.double() * root_B[:, None]
             gram_DD.addmm_(block_BD.T, block_BD)
         square_S, axis_DS = torch.linalg.eigh(gram_DD)
         return square_S.clamp_min_(0), axis_DS
-    wide_ND = centred_ND.double()
+    wide_ND = centred_ND.double() * root_N[:, None]
     square_S, left_NS = torch.linalg.eigh(wide_ND @ wide_ND.T)
     # Centring leaves at least one axis without length: its direction is of no use and would be divided by 0.
     floor = float(square_S[-1]) * N * torch.finfo(torch.float64).eps

@@ -112,8 +112,9 @@ class Neighbours(_Form):
     """The k rows with the greatest cosine vote for their class, each with exp(cosine / width), as Wu et al. 2018 do.
 
     Instance Discrimination, arXiv:1805.01978, section 3.4, there with k = 200 and width 0.07; DINO's evaluation is the
-    same. The score is the log of a class's share of the votes. One more vote of mean weight is spread over all classes:
-    otherwise a class without a neighbour would have probability 0.
+    same. Votes for a class are multiplied by its weight, which is above 0 for a class that has rows. The score is the
+    log of a class's share of the votes. One more vote of mean weight is spread over all classes: otherwise a class
+    without a neighbour would have probability 0.
     """
 
     row_MD: NDArray[np.floating]  # of length 1
@@ -121,6 +122,7 @@ class Neighbours(_Form):
     k_1: NDArray[np.int64]
     width_1: NDArray[np.floating]
     prior_C: NDArray[np.floating]  # the extra vote, as shares
+    class_weight_C: NDArray[np.floating]
 
     def logits(self, scaled_ND: NDArray[np.float64]) -> NDArray[np.float64]:
         """N x C scores, float64."""
@@ -131,6 +133,7 @@ class Neighbours(_Form):
         Q, k = len(scaled_QD), int(self.k_1[0])
         cosine_Qk, row_Qk = self._nearest(unit(scaled_QD), k)
         vote_Qk = np.exp((cosine_Qk - cosine_Qk.max(axis=1, keepdims=True)) / float(self.width_1[0]))
+        vote_Qk *= self.class_weight_C[self.label_M[row_Qk]]
         share_QC = np.zeros((Q, len(self.prior_C)))
         np.add.at(share_QC, (np.arange(Q)[:, None], self.label_M[row_Qk]), vote_Qk)
         share_QC /= vote_Qk.sum(axis=1, keepdims=True)
@@ -154,6 +157,7 @@ class Neighbours(_Form):
             or self.require("k", self.k_1, (1,), kind="i")
             or self.require("width", self.width_1, (1,))
             or self.require("prior", self.prior_C, (classes,))
+            or self.require("class_weight", self.class_weight_C, (classes,))
             or self._out_of_range(M, classes)
         )
 
@@ -162,7 +166,10 @@ class Neighbours(_Form):
             return f"k is {self.k_1[0]} of {M} rows and the width of a vote {self.width_1[0]}"
         if not are_unit(self.row_MD):
             return "a row is not of length 1"
-        return None if self.label_M.min() >= 0 and self.label_M.max() < classes else "a label is of no class"
+        if self.label_M.min() < 0 or self.label_M.max() >= classes:
+            return "a label is of no class"
+        weighted = (self.class_weight_C >= 0).all() and (self.class_weight_C[self.label_M] > 0).all()
+        return None if weighted else "a class with rows has a weight that is not above 0"
 
 
 AnyScores = Linear | Mlp | Neighbours

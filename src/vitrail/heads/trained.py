@@ -80,7 +80,8 @@ def fit_heads(
         classes: the number of classes.
         settings: one for each head, all with the same number of hidden units.
         options: shared by all heads.
-        class_weights: the losses of each class's examples are multiplied by its weight in training; None is 1 for all.
+        class_weights: the losses of each class's examples are multiplied by its weight, in training and on val; None is
+            1 for all.
         dtype: of weights and memory.
 
     Raises:

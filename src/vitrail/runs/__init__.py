@@ -18,7 +18,7 @@ from vitrail.runs.results import (
     results_to_json,
 )
 from vitrail.runs.run import RunRecord, load_run, write_run
-from vitrail.runs.summary import Opened, Question, measure_cost, summarise
+from vitrail.runs.summary import Opened, Question, make_criteria, measure_cost, summarise
 
 __all__ = [
     "FINISHED",
@@ -40,6 +40,7 @@ __all__ = [
     "enter_folder",
     "forget_steps",
     "load_run",
+    "make_criteria",
     "measure_cost",
     "read_results",
     "record_opening",

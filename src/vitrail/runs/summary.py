@@ -12,7 +12,7 @@ from vitrail.core.clock import Clock
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import Threads, describe_machine, peak_rss_bytes
 from vitrail.data import SPLIT_NAMES, Dataset, NearPair, Split, leaking_into
-from vitrail.evaluation import BackboneVerdict, Verdict
+from vitrail.evaluation import BackboneVerdict, Criteria, Verdict
 from vitrail.evaluation.caveats import accuracy_without
 from vitrail.heads.head import Predictions
 from vitrail.runs.openings import Openings
@@ -41,6 +41,17 @@ class Question:
     def identity(self, dataset: Dataset) -> str:
         """The fingerprint of data and question; the command may be written in other words."""
         return fingerprint({"data": dataset.fingerprint, "options": asdict(self.options), "backbones": self.requested})
+
+
+def make_criteria(options: BenchOptions) -> Criteria:
+    """What the verdict is made by, as far as the options say it."""
+    return Criteria(
+        level=options.level,
+        margin=options.margin,
+        decide_by=options.decide_by,
+        seed=options.seed,
+        balanced=options.search.balanced,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -79,7 +79,14 @@ def _fit_ridge(
     alphas = [float(setting["alpha"]) for setting in settings]
     turned = examples.turn_rows(scaling)
     axes, label_N = turned.take(rows), examples.label_N[rows]
-    fits = fit_ridge(axes.turned_NA.numpy(), label_N, classes=examples.classes, alphas=alphas, scaling="none")
+    fits = fit_ridge(
+        axes.turned_NA.numpy(),
+        label_N,
+        classes=examples.classes,
+        alphas=alphas,
+        scaling="none",
+        class_weights=examples.class_weights(label_N),
+    )
     return [turned.unfold(fit, axes) for fit in fits]
 
 
@@ -97,7 +104,15 @@ def _fit_neighbours(
     from vitrail.heads.neighbours import NeighbourSetting, fit_neighbours
 
     counts = [NeighbourSetting(k=int(setting["k"])) for setting in settings]
-    return fit_neighbours(*examples.take_rows(rows), classes=examples.classes, settings=counts, scaling=scaling)
+    feature_ND, label_N = examples.take_rows(rows)
+    return fit_neighbours(
+        feature_ND,
+        label_N,
+        classes=examples.classes,
+        settings=counts,
+        scaling=scaling,
+        class_weights=examples.class_weights(label_N),
+    )
 
 
 RIDGE: "ClosedForm[RidgeFit]" = ClosedForm(

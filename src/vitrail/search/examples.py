@@ -77,8 +77,9 @@ class Examples:
     Settings are compared on `holdouts`: train and val, or the five folds if there is no val. `folds` are always the
     five. Over folds a training stops on the fold that follows the scored one, since a head that stops on the rows that
     then score it is flattered; with a val the two are the same rows. `group_N` numbers the groups, so that draws can
-    keep them whole. `pooling` says which features of a backbone these are, if it gives several. Where features do not
-    fit in memory they stay on disk, the order is another, and there are no folds; see `streamed.py`.
+    keep them whole. `pooling` says which features of a backbone these are, if it gives several. With `balanced` every
+    class counts the same in every fit, temperature and loss: all of them take their weights from here. Where features
+    do not fit in memory they stay on disk, the order is another, and there are no folds; see `streamed.py`.
     """
 
     ids: tuple[str, ...]
@@ -89,6 +90,7 @@ class Examples:
     holdouts: tuple[Holdout, ...]
     folds: tuple[Holdout, ...]
     pooling: str = ""
+    balanced: bool = False
     _turned: "dict[ScalingKind, TurnedRows]" = field(default_factory=dict, repr=False, compare=False)
 
     def turn_rows(self, scaling: "ScalingKind") -> "TurnedRows":
@@ -111,9 +113,9 @@ class Examples:
         starts = range(0, len(rows), ROWS_AT_ONCE)
         return np.concatenate([fit.logits(self.feature_ND[rows[start : start + ROWS_AT_ONCE]]) for start in starts])
 
-    def class_weights(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Weights for training on these rows that make every class count the same; see `balanced_weights`."""
-        return balanced_weights(self.label_N[rows], self.classes)
+    def class_weights(self, label_M: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """The weight of each class in a fit on such labels (`balanced_weights`); None if all rows count the same."""
+        return balanced_weights(label_M, self.classes) if self.balanced else None
 
     @property
     def scored_labels(self) -> NDArray[np.int64]:
@@ -122,12 +124,17 @@ class Examples:
 
     @property
     def scored_weights(self) -> NDArray[np.float64]:
-        """A weight for each scored row, of mean 1, that makes every class count the same."""
+        """The weight of each scored row in every loss of the search, of mean 1."""
+        return self.even_weights if self.balanced else np.ones(len(self.scored_labels))
+
+    @property
+    def even_weights(self) -> NDArray[np.float64]:
+        """A weight for each scored row, of mean 1, that makes every class count the same, balanced or not."""
         weight_S: NDArray[np.float64] = balanced_weights(self.scored_labels, self.classes)[self.scored_labels]
         return weight_S
 
 
-def gather(features: PooledRows, split: "Split", dataset: "Dataset") -> Examples:
+def gather(features: PooledRows, split: "Split", dataset: "Dataset", *, balanced: bool = False) -> Examples:
     """Bring features, labels, groups and split together; the rows of test are not read."""
     ids = tuple(sorted((*split.train, *split.val)))
     row = {id_: number for number, id_ in enumerate(ids)}
@@ -146,6 +153,7 @@ def gather(features: PooledRows, split: "Split", dataset: "Dataset") -> Examples
         holdouts=(Holdout(rows(split.train), rows(split.val), rows(split.val)),) if split.val else folds,
         folds=folds,
         pooling=features.pooling,
+        balanced=balanced,
     )
 
 

@@ -36,7 +36,7 @@ def out_of_fold(examples: Examples, winner: ScoredTrial, options: TuneOptions) -
     logit_NC = np.zeros((len(examples.ids), examples.classes))
     for fold, logit_MC in zip(examples.folds, side_by_side(fit, examples.folds), strict=True):
         logit_NC[fold.score] = logit_MC
-    temperature = fit_temperature(logit_NC, examples.label_N)
+    temperature = fit_temperature(logit_NC, examples.label_N, examples.class_weights(examples.label_N))
     return temperature, softmax(logit_NC / temperature)
 
 
@@ -100,7 +100,8 @@ def train_under_seeds(examples: Examples, winner: ScoredTrial, options: TuneOpti
             for holdout in examples.holdouts
         ]
         nll_S, right_S = score_fits(examples, fits)
-        return Seeded(seed=seed, val_nll=float(nll_S.mean()), val_accuracy=float(right_S.mean()))
+        val_nll = float((examples.scored_weights * nll_S).mean())
+        return Seeded(seed=seed, val_nll=val_nll, val_accuracy=float(right_S.mean()))
 
     return tuple(side_by_side(fit, range(options.seed, options.seed + options.seeds)))
 

@@ -119,7 +119,7 @@ class Stepwise:
             classes=examples.classes,
             settings=[_setting(trial.setting)],
             options=_training_options(options, epochs=trial.epochs, scaling=trial.scaling),
-            class_weights=examples.class_weights(rows) if options.balanced else None,
+            class_weights=examples.class_weights(examples.label_N[rows]),
         )[0]
 
     def _round(
@@ -166,7 +166,7 @@ def _start(
         classes=examples.classes,
         settings=[_setting(setting) for setting in settings],
         options=_training_options(options, epochs=options.epochs, scaling=scaling),
-        class_weights=examples.class_weights(rows) if options.balanced else None,
+        class_weights=examples.class_weights(examples.label_N[rows]),
     )
 
 

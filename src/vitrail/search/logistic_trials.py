@@ -16,7 +16,7 @@ from vitrail.search.options import TuneOptions
 from vitrail.search.scored_trial import ScoredTrial, mean_weight_norm, score_solved, standard_error
 
 if TYPE_CHECKING:
-    from vitrail.heads.logistic import LogisticFit
+    from vitrail.heads.logistic import LogisticFit, SubsetPath
 
 STRENGTH_LIMITS = (1e-9, 1e5)  # how far the path is extended
 EXTENSION = 10**0.5
@@ -37,7 +37,7 @@ def rounds(examples: Examples, options: TuneOptions, ledger: Ledger) -> Iterator
     """The whole path of a scaling is one step, since each strength starts from the solution of the one before."""
     first = fit_first_path(examples, options, ledger)
     yield first
-    near = find_near_best(first)
+    near = find_near_best(examples, first)
     for scaling in list(dict.fromkeys(options.scalings))[1:]:
         yield ledger.do(_step(scaling, examples), partial(_path, examples, near, scaling))
 
@@ -48,28 +48,32 @@ def fit_first_path(examples: Examples, options: TuneOptions, ledger: Ledger) -> 
     return ledger.do(_step(scaling, examples), partial(_path, examples, options.strengths, scaling))
 
 
-def find_near_best(trials: Sequence[ScoredTrial]) -> list[float]:
+def find_near_best(examples: Examples, trials: Sequence[ScoredTrial]) -> list[float]:
     """The best strength and its neighbours: another scaling or pooling seldom moves the best far from them."""
     in_order = sorted(trials, key=lambda trial: float(trial.setting["C"]))
-    best = min(range(len(in_order)), key=lambda place: float(in_order[place].nll_S.mean()))
+    best = min(range(len(in_order)), key=lambda place: in_order[place].mean_nll(examples))
     return [float(trial.setting["C"]) for trial in in_order[max(0, best - NEAR) : best + NEAR + 1]]
 
 
 def fit(examples: Examples, rows: NDArray[np.int64], trial: ScoredTrial, options: TuneOptions) -> "LogisticFit":
     """The same strength on other rows, as in the search. Nothing is drawn, so the seed has no effect."""
-    from vitrail.heads.logistic import SubsetPath
-
-    turned = examples.turn_rows(trial.scaling)
-    path = SubsetPath(turned, rows, examples.label_N[rows], classes=examples.classes)
-    return path.fit(float(trial.setting["C"]))
+    return _open_subset(examples, rows, trial.scaling).fit(float(trial.setting["C"]))
 
 
 def refit(examples: Examples, rows: NDArray[np.int64], trial: ScoredTrial, options: TuneOptions) -> "LogisticFit":
     """The same strength on other rows, solved exactly and with the scaling of these rows: the head that is kept."""
     from vitrail.heads.logistic import fit_path
 
-    strengths = [float(trial.setting["C"])]
-    return fit_path(*examples.take_rows(rows), classes=examples.classes, strengths=strengths, scaling=trial.scaling)[0]
+    feature_MD, label_M = examples.take_rows(rows)
+    (fitted,) = fit_path(
+        feature_MD,
+        label_M,
+        classes=examples.classes,
+        strengths=[float(trial.setting["C"])],
+        scaling=trial.scaling,
+        class_weights=examples.class_weights(label_M),
+    )
+    return fitted
 
 
 def follow_path(
@@ -94,14 +98,9 @@ def _path(examples: Examples, strengths: Sequence[float], scaling: ScalingKind) 
 
 def _open_way(examples: Examples, scaling: ScalingKind) -> Callable[[float], ScoredTrial]:
     """A path in memory on each holdout."""
-    from vitrail.heads.logistic import SubsetPath
     from vitrail.heads.threads import side_by_side
 
-    turned = examples.turn_rows(scaling)
-    paths = [
-        SubsetPath(turned, holdout.fit, examples.label_N[holdout.fit], classes=examples.classes)
-        for holdout in examples.holdouts
-    ]
+    paths = [_open_subset(examples, holdout.fit, scaling) for holdout in examples.holdouts]
 
     def try_strength(strength: float) -> ScoredTrial:
         fits = side_by_side(methodcaller("fit", strength), paths, at_once=len(paths))
@@ -116,6 +115,15 @@ def _open_way(examples: Examples, scaling: ScalingKind) -> Callable[[float], Sco
     return try_strength
 
 
+def _open_subset(examples: Examples, rows: NDArray[np.int64], scaling: ScalingKind) -> "SubsetPath":
+    """A path in memory on some rows."""
+    from vitrail.heads.logistic import SubsetPath
+
+    label_M = examples.label_N[rows]
+    weight_C = examples.class_weights(label_M)
+    return SubsetPath(examples.turn_rows(scaling), rows, label_M, classes=examples.classes, class_weights=weight_C)
+
+
 def _until_val_turns(
     examples: Examples, strengths: Sequence[float], try_strength: Callable[[float], ScoredTrial], *, limit: float
 ) -> list[ScoredTrial]:
@@ -127,26 +135,27 @@ def _until_val_turns(
         strength = waiting.pop(0)
         trial = try_strength(strength)
         trials.append(trial)
-        improves = best is None or _is_clearly_better(trial, best)
+        improves = best is None or _is_clearly_better(trial, best, examples)
         on_plateau = limit > strength and _is_near_chance(trial, examples)
         flat = 0 if improves or on_plateau else flat + 1
-        best = trial if best is None or trial.nll_S.mean() < best.nll_S.mean() else best
+        best = trial if best is None or trial.mean_nll(examples) < best.mean_nll(examples) else best
         if not waiting and flat == 0:
             waiting = _beyond(strength, limit)
     return trials
 
 
-def _is_clearly_better(trial: ScoredTrial, best: ScoredTrial) -> bool:
+def _is_clearly_better(trial: ScoredTrial, best: ScoredTrial, examples: Examples) -> bool:
     """By more than one standard error and a share of the loss: weaker strengths may go on to gain less than that."""
-    gain_S = best.nll_S - trial.nll_S
-    return bool(gain_S.mean() > max(standard_error(gain_S[None])[0], CLEAR * best.nll_S.mean()))
+    error = standard_error((best.nll_S - trial.nll_S)[None], examples.scored_weights)[0]
+    least = best.mean_nll(examples)
+    return bool(least - trial.mean_nll(examples) > max(error, CLEAR * least))
 
 
 def _is_near_chance(trial: ScoredTrial, examples: Examples) -> bool:
     """Whether it knows little more than the shares of the classes, as under any regularisation that is too strong."""
-    share_C = np.bincount(examples.scored_labels, minlength=examples.classes) / len(examples.scored_labels)
+    share_C = np.bincount(examples.scored_labels, examples.scored_weights) / len(examples.scored_labels)
     chance = -float(np.sum(share_C * np.log(np.where(share_C > 0, share_C, 1))))
-    return abs(float(trial.nll_S.mean()) - chance) < NEAR_CHANCE * chance
+    return abs(trial.mean_nll(examples) - chance) < NEAR_CHANCE * chance
 
 
 def _beyond(strength: float, limit: float) -> list[float]:

@@ -26,10 +26,12 @@ class TuneOptions:
     other kind is given. `trials` counts the settings that are drawn for heads trained
     step by step, a quarter of them perceptrons; the other kinds come in addition. With a `budget_s` (seconds of search
     on each backbone) no new step begins once they are spent, and without `trials` as many are drawn as time allows.
-    `metric` selects the winner; with `balanced` every class counts the same in it, however many images it has. `seeds`
-    and `splits` count the trainings of the winner for its spread over seeds, and over other splits of train and val (0
-    for none). Without `refit` the winner stays as it was trained on train, if there is a val. `label_curves` are forty
-    more fits of the winner, on parts of train and val; they also tell how far training on other images moves a figure.
+    `metric` selects the winner. With `balanced` every class counts the same, however many images it has: in the fit of
+    every head, in its temperature, in every comparison of heads on val, and in when a path of strengths or a training
+    ends. `seeds` and `splits` count the trainings of the winner for its spread over seeds, and over other splits of
+    train and val (0 for none). Without `refit` the winner stays as it was trained on train, if there is a val.
+    `label_curves` are forty more fits of the winner, on parts of train and val; they also tell how far training on
+    other images moves a figure.
     """
 
     kinds: tuple[str, ...] = KINDS

@@ -55,16 +55,15 @@ def choose_pooling(
     with running(progress, task, total=len(features.poolings), unit="poolings"):
         try:
             trials = {default: logistic_trials.fit_first_path(examples, options, ledger)}
-            near = replace(options, strengths=tuple(logistic_trials.find_near_best(trials[default])))
+            near = replace(options, strengths=tuple(logistic_trials.find_near_best(examples, trials[default])))
             progress.advance(task)
             for pooling in compared:
                 trials[pooling] = logistic_trials.fit_first_path(gather_pooling(pooling), near, ledger)
                 progress.advance(task)
         except BudgetSpent:
             pass  # the ledger notes it; the poolings compared so far decide
-    weight_S = examples.scored_weights if options.balanced else 1.0
-    loss = {pooling: [weight_S * trial.loss(options.metric) for trial in path] for pooling, path in trials.items()}
-    best = _best_pooling(loss, default)
+    loss = {pooling: [trial.loss(options.metric) for trial in path] for pooling, path in trials.items()}
+    best = _best_pooling(loss, default, examples.scored_weights)
     return PoolingChoice(
         examples=examples if best == default else gather_pooling(best),
         options=options if best == default else near,
@@ -79,9 +78,11 @@ def with_pooling(trial: ScoredTrial, pooling: str) -> ScoredTrial:
     return replace(trial, setting=trial.setting | {"pooling": pooling})
 
 
-def _best_pooling(loss: Mapping[str, Sequence[NDArray[np.float64]]], default: str) -> str:
+def _best_pooling(
+    loss: Mapping[str, Sequence[NDArray[np.float64]]], default: str, weight_S: NDArray[np.float64]
+) -> str:
     """From the loss of each scored example under every trial of each pooling."""
-    least_S = {pooling: min(loss_TS, key=np.mean) for pooling, loss_TS in loss.items()}
-    best = min(least_S, key=lambda pooling: float(least_S[pooling].mean()))
+    least_S = {pooling: min(loss_TS, key=lambda loss_S: float(weight_S @ loss_S)) for pooling, loss_TS in loss.items()}
+    best = min(least_S, key=lambda pooling: float(weight_S @ least_S[pooling]))
     gain_S = least_S[default] - least_S[best]
-    return best if gain_S.mean() > standard_error(gain_S[None])[0] else default
+    return best if (weight_S * gain_S).mean() > standard_error(gain_S[None], weight_S)[0] else default

@@ -42,15 +42,19 @@ class ScoredTrial:
         """The loss of each scored example: its negative log likelihood, or 1 if it is wrong."""
         return self.nll_S if metric == "nll" else (~self.right_S).astype(np.float64)
 
-    def summary(self, weight_S: NDArray[np.float64]) -> Trial:
-        """The trial for the results; `weight_S` (of mean 1) weights the examples in the balanced accuracy."""
+    def mean_nll(self, examples: Examples) -> float:
+        """The mean negative log likelihood that the search minimises: with the weights of the examples."""
+        return float((examples.scored_weights * self.nll_S).mean())
+
+    def summary(self, examples: Examples) -> Trial:
+        """The trial for the results."""
         return Trial(
             kind=self.kind,
             setting=self.setting,
-            val_nll=float(self.nll_S.mean()),
-            val_nll_se=float(standard_error(self.nll_S[None])[0]),
+            val_nll=self.mean_nll(examples),
+            val_nll_se=float(standard_error(self.nll_S[None], examples.scored_weights)[0]),
             val_accuracy=float(self.right_S.mean()),
-            val_balanced_accuracy=float((weight_S * self.right_S).mean()),
+            val_balanced_accuracy=float((examples.even_weights * self.right_S).mean()),
             weight_norm=self.weight_norm,
             seconds=self.seconds,
         )
@@ -92,7 +96,7 @@ def score_fits(examples: Examples, fits: Sequence[Fit]) -> tuple[NDArray[np.floa
     pairs = zip(fits, examples.holdouts, strict=True)
     logit_SC = np.concatenate([examples.score(fit, holdout.score) for fit, holdout in pairs])
     label_S = examples.scored_labels
-    log_SC = log_softmax(logit_SC / fit_temperature(logit_SC, label_S))
+    log_SC = log_softmax(logit_SC / fit_temperature(logit_SC, label_S, examples.class_weights(label_S)))
     nll_S = -np.take_along_axis(log_SC, label_S[:, None], axis=1)[:, 0]
     return nll_S, log_SC.argmax(axis=1) == label_S
 
@@ -102,13 +106,19 @@ def mean_weight_norm(weights: Sequence[NDArray[np.floating]]) -> float:
     return float(np.mean([np.linalg.norm(weight_CD - weight_CD.mean(axis=0)) for weight_CD in weights]))
 
 
-def choose_winner(trials: Sequence[ScoredTrial], weight_S: NDArray[np.float64], metric: str) -> ScoredTrial:
-    """The winning trial by the weighted loss of the scored examples; see `select`."""
-    loss_TS = np.stack([weight_S * trial.loss(metric) for trial in trials])
-    return trials[select(loss_TS, [trial.kind for trial in trials], [trial.weight_norm for trial in trials])]
+def choose_winner(trials: Sequence[ScoredTrial], examples: Examples, metric: str) -> ScoredTrial:
+    """The winning trial by the loss of the scored examples; see `select`."""
+    loss_TS = np.stack([trial.loss(metric) for trial in trials])
+    kinds, norms = [trial.kind for trial in trials], [trial.weight_norm for trial in trials]
+    return trials[select(loss_TS, kinds, norms, examples.scored_weights)]
 
 
-def select(loss_TS: NDArray[np.float64], kind_T: Sequence[str], weight_norm_T: Sequence[float]) -> int:
+def select(
+    loss_TS: NDArray[np.float64],
+    kind_T: Sequence[str],
+    weight_norm_T: Sequence[float],
+    weight_S: NDArray[np.float64],
+) -> int:
     """The number of the winning trial: the most regularised of those that are not clearly worse than the best.
 
     Breiman's one-standard-error rule (Breiman et al. 1984, section 3.4.3) takes the simplest trial within one standard
@@ -120,20 +130,27 @@ def select(loss_TS: NDArray[np.float64], kind_T: Sequence[str], weight_norm_T: S
 
     Args:
         loss_TS: the loss of each scored example under each trial: its negative log likelihood, or 1 if it is wrong.
+        kind_T: the kind of head of each trial.
+        weight_norm_T: its `Trial.weight_norm`.
+        weight_S: the weight of each scored example, of mean 1.
     """
-    mean_T = loss_TS.mean(axis=1)
+    mean_T = (weight_S * loss_TS).mean(axis=1)
     best = int(np.argmin(mean_T))
     worse_TS = loss_TS - loss_TS[best]
-    error_T = standard_error(worse_TS)
-    close = np.flatnonzero(worse_TS.mean(axis=1) <= error_T).tolist()
+    error_T = standard_error(worse_TS, weight_S)
+    close = np.flatnonzero((weight_S * worse_TS).mean(axis=1) <= error_T).tolist()
     candidates = [trial for trial in close if kind_T[trial] == kind_T[best]]
     return min(candidates, key=lambda trial: (weight_norm_T[trial], mean_T[trial]))
 
 
-def standard_error(value_TS: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The standard error of each row's mean; 0 for a single value."""
+def standard_error(value_TS: NDArray[np.float64], weight_S: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The standard error of each row's weighted mean, for weights of mean 1; 0 for a single value.
+
+    The deviations from the mean are weighted, so that a few examples of great weight make it large.
+    """
     S = value_TS.shape[1]
     if S < 2:
         return np.zeros(len(value_TS))
-    result: NDArray[np.float64] = value_TS.std(axis=1, ddof=1) / np.sqrt(S)
+    mean_T1 = (weight_S * value_TS).mean(axis=1, keepdims=True)
+    result: NDArray[np.float64] = (weight_S * (value_TS - mean_T1)).std(axis=1, ddof=1) / np.sqrt(S)
     return result

@@ -45,7 +45,7 @@ from vitrail.search.trial import Search
 
 if TYPE_CHECKING:
     from vitrail.data import Dataset, Split
-    from vitrail.heads.logistic_streamed import StreamedAxes
+    from vitrail.heads.logistic_streamed import StreamedAxes, StreamedPath
 
 # Letters: N examples, S scored examples, C classes, D features, P parameters.
 
@@ -78,7 +78,7 @@ def search_streamed(
         UsageError: logistic heads are not among the kinds.
     """
     require_kinds(features.backbone, options.kinds, need)
-    examples = map_examples(features, split, dataset)
+    examples = map_examples(features, split, dataset, balanced=options.balanced)
     notes = (_say_what_differs(features, split, options, examples, need),)
     progress.note(notes[0])
     paths = _Paths(examples, ledger)
@@ -89,18 +89,18 @@ def search_streamed(
             progress.note(f"{task}: the time budget ended the search after {len(trials)} trials.")
     if len(features.poolings) > 1:
         trials = [with_pooling(trial, features.pooling) for trial in trials]
-    weight_S = examples.scored_weights
-    winner = choose_winner(trials, weight_S if options.balanced else np.ones_like(weight_S), options.metric)
+    winner = choose_winner(trials, examples, options.metric)
     scored_S = examples.holdouts[0].score
     logit_SC = examples.score(paths.solution(winner), scored_S)
-    temperature = fit_temperature(logit_SC, examples.label_N[scored_S])
+    label_S = examples.scored_labels
+    temperature = fit_temperature(logit_SC, label_S, examples.class_weights(label_S))
     kept_N = choose_kept_rows(examples, options)
     fitted = paths.fit(winner, kept_N) if options.refit else paths.solution(winner)
     return Search(
         backbone=features.backbone,
         pooling=features.pooling,
-        trials=tuple(trial.summary(weight_S) for trial in trials),
-        winner=winner.summary(weight_S),
+        trials=tuple(trial.summary(examples) for trial in trials),
+        winner=winner.summary(examples),
         head=Head(
             kind="logistic",
             classes=dataset.classes,
@@ -126,7 +126,7 @@ def search_streamed(
     )
 
 
-def map_examples(features: PooledRows, split: "Split", dataset: "Dataset") -> Examples:
+def map_examples(features: PooledRows, split: "Split", dataset: "Dataset", *, balanced: bool = False) -> Examples:
     """Train and val in the order of their paths, their rows on disk; scored are some images of val, evenly spaced."""
     from vitrail.features.by_id import Paths
 
@@ -150,6 +150,7 @@ def map_examples(features: PooledRows, split: "Split", dataset: "Dataset") -> Ex
         holdouts=(holdout,),
         folds=(),
         pooling=features.pooling,
+        balanced=balanced,
     )
 
 
@@ -183,18 +184,14 @@ class _Paths:
             for scaling in dict.fromkeys(options.scalings):
                 path = follow_path(self._examples, strengths, partial(open_way, scaling))
                 if scaling == options.scalings[0]:
-                    strengths = find_near_best(path)
+                    strengths = find_near_best(self._examples, path)
         except BudgetSpent:
             pass  # the ledger notes it; the strengths tried so far decide
         return list(trials.values())
 
     def fit(self, trial: ScoredTrial, rows: NDArray[np.int64]) -> LinearFit:
         """The same setting on other rows, from the trial's solution."""
-        from vitrail.heads.logistic_streamed import StreamedPath
-
-        axes, label_M = self._axes_of(trial.scaling), self._examples.label_N[rows]
-        path = StreamedPath(axes, rows, label_M, classes=self._examples.classes, start_P=trial.point_P)
-        return path.fit(float(trial.setting["C"]))
+        return self._open(trial.scaling, rows, trial.point_P).fit(float(trial.setting["C"]))
 
     def solution(self, trial: ScoredTrial) -> LinearFit:
         """The trial's fit on train."""
@@ -202,22 +199,28 @@ class _Paths:
         return self._axes_of(trial.scaling).fit_at(trial.point_P, self._examples.classes)
 
     def _try(self, scaling: ScalingKind, strength: float, before: ScoredTrial | None) -> list[ScoredTrial]:
-        from vitrail.heads.logistic_streamed import StreamedPath
-
         examples = self._examples
-        rows = examples.holdouts[0].fit
-        path = StreamedPath(
-            self._axes_of(scaling),
-            rows,
-            examples.label_N[rows],
-            classes=examples.classes,
-            start_P=None if before is None else before.point_P,
-        )
+        path = self._open(scaling, examples.holdouts[0].fit, None if before is None else before.point_P)
         fit = path.fit(strength)
         setting: dict[str, float | int | str] = {"C": strength, "scaling": scaling}
         norm = mean_weight_norm([fit.weight_CD])
         trial = score_solved(examples, [fit], kind="logistic", setting=setting, weight_norm=norm)
         return [replace(trial, point_P=path.solution)]
+
+    def _open(
+        self, scaling: ScalingKind, rows: NDArray[np.int64], start_P: NDArray[np.float32] | None
+    ) -> "StreamedPath":
+        from vitrail.heads.logistic_streamed import StreamedPath
+
+        label_M = self._examples.label_N[rows]
+        return StreamedPath(
+            self._axes_of(scaling),
+            rows,
+            label_M,
+            classes=self._examples.classes,
+            class_weights=self._examples.class_weights(label_M),
+            start_P=start_P,
+        )
 
     def _axes_of(self, scaling: ScalingKind) -> "StreamedAxes":
         from vitrail.heads.logistic_streamed import StreamedAxes

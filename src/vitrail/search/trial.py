@@ -33,7 +33,8 @@ Setting = dict[str, float | int | str]
 class Trial:
     """One setting, trained and scored on val, or over the folds if there is no val.
 
-    `val_nll` is in nats, after one temperature fitted on the same rows; `val_nll_se` is its standard error.
+    `val_nll` is in nats, after one temperature fitted on the same rows; `val_nll_se` is its standard error. In a
+    balanced search every class counts the same in both.
     `val_balanced_accuracy` is the mean of the classes' accuracies. `weight_norm` is the norm of the weight on scaled
     features (for a perceptron, of the product of its two weights), minus its mean over classes: within one kind, a
     smaller norm means stronger regularisation. `seconds` of a head trained with others is its share.
@@ -51,7 +52,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seeded:
-    """The winner's setting trained again with another seed, and scored on val or over the folds."""
+    """The winner's setting trained again with another seed, and scored as a `Trial` is."""
 
     seed: int
     val_nll: float

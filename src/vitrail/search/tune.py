@@ -35,7 +35,7 @@ from vitrail.search.trial import Search
 if TYPE_CHECKING:
     from vitrail.data import Dataset, Split
 
-SEARCH_CODE_VERSION = 2  # bump with any change that moves a trial: finished steps of another version are done again
+SEARCH_CODE_VERSION = 3  # bump with any change that moves a trial: finished steps of another version are done again
 
 
 def tune(
@@ -84,14 +84,17 @@ def _search_in_memory(
 ) -> Search:
     with phase(progress, "search"):
         choice = choose_pooling(
-            features, lambda pooling: gather(features.pooled(pooling), split, dataset), options, ledger, progress
+            features,
+            lambda pooling: gather(features.pooled(pooling), split, dataset, balanced=options.balanced),
+            options,
+            ledger,
+            progress,
         )
         examples = choice.examples
         trials = _try_all(examples, choice.options, ledger, progress, task=f"Heads for {features.backbone}")
     if len(features.poolings) > 1:
         trials = [with_pooling(trial, examples.pooling) for trial in trials]
-    weight_S = examples.scored_weights
-    winner = choose_winner(trials, weight_S if options.balanced else np.ones_like(weight_S), options.metric)
+    winner = choose_winner(trials, examples, options.metric)
     with phase(progress, "refits"):
         temperature, probability_NC = out_of_fold(examples, winner, options)
         subsets = fit_on_subsets(examples, winner, options, probability_NC)
@@ -99,12 +102,12 @@ def _search_in_memory(
         return Search(
             backbone=features.backbone,
             pooling=examples.pooling,
-            trials=tuple(trial.summary(weight_S) for trial in (*trials, *choice.others)),
-            winner=winner.summary(weight_S),
+            trials=tuple(trial.summary(examples) for trial in (*trials, *choice.others)),
+            winner=winner.summary(examples),
             head=refit(examples, winner, options, classes=dataset.classes, temperature=temperature),
             oof_ids=examples.ids,
             oof_probability_NC=probability_NC,
-            curve=_best_curve(trials),
+            curve=_best_curve(examples, trials),
             seeds=train_under_seeds(examples, winner, options),
             resplits=score_on_splits(examples, winner, options),
             few_shot=score_few_shots(examples, seed=options.seed),
@@ -175,6 +178,6 @@ def _in_turn(rounds: Sequence[Iterator[list[ScoredTrial]]]) -> Iterator[list[Sco
         going = still
 
 
-def _best_curve(trials: Sequence[ScoredTrial]) -> tuple[CurvePoint, ...]:
+def _best_curve(examples: Examples, trials: Sequence[ScoredTrial]) -> tuple[CurvePoint, ...]:
     heads = [trial for trial in trials if trial.kind == "softmax" and trial.curve]
-    return min(heads, key=lambda trial: float(trial.nll_S.mean())).curve if heads else ()
+    return min(heads, key=lambda trial: trial.mean_nll(examples)).curve if heads else ()
