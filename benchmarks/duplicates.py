@@ -181,11 +181,12 @@ def labels() -> list[str]:
     return [
         f"4,800 dogs, {len(wrong)} with a wrong label ({WRONG:.0%}), features of {VIT}; {found.judged} labels of train "
         f"and val judged (about {judged} of them wrong), out-of-fold accuracy on the labels as given "
-        f"{found.accuracy:.3f}.",
+        f"{found.accuracy.value:.3f}.",
         "",
-        f"Suspects: {len(found.suspects)}; planted among them {hits} (precision {hits / len(found.suspects):.3f}, "
-        f"recall {hits / judged:.3f}); of the first {judged} suspects {first} are planted "
-        f"({first / judged:.3f}); the label before is suggested for {right / max(hits, 1):.3f} of those found. "
+        f"Suspects: {len(found.suspects)}; planted among them {hits} (precision "
+        f"{hits / max(len(found.suspects), 1):.3f}, recall {hits / judged:.3f}); of the first {judged} suspects "
+        f"{first} are planted ({first / judged:.3f}); the label before is suggested for {right / max(hits, 1):.3f} of "
+        "those found. "
         f"{seconds:.0f} s.",
     ]
 

@@ -11,10 +11,14 @@ that is credited is how often flags on own labels lie in the less probable half,
 ones do. With two classes there is no such half, and nothing is credited. Mistakes between classes that look alike are
 credited too little, so that a judge is rather called too weak than too good.
 
-Letters: N examples, C classes, F flags of all rounds.
+Flags are ordered by how far the probability of the label lies below that of the most probable class. Half of the rounds
+set how far it must lie below, so that half of the flags are expected to be right or more; the other half of the rounds
+measure recall and precision at this limit.
+
+Letters: N examples, C classes, F flags.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,12 +26,13 @@ from numpy.typing import NDArray
 
 from vitrail.evaluation.sentences import say_rate
 from vitrail.statistics.clustered import clustered_n
-from vitrail.statistics.confident_learning import suspect_labels
+from vitrail.statistics.confident_learning import label_margins, suspect_labels
 from vitrail.statistics.intervals import Interval, effective_wilson, wilson
 
 SHARE = 0.05  # of the labels, in each round
-ENOUGH = 100  # planted labels in all rounds; more would narrow the intervals little
+ENOUGH = 100  # planted labels in each half of the rounds; more would narrow the intervals little
 MOST_ROUNDS = 10
+LIMITS = 20  # that are tried: shares of the flags, from all of them downwards
 LEAST_ACCURACY = 0.5  # a judge that disagrees with more than half of the labels tells nothing of single ones
 LEAST_PRECISION = 0.5  # at least every second flag must be right
 
@@ -38,23 +43,66 @@ Judge = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 class PlantedErrors:
     """Outcome of planting wrong labels: fractions, with 95% intervals.
 
-    `share` of the labels were planted in each of `rounds`, `planted` in all, of which `found` were flagged. `flags` is
-    the number of flags in all rounds. `least_precision` counts every flag on one of the user's own labels as wrong,
+    `limit` is the largest margin of a flag, the probability of the label less that of the most probable class; None if
+    no limit makes half of the flags right, and then the figures are those without a limit. `planted` labels were
+    planted, `share` of all in each of `rounds`, of which `recall` were flagged among `flags` in all: these rounds had
+    no part in setting the limit. `least_precision` counts every flag on one of the user's own labels as wrong,
     `precision` credits those that look like planted ones; both are None if nothing was flagged.
     """
 
     share: float
     rounds: int
     planted: int
-    found: int
     flags: int
+    limit: float | None
     recall: Interval
     least_precision: Interval | None
     precision: Interval | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Flags:
+    """The flags of some rounds: their rows, whether each is planted, whether its label is far from probable."""
+
+    row_F: NDArray[np.int64]
+    is_planted_F: NDArray[np.bool_]
+    is_far_F: NDArray[np.bool_]
+    margin_F: NDArray[np.float64]
+
+    def within(self, limit: float) -> "_Flags":
+        """Those with a margin up to the limit."""
+        kept_F = self.margin_F <= limit
+        return _Flags(self.row_F[kept_F], self.is_planted_F[kept_F], self.is_far_F[kept_F], self.margin_F[kept_F])
+
+    @property
+    def least_precision(self) -> Interval | None:
+        """The share that is planted."""
+        return self._mean(self.is_planted_F.astype(np.float64))
+
+    @property
+    def precision(self) -> Interval | None:
+        """The share that is planted or credited."""
+        if len(self.row_F) == 0:
+            return None
+        planted_F = self.is_planted_F
+        far_planted = float(self.is_far_F[planted_F].mean()) if planted_F.any() else 0.0
+        far_own = float(self.is_far_F[~planted_F].mean()) if not planted_F.all() else 0.0
+        credit = min(1.0, far_own / far_planted) if far_planted else 0.0
+        return self._mean(np.where(planted_F, 1.0, credit))
+
+    def _mean(self, value_F: NDArray[np.float64]) -> Interval | None:
+        """The mean over flags; those on one image in several rounds count as much as they differ."""
+        if len(value_F) == 0:
+            return None
+        number_F = np.unique(self.row_F, return_inverse=True)[1].astype(np.int64)
+        value = float(value_F.mean())
+        several = int(number_F.max()) > 0
+        n_effective = clustered_n(float(len(value_F)), value_F - value, number_F) if several else 1.0
+        return effective_wilson(value, n_effective, n=len(value_F))
+
+
 def plant_errors(label_N: NDArray[np.int64], classes: int, judge: Judge, *, seed: int = 0) -> PlantedErrors:
-    """Plant wrong labels round by round and count which of them are flagged.
+    """Plant wrong labels round by round, set the limit on one half of the rounds, and measure it on the other.
 
     Args:
         label_N: the labels as they are, of two classes or more.
@@ -65,40 +113,48 @@ def plant_errors(label_N: NDArray[np.int64], classes: int, judge: Judge, *, seed
     draws = np.random.default_rng(seed)
     N = len(label_N)
     count = max(1, round(SHARE * N))
-    rounds = max(1, min(MOST_ROUNDS, -(-ENOUGH // count), N // count))
+    half = max(1, min(MOST_ROUNDS // 2, -(-ENOUGH // count), N // (2 * count)))
     order_N = draws.permutation(N)
-    flagged = [
-        _flag(_plant(label_N, classes, rows, draws), rows, judge)
-        for rows in (order_N[place * count : (place + 1) * count] for place in range(rounds))
-    ]
-    row_F, is_planted_F, is_far_F = (np.concatenate(parts) for parts in zip(*flagged, strict=True))
-    found = int(is_planted_F.sum())
-    value_F = np.where(is_planted_F, 1.0, _credit(is_planted_F, is_far_F))
+
+    def flag(rounds: range) -> _Flags:
+        parts = []
+        for place in rounds:
+            rows = order_N[place * count : (place + 1) * count]
+            planted_N = label_N.copy()
+            planted_N[rows] = (label_N[rows] + draws.integers(1, classes, len(rows))) % classes
+            parts.append(_flag(judge(planted_N), planted_N, rows))
+        return _join(parts)
+
+    limit = _find_limit(flag(range(half)))
+    measured = flag(range(half, 2 * half))
+    if limit is not None:
+        measured = measured.within(limit)
     return PlantedErrors(
         share=SHARE,
-        rounds=rounds,
-        planted=rounds * count,
-        found=found,
-        flags=len(row_F),
-        recall=wilson(found, rounds * count),
-        least_precision=_mean_by_row(is_planted_F.astype(np.float64), row_F),
-        precision=_mean_by_row(value_F, row_F),
+        rounds=half,
+        planted=half * count,
+        flags=len(measured.row_F),
+        limit=limit,
+        recall=wilson(int(measured.is_planted_F.sum()), half * count),
+        least_precision=measured.least_precision,
+        precision=measured.precision,
     )
 
 
 def why_too_weak(accuracy: Interval, planted: PlantedErrors) -> str:
     """Why a judge is not good enough to flag labels, in a sentence; "" if it is.
 
-    A judge must agree with half of the labels or more, and half of its flags or more must be expected to be right, both
-    at the lower end of their 95% intervals.
+    A judge must agree with half of the labels or more, at the lower end of the interval, and there must be a limit with
+    which half of its flags or more are expected to be right: at the lower end of the interval in the rounds that set
+    it, and again in the others.
     """
     if accuracy.low < LEAST_ACCURACY:
         return (
-            f"It agrees with {say_rate(accuracy)} of the labels; a judge must agree with {LEAST_ACCURACY:.0%} or more."
+            f"It agrees with {say_rate(accuracy)} of the labels; a judge must agree with at least {LEAST_ACCURACY:.0%}."
         )
     if planted.precision is None:
         return f"It found none of {planted.planted:,} wrong labels that were planted to test it."
-    if planted.precision.low < LEAST_PRECISION:
+    if planted.limit is None or planted.precision.value < LEAST_PRECISION:
         return (
             f"When {planted.share:.0%} of the labels are made wrong to test it, {say_rate(planted.precision)} of its "
             f"flags are expected to be right; a judge needs at least {LEAST_PRECISION:.0%}."
@@ -122,38 +178,32 @@ def say_planted(planted: PlantedErrors) -> str:
     )
 
 
-def _plant(
-    label_N: NDArray[np.int64], classes: int, rows: NDArray[np.int64], draws: np.random.Generator
-) -> NDArray[np.int64]:
-    planted_N = label_N.copy()
-    planted_N[rows] = (label_N[rows] + draws.integers(1, classes, len(rows))) % classes
-    return planted_N
-
-
-def _flag(
-    label_N: NDArray[np.int64], rows: NDArray[np.int64], judge: Judge
-) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """The rows that are flagged, whether each is planted, and whether its label is among the less probable ones."""
-    probability_NC = judge(label_N)
+def _flag(probability_NC: NDArray[np.float64], label_N: NDArray[np.int64], planted: NDArray[np.int64]) -> _Flags:
     row_F = suspect_labels(probability_NC, label_N).row_S
     C = probability_NC.shape[1]
     above_F = (probability_NC[row_F] > probability_NC[row_F, label_N[row_F]][:, None]).sum(axis=1)
-    return row_F, np.isin(row_F, rows), above_F >= C - (C - 1) // 2
+    is_far_F = above_F >= C - (C - 1) // 2
+    return _Flags(row_F, np.isin(row_F, planted), is_far_F, label_margins(probability_NC[row_F], label_N[row_F]))
 
 
-def _credit(is_planted_F: NDArray[np.bool_], is_far_F: NDArray[np.bool_]) -> float:
-    """Which share of the flags on own labels look as random as those on planted ones."""
-    far_planted = float(is_far_F[is_planted_F].mean()) if is_planted_F.any() else 0.0
-    far_own = float(is_far_F[~is_planted_F].mean()) if not is_planted_F.all() else 0.0
-    return min(1.0, far_own / far_planted) if far_planted else 0.0
+def _join(parts: Sequence[_Flags]) -> _Flags:
+    return _Flags(
+        np.concatenate([part.row_F for part in parts]),
+        np.concatenate([part.is_planted_F for part in parts]),
+        np.concatenate([part.is_far_F for part in parts]),
+        np.concatenate([part.margin_F for part in parts]),
+    )
 
 
-def _mean_by_row(value_F: NDArray[np.float64], row_F: NDArray[np.int64]) -> Interval | None:
-    """The mean over all flags; flags on the same image in several rounds tell no more than they have in common."""
-    if len(value_F) == 0:
+def _find_limit(flags: _Flags) -> float | None:
+    """The largest of some margins up to which half of the flags are right at the lower end of the interval."""
+    if len(flags.margin_F) == 0:
         return None
-    number_F = np.unique(row_F, return_inverse=True)[1].astype(np.int64)
-    rows = int(number_F.max()) + 1
-    value = float(value_F.mean())
-    n_effective = clustered_n(float(len(value_F)), value_F - value, number_F) if rows > 1 else 1.0
-    return effective_wilson(value, n_effective, n=len(value_F))
+    if (precision := flags.precision) is not None and precision.low >= LEAST_PRECISION:
+        return 0.0  # every flag
+    for share in np.arange(LIMITS - 1, 0, -1) / LIMITS:
+        limit = float(np.quantile(flags.margin_F, share))
+        precision = flags.within(limit).precision
+        if precision is not None and precision.low >= LEAST_PRECISION:
+            return limit
+    return None

@@ -24,7 +24,7 @@ from vitrail.search.examples import Examples, gather
 from vitrail.search.finish import out_of_fold
 from vitrail.search.ledger import Ledger
 from vitrail.search.logistic_trials import rounds
-from vitrail.statistics.confident_learning import suspect_labels
+from vitrail.statistics.confident_learning import label_margins, suspect_labels
 from vitrail.statistics.intervals import Interval, wilson
 
 # Only the strength of one convex head is searched: which label is odd depends little on the head, and an audit of
@@ -39,7 +39,10 @@ REMEDY = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuspectLabel:
-    """One label that is probably wrong. `split` is train (val included) or test; probabilities are fractions."""
+    """One label that is probably wrong. `split` is train (val included) or test; probabilities are fractions.
+
+    `margin` is how far the probability of the label lies above that of the most probable class, and so below 0.
+    """
 
     id: str
     path: str
@@ -48,6 +51,7 @@ class SuspectLabel:
     suggested: str
     label_probability: float
     suggested_probability: float
+    margin: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +60,8 @@ class LabelFindings:
 
     `accuracy` is how often the judge agrees with a label that it did not learn from, `planted` how well it finds wrong
     labels that were planted. `too_weak` says why the judge is not good enough, or is empty; a weak judge has no
-    suspects, and `withheld` is how many labels it would have flagged.
+    suspects. `withheld` is how many labels it would have flagged, but for its weakness or for the limit that makes half
+    of the flags right.
     """
 
     backbone: str
@@ -79,7 +84,8 @@ def say_judge(findings: LabelFindings) -> list[str]:
         f"{findings.judged:,} labels, each judged by a head that did not learn from it."
     )
     if not findings.too_weak:
-        return [judged, say_planted(findings.planted)]
+        kept_back = f" It is unsure of {findings.withheld:,} more, which are not listed." if findings.withheld else ""
+        return [judged + kept_back, say_planted(findings.planted)]
     return [
         f"No label is called suspect, because {findings.backbone} is too weak a judge on these images. "
         f"{findings.too_weak} It would flag {findings.withheld:,} of {findings.judged:,} labels. {REMEDY}",
@@ -106,21 +112,22 @@ def find_suspects(
         planted = plant_errors(examples.label_N, examples.classes, judge)
     if tested is not None:
         rows.append(("test", tested.ids, tested.label_N, tested.probability_NC))
-    suspects = [suspect for judged in rows for suspect in _suspects(dataset, *judged)]
+    flagged = [suspect for judged in rows for suspect in _suspects(dataset, *judged)]
     right = sum(int((probability_NC.argmax(axis=1) == label_N).sum()) for _, _, label_N, probability_NC in rows)
     count = sum(len(ids) for _, ids, _, _ in rows)
     accuracy = wilson(right, count)
     too_weak = why_too_weak(accuracy, planted)
-    suspects.sort(key=lambda suspect: suspect.label_probability - suspect.suggested_probability)
+    limit = None if too_weak else planted.limit
+    suspects = [] if limit is None else [suspect for suspect in flagged if suspect.margin <= limit]
     return LabelFindings(
         backbone=backbone.name,
         judged=count,
         accuracy=accuracy,
         test_included=tested is not None,
-        suspects=() if too_weak else tuple(suspects),
+        suspects=tuple(sorted(suspects, key=lambda suspect: suspect.margin)),
         planted=planted,
         too_weak=too_weak,
-        withheld=len(suspects) if too_weak else 0,
+        withheld=len(flagged) - len(suspects),
     )
 
 
@@ -150,7 +157,7 @@ def _suspects(
     probability_NC: NDArray[np.float64],
 ) -> Iterator[SuspectLabel]:
     paths = dataset.by_id("paths")
-    suspects = suspect_labels(probability_NC, label_N)
+    suspects, margin_N = suspect_labels(probability_NC, label_N), label_margins(probability_NC, label_N)
     for row, suggested in zip(suspects.row_S.tolist(), suspects.suggested_S.tolist(), strict=True):
         label = int(label_N[row])
         yield SuspectLabel(
@@ -161,4 +168,5 @@ def _suspects(
             suggested=dataset.classes[suggested],
             label_probability=float(probability_NC[row, label]),
             suggested_probability=float(probability_NC[row, suggested]),
+            margin=float(margin_N[row]),
         )
