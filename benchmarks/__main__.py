@@ -26,6 +26,7 @@ THEMES = (
     "coverage_pick",
     "duplicates",
     "contamination",
+    "audit_flags",
     "dates",
     "deck",
     "whole_runs",

@@ -132,7 +132,8 @@ def _read(path: Path) -> KnownWeights:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is damaged, or of a newer format.
+        ValueError: it is damaged.
+        _NewerFormatError: a newer Vitrail wrote it.
     """
     try:
         with path.open("rb") as file:
