@@ -170,11 +170,12 @@ def say_planted(planted: PlantedErrors) -> str:
     if planted.least_precision is None or planted.precision is None:
         return test + recall
     least = f"{test}{recall} Of all its flags, {say_rate(planted.least_precision)} were on them"
+    fewer = "Where fewer labels are wrong, fewer flags are right."
     if planted.precision == planted.least_precision:
-        return f"{least}."
+        return f"{least}. {fewer}"
     return (
         f"{least}. The others were on your own labels: if those that look wrong at random are, "
-        f"{say_rate(planted.precision)} of all flags are right."
+        f"{say_rate(planted.precision)} of all flags are right. {fewer}"
     )
 
 

@@ -67,7 +67,7 @@ def _find_same_bytes(card: Card, digest: str) -> Card | None:
 def _find_same_tensors(card: Card, file: Path, progress: Progress) -> Card | None:
     learnt = {(known.name, known.sha256): known.tensors for known in read_known(progress).published}
     digests: dict[str, Card] = {}
-    for other in _others_last(card):
+    for other in filter(lambda other: _network_of(other) == _network_of(card), _others_last(card)):
         stated = {other.tensors} | {
             tensors for (name, sha256), tensors in learnt.items() if name == other.name and other.sha256 in ("", sha256)
         }
@@ -83,6 +83,11 @@ def _find_same_tensors(card: Card, file: Path, progress: Progress) -> Card | Non
 def _others_last(card: Card) -> list[Card]:
     """All cards, this one first: cards of one file at several input sizes have the same weights."""
     return [card, *(other for other in load_catalogue().values() if other.name != card.name)]
+
+
+def _network_of(card: Card) -> dict[str, str | int]:
+    """What the names and shapes of tensors follow from, so that a file is read only where it may be another's."""
+    return {"family": card.family} | {key: value for key, value in card.variant.items() if key != "stored"}
 
 
 def _digest_file(file: Path) -> str:
