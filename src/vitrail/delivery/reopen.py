@@ -62,9 +62,11 @@ def _find_file(card: Card, digest: str, spec: BackboneSpec, progress: Progress) 
     """
     remembered = find_remembered(digest, progress)
     published = "" if BackboneSpec(name=card.name).is_adapted else find_card(card.name).sha256
-    if remembered.path is None and (is_unknown_file(card) or published not in ("", digest)):
+    are_others = published not in ("", digest)
+    if remembered.path is None and (is_unknown_file(card) or are_others):
+        others = f"the published weights of {card.name} are others, and " if are_others else ""
         raise WeightsError(
-            f"The head of {spec.name} was fitted on features of weights with sha256 {digest[:12]}..., but "
+            f"The head of {spec.name} was fitted on features of weights with sha256 {digest[:12]}..., but {others}"
             f"{remembered.fault}: give the file that the run was made with, as -b {spec.name}=FILE."
         )
     return remembered.path
