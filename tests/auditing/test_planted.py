@@ -75,7 +75,10 @@ def test_random_errors_of_the_data_itself_do_not_make_a_good_judge_weak():
     assert planted.least_precision.value < 0.25
     assert planted.precision.low > 0.7
     assert why_too_weak(wilson(1600, 2000), planted) == ""
-    assert "if those that look wrong at random are" in say_planted(planted)
+    row_S = suspect_labels(judge(label_N), label_N).row_S
+    assert planted.own_precision.low <= (label_N != truth_N)[row_S].mean() <= planted.own_precision.high
+    assert planted.own_precision.value > 0.8
+    assert "Of its flags on your own labels, an estimated" in say_planted(planted)
 
 
 @pytest.mark.parametrize(("skill", "alike"), [(4.0, 0.0), (3.0, 3.0), (6.0, 7.0)])
@@ -102,6 +105,10 @@ def test_the_expected_precision_is_the_true_one_where_errors_are_random():
     row_S = suspect_labels(judge(both_N), both_N).row_S
     kept_S = row_S[label_margins(judge(both_N)[row_S], both_N[row_S]) <= planted.limit]
     true = (both_N != truth_N)[kept_S].mean()
+    of_own_S = suspect_labels(judge(label_N), label_N).row_S
+    of_own_S = of_own_S[label_margins(judge(label_N)[of_own_S], label_N[of_own_S]) <= planted.limit]
+    own = planted.own_precision
+    assert own.low <= (label_N != truth_N)[of_own_S].mean() <= own.high
     assert planted.precision.low - 0.1 < true < planted.precision.high + 0.1
 
 
@@ -115,6 +122,7 @@ def test_with_two_classes_no_flag_on_an_own_label_is_credited():
 
     planted = plant_errors(plant_at_random(truth_N, 0.1) % 2, 2, judge_two)
     assert planted.precision == planted.least_precision
+    assert planted.own_precision is None
 
 
 @pytest.mark.parametrize("examples", [2, 10, 45])

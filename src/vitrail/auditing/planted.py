@@ -47,7 +47,8 @@ class PlantedErrors:
     no limit makes half of the flags right, and then the figures are those without a limit. `planted` labels were
     planted, `share` of all in each of `rounds`, of which `recall` were flagged among `flags` in all: these rounds had
     no part in setting the limit. `least_precision` counts every flag on one of the user's own labels as wrong,
-    `precision` credits those that look like planted ones; both are None if nothing was flagged.
+    `precision` credits those that look like planted ones; both are None if nothing was flagged. `own_precision` is the
+    share that is credited: which share of the flags on the user's own labels is right, if wrong labels are random.
     """
 
     share: float
@@ -58,6 +59,7 @@ class PlantedErrors:
     recall: Interval
     least_precision: Interval | None
     precision: Interval | None
+    own_precision: Interval | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,7 @@ class _Flags:
 
     def within(self, limit: float) -> "_Flags":
         """Those with a margin up to the limit."""
-        kept_F = self.margin_F <= limit
-        return _Flags(self.row_F[kept_F], self.is_planted_F[kept_F], self.is_far_F[kept_F], self.margin_F[kept_F])
+        return self._take(self.margin_F <= limit)
 
     @property
     def least_precision(self) -> Interval | None:
@@ -82,13 +83,27 @@ class _Flags:
     @property
     def precision(self) -> Interval | None:
         """The share that is planted or credited."""
-        if len(self.row_F) == 0:
+        own = self.own_precision
+        return self._mean(np.where(self.is_planted_F, 1.0, own.value if own else 0.0))
+
+    @property
+    def own_precision(self) -> Interval | None:
+        """The share of flags on own labels that is credited; None without flags of both kinds, or any that are far."""
+        planted, own = self._take(self.is_planted_F), self._take(~self.is_planted_F)
+        far_planted, far_own = (flags._mean(flags.is_far_F.astype(np.float64)) for flags in (planted, own))
+        if far_planted is None or far_own is None or far_planted.low == 0:
             return None
-        planted_F = self.is_planted_F
-        far_planted = float(self.is_far_F[planted_F].mean()) if planted_F.any() else 0.0
-        far_own = float(self.is_far_F[~planted_F].mean()) if not planted_F.all() else 0.0
-        credit = min(1.0, far_own / far_planted) if far_planted else 0.0
-        return self._mean(np.where(planted_F, 1.0, credit))
+        return Interval(
+            value=min(1.0, far_own.value / far_planted.value),
+            low=min(1.0, far_own.low / far_planted.high),
+            high=min(1.0, far_own.high / far_planted.low),
+            level=far_own.level,
+            method="ratio of the ends of two intervals",
+            n=far_own.n,
+        )
+
+    def _take(self, kept_F: NDArray[np.bool_]) -> "_Flags":
+        return _Flags(self.row_F[kept_F], self.is_planted_F[kept_F], self.is_far_F[kept_F], self.margin_F[kept_F])
 
     def _mean(self, value_F: NDArray[np.float64]) -> Interval | None:
         """The mean over flags; those on one image in several rounds count as much as they differ."""
@@ -138,6 +153,7 @@ def plant_errors(label_N: NDArray[np.int64], classes: int, judge: Judge, *, seed
         recall=wilson(int(measured.is_planted_F.sum()), half * count),
         least_precision=measured.least_precision,
         precision=measured.precision,
+        own_precision=measured.own_precision,
     )
 
 
@@ -170,12 +186,11 @@ def say_planted(planted: PlantedErrors) -> str:
     if planted.least_precision is None or planted.precision is None:
         return test + recall
     least = f"{test}{recall} Of all its flags, {say_rate(planted.least_precision)} were on them"
-    fewer = "Where fewer labels are wrong, fewer flags are right."
-    if planted.precision == planted.least_precision:
-        return f"{least}. {fewer}"
+    if planted.own_precision is None:
+        return f"{least}. Where fewer labels are wrong, fewer flags are right."
     return (
-        f"{least}. The others were on your own labels: if those that look wrong at random are, "
-        f"{say_rate(planted.precision)} of all flags are right. {fewer}"
+        f"{least}. Of its flags on your own labels, an estimated {say_rate(planted.own_precision)} are right, if your "
+        "labels are wrong at random; between classes that look alike more may be."
     )
 
 
