@@ -4,7 +4,8 @@
 
 Each data set is audited with its labels as they are, and with 5% of them made wrong at random before the audit, which
 does not know of it. Least and expected precision are with 5% more wrong labels, which the audit plants; beside the
-expected share of right flags on the data's own labels stands the true one. `no run` is an audit without options on a machine that has no weights. Needs the images and weights in ../shared. Writes
+expected share of right flags on the data's own labels stands the true one. `no run` is an
+audit without options on a machine that has no weights. Needs the images and weights in ../shared. Writes
 benchmarks/audit_flags_<hardware>_<yyyymm>.md, a chapter a data set.
 """
 
@@ -92,14 +93,8 @@ def row(labels: Labels, share: float, judge: str, found: LabelFindings) -> str:
     judged = round(labels.wrong * found.judged / len(labels.truth))
     true_precision = wilson(hits, len(found.suspects)) if labels.wrong and found.suspects else None
     true_recall = wilson(min(hits, judged), judged) if judged else None
-    rates = (
-        planted.recall,
-        planted.least_precision,
-        planted.precision,
-        planted.own_precision,
-        true_precision,
-        true_recall,
-    )
+    measured = (planted.recall, planted.least_precision, planted.precision, planted.own_precision)
+    rates = (*measured, true_precision, true_recall)
     return (
         f"| {share:.0%} | {found.backbone}{' (no run)' if judge == 'no run' else ''}"
         f"{', too weak' if found.too_weak else ''} | {say(found.accuracy)} | {len(found.suspects):,} | "

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vitrail.auditing.planted import Judge, PlantedErrors, plant_errors, say_planted, why_too_weak
+from vitrail.auditing.planted import Judge, PlantedErrors, plant_errors, say_own, say_planted, why_too_weak
 from vitrail.statistics.confident_learning import label_margins, suspect_labels
 from vitrail.statistics.intervals import wilson
 
@@ -78,7 +78,7 @@ def test_random_errors_of_the_data_itself_do_not_make_a_good_judge_weak():
     row_S = suspect_labels(judge(label_N), label_N).row_S
     assert planted.own_precision.low <= (label_N != truth_N)[row_S].mean() <= planted.own_precision.high
     assert planted.own_precision.value > 0.8
-    assert "Of its flags on your own labels, an estimated" in say_planted(planted)
+    assert "Of its flags on your own labels, an estimated" in say_own(planted)
 
 
 @pytest.mark.parametrize(("skill", "alike"), [(4.0, 0.0), (3.0, 3.0), (6.0, 7.0)])

@@ -183,14 +183,18 @@ def say_planted(planted: PlantedErrors) -> str:
     rounds = "once" if planted.rounds == 1 else f"{planted.rounds} times"
     test = f"Test of the judge: {planted.share:.0%} of the labels were made wrong at random, {rounds}. "
     recall = f"It found {say_rate(planted.recall)} of these {planted.planted:,} labels."
-    if planted.least_precision is None or planted.precision is None:
+    if planted.least_precision is None:
         return test + recall
-    least = f"{test}{recall} Of all its flags, {say_rate(planted.least_precision)} were on them"
+    return f"{test}{recall} Of all its flags, {say_rate(planted.least_precision)} were on them."
+
+
+def say_own(planted: PlantedErrors) -> str:
+    """Which share of the flags on the user's own labels is right, in words; true of a judge that is not too weak."""
     if planted.own_precision is None:
-        return f"{least}. Where fewer labels are wrong, fewer flags are right."
+        return "Where fewer labels are wrong, fewer flags are right."
     return (
-        f"{least}. Of its flags on your own labels, an estimated {say_rate(planted.own_precision)} are right, if your "
-        "labels are wrong at random; between classes that look alike more may be."
+        f"Of its flags on your own labels, an estimated {say_rate(planted.own_precision)} are right, if your labels "
+        "are wrong at random; between classes that look alike more may be."
     )
 
 

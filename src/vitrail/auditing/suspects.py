@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.auditing.planted import Judge, PlantedErrors, plant_errors, say_planted, why_too_weak
+from vitrail.auditing.planted import Judge, PlantedErrors, plant_errors, say_own, say_planted, why_too_weak
 from vitrail.backbones import Backbone
 from vitrail.core.machine import torch_threads, usable_cores
 from vitrail.core.progress import Progress, running
@@ -85,7 +85,7 @@ def say_judge(findings: LabelFindings) -> list[str]:
     )
     if not findings.too_weak:
         kept_back = f" It is unsure of {findings.withheld:,} more, which are not listed." if findings.withheld else ""
-        return [judged + kept_back, say_planted(findings.planted)]
+        return [judged + kept_back, f"{say_planted(findings.planted)} {say_own(findings.planted)}"]
     return [
         f"No label is called suspect, because {findings.backbone} is too weak a judge on these images. "
         f"{findings.too_weak} It would flag {findings.withheld:,} of {findings.judged:,} labels. {REMEDY}",
