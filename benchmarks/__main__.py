@@ -27,6 +27,7 @@ THEMES = (
     "coverage_balanced",
     "duplicates",
     "contamination",
+    "audit_flags",
     "dates",
     "deck",
     "whole_runs",

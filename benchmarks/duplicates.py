@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from benchmarks.results import keep_chapter
 from vitrail.auditing import AuditOptions, audit
-from vitrail.auditing.suspects import answer_out_of_fold
+from vitrail.auditing.suspects import make_judge
 from vitrail.backbones import open_backbone, parse_spec
 from vitrail.core.machine import peak_rss_bytes, usable_cores, user_seconds
 from vitrail.core.progress import Silent
@@ -181,11 +181,12 @@ def labels() -> list[str]:
     return [
         f"4,800 dogs, {len(wrong)} with a wrong label ({WRONG:.0%}), features of {VIT}; {found.judged} labels of train "
         f"and val judged (about {judged} of them wrong), out-of-fold accuracy on the labels as given "
-        f"{found.accuracy:.3f}.",
+        f"{found.accuracy.value:.3f}.",
         "",
-        f"Suspects: {len(found.suspects)}; planted among them {hits} (precision {hits / len(found.suspects):.3f}, "
-        f"recall {hits / judged:.3f}); of the first {judged} suspects {first} are planted "
-        f"({first / judged:.3f}); the label before is suggested for {right / max(hits, 1):.3f} of those found. "
+        f"Suspects: {len(found.suspects)}; planted among them {hits} (precision "
+        f"{hits / max(len(found.suspects), 1):.3f}, recall {hits / judged:.3f}); of the first {judged} suspects "
+        f"{first} are planted ({first / judged:.3f}); the label before is suggested for {right / max(hits, 1):.3f} of "
+        "those found. "
         f"{seconds:.0f} s.",
     ]
 
@@ -225,7 +226,7 @@ def scale(rows: int = ROWS) -> list[str]:
     searched_s = time.perf_counter() - begun
     found = {tuple(pair) for pair in kept_P2.tolist()}
     hits = sum((int(row), rows // 2 + int(row)) in found for row in copies)
-    probability_NC = answer_out_of_fold(examples, Silent())
+    probability_NC = make_judge(examples, Silent())(examples.label_N)
     suspects = set(suspect_labels(probability_NC, examples.label_N).row_S.tolist())
     return [
         f"{rows:,} grey copies with the spectrum of photographs, 500 of them copied with noise: {len(pairs_P2):,} "

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from tests.fetch.hub_fixtures import card as card
 from tests.fetch.hub_fixtures import hub as hub
@@ -36,6 +37,7 @@ def folders_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test touches the caches or the locks of the person who runs it."""
+    """No test touches the caches or the locks of the person who runs it, or finds weights there."""
     monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("VITRAIL_CONFIG", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))

@@ -12,6 +12,7 @@ from vitrail.auditing import Audit as Audit
 from vitrail.auditing import AuditOptions as AuditOptions
 from vitrail.auditing import audit as run_audit
 from vitrail.backbones import open_backbone, parse_spec
+from vitrail.backbones.remembered import remember_given
 from vitrail.benchmark import bench as run_bench
 from vitrail.candidates.decoding import decode_as
 from vitrail.candidates.options import BenchOptions as BenchOptions
@@ -143,10 +144,12 @@ def extract_features(
     Raises:
         DataError: an image cannot be read; the message names it.
     """
-    opened = open_backbone(parse_spec(backbone), engine=engine, precision=precision, offline=offline, progress=Silent())
+    spec, silent = parse_spec(backbone), Silent()
+    opened = open_backbone(spec, engine=engine, precision=precision, offline=offline, progress=silent)
     opened = decode_as(opened, decode)
     threads = share_threads(usable_cores())
     network = Network(opened.start(threads=threads.compute), opened.card.preprocessing)
+    remember_given([spec], [opened], silent)
     stream = Stream(
         (((name_image(image, place), own_image(image)), [network]) for place, image in enumerate(images)),
         [network],

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from vitrail.backbones import BackboneSpec
+from vitrail.backbones.remembered import remember_given
 from vitrail.candidates import BenchOptions, Candidate, Prepared, choose_specs, make_candidates, prepare
 from vitrail.candidates.opening import extract_here, needs_split, open_entries
 from vitrail.core.clock import Clock
@@ -201,6 +202,7 @@ def compute_part(
     dataset, split, _ = make_split(dataset, options.split)
     entries = open_entries(specs, dataset, split, options, resources=resources)
     extraction = extract_here(dataset, [entry.backbone for entry in entries], options, resources=resources, part=part)
+    remember_given(specs, [entry.backbone for entry in entries], resources.progress)
     return PartDone(
         part=f"{part.number}/{part.of}",
         images=dataset.table.num_rows,

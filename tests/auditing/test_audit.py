@@ -199,6 +199,17 @@ def test_the_backbone_of_a_run_is_opened_as_it_was_in_the_run(tmp_path: Path):
         audit(root, AuditOptions(run=run))
 
 
+def test_a_run_is_judged_on_the_engine_that_it_was_told_to_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from tests.test_benchmark import FAST
+    from vitrail.benchmark import bench
+
+    root = draw_folder(tmp_path / "pictures", per_class=20)
+    told = replace(FAST, engine="torch", precision="fp32")
+    run = bench(root, ["resnet_mini"], out=tmp_path / "run", options=told).folder
+    monkeypatch.setattr("vitrail.features.one_pass.Stream", lambda *_, **__: pytest.fail("features were computed anew"))
+    assert audit(root, AuditOptions(run=run)).labels.test_included
+
+
 def test_what_cannot_be_split_is_audited_but_for_its_labels(tmp_path: Path):
     root = draw_folder(tmp_path / "pictures", per_class=3)
     found = audit(root)

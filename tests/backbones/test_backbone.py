@@ -1,4 +1,3 @@
-import shutil
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,9 @@ def test_an_embedded_backbone_keeps_its_card():
 
 def test_of_a_local_file_only_net_and_preprocessing_are_known(tmp_path: Path):
     file = tmp_path / "mine.safetensors"
-    shutil.copy(embedded(), file)
+    state = load_file(embedded())
+    state["norm.weight"][0] += 1  # else its tensors would give it away
+    save_file(state, file)
     card = open_backbone(BackboneSpec(name="vit_mini", file=file), progress=Silent()).card
     known = find_card("vit_mini")
     assert (card.family, card.preprocessing) == (known.family, known.preprocessing)

@@ -104,7 +104,7 @@ def make_images(predictions: dict[str, Predictions], *, size: int = 224) -> Imag
 def _contestant(
     card: Card, ids: Sequence[str], label_N: NDArray[np.int64], probability_NC: NDArray[np.float64]
 ) -> Contestant:
-    """A backbone of which nothing is known, with thresholds set on features of noise."""
+    """A backbone that was trained on other images, with thresholds set on features of noise."""
     feature_ND = np.random.default_rng(len(ids)).normal(size=(len(ids), 12)).astype(np.float32)
     refusal = fit_refusal(fill_bank(ids, feature_ND), probability_NC, label_N)
     return Contestant(
@@ -114,7 +114,9 @@ def _contestant(
         probability_NC=probability_NC,
         traces=Traces(
             trained_on=(),
-            pretraining="not stated",
+            named_after=(),
+            pretraining="stated otherwise",
+            local_file=False,
             labels_seen=True,
             evidence=(),
             named_N=np.zeros(len(ids), dtype=bool),

@@ -8,6 +8,7 @@ import pytest
 from tests.evaluation.data import make_classifier, make_data, make_features
 from tests.evaluation.test_decision import contender, make_pairs
 from vitrail.backbones import Card, find_card
+from vitrail.backbones.cards import of_local_file
 from vitrail.backbones.label_sets import imagenet_1k
 from vitrail.candidates.traces import find_traces
 from vitrail.data.traces import say_about
@@ -20,6 +21,8 @@ DINO = find_card("vit_small_patch16_224.dino")
 DINOV2 = find_card("vit_small_patch14_dinov2.lvd142m")
 FORMULA = find_card("vit_mini")
 UNSTATED = replace(IMAGENET, pretraining=())
+LOCAL = of_local_file(IMAGENET, "0" * 64)
+NAMELESS = replace(LOCAL, name="mine")
 DOGS = (151, 152, 153)
 NAMES = [imagenet_1k().names[place][0] for place in DOGS]
 IDS = "dogs/n02085620_{number}.JPEG"
@@ -67,12 +70,51 @@ def test_a_backbone_that_was_trained_on_other_data_has_not_seen_imagenet():
 
 
 def test_a_local_file_is_given_away_by_its_classifier():
-    _, found = look(NAMES, IDS, card=UNSTATED)
+    _, found = look(NAMES, IDS, card=LOCAL)
     assert found.verdict == "seen"
-    assert "does not say how it was pretrained" in found.sentence
-    _, silent = look(NAMES, IDS, card=UNSTATED, classifier=False)
-    assert silent.verdict == "cannot tell"  # nobody knows what it was trained on
-    assert "not stated" in silent.sentence
+    assert (
+        "is a local file and has a classifier for ImageNet's classes, so it was trained on ImageNet" in found.sentence
+    )
+    _, unpublished = look(NAMES, IDS, card=UNSTATED)
+    assert "does not state its pretraining data and has a classifier for ImageNet's classes" in unpublished.sentence
+
+
+def test_the_name_of_a_local_file_is_told_and_proves_nothing():
+    _, found = look(NAMES, IDS, card=LOCAL, classifier=False)
+    assert (found.verdict, found.share) == ("cannot tell", 0.0)
+    assert found.sentence == (
+        "net is a local file. By its name it was trained on ImageNet-1k. Vitrail cannot tell what it was trained on, "
+        "so it may have seen the test images. About 100% of the test images are named as ImageNet-1k names its images "
+        "(wnid_number); 3 of 3 classes have the name of an ImageNet-1k class."
+    )
+    _, nameless = look(NAMES, IDS, card=NAMELESS, classifier=False)
+    assert nameless.verdict == "cannot tell"
+    assert "By its name" not in nameless.sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "collection"),
+    [
+        ("timm:resnet26.bt_in1k", "ImageNet-1k"),
+        ("timm:vit_base_patch8_224.augreg2_in21k_ft_in1k", "ImageNet-21k"),
+        ("hf:me/beit-base-in22k", "ImageNet-21k"),
+        ("timm:mobilenetv3_large_100.ra_in1k", "ImageNet-1k"),
+        ("timm:coin1k_net", None),
+    ],
+)
+def test_a_name_of_another_library_states_its_collections_by_tags(name: str, collection: str | None):
+    _, found = look(NAMES, "{number}.jpg", card=replace(LOCAL, name=name), classifier=False)
+    assert (f"By its name it was trained on {collection}." in found.sentence) == (collection is not None)
+    assert found.verdict == "cannot tell"
+
+
+@pytest.mark.parametrize("classifier", [True, False])
+@pytest.mark.parametrize("card", [LOCAL, NAMELESS, UNSTATED])
+def test_no_sign_is_never_said_of_weights_of_unknown_pretraining(card: Card, classifier: bool):
+    _, found = look(["1", "2", "3"], "{number}.jpg", card=card, classifier=classifier, wrong=1.0)
+    assert found.verdict == "cannot tell"
+    assert "annot tell" in found.sentence
+    assert "o sign" not in found.sentence
 
 
 def test_own_photographs_of_a_known_data_sets_classes_are_probably_seen_and_no_more():

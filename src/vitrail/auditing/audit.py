@@ -9,9 +9,11 @@ from pathlib import Path
 from pydantic_core import to_json
 
 from vitrail.auditing.files import FileFacts, FileFinding, look_through
+from vitrail.auditing.judge import choose_judge
 from vitrail.auditing.suspects import LabelFindings, find_suspects
-from vitrail.backbones import Backbone, EngineRequest, open_backbone, parse_spec
+from vitrail.backbones import Backbone, BackboneSpec, EngineRequest, open_backbone, parse_spec
 from vitrail.backbones.poolings import widest
+from vitrail.backbones.remembered import remember_given
 from vitrail.core.errors import DataError, UsageError
 from vitrail.core.progress import Progress, Silent
 from vitrail.core.resources import Resources
@@ -27,16 +29,19 @@ from vitrail.data import (
 )
 from vitrail.delivery.reopen import reopen
 from vitrail.features.engine_choice import settle_engine
+from vitrail.features.int8_ranges import attach_range_images
 from vitrail.runs import RunRecord, load_run
 from vitrail.search.memory import measure_need
 
 AUDIT_VERSION = 1
-DEFAULT_BACKBONE = "vit_mini"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditOptions:
-    """Options of an audit. `backbone` None is the run's, or the embedded one; `labels` is whether labels are judged."""
+    """Options of an audit. `labels` is whether labels are judged.
+
+    `backbone` None is the run's; without a run the largest one whose weights are on this machine.
+    """
 
     backbone: str | None = None
     run: Path | None = None
@@ -158,11 +163,13 @@ def audit_to_json(report: Audit) -> bytes:
 def _judge_labels(
     dataset: Dataset, run: RunRecord | None, options: AuditOptions, resources: Resources
 ) -> LabelFindings:
-    backbone = _open(run, options, resources.progress)
     try:
         hidden, split, _ = make_split(dataset, run.results.options.split if run else None)
     except DataError as error:
         return _no_labels(str(error))
+    spec = _choose_spec(run, options, resources.progress)
+    request = run.results.options.engine_request if run else EngineRequest()
+    backbone = _open(run, spec, request, options.offline, resources.progress)
     card = backbone.card
     need = measure_need(split, width=widest(card.feature_width, [card.pooling]), classes=len(dataset.classes))
     if not need.fits:
@@ -171,23 +178,32 @@ def _judge_labels(
     if tested and not set(tested.ids) <= set(split.test):
         raise UsageError(f"The run {options.run} was split otherwise than now: make it again, or leave out --run.")
     # A run on these images has settled their engine, so that its features are found.
-    backbone = settle_engine(backbone, EngineRequest(), dataset, resources=resources)
-    return find_suspects(hidden, split, backbone, tested=tested, max_pixels=options.max_pixels, resources=resources)
+    backbone = settle_engine(backbone, request, dataset, resources=resources)
+    backbone = attach_range_images(backbone, dataset, split.train, max_pixels=options.max_pixels)
+    findings = find_suspects(hidden, split, backbone, tested=tested, max_pixels=options.max_pixels, resources=resources)
+    remember_given([spec], [backbone], resources.progress)
+    return findings
 
 
-def _open(run: RunRecord | None, options: AuditOptions, progress: Progress) -> Backbone:
+def _choose_spec(run: RunRecord | None, options: AuditOptions, progress: Progress) -> BackboneSpec:
+    if options.backbone:
+        return parse_spec(options.backbone)
+    return BackboneSpec(name=run.results.decision.choose) if run else choose_judge(progress)
+
+
+def _open(
+    run: RunRecord | None, spec: BackboneSpec, request: EngineRequest, offline: bool, progress: Progress
+) -> Backbone:
     """The backbone that judges labels; with a run it is one of the run's, under its name there."""
     if run is None:
-        spec = parse_spec(options.backbone or DEFAULT_BACKBONE)
-        return open_backbone(spec, offline=options.offline, progress=progress)
-    spec = parse_spec(options.backbone or run.results.decision.choose)
+        return open_backbone(spec, offline=offline, progress=progress)
     digest = run.backbone(spec.name).weights_sha256
-    opened = reopen(run, spec, digest=digest, request=EngineRequest(), offline=options.offline, progress=progress)
+    opened = reopen(run, spec, digest=digest, request=request, offline=offline, progress=progress)
     return replace(opened, name=spec.name)
 
 
 def _no_labels(why_not: str) -> LabelFindings:
-    return LabelFindings(backbone="", judged=0, accuracy=0.0, test_included=False, suspects=(), why_not=why_not)
+    return LabelFindings(backbone="", judged=0, accuracy=None, test_included=False, suspects=(), why_not=why_not)
 
 
 def _exact(dataset: Dataset) -> list[ExactCopies]:

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from vitrail.auditing.audit import Audit, NearCopies
-from vitrail.auditing.suspects import SuspectLabel
+from vitrail.auditing.suspects import SuspectLabel, say_judge
 from vitrail.core.whole_files import write_whole
 from vitrail.delivery.report import words
 from vitrail.delivery.report.mistakes import Images, draw_thumbnail
@@ -74,6 +74,7 @@ def _context(audit: Audit) -> dict[str, Any]:
         "exact": audit.exact[:MOST_LINES],
         "two_labels": audit.two_labels[:MOST_LINES],
         "pairs": [_pair(images, copies) for copies in audit.near[:MOST_PAIRS]],
+        "judge": say_judge(audit.labels),
         "suspects": [
             ShownSuspect(image=_show(images, suspect.id, suspect.path), suspect=suspect)
             for suspect in audit.labels.suspects[:MOST_SUSPECTS]

@@ -66,7 +66,8 @@ class Card:
 
     Where it comes from: `pretraining` names the image collections it has seen, in their order, and `labels` the label
     set of its last training ("" if it had none). `commercial` is whether the licence allows commercial use.
-    `repository`, `revision` and `sha256` are of the weights. A fact that no source has confirmed is empty;
+    `repository`, `revision` and `sha256` are of the weights, `tensors` is the digest of their tensors, whatever file
+    they are in, "" if nobody has computed it. A fact that no source has confirmed is empty;
     `seen_in` names the source of "licence", "pretraining", "revision" and "sha256" if they are filled.
     """
 
@@ -91,6 +92,7 @@ class Card:
     revision: str
     sha256: str
     seen_in: Mapping[str, str]
+    tensors: str = ""
 
     def network_facts(self) -> dict[str, object]:
         """Everything on the card, but for pixels, that the network's output depends on; plain values."""
@@ -124,4 +126,10 @@ def of_local_file(card: Card, digest: str) -> Card:
         revision=stated,
         sha256=digest,
         seen_in={fact: source for fact, source in card.seen_in.items() if fact == "preprocessing"},
+        tensors="",
     )
+
+
+def is_unknown_file(card: Card) -> bool:
+    """Whether this is the card of a local file that is not known to be any published one."""
+    return card.revision.startswith(NOT_STATED)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from vitrail.backbones.adapters import open_adapted
 from vitrail.backbones.backbone import Backbone
-from vitrail.backbones.cards import Card, of_local_file
+from vitrail.backbones.cards import Card
 from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.engines import choose_engine
+from vitrail.backbones.local_files import describe_local_file, learn_tensors
 from vitrail.backbones.specs import BackboneSpec
 from vitrail.core.errors import DownloadError
 from vitrail.core.hashing import sha256_file
@@ -39,8 +40,10 @@ def open_backbone(
     card = find_card(spec.name)
     file = spec.file or _published_file(card, offline=offline, progress=progress)
     digest = sha256_file(file)
-    if spec.file is not None and digest != card.sha256:
-        card = of_local_file(card, digest)
+    if spec.file is not None:
+        card = describe_local_file(card, file, digest, progress)
+    elif card.repository != EMBEDDED:
+        learn_tensors(card, file, digest, progress)
     return Backbone(name=spec.name, card=card, digest=digest, file=file, engine=choice)
 
 

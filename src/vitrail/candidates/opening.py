@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vitrail.backbones import Backbone, BackboneSpec, EngineRequest, open_backbone
 from vitrail.backbones.poolings import widest
+from vitrail.backbones.remembered import remember_given
 from vitrail.candidates.decoding import choose_decoding
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import compared_images, in_float32
@@ -79,6 +80,7 @@ def prepare(
         entries = open_entries(specs, dataset, split, options, machines, resources=resources)
         extraction = extract_all([entry.backbone for entry in entries], machines)
         threads = resources.threads if machines is None else machines.threads
+    remember_given(specs, [entry.backbone for entry in entries], resources.progress)
     return Prepared(entries=tuple(entries), extraction=extraction, threads=threads, extract_again=extract_again)
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.backbones import Card
+from vitrail.backbones.cards import is_unknown_file
+from vitrail.backbones.catalogue import load_catalogue
 from vitrail.backbones.classifier import Classifier
 from vitrail.backbones.label_sets import imagenet_1k, imagenet_21k_ids
 from vitrail.candidates.class_names import WORDNET_ID, match_names, synsets
@@ -29,6 +31,17 @@ ANSWERS: MatchedBy = "answers on training images"
 MOST_OF_A_SET = 0.9  # of its classes, for a data set from which some are left out
 SMALL: Collection = "ImageNet-1k"
 LARGE: Collection = "ImageNet-21k"
+# What tags in names of weights mean: 12k is a part of 21k that holds the classes of 1k, and 22k another name of 21k.
+TAGS = {
+    "in1k": "imagenet-1k",
+    "imagenet": "imagenet-1k",
+    "imagenet1k": "imagenet-1k",
+    "in12k": "imagenet-21k",
+    "in21k": "imagenet-21k",
+    "in22k": "imagenet-21k",
+    "imagenet21k": "imagenet-21k",
+    "imagenet22k": "imagenet-21k",
+}
 
 
 def find_traces(
@@ -63,7 +76,9 @@ def find_traces(
         untuned = answer_untuned(log_NK, places, label_set=classifier.labels.name, matched_by=matched_by)
     return Traces(
         trained_on=trained_on,
+        named_after=() if trained_on or pretraining == "stated otherwise" else _read_name(card.name),
         pretraining=pretraining,
+        local_file=is_unknown_file(card),
         labels_seen=pretraining != "stated" or card.labels != "",
         evidence=tuple(evidence),
         named_N=(named_small_N & (SMALL in trained_on)) | (named_large_N & (LARGE in trained_on)),
@@ -72,14 +87,29 @@ def find_traces(
 
 
 def _find_collections(card: Card, classifier: Classifier | None) -> tuple[tuple[Collection, ...], Pretraining]:
-    """What the backbone was trained on. ImageNet-21k holds the training images of ImageNet-1k."""
-    if "imagenet-21k" in card.pretraining:
-        return (SMALL, LARGE), "stated"
-    if "imagenet-1k" in card.pretraining:
-        return (SMALL,), "stated"
+    """What the backbone was trained on, as far as its card or its classifier prove it."""
+    if card.pretraining:
+        stated = _name_collections(card.pretraining)
+        return stated, "stated" if stated else "stated otherwise"
     if classifier is not None:
         return (SMALL,), "its classifier"
-    return (), "stated otherwise" if card.pretraining else "not stated"
+    return (), "its name" if _read_name(card.name) else "not stated"
+
+
+def _read_name(name: str) -> tuple[Collection, ...]:
+    """The collections that a name states, by the catalogue or by the tags that timm puts into names."""
+    catalogued = load_catalogue().get(name)
+    if catalogued is not None and catalogued.pretraining:
+        return _name_collections(catalogued.pretraining)
+    tags = set(re.split(r"[^a-z0-9]+", name.lower()))
+    return _name_collections([collection for tag, collection in TAGS.items() if tag in tags])
+
+
+def _name_collections(pretraining: Sequence[str]) -> tuple[Collection, ...]:
+    """ImageNet-21k holds the training images of ImageNet-1k."""
+    if "imagenet-21k" in pretraining:
+        return (SMALL, LARGE)
+    return (SMALL,) if "imagenet-1k" in pretraining else ()
 
 
 def _carry_ids(dataset: Dataset, ids: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -35,7 +35,7 @@ def audit(
             "-b",
             metavar="NAME[=FILE]",
             help="Whose features judge the labels.",
-            show_default="the run's, or vit_mini",
+            show_default="the run's, or the largest on this machine",
         ),
     ] = None,
     run: Annotated[
@@ -82,7 +82,8 @@ def audit(
     if cleaned:
         console.print(
             f"[dim]Manifest[/]  {fix}: {cleaned.rows:,} rows, {cleaned.left_out:,} examples left out, "
-            f"{cleaned.set_aside:,} files set aside, {cleaned.noted:,} with a note",
+            f"{cleaned.set_aside:,} files set aside, {cleaned.noted:,} with a note"
+            + (" (the judge of the labels is too weak)" if report.labels.too_weak else ""),
             soft_wrap=True,
         )
     console.print(f"[dim]Page[/]  {page}", soft_wrap=True)
@@ -92,6 +93,7 @@ def _print(report: "Audit", console: "Console") -> None:
     from rich.markup import escape
 
     from vitrail.auditing.page import sentence
+    from vitrail.auditing.suspects import say_judge
     from vitrail.delivery.report import words
 
     console.print()
@@ -119,5 +121,5 @@ def _print(report: "Audit", console: "Console") -> None:
             console.print(f"[bold]{title}: {len(listed):,}[/]")
             for line in listed[:SHOWN]:
                 console.print(f"  {escape(line)}", soft_wrap=True)
-    if report.labels.why_not:
-        console.print(f"Labels were not judged. {escape(report.labels.why_not)}")
+    for line in say_judge(report.labels):
+        console.print(escape(line), soft_wrap=True)

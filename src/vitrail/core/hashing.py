@@ -10,7 +10,7 @@ from vitrail.core.bounded import open_regular
 SHA256_LETTERS = 64  # of a digest in hexadecimal
 
 
-def sha256_bytes(data: bytes) -> str:
+def sha256_bytes(data: bytes | memoryview) -> str:
     """The sha256 of bytes, as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 

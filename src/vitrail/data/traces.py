@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Collection = Literal["ImageNet-1k", "ImageNet-21k"]  # the second holds the first
 Strength = Literal["proof", "probable", "hint"]
-Pretraining = Literal["stated", "its classifier", "stated otherwise", "not stated"]
+Pretraining = Literal["stated", "its classifier", "its name", "stated otherwise", "not stated"]
 MatchedBy = Literal["names", "answers on training images"]
 Sighting = Literal["seen", "probably", "cannot tell", "no sign", "not seen"]
 
@@ -57,12 +57,16 @@ class Traces:
     """What is known of one backbone before the opening.
 
     `trained_on` are the collections that it is known to have been trained on, and `pretraining` says how that is known.
+    `named_after` are those that only its name states: what a local file holds, its name does not prove.
+    `local_file` is whether its weights are a file that is not known to be a published one.
     `labels_seen` is false for a backbone that saw the images without labels, as self-supervised ones do.
     `named_N` says which test images carry ids of these collections.
     """
 
     trained_on: tuple[Collection, ...]
+    named_after: tuple[Collection, ...]
     pretraining: Pretraining
+    local_file: bool
     labels_seen: bool
     evidence: tuple[Evidence, ...]
     named_N: NDArray[np.bool_]
@@ -84,15 +88,20 @@ class Traces:
             return "seen"
         if probable:
             return "probably"
-        if any(sign.strength == "proof" or sign.share >= MOST for sign in self.relevant):
+        if self.is_pretraining_unknown or any(sign.strength == "proof" or sign.share >= MOST for sign in self.relevant):
             return "cannot tell"
         return "not seen" if any(sign.strength != "hint" for sign in self.evidence) else "no sign"
 
     @property
     def relevant(self) -> tuple[Evidence, ...]:
         """The evidence for collections that the backbone was trained on, or may have been for all that is stated."""
-        unknown = self.pretraining in ("not stated", "its classifier")
+        unknown = self.is_pretraining_unknown
         return tuple(sign for sign in self.evidence if unknown or sign.collection in self.trained_on)
+
+    @property
+    def is_pretraining_unknown(self) -> bool:
+        """Whether it may have been trained on anything, as far as is known."""
+        return self.pretraining in ("not stated", "its classifier", "its name")
 
 
 def say_about(share: float) -> str:

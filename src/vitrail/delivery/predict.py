@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vitrail.backbones import Backbone, BackboneSpec, Engine, EngineRequest, parse_spec
 from vitrail.backbones.engines import choose_engine
+from vitrail.backbones.remembered import remember_given
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.machine import share_threads, usable_cores
 from vitrail.core.progress import Progress, Silent, running
@@ -135,6 +136,7 @@ class Predictor:
             progress=progress,
         )
         started = opened.start(threads=threads.compute, pooling=origin["pooling"])
+        remember_given([spec], [opened], progress)
         return cls(
             backbone=opened,
             engine=started,

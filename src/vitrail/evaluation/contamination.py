@@ -216,8 +216,15 @@ def _sentence(traces: Traces, name: str) -> str:
             return f"{name} {_say_trained(traces)}, and {facts}: {_say_seen(say_about(traces.share), traces)}"
         case "probably":
             return f"{name} {_say_trained(traces)}, and {facts}: {_say_probably(traces)}"
+        case "cannot tell" if traces.pretraining in ("not stated", "its name"):
+            return f"{_say_unknown(traces, name)}{f' {_capital(facts)}.' if facts else ''}"
         case "cannot tell" if any(sign.strength != "hint" for sign in traces.relevant):
-            return f"{_capital(facts)}, and the pretraining of {name} is not stated: it may have seen them or not."
+            return f"{_capital(facts)}. Vitrail cannot tell whether {name}, which {_say_trained(traces)}, saw them."
+        case "cannot tell" if not facts:
+            return (
+                f"Vitrail cannot tell whether {name} saw the test images: it {_say_trained(traces)}, and what else it "
+                "was trained on is unknown."
+            )
         case "cannot tell":
             return (
                 f"{name} may know these classes from pretraining: {facts}. Whether it saw these very images, "
@@ -233,9 +240,18 @@ def _sentence(traces: Traces, name: str) -> str:
             )
 
 
+def _say_unknown(traces: Traces, name: str) -> str:
+    what = "a local file" if traces.local_file else "published without its pretraining data"
+    by_name = f"By its name it was trained on {traces.named_after[-1]}. " if traces.named_after else ""
+    return (
+        f"{name} is {what}. {by_name}Vitrail cannot tell what it was trained on, so it may have seen the test images."
+    )
+
+
 def _say_trained(traces: Traces) -> str:
     if traces.pretraining == "its classifier":
-        return "is a local file that does not say how it was pretrained, but it tells ImageNet's classes apart"
+        what = "is a local file and" if traces.local_file else "does not state its pretraining data and"
+        return f"{what} has a classifier for ImageNet's classes, so it was trained on ImageNet"
     without = "" if traces.labels_seen else " without labels"
     return f"was trained on {traces.trained_on[-1]}{without}"  # the last is the largest, and holds the others
 

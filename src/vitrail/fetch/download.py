@@ -48,6 +48,13 @@ def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str 
     return path
 
 
+def is_fetched(card: Published) -> bool:
+    """Whether weights with a digest that is on their card or locked are in the hub's cache. Uses no network."""
+    trusted = read_trusted(config_folder() / LOCK_FILE).get(card.name)
+    revision = trusted.revision if trusted else card.revision
+    return bool((trusted or card.sha256) and revision and find_cached(card, revision))
+
+
 def _same_bytes_cached(card: Published, trusted: Trusted | None, file: str) -> Path | None:
     """Another commit of the same bytes, such as one that changed only a text, which another tool may have fetched."""
     wanted = trusted.sha256 if trusted else card.sha256 if file == WEIGHTS_FILE else ""

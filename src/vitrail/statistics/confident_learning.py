@@ -46,9 +46,15 @@ def suspect_labels(probability_NC: NDArray[np.float64], label_N: NDArray[np.int6
     best_N = probability_NC.argmax(axis=1)
     is_suspect_N = (confident_NC.max(axis=1) >= 0) & (suggested_N != label_N) & (best_N != label_N)
     row_S = np.flatnonzero(is_suspect_N)
-    margin_S = probability_NC[row_S, label_N[row_S]] - probability_NC[row_S].max(axis=1)
+    margin_S = label_margins(probability_NC[row_S], label_N[row_S])
     order = np.lexsort((rows[row_S], margin_S))
     return Suspects(row_S[order].astype(np.int64), suggested_N[row_S][order].astype(np.int64))
+
+
+def label_margins(probability_NC: NDArray[np.float64], label_N: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How far the probability of each label lies above that of the most probable class: never above 0."""
+    margin_N: NDArray[np.float64] = probability_NC[np.arange(len(label_N)), label_N] - probability_NC.max(axis=1)
+    return margin_N
 
 
 def _thresholds(probability_NC: NDArray[np.float64], label_N: NDArray[np.int64]) -> NDArray[np.float64]:

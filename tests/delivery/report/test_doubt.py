@@ -47,6 +47,8 @@ def told() -> Results:
         )
         traces = Traces(
             trained_on=("ImageNet-1k",) if place == 0 else (),
+            named_after=(),
+            local_file=False,
             pretraining="stated" if place == 0 else "stated otherwise",
             labels_seen=True,
             evidence=(evidence,),

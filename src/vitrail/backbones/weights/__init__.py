@@ -18,6 +18,7 @@ from vitrail.backbones.weights.pickled import read_pth
 from vitrail.backbones.weights.renaming import Layout, to_ours
 from vitrail.backbones.weights.safetensors import read_safetensors
 from vitrail.core.errors import WeightsError
+from vitrail.core.hashing import fingerprint, sha256_bytes
 
 LISTED_TENSORS = 8  # of each kind, in an error message
 
@@ -52,6 +53,19 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     stored = _reader_of(path)(path)
     layout = next((layout for layout in LAYOUTS if layout.prefix_in(stored) is not None), None)
     return stored if layout is None else to_ours(stored, layout, file=path)
+
+
+def digest_tensors(state: Mapping[str, torch.Tensor]) -> str:
+    """The sha256 over names, shapes, dtypes and values of tensors as `read_weights` gives them, whatever their order.
+
+    Counters that inference never reads are left out, since some files of the same weights lack them.
+    """
+    facts = {
+        name: (str(tensor.dtype), list(tensor.shape), sha256_bytes(tensor.contiguous().numpy().data))
+        for name, tensor in state.items()
+        if not name.endswith(UNUSED_COUNTER)
+    }
+    return fingerprint(facts)
 
 
 def _reader_of(path: Path) -> Callable[[Path], dict[str, torch.Tensor]]:
