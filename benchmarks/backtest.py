@@ -10,15 +10,16 @@ features, drawn at random, which do equally well but for luck. In every second r
 replaced by another class, of the images left out too: the test as drawn then speaks of accuracy against such labels.
 
 Each finished run is a line of RUNS.jsonl, from which the command goes on. One core is used.
-Writes benchmarks/backtest_<hardware>_<yyyymm>.md.
+Writes benchmarks/backtest_<hardware>_<yyyymm>.md, and the same figures into docs/backtest.md.
 """
 
 import argparse
 import csv
 import json
 import os
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from benchmarks.backtest_score import Notes, score_settling, score_verdict
 from benchmarks.backtest_table import make_table
 from benchmarks.backtest_training import score_training
 from benchmarks.problems import SHARED, SOURCES, WEIGHTS, Rows, make_dataset, make_ids
-from benchmarks.results import write_results
+from benchmarks.results import HERE, write_results
 from vitrail.backbones import find_card
 from vitrail.candidates.thresholds import make_refusal, predict
 from vitrail.core.hashing import fingerprint
@@ -50,6 +51,8 @@ WORLDS = (  # data, classes, kinds (breeds or flowers) that are merged into them
 )
 NOISES = (0.0, 0.1)
 HALVED = "resnet50.tv_in1k"
+PAGE = HERE.parent / "docs" / "backtest.md"
+FIGURES = re.compile(r"(?<=<!-- figures -->\n).*(?=<!-- end of figures -->)", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +167,13 @@ def run(world: World, number: int) -> dict[str, object]:
     }
 
 
+def write_page(lines: Sequence[str]) -> None:
+    """Put the figures into the page of the documentation, which has a title of its own and deeper headings."""
+    figures = "\n".join(lines[1:]).replace("\n## ", "\n### ")
+    page = PAGE.read_text()
+    PAGE.write_text(FIGURES.sub(lambda _: f"{figures}\n\n", page))
+
+
 def main() -> None:
     """Run what is not kept yet, and write the table."""
     parser = argparse.ArgumentParser()
@@ -184,6 +194,7 @@ def main() -> None:
     lines = make_table([record for record in kept if record["run"] < options.runs])
     print("\n".join(lines))
     write_results("backtest", lines)
+    write_page(lines)
 
 
 if __name__ == "__main__":

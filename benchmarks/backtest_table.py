@@ -150,14 +150,19 @@ def _exact(record: Record) -> float:
 
 
 def _say_forecast_noise(records: Sequence[Record]) -> str:
-    """How often exact intervals of a forecast would hold gains that are known from a few pools only."""
-    shares = []
-    z = normal_quantile(0.9)
+    """How often exact intervals of a forecast would hold gains that are known from a few pools only.
+
+    What the pools tell differs with the data, above all with how many images are left out to score them.
+    """
+    z, shares = normal_quantile(0.9), []
     for claim, noise in (("forecast", "noise of the gain"), ("forecast of this head", "noise of this gain")):
-        variance = np.mean([value for record in records for value in record["value"].get(noise, [])])
-        error_R = np.array([width for record in records for width in record["width"].get(claim, [])]) / (2 * z)
-        exact_R = [math.erf(z / math.sqrt(2 * (1 + variance / error**2))) for error in error_R if error > 0]
-        shares.append(f"{100 * np.mean(exact_R):.1f}%")
+        exact = []
+        for data in {record["data"] for record in records}:
+            runs = [record for record in records if record["data"] == data]
+            variance = np.mean([value for run in runs for value in run["value"].get(noise, [])])
+            errors = [width / (2 * z) for run in runs for width in run["width"].get(claim, []) if width > 0]
+            exact += [math.erf(z / math.sqrt(2 * (1 + variance / error**2))) for error in errors]
+        shares.append(f"{100 * np.mean(exact):.1f}%")
     return (
         f"The true gains are known from a few pools: an exact 90% interval of a forecast would hold in {shares[0]} "
         f"(on average over pools) and {shares[1]} (of this very head)."
