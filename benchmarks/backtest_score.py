@@ -5,7 +5,7 @@ it held, how wide it was, and what cannot hold or fail: means whose promise is a
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -157,18 +157,32 @@ def _score_pick(notes: Notes, told: Verdict, rate_of: dict[str, float], kind: st
 
 
 def score_settling(notes: Notes, told: Verdict, true: Verdict, criteria: Criteria, draws: np.random.Generator) -> None:
-    """How many more test images would settle a pick: at both ends of the range, whether so many images left out do."""
+    """How many more test images would settle a pick.
+
+    Whether the range holds the number for the true differences, and how often its ends, drawn from the images left out,
+    settle it.
+    """
     pairs = _pairs_of(told.pairs, told.decision.choose)
     if all(pair.loss_a < criteria.margin for pair in pairs):
         return
-    ends = images_to_settle(pairs, margin=criteria.margin, tests=len(told.pairs), backbones=len(told.backbones))
-    notes.measure("settling from", min(ends[0], 1e9))
-    notes.measure("settling to", min(ends[1], 1e9))
+    family = {"margin": criteria.margin, "tests": len(told.pairs), "backbones": len(told.backbones)}
+    ends = images_to_settle(pairs, **family)
+    truths = _pairs_of(true.pairs, told.decision.choose)
+    least, most = images_to_settle([_with_truth(*both) for both in zip(pairs, truths, strict=True)], **family)
+    notes.claim("settling range", ends[0] <= least and most <= ends[1])
     left = len(true.predictions[0].label_N)
     for key, count in zip(("settled by the least", "settled by the most"), ends, strict=True):
         if count <= left:
             settled = [_settles(told, true, round(count), criteria, draws) for _ in range(DRAWS)]
             notes.measure(key, float(np.mean(settled)))
+
+
+def _with_truth(pair: Pair, truth: Pair) -> Pair:
+    """The pair as it would be with the true difference, known exactly, and the true discordance."""
+    lead, scale = truth.difference.value, pair.difference.n / truth.difference.n
+    known = replace(pair.difference, value=lead, low=lead, high=lead)
+    # Fractions of an image: the discordance is a rate there.
+    return replace(pair, difference=known, only_a=truth.only_a * scale, only_b=truth.only_b * scale)
 
 
 def _settles(told: Verdict, true: Verdict, count: int, criteria: Criteria, draws: np.random.Generator) -> bool:

@@ -58,6 +58,7 @@ DECISIONS = (
     Claim(key="all losses", text="the same of all backbones of a run together", asked=0.95),
     Claim(key="proven", text="a proven pick is the best", asked=0.95),
     Claim(key="equivalent pick", text="an equivalent pick loses less than a point", asked=0.95),
+    Claim(key="settling range", text="the range of images that would settle it holds the true number", asked=0.95),
     Claim(key="equivalent", text="an equivalent pair is within a point", asked=0.95),
 )
 THRESHOLDS = (
@@ -131,6 +132,8 @@ def make_table(records: Sequence[Record]) -> list[str]:
         f"hold in {100 * np.mean([_exact(record) for record in records]):.1f}% of these runs.",
         "",
         *_worlds(records),
+        "",
+        _say_picks(records),
     ]
     for title, claims in CHAPTERS.items():
         lines += ["", f"## {title}", "", *_claims(claims, records)]
@@ -176,6 +179,12 @@ def _worlds(records: Sequence[Record]) -> Iterator[str]:
         runs = [record for record in records if record["data"] == data]
         ranges = (_range([run[key] for run in runs]) for key in ("images", "test", "left"))
         yield f"| {data} | {len(runs)} | {' | '.join(ranges)} |"
+
+
+def _say_picks(records: Sequence[Record]) -> str:
+    """How sure the picks were."""
+    counts = [sum(kind in record["held"] for record in records) for kind in ("proven", "equivalent pick", "practical")]
+    return f"{counts[0]} picks were proven, {counts[1]} equivalent and {counts[2]} practical."
 
 
 def _range(counts: Sequence[int]) -> str:

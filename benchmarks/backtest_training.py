@@ -1,8 +1,9 @@
 """What a run says of other training images, against heads that are trained on images left out.
 
-Fresh pools as large as the run's train and val are drawn from the images left out, and the setting that the search
-chose is fitted on them; the rest of the images left out score these heads. A mean over the pools stands for the average
-over trainings. For the label forecast as many more images are added to the run's own, and to the pools.
+Fresh pools as large as the run's train and val, with as many images of each class, are drawn from the images left out,
+and the setting that the search chose is fitted on them; the rest of the images left out score these heads. A mean over
+the pools stands for the average over trainings. For the label forecast as many more images of each class are added to
+the run's own, and to the pools.
 """
 
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ def score_training(
     `true` has the answers of the run's own heads on the images left out.
     """
     learnt = np.array([int(id_, 16) for id_ in (*split.train, *split.val)])
-    cuts = [_cut_rest(world, len(learnt), draws) for _ in range(POOLS)]
+    cuts = [_cut_rest(world, world.label_N[learnt], draws) for _ in range(POOLS)]
     own = {one.name: one.probability_NC.argmax(axis=1) == one.label_N for one in true.predictions}
     right = {name: _Trained(searches[name], world.rows[name], world, learnt, own[name], cuts) for name in searches}
     for name, trained in right.items():
@@ -71,10 +72,19 @@ def score_training(
     notes.claim("no false beats over trainings, warned or not", not (wrong[False] or wrong[True]))
 
 
-def _cut_rest(world: "World", size: int, draws: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two pools and the images that score: rows of the images left out."""
-    order = draws.permutation(len(world.rest_M))
-    return order[:size], order[size : 2 * size], order[2 * size :][:SCORED]
+def _cut_rest(world: "World", label_P: np.ndarray, draws: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Two pools with as many images of each class as the run learnt from, and the images that score, as rows.
+
+    Where a class has few images left, a third of them goes into each.
+    """
+    first, second, score = [], [], []
+    for label, count in enumerate(np.bincount(label_P)):
+        rows = draws.permutation(np.flatnonzero(world.rest_M == label))
+        taken = min(int(count), len(rows) // 3)
+        first.append(rows[:taken])
+        second.append(rows[taken : 2 * taken])
+        score.append(rows[2 * taken :])
+    return np.concatenate(first), np.concatenate(second), draws.permutation(np.concatenate(score))[:SCORED]
 
 
 class _Trained:
@@ -92,7 +102,7 @@ class _Trained:
         world: "World",
         learnt: np.ndarray,
         own_M: np.ndarray,
-        cuts: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
+        cuts: list[tuple[np.ndarray, ...]],
     ) -> None:
         row_ND, rest_MD = rows
         own, own_N = row_ND[learnt], world.label_N[learnt]
