@@ -45,7 +45,7 @@ WORLDS = (  # data, classes, kinds (breeds or flowers) that are merged into them
     ("dogs", 2, 120, (100, 200, 300, 400, 500)),
     ("dogs", 4, 120, (100, 200, 300, 400, 500)),
     ("dogs", 10, 120, (300, 400, 500)),
-    ("dogs", 40, 40, (400,)),
+    ("dogs", 40, 40, (500,)),
     ("flowers", 4, 20, (100, 150, 200)),
     ("flowers", 20, 20, (200,)),
 )

@@ -162,7 +162,8 @@ def _say_forecast_noise(records: Sequence[Record]) -> str:
         exact = []
         for data in {record["data"] for record in records}:
             runs = [record for record in records if record["data"] == data]
-            variance = np.mean([value for run in runs for value in run["value"].get(noise, [])])
+            values = [value for run in runs for value in run["value"].get(noise, [])]
+            variance = np.mean(values) if values else math.nan
             errors = [width / (2 * z) for run in runs for width in run["width"].get(claim, []) if width > 0]
             exact += [math.erf(z / math.sqrt(2 * (1 + variance / error**2))) for error in errors]
         shares.append(f"{100 * np.mean(exact):.1f}%")
