@@ -181,7 +181,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--kept", type=Path, default=Path("backtest.jsonl"))
     options = parser.parse_args()
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
     kept = [json.loads(line) for line in options.kept.read_text().splitlines()] if options.kept.exists() else []
     stored = dict(np.load(options.features))
     with options.kept.open("a") as file:
@@ -191,6 +192,7 @@ def main() -> None:
             file.write(json.dumps(kept[-1]) + "\n")
             file.flush()
             print(f"run {number}, {kept[-1]['data']}: {kept[-1]['seconds']:.0f} s", flush=True)
+    os.sched_setaffinity(0, cores)  # the machine as it is
     lines = make_table([record for record in kept if record["run"] < options.runs])
     print("\n".join(lines))
     write_results("backtest", lines)

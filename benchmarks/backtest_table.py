@@ -78,7 +78,7 @@ TRAININGS = (
     Claim(key="beats with a warning, over trainings", text="a lead with a warning is one over trainings", asked=None),
     Claim(key="forecast given", text="a label forecast is given", asked=None),
     Claim(key="forecast", text="label forecast: the gain on average over pools", asked=0.9),
-    Claim(key="forecast of this head", text="label forecast: the gain of this very head", asked=0.9),
+    Claim(key="forecast of this head", text="the same interval, the gain of the run's very head", asked=None),
 )
 CLEAN = (
     Claim(key="top1 clean", text="accuracy of a backbone", asked=None),
