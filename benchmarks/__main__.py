@@ -22,6 +22,7 @@ THEMES = (
     "heads_against_sklearn",
     "small_heads",
     "coverage",
+    "promises",
     "coverage_forecast",
     "coverage_pick",
     "coverage_balanced",

@@ -2,7 +2,8 @@
 
     python -m benchmarks.coverage
 
-Rates by exact binomial sums, everything else by seeded draws. Writes benchmarks/coverage_<hardware>_<yyyymm>.md.
+Rates by exact binomial sums, everything else by seeded draws. The promises of a head's thresholds are measured in
+`promises.py`, on images in groups too. Writes benchmarks/coverage_<hardware>_<yyyymm>.md.
 """
 
 import math
@@ -13,7 +14,6 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-from benchmarks.promises import promises
 from benchmarks.results import machine_line, write_results
 from vitrail.evaluation import Pair
 from vitrail.evaluation.contestants import Criteria
@@ -37,7 +37,7 @@ def main() -> None:
     """Measure, and write the table beside this file."""
     lines = [__doc__.split("\n", 1)[0] if __doc__ else "", "", "    python -m benchmarks.coverage", ""]
     lines += [machine_line(), ""]
-    for part in (rates, balanced, differences, null_tests, sets, groups, pairs, promises):
+    for part in (rates, balanced, differences, null_tests, sets, groups, pairs):
         for line in part():
             print(line, flush=True)
             lines.append(line)

@@ -48,6 +48,14 @@ class Rows:
         """There is one pooling."""
         return self
 
+    def reader(self, ids: object) -> np.ndarray:
+        """The same rows: nothing stays on disk here."""
+        return self.rows(ids)
+
+    def blocks(self, ids: object) -> Iterator[np.ndarray]:
+        """The same rows in one block."""
+        yield self.rows(ids)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -85,20 +93,8 @@ def make_problem(
     name: str, row_ND: np.ndarray, label_N: np.ndarray, rest_ND: np.ndarray, rest_N: np.ndarray
 ) -> Problem:
     """Split the rows as `bench` would; the rows of its test join the rest."""
-    ids = [f"{number:064x}" for number in range(len(label_N))]
-    columns = dict.fromkeys(EXAMPLE_SCHEMA.names, [None] * len(ids))
-    columns |= {"id": ids, "paths": [[id_] for id_ in ids], "label": label_N}
-    dataset, split, _ = make_split(
-        Dataset(
-            name="problem",
-            table=pa.table(columns, schema=EXAMPLE_SCHEMA),
-            classes=tuple(map(str, range(int(label_N.max()) + 1))),
-            set_aside=(),
-            warnings=(),
-            fingerprint="",
-            source=open_source(None),
-        )
-    )
+    dataset, split, _ = make_split(make_dataset(label_N))
+    ids = make_ids(len(label_N))
     held = [int(id_, 16) for id_ in split.test]
     learnt = sorted(set(range(len(ids))) - set(held))
     return Problem(
@@ -110,6 +106,27 @@ def make_problem(
         learnt_N=label_N[learnt],
         test_ND=np.concatenate([rest_ND, row_ND[held]]),
         test_N=np.concatenate([rest_N, label_N[held]]),
+    )
+
+
+def make_ids(count: int) -> list[str]:
+    """The id of each row: its number, as long as a digest."""
+    return [f"{number:064x}" for number in range(count)]
+
+
+def make_dataset(label_N: np.ndarray) -> Dataset:
+    """The rows as a data set without images, for what needs features only; classes are numbers."""
+    ids = make_ids(len(label_N))
+    columns = dict.fromkeys(EXAMPLE_SCHEMA.names, [None] * len(ids))
+    columns |= {"id": ids, "paths": [[id_] for id_ in ids], "label": label_N}
+    return Dataset(
+        name="problem",
+        table=pa.table(columns, schema=EXAMPLE_SCHEMA),
+        classes=tuple(map(str, range(int(label_N.max()) + 1))),
+        set_aside=(),
+        warnings=(),
+        fingerprint="",
+        source=open_source(None),
     )
 
 

@@ -36,7 +36,7 @@ def test_the_forecast_starts_at_the_images_of_the_kept_head():
     assert (train.forecast.images_per_class, train.forecast.labels) == (480, 960)
     assert train.forecast.gain > both.forecast.gain  # the law flattens
     assert "1,280 more labels in all 2 classes (640 more a class)" in both.sentence
-    assert "on images of train and val" in both.sentence
+    assert "on average to heads like this one, on images of train and val" in both.sentence
     assert "90% interval" in both.sentence
 
 

@@ -7,7 +7,8 @@ that of an accuracy. The intervals allow for the draw of the scored images (of w
 the training images. A single group says nothing of other groups: then there are neither intervals nor a forecast.
 
 The forecast starts where the kept head does, at all images that it was refitted on, and ends at twice as many: that is
-two and a half times the largest point. See `statistics/power_law.py` for the law and its interval.
+two and a half times the largest point. It is an average over heads like the kept one: how lucky that one was with its
+own images, no curve shows (benchmarks/backtest.py). See `statistics/power_law.py` for the law and its interval.
 """
 
 from collections.abc import Sequence
@@ -170,7 +171,8 @@ def _say_forecast(forecast: LabelForecast | None, scope: str) -> str:
         return f"In {scope} the curve is too uneven to say what more labels would be worth."
     labels = f"{forecast.labels:,} more labels in {scope} ({forecast.images_per_class:.3g} more a class)"
     gain, low, high = (100 * value for value in (forecast.gain, forecast.low, forecast.high))
-    where, interval = "to this head on images of train and val", f"(a {100 * forecast.level:.0f}% interval)"
+    where = "on average to heads like this one, on images of train and val"
+    interval = f"(a {100 * forecast.level:.0f}% interval)"
     if low < 0.05:
         limits = f"between {low:.1f} and {high:.1f} points"
         return f"{labels} cannot be shown to be worth anything {where}: {limits} {interval}."
