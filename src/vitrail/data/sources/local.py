@@ -36,17 +36,22 @@ def class_name(text: str) -> str:
     return unicodedata.normalize("NFC", written(text.strip() or text))
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: str | Path) -> bytes:
     """The bytes of one file.
 
     Raises:
         OSError: it cannot be read, or is larger than any image.
     """
-    with path.open("rb") as file:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - Path.open takes longer than a small file
         size = os.fstat(file.fileno()).st_size
         if size > MAX_FILE_BYTES:
             raise OSError(0, f"it is larger than any image ({size / 1e9:.1f} GB)")
         return file.read()
+
+
+def read_listed(folder: Path, path: str) -> bytes:
+    """The bytes of a file below a folder, by its path as a data set writes it; raises OSError as `read_file` does."""
+    return read_file(f"{folder}/{as_on_disk(path)}")
 
 
 def _escape(match: re.Match[str]) -> str:
