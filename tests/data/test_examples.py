@@ -11,6 +11,7 @@ import pytest
 from tests.data.pictures import MemorySource, encoded, image_file, picture, png_that_claims
 from vitrail.core.errors import DataError
 from vitrail.core.hashing import fingerprint
+from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import (
@@ -198,6 +199,7 @@ def test_as_many_threads_read_as_are_given():
         names: set[str] = set()
         load(Watched([ListedFile(path=path, label="a") for path in files], files), resources=Resources(cores=threads))
         assert len(names) == threads
+    assert Resources().reading_threads == 4 * usable_cores()  # they mostly wait
 
 
 def test_an_interrupted_reading_ends_at_once():
@@ -279,7 +281,7 @@ def test_a_folder_of_bad_input_ends_in_examples_and_a_list_of_reasons(bad_folder
     ((paths, reason),) = unreadable.values()
     assert (paths, reason[:14]) == (["chat siamois/truncated.jpg"], "truncated JPEG")
     left = split.without(unreadable)
-    assert len(left.train + left.val + left.test) == 22
+    assert len((*left.train, *left.val, *left.test)) == 22
 
 
 def folder_of(root: Path, **sizes: int) -> Path:
@@ -331,7 +333,7 @@ def test_the_dogs_load_in_well_under_two_seconds(shared):
 
 
 def test_the_fingerprint_is_that_of_the_columns_as_json(monkeypatch):
-    monkeypatch.setattr("vitrail.data.dataset.FINGERPRINT_ROWS", 4)
+    monkeypatch.setattr("vitrail.data.dataset.ROWS_AT_ONCE", 4)
     dataset = read(SOUND)
     columns = {name: dataset.table[name].to_pylist() for name in ("id", "label", "group", "given_split")}
     assert dataset.fingerprint == fingerprint({"classes": list(dataset.classes)} | columns)

@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 from collections import Counter
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -50,9 +51,9 @@ def test_parts_are_disjoint_cover_all_and_keep_groups_whole(rows, seed, calibrat
     except DataError:
         return  # one group holds all of a class and went to test
     everything = dataset.table["id"].to_pylist()
-    assert sorted(split.train + split.val + split.test + split.calibration) == everything
+    assert sorted((*split.train, *split.val, *split.test, *split.calibration)) == everything
     assert bool(split.calibration) is bool(calibration)
-    assert sorted(sum(split.folds, ())) == sorted(split.train + split.val)
+    assert sorted(chain(*split.folds)) == sorted((*split.train, *split.val))
     assert len(split.folds) == 5
     group_of = dict(zip(everything, dataset.table["group"].to_pylist(), strict=True))
     for parts in ((split.train, split.val, split.test, split.calibration), split.folds):
@@ -153,9 +154,9 @@ def test_calibration_is_cut_from_train_and_leaves_test_and_val_as_they_are():
     _, without, _ = make_split(dataset)
     _, split, _ = make_split(dataset, SplitOptions(calibration=0.1))
     assert (split.val, split.test) == (without.val, without.test)
-    assert sorted(split.train + split.calibration) == list(without.train)
+    assert sorted((*split.train, *split.calibration)) == list(without.train)
     assert counts(dataset, split.calibration) == [150, 100]
-    assert not set(split.calibration) & set(sum(split.folds, ()))
+    assert not set(split.calibration) & set(chain(*split.folds))
     assert "From train a calibration split was cut (83.3/16.7)" in split.how
     assert split.fingerprint != without.fingerprint
     assert without.calibration == ()

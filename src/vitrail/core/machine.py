@@ -13,6 +13,7 @@ from pathlib import Path
 CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
 CACHE_VERSION = "v1"  # bump with any change of what a file in the cache means: an old file is never read as a new one
+DISK_THREADS_A_CORE = 4  # twice as many files a second from a cold disk as with one (benchmarks/many_files.py)
 REPORTED_PACKAGES = ("numpy", "openvino", "pillow", "pyarrow", "safetensors", "scikit-learn", "scipy", "torch")
 
 
@@ -60,6 +61,11 @@ def share_threads(cores: int) -> Threads:
     fought over for long.
     """
     return Threads(decode=cores, compute=cores)
+
+
+def count_disk_threads() -> int:
+    """How many threads read small files: a disk serves several requests in the time of one, and these mostly wait."""
+    return DISK_THREADS_A_CORE * usable_cores()
 
 
 def let_waiting_threads_sleep() -> None:

@@ -27,7 +27,7 @@ from vitrail.core.digest_files import matches_its_name, write_digest_file
 from vitrail.core.errors import StoreError
 from vitrail.core.progress import running
 from vitrail.core.resources import Resources
-from vitrail.data.dataset import Dataset, read_example
+from vitrail.data.dataset import Dataset, read_example, whole
 from vitrail.data.images import ImageRejected, decode_grey
 
 SIDE = 32
@@ -88,7 +88,7 @@ class CopyCollector:
     def __init__(self, dataset: Dataset, *, max_pixels: int, cache: Path) -> None:
         self._folder, self._max_pixels = _folder(cache), max_pixels
         self._writer = _Writer(self._folder)
-        self._ids = dataset.table.column("id").combine_chunks()
+        self._ids = whole(dataset.table.column("id"))
 
     def take(self, row: int, data: bytes) -> None:
         """Make the copy of the example in a row of the table, whose bytes these are; called from any thread.

@@ -25,7 +25,6 @@ JPEG_SIGNATURES: dict[int, tuple[bytes, int | None]] = {
     0xED: (b"Photoshop 3.0\0", None),
     0xEE: (b"Adobe", 7),
 }
-_SEGMENT = ((b"", None),)
 _SEGMENT = struct.Struct(">BBH")
 
 # PNG: the specification's third edition, 11.2.1. The combinations of bit depth and colour type.
@@ -95,10 +94,10 @@ def _is_plain_segment(data: bytes, marker: int, start: int, end: int) -> bool:
         while start < end:  # tables of 64 values in one byte or in two
             start += 65 if data[start] < 16 else 129
         return start == end
+    if marker not in JPEG_APPLICATIONS:
+        return False
     signature, least = JPEG_SIGNATURES.get(marker, (b"", 0))
-    if data.startswith(signature, start, end):
-        return marker in JPEG_APPLICATIONS and least is not None and end - start >= least
-    return marker in JPEG_APPLICATIONS
+    return not data.startswith(signature, start, end) or (least is not None and end - start >= least)
 
 
 def _read_png(data: bytes) -> Size | None:
