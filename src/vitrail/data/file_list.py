@@ -22,15 +22,14 @@ class FileList(Sequence[ListedFile]):
     def __init__(self, files: Iterable[ListedFile]) -> None:
         labels: dict[str, int] = {}
         groups: dict[str | None, int] = {None: 0}
-        letters, end_N = bytearray(), array("i", [0])
+        self._letters, self._ends = bytearray(), array("i", [0])  # of all paths together
         self._label_N, self._group_N, self._split_N = array("i"), array("i"), array("b")
         for file in files:
-            letters += file.path.encode()
-            end_N.append(len(letters))
+            self._letters += file.path.encode()
+            self._ends.append(len(self._letters))
             self._label_N.append(labels.setdefault(file.label, len(labels)))
             self._group_N.append(groups.setdefault(file.group, len(groups)))
             self._split_N.append(SPLITS.index(file.split))
-        self._paths = pa.StringArray.from_buffers(len(end_N) - 1, pa.py_buffer(end_N), pa.py_buffer(letters))
         self.labels, self._groups = tuple(labels), tuple(groups)
 
     def __len__(self) -> int:
@@ -45,6 +44,7 @@ class FileList(Sequence[ListedFile]):
     def __getitem__(self, number: int | slice) -> ListedFile | list[ListedFile]:
         if isinstance(number, slice):
             return [self[place] for place in range(*number.indices(len(self)))]
+        number = range(len(self))[number]
         return ListedFile(
             path=self.path(number),
             label=self.labels[self._label_N[number]],
@@ -53,9 +53,8 @@ class FileList(Sequence[ListedFile]):
         )
 
     def path(self, number: int) -> str:
-        """The path of a file."""
-        path: str = self._paths[number].as_py()
-        return path
+        """The path of a file, counted from the first."""
+        return self._letters[self._ends[number] : self._ends[number + 1]].decode()
 
     def grouped(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether each of these files has a group."""
@@ -74,4 +73,5 @@ class FileList(Sequence[ListedFile]):
         place_L = np.array([place[label] for label in self.labels], np.int32)
         names = pa.array(SPLITS, pa.string())
         label_N, split_N = np.asarray(self._label_N), np.asarray(self._split_N)
-        return self._paths.take(pa.array(numbers)), place_L[label_N[numbers]], names.take(pa.array(split_N[numbers]))
+        paths = pa.StringArray.from_buffers(len(self), pa.py_buffer(self._ends), pa.py_buffer(self._letters))
+        return paths.take(pa.array(numbers)), place_L[label_N[numbers]], names.take(pa.array(split_N[numbers]))
