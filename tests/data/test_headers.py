@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -90,45 +91,68 @@ def test_a_file_with_changed_bytes(data, changes):
     assert agrees(bytes(changed))
 
 
-@settings(deadline=None, max_examples=400)
-@given(
-    marker=st.integers(0xC0, 0xFF),
-    content=st.one_of(
-        st.binary(max_size=200),
-        st.builds(
-            bytes.__add__,
-            st.sampled_from(
-                (b"JFIF", b"Exif\0\0", b"ICC_PROFILE\0", b"Photoshop 3.0\0", b"Adobe", b"MPF\0", b"FPXR\0")
-            ),
-            st.binary(max_size=80),
-        ),
-    ),
-    between=st.binary(max_size=2),
+SEGMENTS = (
+    (0xDB, b"\x00"),
+    (0xDB, b"\x10"),
+    (0xE0, b"JFIF"),
+    (0xE1, b"Exif\0\0"),
+    (0xE2, b"ICC_PROFILE\0"),
+    (0xE2, b"MPF\0"),
+    (0xE2, b"FPXR\0"),
+    (0xED, b"Photoshop 3.0\0"),
+    (0xED, b"Photoshop 3.0\x008BIM"),
+    (0xEE, b"Adobe"),
+    *((marker, b"") for marker in range(0xC0, 0x100)),
 )
-def test_a_jpeg_with_another_segment(marker, content, between):
+
+
+@pytest.mark.parametrize("between", [b"", b"\xff", b"\x00"])
+def test_a_jpeg_with_another_segment(between):
     data = PLAIN["jpeg"]
-    segment = bytes((0xFF, marker)) + struct.pack(">H", len(content) + 2) + content
-    assert agrees(data[:2] + segment + between + data[2:])
+    for (marker, signature), length, filling in product(SEGMENTS, (*range(16), 64, 65, 128, 129), (0, 1, 0xFF)):
+        content = signature + length * bytes((filling,))
+        segment = bytes((0xFF, marker)) + struct.pack(">H", len(content) + 2) + content
+        assert agrees(data[:2] + segment + between + data[2:]), segment
 
 
-@settings(deadline=None, max_examples=400)
-@given(
-    kind=st.sampled_from(
-        (*PNG_CHUNKS, b"IHDR", b"iTXt", b"zTXt", b"acTL", b"fcTL", b"fdAT", b"eXIf", b"iCCP", b"teSt")
-    ),
-    content=st.binary(max_size=60),
-    mode=st.sampled_from(("grey png", "png", "png with a palette", "png with alpha")),
-)
-def test_a_png_with_another_chunk(kind, content, mode):
+def test_a_jpeg_with_another_frame():
+    data = PLAIN["jpeg"]
+    start = data.index(b"\xff\xc0")
+    kinds = product((0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC9, 0xDE), (8, 12), (0, 5), (0, 5), range(6), range(-6, 13))
+    for marker, bits, height, width, components, more in kinds:
+        content = (struct.pack(">BHHB", bits, height, width, components) + bytes(12))[: 6 + more]
+        frame = bytes((0xFF, marker)) + struct.pack(">H", len(content) + 2) + content
+        assert agrees(data[:start] + frame + data[start + 19 :]), frame
+
+
+@pytest.mark.parametrize("mode", ["grey png", "png", "png with a palette", "png with alpha"])
+def test_a_png_with_another_chunk(mode):
     data = PLAIN[mode]
-    assert agrees(data[:33] + chunk(kind, content) + data[33:])
+    kinds = (
+        *PNG_CHUNKS,
+        b"IHDR",
+        b"IDAT",
+        b"IEND",
+        b"iTXt",
+        b"zTXt",
+        b"acTL",
+        b"fcTL",
+        b"fdAT",
+        b"eXIf",
+        b"iCCP",
+        b"teSt",
+    )
+    for kind, length, filling in product(kinds, range(40), (0, 1, 0xFF)):
+        another = chunk(kind, length * bytes((filling,)))
+        assert agrees(data[:33] + another + data[33:]), another
+        assert agrees(data[:33] + another[:-1] + b"?" + data[33:]), another
 
 
-@settings(deadline=None, max_examples=200)
-@given(header=st.binary(min_size=13, max_size=13), small=st.booleans())
-def test_a_png_with_any_header(header, small):
-    header = bytes(byte % 17 for byte in header) if small else header
-    assert agrees(PLAIN["png"][:8] + chunk(b"IHDR", header) + PLAIN["png"][33:])
+def test_a_png_with_any_header():
+    sizes = (0, 5)
+    for width, height, depth, colour, filtering in product(sizes, sizes, range(18), range(8), range(3)):
+        header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, filtering, 0)
+        assert agrees(PLAIN["png"][:8] + chunk(b"IHDR", header) + PLAIN["png"][33:]), header
 
 
 def test_the_first_frame_of_two_decides_nothing():
@@ -143,9 +167,9 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 
 @pytest.mark.shared
-def test_photographs_and_twenty_thousand_mutations_of_them(shared):
+def test_photographs_and_ten_thousand_mutations_of_them(shared):
     draws = np.random.default_rng(0)
-    for path in draws.choice(sorted(str(path) for path in (shared / "data").rglob("*.jpg")), 1_000, replace=False):
+    for path in draws.choice(sorted(str(path) for path in (shared / "data").rglob("*.jpg")), 500, replace=False):
         data = Path(path).read_bytes()
         assert plain_size(data) == size_by_pillow(data), path
         for _ in range(20):

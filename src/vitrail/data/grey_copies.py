@@ -204,6 +204,9 @@ def _write(folder: Path, copies: dict[str, NDArray[np.uint8]]) -> None:
             f"The small grey copies of the images could not be written to {folder} ({error.strerror or error}). "
             "Free some room or set VITRAIL_CACHE to another folder, then run the same command again."
         ) from error
+    finally:
+        del columns, sink
+        pa.default_memory_pool().release_unused()  # each thread that writes would keep room for a shard
 
 
 def _read(folder: Path, ids: pa.ChunkedArray) -> Iterator[tuple[pa.Array, NDArray[np.uint8]]]:
