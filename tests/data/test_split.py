@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.data.pictures import dataset_of
 from vitrail.core.errors import DataError, UsageError
+from vitrail.core.hashing import fingerprint
 from vitrail.data.split import SplitOptions, make_split
 
 
@@ -160,6 +161,16 @@ def test_calibration_is_cut_from_train_and_leaves_test_and_val_as_they_are():
     assert "From train a calibration split was cut (83.3/16.7)" in split.how
     assert split.fingerprint != without.fingerprint
     assert without.calibration == ()
+
+
+@pytest.mark.parametrize("calibration", [0.0, 0.1])
+def test_the_fingerprint_is_that_of_the_ids_as_json(calibration, monkeypatch):
+    monkeypatch.setattr("vitrail.data.ids.ROWS_AT_ONCE", 7)
+    _, split, _ = make_split(simple(1_500, 1_000), SplitOptions(calibration=calibration))
+    subsets = {name: list(getattr(split, name)) for name in ("train", "val", "test")}
+    subsets |= {"folds": [list(fold) for fold in split.folds]}
+    subsets |= {"calibration": list(split.calibration)} if calibration else {}
+    assert split.fingerprint == fingerprint(subsets)
 
 
 def test_train_counts_as_small_by_what_calibration_left_of_it():

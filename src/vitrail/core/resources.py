@@ -27,5 +27,5 @@ class Resources:
 
     @property
     def reading_threads(self) -> int:
-        """How many threads read files to hash them: as many as `cores` says, else as keep the disk busy."""
+        """How many threads read and hash files: `cores` if it is given, otherwise enough to keep the disk busy."""
         return self.cores or count_disk_threads()

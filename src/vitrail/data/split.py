@@ -179,7 +179,7 @@ def _references(column: pa.ChunkedArray) -> NDArray[np.object_]:
 
 
 def _shuffled(rows: _Rows, salt: str) -> _Rows:
-    """All rows in the order of the digests of salt and id. Equal digests do not occur, so any order will do before."""
+    """The rows in the order of the digests of salt and id; these differ, so the order before does not matter."""
     digests = (bytes.fromhex(sha256_bytes(f"{salt}{id_}".encode())) for id_ in Ids(rows.table_ids, rows.row_N))
     digest_N = np.fromiter(digests, dtype=f"S{SHA256_LETTERS // 2}", count=len(rows.row_N))
     return rows.take(np.argsort(digest_N, kind="stable"))
