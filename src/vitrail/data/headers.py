@@ -70,7 +70,7 @@ def _read_jpeg(data: bytes) -> Size | None:
     while True:
         begin, marker, length = _SEGMENT.unpack_from(data, end)
         start, end = end + 4, end + 2 + length
-        if begin != 0xFF or length < 2 or end > len(data):
+        if begin != 0xFF or end > len(data):
             return None
         if marker == JPEG_SCAN:
             return size if size and min(size) > 0 else None
