@@ -11,7 +11,6 @@ import pytest
 from tests.data.pictures import MemorySource, encoded, image_file, picture, png_that_claims
 from vitrail.core.errors import DataError
 from vitrail.core.hashing import fingerprint
-from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import (
@@ -199,7 +198,6 @@ def test_as_many_threads_read_as_are_given():
         names: set[str] = set()
         load(Watched([ListedFile(path=path, label="a") for path in files], files), resources=Resources(cores=threads))
         assert len(names) == threads
-    assert Resources().reading_threads == 4 * usable_cores()  # they mostly wait
 
 
 def test_an_interrupted_reading_ends_at_once():

@@ -50,10 +50,11 @@ def read_file(path: str | Path) -> bytes:
         size = os.fstat(file).st_size
         if size > MAX_FILE_BYTES:
             raise OSError(0, f"it is larger than any image ({size / 1e9:.1f} GB)")
-        data = os.read(file, size + 1)
-        while len(data) != size and (more := os.read(file, READ_AT_ONCE)):  # some file systems give less than asked
-            data += more
-        return data
+        blocks = [os.read(file, size + 1)]
+        if len(blocks[0]) != size:  # some file systems give less than they are asked for
+            while block := os.read(file, READ_AT_ONCE):
+                blocks.append(block)
+        return b"".join(blocks)
     finally:
         os.close(file)
 
