@@ -155,7 +155,9 @@ def judge_split(
     with phase(resources.progress, "verdict"):
         verdict = judge(
             [_enter_contest(candidate) for candidate in candidates],
-            JudgedImages(ids=split.test, classes=dataset.classes, groups=dataset.groups(), warnings=dataset.warnings),
+            JudgedImages(
+                ids=tuple(split.test), classes=dataset.classes, groups=dataset.groups(), warnings=dataset.warnings
+            ),
             sealed,
             choices,
             make_criteria(options),

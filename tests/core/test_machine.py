@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from vitrail.core import machine
+from vitrail.core.resources import Resources
 
 
 def test_a_cgroup_quota_limits_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,3 +61,10 @@ def test_threads_are_asked_to_sleep_before_anything_reads_how_they_wait(start: s
             [sys.executable, "-c", code], env=environment | given, capture_output=True, text=True, check=True
         )
         assert done.stdout.splitlines()[-1] == expected
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 4), (2, 8), (12, 32), (64, 64)])
+def test_more_threads_than_cores_wait_for_a_disk(cores: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "usable_cores", lambda: cores)
+    assert machine.count_disk_threads() == threads == Resources().reading_threads
+    assert Resources(cores=3).reading_threads == 3

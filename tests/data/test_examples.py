@@ -279,7 +279,7 @@ def test_a_folder_of_bad_input_ends_in_examples_and_a_list_of_reasons(bad_folder
     ((paths, reason),) = unreadable.values()
     assert (paths, reason[:14]) == (["chat siamois/truncated.jpg"], "truncated JPEG")
     left = split.without(unreadable)
-    assert len(left.train + left.val + left.test) == 22
+    assert len((*left.train, *left.val, *left.test)) == 22
 
 
 def folder_of(root: Path, **sizes: int) -> Path:
@@ -331,7 +331,7 @@ def test_the_dogs_load_in_well_under_two_seconds(shared):
 
 
 def test_the_fingerprint_is_that_of_the_columns_as_json(monkeypatch):
-    monkeypatch.setattr("vitrail.data.dataset.FINGERPRINT_ROWS", 4)
+    monkeypatch.setattr("vitrail.data.dataset.ROWS_AT_ONCE", 4)
     dataset = read(SOUND)
     columns = {name: dataset.table[name].to_pylist() for name in ("id", "label", "group", "given_split")}
     assert dataset.fingerprint == fingerprint({"classes": list(dataset.classes)} | columns)

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -53,12 +54,12 @@ def test_a_grey_copy_is_made_once_and_stored_by_id(source: Counted, tmp_path):
     assert np.array_equal(first.copy_NSS, second.copy_NSS)
 
 
-def collect(dataset: Dataset, cache: Path, rows: Iterable[int]) -> None:
+def collect(dataset: Dataset, cache: Path, rows: Iterable[int], *, threads: int = 4) -> None:
     """Give the collector the bytes of these examples, from several threads."""
     paths = dataset.table["paths"].to_pylist()
     with (
         closing(CopyCollector(dataset, max_pixels=LIMIT, cache=cache)) as copies,
-        ThreadPoolExecutor(4) as pool,
+        ThreadPoolExecutor(threads) as pool,
     ):
         list(pool.map(lambda row: copies.take(row, dataset.source.read(paths[row][0])), rows))
 
@@ -134,7 +135,7 @@ def test_grey_copies_of_other_data_sets_take_no_memory(nine: Counted, tmp_path: 
     dataset = load(nine)
     first = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     others = np.random.default_rng(0).integers(0, 256, (4000, 32, 32), dtype=np.uint8)
-    grey_copies._write(tmp_path / "grey-copies" / "v1", {f"{row:064d}": copy for row, copy in enumerate(others)})
+    grey_copies._write(tmp_path / "grey-copies" / "v1", [f"{row:064d}" for row in range(len(others))], others)
     tracemalloc.start()
     again = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     _, peak = tracemalloc.get_traced_memory()
@@ -153,6 +154,12 @@ def test_no_grey_copy_is_stored_under_the_id_of_other_bytes(source: Counted, tmp
     changed = dataset.table["paths"].to_pylist().index(["1.jpg"])
     row = taken.ids.index(dataset.table["id"][changed].as_py())
     assert np.array_equal(taken.copy_NSS[row], make_grey_copy(before["1.jpg"], max_pixels=LIMIT))
+
+
+def test_a_copy_that_is_taken_twice_is_written_once(nine: Counted, tmp_path: Path):
+    collect(load(nine), tmp_path, [0, 1, 0, 2, 1], threads=1)
+    (shard,) = tmp_path.rglob("*.arrow")
+    assert pa.ipc.open_file(shard.read_bytes()).read_all().num_rows == 3
 
 
 def test_a_jpeg_and_a_png_of_one_picture_have_nearly_the_same_grey_copy():

@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 from collections import Counter
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.data.pictures import dataset_of
 from vitrail.core.errors import DataError, UsageError
+from vitrail.core.hashing import fingerprint
 from vitrail.data.split import SplitOptions, make_split
 
 
@@ -50,9 +52,9 @@ def test_parts_are_disjoint_cover_all_and_keep_groups_whole(rows, seed, calibrat
     except DataError:
         return  # one group holds all of a class and went to test
     everything = dataset.table["id"].to_pylist()
-    assert sorted(split.train + split.val + split.test + split.calibration) == everything
+    assert sorted((*split.train, *split.val, *split.test, *split.calibration)) == everything
     assert bool(split.calibration) is bool(calibration)
-    assert sorted(sum(split.folds, ())) == sorted(split.train + split.val)
+    assert sorted(chain(*split.folds)) == sorted((*split.train, *split.val))
     assert len(split.folds) == 5
     group_of = dict(zip(everything, dataset.table["group"].to_pylist(), strict=True))
     for parts in ((split.train, split.val, split.test, split.calibration), split.folds):
@@ -153,12 +155,22 @@ def test_calibration_is_cut_from_train_and_leaves_test_and_val_as_they_are():
     _, without, _ = make_split(dataset)
     _, split, _ = make_split(dataset, SplitOptions(calibration=0.1))
     assert (split.val, split.test) == (without.val, without.test)
-    assert sorted(split.train + split.calibration) == list(without.train)
+    assert sorted((*split.train, *split.calibration)) == list(without.train)
     assert counts(dataset, split.calibration) == [150, 100]
-    assert not set(split.calibration) & set(sum(split.folds, ()))
+    assert not set(split.calibration) & set(chain(*split.folds))
     assert "From train a calibration split was cut (83.3/16.7)" in split.how
     assert split.fingerprint != without.fingerprint
     assert without.calibration == ()
+
+
+@pytest.mark.parametrize("calibration", [0.0, 0.1])
+def test_the_fingerprint_is_that_of_the_ids_as_json(calibration, monkeypatch):
+    monkeypatch.setattr("vitrail.data.ids.ROWS_AT_ONCE", 7)
+    _, split, _ = make_split(simple(1_500, 1_000), SplitOptions(calibration=calibration))
+    subsets = {name: list(getattr(split, name)) for name in ("train", "val", "test")}
+    subsets |= {"folds": [list(fold) for fold in split.folds]}
+    subsets |= {"calibration": list(split.calibration)} if calibration else {}
+    assert split.fingerprint == fingerprint(subsets)
 
 
 def test_train_counts_as_small_by_what_calibration_left_of_it():

@@ -52,7 +52,7 @@ def predict_calibration(search: Search, features: Features, split: Split, datase
         return None
     return Predictions(
         name=search.backbone,
-        ids=split.calibration,
+        ids=tuple(split.calibration),
         label_N=_labels(dataset, split.calibration),
         probability_NC=predict(search.head, features, split.calibration),
     )

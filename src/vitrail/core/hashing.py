@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from vitrail.core.bounded import open_regular
 
 SHA256_LETTERS = 64  # of a digest in hexadecimal
+ROWS_AT_ONCE = 4096  # rows of a long column that are held as Python objects
 
 
 def sha256_bytes(data: bytes | memoryview) -> str:
@@ -35,3 +37,13 @@ def fingerprint(value: Any) -> str:
     for piece in encoder.iterencode(value):  # the text of a million ids never stands whole in memory
         digest.update(piece.encode())
     return digest.hexdigest()
+
+
+def add_array(digest: "hashlib._Hash", blocks: Iterable[Sequence[Any]]) -> None:
+    """Add the canonical JSON of one long array to a digest, from blocks of its values: it never stands whole."""
+    separator = b"["
+    for block in blocks:
+        if block:
+            digest.update(separator + json.dumps(block, separators=(",", ":"))[1:-1].encode())
+            separator = b","
+    digest.update(b"]" if separator == b"," else b"[]")

@@ -14,6 +14,9 @@ import psutil
 CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
 CACHE_VERSION = "v1"  # bump with any change of what a file in the cache means: an old file is never read as a new one
+# Reads of small files mostly wait: with four threads a core a cold disk gives twice as many as with one. No disk serves
+# more than DISK_THREADS at once much faster, and many threads that wait for the interpreter hinder each other.
+DISK_THREADS_A_CORE, DISK_THREADS = 4, 32
 REPORTED_PACKAGES = ("numpy", "openvino", "pillow", "pyarrow", "safetensors", "scikit-learn", "scipy", "torch")
 
 
@@ -61,6 +64,12 @@ def share_threads(cores: int) -> Threads:
     fought over for long.
     """
     return Threads(decode=cores, compute=cores)
+
+
+def count_disk_threads() -> int:
+    """How many threads read files: as many as keep the disk busy, and at least one a core, for large ones."""
+    cores = usable_cores()
+    return max(cores, min(DISK_THREADS_A_CORE * cores, DISK_THREADS))
 
 
 def let_waiting_threads_sleep() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vitrail.core.machine import Threads, cache_folder, share_threads, usable_cores
+from vitrail.core.machine import Threads, cache_folder, count_disk_threads, share_threads, usable_cores
 from vitrail.core.progress import Progress, Silent
 
 
@@ -24,3 +24,8 @@ class Resources:
     def threads(self) -> Threads:
         """How many threads decode images and how many compute."""
         return share_threads(self.cores or usable_cores())
+
+    @property
+    def reading_threads(self) -> int:
+        """How many threads read and hash files: `cores` if it is given, otherwise enough to keep the disk busy."""
+        return self.cores or count_disk_threads()

@@ -10,12 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vitrail.core.errors import DataError
-from vitrail.core.hashing import sha256_bytes
+from vitrail.core.hashing import ROWS_AT_ONCE, add_array, sha256_bytes
 
 SplitName = Literal["train", "val", "test", "calibration"]
 AsideKind = Literal["unreadable", "two labels", "crosses splits", "other"]
-
-FINGERPRINT_ROWS = 4096  # held as Python objects at once
 
 EXAMPLE_SCHEMA = pa.schema(
     [
@@ -92,14 +90,14 @@ class Dataset:
 
     def values(self, column: str, ids: Sequence[str]) -> pa.ChunkedArray:
         """The values of these examples in a column of the table, in their order; without an object for each."""
-        row_N = pc.index_in(pa.array(ids, pa.string()), value_set=self.table["id"].combine_chunks())
+        row_N = pc.index_in(pa.array(ids, pa.string()), value_set=whole(self.table["id"]))
         return self.table[column].take(row_N)
 
     def digest_ids(self) -> str:
         """A digest of the examples alone: other labels, groups and splits do not change it."""
         digest = hashlib.sha256()
-        for start in range(0, self.table.num_rows, FINGERPRINT_ROWS):
-            digest.update("".join(self.table["id"].slice(start, FINGERPRINT_ROWS).to_pylist()).encode())
+        for ids in _blocks(self.table["id"]):
+            digest.update("".join(ids).encode())
         return digest.hexdigest()
 
     def without_labels(self) -> "Dataset":
@@ -113,6 +111,11 @@ class Dataset:
         return {example: group for example, group in self.by_id("group").items() if group is not None}
 
 
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece, not copied if it is in one already."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def fingerprint_of(table: pa.Table, classes: Sequence[str]) -> str:
     """`core.hashing.fingerprint` of the classes and of ids, labels, groups and given splits.
 
@@ -120,13 +123,15 @@ def fingerprint_of(table: pa.Table, classes: Sequence[str]) -> str:
     """
     digest = hashlib.sha256(b'{"classes":' + json.dumps(list(classes), separators=(",", ":")).encode())
     for name in ("given_split", "group", "id", "label"):
-        digest.update(f',"{name}":['.encode())
-        for start in range(0, table.num_rows, FINGERPRINT_ROWS):
-            cells = table.column(name).slice(start, FINGERPRINT_ROWS).to_pylist()
-            digest.update((b"," if start else b"") + json.dumps(cells, separators=(",", ":"))[1:-1].encode())
-        digest.update(b"]")
+        digest.update(f',"{name}":'.encode())
+        add_array(digest, _blocks(table.column(name)))
     digest.update(b"}")
     return digest.hexdigest()
+
+
+def _blocks(column: pa.ChunkedArray) -> Iterator[list[Any]]:
+    for start in range(0, len(column), ROWS_AT_ONCE):
+        yield column.slice(start, ROWS_AT_ONCE).to_pylist()
 
 
 def read_example(source: Source, path: str, example_id: str) -> bytes:

@@ -3,6 +3,9 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import Dataset
 from vitrail.data.sealed import SealedTest
@@ -28,8 +31,10 @@ def require_enough(dataset: Dataset, *, sealed: SealedTest | None = None, withou
             "give at least two classes, one folder or label each."
         )
     gone = set(without)
-    ids, labels = (dataset.table.column(name).to_pylist() for name in ("id", "label"))
-    shown = Counter(label for example, label in zip(ids, labels, strict=True) if example not in gone)
+    labels = dataset.table["label"]
+    if gone:
+        labels = labels.filter(pc.invert(pc.is_in(dataset.table["id"], value_set=pa.array(sorted(gone), pa.string()))))
+    shown = Counter({count["values"]: count["counts"] for count in pc.value_counts(labels).to_pylist()})
     hidden = sealed.counts(len(dataset.classes), without=gone) if sealed else (0,) * len(dataset.classes)
     total = {name: shown[label] + hidden[label] for label, name in enumerate(dataset.classes)}
     few = {name: count for name, count in total.items() if count < MIN_IMAGES_PER_CLASS}

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vitrail.core.errors import DataError
-from vitrail.core.hashing import SHA256_LETTERS, sha256_bytes
+from vitrail.core.hashing import ROWS_AT_ONCE, SHA256_LETTERS, sha256_bytes
 from vitrail.core.progress import Progress, running
 from vitrail.core.resources import Resources
 from vitrail.data.cautions import find_cautions
@@ -18,11 +18,12 @@ from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, 
 from vitrail.data.duplicates import Example, merge
 from vitrail.data.file_list import FileList
 from vitrail.data.formats import pillow_is_quiet
-from vitrail.data.images import ImageRejected, inspect
+from vitrail.data.images import Header, ImageRejected, inspect
 
 MAX_PIXELS = 100_000_000
 TASK = "Reading files"
 PROGRESS_FILES = 64  # reported at once
+DIGEST = f"S{SHA256_LETTERS // 2}"  # a sha256 in bytes; numpy orders them as their hexadecimal digits
 
 
 def load(source: Source, *, max_pixels: int = MAX_PIXELS, resources: Resources | None = None) -> Dataset:
@@ -37,7 +38,7 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, resources: Resources |
     set_aside: list[SetAside] = []
     files = FileList(_usable(source, set_aside))
     reading = _Reading(source, files, max_pixels, resources.progress)
-    reading.run(resources.threads.decode)
+    reading.run(resources.reading_threads)
     plain, others = _apart(reading.digest_N, files)
     merged, conflicts, duplicates = merge(others)
     set_aside = sorted(set_aside + reading.set_aside + conflicts, key=lambda aside: (aside.path, aside.reason))
@@ -70,11 +71,11 @@ def _usable(source: Source, set_aside: list[SetAside]) -> Iterator[ListedFile]:
 class _Reading:
     """The threads that read every file once. Each takes the next file, so an archive is read in its own order."""
 
-    def __init__(self, source: Source, files: Sequence[ListedFile], max_pixels: int, progress: Progress) -> None:
+    def __init__(self, source: Source, files: FileList, max_pixels: int, progress: Progress) -> None:
         self._source, self._files, self._max_pixels, self._progress = source, files, max_pixels, progress
         self._numbers = iter(range(len(files)))
         self._lock = threading.Lock()
-        self.digest_N = np.zeros(len(files), f"S{SHA256_LETTERS}")  # empty where the file is set aside
+        self.digest_N = np.zeros(len(files), DIGEST)  # zeros where the file is set aside
         self.jpeg_side_N = np.zeros(len(files), np.int32)
         self.set_aside: list[SetAside] = []
         self.animated = 0
@@ -98,13 +99,15 @@ class _Reading:
                 number = next(self._numbers, None)
             if number is None:
                 break
-            outcome = _read(self._source, self._files[number], self._max_pixels)
+            outcome = _read(self._source, self._files.path(number), self._max_pixels)
             if isinstance(outcome, SetAside):
                 self.set_aside.append(outcome)
             else:
-                self.digest_N[number], self.jpeg_side_N[number], animated = outcome
-                with self._lock:
-                    self.animated += animated
+                self.digest_N[number], header = outcome
+                self.jpeg_side_N[number] = header.jpeg_side
+                if header.animated:
+                    with self._lock:
+                        self.animated += 1
             done += 1
             if done == PROGRESS_FILES:
                 self._progress.advance(TASK, done)
@@ -114,29 +117,39 @@ class _Reading:
 
 def _apart(digest_N: NDArray[np.bytes_], files: FileList) -> tuple[NDArray[np.int64], list[tuple[str, ListedFile]]]:
     """The numbers of files that nothing ties to another, by their digests' order, and all others for `merge`."""
-    there_N = np.flatnonzero(digest_N != b"")
-    order_N = there_N[np.argsort(digest_N[there_N], kind="stable")]
+    order_N = np.argsort(digest_N, kind="stable")
+    order_N = order_N[np.count_nonzero(digest_N == b"") :]
     sorted_N = digest_N[order_N]
     same_N = sorted_N[1:] == sorted_N[:-1]
     tied_N = files.grouped(order_N)
     tied_N[1:] |= same_N
     tied_N[:-1] |= same_N
-    others = [(digest_N[number].decode(), files[number]) for number in order_N[tied_N]]
+    id_T = _ids(digest_N, order_N[tied_N])
+    others = [(id_.decode(), files[number]) for id_, number in zip(id_T, order_N[tied_N], strict=True)]
     return order_N[~tied_N], others
 
 
-def _read(source: Source, file: ListedFile, max_pixels: int) -> tuple[str, int, bool] | SetAside:
-    """The digest of a file, `Header.jpeg_side` and whether it is an animation, or why it is set aside."""
+def _ids(digest_N: NDArray[np.bytes_], number_M: NDArray[np.int64]) -> NDArray[np.bytes_]:
+    """The digests of some files in hexadecimal."""
+    id_M = np.empty(len(number_M), f"S{SHA256_LETTERS}")
+    for start in range(0, len(number_M), ROWS_AT_ONCE):
+        numbers = number_M[start : start + ROWS_AT_ONCE]
+        id_M[start : start + len(numbers)] = np.frombuffer(digest_N[numbers].tobytes().hex().encode(), id_M.dtype)
+    return id_M
+
+
+def _read(source: Source, path: str, max_pixels: int) -> tuple[bytes, Header] | SetAside:
+    """The digest and the header of a file, or why it is set aside."""
     try:
-        data = source.read(file.path)
+        data = source.read(path)
         header = inspect(data, max_pixels=max_pixels)
     except ImageRejected as error:
         reason = error.reason
     except OSError as error:
         reason = f"it cannot be read: {error.strerror or type(error).__name__}"
     else:
-        return sha256_bytes(data), header.jpeg_side, header.animated
-    return SetAside(path=file.path, reason=reason, kind="unreadable")
+        return bytes.fromhex(sha256_bytes(data)), header
+    return SetAside(path=path, reason=reason, kind="unreadable")
 
 
 def _nothing_left(source: Source, set_aside: Sequence[SetAside]) -> str:
@@ -163,7 +176,8 @@ def _table(
         return table
     index = {name: number for number, name in enumerate(classes)}
     order_N = np.argsort(reading.digest_N)
-    place_N = np.searchsorted(reading.digest_N, [example.id.encode() for example in merged], sorter=order_N)
+    merged_M = np.array([bytes.fromhex(example.id) for example in merged], DIGEST)
+    place_N = np.searchsorted(reading.digest_N, merged_M, sorter=order_N)
     rows = _rows(merged, reading.jpeg_side_N[order_N[place_N]], index)
     return pa.concat_tables([table, rows]).sort_by("id").combine_chunks()
 
@@ -174,7 +188,7 @@ def _plain_rows(plain: NDArray[np.int64], reading: _Reading, files: FileList, cl
     starts_N1 = SHA256_LETTERS * np.arange(N + 1, dtype=np.int32)
     paths, label_N, splits = files.columns(plain, classes)
     columns = {
-        "id": pa.StringArray.from_buffers(N, pa.py_buffer(starts_N1), pa.py_buffer(reading.digest_N[plain])),
+        "id": pa.StringArray.from_buffers(N, pa.py_buffer(starts_N1), pa.py_buffer(_ids(reading.digest_N, plain))),
         "paths": pa.ListArray.from_arrays(np.arange(N + 1, dtype=np.int32), paths),
         "label": label_N,
         "group": pa.nulls(N, pa.string()),

@@ -5,7 +5,6 @@ Letters: N files, L labels.
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import get_args, overload
 
 import numpy as np
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 
 from vitrail.data.dataset import ListedFile, SplitName
 
-CHUNK = 4096  # files that are held as objects at once
 SPLITS: tuple[SplitName | None, ...] = (None, *get_args(SplitName))
 
 
@@ -22,18 +20,17 @@ class FileList(Sequence[ListedFile]):
     """Listed files, each made again when it is looked up. `labels` are all labels, in the order they were listed."""
 
     def __init__(self, files: Iterable[ListedFile]) -> None:
-        codes: dict[str, int] = {}
-        self._label_N, self._split_N = array("i"), array("b")
-        self._groups: list[str | None] = []
-        chunks = []
-        rest = iter(files)
-        while chunk := list(islice(rest, CHUNK)):
-            chunks.append(pa.array([file.path for file in chunk], pa.string()))
-            self._label_N.extend(codes.setdefault(file.label, len(codes)) for file in chunk)
-            self._split_N.extend(SPLITS.index(file.split) for file in chunk)
-            self._groups.extend(file.group for file in chunk)
-        self._paths = pa.chunked_array(chunks, pa.string()).combine_chunks()
-        self.labels = tuple(codes)
+        labels: dict[str, int] = {}
+        groups: dict[str | None, int] = {None: 0}
+        self._letters, self._ends = bytearray(), array("i", [0])  # of all paths together
+        self._label_N, self._group_N, self._split_N = array("i"), array("i"), array("b")
+        for file in files:
+            self._letters += file.path.encode()
+            self._ends.append(len(self._letters))
+            self._label_N.append(labels.setdefault(file.label, len(labels)))
+            self._group_N.append(groups.setdefault(file.group, len(groups)))
+            self._split_N.append(SPLITS.index(file.split))
+        self.labels, self._groups = tuple(labels), tuple(groups)
 
     def __len__(self) -> int:
         return len(self._label_N)
@@ -47,16 +44,22 @@ class FileList(Sequence[ListedFile]):
     def __getitem__(self, number: int | slice) -> ListedFile | list[ListedFile]:
         if isinstance(number, slice):
             return [self[place] for place in range(*number.indices(len(self)))]
+        number = range(len(self))[number]
         return ListedFile(
-            path=self._paths[number].as_py(),
+            path=self.path(number),
             label=self.labels[self._label_N[number]],
             split=SPLITS[self._split_N[number]],
-            group=self._groups[number],
+            group=self._groups[self._group_N[number]],
         )
+
+    def path(self, number: int) -> str:
+        """The path of a file, counted from the first."""
+        return self._letters[self._ends[number] : self._ends[number + 1]].decode()
 
     def grouped(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether each of these files has a group."""
-        return np.fromiter((self._groups[number] is not None for number in numbers), np.bool_, len(numbers))
+        grouped_N: NDArray[np.bool_] = np.asarray(self._group_N)[numbers] > 0
+        return grouped_N
 
     def labels_of(self, numbers: NDArray[np.int64]) -> Iterator[str]:
         """The label of each of these files."""
@@ -70,4 +73,5 @@ class FileList(Sequence[ListedFile]):
         place_L = np.array([place[label] for label in self.labels], np.int32)
         names = pa.array(SPLITS, pa.string())
         label_N, split_N = np.asarray(self._label_N), np.asarray(self._split_N)
-        return self._paths.take(pa.array(numbers)), place_L[label_N[numbers]], names.take(pa.array(split_N[numbers]))
+        paths = pa.StringArray.from_buffers(len(self), pa.py_buffer(self._ends), pa.py_buffer(self._letters))
+        return paths.take(pa.array(numbers)), place_L[label_N[numbers]], names.take(pa.array(split_N[numbers]))

@@ -27,7 +27,7 @@ from vitrail.core.digest_files import matches_its_name, write_digest_file
 from vitrail.core.errors import StoreError
 from vitrail.core.progress import running
 from vitrail.core.resources import Resources
-from vitrail.data.dataset import Dataset, read_example
+from vitrail.data.dataset import Dataset, read_example, whole
 from vitrail.data.images import ImageRejected, decode_grey
 
 SIDE = 32
@@ -88,7 +88,7 @@ class CopyCollector:
     def __init__(self, dataset: Dataset, *, max_pixels: int, cache: Path) -> None:
         self._folder, self._max_pixels = _folder(cache), max_pixels
         self._writer = _Writer(self._folder)
-        self._ids = dataset.table.column("id").combine_chunks()
+        self._ids = whole(dataset.table.column("id"))
 
     def take(self, row: int, data: bytes) -> None:
         """Make the copy of the example in a row of the table, whose bytes these are; called from any thread.
@@ -102,6 +102,7 @@ class CopyCollector:
             copy = make_grey_copy(data, max_pixels=self._max_pixels)
         except ImageRejected:
             return
+        self._lacking[row] = False
         self._writer.add(self._ids[row].as_py(), copy)
 
     @cached_property
@@ -139,23 +140,29 @@ class _Writer:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._lock = folder, threading.Lock()
-        self._waiting: dict[str, NDArray[np.uint8]] = {}
+        self._make_room()
 
     def add(self, id_: str, copy: NDArray[np.uint8]) -> None:
         """One more copy; StoreError if a full shard cannot be written."""
-        full = None
         with self._lock:
-            self._waiting[id_] = copy
-            if len(self._waiting) >= SHARD_COPIES:
-                full, self._waiting = self._waiting, {}
-        if full:
-            _write(self._folder, full)
+            self._copy_MSS[len(self._ids)] = copy
+            self._ids.append(id_)
+            if len(self._ids) < SHARD_COPIES:
+                return
+            full = self._ids, self._copy_MSS
+            self._make_room()
+        _write(self._folder, *full)
 
     def close(self) -> None:
         """Write what is left."""
         with self._lock:
-            rest, self._waiting = self._waiting, {}
-        _write(self._folder, rest)
+            rest = self._ids, self._copy_MSS[: len(self._ids)]
+            self._make_room()
+        _write(self._folder, *rest)
+
+    def _make_room(self) -> None:
+        self._ids: list[str] = []
+        self._copy_MSS = np.empty((SHARD_COPIES, SIDE, SIDE), np.uint8)
 
 
 def _folder(cache: Path) -> Path:
@@ -186,13 +193,14 @@ def _make(
             pool.shutdown(cancel_futures=True)
 
 
-def _write(folder: Path, copies: dict[str, NDArray[np.uint8]]) -> None:
-    if not copies:
+def _write(folder: Path, ids: Sequence[str], copy_MSS: NDArray[np.uint8]) -> None:
+    if not ids:
         return
     schema = pa.schema([("id", pa.string()), ("copy", pa.binary(SIDE * SIDE))])
+    pixels = pa.py_buffer(np.ascontiguousarray(copy_MSS))
     columns = [
-        pa.array(list(copies)),
-        pa.array([copy.tobytes() for copy in copies.values()], schema.field("copy").type),
+        pa.array(ids, pa.string()),
+        pa.FixedSizeBinaryArray.from_buffers(schema.field("copy").type, len(ids), [None, pixels]),
     ]
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, schema) as writer:
@@ -204,6 +212,9 @@ def _write(folder: Path, copies: dict[str, NDArray[np.uint8]]) -> None:
             f"The small grey copies of the images could not be written to {folder} ({error.strerror or error}). "
             "Free some room or set VITRAIL_CACHE to another folder, then run the same command again."
         ) from error
+    finally:
+        del columns, sink
+        pa.default_memory_pool().release_unused()  # each thread that writes would keep room for a shard
 
 
 def _read(folder: Path, ids: pa.ChunkedArray) -> Iterator[tuple[pa.Array, NDArray[np.uint8]]]:

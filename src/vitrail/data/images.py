@@ -25,6 +25,7 @@ from vitrail.data.formats import (
     pillow_allows,
     pillow_is_quiet,
 )
+from vitrail.data.headers import read_plain_size
 
 # What Pillow's readers raise on damaged files. Running out of memory is not the file's fault and is left to rise.
 DAMAGED = (
@@ -114,6 +115,9 @@ def inspect(data: bytes, *, max_pixels: int) -> Header:
         ImageRejected: the file is empty, not an image, damaged in its header, or too large.
     """
     known = _known_format(data)
+    if size := read_plain_size(known.name, data):
+        _require_fitting(*size, max_pixels)
+        return Header(format=known.name, width=size[0], height=size[1], animated=False)
 
     def read() -> Header:
         image = _open(known, data, max_pixels)
@@ -224,13 +228,16 @@ def _known_format(data: bytes) -> ImageFormat:
 
 def _open(known: ImageFormat, data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     image = open_header(known, data)
-    pixels = image.width * image.height
+    _require_fitting(image.width, image.height, max_pixels)
+    return image
+
+
+def _require_fitting(width: int, height: int, max_pixels: int) -> None:
+    pixels = width * height
     if pixels > max_pixels:
         raise ImageRejected(
-            f"too large: {image.width} x {image.height} is {pixels / 1e6:.4g} megapixels, "
-            f"over the limit of {max_pixels / 1e6:.4g}"
+            f"too large: {width} x {height} is {pixels / 1e6:.4g} megapixels, over the limit of {max_pixels / 1e6:.4g}"
         )
-    return image
 
 
 def _is_animated(image: ImageFile.ImageFile) -> bool:

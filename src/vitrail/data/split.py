@@ -13,6 +13,7 @@ Examples are shuffled by sha256 of the seed and their id, so a renamed or moved 
   cross-validation on all of train.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,10 +24,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vitrail.core.errors import DataError, UsageError
-from vitrail.core.hashing import SHA256_LETTERS, fingerprint, sha256_bytes
-from vitrail.data.dataset import Dataset, SplitName
+from vitrail.core.hashing import SHA256_LETTERS, add_array, sha256_bytes
+from vitrail.data.dataset import Dataset, SplitName, whole
 from vitrail.data.deal import deal
 from vitrail.data.enough import join_names, require_enough, require_training
+from vitrail.data.ids import Ids
 from vitrail.data.sealed import SealedTest
 
 MIN_TRAIN_FOR_VAL = 1_000
@@ -70,11 +72,11 @@ class Split:
     is empty unless the data or `SplitOptions.calibration` have one.
     """
 
-    train: tuple[str, ...]
-    val: tuple[str, ...]
-    test: tuple[str, ...]
-    calibration: tuple[str, ...]
-    folds: tuple[tuple[str, ...], ...]
+    train: Ids
+    val: Ids
+    test: Ids
+    calibration: Ids
+    folds: tuple[Ids, ...]
     how: str
     seed: int
     fractions: tuple[float, float, float]
@@ -82,19 +84,14 @@ class Split:
 
     def without(self, ids: Collection[str]) -> "Split":
         """The same split less some examples, which could not be read; all others stay where they are."""
-        gone = set(ids)
-
-        def left(ids: Sequence[str]) -> tuple[str, ...]:
-            return tuple(example for example in ids if example not in gone)
-
         return _add_fingerprint(
             replace(
                 self,
-                train=left(self.train),
-                val=left(self.val),
-                test=left(self.test),
-                calibration=left(self.calibration),
-                folds=tuple(left(fold) for fold in self.folds),
+                train=self.train.less(ids),
+                val=self.val.less(ids),
+                test=self.test.less(ids),
+                calibration=self.calibration.less(ids),
+                folds=tuple(fold.less(ids) for fold in self.folds),
             )
         )
 
@@ -111,17 +108,17 @@ def make_split(dataset: Dataset, options: SplitOptions | None = None) -> tuple[D
     """
     options = options or SplitOptions()
     require_enough(dataset)
-    listed_rows = _rows(dataset.table)
-    rows = _shuffled(listed_rows, f"{options.seed}:")
+    dataset = replace(dataset, table=_sort(dataset.table))
+    rows = _shuffled(_rows(dataset.table), f"{options.seed}:")
     split_N, how = _assign(rows, options)
     _require_train(dataset.classes, rows, split_N)
     split = _add_fingerprint(
         Split(
-            train=_ids(rows, split_N == TRAIN),
-            val=_ids(rows, split_N == VAL),
-            test=_ids(rows, split_N == TEST),
-            calibration=_ids(rows, split_N == CALIBRATION),
-            folds=_folds(listed_rows, set(_ids(rows, (split_N == TRAIN) | (split_N == VAL))), options.seed),
+            train=rows.ids(split_N == TRAIN),
+            val=rows.ids(split_N == VAL),
+            test=rows.ids(split_N == TEST),
+            calibration=rows.ids(split_N == CALIBRATION),
+            folds=_folds(rows.take(np.flatnonzero((split_N == TRAIN) | (split_N == VAL))), options.seed),
             how=how,
             seed=options.seed,
             fractions=options.fractions,
@@ -129,51 +126,70 @@ def make_split(dataset: Dataset, options: SplitOptions | None = None) -> tuple[D
         )
     )
     warnings = (*dataset.warnings, *_warnings(dataset.classes, rows, split_N, split, options))
-    sealed = SealedTest({rows.id[row]: int(rows.label_N[row]) for row in np.flatnonzero(split_N == TEST)})
-    table = _without_labels(dataset.table, listed_rows, split.test)
-    return replace(dataset, table=table, warnings=warnings), split, sealed
+    label_T = dataset.table["label"].take(pa.array(split.test.row_M)).to_pylist()
+    sealed = SealedTest(dict(zip(split.test, label_T, strict=True)))
+    return replace(dataset, table=_without_labels(dataset.table, split.test), warnings=warnings), split, sealed
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The columns that dealing needs. All orders share one string object an id: there may be a million."""
+    """The columns that dealing needs, in one order of the rows; `row_N` are their places in the table.
 
-    id: list[str]
+    Groups and given splits are references to one string each, or to None: there may be a million rows.
+    """
+
+    table_ids: pa.Array
+    row_N: NDArray[np.int64]
     label_N: NDArray[np.int64]
-    group: list[str | None]
-    given: list[SplitName | None]
+    group_N: NDArray[np.object_]
+    given_N: NDArray[np.object_]
 
     def take(self, order_M: NDArray[np.int64]) -> "_Rows":
         """Some of them, in this order."""
-        order = order_M.tolist()
         return _Rows(
-            [self.id[row] for row in order],
-            self.label_N[order_M],
-            [self.group[row] for row in order],
-            [self.given[row] for row in order],
+            self.table_ids, self.row_N[order_M], self.label_N[order_M], self.group_N[order_M], self.given_N[order_M]
         )
+
+    def ids(self, mask_N: NDArray[np.bool_]) -> Ids:
+        """The ids of some of them, sorted as the table is."""
+        return Ids(self.table_ids, np.sort(self.row_N[mask_N]))
 
 
 def _rows(table: pa.Table) -> _Rows:
     return _Rows(
-        table.column("id").to_pylist(),
-        np.asarray(table.column("label").to_numpy(), dtype=np.int64),
-        table.column("group").to_pylist(),
-        table.column("given_split").to_pylist(),
+        whole(table.column("id")),
+        np.arange(table.num_rows),
+        table.column("label").to_numpy().astype(np.int64),
+        _references(table.column("group")),
+        _references(table.column("given_split")),
     )
 
 
+def _sort(table: pa.Table) -> pa.Table:
+    """The table sorted by id, not copied if it is so already."""
+    ids = table.column("id")
+    return table if pc.all(pc.less(ids[:-1], ids[1:]), min_count=0).as_py() else table.sort_by("id")
+
+
+def _references(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    coded = whole(column).dictionary_encode()
+    names = np.array([*coded.dictionary.to_pylist(), None], np.object_)
+    references_N: NDArray[np.object_] = names[pc.fill_null(coded.indices, len(names) - 1).to_numpy()]
+    return references_N
+
+
 def _shuffled(rows: _Rows, salt: str) -> _Rows:
-    digests = (sha256_bytes(f"{salt}{example}".encode()).encode() for example in rows.id)
-    digest_N = np.fromiter(digests, dtype=f"S{SHA256_LETTERS}", count=len(rows.id))
+    """The rows in the order of the digests of salt and id; these differ, so the order before does not matter."""
+    digests = (bytes.fromhex(sha256_bytes(f"{salt}{id_}".encode())) for id_ in Ids(rows.table_ids, rows.row_N))
+    digest_N = np.fromiter(digests, dtype=f"S{SHA256_LETTERS // 2}", count=len(rows.row_N))
     return rows.take(np.argsort(digest_N, kind="stable"))
 
 
 def _assign(rows: _Rows, options: SplitOptions) -> tuple[NDArray[np.int64], str]:
     """The split of each row, as its place in SPLIT_NAMES, and how it came about."""
-    given = set(rows.given)
+    given = set(rows.given_N)
     _check_given(rows, given, options)
-    split_N = np.asarray([SPLIT_NAMES.index(split or "train") for split in rows.given], dtype=np.int64)
+    split_N = np.asarray([SPLIT_NAMES.index(split or "train") for split in rows.given_N], dtype=np.int64)
     how = _cut_main(rows, split_N, given - {"calibration"}, options)
     if "calibration" in given:
         how += " Calibration as given."
@@ -194,7 +210,7 @@ def _assign(rows: _Rows, options: SplitOptions) -> tuple[NDArray[np.int64], str]
 def _check_given(rows: _Rows, given: set[SplitName | None], options: SplitOptions) -> None:
     if None in given and len(given) > 1:
         raise DataError(
-            f"{rows.given.count(None)} of {len(rows.given)} examples have no split while others have one: "
+            f"{rows.given_N.tolist().count(None)} of {len(rows.given_N)} examples have no split while others have one: "
             "give one to every image, or to none."
         )
     if not given & {"train", None}:
@@ -222,34 +238,41 @@ def _cut(rows: _Rows, split_N: NDArray[np.int64], shares: dict[int, float]) -> N
     """Deal the rows of train out again; the splits in order of precedence where a class is small."""
     where = np.flatnonzero(split_N == TRAIN)
     total = sum(shares.values())
-    dealt = deal(rows.label_N[where], [rows.group[row] for row in where], [share / total for share in shares.values()])
+    dealt = deal(rows.label_N[where], rows.group_N[where].tolist(), [share / total for share in shares.values()])
     split_N[where] = np.asarray(list(shares))[dealt]
 
 
-def _folds(rows: _Rows, chosen_on: set[str], seed: int) -> tuple[tuple[str, ...], ...]:
-    kept_N = np.asarray([example in chosen_on for example in rows.id])
-    kept = _shuffled(rows.take(np.flatnonzero(kept_N)), f"{seed}:fold:")
-    fold_N = deal(kept.label_N, kept.group, [1 / FOLDS] * FOLDS)
-    return tuple(_ids(kept, fold_N == fold) for fold in range(FOLDS))
-
-
-def _ids(rows: _Rows, mask_N: NDArray[np.bool_]) -> tuple[str, ...]:
-    return tuple(sorted(rows.id[row] for row in np.flatnonzero(mask_N)))
+def _folds(rows: _Rows, seed: int) -> tuple[Ids, ...]:
+    rows = _shuffled(rows, f"{seed}:fold:")
+    fold_N = deal(rows.label_N, rows.group_N.tolist(), [1 / FOLDS] * FOLDS)
+    return tuple(rows.ids(fold_N == fold) for fold in range(FOLDS))
 
 
 def _add_fingerprint(split: Split) -> Split:
-    ids = {"train": split.train, "val": split.val, "test": split.test, "folds": split.folds}
-    calibration = {"calibration": split.calibration} if split.calibration else {}
-    return replace(split, fingerprint=fingerprint(ids | calibration))
+    """`core.hashing.fingerprint` of the ids of each subset, computed without holding them as objects."""
+    digest = hashlib.sha256(b"{")
+    if split.calibration:
+        digest.update(b'"calibration":')
+        add_array(digest, split.calibration.blocks())
+        digest.update(b",")
+    digest.update(b'"folds":[')
+    for number, fold in enumerate(split.folds):
+        digest.update(b"," if number else b"")
+        add_array(digest, fold.blocks())
+    digest.update(b"]")
+    for name in ("test", "train", "val"):
+        digest.update(f',"{name}":'.encode())
+        add_array(digest, getattr(split, name).blocks())
+    digest.update(b"}")
+    return replace(split, fingerprint=digest.hexdigest())
 
 
-def _without_labels(table: pa.Table, rows: _Rows, test: Sequence[str]) -> pa.Table:
-    """`rows` are those of the table, in its order."""
-    tested = set(test)
-    sealed = pa.array([example in tested for example in rows.id], pa.bool_())
+def _without_labels(table: pa.Table, test: Ids) -> pa.Table:
+    sealed_N = np.zeros(table.num_rows, np.bool_)
+    sealed_N[test.row_M] = True
     labels, position = table.column("label"), table.schema.get_field_index("label")
     return table.set_column(
-        position, table.schema.field("label"), pc.if_else(sealed, pa.scalar(None, labels.type), labels)
+        position, table.schema.field("label"), pc.if_else(pa.array(sealed_N), pa.scalar(None, labels.type), labels)
     )
 
 
@@ -272,10 +295,9 @@ def _warnings(
         yield f"No val images of {unchosen}: choices are made without regard to these classes."
     if split.calibration and (unset := lacking(count_SC[CALIBRATION], 1)):
         yield f"No calibration images of {unset}: no promise is set for these classes."
-    label_of = dict(zip(rows.id, rows.label_N.tolist(), strict=True))
-    folds_C = np.bincount(
-        [label for fold in split.folds for label in {label_of[example] for example in fold}], minlength=len(classes)
-    )
+    label_N = rows.label_N[np.argsort(rows.row_N)]  # in the order of the table
+    in_fold_FC = [np.bincount(np.unique(label_N[fold.row_M]), minlength=len(classes)) for fold in split.folds]
+    folds_C = np.sum(in_fold_FC, axis=0)
     if confined := lacking(folds_C, 2):
         yield (
             f"All training images of {confined} stay together, as one group or since there is one: "
@@ -290,14 +312,14 @@ def _uneven(rows: _Rows, count_S: NDArray[np.int64], split: Split, calibration: 
     trained = train - calibration
     wanted_S = np.asarray([trained, val, test, calibration] if split.val else [trained + val, 0.0, test, calibration])
     came_out_S = count_S / count_S.sum()
-    named = [group for group in rows.group if group is not None]
-    if None in rows.given and named and np.abs(came_out_S - wanted_S).max() > UNEVEN:
+    named = [group for group in rows.group_N if group is not None]
+    if None in set(rows.given_N) and named and np.abs(came_out_S - wanted_S).max() > UNEVEN:
         largest, size = Counter(named).most_common(1)[0]
         there = 4 if calibration else 3
         yield (
             f"Groups stay whole, so {', '.join(SPLIT_NAMES[: there - 1])} and {SPLIT_NAMES[there - 1]} hold "
             f"{_ratio(*came_out_S[:there])} percent of the images where {_ratio(*wanted_S[:there])} was asked for; "
-            f"the largest group, {largest}, has {size} of {len(rows.id)} images."
+            f"the largest group, {largest}, has {size} of {len(rows.row_N)} images."
         )
 
 

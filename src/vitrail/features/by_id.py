@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from vitrail.data.dataset import whole
+
 Owner = TypeVar("Owner")
 
 
@@ -17,7 +19,7 @@ class Paths(Mapping[str, list[str]]):
 
     def __init__(self, table: pa.Table) -> None:
         """From a table with EXAMPLE_SCHEMA, sorted by id."""
-        self.ids, self._paths = (_whole(table[name]) for name in ("id", "paths"))
+        self.ids, self._paths = (whole(table[name]) for name in ("id", "paths"))
 
     def __getitem__(self, example: str) -> list[str]:
         paths: list[str] = self._paths[self.row(example)].as_py()
@@ -58,11 +60,6 @@ class Paths(Mapping[str, list[str]]):
         """The rows in the order of their first paths: neighbours in an archive or on a disk are read together."""
         first = pc.list_element(self._paths, 0)
         return np.asarray(pc.array_sort_indices(first).to_numpy(), dtype=np.int64)
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    """The column in one piece, not copied if it is in one already."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 class Missing(Mapping[str, list[Owner]], Generic[Owner]):

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from vitrail.backbones import Backbone
@@ -165,6 +166,7 @@ def run_pass(
     Returns:
         Why some examples cannot be decoded, by id, and the CPU time of decoding in seconds.
     """
+    pa.default_memory_pool().release_unused()  # what reading and splitting left is not kept beside the networks
     with phase(resources.progress, "starting networks"):
         networks = {owner: owner.start(images=missing.count(owner), resources=resources) for owner in missing.owners}
     extractors = {network: owner for owner, network in networks.items()}

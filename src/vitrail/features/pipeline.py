@@ -133,7 +133,6 @@ def extract(
         elsewhere: computes the rows in place of this process.
         copies: takes the bytes of every image that this process reads.
     """
-    pa.default_memory_pool().release_unused()  # what reading and splitting left is not kept beside the networks
     extractors = [open_extractor(backbone, resources.cache) for backbone in backbones]
     paths = Paths(dataset.table)
     wanted_N = np.ones(len(paths), np.bool_) if part is None else part.of_ids(paths.ids)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitrail.data.sources import local
-from vitrail.data.sources.local import as_on_disk, class_name, read_file, written
+from vitrail.data.sources.local import as_on_disk, class_name, read_file, read_listed, written
 
 
 @given(st.binary(min_size=1, max_size=40))
@@ -38,3 +38,21 @@ def test_a_file_larger_than_any_image_is_not_read(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(local, "MAX_FILE_BYTES", 4)
     with pytest.raises(OSError, match="larger than any image"):
         read_file(tmp_path / "film")
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 6])
+def test_a_file_system_may_give_less_than_was_asked(tmp_path: Path, monkeypatch, most):
+    (tmp_path / "image").write_bytes(b"12345")
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda file, length: read(file, min(length, most)))
+    assert read_file(tmp_path / "image") == b"12345"
+
+
+def test_a_folder_is_not_read():
+    with pytest.raises(OSError, match="directory"):
+        read_file(Path(__file__).parent)
+
+
+def test_a_listed_file_is_found_by_its_written_path(tmp_path: Path):
+    (tmp_path / "a\\b").write_bytes(b"12345")
+    assert read_listed(tmp_path, written("a\\b")) == b"12345"

@@ -24,9 +24,11 @@ def test_files_at_any_depth_are_found_but_clutter_is_not(tmp_path):
     assert found(tmp_path, "a") == (["a/1.jpg", "a/b/c/2"], {})
 
 
-def test_folders_and_the_rest_are_listed_apart_and_sorted(tmp_path):
+def test_folders_files_and_the_rest_are_listed_apart_and_sorted(tmp_path):
     touch(tmp_path, "b/1", "a/1", "z.txt", "c.txt", "__MACOSX/x")
-    assert list_folder(tmp_path) == (["a", "b"], ["c.txt", "z.txt"])
+    (tmp_path / "broken").symlink_to("nowhere")
+    (tmp_path / "itself").symlink_to("itself")
+    assert list_folder(tmp_path) == (["a", "b"], ["c.txt", "z.txt"], ["broken", "itself"])
 
 
 def test_links_are_followed_once_and_loops_end(tmp_path):

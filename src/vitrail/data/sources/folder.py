@@ -12,11 +12,12 @@ passed over.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside, SplitName
-from vitrail.data.sources.local import as_on_disk, class_name, read_file, written
+from vitrail.data.sources.local import class_name, read_listed, written
 from vitrail.data.sources.walk import Parts, list_folder, walk, written_path
 
 SPLIT_WORDS: dict[str, SplitName] = {
@@ -45,11 +46,11 @@ class FolderSource:
     def list_files(self) -> Iterator[ListedFile | SetAside]:
         """Every file under the folder with its label, or the reason why it has none; DataError for a locked folder."""
         try:
-            tops, strays = list_folder(self._root)
+            tops, *strays = list_folder(self._root)
         except OSError as error:
             raise DataError(f"The folder {self._root} cannot be listed: {error.strerror}.") from error
         splits = split_folders(tops)
-        yield from _outside(((name,) for name in strays), "it lies in no class folder")
+        yield from _outside(((name,) for name in chain(*strays)), "it lies in no class folder")
         for top in tops:
             if not splits:
                 yield from self._list_class((top,), None)
@@ -61,15 +62,17 @@ class FolderSource:
 
     def read(self, path: str) -> bytes:
         """The bytes of one file."""
-        return read_file(self._root / as_on_disk(path))
+        return read_listed(self._root, path)
 
     def _list_split(self, top: str, split: SplitName) -> Iterator[ListedFile | SetAside]:
         try:
-            classes, strays = list_folder(self._root, (top,))
+            classes, *strays = list_folder(self._root, (top,))
         except OSError as error:
             yield SetAside(path=written(top), reason=f"the folder cannot be listed: {error.strerror}")
             return
-        yield from _outside(((top, name) for name in strays), f"it lies in {written(top)} but in no class folder")
+        yield from _outside(
+            ((top, name) for name in chain(*strays)), f"it lies in {written(top)} but in no class folder"
+        )
         for name in classes:
             yield from self._list_class((top, name), split)
 

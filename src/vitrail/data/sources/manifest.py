@@ -8,7 +8,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.sources.folder import SPLIT_WORDS
-from vitrail.data.sources.local import as_on_disk, class_name, read_file, written
+from vitrail.data.sources.local import class_name, read_listed, written
 from vitrail.data.sources.table import Row, check_rows, read_rows
 
 
@@ -38,7 +38,7 @@ class ManifestSource:
 
     def read(self, path: str) -> bytes:
         """The bytes of one file."""
-        return read_file(self._path.parent / as_on_disk(path))
+        return read_listed(self._path.parent, path)
 
     @cached_property
     def _rows(self) -> list[Row]:

@@ -24,15 +24,21 @@ def written_path(parts: Parts) -> str:
     return "/".join(map(written, parts))
 
 
-def list_folder(root: Path, parts: Parts = ()) -> tuple[list[str], list[str]]:
-    """What lies directly in a folder: the names of folders and of all else, without clutter, sorted; or OSError."""
+def list_folder(root: Path, parts: Parts = ()) -> tuple[list[str], list[str], list[str]]:
+    """The names of folders, of regular files and of all else in a folder, without clutter, sorted; or OSError."""
     folders: list[str] = []
+    files: list[str] = []
     others: list[str] = []
     with os.scandir(root.joinpath(*parts)) as scan:
         for entry in scan:
-            if not entry.name.startswith(".") and entry.name.lower() not in CLUTTER:
-                (folders if _is_folder(entry) else others).append(entry.name)
-    return sorted(folders), sorted(others)
+            if entry.name.startswith(".") or entry.name.lower() in CLUTTER:
+                continue
+            try:
+                names = folders if entry.is_dir() else files if entry.is_file() else others
+            except OSError:
+                names = others  # a link to itself, for one
+            names.append(entry.name)
+    return sorted(folders), sorted(files), sorted(others)
 
 
 def walk(root: Path, parts: Parts) -> Iterator[Parts | SetAside]:
@@ -55,24 +61,15 @@ def walk(root: Path, parts: Parts) -> Iterator[Parts | SetAside]:
             if not _enter(root.joinpath(*here), seen):
                 yield SetAside(path=written_path(here), reason="it links to a folder that is read already")
                 continue
-            folders, others = list_folder(root, here)
+            folders, files, others = list_folder(root, here)
         except OSError as error:
             yield SetAside(path=written_path(here), reason=f"the folder cannot be listed: {error.strerror}")
             continue
         waiting.extend((*here, name) for name in reversed(folders))
-        for name in others:
-            # Opening a pipe or a device would wait for ever.
-            if root.joinpath(*here, name).is_file():
-                yield (*here, name)
-            else:
-                yield SetAside(path=written_path((*here, name)), reason="it is a broken link or not a regular file")
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False  # a link to itself, for one
+        for name in files:
+            yield (*here, name)
+        for name in others:  # opening a pipe or a device would wait for ever
+            yield SetAside(path=written_path((*here, name)), reason="it is a broken link or not a regular file")
 
 
 def _enter(folder: Path, seen: set[tuple[int, int]]) -> bool:
