@@ -16,6 +16,7 @@ SplitName = Literal["train", "val", "test", "calibration"]
 AsideKind = Literal["unreadable", "two labels", "crosses splits", "other"]
 
 FINGERPRINT_ROWS = 4096  # held as Python objects at once
+COLUMN_PREFIX = "column:"  # of the further columns of a manifest in the table, as in "column:camera"
 
 EXAMPLE_SCHEMA = pa.schema(
     [
@@ -31,12 +32,13 @@ EXAMPLE_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedFile:
-    """One file as a source lists it, before it is opened."""
+    """One file as a source lists it, before it is opened; `further` has its texts in further columns of a manifest."""
 
     path: str
     label: str
     split: SplitName | None = None
     group: str | None = None
+    further: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,11 +72,13 @@ class Source(Protocol):
 class Dataset:
     """The examples of one benchmark.
 
-    `table` has EXAMPLE_SCHEMA and is sorted by id, so that the listing order of files changes nothing.
-    `fingerprint` covers ids, labels, groups and given splits, not paths: a moved folder keeps it. What the bytes say of
-    themselves, as a JPEG's side, is covered by the id.
+    `table` has EXAMPLE_SCHEMA and is sorted by id, so that the listing order of files changes nothing. Further columns
+    of a manifest follow, each as texts under COLUMN_PREFIX and its name; see `data/columns.py`.
+    `fingerprint` covers ids, labels, groups, given splits and further columns that are used, not paths: a moved folder
+    keeps it. What the bytes say of themselves, as a JPEG's side, is covered by the id.
     `classes` names every label that was listed, so a class whose images were all set aside is still there to be missed.
-    `duplicates` counts what equal bytes led to; its keys are those of `data.duplicates.Duplicates`.
+    `duplicates` counts what equal bytes led to; its keys are those of `data.duplicates.Duplicates`. `slices` are the
+    further columns by whose values accuracy is shown.
     """
 
     name: str
@@ -85,6 +89,7 @@ class Dataset:
     fingerprint: str
     source: Source
     duplicates: Mapping[str, int] = field(default_factory=dict)
+    slices: tuple[str, ...] = ()
 
     def by_id(self, column: str) -> dict[str, Any]:
         """The value of every example in a column of the table, by id."""
@@ -94,6 +99,16 @@ class Dataset:
         """The values of these examples in a column of the table, in their order; without an object for each."""
         row_N = pc.index_in(pa.array(ids, pa.string()), value_set=self.table["id"].combine_chunks())
         return self.table[column].take(row_N)
+
+    def further(self, column: str, ids: Sequence[str]) -> list[str | None]:
+        """The values of these examples in a further column, in their order; None where one is missing."""
+        values: list[str | None] = self.values(COLUMN_PREFIX + column, ids).to_pylist()
+        return values
+
+    @property
+    def test_is_given(self) -> bool:
+        """Whether the source says which images are the test; else they are drawn from the same images as train."""
+        return "test" in self.table["given_split"].unique().to_pylist()
 
     def digest_ids(self) -> str:
         """A digest of the examples alone: other labels, groups and splits do not change it."""
@@ -114,13 +129,14 @@ class Dataset:
 
 
 def fingerprint_of(table: pa.Table, classes: Sequence[str]) -> str:
-    """`core.hashing.fingerprint` of the classes and of ids, labels, groups and given splits.
+    """`core.hashing.fingerprint` of the classes and of ids, labels, groups, given splits and further columns.
 
     It is computed without holding the columns as objects. `table` is sorted by id, and its labels are not sealed.
     """
     digest = hashlib.sha256(b'{"classes":' + json.dumps(list(classes), separators=(",", ":")).encode())
-    for name in ("given_split", "group", "id", "label"):
-        digest.update(f',"{name}":['.encode())
+    further = sorted(name for name in table.column_names if name.startswith(COLUMN_PREFIX))
+    for name in (*further, "given_split", "group", "id", "label"):
+        digest.update(f",{json.dumps(name)}:[".encode())
         for start in range(0, table.num_rows, FINGERPRINT_ROWS):
             cells = table.column(name).slice(start, FINGERPRINT_ROWS).to_pylist()
             digest.update((b"," if start else b"") + json.dumps(cells, separators=(",", ":"))[1:-1].encode())

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from vitrail.candidates import Candidate
 from vitrail.core.errors import UsageError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.whole_files import safe_name, write_whole
-from vitrail.data import Dataset, Split
+from vitrail.data import Dataset, Split, plan_leave_out
 from vitrail.heads import save_head
 from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import save_refusal
@@ -66,6 +68,10 @@ class RunRecord:
         """The winner's predictions when fitted on parts of train and val; RunError if there are none."""
         return read_subsets(subsets_file(self.folder, self.backbone(name).name))
 
+    def left_out(self, name: str) -> Predictions:
+        """The test rows of heads that never saw the value of an image in the column left out; RunError without one."""
+        return read_predictions(left_out_file(self.folder, self.backbone(name).name))
+
     @property
     def report(self) -> Path:
         """The page."""
@@ -115,6 +121,11 @@ def calibration_file(folder: Path, backbone: str) -> Path:
     return folder / "calibration" / f"{safe_name(backbone)}.parquet"
 
 
+def left_out_file(folder: Path, backbone: str) -> Path:
+    """left-out/<backbone>.parquet."""
+    return folder / "left-out" / f"{safe_name(backbone)}.parquet"
+
+
 def write_run(
     folder: Path,
     results: Results,
@@ -131,6 +142,16 @@ def write_run(
         _write_search(folder, candidate.search, result)
         write_whole(refusal_file(folder, candidate.name), partial(save_refusal, candidate.refusal))
         _write_predictions(prediction_file(folder, candidate.name), tested, dataset.classes)
+        if results.options.search.leave_out is not None and candidate.new_probability_MC is not None:
+            judged = plan_leave_out(dataset, split, results.options.search.leave_out).value_of
+            rows = np.array([example in judged for example in tested.ids])
+            without = replace(
+                tested,
+                ids=tuple(judged),
+                label_N=tested.label_N[rows],
+                probability_NC=candidate.new_probability_MC,
+            )
+            _write_predictions(left_out_file(folder, candidate.name), without, dataset.classes)
     content = results_to_json(results)
     write_whole(folder / RESULTS, lambda path: path.write_bytes(content))
     return RunRecord(folder=folder, results=results)
