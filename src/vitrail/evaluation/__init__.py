@@ -14,6 +14,7 @@ from vitrail.evaluation.retraining import RetrainedPair as RetrainedPair
 from vitrail.evaluation.retraining import Retraining as Retraining
 from vitrail.evaluation.shift import ClassShares as ClassShares
 from vitrail.evaluation.slices import Slice as Slice
+from vitrail.evaluation.slices import find_worst as find_worst
 from vitrail.evaluation.thresholds import RefusalCheck as RefusalCheck
 from vitrail.evaluation.verdict import BackboneVerdict as BackboneVerdict
 from vitrail.evaluation.verdict import ClassMetrics as ClassMetrics

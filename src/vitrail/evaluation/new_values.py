@@ -140,9 +140,11 @@ def _say(judged: NewValues) -> str:
     count = len(judged.values)
     images = f"{judged.known.n:,} test images of {count:,} values"
     told = "told apart from chance" if judged.told_apart else "not told apart from chance"
+    gain = replace(judged.loss, value=0.0 - judged.loss.value, low=0.0 - judged.loss.high, high=0.0 - judged.loss.low)
+    change = f"{say_points(judged.loss)} less" if judged.loss.value >= 0 else f"{say_points(gain)} more"
     sentence = (
         f"{say_rate(judged.known)} for known values of {judged.column}, {say_rate(judged.new)} for values that "
-        f"training never saw: {say_points(judged.loss)} less, {told} ({images}; heads for new values learnt from "
+        f"training never saw: {change}, {told} ({images}; heads for new values learnt from "
         f"{100 * judged.kept_share:.0f}% of the training images or more, which is part of the difference)."
     )
     if count < FEW_VALUES:

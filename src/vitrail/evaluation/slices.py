@@ -86,9 +86,9 @@ def find_worst(slices: Sequence[Slice]) -> Slice | None:
 
 
 def say_worst(name: str, slices: Sequence[Slice]) -> tuple[str, ...]:
-    """Where a backbone does worst, as a caveat of its decision; empty without slices."""
+    """Where a backbone does worst, as a caveat of its decision; empty if it is as accurate on all values."""
     worst = find_worst(slices)
-    if worst is None or worst.below_rest is None:
+    if worst is None or worst.below_rest is None or worst.below_rest.value <= 0:
         return ()
     least = worst.top1.value == min(each.top1.value for each in slices)
     where = "is least accurate on" if least else "is clearly less accurate on"

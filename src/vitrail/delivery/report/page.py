@@ -18,6 +18,7 @@ from vitrail.core.whole_files import write_whole
 from vitrail.delivery.report import words
 from vitrail.delivery.report.classes import ClassList, list_classes
 from vitrail.delivery.report.comparison import assign_colours, compare, compare_pairs, sort_best_first
+from vitrail.delivery.report.conditions import collect_conditions
 from vitrail.delivery.report.confusion import Confusion, draw_confusion
 from vitrail.delivery.report.curves import Curves, draw_curves
 from vitrail.delivery.report.deck import compare_deck
@@ -86,6 +87,7 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
         "margin": margin,
         "strength": say_strength(results.decision),
         "deck": compare_deck(results),
+        "conditions": collect_conditions(results),
         "spread": compare_spread(results),
         "chapters": _chapters(results, predictions, images),
         "parts": words.parts_of(results.cost),
