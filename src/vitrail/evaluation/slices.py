@@ -1,7 +1,8 @@
 """Accuracy by the values of further columns, such as site or camera, and the value where a backbone does worst.
 
 The intervals of all values of all columns of one backbone hold together (Bonferroni), since whoever looks for the worst
-value picks it by what it shows. So do the intervals of the differences to the rest, as a family of their own.
+value picks it by what it shows. So do those of the differences to the rest, as a family of their own. Levels are then
+near 1 and slices small, where Clopper and Pearson's intervals hold and Wilson's do not (benchmarks/shift.py).
 
 Letters: N test images.
 """
@@ -13,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.evaluation.sentences import say_points, say_rate
+from vitrail.statistics.clustered import exact_rate
 from vitrail.statistics.intervals import Interval
-from vitrail.statistics.metrics import rate
 from vitrail.statistics.unpaired import unpaired_difference
 
 
@@ -58,7 +59,7 @@ def judge_slices(
     alone = 1 - (1 - level) / max(1, len(places))
 
     def rate_at(rows: NDArray[np.bool_]) -> Interval:
-        return rate(right_N[rows], None if group_N is None else group_N[rows], level=alone)
+        return exact_rate(right_N[rows], None if group_N is None else group_N[rows], alone)
 
     slices = []
     for column, value in places:
