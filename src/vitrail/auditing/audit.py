@@ -1,7 +1,7 @@
 """The audit: files, copies, labels, balance, in this order. It reads, and changes nothing."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +12,7 @@ from vitrail.auditing.files import FileFacts, FileFinding, look_through
 from vitrail.auditing.suspects import LabelFindings, find_suspects
 from vitrail.backbones import Backbone, EngineRequest, open_backbone, parse_spec
 from vitrail.backbones.poolings import widest
+from vitrail.candidates import BenchOptions
 from vitrail.core.errors import DataError, UsageError
 from vitrail.core.progress import Progress, Silent
 from vitrail.core.resources import Resources
@@ -20,6 +21,7 @@ from vitrail.data import (
     Dataset,
     NearPair,
     find_near_duplicates,
+    keep_columns,
     keep_together,
     load,
     make_split,
@@ -120,7 +122,7 @@ def audit(
     findings, facts, broken = look_through(dataset, max_pixels=options.max_pixels, progress=resources.progress)
     pairs = find_near_duplicates(dataset, max_pixels=options.max_pixels, resources=resources)
     grouped = keep_together(dataset, pairs)
-    together = grouped if run is None or run.results.options.near_duplicates else dataset
+    together = grouped if run is None else _as_in_run(dataset, pairs, run.results.options)
     if run and run.results.data.fingerprint != together.fingerprint:
         raise UsageError(
             f"The run {run.folder} is of other images or labels than {dataset.name}: give the data that it was made "
@@ -153,6 +155,12 @@ def audit_to_json(report: Audit) -> bytes:
     """Everything that was found, indented, in UTF-8."""
     document = {member.name: getattr(report, member.name) for member in fields(report) if member.name != "dataset"}
     return to_json(document, indent=2) + b"\n"
+
+
+def _as_in_run(dataset: Dataset, pairs: Sequence[NearPair], options: BenchOptions) -> Dataset:
+    """The data set with the groups and further columns that a run with these options has."""
+    used = keep_columns(dataset, options.slices, options.search.leave_out)
+    return keep_together(used, pairs) if options.near_duplicates else used
 
 
 def _judge_labels(
