@@ -92,11 +92,9 @@ def _rows(audit: Audit, root: Path, folder: Path) -> Iterator[tuple[str, ...]]:
     unwanted = _of_pairs(audit)
     note = {suspect.id: f"suspect label, perhaps {suspect.suggested}" for suspect in audit.labels.suspects}
     table = audit.dataset.table
-    names = ("id", "paths", "label", "given_split", "group")
-    columns = (
-        table.column(name).to_pylist()
-        for name in (*names, *(COLUMN_PREFIX + name for name in list_columns(audit.dataset)))
-    )
+    further_names = [COLUMN_PREFIX + name for name in list_columns(audit.dataset)]
+    names = ("id", "paths", "label", "given_split", "group", *further_names)
+    columns = (table.column(name).to_pylist() for name in names)
     for id_, paths, label, split, group, *further in zip(*columns, strict=True):
         if id_ in unwanted or paths[0] in unreadable:
             continue

@@ -199,7 +199,7 @@ def _make_rows(cell: dict[str, list[str]], filled: Sequence[bool], *, first: int
     columns = [[text.strip() for text in cell.get(name, empty)] for name in REQUIRED + OPTIONAL]
     further = {name: cells for name, cells in cell.items() if name not in REQUIRED + OPTIONAL}
     return [
-        Row(number, *cells, further={name: texts[number - first].strip() for name, texts in further.items()})
-        for number, (keep, *cells) in enumerate(zip(filled, *columns, strict=True), start=first)
+        Row(number, path, label, split, group, {name: texts[number - first].strip() for name, texts in further.items()})
+        for number, (keep, path, label, split, group) in enumerate(zip(filled, *columns, strict=True), start=first)
         if keep
     ]
