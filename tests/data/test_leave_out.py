@@ -12,8 +12,8 @@ def test_each_value_is_left_out_and_images_without_a_known_one_are_counted():
     assert plan.fold_of == {"A": 0, "B": 1}
     assert plan.value_of == {"1": "A", "2": "B", "5": "B"}
     assert (plan.folds, plan.without_value, plan.new_already) == (2, 1, 1)
-    assert plan.kept_share == 0.5
-    assert plan.lost == ()
+    assert plan.kept_share == 0.25  # A is left out, and the image without a camera with it
+    assert plan.lost == ("dog",)  # its images are of A or of nobody knows which
 
 
 def test_many_values_share_ten_even_folds():

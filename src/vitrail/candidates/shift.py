@@ -14,7 +14,8 @@ from vitrail.features import Features
 from vitrail.search.examples import number_groups
 from vitrail.statistics.two_samples import TwoSamples, tell_apart
 
-MOST_COMPARED = 1_000  # images of each side; whole groups
+MOST_COMPARED = 1_000  # images of each side; groups are not parted
+MOST_OF_GROUP = 50
 
 
 def compare_with_training(features: Features, dataset: Dataset, split: Split, *, seed: int) -> TwoSamples | None:
@@ -47,9 +48,10 @@ def compare_ids(
 
 
 def _choose(ids: Sequence[str], groups: dict[str, str]) -> list[str]:
-    """Whole groups in the order of their first ids, until there are enough: ids are digests, so that is a random draw.
+    """Groups in the order of their first ids, until there are enough: ids are digests, so that is a random draw.
 
-    With parts of groups one side could have smaller groups than the other, which would not be exchangeable.
+    Of each the first MOST_OF_GROUP are taken, on both sides: if what is taken of a group depended on its side, groups
+    would not be exchangeable.
     """
     members: dict[tuple[str, str], list[str]] = {}
     for example in ids:
@@ -59,5 +61,5 @@ def _choose(ids: Sequence[str], groups: dict[str, str]) -> list[str]:
     for group in members.values():
         if len(chosen) >= MOST_COMPARED:
             break
-        chosen.extend(group)
+        chosen.extend(group[:MOST_OF_GROUP])
     return chosen

@@ -1,11 +1,9 @@
 """The part of a verification about where images come from: slices, values left out, test against training images."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from vitrail.candidates.shift import compare_ids
 from vitrail.checks.differences import Comparison
@@ -83,7 +81,7 @@ def compare_features_again(
 ) -> TwoSamples | None:
     """Compare test and training images by their features once more; as stored where the cache lacks these."""
     stored = result.conditions.shift.features
-    if stored is None:
+    if "test" not in examples.given:
         return None
     split_of = dict(zip(examples.ids, examples.splits, strict=True))
     test = sorted(example for example, split in split_of.items() if split == "test")
@@ -101,7 +99,4 @@ def compare_features_again(
     except KeyError:
         comparison.not_recomputed.append(f"the features of test and training images of {result.name}, as compared")
         return stored
-    where = f"backbones[{result.name}].conditions.shift.features"
-    as_json = TypeAdapter[Any](TwoSamples | None)
-    comparison.compare(where, as_json.dump_python(stored, mode="json"), as_json.dump_python(again, mode="json"))
-    return stored
+    return again

@@ -2,7 +2,8 @@
 
 Each value is left out by itself, or, of more than ten, whole values in ten folds of about equal size. A test image is
 judged if train and val have its value: then the head that knows the value and the head that never saw it answer for
-the same image. No label of a test image is needed.
+the same image. Training images without a value may have any, so no head that never saw a value learns from them. No
+label of a test image is needed.
 """
 
 from collections import Counter
@@ -23,7 +24,7 @@ class LeaveOutPlan:
     `fold_of` has the fold of each value that train and val have. `value_of` has the value of each test image that is
     judged, in the order of the test. Of the other test images `without_value` have none and `new_already` have one that
     train and val lack. `kept_share` is the least share of train and val that is left to learn from. `lost` are classes
-    that some fold takes all training images of.
+    that some head has no image of.
     """
 
     column: str
@@ -83,10 +84,11 @@ def plan_from_values(
             "own, the ordinary accuracy is that for new values."
         )
     fold_of = _deal(sizes)
-    in_fold = Counter(fold_of[value] for value, _ in learnt if value is not None)
-    images_of = Counter(label for _, label in learnt)
-    taken_of = Counter((fold_of[value], label) for value, label in learnt if value is not None)
-    lost = {label for (_, label), count in taken_of.items() if count == images_of[label]}
+    known = [(fold_of[value], label) for value, label in learnt if value is not None]
+    largest = max(Counter(fold for fold, _ in known).values())
+    known_of, taken_of = Counter(label for _, label in known), Counter(known)
+    lost = {label for _, label in learnt if not known_of[label]}
+    lost |= {label for (_, label), count in taken_of.items() if count == known_of[label]}
     without_value = sum(value is None for value in tested.values())
     return LeaveOutPlan(
         column=column,
@@ -94,7 +96,7 @@ def plan_from_values(
         value_of=value_of,
         without_value=without_value,
         new_already=len(tested) - len(value_of) - without_value,
-        kept_share=1 - max(in_fold.values()) / len(learnt),
+        kept_share=(len(known) - largest) / len(learnt),
         lost=tuple(classes[label] for label in sorted(label for label in lost if label is not None)),
     )
 

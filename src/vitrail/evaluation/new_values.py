@@ -169,8 +169,8 @@ def _say(judged: NewValues) -> str:
         sentence += f" {count} values say little about further ones."
     if judged.lost:
         sentence += (
-            f" All training images of {say_names(judged.lost)} are of values that are left out together: without them "
-            "nothing is learnt of that."
+            f" Some head for new values had no training image of {say_names(judged.lost)}, which all are of the values "
+            "left out."
         )
     left = [
         f"{judged.without_value:,} without a value" if judged.without_value else "",

@@ -77,13 +77,16 @@ def compare_shares(
     label_N = np.concatenate([test_N, learnt.label_N])
     number_N = np.unique(group_N, return_inverse=True)[1].reshape(-1)
     groups = int(number_N.max()) + 1
-    count_GC = np.zeros((groups, int(label_N.max()) + 1))
-    np.add.at(count_GC, (number_N, label_N), 1.0)
-    member_G = np.zeros(groups)
-    member_G[number_N[: len(test_N)]] = 1.0
-    all_C, test_C = count_GC.sum(axis=0), member_G @ count_GC
+    member_G = np.zeros(groups, dtype=bool)
+    member_G[number_N[: len(test_N)]] = True
+    all_C = np.bincount(label_N).astype(np.float64)
+
+    def count_test(member_G: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.bincount(label_N[member_G[number_N]], minlength=len(all_C)).astype(np.float64)
+
+    test_C = count_test(member_G)
     statistic = _chi_square(test_C, all_C)
-    by_chance = [_chi_square(generator.permutation(member_G) @ count_GC, all_C) for _ in range(PERMUTATIONS)]
+    by_chance = [_chi_square(count_test(generator.permutation(member_G)), all_C) for _ in range(PERMUTATIONS)]
     p_value = (1 + sum(other >= statistic - 1e-9 for other in by_chance)) / (1 + PERMUTATIONS)
     shares = [part_C / part_C.sum() for part_C in (test_C, all_C - test_C)]
     return ClassShares(

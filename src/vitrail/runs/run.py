@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vitrail.candidates import Candidate
 from vitrail.core.errors import UsageError
@@ -142,16 +143,8 @@ def write_run(
         _write_search(folder, candidate.search, result)
         write_whole(refusal_file(folder, candidate.name), partial(save_refusal, candidate.refusal))
         _write_predictions(prediction_file(folder, candidate.name), tested, dataset.classes)
-        if results.options.search.leave_out is not None and candidate.new_probability_MC is not None:
-            judged = plan_leave_out(dataset, split, results.options.search.leave_out).value_of
-            rows = np.array([example in judged for example in tested.ids])
-            without = replace(
-                tested,
-                ids=tuple(judged),
-                label_N=tested.label_N[rows],
-                probability_NC=candidate.new_probability_MC,
-            )
-            _write_predictions(left_out_file(folder, candidate.name), without, dataset.classes)
+        if candidate.new_probability_MC is not None:
+            _write_left_out(folder, results, dataset, split, candidate.new_probability_MC, tested)
     content = results_to_json(results)
     write_whole(folder / RESULTS, lambda path: path.write_bytes(content))
     return RunRecord(folder=folder, results=results)
@@ -159,6 +152,23 @@ def write_run(
 
 def _write_predictions(path: Path, predictions: Predictions, classes: Sequence[str]) -> None:
     write_whole(path, partial(write_predictions, predictions=predictions, classes=classes))
+
+
+def _write_left_out(
+    folder: Path,
+    results: Results,
+    dataset: Dataset,
+    split: Split,
+    probability_MC: NDArray[np.float64],
+    tested: Predictions,
+) -> None:
+    """The answers of heads that never saw the value of an image; `tested` are those of the head that did."""
+    column = results.options.search.leave_out
+    assert column is not None  # there are such answers
+    judged = plan_leave_out(dataset, split, column).value_of
+    label_M = tested.label_N[np.array([example in judged for example in tested.ids])]
+    rows = replace(tested, ids=tuple(judged), label_N=label_M, probability_NC=probability_MC)
+    _write_predictions(left_out_file(folder, tested.name), rows, dataset.classes)
 
 
 def _write_search(folder: Path, search: Search, result: BackboneResult) -> None:

@@ -9,6 +9,9 @@ and what `Search.notes` therefore says:
 - The winner is not fitted on other splits of train and val, nor on parts of them, which would take fifty more fits: so
   there is no label curve, and nothing is said of other trainings.
 
+Heads without the values of a column (`leave_out.py`) take the scaling of all rows, without their labels, and start from
+the winner's solution.
+
 Each strength is a step of the ledger, which keeps its solution too: the next strength starts from it.
 
 Memory holds the ids and labels of train and val, the scores of val, the solution of each strength, and for each of at
