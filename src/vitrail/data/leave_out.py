@@ -68,7 +68,8 @@ def plan_from_values(
         classes: their names.
 
     Raises:
-        DataError: train and val have fewer than two values, or the test images have fewer than two of these.
+        DataError: train and val have fewer than two values, the test images have fewer than two of these, or without
+            some of them a single class is left to learn.
     """
     sizes = Counter(value for value, _ in learnt if value is not None)
     if len(sizes) < 2:
@@ -85,6 +86,13 @@ def plan_from_values(
         )
     fold_of = _deal(sizes)
     known = [(fold_of[value], label) for value, label in learnt if value is not None]
+    for fold in set(fold_of.values()):
+        if len({label for other, label in known if other != fold}) < 2:
+            gone = ", ".join(value for value in fold_of if fold_of[value] == fold)
+            raise DataError(
+                f"Without the images of {column} {gone} fewer than two classes are left to learn: this column tells "
+                "the class, so leave --leave-out out or name another column."
+            )
     largest = max(Counter(fold for fold, _ in known).values())
     known_of, taken_of = Counter(label for _, label in known), Counter(known)
     lost = {label for _, label in learnt if not known_of[label]}
