@@ -20,10 +20,12 @@ from vitrail.data import (
     SealedTest,
     Split,
     find_near_duplicates,
+    keep_columns,
     keep_together,
     load,
     make_split,
     open_source,
+    plan_leave_out,
     require_enough,
 )
 from vitrail.delivery.report import Images, write_report
@@ -89,6 +91,7 @@ def bench(
     with phase(clock, "reading"):
         source = open_source(data, kept_bytes=usable_memory() // KEPT_SHARE)
         dataset = load(source, max_pixels=options.max_pixels, resources=resources)
+    dataset = keep_columns(dataset, options.slices, options.search.leave_out)
     identity = question.identity(dataset)
     folder = out or default_folder(dataset.name, identity)
     with enter_folder(folder, identity) as journal:
@@ -99,8 +102,8 @@ def bench(
         _announce(clock, journal, backbones=len(specs) * len(options.recipes))
         _, planned, _ = make_split(dataset, options.split)  # near-duplicates may move some images later
         metric = DecidingMetric(name=options.decide_by)
-        contestants = len(specs) * len(options.recipes)
-        for line in say_plan(dataset, planned, backbones=contestants, level=options.level, metric=metric):
+        plan = partial(say_plan, dataset, planned, backbones=len(specs) * len(options.recipes), level=options.level)
+        for line in plan(metric=metric, left_out=options.search.leave_out):
             clock.note(line)
         run_networks = partial(prepare, specs, options=options, data=data, cluster=cluster, resources=resources)
         ready = None if needs_split(options, cluster) else run_networks(dataset.without_labels(), planned)
@@ -155,9 +158,7 @@ def judge_split(
     with phase(resources.progress, "verdict"):
         verdict = judge(
             [_enter_contest(candidate) for candidate in candidates],
-            JudgedImages(
-                ids=tuple(split.test), classes=dataset.classes, groups=dataset.groups(), warnings=dataset.warnings
-            ),
+            _describe_images(dataset, split, options),
             sealed,
             choices,
             make_criteria(options),
@@ -238,6 +239,19 @@ def _name_request(spec: BackboneSpec) -> str:
     return spec.name if spec.file is None else f"{spec.name}={spec.given_digest()}"
 
 
+def _describe_images(dataset: Dataset, split: Split, options: BenchOptions) -> JudgedImages:
+    left_out = options.search.leave_out
+    return JudgedImages(
+        ids=tuple(split.test),
+        classes=dataset.classes,
+        groups=dataset.groups(),
+        warnings=dataset.warnings,
+        slices={column: dataset.further(column, split.test) for column in dataset.slices},
+        left_out=None if left_out is None else plan_leave_out(dataset, split, left_out),
+        given=dataset.test_is_given,
+    )
+
+
 def _enter_contest(candidate: Candidate) -> Contestant:
     card = candidate.entry.backbone.card
     return Contestant(
@@ -249,4 +263,7 @@ def _enter_contest(candidate: Candidate) -> Contestant:
         refusal=candidate.refusal,
         strange_N=candidate.strange_N,
         halves=candidate.search.halves,
+        out_of_fold=candidate.search.out_of_fold,
+        features=candidate.shift,
+        new_probability_MC=candidate.new_probability_MC,
     )

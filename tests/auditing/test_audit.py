@@ -82,7 +82,7 @@ def test_the_same_bytes_under_two_labels_are_a_conflict_and_not_unreadable(folde
 
 def test_what_shares_its_group_with_the_given_test_split_is_called_so(folder: Path, tmp_path: Path):
     rows = [
-        {"path": f"{part}/{label}/{name}", "label": label, "split": part, "group": group}
+        {"path": f"{part}/{label}/{name}", "label": label, "split": part, "group": group, "camera": part.upper()}
         for part, label, name, group in (
             ("train", "dog", "0.png", "rex"),
             ("train", "cat", "1.png", ""),
@@ -97,6 +97,8 @@ def test_what_shares_its_group_with_the_given_test_split_is_called_so(folder: Pa
     found = audit(folder / "list.csv", NO_LABELS)
     assert [(one.path, one.kind) for one in found.findings] == [("train/dog/0.png", "crosses splits")]
     assert write_manifest(found, folder / "list.csv", tmp_path / "clean.csv").set_aside == 1
+    kept = list(csv.DictReader((tmp_path / "clean.csv").read_text().splitlines()))
+    assert {row["camera"] for row in kept} == {"TRAIN", "TEST"}  # further columns stay
 
 
 def test_a_manifest_of_what_is_no_file_is_not_written(tmp_path: Path):

@@ -190,6 +190,7 @@ def _results(
             warnings=tuple(warnings),
             near_pairs=(),
             leaked=(),
+            slices=(),
         ),
         split=SplitSummary(
             how="As given; val cut from train; stratified by class, groups whole.",
@@ -221,6 +222,7 @@ def _results(
                 refusal=one.refusal,
                 reliability=one.reliability,
                 retraining=one.retraining,
+                conditions=one.conditions,
                 top1_without_leaked=None,
                 recipe="default",
                 departures=(),
@@ -230,6 +232,7 @@ def _results(
         pairs=verdict.pairs,
         retrained=verdict.retrained,
         winner=verdict.winner,
+        shares=verdict.shares,
         decision=verdict.decision,
         cost=RunCost(
             wall_s=212.4,

@@ -35,6 +35,7 @@ def test_the_digest_sees_every_bit_of_the_head_and_not_the_clock():
         subsets=None,
         kept=0,
         label_curves=(),
+        without=(),
         ended_early=False,
         streamed=False,
         notes=(),

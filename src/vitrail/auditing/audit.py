@@ -1,7 +1,7 @@
 """The audit: files, copies, labels, balance, in this order. It reads, and changes nothing."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ from vitrail.auditing.suspects import LabelFindings, find_suspects
 from vitrail.backbones import Backbone, BackboneSpec, EngineRequest, open_backbone, parse_spec
 from vitrail.backbones.poolings import widest
 from vitrail.backbones.remembered import remember_given
+from vitrail.candidates import BenchOptions
 from vitrail.core.errors import DataError, UsageError
 from vitrail.core.progress import Progress, Silent
 from vitrail.core.resources import Resources
@@ -22,6 +23,7 @@ from vitrail.data import (
     Dataset,
     NearPair,
     find_near_duplicates,
+    keep_columns,
     keep_together,
     load,
     make_split,
@@ -125,7 +127,7 @@ def audit(
     findings, facts, broken = look_through(dataset, max_pixels=options.max_pixels, progress=resources.progress)
     pairs = find_near_duplicates(dataset, max_pixels=options.max_pixels, resources=resources)
     grouped = keep_together(dataset, pairs)
-    together = grouped if run is None or run.results.options.near_duplicates else dataset
+    together = grouped if run is None else _as_in_run(dataset, pairs, run.results.options)
     if run and run.results.data.fingerprint != together.fingerprint:
         raise UsageError(
             f"The run {run.folder} is of other images or labels than {dataset.name}: give the data that it was made "
@@ -158,6 +160,12 @@ def audit_to_json(report: Audit) -> bytes:
     """Everything that was found, indented, in UTF-8."""
     document = {member.name: getattr(report, member.name) for member in fields(report) if member.name != "dataset"}
     return to_json(document, indent=2) + b"\n"
+
+
+def _as_in_run(dataset: Dataset, pairs: Sequence[NearPair], options: BenchOptions) -> Dataset:
+    """The data set with the groups and further columns that a run with these options has."""
+    used = keep_columns(dataset, options.slices, options.search.leave_out)
+    return keep_together(used, pairs) if options.near_duplicates else used
 
 
 def _judge_labels(

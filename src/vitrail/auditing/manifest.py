@@ -4,6 +4,7 @@
   path.
 - The same bytes, or the same image, under two labels are left out: one label is wrong, and nobody can say which.
 - Near-duplicates share a group. Where a split was given, the copy in the less guarded split is left out.
+- Further columns of a manifest, such as camera, stay.
 - Suspect labels stay as they are, with what is suspected in the column `note`, which no benchmark reads: to change a
   label by what a model says of it would be to teach the model itself.
 """
@@ -19,6 +20,8 @@ from vitrail.auditing.audit import Audit
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.whole_files import put_in_place
 from vitrail.data import Source
+from vitrail.data.columns import list_columns
+from vitrail.data.dataset import COLUMN_PREFIX
 from vitrail.data.duplicates import GUARD
 from vitrail.data.sources import FolderSource, ManifestSource
 from vitrail.data.sources.local import as_on_disk
@@ -61,10 +64,12 @@ def write_manifest(audit: Audit, data: Path, path: Path) -> Cleaned:
     data = data.expanduser()
     rows = list(_rows(audit, data if data.is_dir() else data.parent, path.parent))
     split, group = (any(row[place] for row in rows) for place in (2, 3))
-    kept = [place for place, wanted in enumerate((True, True, split, group, True)) if wanted]
+    further = list_columns(audit.dataset)
+    wanted = (True, True, split, group, True, *(True for _ in further))
+    kept = [place for place, is_wanted in enumerate(wanted) if is_wanted]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([COLUMNS[place] for place in kept])
+    writer.writerow([(*COLUMNS, *further)[place] for place in kept])
     writer.writerows([row[place] for place in kept] for row in rows)
     try:
         put_in_place(path, lambda temporary: temporary.write_bytes(text.getvalue().encode("utf-8")))
@@ -81,17 +86,21 @@ def write_manifest(audit: Audit, data: Path, path: Path) -> Cleaned:
     )
 
 
-def _rows(audit: Audit, root: Path, folder: Path) -> Iterator[tuple[str, str, str, str, str]]:
+def _rows(audit: Audit, root: Path, folder: Path) -> Iterator[tuple[str, ...]]:
+    """A row an example: the cells of COLUMNS and those of further columns."""
     unreadable = {finding.path for finding in audit.findings if finding.kind == "unreadable"}
     unwanted = _of_pairs(audit)
     note = {suspect.id: f"suspect label, perhaps {suspect.suggested}" for suspect in audit.labels.suspects}
     table = audit.dataset.table
-    columns = (table.column(name).to_pylist() for name in ("id", "paths", "label", "given_split", "group"))
-    for id_, paths, label, split, group in zip(*columns, strict=True):
+    further_names = [COLUMN_PREFIX + name for name in list_columns(audit.dataset)]
+    names = ("id", "paths", "label", "given_split", "group", *further_names)
+    columns = (table.column(name).to_pylist() for name in names)
+    for id_, paths, label, split, group, *further in zip(*columns, strict=True):
         if id_ in unwanted or paths[0] in unreadable:
             continue
         where = os.path.relpath(root / as_on_disk(paths[0]), folder.resolve() if root.is_absolute() else folder)
-        yield where, audit.dataset.classes[label], split or "", group or "", note.get(id_, "")
+        cells = (where, audit.dataset.classes[label], split or "", group or "", note.get(id_, ""))
+        yield *cells, *(value or "" for value in further)
 
 
 def _of_pairs(audit: Audit) -> set[str]:

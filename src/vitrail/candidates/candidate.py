@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from vitrail.backbones.classifier import read_classifier
 from vitrail.candidates.decoding import Decoding, decode_as, decoding_in_words
+from vitrail.candidates.leave_out import predict_new_values
 from vitrail.candidates.opening import Prepared
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity, measure_parity
 from vitrail.candidates.recipes import Entry
+from vitrail.candidates.shift import compare_with_training
 from vitrail.candidates.thresholds import make_refusal, predict, predict_calibration
 from vitrail.candidates.traces import find_traces
 from vitrail.core.hashing import fingerprint
@@ -25,8 +27,9 @@ from vitrail.features import Features
 from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import Refusal
 from vitrail.search import Search, tune
+from vitrail.statistics.two_samples import TwoSamples
 
-# Letters: N test examples, C classes.
+# Letters: N test examples, M of these, C classes.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +39,8 @@ class Candidate:
     `features` give the pooling that the head takes. `calibration` is what the head says of the calibration split, where
     there is one; `parity` compares a reduced precision with float32, where one ran, and `decoding` a reduced decode
     with a whole one, where that was tried. `strange_N` are the test images that look unlike the training images.
+    `new_probability_MC` are the answers, for the judged images of a `LeaveOutPlan`, of heads that never saw their
+    value; `shift` compares the features of test and training images, if the test was given.
     """
 
     entry: Entry
@@ -48,6 +53,8 @@ class Candidate:
     traces: Traces = field(repr=False)
     probability_NC: NDArray[np.float64] = field(repr=False)
     strange_N: NDArray[np.bool_] = field(repr=False)
+    new_probability_MC: NDArray[np.float64] | None = field(repr=False)
+    shift: TwoSamples | None
 
     @property
     def name(self) -> str:
@@ -138,4 +145,6 @@ def make_candidate(
             ),
             probability_NC=predict(search.head, pooled, split.test),
             strange_N=np.concatenate([refusal.strange(block_BD) for block_BD in pooled.blocks(split.test)]),
+            new_probability_MC=predict_new_values(search, pooled, dataset, split, options.search.leave_out),
+            shift=compare_with_training(pooled, dataset, split, seed=options.seed),
         )

@@ -23,7 +23,8 @@ class BenchOptions:
     `decide_by` is the accuracy on the test images that decides: "top1", or "balanced" for the mean over classes. Heads
     are chosen on val by `search.metric` all the same.
     `decode` says how large JPEGs are decoded: "exact", "fast", or "auto" for what `candidates/decoding.py` finds.
-    With `near_duplicates` copies of an image are searched for and kept on one side of the split.
+    With `near_duplicates` copies of an image are searched for and kept on one side of the split. `slices` are further
+    columns of the manifest, for accuracy by value; if empty, `data/columns.py` chooses.
     """
 
     split: SplitOptions = field(default_factory=SplitOptions)
@@ -37,6 +38,7 @@ class BenchOptions:
     max_pixels: int = 100_000_000
     near_duplicates: bool = True
     recipes: tuple[str, ...] = (DEFAULT,)
+    slices: tuple[str, ...] = ()
     seed: int = 0
 
     @property

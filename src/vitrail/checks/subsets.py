@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from vitrail.checks.differences import Comparison
 from vitrail.core.errors import VitrailError
+from vitrail.data.out_of_fold import OutOfFold
 from vitrail.runs.results import BackboneResult
 from vitrail.runs.run import RunRecord
 from vitrail.runs.tables import ExampleTable
@@ -18,19 +19,22 @@ from vitrail.statistics.training_variance import HalvesScored
 
 def check_subsets(
     run: RunRecord, result: BackboneResult, examples: ExampleTable, comparison: Comparison
-) -> HalvesScored | None:
-    """Compute the label curves again, and give the halves for the verdict; None if the search fitted no parts.
+) -> tuple[HalvesScored | None, OutOfFold | None]:
+    """Compute the label curves again; both are None if the search fitted no parts.
 
     Labels, groups and the images of the kept head are those of data.parquet.
+
+    Returns:
+        The halves and the answers out of fold, for the verdict.
     """
     if result.retraining is None and not result.search.label_curves:
-        return None
+        return None, None
     where = f"backbones[{result.name}].search.label_curves"
     try:
         scores = run.subsets(result.name)
     except VitrailError as error:
         comparison.differ(where, "answers on parts of train and val", str(error))
-        return None
+        return None, None
     rows = zip(examples.ids, examples.labels, examples.groups, examples.splits, strict=True)
     learnt = {id_: (label, group, split) for id_, label, group, split in rows if split in ("train", "val")}
     comparison.compare(f"parts of {result.name}: images", list(scores.ids), sorted(learnt))
@@ -45,9 +49,9 @@ def check_subsets(
         halves = scores.halves(int(kept_N.sum()))
     except (KeyError, ValueError, IndexError) as error:
         comparison.differ(where, "parts that fit the classes", f"{type(error).__name__}: {error}")
-        return None
+        return None, None
     comparison.compare(where, _json(result.search.label_curves), _json(curves))
-    return halves
+    return halves, scores.out_of_fold
 
 
 def _json(value: Any) -> Any:

@@ -1,8 +1,9 @@
 """Whether a run says what its own files say: digests against the receipt, every figure of the verdict computed again.
 
 From the predictions come all figures on the test images, the pairs, the winner and the decision; from those of heads on
-parts of train and val the label curves and what training on other images would change; from data.parquet the counts and
-the data's fingerprint; from heads and stored features, where the cache has them, the predictions themselves.
+parts of train and val the label curves and what training on other images would change; from those of heads which never
+saw a value of a column the accuracy on new values; from data.parquet the slices, the counts and the data's fingerprint;
+from heads and stored features, where the cache has them, the predictions and the comparison of test and training.
 What cannot be computed again is named.
 """
 
@@ -18,12 +19,14 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from vitrail.backbones.poolings import take_pooling
+from vitrail.checks.conditions import compare_features_again, describe_images, read_new_answers
 from vitrail.checks.differences import Comparison, Difference
 from vitrail.checks.subsets import check_subsets
 from vitrail.checks.thresholds import check_bank, check_calibration
 from vitrail.core.bounded import read_json
 from vitrail.core.errors import RunError, VitrailError
 from vitrail.core.hashing import fingerprint
+from vitrail.data.dataset import COLUMN_PREFIX
 from vitrail.evaluation import Contestant, JudgedImages, Verdict, assess
 from vitrail.features.store import FACTS, FEATURES, FeatureSet
 from vitrail.heads import load_head, probabilities
@@ -78,12 +81,13 @@ def verify_run(folder: Path, *, cache: Path) -> Verification:
     _check_openings(run, comparison)
     for result in run.results.backbones:
         _check_resplits(run, result, examples, comparison)
-    contestants = [
-        _make_contestant(run, result, rows, examples, cache, comparison)
-        for result, rows in zip(run.results.backbones, predictions, strict=True)
-    ]
     try:
-        verdict = _judge_again(run.results, contestants, examples, predictions[0])
+        images = describe_images(run.results, examples, predictions[0])
+        contestants = [
+            _make_contestant(run, result, rows, examples, images, cache, comparison)
+            for result, rows in zip(run.results.backbones, predictions, strict=True)
+        ]
+        verdict = _judge_again(run.results, contestants, images, predictions[0])
     except VitrailError as error:
         comparison.differ("predictions", "probabilities of the test images", str(error))
     else:
@@ -142,7 +146,7 @@ def _check_data(results: Results, examples: ExampleTable, test: Predictions, com
         "label": labels,
         "group": examples.groups,
         "given_split": examples.given,
-    }
+    } | {COLUMN_PREFIX + name: values for name, values in examples.further.items()}
     comparison.compare("data.fingerprint", results.data.fingerprint, fingerprint(whole))
 
 
@@ -179,6 +183,7 @@ def _make_contestant(
     result: BackboneResult,
     rows: Predictions,
     examples: ExampleTable,
+    images: JudgedImages,
     cache: Path,
     comparison: Comparison,
 ) -> Contestant:
@@ -195,8 +200,13 @@ def _make_contestant(
     comparison.not_recomputed.append(
         f"what {result.name} saw in pretraining, for which its weights are needed; taken as stored"
     )
+    halves, out_of_fold = check_subsets(run, result, examples, comparison)
+    read_rows = partial(_stored_features, cache, result)
     return Contestant(
-        halves=check_subsets(run, result, examples, comparison),
+        halves=halves,
+        out_of_fold=out_of_fold,
+        features=compare_features_again(run.results, result, examples, read_rows, comparison),
+        new_probability_MC=read_new_answers(run, result, images.left_out, rows, comparison),
         name=result.name,
         gmacs=result.card.gmacs,
         licence=result.card.licence,
@@ -295,12 +305,10 @@ def _check_head(
         comparison.differ(where, rows.probability_NC[row, column], again_NC[row, column])
 
 
-def _judge_again(results: Results, contestants: list[Contestant], examples: ExampleTable, test: Predictions) -> Verdict:
-    pairs = zip(examples.ids, examples.groups, strict=True)
-    groups = {example: group for example, group in pairs if group is not None}
+def _judge_again(results: Results, contestants: list[Contestant], images: JudgedImages, test: Predictions) -> Verdict:
     return assess(
         contestants,
-        JudgedImages(ids=test.ids, classes=results.data.classes, groups=groups, warnings=results.data.warnings),
+        images,
         test.label_N,
         make_criteria(results.options),
         contamination={result.name: result.contamination for result in results.backbones},
@@ -309,7 +317,7 @@ def _judge_again(results: Results, contestants: list[Contestant], examples: Exam
 
 def _check_verdict(results: Results, verdict: Verdict, comparison: Comparison) -> None:
     for result, judged in zip(results.backbones, verdict.backbones, strict=True):
-        for field in ("test", "per_class", "reliability", "refusal", "retraining"):
+        for field in ("test", "per_class", "reliability", "refusal", "retraining", "conditions"):
             stored, again = _json(getattr(result, field)), _json(getattr(judged, field))
             if field == "refusal" and again is not None and _lacks_features(comparison, result.name):
                 stored.pop("flagged")
@@ -317,6 +325,7 @@ def _check_verdict(results: Results, verdict: Verdict, comparison: Comparison) -
             comparison.compare(f"backbones[{result.name}].{field}", stored, again)
     comparison.compare("pairs", _json(results.pairs), _json(verdict.pairs))
     comparison.compare("retrained", _json(results.retrained), _json(verdict.retrained))
+    comparison.compare("shares", _json(results.shares), _json(verdict.shares))
     comparison.compare("winner", _json(results.winner), _json(verdict.winner))
     comparison.compare("decision", _json(results.decision), _json(verdict.decision))
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 DATA_HELP = (
     "A folder with one folder of images a class (train/, val/, test/ on top are honoured), an archive of one (.zip, "
     ".tar, .tar.gz), WebDataset shards, Parquet with images, the URL of one of these (s3://bucket/images), "
-    "or a CSV or Parquet manifest with path,label[,split][,group]. Without it: scikit-learn's digits."
+    "or a CSV or Parquet manifest with path,label[,split][,group] and further columns such as camera. Without it: "
+    "scikit-learn's digits."
 )
 
 
@@ -100,6 +101,25 @@ def bench(
             help="Find resized, cropped, mirrored copies of images and keep them on one side of the split.",
         ),
     ] = True,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slices",
+            metavar="COLUMN",
+            help="Show accuracy for each value of this column of the manifest, such as camera. Repeatable.",
+            show_default="further columns with 2 to 20 values",
+        ),
+    ] = None,
+    leave_out: Annotated[
+        str | None,
+        typer.Option(
+            "--leave-out",
+            metavar="COLUMN",
+            help="Also judge on values of this column that training never saw: fits the chosen heads again without "
+            "each value.",
+            show_default="none",
+        ),
+    ] = None,
     part: Annotated[
         str | None,
         typer.Option(
@@ -144,6 +164,7 @@ def bench(
             budget_s=None if budget is None else options.read_seconds(budget),
             metric=choose_by,  # type: ignore[arg-type]  # its own check names what is possible
             balanced=balanced,
+            leave_out=leave_out,
             seed=seed,
         ),
         engine=engine,
@@ -155,6 +176,7 @@ def bench(
         max_pixels=round(max_megapixels * 1e6),
         near_duplicates=near_duplicates,
         recipes=tuple(recipe or (DEFAULT,)),
+        slices=tuple(slices or ()),
         seed=seed,
     )
     if part is not None:

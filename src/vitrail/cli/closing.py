@@ -42,6 +42,7 @@ def print_closing(run: RunRecord, console: Console) -> None:
     _print_spread(results.backbones, console)
     for note in dict.fromkeys(note for backbone in results.backbones for note in backbone.search.notes):
         console.print(f"[yellow]! {escape(note)}[/]", soft_wrap=True)
+    _print_new_values(run, console)
     _print_leaked(run, console)
     _print_sets(results.backbones, console)
     _print_deck(results.backbones, console)
@@ -95,6 +96,14 @@ def _print_narrow(result: BackboneResult, console: Console) -> None:
         f"  cost        {result.card.gmacs:.3g} GMACs, {words.milliseconds(result.cost.images_per_s)} ms/image"
     )
     console.print(f"  head        {_head(result)}")
+
+
+def _print_new_values(run: RunRecord, console: Console) -> None:
+    """The other backbones on values that training never saw; the decision's own stands beside the decision."""
+    for result in run.results.backbones:
+        new = result.conditions.new_values
+        if new is not None and result.name != run.results.decision.choose:
+            console.print(f"[dim]{escape(f'{result.name} reaches {new.sentence}')}[/]", soft_wrap=True)
 
 
 def _print_leaked(run: RunRecord, console: Console) -> None:

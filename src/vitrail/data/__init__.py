@@ -1,10 +1,12 @@
 """From files to examples to a split with sealed test labels."""
 
+from vitrail.data.columns import keep_columns
 from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, read_example
 from vitrail.data.enough import require_enough
 from vitrail.data.examples import MAX_PIXELS, load
 from vitrail.data.grey_copies import CopyCollector
 from vitrail.data.images import ImageRejected, decode, inspect
+from vitrail.data.leave_out import LeaveOutPlan, plan_leave_out
 from vitrail.data.near_duplicates import NearPair, find_near_duplicates, keep_together, leaking_into
 from vitrail.data.sealed import SealedTest
 from vitrail.data.sources import is_url, open_source
@@ -17,6 +19,7 @@ __all__ = [
     "CopyCollector",
     "Dataset",
     "ImageRejected",
+    "LeaveOutPlan",
     "ListedFile",
     "NearPair",
     "SealedTest",
@@ -28,11 +31,13 @@ __all__ = [
     "find_near_duplicates",
     "inspect",
     "is_url",
+    "keep_columns",
     "keep_together",
     "leaking_into",
     "load",
     "make_split",
     "open_source",
+    "plan_leave_out",
     "read_example",
     "require_enough",
 ]

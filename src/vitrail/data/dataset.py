@@ -15,6 +15,8 @@ from vitrail.core.hashing import ROWS_AT_ONCE, add_array, sha256_bytes
 SplitName = Literal["train", "val", "test", "calibration"]
 AsideKind = Literal["unreadable", "two labels", "crosses splits", "other"]
 
+COLUMN_PREFIX = "column:"  # of the further columns of a manifest in the table, as in "column:camera"
+
 EXAMPLE_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),  # sha256 of the bytes
@@ -29,12 +31,13 @@ EXAMPLE_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedFile:
-    """One file as a source lists it, before it is opened."""
+    """One file as a source lists it, before it is opened; `further` has its texts in further columns of a manifest."""
 
     path: str
     label: str
     split: SplitName | None = None
     group: str | None = None
+    further: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,11 +71,13 @@ class Source(Protocol):
 class Dataset:
     """The examples of one benchmark.
 
-    `table` has EXAMPLE_SCHEMA and is sorted by id, so that the listing order of files changes nothing.
-    `fingerprint` covers ids, labels, groups and given splits, not paths: a moved folder keeps it. What the bytes say of
-    themselves, as a JPEG's side, is covered by the id.
+    `table` has EXAMPLE_SCHEMA and is sorted by id, so that the listing order of files changes nothing. Further columns
+    of a manifest follow, each as texts under COLUMN_PREFIX and its name; see `data/columns.py`.
+    `fingerprint` covers ids, labels, groups, given splits and further columns that are used, not paths: a moved folder
+    keeps it. What the bytes say of themselves, as a JPEG's side, is covered by the id.
     `classes` names every label that was listed, so a class whose images were all set aside is still there to be missed.
-    `duplicates` counts what equal bytes led to; its keys are those of `data.duplicates.Duplicates`.
+    `duplicates` counts what equal bytes led to; its keys are those of `data.duplicates.Duplicates`. `slices` are the
+    further columns by whose values accuracy is shown.
     """
 
     name: str
@@ -83,6 +88,7 @@ class Dataset:
     fingerprint: str
     source: Source
     duplicates: Mapping[str, int] = field(default_factory=dict)
+    slices: tuple[str, ...] = ()
 
     def by_id(self, column: str) -> dict[str, Any]:
         """The value of every example in a column of the table, by id."""
@@ -92,6 +98,16 @@ class Dataset:
         """The values of these examples in a column of the table, in their order; without an object for each."""
         row_N = pc.index_in(pa.array(ids, pa.string()), value_set=whole(self.table["id"]))
         return self.table[column].take(row_N)
+
+    def further(self, column: str, ids: Sequence[str]) -> list[str | None]:
+        """The values of these examples in a further column, in their order; None where one is missing."""
+        values: list[str | None] = self.values(COLUMN_PREFIX + column, ids).to_pylist()
+        return values
+
+    @property
+    def test_is_given(self) -> bool:
+        """Whether the source says which images are the test; else they are drawn from the same images as train."""
+        return "test" in self.table["given_split"].unique().to_pylist()
 
     def digest_ids(self) -> str:
         """A digest of the examples alone: other labels, groups and splits do not change it."""
@@ -117,13 +133,14 @@ def whole(column: pa.ChunkedArray) -> pa.Array:
 
 
 def fingerprint_of(table: pa.Table, classes: Sequence[str]) -> str:
-    """`core.hashing.fingerprint` of the classes and of ids, labels, groups and given splits.
+    """`core.hashing.fingerprint` of the classes and of ids, labels, groups, given splits and further columns.
 
     It is computed without holding the columns as objects. `table` is sorted by id, and its labels are not sealed.
     """
     digest = hashlib.sha256(b'{"classes":' + json.dumps(list(classes), separators=(",", ":")).encode())
-    for name in ("given_split", "group", "id", "label"):
-        digest.update(f',"{name}":'.encode())
+    further = sorted(name for name in table.column_names if name.startswith(COLUMN_PREFIX))
+    for name in (*further, "given_split", "group", "id", "label"):
+        digest.update(f",{json.dumps(name)}:".encode())
         add_array(digest, _blocks(table.column(name)))
     digest.update(b"}")
     return digest.hexdigest()

@@ -14,6 +14,7 @@ from vitrail.core.hashing import ROWS_AT_ONCE, SHA256_LETTERS, sha256_bytes
 from vitrail.core.progress import Progress, running
 from vitrail.core.resources import Resources
 from vitrail.data.cautions import find_cautions
+from vitrail.data.columns import FurtherColumns
 from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, fingerprint_of
 from vitrail.data.duplicates import Example, merge
 from vitrail.data.file_list import FileList
@@ -36,7 +37,8 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, resources: Resources |
     """
     resources = resources or Resources()
     set_aside: list[SetAside] = []
-    files = FileList(_usable(source, set_aside))
+    further = FurtherColumns()
+    files = FileList(further.note(_usable(source, set_aside)))
     reading = _Reading(source, files, max_pixels, resources.progress)
     reading.run(resources.reading_threads)
     plain, others = _apart(reading.digest_N, files)
@@ -49,7 +51,7 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS, resources: Resources |
     sizes = Counter(files.labels_of(plain)) + Counter(example.label for example in merged)
     return Dataset(
         name=source.name,
-        table=table,
+        table=further.attach(table, reading.digest_N),
         classes=classes,
         set_aside=tuple(set_aside),
         warnings=tuple(find_cautions(sizes, duplicates, animations=reading.animated)),

@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.core.errors import DataError, UsageError
+from vitrail.data.leave_out import LeaveOutPlan
+from vitrail.data.out_of_fold import OutOfFold
 from vitrail.data.traces import Traces
 from vitrail.heads.refusal import Refusal
 from vitrail.statistics.intervals import LEVEL
 from vitrail.statistics.metrics import DecideBy, fault_of_decide_by
 from vitrail.statistics.paired import fault_of_level_or_margin
 from vitrail.statistics.training_variance import HalvesScored
+from vitrail.statistics.two_samples import TwoSamples
 
 MARGIN = 0.01
 
@@ -28,7 +31,9 @@ class Contestant:
     that it saw the test images in pretraining: None in a verification, which takes what the run stored. `refusal` says
     when not to answer, and `strange_N` which test images look unlike the training images: None if a verification cannot
     read the thresholds. `halves` tell how far training on other images moves its accuracy: None if the search fitted
-    none.
+    none. `out_of_fold` has its answers on train and val, None for the same reason. `features` compare test and training
+    images, if the test was given. `new_probability_MC` are the answers for the images of `JudgedImages.left_out` of
+    heads that never saw their value.
     """
 
     name: str
@@ -39,6 +44,9 @@ class Contestant:
     refusal: Refusal | None = field(default=None, repr=False)
     strange_N: NDArray[np.bool_] | None = field(default=None, repr=False)
     halves: HalvesScored | None = field(default=None, repr=False)
+    out_of_fold: OutOfFold | None = field(default=None, repr=False)
+    features: TwoSamples | None = None
+    new_probability_MC: NDArray[np.float64] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,13 +54,18 @@ class JudgedImages:
     """The images that all contestants are judged on, in the order of their probabilities.
 
     `classes` are in the order of the columns. `groups` has the group of each example that has one; images of one group
-    are not independent. `warnings` are sentences about the data, which become caveats of the decision.
+    are not independent. `warnings` are sentences about the data, which become caveats of the decision. `slices` has the
+    value of each image in each further column that is shown, `left_out` the plan of the column whose values were left
+    out in turn. `given` says that the test was given, not drawn from the same images as train.
     """
 
     ids: tuple[str, ...] = field(repr=False)
     classes: tuple[str, ...]
     groups: Mapping[str, str] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
+    slices: Mapping[str, Sequence[str | None]] = field(default_factory=dict, repr=False)
+    left_out: LeaveOutPlan | None = None
+    given: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.data import Dataset, Split
+from vitrail.data import Dataset, Split, plan_leave_out
 from vitrail.evaluation.deciding_metric import TOP1, DecidingMetric
 from vitrail.evaluation.sentences import say_distance
 from vitrail.statistics.intervals import wilson
@@ -21,13 +21,38 @@ TYPICAL_DISCORDANCE = 0.1
 
 
 def say_plan(
-    dataset: Dataset, split: Split, *, backbones: int, level: float, metric: DecidingMetric = TOP1
+    dataset: Dataset,
+    split: Split,
+    *,
+    backbones: int,
+    level: float,
+    metric: DecidingMetric = TOP1,
+    left_out: str | None = None,
 ) -> tuple[str, ...]:
-    """What is about to be compared on, and what a small test can show of it.
+    """What is about to be compared on, what a small test can show of it, and what a column to leave out costs.
 
     `backbones` are counted under every recipe. How many test images a class has is taken from its share of the training
     images, since no test label is known yet.
+
+    Raises:
+        DataError: no comparison can be made on values left out of the column.
     """
+    return (*_say_images(dataset, split, backbones, level, metric), *_say_left_out(dataset, split, left_out))
+
+
+def _say_left_out(dataset: Dataset, split: Split, column: str | None) -> tuple[str, ...]:
+    if column is None:
+        return ()
+    plan = plan_leave_out(dataset, split, column)
+    return (
+        f"The {len(plan.fold_of):,} values of {column} are left out in turn: {plan.folds} more fits of the chosen head "
+        f"for each backbone, each on at least {100 * plan.kept_share:.0f}% of the images to learn from.",
+    )
+
+
+def _say_images(
+    dataset: Dataset, split: Split, backbones: int, level: float, metric: DecidingMetric
+) -> tuple[str, ...]:
     parts = [f"{len(split.train):,} to train on"]
     parts.append(f"{len(split.val):,} val" if split.val else f"no val: {len(split.folds)}-fold cross-validation")
     parts += [f"{len(split.calibration):,} calibration"] if split.calibration else []

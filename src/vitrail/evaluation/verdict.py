@@ -4,7 +4,7 @@ The only place that opens the sealed test labels. By then every probability is c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vitrail.core.errors import DataError
 from vitrail.data.sealed import SealedTest
 from vitrail.evaluation.caveats import BALANCED, find_caveats
+from vitrail.evaluation.conditions import Conditions, judge_conditions, judge_shares, say_conditions
 from vitrail.evaluation.contamination import Contamination, decide_fairly, saw_the_test, weigh
 from vitrail.evaluation.contestants import (
     Contestant,
@@ -32,6 +33,7 @@ from vitrail.evaluation.retraining import (
     judge_retraining,
     say_could_turn,
 )
+from vitrail.evaluation.shift import ClassShares
 from vitrail.evaluation.thresholds import RefusalCheck, check_refusal
 from vitrail.evaluation.winners_curse import WinnersCurse, correct_winner, rate_together, say_winner
 from vitrail.heads.head import Predictions
@@ -80,7 +82,7 @@ class BackboneVerdict:
     """The figures of one backbone, and what is known of whether it saw the test images in pretraining.
 
     `contamination` is None for a contestant without traces, `refusal` for one without thresholds, `retraining` for one
-    without halves.
+    without halves. `conditions` say how its accuracy depends on where images come from.
     """
 
     name: str
@@ -90,6 +92,7 @@ class BackboneVerdict:
     refusal: RefusalCheck | None
     reliability: tuple[ReliabilityBin, ...]
     retraining: Retraining | None
+    conditions: Conditions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,13 +100,15 @@ class Verdict:
     """Everything the test split said, once. Backbones and predictions are in the order of the contestants.
 
     `winner` is the best by the metric that decides, corrected for having been chosen; None if there is only one
-    backbone. `retrained` are the pairs over draws of training images as well, as far as both have halves.
+    backbone. `retrained` are the pairs over draws of training images as well, as far as both have halves. `shares`
+    compare the classes of test and training images; None unless the test was given.
     """
 
     backbones: tuple[BackboneVerdict, ...]
     pairs: tuple[Pair, ...]
     retrained: tuple[RetrainedPair, ...]
     winner: WinnersCurse | None
+    shares: ClassShares | None
     decision: Decision
     predictions: tuple[Predictions, ...] = field(repr=False)
 
@@ -167,8 +172,10 @@ def assess(
     check_contestants(contestants, ids, classes)
     check_labels(label_N, ids, classes)
     group_N = number_groups(images.groups, ids)
+    conditions = judge_conditions(contestants, images, label_N, group_N, level=level)
     backbones = tuple(
-        _judge_backbone(c, label_N, group_N, classes, contamination.get(c.name), criteria) for c in contestants
+        _judge_backbone(c, label_N, group_N, classes, contamination.get(c.name), conditions[c.name], criteria)
+        for c in contestants
     )
     correct = {c.name: c.probability_NC.argmax(axis=1) == label_N for c in contestants}
     pairs = judge_pairs(correct, group_N, criteria, metric)
@@ -211,12 +218,14 @@ def assess(
         ),
         one_group=len(set(test_groups)) == 1 < len(ids),
     )
+    shares = judge_shares(contestants, images, label_N, group_N, criteria)
     return Verdict(
         backbones=backbones,
         pairs=pairs,
         retrained=retrained,
         winner=winner,
-        decision=decision,
+        shares=shares,
+        decision=replace(decision, caveats=(*say_conditions(decision.choose, conditions, shares), *decision.caveats)),
         predictions=tuple(
             Predictions(name=c.name, ids=ids, label_N=label_N, probability_NC=c.probability_NC) for c in contestants
         ),
@@ -236,6 +245,7 @@ def _judge_backbone(
     group_N: NDArray[np.int64] | None,
     classes: Sequence[str],
     contamination: Contamination | None,
+    conditions: Conditions,
     criteria: Criteria,
 ) -> BackboneVerdict:
     level, seed = criteria.level, criteria.seed
@@ -266,6 +276,7 @@ def _judge_backbone(
         refusal=_check_refusal(contestant, label_N, group_N, level),
         reliability=reliability(confidence_N, correct_N),
         retraining=None if contestant.halves is None else judge_retraining(rate, contestant.halves, metric),
+        conditions=conditions,
     )
 
 

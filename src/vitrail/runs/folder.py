@@ -4,6 +4,7 @@ runs/dogs/
   results.json   report.html   receipt.json   data.parquet   log.jsonl
   search/<backbone>.parquet   heads/<backbone>.safetensors   predictions/<backbone>.parquet
   splits/<backbone>.parquet   calibration/<backbone>.parquet   (if there is a calibration split)
+  left-out/<backbone>.parquet   (if the values of a column were left out in turn)
   unfinished/<backbone>/<step>-<digest>.parquet   (gone once the run is finished)
 
 The folder is described in docs/formats.md. A file is written beside its name
@@ -145,3 +146,8 @@ def subsets_file(folder: Path, backbone: str) -> Path:
 def calibration_file(folder: Path, backbone: str) -> Path:
     """calibration/<backbone>.parquet."""
     return folder / "calibration" / f"{unique_name(backbone)}.parquet"
+
+
+def left_out_file(folder: Path, backbone: str) -> Path:
+    """left-out/<backbone>.parquet."""
+    return folder / "left-out" / f"{unique_name(backbone)}.parquet"

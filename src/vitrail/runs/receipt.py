@@ -25,6 +25,7 @@ from vitrail.runs.folder import (
     RESULTS,
     calibration_file,
     head_file,
+    left_out_file,
     prediction_file,
     refusal_file,
     resplits_file,
@@ -34,7 +35,7 @@ from vitrail.runs.folder import (
 from vitrail.runs.results import Results
 
 EACH_BACKBONE = (search_file, head_file, refusal_file, prediction_file)
-SOME_BACKBONES = (resplits_file, subsets_file, calibration_file)  # depends on the data and the options
+SOME_BACKBONES = (resplits_file, subsets_file, left_out_file, calibration_file)  # depends on the data and the options
 MISSING = "missing"
 RECEIPT_VERSION = 2
 

@@ -22,6 +22,8 @@ from vitrail.core.progress import Phase
 from vitrail.data import NearPair, SetAside
 from vitrail.evaluation import (
     ClassMetrics,
+    ClassShares,
+    Conditions,
     Contamination,
     Decision,
     Metrics,
@@ -43,7 +45,8 @@ class DataSummary:
     """What was benchmarked on. `counts` maps a split's name to the number of examples of each class.
 
     `near_pairs` are the near-duplicates, by id (data.parquet has their paths); `leaked` the test ids that have one
-    in train or val, which only a given split leaves there.
+    in train or val, which only a given split leaves there. `slices` are the further columns by whose values accuracy is
+    shown.
     """
 
     name: str
@@ -55,6 +58,7 @@ class DataSummary:
     warnings: tuple[str, ...]
     near_pairs: tuple[NearPair, ...]
     leaked: tuple[str, ...]
+    slices: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +137,7 @@ class BackboneResult:
     compares a reduced decode with a whole one, and is None if none was tried; `card.preprocessing.decode` says which
     ran. `threads` are those of the pass. `top1_without_leaked` is the accuracy without the test images of
     `data.leaked`; None if there are none or no others. `retraining` is None if the search
-    fitted no parts of train and val.
+    fitted no parts of train and val. `conditions` say how accuracy depends on where images come from.
     """
 
     name: str
@@ -150,6 +154,7 @@ class BackboneResult:
     refusal: RefusalCheck
     reliability: tuple[ReliabilityBin, ...]
     retraining: Retraining | None
+    conditions: Conditions
     device: str
     threads: Threads
     trial: EngineTrial | None
@@ -184,8 +189,9 @@ class Results:
     """The whole of results.json.
 
     `winner` is the best backbone by the metric that decides, corrected for having been chosen; None if there is only
-    one backbone. `retrained` are the pairs over draws of training images as well. `requested` are the backbones as they
-    were named, with the digest of a given file.
+    one backbone. `retrained` are the pairs over draws of training images as well. `shares` compare the classes of test
+    and training images; None unless the test was given. `requested` are the backbones as they were named, with the
+    digest of a given file.
     """
 
     schema_version: Literal[1]  # SCHEMA_VERSION
@@ -200,6 +206,7 @@ class Results:
     pairs: tuple[Pair, ...]
     retrained: tuple[RetrainedPair, ...]
     winner: WinnersCurse | None
+    shares: ClassShares | None
     decision: Decision
     cost: RunCost
     machine: Machine

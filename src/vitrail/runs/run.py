@@ -1,14 +1,17 @@
 """One finished benchmark: the folder, what its results say, and how it is put there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vitrail.candidates import Candidate
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.whole_files import write_whole
-from vitrail.data import Dataset, Split
+from vitrail.data import Dataset, Split, plan_leave_out
 from vitrail.heads import save_head
 from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import save_refusal
@@ -18,6 +21,7 @@ from vitrail.runs.folder import (
     RESULTS,
     calibration_file,
     head_file,
+    left_out_file,
     prediction_file,
     refusal_file,
     resplits_file,
@@ -74,6 +78,10 @@ class RunRecord:
         """The winner's predictions when fitted on parts of train and val; RunError if there are none."""
         return read_subsets(subsets_file(self.folder, self.backbone(name).name))
 
+    def left_out(self, name: str) -> Predictions:
+        """The test rows of heads that never saw the value of an image in the column left out; RunError without one."""
+        return read_predictions(left_out_file(self.folder, self.backbone(name).name))
+
     @property
     def report(self) -> Path:
         """The page."""
@@ -120,6 +128,8 @@ def write_run(
         _write_search(folder, candidate.search, result)
         write_whole(refusal_file(folder, candidate.name), partial(save_refusal, candidate.refusal))
         _write_predictions(prediction_file(folder, candidate.name), tested, dataset.classes)
+        if candidate.new_probability_MC is not None:
+            _write_left_out(folder, results, dataset, split, candidate.new_probability_MC, tested)
     content = results_to_json(results)
     write_whole(folder / RESULTS, lambda path: path.write_bytes(content))
     return RunRecord(folder=folder, results=results)
@@ -127,6 +137,23 @@ def write_run(
 
 def _write_predictions(path: Path, predictions: Predictions, classes: Sequence[str]) -> None:
     write_whole(path, partial(write_predictions, predictions=predictions, classes=classes))
+
+
+def _write_left_out(
+    folder: Path,
+    results: Results,
+    dataset: Dataset,
+    split: Split,
+    probability_MC: NDArray[np.float64],
+    tested: Predictions,
+) -> None:
+    """The answers of heads that never saw the value of an image; `tested` are those of the head that did."""
+    column = results.options.search.leave_out
+    assert column is not None  # there are such answers
+    judged = plan_leave_out(dataset, split, column).value_of
+    label_M = tested.label_N[np.array([example in judged for example in tested.ids])]
+    rows = replace(tested, ids=tuple(judged), label_N=label_M, probability_NC=probability_MC)
+    _write_predictions(left_out_file(folder, tested.name), rows, dataset.classes)
 
 
 def _write_search(folder: Path, search: Search, result: BackboneResult) -> None:

@@ -100,6 +100,7 @@ def summarise(
             warnings=dataset.warnings,
             near_pairs=tuple(near_pairs),
             leaked=leaked,
+            slices=dataset.slices,
         ),
         split=SplitSummary(
             how=split.how,
@@ -113,6 +114,7 @@ def summarise(
         pairs=verdict.pairs,
         retrained=verdict.retrained,
         winner=verdict.winner,
+        shares=verdict.shares,
         decision=verdict.decision,
         cost=cost,
         machine=describe_machine(),
@@ -205,6 +207,7 @@ def _summarise_backbone(
         refusal=verdict.refusal,
         reliability=verdict.reliability,
         retraining=verdict.retraining,
+        conditions=verdict.conditions,
         recipe=entry.recipe,
         departures=entry.departures,
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vitrail.core.errors import RunError
 from vitrail.data import SPLIT_NAMES, Dataset, Split
+from vitrail.data.dataset import COLUMN_PREFIX
 from vitrail.heads.head import Predictions
 from vitrail.search import Resplit, SubsetScores, Trial
 
@@ -116,7 +117,8 @@ def read_subsets(path: Path) -> SubsetScores:
 def write_predictions(path: Path, predictions: Predictions, classes: Sequence[str]) -> None:
     """predictions/<backbone>.parquet: a row a test example, with one column of probabilities a class.
 
-    That of the calibration split is calibration/<backbone>.parquet.
+    That of the calibration split is calibration/<backbone>.parquet; that of heads which never saw the value of an
+    example in a column left out, left-out/<backbone>.parquet.
     """
     columns = {"id": pa.array(predictions.ids, pa.string()), "label": pa.array(predictions.label_N, pa.int32())}
     for index, name in enumerate(classes):
@@ -156,7 +158,10 @@ def _integers(column: pa.ChunkedArray) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExampleTable:
-    """What data.parquet holds, column by column; the label of a test example is None."""
+    """What data.parquet holds, column by column; the label of a test example is None.
+
+    `further` has the further columns of the manifest by their names.
+    """
 
     classes: tuple[str, ...]
     ids: list[str]
@@ -164,6 +169,7 @@ class ExampleTable:
     groups: list[str | None]
     given: list[str | None]
     splits: list[str | None]
+    further: dict[str, list[str | None]]
 
 
 def read_examples(path: Path) -> ExampleTable:
@@ -181,6 +187,11 @@ def read_examples(path: Path) -> ExampleTable:
             groups=table["group"].to_pylist(),
             given=table["given_split"].to_pylist(),
             splits=table["split"].to_pylist(),
+            further={
+                name.removeprefix(COLUMN_PREFIX): table[name].to_pylist()
+                for name in table.column_names
+                if name.startswith(COLUMN_PREFIX)
+            },
         )
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} cannot be read as a table of examples ({error}). Make the run again.") from error

@@ -102,6 +102,20 @@ class Examples:
             self._turned[scaling] = TurnedRows(self.feature_ND, scaling)
         return self._turned[scaling]
 
+    def only(self, rows: NDArray[np.int64]) -> "Examples":
+        """Some rows as if there were no others: what is turned of them knows no other row. Without holdouts."""
+        return Examples(
+            ids=tuple(self.ids[row] for row in rows),
+            feature_ND=self.feature_ND[rows],
+            label_N=self.label_N[rows],
+            group_N=self.group_N[rows],
+            classes=self.classes,
+            holdouts=(),
+            folds=(),
+            pooling=self.pooling,
+            balanced=self.balanced,
+        )
+
     def take_rows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Features and labels of some rows."""
         return self.feature_ND[rows], self.label_N[rows]

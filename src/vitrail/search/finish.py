@@ -41,12 +41,17 @@ def out_of_fold(examples: Examples, winner: ScoredTrial, options: TuneOptions) -
 
 
 def refit(
-    examples: Examples, winner: ScoredTrial, options: TuneOptions, *, classes: tuple[str, ...], temperature: float
+    examples: Examples,
+    rows: NDArray[np.int64],
+    winner: ScoredTrial,
+    options: TuneOptions,
+    *,
+    classes: tuple[str, ...],
+    temperature: float,
 ) -> Head:
-    """The winning setting on the rows of `choose_kept_rows`."""
+    """The winning setting on some rows, as a head."""
     from vitrail.heads.threads import side_by_side
 
-    rows = choose_kept_rows(examples, options)
     (fitted,) = side_by_side(lambda rows: FAMILIES[winner.kind].refit(examples, rows, winner, options), [rows])
     epochs: dict[str, float | int | str] = {"epochs": winner.epochs} if winner.epochs else {}
     return Head(

@@ -32,6 +32,8 @@ class TuneOptions:
     train and val (0 for none). Without `refit` the winner stays as it was trained on train, if there is a val.
     `label_curves` are forty more fits of the winner, on parts of train and val; they also tell how far training on
     other images moves a figure.
+    With a `leave_out`, the name of a further column of the manifest, the winner is fitted again without each of its
+    values, or without a tenth of more than ten.
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -52,6 +54,7 @@ class TuneOptions:
     patience: int = 5
     refit: bool = True
     label_curves: bool = True
+    leave_out: str | None = None
     seeds: int = 3
     splits: int = 10
     seed: int = 0

@@ -9,6 +9,9 @@ and what `Search.notes` therefore says:
 - The winner is not fitted on other splits of train and val, nor on parts of them, which would take fifty more fits: so
   there is no label curve, and nothing is said of other trainings.
 
+Heads without the values of a column (`leave_out.py`) take the scaling of all rows, without their labels, and start from
+the winner's solution.
+
 Each strength is a step of the ledger, which keeps its solution too: the next strength starts from it.
 
 Memory holds the ids and labels of train and val, the scores of val, the solution of each strength, and for each of at
@@ -35,6 +38,7 @@ from vitrail.heads.temperature import fit_temperature
 from vitrail.search.examples import Examples, Holdout, PooledRows, number_groups
 from vitrail.search.fewshot import score_few_shots
 from vitrail.search.finish import choose_kept_rows
+from vitrail.search.leave_out import choose_rows_without
 from vitrail.search.ledger import BudgetSpent, Ledger
 from vitrail.search.logistic_trials import find_near_best, follow_path
 from vitrail.search.memory import MemoryNeed, require_kinds
@@ -96,19 +100,24 @@ def search_streamed(
     temperature = fit_temperature(logit_SC, label_S, examples.class_weights(label_S))
     kept_N = choose_kept_rows(examples, options)
     fitted = paths.fit(winner, kept_N) if options.refit else paths.solution(winner)
+    without = choose_rows_without(examples, kept_N, split, dataset, options.leave_out) if options.leave_out else []
+
+    def make_head(fit: LinearFit) -> Head:
+        return Head(
+            kind="logistic",
+            classes=dataset.classes,
+            scaling=fit.scaling,
+            scores=fit.scores,
+            temperature=temperature,
+            setting=winner.setting,
+        )
+
     return Search(
         backbone=features.backbone,
         pooling=features.pooling,
         trials=tuple(trial.summary(examples) for trial in trials),
         winner=winner.summary(examples),
-        head=Head(
-            kind="logistic",
-            classes=dataset.classes,
-            scaling=fitted.scaling,
-            scores=fitted.scores,
-            temperature=temperature,
-            setting=winner.setting,
-        ),
+        head=make_head(fitted),
         oof_ids=tuple(examples.ids[row] for row in scored_S),
         oof_probability_NC=softmax(logit_SC / temperature),
         curve=(),
@@ -118,6 +127,7 @@ def search_streamed(
         subsets=None,
         kept=len(kept_N),
         label_curves=(),
+        without=tuple(make_head(paths.fit(winner, rows)) for rows in without),
         ended_early=ledger.ended_early,
         streamed=True,
         notes=notes,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from vitrail.data.out_of_fold import OutOfFold
 from vitrail.heads import Fit
 from vitrail.search.examples import Examples
 from vitrail.statistics.training_variance import HalvesScored
@@ -53,6 +54,11 @@ class SubsetScores:
     def folds(self) -> int:
         """The number of folds."""
         return len(np.unique(self.fold_N))
+
+    @property
+    def out_of_fold(self) -> OutOfFold:
+        """The answers of heads that were fitted on all of the other folds."""
+        return OutOfFold(label_N=self.label_N, group_N=self.group_N, right_N=self.right(ALL))
 
     def halves(self, kept: int) -> HalvesScored:
         """Both halves of all classes, beside a head that was fitted on `kept` examples."""

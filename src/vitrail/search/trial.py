@@ -13,11 +13,13 @@ can be compared on each.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.core.hashing import fingerprint, sha256_bytes
+from vitrail.data.out_of_fold import OutOfFold
 from vitrail.heads import CurvePoint, Head
 from vitrail.search.curves import LabelCurve
 from vitrail.search.fewshot import FewShot
@@ -101,6 +103,7 @@ class Search:
     seeds, the search's own first; it is empty for a kind that draws nothing. `resplits` has it on other splits of train
     and val. `subsets` has it fitted on parts of them, None if the options ask for no label curves, which come from it
     and say what more images are worth, for all classes and for the hardest. The head was fitted on `kept` examples.
+    `without` are heads of the winning setting, each fitted without a fold of values of the column to leave out.
     `ended_early` says that a budget ended the search, so that on another machine it may end at another step. `streamed`
     says that the features did not fit in memory, and that `streamed.py` searched: then `oof_ids` are the scored images
     of val, answered by the winner as it was fitted on train, and there are no `subsets`. `notes` are sentences on what
@@ -121,6 +124,7 @@ class Search:
     subsets: SubsetScores | None = field(repr=False)
     kept: int
     label_curves: tuple[LabelCurve, ...]
+    without: tuple[Head, ...] = field(repr=False)
     ended_early: bool
     streamed: bool
     notes: tuple[str, ...]
@@ -133,19 +137,28 @@ class Search:
         return None if self.subsets is None else self.subsets.halves(self.kept)
 
     @property
+    def out_of_fold(self) -> OutOfFold | None:
+        """What heads fitted without each image's fold answer; None where there are no `subsets`, which keep that."""
+        return None if self.subsets is None else self.subsets.out_of_fold
+
+    @property
     def digest(self) -> str:
-        """Identifies the fitted head, to the last bit; seconds are left out."""
-        return fingerprint(
-            {
-                "backbone": self.backbone,
-                "kind": self.head.kind,
-                "setting": self.head.setting,
-                "classes": self.head.classes,
-                "temperature": self.head.temperature,
-                "scaling": self.head.scaling.kind,
-                "tensors": {name: sha256_bytes(array.tobytes()) for name, array in self.head.tensors().items()},
-            }
-        )
+        """Identifies the fitted heads, to the last bit; seconds are left out."""
+        facts = _describe(self.backbone, self.head)
+        without = [_describe(self.backbone, head) for head in self.without]
+        return fingerprint(facts | {"without": without} if without else facts)
+
+
+def _describe(backbone: str, head: Head) -> dict[str, Any]:
+    return {
+        "backbone": backbone,
+        "kind": head.kind,
+        "setting": head.setting,
+        "classes": head.classes,
+        "temperature": head.temperature,
+        "scaling": head.scaling.kind,
+        "tensors": {name: sha256_bytes(array.tobytes()) for name, array in head.tensors().items()},
+    }
 
 
 def spread_of(resplits: Sequence[Resplit], pool: int) -> SplitSpread | None:

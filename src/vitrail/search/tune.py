@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from vitrail.search.finish import (
     score_on_splits,
     train_under_seeds,
 )
+from vitrail.search.leave_out import choose_rows_without
 from vitrail.search.ledger import BudgetSpent, Ledger
 from vitrail.search.memory import measure_need
 from vitrail.search.options import TuneOptions
@@ -98,13 +100,18 @@ def _search_in_memory(
     with phase(progress, "refits"):
         temperature, probability_NC = out_of_fold(examples, winner, options)
         subsets = fit_on_subsets(examples, winner, options, probability_NC)
-        kept_N = np.isin(np.arange(len(examples.ids)), choose_kept_rows(examples, options))
+        kept_rows = choose_kept_rows(examples, options)
+        kept_N = np.isin(np.arange(len(examples.ids)), kept_rows)
+        fit_head = partial(refit, winner=winner, options=options, classes=dataset.classes, temperature=temperature)
+        without = (
+            choose_rows_without(examples, kept_rows, split, dataset, options.leave_out) if options.leave_out else []
+        )
         return Search(
             backbone=features.backbone,
             pooling=examples.pooling,
             trials=tuple(trial.summary(examples) for trial in (*trials, *choice.others)),
             winner=winner.summary(examples),
-            head=refit(examples, winner, options, classes=dataset.classes, temperature=temperature),
+            head=fit_head(examples, kept_rows),
             oof_ids=examples.ids,
             oof_probability_NC=probability_NC,
             curve=_best_curve(examples, trials),
@@ -114,6 +121,7 @@ def _search_in_memory(
             subsets=subsets,
             kept=int(kept_N.sum()),
             label_curves=make_label_curves(subsets, dataset.classes, kept_N) if subsets else (),
+            without=tuple(fit_head(examples.only(rows), np.arange(len(rows))) for rows in without),
             ended_early=ledger.ended_early,
             streamed=False,
             notes=_say_what_has_no_effect(examples, options),

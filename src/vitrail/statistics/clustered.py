@@ -13,6 +13,7 @@ Letters: N examples, G groups. `group_N` is the number of each example's group, 
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,19 +43,41 @@ def clustered_rate(
     normal one (Korn and Graubard 1998). Where all examples go one way, or all are of one group, there is nothing to
     estimate an effect from: then every group counts as one example. `weight_N` is None if all examples weigh the same.
     """
+    weight_N = np.ones(len(correct_N)) if weight_N is None else weight_N
+    value = float(np.average(correct_N, weights=weight_N))
+    n_effective = rate_n(correct_N, group_N, weight_N, level)
+    interval = effective_wilson(value, n_effective, n=len(correct_N), level=level)
+    return replace(interval, method="wilson, by group")
+
+
+def exact_rate(correct_N: NDArray[np.bool_], group_N: NDArray[np.int64] | None, level: float = LEVEL) -> Interval:
+    """A rate with Clopper and Pearson's interval, at its effective number of examples where there are groups.
+
+    For levels near 1, as Bonferroni's correction asks for: there Wilson's interval holds too seldom for small numbers
+    of examples, and this one never does. With groups it is Korn and Graubard's (1998), as is `clustered_rate`.
+    """
+    n, value = len(correct_N), float(correct_N.mean())
+    count = float(n) if group_N is None else rate_n(correct_N, group_N, np.ones(n), level)
+    tail, hits = (1 - level) / 2, value * count
+    low = float(special.betaincinv(hits, count - hits + 1, tail)) if hits > 0 else 0.0
+    high = float(special.betaincinv(hits + 1, count - hits, 1 - tail)) if hits < count else 1.0
+    method = "clopper pearson" if group_N is None else "clopper pearson, by group"
+    return Interval(value=value, low=min(value, low), high=max(value, high), level=level, method=method, n=n)
+
+
+def rate_n(
+    correct_N: NDArray[np.bool_], group_N: NDArray[np.int64], weight_N: NDArray[np.float64], level: float
+) -> float:
+    """How many independent examples would tell as much of a rate; see `clustered_rate`."""
     group_N = np.unique(group_N, return_inverse=True)[1]
     n, groups = len(correct_N), int(group_N.max()) + 1
-    weight_N = np.ones(n) if weight_N is None else weight_N
     value = float(np.average(correct_N, weights=weight_N))
-    if 0 < value < 1 and groups > 1:
-        off_G = np.bincount(group_N, weights=weight_N * (correct_N - value), minlength=groups)
-        variance = groups / (groups - 1) * float((off_G**2).sum()) / float(weight_N.sum()) ** 2
-        plain = min(float(n), value * (1 - value) / variance) if variance > 0 else float(n)
-        n_effective = plain * few_groups(groups, level)
-    else:
-        n_effective = float(groups)
-    interval = effective_wilson(value, n_effective, n=n, level=level)
-    return Interval(value=value, low=interval.low, high=interval.high, level=level, method="wilson, by group", n=n)
+    if not 0 < value < 1 or groups == 1:
+        return float(groups)
+    off_G = np.bincount(group_N, weights=weight_N * (correct_N - value), minlength=groups)
+    variance = groups / (groups - 1) * float((off_G**2).sum()) / float(weight_N.sum()) ** 2
+    plain = min(float(n), value * (1 - value) / variance) if variance > 0 else float(n)
+    return plain * few_groups(groups, level)
 
 
 def clustered_mean(

@@ -34,7 +34,9 @@ class ManifestSource:
                 )
                 continue
             split = SPLIT_WORDS[row.split.lower()] if row.split else None
-            yield ListedFile(path=where, label=class_name(row.label), split=split, group=row.group or None)
+            yield ListedFile(
+                path=where, label=class_name(row.label), split=split, group=row.group or None, further=row.further
+            )
 
     def read(self, path: str) -> bytes:
         """The bytes of one file."""

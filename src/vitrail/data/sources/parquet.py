@@ -2,7 +2,8 @@
 
 The image column is a struct with `bytes` (and `path`), or bytes; the label column is a number that the file's own
 metadata names (ClassLabel), a number or a text. `split` and `group` are read where they are there; else files called
-train-..., validation-..., test-... give the split.
+train-..., validation-..., test-... give the split. Further columns of texts or whole numbers are read as those of a
+manifest are.
 
 A row cannot be read alone: what is read is a few rows, and the last of these are kept, so reading in order costs one
 pass over each file. Memory is bounded by KEPT_BYTES, and by a batch and a buffer of each of KEPT_FILES files.
@@ -25,6 +26,7 @@ from vitrail.data.dataset import ListedFile, SetAside, SplitName
 from vitrail.data.sources.folder import SPLIT_WORDS
 from vitrail.data.sources.local import as_on_disk, class_name, written
 from vitrail.data.sources.ranges import Ranges, as_file
+from vitrail.data.sources.table import find_further, is_text_like
 from vitrail.data.sources.webdataset import split_of_shard
 
 LABEL_NAMES = ("label", "labels", "class", "cls", "target")
@@ -46,6 +48,7 @@ class Columns:
     split: str | None
     group: str | None
     path: str | None
+    further: tuple[str, ...]
 
 
 class ParquetSource:
@@ -83,7 +86,7 @@ class ParquetSource:
         columns = columns_of(file.schema_arrow, name)
         wanted = [
             column for column in (columns.label, columns.split, columns.group, columns.path) if column is not None
-        ]
+        ] + list(columns.further)
         for batch in file.iter_batches(batch_size=LISTED_ROWS, columns=wanted):
             for row in batch.to_pylist():
                 inside = (row[columns.image] or {}).get("path") if columns.path else None
@@ -176,6 +179,11 @@ def columns_of(schema: pa.Schema, where: str) -> Columns:
         split=by_name.get("split"),
         group=by_name.get("group"),
         path=f"{image}.path" if pa.types.is_struct(kind) and kind.get_field_index("path") >= 0 else None,
+        further=tuple(
+            name
+            for name in find_further(schema.names)
+            if name in schema.names and name not in (image, known[0]) and is_text_like(schema.field(name).type)
+        ),
     )
 
 
@@ -223,4 +231,5 @@ def _list_row(path: str, row: Mapping[str, Any], columns: Columns, split: SplitN
         label=class_name(str(label)),
         split=split,
         group=None if group is None else str(group).strip() or None,
+        further={name: "" if row[name] is None else str(row[name]).strip() for name in columns.further},
     )

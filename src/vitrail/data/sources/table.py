@@ -1,15 +1,16 @@
-"""The rows of a manifest: CSV or Parquet with the columns path and label, and perhaps split and group.
+"""The rows of a manifest: CSV or Parquet with the columns path and label, and perhaps split, group and further columns.
 
 CSV is UTF-8, with or without a byte-order mark, separated by commas, semicolons or tabs, as spreadsheets write it in
-different countries. Names of columns are read in any case; other columns are left alone. Rows are numbered as a
-spreadsheet shows them, the header of a CSV being row 1.
+different countries. Names of columns are read in any case. A further column, such as site or camera, is read under its
+own name; those without a name, with the name of another, or called note, in which `vitrail audit --fix` writes, are
+not. Rows are numbered as a spreadsheet shows them, the header of a CSV being row 1.
 """
 
 import csv
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +22,7 @@ from vitrail.data.sources.local import written
 TABLES = (".csv", ".tsv", ".parquet")
 REQUIRED = ("path", "label")
 OPTIONAL = ("split", "group")
+NOTE = "note"  # of `vitrail audit --fix`, which no benchmark reads
 SEPARATORS = (",", ";", "\t")
 NAMED_ROWS = 5  # of many bad rows, this many are named
 
@@ -34,6 +36,7 @@ class Row:
     label: str
     split: str
     group: str
+    further: dict[str, str] = field(default_factory=dict)
 
 
 def read_rows(content: bytes, where: str) -> list[Row]:
@@ -115,14 +118,14 @@ def _from_csv(content: bytes, where: str) -> list[Row]:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise DataError(f"The manifest {where} is not UTF-8 in line {line}: save it as CSV UTF-8.") from error
-    header, _, _ = text.partition("\n")
-    separator = max(SEPARATORS, key=header.count)
+    separator = max(SEPARATORS, key=text.partition("\n")[0].count)
     try:
         table = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:
         raise DataError(f"The manifest {where} is no valid CSV ({error}): check its quotation marks.") from error
-    columns = _columns(table[0] if table else [], where)
-    width = len(table[0])
+    header = table[0] if table else []
+    columns = _columns(header, where) | find_further(header)
+    width = len(header)
     for number, cells in enumerate(table[1:], start=2):
         if cells and len(cells) != width:
             raise DataError(
@@ -138,7 +141,8 @@ def _from_parquet(content: bytes, where: str) -> list[Row]:
     try:
         file = pa.BufferReader(content)
         schema = pq.read_schema(file)
-        columns = _columns(schema.names, where)
+        texts = find_further([name if is_text_like(schema.field(name).type) else "" for name in schema.names])
+        columns = _columns(schema.names, where) | texts
         table = pq.read_table(file, columns=[schema.names[index] for index in columns.values()])
         cell = {
             name: [value or "" for value in table.column(schema.names[index]).cast(pa.string()).to_pylist()]
@@ -165,11 +169,37 @@ def _columns(names: Sequence[str], where: str) -> dict[str, int]:
     return {name: known.index(name) for name in REQUIRED + OPTIONAL if name in known}
 
 
+def find_further(names: Sequence[str]) -> dict[str, int]:
+    """Where each further column is found, by its name; those whose name is empty or given twice are left out."""
+    stripped = [name.strip() for name in names]
+    known = [name.lower() for name in stripped]
+    ours = ("", *REQUIRED, *OPTIONAL, NOTE)
+    return {
+        name: place
+        for place, name in enumerate(stripped)
+        if name.lower() not in ours and known.count(name.lower()) == 1
+    }
+
+
+def is_text_like(kind: pa.DataType) -> bool:
+    """Whether the values of an Arrow type stand for something: texts, whole numbers, truth values, days."""
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    tests = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_integer,
+        pa.types.is_boolean,
+        pa.types.is_date,
+    )
+    return any(test(inner) for test in tests)
+
+
 def _make_rows(cell: dict[str, list[str]], filled: Sequence[bool], *, first: int) -> list[Row]:
     empty = [""] * len(filled)
     columns = [[text.strip() for text in cell.get(name, empty)] for name in REQUIRED + OPTIONAL]
+    further = {name: cells for name, cells in cell.items() if name not in REQUIRED + OPTIONAL}
     return [
-        Row(number, *cells)
-        for number, (keep, *cells) in enumerate(zip(filled, *columns, strict=True), start=first)
+        Row(number, path, label, split, group, {name: texts[number - first].strip() for name, texts in further.items()})
+        for number, (keep, path, label, split, group) in enumerate(zip(filled, *columns, strict=True), start=first)
         if keep
     ]

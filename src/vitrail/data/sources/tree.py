@@ -122,7 +122,9 @@ def _from_manifest(
             continue
         listed.add(name)
         split = SPLIT_WORDS[row.split.lower()] if row.split else None
-        yield ListedFile(path=written(name), label=class_name(row.label), split=split, group=row.group or None)
+        yield ListedFile(
+            path=written(name), label=class_name(row.label), split=split, group=row.group or None, further=row.further
+        )
     for name in names:
         if name not in listed and name != table:
             yield SetAside(path=written(name), reason=f"{written(table)} does not name it")

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from vitrail.delivery.report import words
 from vitrail.delivery.report.svg import Axis, drawing, element, fit, interval_mark
-from vitrail.evaluation import Pair, turn
+from vitrail.evaluation import Pair, Slice, find_worst, turn
 from vitrail.runs import BackboneResult, Results
 from vitrail.statistics.intervals import Interval
 
@@ -19,11 +19,12 @@ PAIR_WIDTH = 200.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One backbone of the table. `colour` is the number of its colour all over the page."""
+    """One backbone of the table. `colour` is the number of its colour all over the page, `worst` its worst slice."""
 
     result: BackboneResult
     colour: int
     chosen: bool
+    worst: Slice | None
     mark: Markup
 
 
@@ -71,6 +72,7 @@ def compare(results: Results) -> tuple[list[Row], Markup]:
             result=result,
             colour=colour[result.name],
             chosen=result.name == results.decision.choose,
+            worst=find_worst(result.conditions.slices),
             mark=_mark(rate[result.name], axis),
         )
         for result in sort_best_first(results)

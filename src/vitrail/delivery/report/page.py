@@ -24,6 +24,7 @@ from vitrail.delivery.report.comparison import (
     deciding_rates,
     sort_best_first,
 )
+from vitrail.delivery.report.conditions import collect_conditions
 from vitrail.delivery.report.confusion import Confusion, draw_confusion
 from vitrail.delivery.report.curves import Curves, draw_curves
 from vitrail.delivery.report.deck import compare_deck
@@ -97,6 +98,7 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
         "margin": margin,
         "strength": say_strength(results.decision),
         "deck": compare_deck(results),
+        "conditions": collect_conditions(results),
         "spread": compare_spread(results),
         "chapters": _chapters(results, predictions, images),
         "parts": words.parts_of(results.cost),
