@@ -42,11 +42,12 @@ class FurtherColumns:
     def attach(self, table: pa.Table, digest_F: NDArray[np.bytes_]) -> pa.Table:
         """The table of the examples with a column of texts for each further column.
 
-        `digest_F` has the id of the example that each file is, or b"" if it was set aside.
+        `digest_F` has the raw digest of each file, whose hexadecimal form is the id of its example, or b"" if it was
+        set aside.
         """
         if not self._numbers:
             return table
-        ids_N = np.array(table["id"].to_pylist(), dtype=digest_F.dtype)
+        ids_N = np.frombuffer(bytes.fromhex("".join(table["id"].to_pylist())), digest_F.dtype)
         row_F = np.minimum(np.searchsorted(ids_N, digest_F), len(ids_N) - 1)
         used_F = ids_N[row_F] == digest_F
         for column, numbers in self._numbers.items():
