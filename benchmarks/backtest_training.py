@@ -163,8 +163,11 @@ def _fit_again(search: Search, feature_PD: np.ndarray, label_P: np.ndarray, clas
         seconds=0.0,
     )
     ids = tuple(map(str, range(len(label_P))))
-    rows = Examples(ids, np.ascontiguousarray(feature_PD), label_P, np.arange(len(label_P)), classes, (), ())
-    return refit(rows, winner, TuneOptions(), classes=search.head.classes, temperature=search.head.temperature)
+    row_P = np.arange(len(label_P))
+    examples = Examples(ids, np.ascontiguousarray(feature_PD), label_P, row_P, classes, (), ())
+    return refit(
+        examples, row_P, winner, TuneOptions(), classes=search.head.classes, temperature=search.head.temperature
+    )
 
 
 def _score_forecast(notes: Notes, forecast: LabelForecast | None, trained: _Trained) -> None:

@@ -17,6 +17,7 @@ from vitrail.auditing.suspects import find_suspects
 from vitrail.backbones import Backbone
 from vitrail.core.errors import UsageError, WeightsError
 from vitrail.data import load, open_source
+from vitrail.runs import read_results, write_receipt
 
 NO_LABELS = AuditOptions(labels=False)
 
@@ -173,6 +174,7 @@ def decide_for(run: Path, backbone: str, **facts: str) -> None:
         if one["name"] == backbone:
             one.update(facts)
     (run / "results.json").write_text(json.dumps(results))
+    write_receipt(run, read_results(run / "results.json"))
 
 
 def test_the_backbone_of_a_run_is_opened_as_it_was_in_the_run(tmp_path: Path):

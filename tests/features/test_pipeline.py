@@ -193,7 +193,7 @@ def test_features_that_float16_cannot_hold_are_kept_in_float32(tmp_path: Path, m
 # What of a card changes no feature: names, costs and where the weights come from; their digest says which they are.
 NO_FEATURE = {
     "name", "feature_width", "parameters", "gmacs", "classifier_classes", "licence", "commercial",
-    "pretraining", "labels", "repository", "revision", "sha256", "seen_in",
+    "pretraining", "labels", "repository", "revision", "sha256", "seen_in", "tensors",
 }  # fmt: skip
 OTHER_FACTS = {
     "family": "resnet",
