@@ -54,7 +54,7 @@ def score_training(
     for backbone in told.backbones:
         assert backbone.retraining is not None
         trained = right[backbone.name]
-        notes.interval("retrained", backbone.retraining.top1, expected[backbone.name])
+        notes.interval("retrained", backbone.retraining.accuracy, expected[backbone.name])
         notes.interval("retrained by the test alone", backbone.test.top1, expected[backbone.name])
         notes.measure("variance stated", backbone.retraining.deviation**2)
         for one, other, noise in trained.twins:
