@@ -72,7 +72,7 @@ def opened(name: str, engine: str, precision: str) -> Backbone:
     backbone = open_backbone(weights(name, WORK), engine=engine, precision=precision, progress=Silent())
     if precision != "int8":
         return backbone
-    dataset = load(open_source(Path(str(pictures("stanford_dogs_224", 1)[0])).parents[1]), progress=Silent())
+    dataset = load(open_source(Path(str(pictures("stanford_dogs_224", 1)[0])).parents[1]))
     measured = {path.name for path in pictures("stanford_dogs_224", IMAGES)}
     paths = zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True)
     train = [example for example, (path, *_) in paths if Path(path).name not in measured]

@@ -13,9 +13,7 @@ import numpy as np
 from benchmarks.report import RESNET50, SHARED, VIT_TI, Page, weights
 from vitrail.benchmark import bench
 from vitrail.candidates.options import BenchOptions
-from vitrail.runs import Run
-from vitrail.runs.run import prediction_file
-from vitrail.runs.tables import read_predictions
+from vitrail.runs import RunRecord
 from vitrail.statistics.paired import mcnemar_exact, paired_difference
 
 DATA = {"dogs": SHARED / "data" / "stanford_dogs_224.csv", "flowers": SHARED / "data" / "flowers_original"}
@@ -65,16 +63,16 @@ def compare(page: Page, data: str, name: str) -> None:
             )
 
 
-def run(data: str, name: str, precision: str, folder: Path) -> Run:
+def run(data: str, name: str, precision: str, folder: Path) -> RunRecord:
     """A benchmark of one backbone in one precision."""
     spec = weights(name, folder)
     options = BenchOptions(engine="openvino", precision=precision)
     return bench(DATA[data], [f"{name}={spec.file}"], out=folder / precision, options=options)
 
 
-def right(one: Run, name: str) -> np.ndarray:
+def right(one: RunRecord, name: str) -> np.ndarray:
     """Which test examples were told right, in the order of their ids."""
-    tested = read_predictions(prediction_file(one.folder, name))
+    tested = one.predictions(name)
     right_N = tested.probability_NC.argmax(axis=1) == tested.label_N
     return right_N[np.argsort(tested.ids)]
 
