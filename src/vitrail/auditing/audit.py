@@ -99,6 +99,17 @@ class Audit:
     warnings: tuple[str, ...]
     dataset: Dataset = field(repr=False)
 
+    def __repr__(self) -> str:
+        counts = {
+            "files with findings": len({finding.path for finding in self.findings}),
+            "exact copies": len(self.exact),
+            "contents with two labels": len(self.two_labels),
+            "near-duplicates": len(self.near),
+            "suspect labels": len(self.labels.suspects),
+        }
+        shown = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        return f"<Audit of {self.name}: {self.examples:,} images; {shown}>"
+
     @property
     def conflicts(self) -> tuple[NearCopies, ...]:
         """The near-duplicates under two labels."""

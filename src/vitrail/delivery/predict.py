@@ -31,6 +31,7 @@ from vitrail.features.stream import (
     LeastSides,
     Network,
     Stream,
+    list_inputs,
     name_image,
     open_image,
     own_image,
@@ -148,23 +149,34 @@ class Predictor:
             progress=progress,
         )
 
-    def predict(self, images: Iterable[ImageInput]) -> list[Prediction]:
-        """The prediction for every image, in order; a folder stands for all files under it."""
+    def __repr__(self) -> str:
+        engine = self.backbone.engine
+        return (
+            f"<Predictor: {self.backbone.name} on {engine.name} {engine.precision}, {len(self.head.classes)} classes>"
+        )
+
+    def predict(self, images: ImageInput | Iterable[ImageInput]) -> list[Prediction]:
+        """The prediction for every image, in order; a folder stands for all files under it.
+
+        Args:
+            images: as for `stream`; one image or folder alone need not be in a list.
+        """
         return list(self.stream(images))
 
-    def stream(self, images: Iterable[ImageInput]) -> Iterator[Prediction]:
+    def stream(self, images: ImageInput | Iterable[ImageInput]) -> Iterator[Prediction]:
         """The same, each as soon as its batch is ready, in memory that does not grow with the number of images.
 
         Args:
-            images: paths of files and folders, the bytes of a file, images of Pillow, arrays H x W x 3 in uint8. The
-                last two are whole images, also where the run decoded large JPEGs at a fraction of their size.
+            images: paths of files and folders, the bytes of a file, images of Pillow, arrays H x W x 3 in uint8; one
+                alone, or several, mixed as they come. Images of Pillow and arrays are whole images, also where the run
+                decoded large JPEGs at a fraction of their size.
 
         Yields:
             Prediction: one for each image, in order; files of a folder by name, before those of its folders.
         """
         network = Network(self.engine, self.backbone.card.preprocessing)
         stream = Stream(
-            ((image, [network]) for image in _list_images(images)),
+            ((image, [network]) for image in _list_images(list_inputs(images))),
             [network],
             self._open_image,
             decode_threads=self.threads,
