@@ -1,5 +1,7 @@
 import importlib
 import json
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -93,3 +95,13 @@ def test_an_interruption_is_said_in_words(monkeypatch, capsys):
     monkeypatch.setattr(importlib.import_module("vitrail.benchmark"), "open_source", interrupted)
     assert _run(["bench", "-q"]) == 130
     assert "goes on from there" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes descriptors by a shell")
+@pytest.mark.parametrize("command", ["backbones --json", "bench --help", "--version"])
+@pytest.mark.parametrize("ending", [">&- 2>&-", "| exec 0<&-", "| head -c 1 >/dev/null"])
+def test_output_that_nobody_reads_is_not_an_error(command: str, ending: str):
+    program = f"{shlex.quote(sys.executable)} -m vitrail {command}"
+    script = f"set -o pipefail; {program} {ending}"
+    ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
