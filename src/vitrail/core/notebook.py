@@ -52,20 +52,21 @@ def in_notebook() -> bool:
 
 @dataclass(slots=True)
 class _Bar:
+    task: str
     total: int | None
     unit: str
     begun: float
     ended: float | None = None
     completed: int = 0
 
-    def draw(self, task: str) -> str:
+    def draw(self) -> str:
         """One row: the task, a bar, how many, how fast."""
         total = self.completed if self.total is None and self.ended else self.total
         spent = (self.ended or time.monotonic()) - self.begun
         rate = f"{self.completed / spent:,.1f} {escape(self.unit)}/s" if spent > 0 and self.completed else ""
         count = f"{self.completed:,}" if total is None else f"{self.completed:,} of {total:,}"
         bar = "<progress></progress>" if total is None else f"<progress value={self.completed} max={total}></progress>"
-        return f"<tr><td>{escape(task)}</td><td>{bar}</td><td>{count}</td><td>{rate}</td></tr>"
+        return f"<tr><td>{escape(self.task)}</td><td>{bar}</td><td>{count}</td><td>{rate}</td></tr>"
 
 
 class NotebookDrawing:
@@ -73,7 +74,8 @@ class NotebookDrawing:
 
     def __init__(self) -> None:
         self._clock = Clock()
-        self._bars: dict[str, _Bar] = {}
+        self._bars: list[_Bar] = []
+        self._latest: dict[str, _Bar] = {}  # by task: a name may come again
         self._notes: list[str] = []
         self._lock = threading.Lock()  # tasks advance from many threads
         self._drawn = 0.0
@@ -95,14 +97,15 @@ class NotebookDrawing:
         """A new bar."""
         self._clock.start(task, total=total, unit=unit)
         with self._lock:
-            self._bars[task] = _Bar(total, unit, time.monotonic())
+            self._latest[task] = _Bar(task, total, unit, time.monotonic())
+            self._bars.append(self._latest[task])
         self._draw()
 
     def advance(self, task: str, amount: int = 1) -> None:
         """The bar grows, drawn some times a second."""
         self._clock.advance(task, amount)
         with self._lock:
-            self._bars[task].completed += amount
+            self._latest[task].completed += amount
             due = time.monotonic() - self._drawn >= EVERY_S
         if due:
             self._draw()
@@ -137,7 +140,7 @@ class NotebookDrawing:
 
     def _end(self, task: str, *, full: bool) -> None:
         with self._lock:
-            bar = self._bars[task]
+            bar = self._latest[task]
             bar.ended = time.monotonic()
             if full:
                 bar.total = bar.completed
@@ -147,7 +150,7 @@ class NotebookDrawing:
         with self._lock:
             self._drawn = time.monotonic()
             notes = "".join(f"<div>{escape(note)}</div>" for note in self._notes)
-            rows = "".join(bar.draw(task) for task, bar in self._bars.items())
+            rows = "".join(bar.draw() for bar in self._bars)
             left = self._clock.left()
             whole = "" if left is None else f"<div>{escape(say_left(self._clock.wall_s, left))}</div>"
             page = f"{notes}<table>{rows}</table>{whole}" if rows else notes
