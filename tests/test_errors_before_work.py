@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 import vitrail
 from tests.pictures import draw_folder
+from vitrail.auditing import AuditOptions
 from vitrail.backbones.build import build_net
 from vitrail.backbones.catalogue import find_card
 from vitrail.benchmark import compute_part
@@ -95,6 +96,13 @@ def test_weights_of_another_network_are_refused(data: Path, weights: Path, tmp_p
     with pytest.raises(WeightsError, match="do not fit their network"):
         compute_part(data, [f"vit_mini={weights}"], parse_part("1/2"), options=make_options(), resources=Resources())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_judge_that_cannot_judge_is_refused_by_an_audit(data: Path, weights: Path):
+    with pytest.raises(WeightsError, match="do not fit their network"):
+        vitrail.audit(data, AuditOptions(backbone=f"vit_mini={weights}"))
+    with pytest.raises(UsageError, match="vit_mimi"):
+        vitrail.audit(data, AuditOptions(backbone="vit_mimi"))
 
 
 def test_a_run_folder_that_cannot_be_used_is_refused(data: Path, tmp_path: Path):
