@@ -72,8 +72,8 @@ def weights(tmp_path: Path) -> Path:
         ({"budget": "soon"}, UsageError, "--budget"),
         ({"choose_by": "luck"}, UsageError, "--choose-by"),
         ({"batch": 0}, UsageError, "--batch 0"),
-        ({"slices": "sight"}, UsageError, "no further column 'sight'"),
-        ({"leave_out": "sight"}, UsageError, "no further column 'sight'"),
+        ({"slices": "sight"}, UsageError, "no column 'sight'"),
+        ({"leave_out": "sight"}, UsageError, "no column 'sight'"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_an_image_is_read(
@@ -86,7 +86,7 @@ def test_what_cannot_be_done_is_said_before_an_image_is_read(
 
 
 def test_a_column_that_the_manifest_lacks_is_named_with_those_it_has(manifest: Path):
-    with pytest.raises(UsageError, match=r"no further column 'camera' \(it has site\)"):
+    with pytest.raises(UsageError, match=r"no column 'camera' \(it has site\)"):
         vitrail.bench(manifest, "vit_mini", slices=["site", "camera"])
 
 
@@ -111,7 +111,7 @@ def test_a_run_folder_that_cannot_be_used_is_refused(data: Path, tmp_path: Path)
     (tmp_path / "notes" / "mine.txt").write_text("")
     with pytest.raises(RunError, match=r"file/run cannot be made or written \(.*file: it is a file\)"):
         vitrail.bench(data, "vit_mini", out=tmp_path / "file" / "run")
-    with pytest.raises(UsageError, match="is not empty and holds no run"):
+    with pytest.raises(UsageError, match="is not empty and does not hold a run"):
         vitrail.bench(data, "vit_mini", out=tmp_path / "notes")
     (tmp_path / "runs").write_text("")
     with pytest.raises(RunError, match="runs cannot be made or written"):

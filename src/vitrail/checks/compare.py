@@ -79,9 +79,9 @@ def compare_runs(first: RunRecord, second: RunRecord, criteria: Criteria | None 
     if changed:
         first_changed = changed[0]
         raise DataError(
-            f"{len(changed):,} of the {len(common):,} common test images have different labels in the runs "
-            f"{first.folder} and {second.folder}, such as {first_changed[:12]}…: {rows[0].label[first_changed]!r} in "
-            f"the first and {rows[1].label[first_changed]!r} in the second. Compare runs with the same labels."
+            f"{len(changed):,} of {len(common):,} test images that the runs {first.folder} and {second.folder} share "
+            f"have different labels, the first is {first_changed[:12]}…: {rows[0].label[first_changed]!r} and "
+            f"{rows[1].label[first_changed]!r}. Compare runs with the same labels."
         )
     correct = {name: right for run_rows in rows for name, right in run_rows.correct(common).items()}
     places = [(a, b) for a in rows[0].right for b in rows[1].right]

@@ -129,8 +129,5 @@ def require_columns(known: Sequence[str], wanted: Sequence[str], data_name: str)
     """Raise a UsageError unless the further columns of a data set have every wanted name."""
     for column in wanted:
         if column not in known:
-            there = f"it has {', '.join(known)}" if known else "it has none beside path, label, split and group"
-            raise UsageError(
-                f"{data_name} has no further column {column!r} ({there}): give the name as the manifest's header has "
-                "it."
-            )
+            there = f"it has {', '.join(known)}" if known else "its only columns are path, label, split and group"
+            raise UsageError(f"{data_name} has no column {column!r} ({there}): give a name from the manifest's header.")

@@ -40,7 +40,7 @@ def load(
 
     Raises:
         UsageError: the manifest lacks a column. No image has been read yet.
-        DataError: there is no file, or none that can be used.
+        DataError: there are no files, or none can be used.
     """
     resources = resources or Resources()
     set_aside: list[SetAside] = []

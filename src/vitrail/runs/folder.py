@@ -28,7 +28,7 @@ DATA = "data.parquet"
 LOG = "log.jsonl"
 LOCK = ".lock"
 RUNS = Path("runs")  # where runs without --out are
-UNFINISHED = "unfinished"  # from which an interrupted search goes on
+UNFINISHED = "unfinished"  # an interrupted search continues from these
 
 
 def default_folder(data_name: str, identity: str) -> Path:
@@ -120,7 +120,7 @@ def _removed_if_unused(folder: Path, made: Sequence[Path], known: str | None) ->
 def _refuse_other_files(folder: Path) -> None:
     if any(not _is_leftover(path) for path in folder.iterdir()):
         raise UsageError(
-            f"The folder {folder} is not empty and holds no run of Vitrail. Choose another place with --out."
+            f"The folder {folder} is not empty and does not hold a run of Vitrail. Choose another place with --out."
         )
 
 
