@@ -84,8 +84,9 @@ class Run:
 
         Columns: `backbone`, `recipe`, `picked`; `top1`, `top5`, `balanced_accuracy`, `macro_f1` (fractions), `nll`
         (nats), `ece` and `brier` on the test images, each with `_low` and `_high`, the limits of its interval; then
-        `gmacs`, `images_per_s`, `parameters`, `licence`, `contamination`, `head`, `pooling`, `temperature`, `engine`,
-        `precision` and `weights_sha256`.
+        `gmacs` (1e9 multiply-adds an image), `images_per_s` of the forward pass, `parameters`, `licence`,
+        `contamination` (whether it saw the test images in pretraining), `head` (its kind), `pooling`, `temperature`,
+        `engine`, `precision` and `weights_sha256`. `top5` is null for five classes or fewer.
         """
         return backbones_table(self.results)
 

@@ -107,3 +107,13 @@ def test_output_that_nobody_reads_is_not_an_error(command: str, ending: str):
     script = f"set -o pipefail; {program} {ending}"
     ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_output_that_cannot_be_written_fails_in_one_sentence():
+    with Path("/dev/full").open("w") as full:
+        arguments = [sys.executable, "-m", "vitrail", "backbones", "--json"]
+        ended = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 1
+    assert "No space left" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class AuditOptions:
     """
 
     backbone: str | None = None
-    run: Path | None = None
+    run: str | Path | None = None
     labels: bool = True
     max_pixels: int = MAX_PIXELS
     offline: bool = False
@@ -98,7 +98,7 @@ class Audit:
     balance: dict[str, int]
     duplicates: dict[str, int]
     warnings: tuple[str, ...]
-    dataset: Dataset = field(repr=False)
+    dataset: Dataset
 
     def __repr__(self) -> str:
         counts = {
@@ -134,7 +134,7 @@ def audit(
     """
     options = options or AuditOptions()
     resources = Resources(offline=options.offline, progress=progress or Silent())
-    run = load_run(options.run) if options.run else None
+    run = load_run(Path(options.run)) if options.run else None
     source = open_source(data)
     if options.labels and options.backbone:
         _check_judge(parse_spec(options.backbone), run)

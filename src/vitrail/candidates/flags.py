@@ -167,7 +167,7 @@ def _list_texts(texts: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _refuse(flag: str, value: object, rule: str) -> NoReturn:
-    """Name the flag, with the keyword if that is spelled otherwise than by leaving the dashes out."""
+    """Name the flag, and also the keyword of Python if it has underscores where the flag has dashes."""
     keyword = flag.removeprefix("--").replace("-", "_")
     python = f" ({keyword} in Python)" if f"--{keyword}" != flag else ""
     raise UsageError(f"{flag} {value}{python} cannot be used: {rule}.")

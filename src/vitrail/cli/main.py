@@ -63,8 +63,8 @@ def main() -> None:
     let_waiting_threads_sleep()
     open_streams()
     code = _run(sys.argv[1:])
-    flush_output()
-    sys.exit(code)
+    complete = flush_output()
+    sys.exit(code or int(not complete))
 
 
 def _run(arguments: list[str]) -> int:

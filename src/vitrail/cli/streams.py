@@ -14,12 +14,18 @@ def open_streams() -> None:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
-def flush_output() -> None:
-    """Write what is left; output that nobody reads any more is discarded, so that Python does not report it later."""
+def flush_output() -> bool:
+    """Write what is left, and discard what cannot be written, so that Python does not report it once more.
+
+    Returns:
+        False if output is lost that somebody may have wanted: the disk is full, for example.
+    """
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return isinstance(error, BrokenPipeError)  # whoever read the output has read enough
+    return True
 
 
 def _discard() -> TextIO:

@@ -23,7 +23,7 @@ class Resources:
 
     def __post_init__(self) -> None:
         for flag, number in (("--threads", self.cores), ("--batch", self.batch)):
-            if number is not None and number < 1:
+            if number is not None and (not isinstance(number, int) or number < 1):
                 raise UsageError(f"{flag} {number} cannot be used: give 1 or more.")
 
     @property

@@ -14,26 +14,25 @@ NAMED = 3  # backbones in one line
 HEADINGS = ("Backbone", "Test accuracy", "Balanced accuracy", "GMACs", "ms/image", "Licence")
 
 
-def describe_run(results: Results, folder: Path | None = None) -> str:
+def describe_run(results: Results, folder: Path) -> str:
     """The pick with its accuracy and interval, how sure it is, the backbones and the folder, in one line."""
     names = [result.name for result in results.backbones]
     metric = DecidingMetric(name=results.options.decide_by)
     others = f"{len(names)} backbones: {say_names(names, most=NAMED)}" if len(names) > 1 else "1 backbone"
-    place = "" if folder is None else f"; {folder}"
+    pick = next(result for result in results.backbones if result.name == results.decision.choose)
+    marked = mark(pick.contamination)
     return (
-        f"<Run on {results.data.name}: take {results.decision.choose}, {metric.word} {say_rate(expect(results))} "
-        f"({say_strength(results.decision)}); {others}{place}>"
+        f"<Run on {results.data.name}: take {pick.name}, {metric.word} {say_rate(_expect(results, pick))}"
+        f"{f', but it {marked}' if marked else ''} ({say_strength(results.decision)}); {others}; {folder}>"
     )
 
 
-def expect(results: Results) -> Interval:
+def _expect(results: Results, pick: BackboneResult) -> Interval:
     """The accuracy to expect of the pick: without the luck of being chosen, where that is known."""
-    choose, winner = results.decision.choose, results.winner
-    if winner is not None and winner.name == choose:
+    winner = results.winner
+    if winner is not None and winner.name == pick.name:
         return winner.corrected
-    return next(
-        result.test.deciding(results.options.decide_by) for result in results.backbones if result.name == choose
-    )
+    return pick.test.deciding(results.options.decide_by)
 
 
 def draw_run(results: Results, report: Path) -> str:

@@ -73,19 +73,19 @@ class Predictor:
     `max_pixels` are not read; a run says how many it allowed.
     """
 
-    backbone: Backbone = field(repr=False)
-    engine: Engine = field(repr=False)
-    head: Head = field(repr=False)
-    refusal: Refusal = field(repr=False)
+    backbone: Backbone
+    engine: Engine
+    head: Head
+    refusal: Refusal
     threads: int
     sets: str = RULES[0]
     max_pixels: int = MAX_PIXELS
-    progress: Progress = field(default_factory=Silent, repr=False)
+    progress: Progress = field(default_factory=Silent)
 
     @classmethod
     def open(
         cls,
-        folder: Path,
+        folder: str | Path,
         backbone: str | BackboneSpec | None = None,
         *,
         engine: str | None = None,
@@ -111,7 +111,7 @@ class Predictor:
             WeightsError: the head or its thresholds are missing or damaged, or the weights are not those of the run.
         """
         _require_rule(sets)
-        run, progress = load_run(folder), progress or Silent()
+        run, progress = load_run(Path(folder)), progress or Silent()
         spec = _choose(run, backbone, progress)
         head, origin = load_head(run.head_file(spec.name))
         _require_origin(origin, run.head_file(spec.name))

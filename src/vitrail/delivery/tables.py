@@ -53,28 +53,16 @@ PAIRS = pa.schema(
 
 
 def backbones_table(results: Results) -> pa.Table:
-    """A row for each backbone, in the order of the run.
+    """A row for each backbone; `vitrail.Run.table` says what the columns mean.
 
-    Columns: `backbone`, `recipe`, `picked` (the decision's), and of `top1`, `top5`, `balanced_accuracy`, `macro_f1`
-    (fractions), `nll` (nats), `ece` and `brier` each the value on the test images with `_low` and `_high`, the limits
-    of its interval; `top5` is null for five classes or fewer. Then `gmacs` (1e9 multiply-adds an image), `images_per_s`
-    of the forward pass, `parameters`, `licence`, `contamination` (whether it saw the test images), `head` (its kind),
-    `pooling`, `temperature`, `engine`, `precision` and `weights_sha256`. The metadata has `level`, that of the
-    intervals.
+    The metadata has `level`, that of the intervals.
     """
     rows = [_backbone_row(result, picked=result.name == results.decision.choose) for result in results.backbones]
     return pa.Table.from_pylist(rows, BACKBONES.with_metadata(_level(results)))
 
 
 def pairs_table(results: Results) -> pa.Table:
-    """A row for each pair of backbones; no rows for one backbone.
-
-    Columns: `a`, `b`, `difference` (of the accuracy that decides, `a` minus `b`, a fraction) with `difference_low` and
-    `difference_high`, which hold for all pairs together, `only_a` and `only_b` (test images that one of them alone gets
-    right), `discordance`, `mcnemar_p` (of this pair alone), `adjusted_p` (for all pairs), `equivalence_p`, `loss_a` and
-    `loss_b` (the most that each may be less accurate than the other), `conclusion`, `design_effect` and `visible` (the
-    least difference that so many images show).
-    """
+    """A row for each pair of backbones; `vitrail.Run.pairs` says what the columns mean. `level` is in the metadata."""
     rows = []
     for pair in results.pairs:
         facts = {name: getattr(pair, name) for name in PAIRS.names if not name.startswith("difference")}
@@ -83,11 +71,7 @@ def pairs_table(results: Results) -> pa.Table:
 
 
 def predictions_table(record: RunRecord, name: str) -> pa.Table:
-    """A row for each test image, by id.
-
-    Columns: `id` (sha256 of the bytes), `path` (the first of its paths), `label`, `predicted`, `correct`,
-    `probability` (of the predicted class), and a column "p:<class>" for each class.
-    """
+    """A row for each test image; `vitrail.Run.predictions` says what the columns mean."""
     tested, classes = record.predictions(name), record.results.data.classes
     paths = read_paths(record.folder / DATA)
     predicted_N = tested.probability_NC.argmax(axis=1)

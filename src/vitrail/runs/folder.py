@@ -109,9 +109,9 @@ def _removed_if_unused(folder: Path, made: Sequence[Path], known: str | None) ->
         yield
     except VitrailError:
         with suppress(OSError):
-            if known is None and {path.name for path in folder.iterdir()} <= {LOG}:
-                if Journal(folder / LOG).count_openings() == 0:
-                    (folder / LOG).unlink(missing_ok=True)
+            stored = {path.name for path in folder.iterdir()} - {LOG}
+            if known is None and not stored and Journal(folder / LOG).count_openings() == 0:
+                (folder / LOG).unlink(missing_ok=True)
                 for path in made:
                     path.rmdir()
         raise
