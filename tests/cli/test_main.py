@@ -117,3 +117,10 @@ def test_output_that_cannot_be_written_fails_in_one_sentence():
     assert ended.returncode == 1
     assert "No space left" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_program_alone_prints_its_help_and_no_error(capsys):
+    assert _run([]) == 2
+    printed = capsys.readouterr()
+    assert "bench" in printed.out
+    assert printed.err == ""
