@@ -1,11 +1,12 @@
 """What `import vitrail` offers: in Python what the verbs are on the command line."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence, Sized
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from vitrail.auditing import Audit as Audit
@@ -14,25 +15,54 @@ from vitrail.auditing import audit as run_audit
 from vitrail.backbones import open_backbone, parse_spec
 from vitrail.backbones.remembered import remember_given
 from vitrail.benchmark import bench as run_bench
+from vitrail.candidates import make_options
 from vitrail.candidates.decoding import decode_as
-from vitrail.candidates.options import BenchOptions as BenchOptions
+from vitrail.candidates.flags import ChooseBy, Decode, Recipe
 from vitrail.core.errors import DataError
 from vitrail.core.machine import share_threads, usable_cores
-from vitrail.core.progress import Progress, Silent
+from vitrail.core.notebook import follow
+from vitrail.core.progress import Progress as Progress
+from vitrail.core.progress import Silent, running
 from vitrail.core.resources import Resources
 from vitrail.data import MAX_PIXELS, ImageRejected
+from vitrail.delivery.display import describe_run, draw_run
+from vitrail.delivery.predict import Prediction as Prediction
 from vitrail.delivery.predict import Predictor as Predictor
-from vitrail.evaluation import Decision
-from vitrail.features.stream import ImageInput, Images, LeastSides, Network, Stream, name_image, open_image, own_image
-from vitrail.runs import Results, RunRecord
+from vitrail.delivery.tables import backbones_table, pairs_table, predictions_table
+from vitrail.evaluation import Decision as Decision
+from vitrail.features.stream import (
+    ImageInput,
+    Images,
+    LeastSides,
+    Network,
+    Stream,
+    list_inputs,
+    name_image,
+    open_image,
+    own_image,
+)
+from vitrail.runs import Results as Results
+from vitrail.runs import RunRecord
 from vitrail.runs import load_run as load_record
+from vitrail.statistics.metrics import DecideBy
+
+TASK = "Computing features"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A finished benchmark: what it decided, every number, its page, and predictions with what it tuned."""
+    """A finished benchmark: what it decided, every number, its page, and predictions with what it tuned.
+
+    Tables are Arrow's: `.to_pandas()` makes a data frame of one, where pandas is installed.
+    """
 
     record: RunRecord
+
+    def __repr__(self) -> str:
+        return describe_run(self.results, self.folder)
+
+    def _repr_html_(self) -> str:
+        return draw_run(self.results, self.record.report)
 
     @property
     def folder(self) -> Path:
@@ -49,66 +79,172 @@ class Run:
         """The decision in words."""
         return self.record.results.decision
 
+    def table(self) -> pa.Table:
+        """A row for each backbone, in the order of the run.
+
+        Columns: `backbone`, `recipe`, `picked`; `top1`, `top5`, `balanced_accuracy`, `macro_f1` (fractions), `nll`
+        (nats), `ece` and `brier` on the test images, each with `_low` and `_high`, the limits of its interval; then
+        `gmacs` (1e9 multiply-adds an image), `images_per_s` of the forward pass, `parameters`, `licence`,
+        `contamination` (whether it saw the test images in pretraining), `head` (its kind), `pooling`, `temperature`,
+        `engine`, `precision` and `weights_sha256`. `top5` is null for five classes or fewer.
+        """
+        return backbones_table(self.results)
+
+    def pairs(self) -> pa.Table:
+        """A row for each pair of backbones, by the accuracy that decides; no rows for one backbone.
+
+        Columns: `a`, `b`; `difference` (`a` minus `b`, a fraction) with `difference_low` and `difference_high`, which
+        hold for all pairs together; `only_a` and `only_b` (test images that one of them alone gets right),
+        `discordance`, `mcnemar_p` (of this pair alone), `adjusted_p` (for all pairs), `equivalence_p`, `loss_a` and
+        `loss_b` (the most that each may be less accurate than the other), `conclusion`, `design_effect` and `visible`
+        (the least difference that so many images show).
+        """
+        return pairs_table(self.results)
+
+    def predictions(self, backbone: str | None = None) -> pa.Table:
+        """A row for each test image.
+
+        Columns: `id` (sha256 of the bytes), `path`, `label`, `predicted`, `correct`, `probability` (of the predicted
+        class), and "p:<class>" for each class.
+
+        Args:
+            backbone: its name in the run; None for the one of the decision.
+        """
+        return predictions_table(self.record, backbone or self.decision.choose)
+
     def report(self) -> Path:
         """The page, report.html."""
         return self.record.report
 
-    def predictor(self, backbone: str | None = None) -> Predictor:
+    def predictor(
+        self, backbone: str | None = None, *, offline: bool = False, progress: bool | Progress = True
+    ) -> Predictor:
         """Predict with what the run tuned.
 
         Args:
             backbone: "NAME", or "NAME=FILE" if the weights are elsewhere; None for the one of the decision.
+            offline: never use the network.
+            progress: as for `bench`, while the backbone is opened. A Progress also receives every image predicted.
 
         Returns:
-            An open predictor: `.predict(paths)`.
+            An open predictor: `.predict(images)`.
         """
-        return Predictor.open(self.folder, backbone)
+        with follow(progress) as shown:
+            predictor = Predictor.open(self.folder, backbone, offline=offline, progress=shown)
+        return replace(predictor, progress=Silent()) if isinstance(progress, bool) else predictor
 
 
 def bench(
     data: str | Path | None = None,
-    backbones: Sequence[str] = (),
+    backbones: str | Sequence[str] = (),
     *,
     out: str | Path | None = None,
-    options: BenchOptions | None = None,
-    offline: bool = False,
+    seed: int = 0,
+    engine: Literal["auto", "torch", "torch-compile", "openvino"] = "auto",
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto",
+    decode: Decode = "auto",
+    margin: str | float = "1pt",
+    level: float = 0.95,
+    decide_by: DecideBy = "top1",
+    max_megapixels: float = 100,
+    recipe: Recipe | Sequence[Recipe] = "default",
+    trials: int | None = None,
+    budget: str | float | None = None,
+    choose_by: ChooseBy = "nll",
+    balanced: bool = False,
+    calibration: float = 0.0,
+    near_duplicates: bool = True,
+    slices: str | Sequence[str] = (),
+    leave_out: str | None = None,
     cluster: str | None = None,
-    progress: Progress | None = None,
+    offline: bool = False,
+    threads: int | None = None,
+    batch: int | None = None,
+    progress: bool | Progress = True,
 ) -> Run:
     """Compare frozen backbones on labelled images and say which to build on.
+
+    The keywords are the flags of `vitrail bench`, with the same names, units and defaults.
 
     Args:
         data: a folder with one folder of images a class, a manifest (CSV, Parquet), an archive, shards, Parquet with
             images, or the URL of one of these; None for scikit-learn's digits.
-        backbones: "NAME" of the catalogue or "NAME=FILE"; may be left out for the digits.
+        backbones: "NAME" of the catalogue, "NAME=FILE", "timm:NAME" or "hf:REPO", one or several; may be left out for
+            the digits.
         out: the run folder; None for runs/<data>-<8 digits>.
-        options: what may change the answer; None for the defaults.
-        offline: never use the network.
+        seed: of the split, the search and the intervals.
+        engine: what runs the backbones; "auto" tries those that are installed.
+        precision: arithmetic of the forward pass; "auto" never chooses int8.
+        decode: JPEGs much larger than a backbone needs: whole ("exact"), at a fraction of their size ("fast"), or fast
+            where that leaves features and answers as they are ("auto").
+        margin: the difference in accuracy below which cost decides, in points: "1pt", "0.5pt" or 1.0; not a fraction.
+        level: confidence level of every interval, a fraction.
+        decide_by: the accuracy on the test images that decides: of all images alike, or the mean of the classes'.
+        max_megapixels: larger images are set aside.
+        recipe: "default", what we recommend, "deck", what the deck did, or both in a list.
+        trials: settings drawn for heads trained step by step, for each backbone; None for 16, or as many as `budget`
+            allows.
+        budget: time after which no step of a backbone's search begins: seconds, "2m", "1h30m".
+        choose_by: the figure on val that a head is chosen by.
+        balanced: every class counts the same in fitting and choosing heads.
+        calibration: fraction of the images, cut from train, on which alone sets of classes and refusals are set.
+        near_duplicates: find copies of images and keep them on one side of the split.
+        slices: columns of the manifest for whose values accuracy is shown; by default those with 2 to 20 values.
+        leave_out: a column of the manifest; also judge on values of it that training never saw.
         cluster: a Ray cluster whose machines compute the features, "auto" or host:port; None for this machine.
-        progress: receives progress updates.
+        offline: never use the network.
+        threads: cores that read images and run backbones; None for all.
+        batch: images a batch; None for what is fastest here.
+        progress: True draws bars in a terminal or a notebook and nothing elsewhere, False draws nothing; a Progress
+            receives the updates instead.
 
     Returns:
-        The finished run.
+        The finished run: a stored one if the same question was answered in this folder before.
+
+    Raises:
+        VitrailError: UsageError for what was asked wrongly, before any image is read; other children for what failed.
     """
+    options = make_options(
+        seed=seed,
+        engine=engine,
+        precision=precision,
+        decode=decode,
+        margin=margin,
+        level=level,
+        decide_by=decide_by,
+        max_megapixels=max_megapixels,
+        recipe=recipe,
+        trials=trials,
+        budget=budget,
+        choose_by=choose_by,
+        balanced=balanced,
+        calibration=calibration,
+        near_duplicates=near_duplicates,
+        slices=slices,
+        leave_out=leave_out,
+    )
+    names = (backbones,) if isinstance(backbones, str) else backbones
     folder = None if out is None else Path(out)
-    resources = Resources(offline=offline, progress=progress or Silent())
-    return Run(run_bench(data, backbones, out=folder, options=options, resources=resources, cluster=cluster))
+    with follow(progress) as shown:
+        resources = Resources(cores=threads, batch=batch, offline=offline, progress=shown)
+        return Run(run_bench(data, names, out=folder, options=options, resources=resources, cluster=cluster))
 
 
 def audit(
-    data: str | Path | None = None, options: AuditOptions | None = None, progress: Progress | None = None
+    data: str | Path | None = None, options: AuditOptions | None = None, *, progress: bool | Progress = True
 ) -> Audit:
     """Look a data set through for what would spoil a benchmark.
 
     Args:
         data: as for `bench`.
         options: the backbone that judges labels, a run whose test labels are judged too; None for the defaults.
-        progress: receives progress updates.
+        progress: as for `bench`.
 
     Returns:
         What was found; `vitrail.auditing.write_page` and `write_manifest` put it on disk.
     """
-    return run_audit(data, options, progress)
+    with follow(progress) as shown:
+        return run_audit(data, options, shown)
 
 
 def load_run(folder: str | Path) -> Run:
@@ -117,19 +253,20 @@ def load_run(folder: str | Path) -> Run:
 
 
 def extract_features(
-    images: Iterable[ImageInput],
+    images: ImageInput | Iterable[ImageInput],
     backbone: str,
     *,
     engine: str = "auto",
     precision: str = "auto",
     decode: Literal["exact", "fast"] = "exact",
     offline: bool = False,
+    progress: bool | Progress = True,
 ) -> NDArray[np.float32]:
     """The frozen features of some images.
 
     Args:
-        images: paths, the bytes of a file, images of Pillow, or arrays H x W x 3 in uint8. With an exact decode an
-            image has the same row in each of these forms.
+        images: paths, the bytes of a file, images of Pillow, or arrays H x W x 3 in uint8, one alone or several,
+            mixed as they come. With an exact decode an image has the same row in each of these forms.
         backbone: "NAME" of the catalogue or "NAME=FILE".
         engine: "auto", "torch", "torch-compile" or "openvino". Auto follows a rule and tries nothing, so that an image
             has the same row in every call; results.json says what a benchmark used.
@@ -137,6 +274,7 @@ def extract_features(
         decode: "fast" decodes large JPEGs, given as paths or bytes, at a fraction of their size. Take the one that
             the run took, whose `card.preprocessing.decode` says it, where features go with those of a run.
         offline: never use the network.
+        progress: as for `bench`.
 
     Returns:
         N x D, one row for each image, in their order.
@@ -144,19 +282,25 @@ def extract_features(
     Raises:
         DataError: an image cannot be read; the message names it.
     """
-    spec, silent = parse_spec(backbone), Silent()
-    opened = open_backbone(spec, engine=engine, precision=precision, offline=offline, progress=silent)
-    opened = decode_as(opened, decode)
-    threads = share_threads(usable_cores())
-    network = Network(opened.start(threads=threads.compute), opened.card.preprocessing)
-    remember_given([spec], [opened], silent)
-    stream = Stream(
-        (((name_image(image, place), own_image(image)), [network]) for place, image in enumerate(images)),
-        [network],
-        lambda named, least_sides: _open_named(*named, least_sides),
-        decode_threads=threads.decode,
-    )
-    return np.concatenate([np.empty((0, opened.card.feature_width), np.float32), *(b.feature_BD for b in stream)])
+    spec, threads, several = parse_spec(backbone), share_threads(usable_cores()), list_inputs(images)
+    with follow(progress) as shown:
+        opened = open_backbone(spec, engine=engine, precision=precision, offline=offline, progress=shown)
+        opened = decode_as(opened, decode)
+        network = Network(opened.start(threads=threads.compute), opened.card.preprocessing)
+        remember_given([spec], [opened], shown)
+        stream = Stream(
+            (((name_image(image, place), own_image(image)), [network]) for place, image in enumerate(several)),
+            [network],
+            lambda named, least_sides: _open_named(*named, least_sides),
+            decode_threads=threads.decode,
+        )
+        rows = [np.empty((0, opened.card.feature_width), np.float32)]
+        total = len(several) if isinstance(several, Sized) else None
+        with running(shown, TASK, total=total, unit="images"):
+            for batch in stream:
+                rows.append(batch.feature_BD)
+                shown.advance(TASK, len(batch.items))
+    return np.concatenate(rows)
 
 
 def _open_named(name: str, image: ImageInput, least_sides: LeastSides) -> Images:

@@ -8,7 +8,7 @@ from pathlib import Path
 from vitrail.backbones import BackboneSpec
 from vitrail.backbones.remembered import remember_given
 from vitrail.candidates import BenchOptions, Candidate, Prepared, choose_specs, make_candidates, prepare
-from vitrail.candidates.opening import extract_here, needs_split, open_entries
+from vitrail.candidates.opening import check_request, extract_here, needs_split, open_entries
 from vitrail.core.clock import Clock
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import usable_memory
@@ -24,6 +24,7 @@ from vitrail.data import (
     keep_together,
     load,
     make_split,
+    name_columns,
     open_source,
     plan_leave_out,
     require_enough,
@@ -45,6 +46,7 @@ from vitrail.runs import (
     make_criteria,
     measure_cost,
     record_opening,
+    require_writable,
     steps_folder,
     summarise,
     write_receipt,
@@ -88,10 +90,16 @@ def bench(
     resources = replace(resources, progress=clock)
     specs = choose_specs(data, backbones)
     question = Question(command=command, options=options, requested=tuple(_name_request(spec) for spec in specs))
+    require_writable(out)
     with phase(clock, "reading"):
         source = open_source(data, kept_bytes=usable_memory() // KEPT_SHARE)
-        dataset = load(source, max_pixels=options.max_pixels, resources=resources)
+    with phase(clock, "starting networks"):
+        check_request(specs, options, cluster=cluster)
+    with phase(clock, "reading"):
+        columns = name_columns(options.slices, options.search.leave_out)
+        dataset = load(source, max_pixels=options.max_pixels, columns=columns, resources=resources)
     dataset = keep_columns(dataset, options.slices, options.search.leave_out)
+    _, planned, _ = make_split(dataset, options.split)  # near-duplicates may move some images later
     identity = question.identity(dataset)
     folder = out or default_folder(dataset.name, identity)
     with enter_folder(folder, identity) as journal:
@@ -100,7 +108,6 @@ def bench(
             return load_run(folder)
         journal.start(identity, command=command)
         _announce(clock, journal, backbones=len(specs) * len(options.recipes))
-        _, planned, _ = make_split(dataset, options.split)  # near-duplicates may move some images later
         metric = DecidingMetric(name=options.decide_by)
         plan = partial(say_plan, dataset, planned, backbones=len(specs) * len(options.recipes), level=options.level)
         for line in plan(metric=metric, left_out=options.search.leave_out):
@@ -198,8 +205,9 @@ def compute_part(
     Returns:
         What was done.
     """
-    specs = choose_specs(data, backbones)
-    dataset = load(open_source(data), max_pixels=options.max_pixels, resources=resources)
+    specs, source = choose_specs(data, backbones), open_source(data)
+    check_request(specs, options, cluster=None)
+    dataset = load(source, max_pixels=options.max_pixels, resources=resources)
     if needs_split(options, None):  # copies move images between splits
         dataset, _ = _group_near_duplicates(dataset, options, resources)
     dataset, split, _ = make_split(dataset, options.split)

@@ -347,6 +347,7 @@ def test_the_last_digits_are_no_difference_but_the_ninth_is():
 def test_a_run_against_itself_has_no_flips_and_the_same_pairs(made: tuple[Path, Path]):
     run = load_run(made[0])
     found = compare_runs(run, run)
+    assert found.runs == (made[0], made[0])
     assert (found.common, found.only_first, found.only_second) == (12, 0, 0)
     by_name = {(pair.a, pair.b): pair for pair in found.pairs}
     same = by_name["1:vit_mini", "2:vit_mini"]

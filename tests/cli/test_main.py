@@ -1,5 +1,7 @@
 import importlib
 import json
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -83,7 +85,9 @@ def test_the_digits_are_decided_by_balanced_accuracy_from_command_line_to_report
     assert _run(["verify", out]) == 0
     capsys.readouterr()
     assert _run(["compare", out, out]) == 0
-    assert "What is compared is balanced accuracy." in capsys.readouterr().out
+    compared = capsys.readouterr().out
+    assert compared.startswith(f"Run 1 is {out}.\nRun 2 is {out}.\n360 common test images; 0 only in run 1")
+    assert "What is compared is balanced accuracy." in compared
 
 
 def test_an_interruption_is_said_in_words(monkeypatch, capsys):
@@ -93,3 +97,30 @@ def test_an_interruption_is_said_in_words(monkeypatch, capsys):
     monkeypatch.setattr(importlib.import_module("vitrail.benchmark"), "open_source", interrupted)
     assert _run(["bench", "-q"]) == 130
     assert "goes on from there" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes descriptors by a shell")
+@pytest.mark.parametrize("command", ["backbones --json", "bench --help", "--version"])
+@pytest.mark.parametrize("ending", [">&- 2>&-", "| exec 0<&-", "| head -c 1 >/dev/null"])
+def test_output_that_nobody_reads_is_not_an_error(command: str, ending: str):
+    program = f"{shlex.quote(sys.executable)} -m vitrail {command}"
+    script = f"set -o pipefail; {program} {ending}"
+    ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_output_that_cannot_be_written_fails_in_one_sentence():
+    with Path("/dev/full").open("w") as full:
+        arguments = [sys.executable, "-m", "vitrail", "backbones", "--json"]
+        ended = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 1
+    assert "No space left" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_program_alone_prints_its_help_and_no_error(capsys):
+    assert _run([]) == 2
+    printed = capsys.readouterr()
+    assert "bench" in printed.out
+    assert printed.err == ""

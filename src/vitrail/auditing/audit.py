@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from pydantic_core import to_json
 from vitrail.auditing.files import FileFacts, FileFinding, look_through
 from vitrail.auditing.judge import choose_judge
 from vitrail.auditing.suspects import LabelFindings, find_suspects
-from vitrail.backbones import Backbone, BackboneSpec, EngineRequest, open_backbone, parse_spec
+from vitrail.backbones import Backbone, BackboneSpec, EngineRequest, find_card, open_backbone, parse_spec
+from vitrail.backbones.opening import require_fitting_weights
 from vitrail.backbones.poolings import widest
 from vitrail.backbones.remembered import remember_given
 from vitrail.candidates import BenchOptions
@@ -46,7 +47,7 @@ class AuditOptions:
     """
 
     backbone: str | None = None
-    run: Path | None = None
+    run: str | Path | None = None
     labels: bool = True
     max_pixels: int = MAX_PIXELS
     offline: bool = False
@@ -97,7 +98,18 @@ class Audit:
     balance: dict[str, int]
     duplicates: dict[str, int]
     warnings: tuple[str, ...]
-    dataset: Dataset = field(repr=False)
+    dataset: Dataset
+
+    def __repr__(self) -> str:
+        counts = {
+            "files with findings": len({finding.path for finding in self.findings}),
+            "exact copies": len(self.exact),
+            "contents with two labels": len(self.two_labels),
+            "near-duplicates": len(self.near),
+            "suspect labels": len(self.labels.suspects),
+        }
+        shown = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        return f"<Audit of {self.name}: {self.examples:,} images; {shown}>"
 
     @property
     def conflicts(self) -> tuple[NearCopies, ...]:
@@ -116,14 +128,17 @@ def audit(
     """Check a data set. Nothing on disk is changed but the cache.
 
     Raises:
-        UsageError: the run is of other images, or does not have the backbone.
+        UsageError: the run is of other images, or it or the catalogue does not have the backbone.
         DataError: there is nothing to audit.
-        WeightsError: the weights are not those of the run.
+        WeightsError: the weights are not those of the run, or do not fit the backbone.
     """
     options = options or AuditOptions()
     resources = Resources(offline=options.offline, progress=progress or Silent())
-    run = load_run(options.run) if options.run else None
-    dataset = load(open_source(data), max_pixels=options.max_pixels, resources=resources)
+    run = load_run(Path(options.run)) if options.run else None
+    source = open_source(data)
+    if options.labels and options.backbone:
+        _check_judge(parse_spec(options.backbone), run)
+    dataset = load(source, max_pixels=options.max_pixels, resources=resources)
     findings, facts, broken = look_through(dataset, max_pixels=options.max_pixels, progress=resources.progress)
     pairs = find_near_duplicates(dataset, max_pixels=options.max_pixels, resources=resources)
     grouped = keep_together(dataset, pairs)
@@ -191,6 +206,16 @@ def _judge_labels(
     findings = find_suspects(hidden, split, backbone, tested=tested, max_pixels=options.max_pixels, resources=resources)
     remember_given([spec], [backbone], resources.progress)
     return findings
+
+
+def _check_judge(spec: BackboneSpec, run: RunRecord | None) -> None:
+    """Refuse what cannot judge before any image is read: a name that is not there, weights that do not fit."""
+    if run is not None:
+        run.backbone(spec.name)
+        return
+    if not spec.is_adapted:
+        find_card(spec.name)
+    require_fitting_weights(spec)
 
 
 def _choose_spec(run: RunRecord | None, options: AuditOptions, progress: Progress) -> BackboneSpec:

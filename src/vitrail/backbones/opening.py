@@ -8,12 +8,12 @@ from vitrail.backbones.adapters import open_adapted
 from vitrail.backbones.backbone import Backbone
 from vitrail.backbones.cards import Card
 from vitrail.backbones.catalogue import find_card
-from vitrail.backbones.engines import choose_engine
+from vitrail.backbones.engines import EngineChoice, choose_engine
 from vitrail.backbones.local_files import describe_local_file, learn_tensors
 from vitrail.backbones.specs import BackboneSpec
 from vitrail.core.errors import DownloadError
 from vitrail.core.hashing import sha256_file
-from vitrail.core.progress import Progress
+from vitrail.core.progress import Progress, Silent
 from vitrail.fetch.download import fetch_file
 
 EMBEDDED = "embedded"  # the repository of weights that come with the package
@@ -45,6 +45,23 @@ def open_backbone(
     elif card.repository != EMBEDDED:
         learn_tensors(card, file, digest, progress)
     return Backbone(name=spec.name, card=card, digest=digest, file=file, engine=choice)
+
+
+def require_fitting_weights(spec: BackboneSpec) -> None:
+    """Load a local weights file into its network, so that one that does not fit is refused before any image is read.
+
+    Published weights are known by their digest, and are not even downloaded here.
+
+    Raises:
+        WeightsError: the file does not fit the network, or is damaged.
+    """
+    if spec.file is None:
+        return
+    choice = EngineChoice(name="torch", precision="fp32")
+    if spec.is_adapted:
+        open_adapted(spec, choice, offline=True, progress=Silent()).load_net()
+    else:
+        Backbone(name=spec.name, card=find_card(spec.name), digest="", file=spec.file, engine=choice).load_net()
 
 
 def _published_file(card: Card, *, offline: bool, progress: Progress) -> Path:

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from vitrail.backbones import Backbone, BackboneSpec, EngineRequest, open_backbone
+from vitrail.backbones.engines import choose_engine
+from vitrail.backbones.opening import require_fitting_weights
 from vitrail.backbones.poolings import widest
 from vitrail.backbones.remembered import remember_given
 from vitrail.candidates.decoding import choose_decoding
@@ -82,6 +84,21 @@ def prepare(
         threads = resources.threads if machines is None else machines.threads
     remember_given(specs, [entry.backbone for entry in entries], resources.progress)
     return Prepared(entries=tuple(entries), extraction=extraction, threads=threads, extract_again=extract_again)
+
+
+def check_request(specs: Sequence[BackboneSpec], options: BenchOptions, *, cluster: str | None) -> None:
+    """Check what needs no image: that this machine has the engine and that local weights fit their networks.
+
+    The engine of a cluster is checked by its machines.
+
+    Raises:
+        UsageError: the engine or precision is not there.
+        WeightsError: a file does not fit its network, or is damaged.
+    """
+    if cluster is None:
+        choose_engine(options.engine, options.precision)
+    for spec in specs:
+        require_fitting_weights(spec)
 
 
 def needs_split(options: BenchOptions, cluster: str | None) -> bool:

@@ -7,6 +7,7 @@ accuracy that both runs were decided by, unless another is given.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +43,11 @@ class Flips:
 class RunComparison:
     """Both runs on their `common` test images. Names of backbones have "1:" or "2:" before them, for the run.
 
-    `accuracy` of each backbone, and the differences of the pairs, are of the metric `decide_by`.
+    `runs` are the folders of the first and the second run. `accuracy` of each backbone, and the differences of the
+    pairs, are of the metric `decide_by`.
     """
 
+    runs: tuple[Path, Path]
     common: int
     only_first: int
     only_second: int
@@ -76,9 +79,9 @@ def compare_runs(first: RunRecord, second: RunRecord, criteria: Criteria | None 
     if changed:
         first_changed = changed[0]
         raise DataError(
-            f"{len(changed)} of {len(common)} common test images have another label in the other run, first "
-            f"{first_changed[:12]}…: {rows[0].label[first_changed]} and {rows[1].label[first_changed]}. "
-            "Compare runs of one labelling."
+            f"{len(changed):,} of {len(common):,} test images that the runs {first.folder} and {second.folder} share "
+            f"have different labels, the first is {first_changed[:12]}…: {rows[0].label[first_changed]!r} and "
+            f"{rows[1].label[first_changed]!r}. Compare runs with the same labels."
         )
     correct = {name: right for run_rows in rows for name, right in run_rows.correct(common).items()}
     places = [(a, b) for a in rows[0].right for b in rows[1].right]
@@ -86,6 +89,7 @@ def compare_runs(first: RunRecord, second: RunRecord, criteria: Criteria | None 
     label_N = np.unique([rows[0].label[example] for example in common], return_inverse=True)[1]
     metric = DecidingMetric.of(criteria.decide_by, label_N)
     return RunComparison(
+        runs=(first.folder, second.folder),
         common=len(common),
         only_first=len(rows[0].label) - len(common),
         only_second=len(rows[1].label) - len(common),

@@ -60,7 +60,7 @@ def audit(
 
     from vitrail.auditing import AuditOptions, audit_to_json, require_files, write_manifest, write_page
     from vitrail.auditing import audit as look
-    from vitrail.cli.drawing import watch
+    from vitrail.core.drawing import watch
     from vitrail.core.whole_files import safe_name
     from vitrail.data import open_source
 

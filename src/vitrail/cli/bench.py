@@ -148,36 +148,30 @@ def bench(
     """Run every backbone frozen over the images, tune a head on each, open the test split once, say which to take."""
     from vitrail.benchmark import bench as run_bench
     from vitrail.benchmark import compute_part
-    from vitrail.candidates import BenchOptions
-    from vitrail.candidates.recipes import DEFAULT
-    from vitrail.cli.drawing import watch
+    from vitrail.candidates import make_options
+    from vitrail.core.drawing import watch
     from vitrail.core.resources import Resources
-    from vitrail.data import SplitOptions
     from vitrail.features import parse_part
     from vitrail.runs import results_to_json
-    from vitrail.search import TuneOptions
 
-    chosen = BenchOptions(
-        split=SplitOptions(calibration=calibration, seed=seed),
-        search=TuneOptions(
-            trials=trials,
-            budget_s=None if budget is None else options.read_seconds(budget),
-            metric=choose_by,  # type: ignore[arg-type]  # its own check names what is possible
-            balanced=balanced,
-            leave_out=leave_out,
-            seed=seed,
-        ),
+    chosen = make_options(
+        seed=seed,
         engine=engine,
         precision=precision,
         decode=decode,
-        margin=options.read_margin(margin),
+        margin=margin,
         level=level,
-        decide_by=decide_by,  # type: ignore[arg-type]  # its own check names what is possible
-        max_pixels=round(max_megapixels * 1e6),
+        decide_by=decide_by,
+        max_megapixels=max_megapixels,
+        recipe=recipe or "default",
+        trials=trials,
+        budget=budget,
+        choose_by=choose_by,
+        balanced=balanced,
+        calibration=calibration,
         near_duplicates=near_duplicates,
-        recipes=tuple(recipe or (DEFAULT,)),
-        slices=tuple(slices or ()),
-        seed=seed,
+        slices=slices or (),
+        leave_out=leave_out,
     )
     if part is not None:
         if cluster is not None:

@@ -33,14 +33,13 @@ def compare(
     """Compare two runs: which images only one of them gets right, and whether the difference is significant."""
     from pydantic import TypeAdapter
 
+    from vitrail.candidates.flags import read_decide_by, read_level, read_margin
     from vitrail.checks.compare import RunComparison, common_metric, compare_runs
     from vitrail.evaluation import Criteria
     from vitrail.runs import load_run
 
     criteria = Criteria(
-        level=level,
-        margin=options.read_margin(margin),
-        decide_by=decide_by or "top1",  # type: ignore[arg-type]  # its own check names what is possible
+        level=read_level(level), margin=read_margin(margin), decide_by=read_decide_by(decide_by or "top1")
     )
     runs = load_run(first), load_run(second)
     if decide_by is None:
@@ -57,9 +56,11 @@ def _print(comparison: "RunComparison") -> None:
     from vitrail.evaluation.sentences import say_p, say_points, say_rate
 
     metric = DecidingMetric(name=comparison.decide_by)
+    for number, folder in enumerate(comparison.runs, start=1):
+        typer.echo(f"Run {number} is {folder}.")
     typer.echo(
-        f"{comparison.common:,} common test images; {comparison.only_first:,} only in the first run, "
-        f"{comparison.only_second:,} only in the second. What is compared is {metric.word}."
+        f"{comparison.common:,} common test images; {comparison.only_first:,} only in run 1, "
+        f"{comparison.only_second:,} only in run 2. What is compared is {metric.word}."
     )
     for name, rate in comparison.accuracy.items():
         typer.echo(f"  {name}\t{say_rate(rate)}")

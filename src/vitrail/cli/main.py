@@ -15,6 +15,7 @@ from vitrail.cli.compare import compare
 from vitrail.cli.predict import predict
 from vitrail.cli.pretrain import pretrain
 from vitrail.cli.reproduce import reproduce
+from vitrail.cli.streams import flush_output, open_streams
 from vitrail.cli.verify import verify
 from vitrail.core.errors import VitrailError
 from vitrail.core.machine import let_waiting_threads_sleep
@@ -60,10 +61,10 @@ def _program(
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted."""
     let_waiting_threads_sleep()
-    for stream in (sys.stdout, sys.stderr):
-        # A path may hold bytes that no encoding explains; naming it must not end the program.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.exit(_run(sys.argv[1:]))
+    open_streams()
+    code = _run(sys.argv[1:])
+    complete = flush_output()
+    sys.exit(code or int(not complete))
 
 
 def _run(arguments: list[str]) -> int:
@@ -75,10 +76,14 @@ def _run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _say(INTERRUPTION, INTERRUPTED, debug=debug)
     except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+        return 0  # whoever read the output has read enough
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):  # how rich ends the program
+            return 0
+        raise
     except TyperException as error:
-        return _say(error.format_message(), error.exit_code, debug=debug)
+        message = error.format_message()
+        return _say(message, error.exit_code, debug=debug) if message else error.exit_code  # help was printed
     except Exception as error:  # noqa: BLE001 - the edge of the program
         sentence = f"{type(error).__name__}: {error}. This is a fault of Vitrail; --debug shows where it happened."
         return _say(sentence, 1, debug=debug)

@@ -40,7 +40,7 @@ def predict(
     debug: options.Debug = False,
 ) -> None:
     """Predict the class of new images with the head that a run has tuned."""
-    from vitrail.cli.drawing import watch
+    from vitrail.core.drawing import watch
     from vitrail.core.errors import DataError
     from vitrail.delivery.predict import Predictor
 

@@ -22,7 +22,7 @@ def pretrain(
     debug: options.Debug = False,
 ) -> None:
     """Pretrain a small backbone on labelled images that a formula draws: no download, no licence."""
-    from vitrail.cli.drawing import watch
+    from vitrail.core.drawing import watch
     from vitrail.core.machine import usable_cores
     from vitrail.training.pretrain import default_options
     from vitrail.training.pretrain import pretrain as make

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vitrail.core.errors import UsageError
 from vitrail.core.machine import Threads, cache_folder, count_disk_threads, share_threads, usable_cores
 from vitrail.core.progress import Progress, Silent
 
@@ -19,6 +20,11 @@ class Resources:
     batch: int | None = None
     offline: bool = False
     progress: Progress = field(default_factory=Silent, repr=False)
+
+    def __post_init__(self) -> None:
+        for flag, number in (("--threads", self.cores), ("--batch", self.batch)):
+            if number is not None and (not isinstance(number, int) or number < 1):
+                raise UsageError(f"{flag} {number} cannot be used: give 1 or more.")
 
     @property
     def threads(self) -> Threads:

@@ -1,6 +1,6 @@
 """From files to examples to a split with sealed test labels."""
 
-from vitrail.data.columns import keep_columns
+from vitrail.data.columns import keep_columns, name_columns
 from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, read_example
 from vitrail.data.enough import require_enough
 from vitrail.data.examples import MAX_PIXELS, load
@@ -36,6 +36,7 @@ __all__ = [
     "leaking_into",
     "load",
     "make_split",
+    "name_columns",
     "open_source",
     "plan_leave_out",
     "read_example",

@@ -39,6 +39,11 @@ class FurtherColumns:
                 numbers.append(known.setdefault(text, len(known)) if text else -1)
             yield file
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns that the files have."""
+        return list(self._numbers)
+
     def attach(self, table: pa.Table, digest_F: NDArray[np.bytes_]) -> pa.Table:
         """The table of the examples with a column of texts for each further column.
 
@@ -82,8 +87,7 @@ def keep_columns(dataset: Dataset, slices: Sequence[str], leave_out: str | None)
     Raises:
         UsageError: a named column is not there, or one to leave out has fewer than two values.
     """
-    for name in (*slices, *([leave_out] if leave_out is not None else [])):
-        _require(dataset, name)
+    require_columns(list_columns(dataset), name_columns(slices, leave_out), dataset.name)
     if leave_out is not None and len(values := _values(dataset, leave_out)) < 2:
         raise UsageError(
             f"The column {leave_out} of {dataset.name} has {f'one value, {values[0]}' if values else 'no value'}: "
@@ -117,10 +121,14 @@ def _renames_classes(dataset: Dataset, column: str) -> bool:
     return bool(both.num_rows == len(both[name].unique()) == len(both["label"].unique()))
 
 
-def _require(dataset: Dataset, column: str) -> None:
-    known = list_columns(dataset)
-    if column not in known:
-        there = f"it has {', '.join(known)}" if known else "it has none beside path, label, split and group"
-        raise UsageError(
-            f"{dataset.name} has no further column {column!r} ({there}): give the name as the manifest's header has it."
-        )
+def name_columns(slices: Sequence[str], leave_out: str | None) -> tuple[str, ...]:
+    """The columns that were named for slices and for being left out."""
+    return (*slices, *(() if leave_out is None else (leave_out,)))
+
+
+def require_columns(known: Sequence[str], wanted: Sequence[str], data_name: str) -> None:
+    """Raise a UsageError unless the further columns of a data set have every wanted name."""
+    for column in wanted:
+        if column not in known:
+            there = f"it has {', '.join(known)}" if known else "its only columns are path, label, split and group"
+            raise UsageError(f"{data_name} has no column {column!r} ({there}): give a name from the manifest's header.")

@@ -14,7 +14,7 @@ from vitrail.core.hashing import ROWS_AT_ONCE, SHA256_LETTERS, sha256_bytes
 from vitrail.core.progress import Progress, running
 from vitrail.core.resources import Resources
 from vitrail.data.cautions import find_cautions
-from vitrail.data.columns import FurtherColumns
+from vitrail.data.columns import FurtherColumns, require_columns
 from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, fingerprint_of
 from vitrail.data.duplicates import Example, merge
 from vitrail.data.file_list import FileList
@@ -27,18 +27,27 @@ PROGRESS_FILES = 64  # reported at once
 DIGEST = f"S{SHA256_LETTERS // 2}"  # a sha256 in bytes; numpy orders them as their hexadecimal digits
 
 
-def load(source: Source, *, max_pixels: int = MAX_PIXELS, resources: Resources | None = None) -> Dataset:
+def load(
+    source: Source,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    columns: Sequence[str] = (),
+    resources: Resources | None = None,
+) -> Dataset:
     """Read every file of a source once and make the examples, decoding none of them.
 
-    Images with more than `max_pixels` are set aside.
+    Images with more than `max_pixels` are set aside. `columns` are further columns that the manifest must have.
 
     Raises:
-        DataError: there is no file, or none that can be used.
+        UsageError: the manifest lacks a column. No image has been read yet.
+        DataError: there are no files, or none can be used.
     """
     resources = resources or Resources()
     set_aside: list[SetAside] = []
     further = FurtherColumns()
     files = FileList(further.note(_usable(source, set_aside)))
+    if len(files):
+        require_columns(further.names, columns, source.name)
     reading = _Reading(source, files, max_pixels, resources.progress)
     reading.run(resources.reading_threads)
     plain, others = _apart(reading.digest_N, files)

@@ -31,6 +31,7 @@ from vitrail.features.stream import (
     LeastSides,
     Network,
     Stream,
+    list_inputs,
     name_image,
     open_image,
     own_image,
@@ -72,19 +73,19 @@ class Predictor:
     `max_pixels` are not read; a run says how many it allowed.
     """
 
-    backbone: Backbone = field(repr=False)
-    engine: Engine = field(repr=False)
-    head: Head = field(repr=False)
-    refusal: Refusal = field(repr=False)
+    backbone: Backbone
+    engine: Engine
+    head: Head
+    refusal: Refusal
     threads: int
     sets: str = RULES[0]
     max_pixels: int = MAX_PIXELS
-    progress: Progress = field(default_factory=Silent, repr=False)
+    progress: Progress = field(default_factory=Silent)
 
     @classmethod
     def open(
         cls,
-        folder: Path,
+        folder: str | Path,
         backbone: str | BackboneSpec | None = None,
         *,
         engine: str | None = None,
@@ -110,7 +111,7 @@ class Predictor:
             WeightsError: the head or its thresholds are missing or damaged, or the weights are not those of the run.
         """
         _require_rule(sets)
-        run, progress = load_run(folder), progress or Silent()
+        run, progress = load_run(Path(folder)), progress or Silent()
         spec = _choose(run, backbone, progress)
         head, origin = load_head(run.head_file(spec.name))
         _require_origin(origin, run.head_file(spec.name))
@@ -148,23 +149,34 @@ class Predictor:
             progress=progress,
         )
 
-    def predict(self, images: Iterable[ImageInput]) -> list[Prediction]:
-        """The prediction for every image, in order; a folder stands for all files under it."""
+    def __repr__(self) -> str:
+        engine = self.backbone.engine
+        return (
+            f"<Predictor: {self.backbone.name} on {engine.name} {engine.precision}, {len(self.head.classes)} classes>"
+        )
+
+    def predict(self, images: ImageInput | Iterable[ImageInput]) -> list[Prediction]:
+        """The prediction for every image, in order; a folder stands for all files under it.
+
+        Args:
+            images: as for `stream`; one image or folder alone need not be in a list.
+        """
         return list(self.stream(images))
 
-    def stream(self, images: Iterable[ImageInput]) -> Iterator[Prediction]:
+    def stream(self, images: ImageInput | Iterable[ImageInput]) -> Iterator[Prediction]:
         """The same, each as soon as its batch is ready, in memory that does not grow with the number of images.
 
         Args:
-            images: paths of files and folders, the bytes of a file, images of Pillow, arrays H x W x 3 in uint8. The
-                last two are whole images, also where the run decoded large JPEGs at a fraction of their size.
+            images: paths of files and folders, the bytes of a file, images of Pillow, arrays H x W x 3 in uint8; one
+                alone, or several, mixed as they come. Images of Pillow and arrays are whole images, also where the run
+                decoded large JPEGs at a fraction of their size.
 
         Yields:
             Prediction: one for each image, in order; files of a folder by name, before those of its folders.
         """
         network = Network(self.engine, self.backbone.card.preprocessing)
         stream = Stream(
-            ((image, [network]) for image in _list_images(images)),
+            ((image, [network]) for image in _list_images(list_inputs(images))),
             [network],
             self._open_image,
             decode_threads=self.threads,

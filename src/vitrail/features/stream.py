@@ -54,8 +54,14 @@ def open_image(image: ImageInput, least_sides: LeastSides, *, max_pixels: int) -
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             raise ImageRejected(f"an array of shape {image.shape} and type {image.dtype} is not H x W x 3 in uint8")
         return dict.fromkeys(least_sides, Decoded.whole(Image.fromarray(image)))
-    data = image if isinstance(image, bytes) else _read_path(Path(image))
-    return decode_for(data, least_sides, max_pixels=max_pixels)
+    return decode_for(_read_bytes(image), least_sides, max_pixels=max_pixels)
+
+
+def list_inputs(images: ImageInput | Iterable[ImageInput]) -> Iterable[ImageInput]:
+    """Several images as they are; one image alone as a list of one. An array of four axes is several."""
+    if isinstance(images, np.ndarray):
+        return [images] if images.ndim <= 3 else images
+    return [images] if isinstance(images, str | bytes) or not isinstance(images, Iterable) else images
 
 
 def own_image(image: ImageInput) -> ImageInput:
@@ -96,6 +102,14 @@ def open_example(
     if take is not None:
         take(data)
     return decode_for(data, least_sides, max_pixels=max_pixels)
+
+
+def _read_bytes(image: object) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, str | Path):
+        return _read_path(Path(image))
+    raise ImageRejected(f"it is a {type(image).__name__}, not a path, bytes, an image of Pillow or an array of numpy")
 
 
 def _read_path(path: Path) -> bytes:

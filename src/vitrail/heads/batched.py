@@ -59,7 +59,7 @@ class Setting:
         }
         for rule, holds in rules.items():
             if not holds:
-                raise UsageError(f"A head cannot be trained with {self}: {rule}.")
+                raise UsageError(f"A head cannot be trained with this setting: {rule}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,7 +27,9 @@ class NeighbourSetting:
 
     def __post_init__(self) -> None:
         if self.k < 1 or not self.width > 0:
-            raise UsageError(f"Neighbours need k of at least 1 and a width above 0, but got {self}.")
+            raise UsageError(
+                f"Neighbours need k of at least 1 and a width above 0, not k = {self.k} and a width of {self.width:g}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

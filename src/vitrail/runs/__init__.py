@@ -1,6 +1,6 @@
 """The run folder: everything that one benchmark stores."""
 
-from vitrail.runs.folder import REPORT, default_folder, enter_folder, forget_steps, steps_folder
+from vitrail.runs.folder import REPORT, default_folder, enter_folder, forget_steps, require_writable, steps_folder
 from vitrail.runs.journal import FINISHED, Journal
 from vitrail.runs.openings import Openings, record_opening, say_openings
 from vitrail.runs.receipt import write_receipt
@@ -44,6 +44,7 @@ __all__ = [
     "measure_cost",
     "read_results",
     "record_opening",
+    "require_writable",
     "results_schema",
     "results_to_json",
     "say_openings",

@@ -11,12 +11,13 @@ The folder is described in docs/formats.md. A file is written beside its name
 and renamed, so it is there whole or not there.
 """
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vitrail.core.errors import RunError, UsageError
+from vitrail.core.errors import RunError, UsageError, VitrailError
 from vitrail.core.whole_files import TEMPORARY, delete_temporaries, safe_name, unique_name
 from vitrail.runs.journal import FINISHED, Journal
 
@@ -26,17 +27,47 @@ RECEIPT = "receipt.json"
 DATA = "data.parquet"
 LOG = "log.jsonl"
 LOCK = ".lock"
-UNFINISHED = "unfinished"  # from which an interrupted search goes on
+RUNS = Path("runs")  # where runs without --out are
+UNFINISHED = "unfinished"  # an interrupted search continues from these
 
 
 def default_folder(data_name: str, identity: str) -> Path:
     """The folder of a run without --out: runs/<data>-<8 hexadecimal digits of data and options>."""
-    return Path("runs") / f"{safe_name(data_name)}-{identity[:8]}"
+    return RUNS / f"{safe_name(data_name)}-{identity[:8]}"
+
+
+def require_writable(out: Path | None) -> None:
+    """Check before any work that a run folder can be made or entered; makes nothing.
+
+    Args:
+        out: the run folder; None for one under runs/.
+
+    Raises:
+        RunError: it cannot be written. A finished run is only read, so that it need not be writable.
+        UsageError: it holds something that is not a run.
+    """
+    folder = (out or RUNS).absolute()
+    try:
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        started = Journal(folder / LOG)
+        if nearest.is_dir() and (os.access(nearest, os.W_OK | os.X_OK) or started.events(FINISHED)):
+            if out is not None and nearest == folder and started.identity() is None:
+                _refuse_other_files(out)
+            return
+        reason = "no right to write there" if nearest.is_dir() else "it is a file"
+    except OSError as error:
+        nearest, reason = folder, error.strerror or str(error)
+    raise RunError(
+        f"The run folder {out or RUNS} cannot be made or written ({nearest}: {reason}). Choose another place with "
+        "--out."
+    )
 
 
 @contextmanager
 def enter_folder(folder: Path, identity: str) -> Iterator[Journal]:
     """Make the folder, or go on in it if it holds a run of the same identity, the fingerprint of data and options.
+
+    An error before the run has stored anything but its start leaves no folder behind.
 
     Until it is left again no other process can enter it, unless the run is finished, which nothing changes any more.
 
@@ -48,18 +79,16 @@ def enter_folder(folder: Path, identity: str) -> Iterator[Journal]:
         RunError: the folder cannot be written.
     """
     try:
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-        occupied = any(not _is_leftover(path) for path in folder.iterdir())
+        journal = Journal(folder / LOG)
+        known = journal.identity()
+        if known is None:
+            _refuse_other_files(folder)
     except OSError as error:
         raise RunError(
             f"The run folder {folder} cannot be made or read ({error.strerror}). Choose another place with --out."
         ) from error
-    journal = Journal(folder / LOG)
-    known = journal.identity()
-    if known is None and occupied:
-        raise UsageError(
-            f"The folder {folder} is not empty and holds no run of Vitrail. Choose another place with --out."
-        )
     if known not in (None, identity):
         raise UsageError(
             f"The folder {folder} holds a run of other data or other options. "
@@ -68,9 +97,31 @@ def enter_folder(folder: Path, identity: str) -> Iterator[Journal]:
     if journal.events(FINISHED):
         yield journal
         return
-    with _locked(folder):
+    with _removed_if_unused(folder, made, known), _locked(folder):
         delete_temporaries(folder)
         yield journal
+
+
+@contextmanager
+def _removed_if_unused(folder: Path, made: Sequence[Path], known: str | None) -> Iterator[None]:
+    """After an error, remove a run that has stored nothing but its start, and the folders `made` for it."""
+    try:
+        yield
+    except VitrailError:
+        with suppress(OSError):
+            stored = {path.name for path in folder.iterdir()} - {LOG}
+            if known is None and not stored and Journal(folder / LOG).count_openings() == 0:
+                (folder / LOG).unlink(missing_ok=True)
+                for path in made:
+                    path.rmdir()
+        raise
+
+
+def _refuse_other_files(folder: Path) -> None:
+    if any(not _is_leftover(path) for path in folder.iterdir()):
+        raise UsageError(
+            f"The folder {folder} is not empty and does not hold a run of Vitrail. Choose another place with --out."
+        )
 
 
 def _is_leftover(path: Path) -> bool:

@@ -38,6 +38,7 @@ from vitrail.statistics.calibration_error import ReliabilityBin
 from vitrail.statistics.intervals import Interval
 
 SCHEMA_VERSION: Literal[1] = 1
+SHOWN_BACKBONES = 4  # in a line that stands for the results
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,6 +166,9 @@ class BackboneResult:
     recipe: str
     departures: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return f"<BackboneResult of {self.name}: top-1 {self.test.top1.value:.1%} on {self.test.top1.n:,} test images>"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunCost:
@@ -210,6 +214,11 @@ class Results:
     decision: Decision
     cost: RunCost
     machine: Machine
+
+    def __repr__(self) -> str:
+        names = ", ".join(result.name for result in self.backbones[:SHOWN_BACKBONES])
+        more = f" and {len(self.backbones) - SHOWN_BACKBONES} more" if len(self.backbones) > SHOWN_BACKBONES else ""
+        return f"<Results on {self.data.name} of {names}{more}: {self.decision.choose} chosen, {self.created}>"
 
 
 _RESULTS = TypeAdapter(Results)

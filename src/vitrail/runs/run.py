@@ -50,6 +50,9 @@ class RunRecord:
     folder: Path
     results: Results
 
+    def __repr__(self) -> str:
+        return f"RunRecord({str(self.folder)!r})"
+
     def backbone(self, name: str) -> BackboneResult:
         """The result of one backbone, by its name in the run: as given to `-b` before any `=`, with +recipe or without.
 

@@ -156,6 +156,19 @@ def _integers(column: pa.ChunkedArray) -> NDArray[np.int64]:
     return np.array(column.cast(pa.int64()).to_numpy())
 
 
+def read_paths(path: Path) -> dict[str, str]:
+    """The first path of each example of data.parquet, by id.
+
+    Raises:
+        RunError: the file is missing or is not such a table.
+    """
+    try:
+        table = pq.read_table(path, columns=["id", "paths"])
+        return {id_: paths[0] for id_, paths in zip(table["id"].to_pylist(), table["paths"].to_pylist(), strict=True)}
+    except (OSError, pa.ArrowException, KeyError, TypeError, IndexError) as error:
+        raise RunError(f"{path} cannot be read as a table of examples ({error}). Make the run again.") from error
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExampleTable:
     """What data.parquet holds, column by column; the label of a test example is None.

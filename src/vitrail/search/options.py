@@ -81,7 +81,7 @@ class TuneOptions:
         }
         for rule, holds in checks.items():
             if not holds:
-                raise UsageError(f"The search options do not fit together: {rule}. Got {self}.")
+                raise UsageError(f"Invalid search options: {rule}.")
 
 
 def _among(given: tuple[str, ...], known: tuple[str, ...]) -> bool:

@@ -3,8 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from vitrail.cli.drawing import Drawing, say_left
 from vitrail.core.clock import Left
+from vitrail.core.drawing import Drawing, say_left
 from vitrail.core.progress import phase, running
 
 
