@@ -61,20 +61,20 @@ def test_equal_names_get_their_pretraining_and_then_the_full_name():
         both[0]: "ViT-Ti/16 AugReg 21k",
         both[1]: "ViT-Ti/16 AugReg 21k+1k",
     }
-    unknown = [
-        Named(name, of_local_file(find_card(name), "0" * 64)) for name in ("resnet50.tv_in1k", "resnet50.a1_in1k")
-    ]
-    assert display_names(unknown) == {
-        "resnet50.tv_in1k": "resnet50.tv_in1k",
-        "resnet50.a1_in1k": "resnet50.a1_in1k",
-    }
+    unknown = [of_local_file(find_card(name), "0" * 64) for name in ("resnet50.tv_in1k", "resnet50.a1_in1k")]
+    assert list(display_names(unknown).values()) == ["ResNet50 TV local", "ResNet50 A1 local"]
+
+
+def test_names_that_no_stage_tells_apart_stay_full():
+    same = [replace(find_card("resnet50.a1_in1k"), name=name) for name in ("resnet50.a1_one", "resnet50.a1_two")]
+    assert display_names(same) == {card.name: card.name for card in same}
 
 
 def test_an_unknown_file_is_not_said_to_be_the_published_weights():
     card = of_local_file(find_card("resnet50.tv_in1k"), "0" * 64)
     assert display_names([card]) == {card.name: "ResNet50 local"}
     deit = of_local_file(find_card("deit_tiny_patch16_224.fb_in1k"), "0" * 64)
-    assert display_names([deit]) == {deit.name: "ViT-Ti/16 local"}
+    assert display_names([deit]) == {deit.name: "DeiT-Ti/16 local"}
 
 
 def test_a_second_recipe_is_part_of_the_name():

@@ -40,6 +40,7 @@ def display_names(backbones: Iterable[Card | HasCard]) -> dict[str, str]:
     """The short name of each backbone by its full name, each different from all others.
 
     Where two would be equal, pretraining collections are added ("ViT-S/16 AugReg 21k"), then the full name is used.
+    A file that is not known to be the published one is marked ("ResNet50 local").
     """
     stages = {backbone.name: _stages(backbone) for backbone in backbones}
     level = dict.fromkeys(stages, 0)
@@ -71,11 +72,14 @@ def _stages(backbone: Card | HasCard) -> tuple[str, ...]:
     if card.family in ("timm", "hf"):
         model = card.name.split(":", 1)[-1].rsplit("/", 1)[-1]
         return (model.split(".")[0] + recipe, model + recipe, backbone.name)
-    method = LOCAL if is_unknown_file(card) else METHODS.get(_tag(card), "")
+    method = METHODS.get(_tag(card), "")
     size = f"@{card.name.rsplit('@', 1)[1]}" if "@" in card.name else ""
-    short = " ".join(part for part in (_architecture(card), method, size) if part)
     collections = "+".join(COLLECTIONS[name] for name in card.pretraining if name in COLLECTIONS)
-    return (short + recipe, f"{short} {collections}".rstrip() + recipe, backbone.name)
+    if is_unknown_file(card):  # its training is not known: the name that it was given tells two such files apart
+        parts = [(_architecture(card), size, LOCAL), (_architecture(card), method, size, LOCAL)]
+    else:
+        parts = [(_architecture(card), method, size), (_architecture(card), method, size, collections)]
+    return (*(" ".join(part for part in stage if part) + recipe for stage in parts), backbone.name)
 
 
 def _tag(card: Card) -> str:
@@ -102,6 +106,6 @@ def _architecture(card: Card) -> str:
             return f"DINOv2 {size}"
         case _, "DINOv2 with registers":
             return f"DINOv2 {size} reg"
-    if card.name.startswith("deit_") and not is_unknown_file(card):
+    if card.name.startswith("deit_"):
         return f"DeiT-{size}"
-    return f"DINO {size}" if _tag(card) == "dino" and not is_unknown_file(card) else f"ViT-{size}"
+    return f"DINO {size}" if _tag(card) == "dino" else f"ViT-{size}"

@@ -141,6 +141,7 @@ def bench(
     offline: options.Offline = False,
     threads: options.Threads = None,
     batch: options.Batch = None,
+    details: options.Details = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -204,7 +205,7 @@ def bench(
 
     from vitrail.cli.closing import print_closing
 
-    print_closing(run, Console())
+    print_closing(run, Console(), details=details)
 
 
 def _say_part(done: "PartDone", *, as_json: bool) -> None:

@@ -57,6 +57,9 @@ Batch = Annotated[
     typer.Option("--batch", help="Images a batch.", min=1, show_default="what is fastest here, measured once"),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.")]
+Details = Annotated[
+    bool, typer.Option("--details", help="Also print every figure, the reasons, files set aside, and times.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", hidden=True)]
