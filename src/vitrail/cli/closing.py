@@ -27,7 +27,7 @@ GAP = 2  # columns between two columns of the table
 LABEL = 8  # columns of the labels of the answer
 LEAST_TEXT = 20  # columns of a sentence, however narrow the terminal is
 PICKED = "> "
-BEHIND = "Behind: at most so many points less accurate than the best."
+RULE = 8  # columns of a line on both sides of its title
 MARKS = string.ascii_lowercase
 
 
@@ -117,7 +117,7 @@ def _print_table(results: Results, names: Mapping[str, str], console: Console) -
     columns: list[list[str]] = [
         ["  Backbone"],
         [f"{metric} % [{100 * level:g}%] {marks.heading}".rstrip()],
-        ["Behind"],
+        ["Behind best"],
         ["ms/image"],
         ["GMACs"],
         ["Params"],
@@ -143,8 +143,6 @@ def _print_table(results: Results, names: Mapping[str, str], console: Console) -
     for cells_of_row in zip(*(column[1:] for column in columns), strict=True):
         table.add_row(*map(escape, cells_of_row), style="bold" if cells_of_row[0].startswith(PICKED) else None)
     console.print(table)
-    if results.decision.losses:
-        _print_hanging("", BEHIND, console, width=0)
     for letter, meaning in marks.legend.items():
         _print_hanging(letter, meaning, console, width=2)
 
@@ -153,13 +151,15 @@ def _say_loss(loss: float | None) -> str:
     """The largest plausible loss in points, rounded up; none for a backbone that beats all others."""
     if loss is None:
         return NOTHING
-    return f"≤ {say_distance(max(LEAST_SAID, loss)).split()[0]}" if loss else "none"
+    return f"≤ {say_distance(max(LEAST_SAID, loss)).split()[0]} pt" if loss else "none"
 
 
 def _print_answer(answer: Answer, folder: Path, console: Console) -> None:
     """The box: between two lines, and without sides, so that commands can be copied from it."""
-    console.print(Rule(f"[bold]{escape(answer.headline)}[/]"))
-    if answer.full_name != answer.name:
+    with_name = f"{answer.headline} ({answer.full_name})"
+    is_named = answer.full_name != answer.name and len(with_name) <= console.width - RULE
+    console.print(Rule(f"[bold]{escape(with_name if is_named else answer.headline)}[/]"))
+    if answer.full_name != answer.name and not is_named:
         _print_line("Name", answer.full_name, console)
     for label, text in answer.rows():
         _print_hanging(label, text, console, width=LABEL)
