@@ -12,7 +12,7 @@ from vitrail.candidates.opening import extract_here, needs_split, open_entries
 from vitrail.core.clock import Clock
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import usable_memory
-from vitrail.core.progress import FOR_EACH_BACKBONE, phase
+from vitrail.core.progress import FOR_EACH_BACKBONE, Progress, phase
 from vitrail.core.resources import Resources
 from vitrail.data import (
     Dataset,
@@ -86,7 +86,7 @@ def bench(
     options, resources = options or BenchOptions(), resources or Resources()
     clock = Clock(resources.progress)
     resources = replace(resources, progress=clock)
-    specs = choose_specs(data, backbones)
+    specs = _choose(data, backbones, resources.progress)
     question = Question(command=command, options=options, requested=tuple(_name_request(spec) for spec in specs))
     with phase(clock, "reading"):
         source = open_source(data, kept_bytes=usable_memory() // KEPT_SHARE)
@@ -198,7 +198,7 @@ def compute_part(
     Returns:
         What was done.
     """
-    specs = choose_specs(data, backbones)
+    specs = _choose(data, backbones, resources.progress)
     dataset = load(open_source(data), max_pixels=options.max_pixels, resources=resources)
     if needs_split(options, None):  # copies move images between splits
         dataset, _ = _group_near_duplicates(dataset, options, resources)
@@ -233,6 +233,15 @@ def _announce(clock: Clock, journal: Journal, *, backbones: int) -> None:
     clock.expect("features", 1)
     for each in FOR_EACH_BACKBONE:
         clock.expect(each, backbones)
+
+
+def _choose(data: str | Path | None, backbones: Sequence[str], progress: Progress) -> list[BackboneSpec]:
+    """The backbones to compare; what was taken for a short name is said."""
+    specs = choose_specs(data, backbones)
+    for spec in specs:
+        if spec.note:
+            progress.note(spec.note)
+    return specs
 
 
 def _name_request(spec: BackboneSpec) -> str:

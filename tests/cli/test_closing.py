@@ -74,6 +74,12 @@ def test_no_line_is_longer_than_the_terminal_and_no_name_is_cut(width: int):
         assert any(line[2:].startswith(f"{name}  ") for line in shown.splitlines())
 
 
+def test_the_full_name_of_each_backbone_can_be_copied_once():
+    shown = closing(backbones=4)
+    assert "\nViT-S/16 AugReg   vit_small_patch16_224.augreg_in21k_ft_in1k\n" in shown
+    assert shown.count("resnet50.tv_in1k") == 1
+
+
 def test_the_pick_is_marked_without_colours_and_the_best_comes_first():
     lines = closing(backbones=4).splitlines()
     start = next(place for place, line in enumerate(lines) if line.startswith("  Backbone"))

@@ -53,8 +53,8 @@ def bench(
         typer.Option(
             "--decide-by",
             metavar="top1|balanced",
-            help="The accuracy on the test images that decides. The share of images that are right is top1; the mean of "
-            "the classes' accuracies, in which rare classes count as much as frequent ones, is balanced. Heads are "
+            help="The accuracy on the test images that decides. The share of images that are right is top1; the mean "
+            "of the classes' accuracies, in which rare classes count as much as frequent ones, is balanced. Heads are "
             "chosen on val by --choose-by.",
             rich_help_panel=DECIDE,
         ),

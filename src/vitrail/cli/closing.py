@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 from rich.rule import Rule
-from rich.table import Table
 
 from vitrail.backbones.display_names import display_names
+from vitrail.cli.columns import Column, print_columns
 from vitrail.cli.details import print_details
 from vitrail.delivery.answer import Answer, make_answer
 from vitrail.delivery.report import words
@@ -23,7 +23,6 @@ from vitrail.evaluation.sentences import say_distance, say_names
 from vitrail.runs import Results, RunRecord, say_openings
 from vitrail.statistics.intervals import Interval
 
-GAP = 2  # columns between two columns of the table
 LABEL = 8  # columns of the labels of the answer
 LEAST_TEXT = 20  # columns of a sentence, however narrow the terminal is
 PICKED = "> "
@@ -39,6 +38,7 @@ def print_closing(run: RunRecord, console: Console, *, details: bool = False) ->
         print_details(run, console)
     console.print()
     _print_notes(results, answer, names, console)
+    _print_names(names, console)
     _print_left_out(results, console, details=details)
     console.print()
     _print_table(results, names, console)
@@ -67,12 +67,25 @@ def _print_notes(results: Results, answer: Answer, names: Mapping[str, str], con
         _print_hanging(sign, note, console, width=2)
 
 
+def _print_names(names: Mapping[str, str], console: Console) -> None:
+    """The full name of each backbone, once."""
+    shortened = {name: short for name, short in names.items() if short != name}
+    if not shortened:
+        return
+    console.print("[bold]Names[/]")
+    width = max(map(len, shortened.values()))
+    in_one_line = width + 2 + max(map(len, shortened)) <= console.width
+    for name, short in shortened.items():
+        text = f"{short:<{width}}  {name}" if in_one_line else f"{short}\n  {name}"
+        console.print(escape(text), highlight=False, soft_wrap=True)
+
+
 def _print_left_out(results: Results, console: Console, *, details: bool) -> None:
     aside = len(results.data.set_aside)
     took = f"Took {words.duration(results.cost.wall_s)}."
     counted = f" {words.plural(aside, 'file')} set aside." if aside else ""
     more = "" if details else " The same command with --details shows all figures, reasons, files and times."
-    console.print(f"[dim]{took}{counted}{more}[/]")
+    _print_hanging("", f"{took}{counted}{more}", console, width=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,39 +123,28 @@ def _mark_figures(results: Results, names: Mapping[str, str]) -> _Marks:
 
 
 def _print_table(results: Results, names: Mapping[str, str], console: Console) -> None:
-    """The backbones, the best first; columns that have no room are left out, the least needed first."""
-    rates, marks = deciding_rates(results), _mark_figures(results, names)
-    level = next(iter(rates.values())).level
+    """The backbones, the best first, the pick marked."""
+    order, rates, marks = sort_best_first(results), deciding_rates(results), _mark_figures(results, names)
+    picked = [result.name == results.decision.choose for result in order]
     metric = "Accuracy" if results.options.decide_by == "top1" else "Balanced"
-    columns: list[list[str]] = [
-        ["  Backbone"],
-        [f"{metric} % [{100 * level:g}%] {marks.heading}".rstrip()],
-        ["Behind best"],
-        ["ms/image"],
-        ["GMACs"],
-        ["Params"],
+    heading = f"{metric} % [{100 * rates[order[0].name].level:g}%] {marks.heading}".rstrip()
+    columns = [
+        Column(
+            heading="  Backbone",
+            cells=[(PICKED if pick else "  ") + names[r.name] for r, pick in zip(order, picked, strict=True)],
+            is_figure=False,
+        ),
+        Column(
+            heading=heading,
+            cells=[f"{_percent(rates[r.name])} {marks.of[r.name]}".rstrip() for r in order],
+            is_figure=False,
+        ),
+        Column(heading="Behind best", cells=[_say_loss(results.decision.losses.get(r.name)) for r in order]),
+        Column(heading="ms/image", cells=[milliseconds(r.cost.images_per_s) for r in order]),
+        Column(heading="GMACs", cells=[f"{r.card.gmacs:.3g}" for r in order]),
+        Column(heading="Params", cells=[big(r.card.parameters) for r in order]),
     ]
-    for result in sort_best_first(results):
-        picked = result.name == results.decision.choose
-        cells = (
-            (PICKED if picked else " " * len(PICKED)) + names[result.name],
-            f"{_percent(rates[result.name])} {marks.of[result.name]}".rstrip(),
-            _say_loss(results.decision.losses.get(result.name)),
-            milliseconds(result.cost.images_per_s),
-            f"{result.card.gmacs:.3g}",
-            big(result.card.parameters),
-        )
-        for column, cell in zip(columns, cells, strict=True):
-            column.append(cell)
-    widths = [max(map(len, column)) for column in columns]
-    while len(columns) > 2 and sum(widths[: len(columns)]) + GAP * (len(columns) - 1) > console.width:
-        columns.pop()
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-    for place, column in enumerate(columns):
-        table.add_column(escape(column[0]), overflow="fold", justify="right" if place > 1 else "left")
-    for cells_of_row in zip(*(column[1:] for column in columns), strict=True):
-        table.add_row(*map(escape, cells_of_row), style="bold" if cells_of_row[0].startswith(PICKED) else None)
-    console.print(table)
+    print_columns(columns, console, bold=[row for row, pick in enumerate(picked) if pick])
     for letter, meaning in marks.legend.items():
         _print_hanging(letter, meaning, console, width=2)
 
