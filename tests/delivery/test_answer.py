@@ -60,12 +60,15 @@ def test_the_expected_accuracy_of_the_best_allows_for_the_choice():
 @pytest.mark.parametrize(
     ("verdict", "says"),
     [
-        ("seen", "on the test images; less on new images, since it saw the test images"),
+        ("seen", "of test images that it saw in pretraining: less on new ones"),
         ("probably", "perhaps less, since it probably saw the test images"),
     ],
 )
 def test_recall_is_not_promised_for_new_images(verdict: str, says: str):
-    assert says in rows(make_answer(results_with(verdict), "r"))["Expect"]
+    answer = make_answer(results_with(verdict), "r")
+    assert says in answer.expected
+    assert answer.doubt == ""
+    assert answer.caveats[-1] == "Few images."
 
 
 def test_a_caveat_of_several_backbones_is_said_once_and_names_them():
@@ -73,18 +76,30 @@ def test_a_caveat_of_several_backbones_is_said_once_and_names_them():
     names = display_names(results.backbones)
     told = "it may have seen them: it is a local file, and its data is unknown. Beware."
     said = "For each of the 3 backbones: It may have seen them: it is a local file, and its data is unknown. Beware."
-    assert merge_caveats(results, names) == (said, "Few images.")
+    assert tuple(merge_caveats(results, names).values()) == (said, "Few images.")
     two = replace(results, decision=replace(results.decision, caveats=results.decision.caveats[1:]))
     first, second = (names[r.name] for r in results.backbones[1:])
-    assert merge_caveats(two, names)[0] == f"For each of {first} and {second}: I{told[1:]}"
+    assert next(iter(merge_caveats(two, names).values())) == f"For each of {first} and {second}: I{told[1:]}"
     one = replace(results, decision=replace(results.decision, caveats=results.decision.caveats[2:]))
-    assert merge_caveats(one, names)[0] == f"{second}: I{told[1:]}"
+    assert next(iter(merge_caveats(one, names).values())) == f"{second}: I{told[1:]}"
 
 
 def test_the_doubt_is_the_first_sentence_and_nothing_after_it_is_lost():
     answer = make_answer(results_with(), "r")
     assert answer.doubt.endswith("its data is unknown.")
     assert answer.caveats == ("Beware.", "Few images.")
+
+
+def test_what_is_known_of_the_data_is_no_doubt_while_there_is_another():
+    results, _ = make_run(CLASSES, warnings=["Two images are copies."])
+    results = replace(results, decision=replace(results.decision, caveats=("Two images are copies.", "Few images.")))
+    answer = make_answer(results, "r")
+    assert answer.doubt == "Few images."
+    assert answer.caveats == ("Two images are copies.",)
+    alone = replace(results, decision=replace(results.decision, caveats=("Two images are copies.",)))
+    assert make_answer(alone, "r").doubt == "Two images are copies."
+    nothing = replace(results, decision=replace(results.decision, caveats=()))
+    assert make_answer(nothing, "r").doubt == ""
 
 
 def test_the_licence_of_an_unknown_file_is_not_that_of_the_published_weights():

@@ -111,14 +111,10 @@ def _mark_figures(results: Results, names: Mapping[str, str]) -> _Marks:
         result.name: letter(f"{saw}: on new images expect less") if (saw := mark(result.contamination)) else ""
         for result in results.backbones
     }
-    without = [
-        f"{100 * result.top1_without_leaked.value:.1f}% ({names[result.name]})"
-        for result in results.backbones
-        if result.top1_without_leaked
-    ]
-    if without:
+    pick = next(result for result in results.backbones if result.name == results.decision.choose)
+    if pick.top1_without_leaked:
         copies = words.plural(len(results.data.leaked), "test image has a copy", "test images have copies")
-        heading += letter(f"{copies} in train or val; without: {', '.join(without)}")
+        heading += letter(f"{copies} in train or val; pick without: {_percent(pick.top1_without_leaked)}")
     return _Marks(of=of, heading=heading, legend=dict(zip(MARKS, meanings, strict=False)))
 
 

@@ -14,6 +14,7 @@ from vitrail.delivery.units import big, milliseconds
 from vitrail.evaluation import DecidingMetric, say_strength
 from vitrail.evaluation.contamination import mark
 from vitrail.evaluation.sentences import say_names, say_rate
+from vitrail.evaluation.winners_curse import say_winner
 from vitrail.runs import BackboneResult, Results
 
 DATA = "DATA"  # stands for the images where the command does not tell
@@ -67,8 +68,8 @@ def make_answer(results: Results, run: str) -> Answer:
     """The answer of a run; `run` is its folder as it is typed in a command."""
     names = display_names(results.backbones)
     result = next(result for result in results.backbones if result.name == results.decision.choose)
-    first, *others = merge_caveats(results, names) or ("",)
-    doubt, *rest = NEXT_SENTENCE.split(first)
+    merged = merge_caveats(results, names)
+    doubt, kept = _split_doubt(results, result, merged)
     return Answer(
         name=names[result.name],
         full_name=result.name,
@@ -78,25 +79,42 @@ def make_answer(results: Results, run: str) -> Answer:
         doubt=doubt,
         cost=_say_cost(result),
         next_steps=_next_steps(results, run),
-        caveats=(*([" ".join(rest)] if rest else []), *others),
+        caveats=kept,
     )
 
 
-def merge_caveats(results: Results, names: Mapping[str, str]) -> tuple[str, ...]:
-    """The caveats of the decision with short names, the weightiest first.
+def merge_caveats(results: Results, names: Mapping[str, str]) -> dict[str, str]:
+    """The caveats of the decision with short names, the weightiest first, each by the caveat that it was made from.
 
     What is the same for several backbones is said once and names them. The figures of each one's untuned classifier,
     which differ, are left to the details.
     """
     about = {result.contamination.sentence: result for result in results.backbones}
     merged: dict[str, list[str]] = {}
+    source: dict[str, str] = {}
     for caveat in results.decision.caveats:
         result = about.get(caveat)
-        if result is None:
-            merged[shorten_names(caveat, names)] = []
-        else:
-            merged.setdefault(_without_name(result), []).append(result.name)
-    return tuple(_say_of(found, sentence, results, names) for sentence, found in merged.items())
+        text = shorten_names(caveat, names) if result is None else _without_name(result)
+        merged.setdefault(text, []).extend([] if result is None else [result.name])
+        source.setdefault(text, caveat)
+    return {source[text]: _say_of(found, text, results, names) for text, found in merged.items()}
+
+
+def _split_doubt(results: Results, result: BackboneResult, merged: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """The main reason for doubt, and the caveats that are left.
+
+    What was seen in pretraining and the luck of being chosen are in the expected accuracy already, and what is known of
+    the data set is seldom a doubt.
+    """
+    if result.contamination.verdict in ("seen", "probably"):
+        return "", tuple(merged.values())
+    known = {*results.data.warnings, *say_winner(results.winner, DecidingMetric(name=results.options.decide_by))}
+    first = next((caveat for caveat in merged if caveat not in known), next(iter(merged), None))
+    if first is None:
+        return "", ()
+    doubt, *rest = NEXT_SENTENCE.split(merged[first])
+    others = tuple(text for caveat, text in merged.items() if caveat != first)
+    return doubt, (*([" ".join(rest)] if rest else []), *others)
 
 
 def _without_name(result: BackboneResult) -> str:
@@ -127,7 +145,8 @@ def _say_expected(results: Results, result: BackboneResult) -> str:
         rate = winner.corrected
     reached = metric.say_reached(rate)
     if result.contamination.verdict == "seen":
-        return f"{reached} on the test images; less on new images, since it {mark(result.contamination)}"
+        on = "of" if metric.name == "top1" else "on"
+        return f"{reached} {on} test images that it saw in pretraining: less on new ones"
     of = "of images" if metric.name == "top1" else "on images"
     best = f" for the best of {winner.of}" if winner is not None and corrected else ""
     text = f"{reached} {of} like these ({100 * rate.level:g}% interval{best})"
