@@ -60,7 +60,7 @@ def test_the_expected_accuracy_of_the_best_allows_for_the_choice():
 @pytest.mark.parametrize(
     ("verdict", "says"),
     [
-        ("seen", "of test images that it saw in pretraining: less on new ones"),
+        ("seen", "of test images it saw in pretraining: less on others"),
         ("probably", "perhaps less, since it probably saw the test images"),
     ],
 )

@@ -146,7 +146,7 @@ def _say_expected(results: Results, result: BackboneResult) -> str:
     reached = metric.say_reached(rate)
     if result.contamination.verdict == "seen":
         on = "of" if metric.name == "top1" else "on"
-        return f"{reached} {on} test images that it saw in pretraining: less on new ones"
+        return f"{reached} {on} test images it saw in pretraining: less on others"
     of = "of images" if metric.name == "top1" else "on images"
     best = f" for the best of {winner.of}" if winner is not None and corrected else ""
     text = f"{reached} {of} like these ({100 * rate.level:g}% interval{best})"
