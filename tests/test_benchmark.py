@@ -282,7 +282,7 @@ def test_what_a_small_test_can_show_is_said_before_the_run_and_beside_its_decisi
 
 
 def test_what_is_taken_for_a_short_name_is_said_before_any_image_is_read(tmp_path: Path):
-    events = Recorded()
+    events = Events()
     with pytest.raises(UsageError, match="absent"):
         bench(tmp_path / "absent", ["resnet50", "vit_mini"], resources=Resources(progress=events))
     assert [line.split(" (")[0] for line in events.lines] == ["resnet50 is short for resnet50.a1_in1k"]

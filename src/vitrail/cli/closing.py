@@ -170,14 +170,14 @@ def _print_answer(answer: Answer, folder: Path, console: Console) -> None:
 def _print_hanging(label: str, text: str, console: Console, *, width: int) -> None:
     """A sentence whose further lines begin below its first word, `width` columns from the left."""
     lines = textwrap.wrap(text, max(console.width - width, LEAST_TEXT), break_on_hyphens=False) or [""]
-    console.print(f"[dim]{escape(label):<{width}}[/]{escape(lines[0])}", soft_wrap=True)
+    console.print(f"[dim]{escape(label):<{width}}[/]{escape(lines[0])}", highlight=False, soft_wrap=True)
     for line in lines[1:]:
-        console.print(f"{'':<{width}}{escape(line)}", soft_wrap=True)
+        console.print(f"{'':<{width}}{escape(line)}", highlight=False, soft_wrap=True)
 
 
 def _print_line(label: str, text: str, console: Console) -> None:
     """One line that the terminal breaks itself, so that it can be copied whole."""
-    console.print(f"[dim]{label:<{LABEL}}[/]{escape(text)}", soft_wrap=True)
+    console.print(f"[dim]{label:<{LABEL}}[/]{escape(text)}", highlight=False, soft_wrap=True)
 
 
 def _percent(interval: Interval) -> str:
