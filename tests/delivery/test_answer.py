@@ -7,8 +7,11 @@ import pytest
 from tests.delivery.examples import make_run
 from vitrail.backbones.cards import of_local_file
 from vitrail.backbones.display_names import display_names
-from vitrail.delivery.answer import Answer, NextStep, make_answer, merge_caveats
+from vitrail.delivery.answer import Answer, NextStep, make_answer, merge_caveats, say_untuned
+from vitrail.evaluation.contamination import UntunedAccuracy
+from vitrail.evaluation.sentences import say_rate
 from vitrail.runs import Results
+from vitrail.statistics.intervals import wilson
 
 CLASSES = ["a", "b", "c"]
 
@@ -82,6 +85,30 @@ def test_a_caveat_of_several_backbones_is_said_once_and_names_them():
     assert next(iter(merge_caveats(two, names).values())) == f"For each of {first} and {second}: I{told[1:]}"
     one = replace(results, decision=replace(results.decision, caveats=results.decision.caveats[2:]))
     assert next(iter(merge_caveats(one, names).values())) == f"{second}: I{told[1:]}"
+
+
+def test_the_figures_of_untuned_classifiers_are_left_to_the_details():
+    results = results_with()
+    first = results.backbones[0]
+    untuned = UntunedAccuracy(
+        label_set="imagenet-1k",
+        matched_by="names",
+        classes=3,
+        accuracy=wilson(2, 10),
+        unrestricted=wilson(1, 10),
+        tuned=wilson(9, 10),
+    )
+    figures = f"Its classifier is right for {say_rate(untuned.accuracy)} of them."
+    sentence = f"{first.contamination.sentence} {figures}"
+    first = replace(first, contamination=replace(first.contamination, untuned=untuned, sentence=sentence))
+    decision = replace(results.decision, caveats=(sentence, *results.decision.caveats[1:]))
+    results = replace(results, backbones=(first, *results.backbones[1:]), decision=decision)
+    merged = tuple(merge_caveats(results, display_names(results.backbones)).values())
+    assert merged[0].startswith("For each of the 3 backbones: ")
+    assert len(merged) == 2
+    assert figures not in " ".join(merged)
+    assert say_untuned(first) == figures
+    assert say_untuned(results.backbones[1]) == ""
 
 
 def test_the_doubt_is_the_first_sentence_and_nothing_after_it_is_lost():

@@ -187,10 +187,7 @@ def bench(
     debug: options.Debug = False,
     help_all: options.HelpAll = False,
 ) -> None:
-    """Compare pretrained backbones on your images and say which to build on.
-
-    Each runs once, frozen; a head is tuned on its features; the test images are judged once, at the end.
-    """
+    """Compare frozen pretrained backbones on your images, with a head tuned on each, and say which to build on."""
     from vitrail.benchmark import bench as run_bench
     from vitrail.benchmark import compute_part
     from vitrail.candidates import BenchOptions

@@ -35,7 +35,7 @@ def print_closing(run: RunRecord, console: Console, *, details: bool = False) ->
     results, names = run.results, display_names(run.results.backbones)
     answer = make_answer(results, _as_typed(run.folder))
     if details:
-        print_details(run, console)
+        print_details(run, names, console)
     console.print()
     _print_notes(results, answer, names, console)
     _print_names(names, console)

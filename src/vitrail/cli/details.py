@@ -1,13 +1,16 @@
 """What `bench --details` prints before its answer: every figure of each backbone, and how it was reached."""
 
+from collections.abc import Mapping
 from statistics import stdev
 
 from rich.console import Console
 from rich.markup import escape
 
+from vitrail.backbones.display_names import shorten_names
 from vitrail.candidates.decoding import decoding_in_words
 from vitrail.candidates.parity import parity_in_words
 from vitrail.candidates.recipes import DECK
+from vitrail.delivery.answer import say_untuned
 from vitrail.delivery.report import words
 from vitrail.delivery.units import milliseconds
 from vitrail.runs import BackboneResult, RunRecord
@@ -17,7 +20,7 @@ SHOWN_SET_ASIDE = 10
 SHOWN_SECONDS = 0.1  # of a part of the run
 
 
-def print_details(run: RunRecord, console: Console) -> None:
+def print_details(run: RunRecord, names: Mapping[str, str], console: Console) -> None:
     """Backbone by backbone, then the reasons of the decision, what was set aside, and where the time went."""
     for result in run.results.backbones:
         _print_backbone(result, console)
@@ -27,7 +30,7 @@ def print_details(run: RunRecord, console: Console) -> None:
     console.print()
     console.print("[bold]Figures behind the decision[/]")
     for reason in run.results.decision.because:
-        console.print(f"  · {escape(reason)}", soft_wrap=True)
+        console.print(f"  · {escape(shorten_names(reason, names))}", soft_wrap=True)
     _print_set_aside(run, console)
     _print_parts(run, console)
 
@@ -71,7 +74,9 @@ def _print_conditions(result: BackboneResult, console: Console) -> None:
     new, refusal = result.conditions.new_values, result.refusal
     if new is not None:
         console.print(f"  [dim]{escape(f'{result.name} reaches {new.sentence}')}[/]", soft_wrap=True)
-    console.print(f"  [dim]{escape(result.contamination.sentence)}[/]", soft_wrap=True)
+    untuned = say_untuned(result)
+    if untuned:
+        console.print(f"  [dim]{escape(untuned)}[/]", soft_wrap=True)
     if refusal.set_on == "calibration":
         sets = refusal.sets[:2]
         held = ", ".join(f"{check.rule} {_percent(check.coverage)} % ({check.mean_size:.2f})" for check in sets)

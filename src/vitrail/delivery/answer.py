@@ -117,14 +117,25 @@ def _split_doubt(results: Results, result: BackboneResult, merged: Mapping[str, 
     return doubt, (*([" ".join(rest)] if rest else []), *others)
 
 
+def say_untuned(result: BackboneResult) -> str:
+    """The figures of a backbone's own, untuned classifier, which the merged caveats leave out; "" if there are none."""
+    return " ".join(sentence for sentence in _sentences(result) if _has_figures(sentence, result))
+
+
 def _without_name(result: BackboneResult) -> str:
     """What is known of a backbone's pretraining, with "it" for its name."""
-    untuned = result.contamination.untuned
-    sentences = NEXT_SENTENCE.split(result.contamination.sentence)
-    if untuned is not None:
-        sentences = [sentence for sentence in sentences if say_rate(untuned.accuracy) not in sentence]
+    sentences = [sentence for sentence in _sentences(result) if not _has_figures(sentence, result)]
     text = " ".join(sentences).replace(f"{result.name}'s", "its").replace(result.name, "it")
     return re.sub(r"(^|[.!?] )it", lambda match: f"{match[1]}It", text)
+
+
+def _sentences(result: BackboneResult) -> list[str]:
+    return NEXT_SENTENCE.split(result.contamination.sentence)
+
+
+def _has_figures(sentence: str, result: BackboneResult) -> bool:
+    untuned = result.contamination.untuned
+    return untuned is not None and say_rate(untuned.accuracy) in sentence
 
 
 def _say_of(found: list[str], sentence: str, results: Results, names: Mapping[str, str]) -> str:
