@@ -97,7 +97,7 @@ def merge_caveats(results: Results, names: Mapping[str, str]) -> dict[str, str]:
         text = shorten_names(caveat, names) if result is None else _without_name(result)
         merged.setdefault(text, []).extend([] if result is None else [result.name])
         source.setdefault(text, caveat)
-    return {source[text]: _say_of(found, text, results, names) for text, found in merged.items()}
+    return {source[text]: _say_of(about_these, text, results, names) for text, about_these in merged.items()}
 
 
 def _split_doubt(results: Results, result: BackboneResult, merged: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
@@ -138,30 +138,27 @@ def _has_figures(sentence: str, result: BackboneResult) -> bool:
     return untuned is not None and say_rate(untuned.accuracy) in sentence
 
 
-def _say_of(found: list[str], sentence: str, results: Results, names: Mapping[str, str]) -> str:
-    if not found:
+def _say_of(about: list[str], sentence: str, results: Results, names: Mapping[str, str]) -> str:
+    """A sentence with the backbones that it is about; one about the images names none."""
+    if not about:
         return sentence
-    if len(found) == len(results.backbones) > 2:
-        return f"For each of the {len(found)} backbones: {sentence}"
-    each = "For each of " if len(found) > 1 else ""
-    return f"{each}{say_names([names[name] for name in found], most=len(found))}: {sentence}"
+    if len(about) == len(results.backbones) > 2:
+        return f"For each of the {len(about)} backbones: {sentence}"
+    each = "For each of " if len(about) > 1 else ""
+    return f"{each}{say_names([names[name] for name in about], most=len(about))}: {sentence}"
 
 
 def _say_expected(results: Results, result: BackboneResult) -> str:
-    metric = DecidingMetric(name=results.options.decide_by)
-    winner = results.winner
-    rate = result.test.deciding(results.options.decide_by)
-    corrected = winner is not None and winner.name == result.name
-    if winner is not None and corrected:
-        rate = winner.corrected
-    reached = metric.say_reached(rate)
+    """The accuracy with its range; of the best backbone without the luck of having been chosen."""
+    metric, winner = DecidingMetric(name=results.options.decide_by), results.winner
+    rate, best = result.test.deciding(metric.name), ""
+    if winner is not None and winner.name == result.name:
+        rate, best = winner.corrected, f" for the best of {winner.of}"
+    reached, marked = metric.say_reached(rate), mark(result.contamination)
     if result.contamination.verdict == "seen":
-        on = "of" if metric.name == "top1" else "on"
-        return f"{reached} {on} test images it saw in pretraining: less on others"
-    of = "of images" if metric.name == "top1" else "on images"
-    best = f" for the best of {winner.of}" if winner is not None and corrected else ""
-    text = f"{reached} {of} like these ({100 * rate.level:g}% interval{best})"
-    marked = mark(result.contamination)
+        return f"{reached} here, but it {marked}: expect less on new ones"
+    on = "of" if metric.name == "top1" else "on"
+    text = f"{reached} {on} images like these ({100 * rate.level:g}% interval{best})"
     return f"{text}; perhaps less, since it {marked}" if marked else text
 
 
