@@ -63,7 +63,7 @@ def test_the_expected_accuracy_of_the_best_allows_for_the_choice():
 @pytest.mark.parametrize(
     ("verdict", "says"),
     [
-        ("seen", " here, but it saw the test images: expect less on new ones"),
+        ("seen", " here, but it saw the test images: less on new ones"),
         ("probably", "perhaps less, since it probably saw the test images"),
     ],
 )

@@ -156,7 +156,7 @@ def _say_expected(results: Results, result: BackboneResult) -> str:
         rate, best = winner.corrected, f" for the best of {winner.of}"
     reached, marked = metric.say_reached(rate), mark(result.contamination)
     if result.contamination.verdict == "seen":
-        return f"{reached} here, but it {marked}: expect less on new ones"
+        return f"{reached} here, but it {marked}: less on new ones"
     on = "of" if metric.name == "top1" else "on"
     text = f"{reached} {on} images like these ({100 * rate.level:g}% interval{best})"
     return f"{text}; perhaps less, since it {marked}" if marked else text
