@@ -56,8 +56,8 @@ def _print_notes(results: Results, answer: Answer, names: Mapping[str, str], con
     """All caveats but the one that the answer names, what was not done in a search, and what more labels are worth."""
     notes = [("!", caveat) for caveat in answer.caveats]
     for note in dict.fromkeys(note for result in results.backbones for note in result.search.notes):
-        found = [names[result.name] for result in results.backbones if note in result.search.notes]
-        of = "" if len(found) == len(results.backbones) else f"{say_names(found, most=len(found))}: "
+        about = [names[result.name] for result in results.backbones if note in result.search.notes]
+        of = "" if len(about) == len(results.backbones) else f"{say_names(about, most=len(about))}: "
         notes.append(("!", of + note))
     pick = next(result for result in results.backbones if result.name == answer.full_name)
     notes += [("·", curve.sentence) for curve in pick.search.label_curves]
@@ -97,7 +97,8 @@ class _Marks:
     legend: Mapping[str, str]
 
 
-def _mark_figures(results: Results, names: Mapping[str, str]) -> _Marks:
+def _mark_figures(results: Results) -> _Marks:
+    """The marks of all figures of the table."""
     meanings: list[str] = []
 
     def letter(meaning: str) -> str:
@@ -120,7 +121,7 @@ def _mark_figures(results: Results, names: Mapping[str, str]) -> _Marks:
 
 def _print_table(results: Results, names: Mapping[str, str], console: Console) -> None:
     """The backbones, the best first, the pick marked."""
-    order, rates, marks = sort_best_first(results), deciding_rates(results), _mark_figures(results, names)
+    order, rates, marks = sort_best_first(results), deciding_rates(results), _mark_figures(results)
     picked = [result.name == results.decision.choose for result in order]
     metric = "Accuracy" if results.options.decide_by == "top1" else "Balanced"
     heading = f"{metric} % [{100 * rates[order[0].name].level:g}%] {marks.heading}".rstrip()
