@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -280,6 +281,13 @@ def test_what_a_small_test_can_show_is_said_before_the_run_and_beside_its_decisi
     assert not verify_run(run.folder, cache=cache_folder()).differences
 
 
+def test_what_is_taken_for_a_short_name_is_said_before_any_image_is_read(tmp_path: Path):
+    events = Events()
+    with pytest.raises(UsageError, match="absent"):
+        bench(tmp_path / "absent", ["resnet50", "vit_mini"], resources=Resources(progress=events))
+    assert [line.split(" (")[0] for line in events.lines] == ["resnet50 is short for resnet50.a1_in1k"]
+
+
 @pytest.mark.usefixtures("warm")
 def test_runs_with_other_options_on_the_same_test_are_counted_whatever_their_folders(data: Path, tmp_path: Path):
     for number, margin in enumerate((0.01, 0.02, 0.01, 0.03)):
@@ -290,7 +298,8 @@ def test_runs_with_other_options_on_the_same_test_are_counted_whatever_their_fol
     console = Console(record=True, width=200)
     print_closing(run, console)
     text = console.export_text()
-    assert 0 <= text.index(sentence) < text.index("Test top-1")
+    assert re.search(r"Accuracy % \[95%\] a\b", text)
+    assert f"\na {sentence}" in text
     for number in range(4):  # the ledger went on after the first of them
         assert not verify_run(tmp_path / str(number), cache=cache_folder()).differences
     other_seed = replace(FAST, split=SplitOptions(seed=1))

@@ -12,7 +12,7 @@ from vitrail.candidates.opening import check_request, extract_here, needs_split,
 from vitrail.core.clock import Clock
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import usable_memory
-from vitrail.core.progress import FOR_EACH_BACKBONE, phase
+from vitrail.core.progress import FOR_EACH_BACKBONE, Progress, phase
 from vitrail.core.resources import Resources
 from vitrail.data import (
     Dataset,
@@ -88,7 +88,7 @@ def bench(
     options, resources = options or BenchOptions(), resources or Resources()
     clock = Clock(resources.progress)
     resources = replace(resources, progress=clock)
-    specs = choose_specs(data, backbones)
+    specs = _choose(data, backbones, resources.progress)
     question = Question(command=command, options=options, requested=tuple(_name_request(spec) for spec in specs))
     require_writable(out)
     with phase(clock, "reading"):
@@ -205,7 +205,7 @@ def compute_part(
     Returns:
         What was done.
     """
-    specs, source = choose_specs(data, backbones), open_source(data)
+    specs, source = _choose(data, backbones, resources.progress), open_source(data)
     check_request(specs, options, cluster=None)
     dataset = load(source, max_pixels=options.max_pixels, resources=resources)
     if needs_split(options, None):  # copies move images between splits
@@ -241,6 +241,15 @@ def _announce(clock: Clock, journal: Journal, *, backbones: int) -> None:
     clock.expect("features", 1)
     for each in FOR_EACH_BACKBONE:
         clock.expect(each, backbones)
+
+
+def _choose(data: str | Path | None, backbones: Sequence[str], progress: Progress) -> list[BackboneSpec]:
+    """The backbones to compare; what was taken for a short name is said."""
+    specs = choose_specs(data, backbones)
+    for spec in specs:
+        if spec.note:
+            progress.note(spec.note)
+    return specs
 
 
 def _name_request(spec: BackboneSpec) -> str:

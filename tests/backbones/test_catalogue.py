@@ -13,7 +13,7 @@ from torch import nn
 
 from tests.references import timm, timm_config
 from vitrail.backbones.cards import Card
-from vitrail.backbones.catalogue import find_card, load_catalogue, nearest_names
+from vitrail.backbones.catalogue import find_card, load_catalogue, matching_names, nearest_names
 from vitrail.core.errors import UsageError
 
 CATALOGUE = load_catalogue()
@@ -147,6 +147,30 @@ def test_the_pooling_is_one_that_the_card_offers(name):
 def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(UsageError, match=r"'resnet50'.*resnet50\.tv_in1k.*vitrail backbones"):
         find_card("resnet50")
+    with pytest.raises(UsageError, match=r"nearest names are .*vit_mini"):
+        find_card("vti_mini")
+
+
+@pytest.mark.parametrize(
+    ("written", "matches", "others"),
+    [
+        ("clip-b", "vit_base_patch32_clip_224.laion2b", "vit_large_patch14_clip_224.laion2b"),
+        ("dinov2-l", "vit_large_patch14_dinov2.lvd142m@224", "vit_small_patch14_dinov2.lvd142m"),
+        ("deit3", "deit3_base_patch16_224.fb_in1k", "deit_base_patch16_224.fb_in1k"),
+        ("bit", "resnetv2_50x1_bit.goog_in21k", "resnet50.a1_in1k"),
+    ],
+)
+def test_a_family_or_a_beginning_is_answered_with_its_matches(written, matches, others):
+    found = matching_names(written, list(CATALOGUE))
+    assert matches in found
+    assert others not in found
+    with pytest.raises(UsageError, match="these match: "):
+        find_card(written)
+
+
+def test_many_matches_are_counted():
+    with pytest.raises(UsageError, match=r"and \d+ more"):
+        find_card("vit_")
 
 
 @pytest.mark.parametrize(

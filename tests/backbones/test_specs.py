@@ -31,3 +31,21 @@ def test_a_part_that_is_empty_is_a_usage_error(text):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"no weights file .*gone\.safetensors.*vit_mini"):
         parse_spec(f"vit_mini={tmp_path / 'gone.safetensors'}")
+
+
+@pytest.mark.parametrize("text", ["resnet50", "ResNet-50", "RESNET50"])
+def test_a_short_name_becomes_the_full_one_and_says_so(text):
+    spec = parse_spec(text)
+    assert spec.name == "resnet50.a1_in1k"
+    assert spec.note.startswith("resnet50 is short for resnet50.a1_in1k (")
+
+
+def test_a_full_name_needs_no_note():
+    assert parse_spec("resnet50.a1_in1k").note == ""
+    assert parse_spec("timm:resnet50").name == "timm:resnet50"
+
+
+def test_a_file_needs_a_full_name(tmp_path):
+    (tmp_path / "w.safetensors").touch()
+    with pytest.raises(UsageError, match=r"-b resnet50\.a1_in1k=.*w\.safetensors"):
+        parse_spec(f"resnet50={tmp_path / 'w.safetensors'}")

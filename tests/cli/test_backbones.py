@@ -22,6 +22,25 @@ def test_all_cards_are_listed_in_words_and_as_json(capsys, monkeypatch):
     assert "imagenet-21k, imagenet-1k" in shown
 
 
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_every_name_stands_whole_at_the_start_of_its_line(capsys, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert _run(["backbones"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1 : len(load_catalogue()) + 1]] == list(load_catalogue())
+    assert max(map(len, lines)) <= width
+    assert ("Apache-2.0" in lines[1]) is (width >= 80)
+    assert ("imagenet-21k" in lines[1]) is (width >= 120)
+    assert "dinov2-s, " in " ".join(lines)
+
+
+def test_a_short_name_is_explained_with_what_was_taken_for_it(capsys):
+    assert _run(["backbones", "dinov2-s"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("dinov2-s is short for vit_small_patch14_dinov2.lvd142m@224 (")
+    assert "21,628,800" in shown
+
+
 def test_filters_and_order_go_together(capsys):
     asked = ["--licence", "commercial", "--max-params", "30M", "--pretrained-on", "lvd-142m", "--sort", "gmacs"]
     assert [card["name"] for card in listed(capsys, *asked)] == [
@@ -60,7 +79,8 @@ def test_one_is_explained_with_its_sources(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["vit_small"], "the nearest names are vit_small_patch16_224"),
+        (["vit_small_patch"], "these match: vit_small_patch16_224"),
+        (["vit_mimi"], "the nearest names are vit_mini"),
         (["--licence", "GPL"], "There are: commercial, "),
         (["--max-params", "lots"], "30M"),
     ],

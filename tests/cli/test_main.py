@@ -64,7 +64,8 @@ def test_a_benchmark_prints_its_results_as_json_and_predicts(tmp_path: Path, cap
     assert json.loads(capsys.readouterr().out)["decision"]["choose"] == "vit_mini"
     assert _run([*asked[:-2], "-q"]) == 0
     shown = capsys.readouterr().out
-    assert "vit_mini reaches" in shown
+    assert "Take vit_mini" in shown
+    assert f"vitrail predict {tmp_path / 'run'} IMAGE" in shown
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
     assert _run(["predict", str(tmp_path / "run"), str(data / "red" / "000-0.png"), str(broken), "-q"]) == 0

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from vitrail.backbones.short_names import find_short_name
 from vitrail.core.errors import UsageError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.fetch.hub import HF, HF_FILES
@@ -12,10 +13,14 @@ TIMM = "timm:"  # names of timm's networks begin with it
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackboneSpec:
-    """A name of the catalogue, or timm:NAME, or hf:REPO; `file` has the weights; None means the published ones."""
+    """A name of the catalogue, or timm:NAME, or hf:REPO; `file` has the weights; None means the published ones.
+
+    `note` says what was taken for a short name; "" if the name was written in full.
+    """
 
     name: str
     file: Path | None = None
+    note: str = ""
 
     @property
     def is_adapted(self) -> bool:
@@ -37,10 +42,11 @@ def digest_of(path: Path) -> str:
 def parse_spec(text: str) -> BackboneSpec:
     """Read `NAME` or `NAME=FILE`.
 
-    Everything after the first "=" is the file, and "~" the home folder. The name is not looked up yet; the file exists.
+    Everything after the first "=" is the file, and "~" the home folder. A short name such as resnet50 becomes the full
+    one; other names are not looked up yet. The file exists.
 
     Raises:
-        UsageError: a part is empty, or the file is not there.
+        UsageError: a part is empty, the file is not there, or it has only a short name.
     """
     name, equals, file = (part.strip() for part in text.partition("="))
     if not name or (equals and not file):
@@ -48,8 +54,14 @@ def parse_spec(text: str) -> BackboneSpec:
             f"A backbone is written NAME or NAME=FILE.safetensors, but {text!r} was given; "
             f"`vitrail backbones` lists the names, and timm:NAME and hf:REPO are other libraries'."
         )
+    short = find_short_name(name)
     if not equals:
-        return BackboneSpec(name=name)
+        return BackboneSpec(name=short.card, note=short.explain()) if short else BackboneSpec(name=name)
+    if short:
+        raise UsageError(
+            f"A file needs the full name of a backbone, which says its network and preprocessing, but {name} is short: "
+            f"give -b {short.card}={file} if they are those of {short.card}; `vitrail backbones` lists the others."
+        )
     path = Path(file).expanduser()
     if not path.is_file() and not (name.startswith(HF) and path.is_dir()):
         raise UsageError(

@@ -48,7 +48,7 @@ def audit(
         typer.Option("--fix", metavar="CSV", help="Write a cleaned manifest; no image is touched."),
     ] = None,
     max_megapixels: Annotated[
-        float, typer.Option("--max-megapixels", help="Larger images are unreadable.", min=0.01)
+        float, typer.Option("--max-megapixels", metavar="N", help="Larger images are unreadable.", min=0.01)
     ] = 100,
     offline: options.Offline = False,
     as_json: options.Json = False,

@@ -11,8 +11,6 @@ from vitrail.cli import options
 if TYPE_CHECKING:
     from vitrail.backbones import Card
 
-NARROW = 100  # columns; a narrower terminal has no room for what a backbone was pretrained on
-
 
 def backbones(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Explain this one.", show_default=False)] = None,
@@ -40,12 +38,16 @@ def backbones(
     """List the catalogue, or explain one backbone."""
     from vitrail.backbones.catalogue import find_card, load_catalogue
     from vitrail.backbones.select import Wanted, parse_count, select
+    from vitrail.backbones.short_names import find_short_name
 
     if name is not None:
-        card = find_card(name)
+        short = find_short_name(name)
+        card = find_card(short.card if short else name)
         if as_json:
             typer.echo(json.dumps(dataclasses.asdict(card), indent=2))
         else:
+            if short:
+                typer.echo(short.explain())
             _explain(card)
         return
     wanted = Wanted(
@@ -64,29 +66,41 @@ def backbones(
 
 
 def _list(cards: "list[Card]") -> None:
-    from rich.console import Console
-    from rich.table import Table
+    import textwrap
 
+    from rich.console import Console
+
+    from vitrail.backbones.short_names import load_short_names
+    from vitrail.cli.columns import Column, print_columns
+    from vitrail.delivery.units import big
+
+    columns = [
+        Column(heading="Backbone", cells=[card.name for card in cards], is_figure=False),
+        Column(heading="Params", cells=[big(card.parameters) for card in cards]),
+        Column(heading="GMACs", cells=[_gmacs(card.gmacs) for card in cards]),
+        Column(heading="Input", cells=[str(card.preprocessing.crop) for card in cards]),
+        Column(heading="Licence", cells=[card.licence or "unknown" for card in cards], is_figure=False),
+        Column(heading="Pretrained on", cells=[_pretraining(card) for card in cards], is_figure=False),
+        Column(heading="Width", cells=[str(card.feature_width) for card in cards]),
+    ]
     console = Console()
-    wide = console.width >= NARROW
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("Backbone", overflow="fold", ratio=None if wide else 1)
-    for heading in ("Params M", "GMACs", "Input", "Width"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Licence", overflow="fold")
-    if wide:
-        table.add_column("Pretrained on", overflow="fold")
-    for card in cards:
-        facts = [
-            card.name,
-            f"{card.parameters / 1e6:.1f}",
-            f"{card.gmacs:.3g}",
-            str(card.preprocessing.crop),
-            str(card.feature_width),
-            card.licence or "unknown",
-        ]
-        table.add_row(*facts, *([", ".join(card.pretraining) or "unknown"] if wide else []))
-    console.print(table)
+    print_columns(columns, console)
+    short_names = {short.card: short.name for short in reversed(load_short_names().values())}
+    notes = [
+        "GMACs are thousand million multiply-adds an image. `vitrail backbones NAME` explains one.",
+        f"Short names that -b takes: {', '.join(reversed(short_names.values()))}.",
+    ]
+    for note in notes:
+        for line in textwrap.wrap(note, console.width, break_on_hyphens=False):
+            console.print(line, style="dim", highlight=False, soft_wrap=True)
+
+
+def _gmacs(gmacs: float) -> str:
+    return f"{gmacs:,.0f}" if gmacs >= 100 else f"{gmacs:.3g}"
+
+
+def _pretraining(card: "Card") -> str:
+    return ", ".join(card.pretraining) or "unknown"
 
 
 def _explain(card: "Card") -> None:
@@ -101,7 +115,7 @@ def _explain(card: "Card") -> None:
         "preprocessing": _preprocessing(card),
         "positions": card.positions or "none",
         "activation": card.activation if card.norm_eps is None else f"{card.activation}, norm eps {card.norm_eps:g}",
-        "pretrained on": ", ".join(card.pretraining) or "unknown",
+        "pretrained on": _pretraining(card),
         "labels": card.labels or "none",
         "last layer": f"{card.classifier_classes:,} outputs" if card.classifier_classes else "not in the weights",
         "licence": f"{card.licence or 'unknown'}, commercial use: {card.commercial}",

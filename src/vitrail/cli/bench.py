@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.cli import options
+from vitrail.cli.help import COMPARE, DECIDE, HEADS, IMAGES, LIMITS, MACHINES
 from vitrail.core.errors import UsageError
 
 if TYPE_CHECKING:
     from vitrail.benchmark import PartDone
 
 DATA_HELP = (
-    "A folder with one folder of images a class (train/, val/, test/ on top are honoured), an archive of one (.zip, "
-    ".tar, .tar.gz), WebDataset shards, Parquet with images, the URL of one of these (s3://bucket/images), "
-    "or a CSV or Parquet manifest with path,label[,split][,group] and further columns such as camera. Without it: "
-    "scikit-learn's digits."
+    "Images: a folder with one folder for each class, or a CSV. Without it, scikit-learn's digits are used. The "
+    "folder may have train/, val/ and test/ on top. An archive of it (.zip, .tar, .tar.gz), WebDataset shards, Parquet "
+    "with images and the URL of one of these (s3://bucket/images) work too. A CSV or Parquet manifest has the columns "
+    "path,label[,split][,group] and further ones such as camera."
 )
 
 
 def bench(
-    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help=DATA_HELP, show_default=False)] = None,
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="[DATA]", help=DATA_HELP, show_default=False, rich_help_panel=COMPARE),
+    ] = None,
     backbone: options.Backbones = None,
     out: options.Out = None,
     seed: options.Seed = 0,
@@ -33,41 +37,58 @@ def bench(
         typer.Option(
             "--decode",
             metavar="auto|exact|fast",
-            help="JPEGs much larger than a backbone needs: whole (exact), or at a fraction of their size, which is "
-            "several times faster (fast). auto is fast where that leaves features and answers as they are.",
+            help="How JPEGs much larger than a backbone needs are decoded. Whole is exact; at a fraction of their "
+            "size, which is several times faster, is fast. The default is fast if that leaves features and answers "
+            "as they are.",
+            rich_help_panel=IMAGES,
         ),
     ] = "auto",
     margin: options.Margin = "1pt",
-    level: Annotated[float, typer.Option("--level", help="Confidence level of every interval.")] = 0.95,
+    level: Annotated[
+        float,
+        typer.Option("--level", metavar="FRACTION", help="Confidence level of every interval.", rich_help_panel=DECIDE),
+    ] = 0.95,
     decide_by: Annotated[
         str,
         typer.Option(
             "--decide-by",
             metavar="top1|balanced",
-            help="The accuracy on the test images that decides between backbones: of all images alike, or the mean of "
-            "the classes' accuracies, in which rare classes count as much as frequent ones. Heads are chosen on val "
-            "by --choose-by.",
+            help="The accuracy on the test images that decides. The share of images that are right is top1; the mean "
+            "of the classes' accuracies, in which rare classes count as much as frequent ones, is balanced. Heads are "
+            "chosen on val by --choose-by.",
+            rich_help_panel=DECIDE,
         ),
     ] = "top1",
     max_megapixels: Annotated[
-        float, typer.Option("--max-megapixels", help="Larger images are set aside.", min=0.01)
+        float,
+        typer.Option(
+            "--max-megapixels",
+            metavar="N",
+            help="Larger images are set aside.",
+            min=0.01,
+            rich_help_panel=IMAGES,
+        ),
     ] = 100,
     recipe: Annotated[
         list[str] | None,
         typer.Option(
             "--recipe",
             metavar="default|deck",
-            help="What we recommend, or what the deck did; give both to see both. The first has the plain names.",
+            help="What we recommend, or what the slide deck did. Give both to compare them; names under the second "
+            "one end in its name.",
             show_default="default",
+            rich_help_panel=HEADS,
         ),
     ] = None,
     trials: Annotated[
         int | None,
         typer.Option(
             "--trials",
-            help="Settings drawn for heads trained step by step, for each backbone.",
+            metavar="N",
+            help="Settings tried for trained heads. Each backbone gets so many, for heads trained step by step.",
             min=1,
             show_default="16, or as --budget allows",
+            rich_help_panel=LIMITS,
         ),
     ] = None,
     budget: Annotated[
@@ -75,15 +96,27 @@ def bench(
         typer.Option(
             "--budget",
             metavar="TIME",
-            help="Seconds, or 2m, 1h30m: no step of a backbone's search begins after.",
+            help="Time for the search on each backbone: 90s, 2m, 1h30m. No step of the search begins after it.",
             show_default="none",
+            rich_help_panel=LIMITS,
         ),
     ] = None,
     choose_by: Annotated[
-        str, typer.Option("--choose-by", metavar="nll|accuracy", help="The figure on val that a head is chosen by.")
+        str,
+        typer.Option(
+            "--choose-by",
+            metavar="nll|accuracy",
+            help="The figure on val that a head is chosen by.",
+            rich_help_panel=HEADS,
+        ),
     ] = "nll",
     balanced: Annotated[
-        bool, typer.Option("--balanced", help="Every class counts the same in fitting and choosing heads.")
+        bool,
+        typer.Option(
+            "--balanced",
+            help="Every class counts the same in fitting and choosing heads.",
+            rich_help_panel=HEADS,
+        ),
     ] = False,
     calibration: Annotated[
         float,
@@ -92,13 +125,15 @@ def bench(
             metavar="FRACTION",
             help="Share of the images, cut from train, on which alone sets of classes and refusals are set: 0.1.",
             show_default="none: on out-of-fold answers",
+            rich_help_panel=HEADS,
         ),
     ] = 0.0,
     near_duplicates: Annotated[
         bool,
         typer.Option(
             "--near-duplicates/--no-near-duplicates",
-            help="Find resized, cropped, mirrored copies of images and keep them on one side of the split.",
+            help="Keep resized, cropped or mirrored copies of an image on one side of the split.",
+            rich_help_panel=IMAGES,
         ),
     ] = True,
     slices: Annotated[
@@ -106,8 +141,9 @@ def bench(
         typer.Option(
             "--slices",
             metavar="COLUMN",
-            help="Show accuracy for each value of this column of the manifest, such as camera. Repeatable.",
-            show_default="further columns with 2 to 20 values",
+            help="Show accuracy for each value of this column, such as camera. Repeatable.",
+            show_default="columns with 2 to 20 values",
+            rich_help_panel=DECIDE,
         ),
     ] = None,
     leave_out: Annotated[
@@ -115,9 +151,10 @@ def bench(
         typer.Option(
             "--leave-out",
             metavar="COLUMN",
-            help="Also judge on values of this column that training never saw: fits the chosen heads again without "
-            "each value.",
+            help="Also judge on values of this column that training never saw. The chosen heads are fitted again "
+            "without each value.",
             show_default="none",
+            rich_help_panel=DECIDE,
         ),
     ] = None,
     part: Annotated[
@@ -125,8 +162,10 @@ def bench(
         typer.Option(
             "--part",
             metavar="I/N",
-            help="Compute only this part of the features, into the cache that several machines share, and stop.",
+            help="Compute only this part of the features, and stop. They go into the cache that several machines "
+            "share.",
             show_default="all of it, to a decision",
+            rich_help_panel=MACHINES,
         ),
     ] = None,
     cluster: Annotated[
@@ -134,18 +173,21 @@ def bench(
         typer.Option(
             "--cluster",
             metavar="auto|ADDRESS",
-            help="Compute the features on the machines of a Ray cluster, which must all see DATA and the cache.",
+            help="Compute the features on a Ray cluster. All of its machines must see DATA and the cache.",
             show_default="this machine alone",
+            rich_help_panel=MACHINES,
         ),
     ] = None,
     offline: options.Offline = False,
     threads: options.Threads = None,
     batch: options.Batch = None,
+    details: options.Details = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
+    help_all: options.HelpAll = False,
 ) -> None:
-    """Run every backbone frozen over the images, tune a head on each, open the test split once, say which to take."""
+    """Compare frozen pretrained backbones on your images, with a head tuned on each, and say which to build on."""
     from vitrail.benchmark import bench as run_bench
     from vitrail.benchmark import compute_part
     from vitrail.candidates import make_options
@@ -198,7 +240,7 @@ def bench(
 
     from vitrail.cli.closing import print_closing
 
-    print_closing(run, Console())
+    print_closing(run, Console(), details=details)
 
 
 def _say_part(done: "PartDone", *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.cli import options
+from vitrail.cli.help import ShortGroupHelp, ShortHelp
 from vitrail.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ SIZES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
 
 app = typer.Typer(
+    cls=ShortGroupHelp,
     invoke_without_command=True,
     help="List what the cache holds: features, grey copies, models, batch sizes and engines; verify or prune it.",
 )
@@ -41,7 +43,7 @@ def listed(context: typer.Context, as_json: options.Json = False, debug: options
     typer.echo(f"{_size(sum(entry.bytes for entry in entries))} in {cache}")
 
 
-@app.command()
+@app.command(cls=ShortHelp)
 def verify(as_json: options.Json = False, debug: options.Debug = False) -> None:
     """Read everything that has a digest; exit 1 if something is damaged."""
     from vitrail.core.machine import cache_folder
@@ -62,7 +64,7 @@ def verify(as_json: options.Json = False, debug: options.Debug = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=ShortHelp)
 def prune(
     keys: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY]...", help="Keys, or how they begin.", show_default=False)

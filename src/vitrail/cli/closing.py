@@ -1,210 +1,185 @@
-"""The closing table of a benchmark: what a person reads last on the terminal."""
+"""What a benchmark prints when it is done: caveats, the table, and last the answer, so that it stays on the screen."""
 
-from statistics import stdev
+import string
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.rule import Rule
 
-from vitrail.candidates.decoding import decoding_in_words
-from vitrail.candidates.parity import parity_in_words
-from vitrail.candidates.recipes import DECK
+from vitrail.backbones.display_names import display_names
+from vitrail.cli.columns import Column, print_columns
+from vitrail.cli.details import print_details
+from vitrail.delivery.answer import Answer, make_answer
 from vitrail.delivery.report import words
-from vitrail.evaluation import say_strength
+from vitrail.delivery.report.comparison import deciding_rates, sort_best_first
+from vitrail.delivery.units import NOTHING, big, milliseconds
 from vitrail.evaluation.contamination import mark
-from vitrail.runs import BackboneResult, RunRecord, say_openings
+from vitrail.evaluation.decision import LEAST_SAID
+from vitrail.evaluation.sentences import say_distance, say_names
+from vitrail.runs import Results, RunRecord, say_openings
 from vitrail.statistics.intervals import Interval
 
-SHOWN_SET_ASIDE = 10
-WIDE_ENOUGH = 150
-SHOWN_SECONDS = 0.1  # of a part of the run
+LABEL = 8  # columns of the labels of the answer
+LEAST_TEXT = 20  # columns of a sentence, however narrow the terminal is
+PICKED = "> "
+RULE = 8  # columns of a line on both sides of its title
+MARKS = string.ascii_lowercase
 
 
-def print_closing(run: RunRecord, console: Console) -> None:
-    """Openings, table, pairs, decision, what was set aside, and where the rest is."""
-    results = run.results
+def print_closing(run: RunRecord, console: Console, *, details: bool = False) -> None:
+    """Everything that a person should know, the answer last; with `details` every figure before it."""
+    results, names = run.results, display_names(run.results.backbones)
+    answer = make_answer(results, _as_typed(run.folder))
+    if details:
+        print_details(run, names, console)
     console.print()
-    if results.split.test_openings > 1:
-        sentence = say_openings(results.split.test_openings, results.split.first_opened)
-        console.print(f"[yellow]! {escape(sentence)}[/]")
-    if console.width >= WIDE_ENOUGH:
-        console.print(_table(results.backbones))
-    else:
-        for backbone in results.backbones:
-            _print_narrow(backbone, console)
-    for backbone in results.backbones:
-        if backbone.parity is not None:
-            line = f"{backbone.name}: {parity_in_words(backbone.parity, backbone.precision)}"
-            console.print(f"[dim]{escape(line)}[/]", soft_wrap=True)
-        if backbone.decoding is not None:
-            line = f"{backbone.name}: {decoding_in_words(backbone.decoding, backbone.card.preprocessing.decode)}"
-            console.print(f"[dim]{escape(line)}[/]", soft_wrap=True)
-    _print_spread(results.backbones, console)
-    for note in dict.fromkeys(note for backbone in results.backbones for note in backbone.search.notes):
-        console.print(f"[yellow]! {escape(note)}[/]", soft_wrap=True)
-    _print_new_values(run, console)
-    _print_leaked(run, console)
-    _print_sets(results.backbones, console)
-    _print_deck(results.backbones, console)
-    _print_set_aside(run, console)
+    _print_notes(results, answer, names, console)
+    _print_names(names, console)
+    _print_left_out(results, console, details=details)
     console.print()
-    console.print(f"[bold]{escape(results.decision.sentence)}[/]")
-    console.print(f"  [dim]{escape(say_strength(results.decision))}[/]")
-    for reason in results.decision.because:
-        console.print(f"  · {escape(reason)}")
-    for caveat in results.decision.caveats:
-        console.print(f"  [yellow]! {escape(caveat)}[/]")
-    _print_labels(run, console)
-    _print_parts(run, console)
+    _print_table(results, names, console)
     console.print()
-    console.print(f"[dim]Report[/]  {escape(str(run.folder / 'report.html'))}", soft_wrap=True)
+    _print_answer(answer, run.folder, console)
 
 
-def _table(backbones: tuple[BackboneResult, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("Backbone", overflow="fold")
-    for heading in ("Test top-1 %", "Balanced %", "NLL", "ECE (null)", "GMACs", "ms/image"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Head", overflow="fold")
-    for result in backbones:
-        table.add_row(
-            _name(result),
-            _percent(result.test.top1),
-            _percent(result.test.balanced_accuracy),
-            _plain(result.test.nll),
-            _calibration(result),
-            f"{result.card.gmacs:.3g}",
-            words.milliseconds(result.cost.images_per_s),
-            _head(result),
-        )
-    return table
+def _as_typed(folder: Path) -> str:
+    """The folder as it is shortest in a command that is typed here."""
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
 
 
-def _name(result: BackboneResult) -> str:
-    """The name of a backbone, marked where its figures may be recall."""
-    marked = mark(result.contamination)
-    return escape(result.name) + (f" [yellow]({marked})[/]" if marked else "")
+def _print_notes(results: Results, answer: Answer, names: Mapping[str, str], console: Console) -> None:
+    """All caveats but the one that the answer names, what was not done in a search, and what more labels are worth."""
+    notes = [("!", caveat) for caveat in answer.caveats]
+    for note in dict.fromkeys(note for result in results.backbones for note in result.search.notes):
+        about = [names[result.name] for result in results.backbones if note in result.search.notes]
+        of = "" if len(about) == len(results.backbones) else f"{say_names(about, most=len(about))}: "
+        notes.append(("!", of + note))
+    pick = next(result for result in results.backbones if result.name == answer.full_name)
+    notes += [("·", curve.sentence) for curve in pick.search.label_curves]
+    if notes:
+        console.print("[bold]Also worth knowing[/]")
+    for sign, note in notes:
+        _print_hanging(sign, note, console, width=2)
 
 
-def _print_narrow(result: BackboneResult, console: Console) -> None:
-    console.print(f"[bold]{_name(result)}[/]")
-    console.print(f"  test top-1  {_percent(result.test.top1)} %")
-    console.print(f"  balanced    {_percent(result.test.balanced_accuracy)} %")
-    console.print(f"  NLL         {_plain(result.test.nll)}")
-    console.print(f"  ECE (null)  {_calibration(result)}")
-    console.print(
-        f"  cost        {result.card.gmacs:.3g} GMACs, {words.milliseconds(result.cost.images_per_s)} ms/image"
-    )
-    console.print(f"  head        {_head(result)}")
-
-
-def _print_new_values(run: RunRecord, console: Console) -> None:
-    """The other backbones on values that training never saw; the decision's own stands beside the decision."""
-    for result in run.results.backbones:
-        new = result.conditions.new_values
-        if new is not None and result.name != run.results.decision.choose:
-            console.print(f"[dim]{escape(f'{result.name} reaches {new.sentence}')}[/]", soft_wrap=True)
-
-
-def _print_leaked(run: RunRecord, console: Console) -> None:
-    leaked = run.results.data.leaked
-    if not leaked:
+def _print_names(names: Mapping[str, str], console: Console) -> None:
+    """The full name of each backbone, once."""
+    shortened = {name: short for name, short in names.items() if short != name}
+    if not shortened:
         return
-    console.print()
-    console.print(f"[bold]Without the test images that have a near-duplicate in train or val: {len(leaked)}[/]")
-    for result in run.results.backbones:
-        if result.top1_without_leaked:
-            console.print(f"  {escape(result.name)}  test top-1  {_percent(result.top1_without_leaked)} %")
+    console.print("[bold]Names[/]")
+    width = max(map(len, shortened.values()))
+    in_one_line = width + 2 + max(map(len, shortened)) <= console.width
+    for name, short in shortened.items():
+        text = f"{short:<{width}}  {name}" if in_one_line else f"{short}\n  {name}"
+        console.print(escape(text), highlight=False, soft_wrap=True)
 
 
-def _print_spread(backbones: tuple[BackboneResult, ...], console: Console) -> None:
-    """Beside the intervals, which tell the luck of the test images: that of training images, the split and the seed."""
-    for result in backbones:
-        splits, seeds = result.search.splits, result.search.seeds
-        if result.retraining is not None:
-            console.print(f"[dim]{escape(f'{result.name}: {result.retraining.sentence}')}[/]", soft_wrap=True)
-        if splits is not None:
-            line = f"{result.name}: ± {100 * splits.deviation:.1f} points over {len(splits.accuracies)} other splits "
-            line += f"of train and val (± {100 * splits.sampling:.1f} expected of drawing val alone)"
-            if len(seeds) > 1:
-                line += f", ± {100 * stdev(seeded.val_accuracy for seeded in seeds):.1f} over {len(seeds)} seeds"
-            console.print(f"[dim]{escape(line)}[/]", soft_wrap=True)
+def _print_left_out(results: Results, console: Console, *, details: bool) -> None:
+    aside = len(results.data.set_aside)
+    took = f"Took {words.duration(results.cost.wall_s)}."
+    counted = f" {words.plural(aside, 'file')} set aside." if aside else ""
+    more = "" if details else " The same command with --details shows all figures, reasons, files and times."
+    _print_hanging("", f"{took}{counted}{more}", console, width=0)
 
 
-def _print_sets(backbones: tuple[BackboneResult, ...], console: Console) -> None:
-    """What a calibration split promises, and what became of it on the test images."""
-    promised = [result for result in backbones if result.refusal.set_on == "calibration"]
-    if not promised:
-        return
-    console.print()
-    console.print(f"[bold]Sets of classes[/] are {escape(promised[0].refusal.guarantee)}.", soft_wrap=True)
-    for result in promised:
-        sets = result.refusal.sets[:2]
-        held = ", ".join(f"{check.rule} {_percent(check.coverage)} % ({check.mean_size:.2f})" for check in sets)
-        console.print(f"  {escape(result.name)}  held the class of test images (classes a set): {held}", soft_wrap=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Marks:
+    """The letters beside figures that do not mean what they seem to, and what each letter stands for."""
+
+    of: Mapping[str, str]
+    heading: str
+    legend: Mapping[str, str]
 
 
-def _print_deck(backbones: tuple[BackboneResult, ...], console: Console) -> None:
-    """The test line and the closing table of the deck: accuracy, and CPU seconds of features and head."""
-    for result in backbones:
-        if result.recipe == DECK:
-            right = round(result.test.top1.value * result.test.top1.n)
-            console.print()
-            console.print(
-                f"[bold]The deck's recipe on {escape(result.name)}[/]: test loss {result.test.nll.value:.4f}, accuracy "
-                f"{result.test.top1.value:.4f} ({right:,} of {result.test.top1.n:,}); user time "
-                f"{result.cost.user_s + result.search.user_s:,.0f} s",
-                soft_wrap=True,
-            )
+def _mark_figures(results: Results) -> _Marks:
+    """The marks of all figures of the table."""
+    meanings: list[str] = []
+
+    def letter(meaning: str) -> str:
+        if meaning not in meanings:
+            meanings.append(meaning)
+        return MARKS[meanings.index(meaning)]
+
+    openings = results.split.test_openings
+    heading = letter(say_openings(openings, results.split.first_opened)) if openings > 1 else ""
+    of = {
+        result.name: letter(f"{saw}: on new images expect less") if (saw := mark(result.contamination)) else ""
+        for result in results.backbones
+    }
+    pick = next(result for result in results.backbones if result.name == results.decision.choose)
+    if pick.top1_without_leaked:
+        copies = words.plural(len(results.data.leaked), "test image has a copy", "test images have copies")
+        heading += letter(f"{copies} in train or val; pick without: {_percent(pick.top1_without_leaked)}")
+    return _Marks(of=of, heading=heading, legend=dict(zip(MARKS, meanings, strict=False)))
 
 
-def _print_labels(run: RunRecord, console: Console) -> None:
-    """What more labels are worth to the backbone that was decided for."""
-    for result in run.results.backbones:
-        if result.name == run.results.decision.choose:
-            for curve in result.search.label_curves:
-                console.print(f"  · {escape(curve.sentence)}")
+def _print_table(results: Results, names: Mapping[str, str], console: Console) -> None:
+    """The backbones, the best first, the pick marked."""
+    order, rates, marks = sort_best_first(results), deciding_rates(results), _mark_figures(results)
+    picked = [result.name == results.decision.choose for result in order]
+    metric = "Accuracy" if results.options.decide_by == "top1" else "Balanced"
+    heading = f"{metric} % [{100 * rates[order[0].name].level:g}%] {marks.heading}".rstrip()
+    columns = [
+        Column(
+            heading="  Backbone",
+            cells=[(PICKED if pick else "  ") + names[r.name] for r, pick in zip(order, picked, strict=True)],
+            is_figure=False,
+        ),
+        Column(
+            heading=heading,
+            cells=[f"{_percent(rates[r.name])} {marks.of[r.name]}".rstrip() for r in order],
+            is_figure=False,
+        ),
+        Column(heading="Behind best", cells=[_say_loss(results.decision.losses.get(r.name)) for r in order]),
+        Column(heading="ms/image", cells=[milliseconds(r.cost.images_per_s) for r in order]),
+        Column(heading="GMACs", cells=[f"{r.card.gmacs:.3g}" for r in order]),
+        Column(heading="Params", cells=[big(r.card.parameters) for r in order]),
+    ]
+    print_columns(columns, console, bold=[row for row, pick in enumerate(picked) if pick])
+    for letter, meaning in marks.legend.items():
+        _print_hanging(letter, meaning, console, width=2)
 
 
-def _print_parts(run: RunRecord, console: Console) -> None:
-    """Where the time of the run went, the longest parts first."""
-    cost = run.results.cost
-    console.print()
-    starts = f", started {cost.starts} times: the last start" if cost.starts > 1 else ""
-    console.print(f"[bold]Where the time went[/] ({words.duration(cost.wall_s)}{starts})")
-    for part, seconds in sorted(words.parts_of(cost), key=lambda row: -row[1]):
-        if seconds >= SHOWN_SECONDS:
-            console.print(f"  [dim]{words.duration(seconds):>10}  {part}[/]", soft_wrap=True)
+def _say_loss(loss: float | None) -> str:
+    """The largest plausible loss in points, rounded up; none for a backbone that beats all others."""
+    if loss is None:
+        return NOTHING
+    return f"≤ {say_distance(max(LEAST_SAID, loss)).split()[0]} pt" if loss else "none"
 
 
-def _print_set_aside(run: RunRecord, console: Console) -> None:
-    aside = run.results.data.set_aside
-    if not aside:
-        return
-    console.print()
-    console.print(f"[bold]Set aside: {len(aside)}[/]")
-    for item in aside[:SHOWN_SET_ASIDE]:
-        console.print(f"  {escape(item.path)}: {escape(item.reason)}", soft_wrap=True)
-    if len(aside) > SHOWN_SET_ASIDE:
-        console.print(f"  and {len(aside) - SHOWN_SET_ASIDE} more: results.json names each")
+def _print_answer(answer: Answer, folder: Path, console: Console) -> None:
+    """The box: between two lines, and without sides, so that commands can be copied from it."""
+    with_name = f"{answer.headline} ({answer.full_name})"
+    is_named = answer.full_name != answer.name and len(with_name) <= console.width - RULE
+    console.print(Rule(f"[bold]{escape(with_name if is_named else answer.headline)}[/]"))
+    if answer.full_name != answer.name and not is_named:
+        _print_line("Name", answer.full_name, console)
+    for label, text in answer.rows():
+        _print_hanging(label, text, console, width=LABEL)
+    for place, step in enumerate(answer.next_steps):
+        _print_line("" if place else "Next", step.command, console)
+    _print_line("Report", str(folder / "report.html"), console)
+    console.print(Rule())
+
+
+def _print_hanging(label: str, text: str, console: Console, *, width: int) -> None:
+    """A sentence whose further lines begin below its first word, `width` columns from the left."""
+    lines = textwrap.wrap(text, max(console.width - width, LEAST_TEXT), break_on_hyphens=False) or [""]
+    console.print(f"[dim]{escape(label):<{width}}[/]{escape(lines[0])}", highlight=False, soft_wrap=True)
+    for line in lines[1:]:
+        console.print(f"{'':<{width}}{escape(line)}", highlight=False, soft_wrap=True)
+
+
+def _print_line(label: str, text: str, console: Console) -> None:
+    """One line that the terminal breaks itself, so that it can be copied whole."""
+    console.print(f"[dim]{label:<{LABEL}}[/]{escape(text)}", highlight=False, soft_wrap=True)
 
 
 def _percent(interval: Interval) -> str:
-    return f"{100 * interval.value:.1f} [dim]\\[{100 * interval.low:.1f}, {100 * interval.high:.1f}][/]"
-
-
-def _plain(interval: Interval) -> str:
-    return f"{interval.value:.3f} [dim]\\[{interval.low:.3f}, {interval.high:.3f}][/]"
-
-
-def _calibration(result: BackboneResult) -> str:
-    return f"{_plain(result.test.ece)} ({result.test.ece.null:.3f})"
-
-
-def _head(result: BackboneResult) -> str:
-    winner = result.search.winner
-    return f"{winner.kind} {', '.join(f'{key} {_short(value)}' for key, value in winner.setting.items())}"
-
-
-def _short(value: float | int | str) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{100 * interval.value:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"

@@ -12,6 +12,7 @@ from vitrail.cli.backbones import backbones
 from vitrail.cli.bench import bench
 from vitrail.cli.cache import app as cache
 from vitrail.cli.compare import compare
+from vitrail.cli.help import ShortGroupHelp, ShortHelp
 from vitrail.cli.predict import predict
 from vitrail.cli.pretrain import pretrain
 from vitrail.cli.reproduce import reproduce
@@ -25,18 +26,19 @@ INTERRUPTION = "Interrupted. What was finished is kept: the same command goes on
 
 app = typer.Typer(
     name="vitrail",
+    cls=ShortGroupHelp,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(bench)
-app.command()(predict)
-app.command()(compare)
-app.command()(verify)
-app.command()(audit)
-app.command()(backbones)
-app.command()(pretrain)
+app.command(cls=ShortHelp)(bench)
+app.command(cls=ShortHelp)(predict)
+app.command(cls=ShortHelp)(compare)
+app.command(cls=ShortHelp)(verify)
+app.command(cls=ShortHelp)(audit)
+app.command(cls=ShortHelp)(backbones)
+app.command(cls=ShortHelp)(pretrain)
 app.add_typer(cache, name="cache")
 app.add_typer(reproduce, name="reproduce")
 

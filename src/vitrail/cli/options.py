@@ -5,27 +5,48 @@ from typing import Annotated
 
 import typer
 
+from vitrail.cli.help import COMPARE, DECIDE, ENGINES, LIMITS, OUTPUT, show_all
+
 Backbones = Annotated[
     list[str] | None,
     typer.Option(
         "--backbone",
         "-b",
         metavar="NAME[=FILE]",
-        help="One of the catalogue, timm:NAME or hf:REPO; with =FILE (hf: =FOLDER) for local weights. Repeatable.",
+        help="A backbone, with =FILE if its weights are local. Repeatable. NAME is one of `vitrail backbones`, the "
+        "beginning of one such as resnet50, timm:NAME or hf:REPO (local weights: =FOLDER).",
         show_default=False,
+        rich_help_panel=COMPARE,
     ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", metavar="FOLDER", help="The run folder.", show_default="runs/<data>-<8 digits>"),
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FOLDER",
+        help="The run folder.",
+        show_default="runs/<data>-<8 digits>",
+        rich_help_panel=COMPARE,
+    ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of the split, the search and the intervals.", min=0)]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        help="Seed of split, search and intervals.",
+        min=0,
+        rich_help_panel=COMPARE,
+    ),
+]
 Engine = Annotated[
     str,
     typer.Option(
         "--engine",
         metavar="auto|torch|torch-compile|openvino",
-        help="What runs the backbone. auto tries the installed ones, once for each network on a machine.",
+        help="What runs the backbone. The default is the fastest of those installed, tried once for each network.",
+        rich_help_panel=ENGINES,
     ),
 ]
 Precision = Annotated[
@@ -33,24 +54,60 @@ Precision = Annotated[
     typer.Option(
         "--precision",
         metavar="auto|fp32|bf16|fp16|int8",
-        help="Arithmetic of the forward pass. auto never chooses int8: what it changes is measured and said.",
+        help="Arithmetic of the forward pass. What it changes is measured and shown. The default is never int8.",
+        rich_help_panel=ENGINES,
     ),
 ]
 Margin = Annotated[
     str,
     typer.Option(
-        "--margin", metavar="POINTS", help="Difference in accuracy below which cost decides, in points: 1pt, 0.5pt."
+        "--margin",
+        metavar="POINTS",
+        help="Smaller differences in accuracy let cost decide. In points: 1pt, 0.5pt.",
+        rich_help_panel=DECIDE,
     ),
 ]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", help="Cores that read images and run backbones.", min=1, show_default="all"),
+    typer.Option(
+        "--threads",
+        metavar="N",
+        help="Cores that read images and run backbones.",
+        min=1,
+        show_default="all",
+        rich_help_panel=ENGINES,
+    ),
 ]
 Batch = Annotated[
     int | None,
-    typer.Option("--batch", help="Images a batch.", min=1, show_default="what is fastest here, measured once"),
+    typer.Option(
+        "--batch",
+        metavar="N",
+        help="Images a batch.",
+        min=1,
+        show_default="the fastest here, measured once",
+        rich_help_panel=ENGINES,
+    ),
 ]
-Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.", rich_help_panel=LIMITS)]
+Details = Annotated[
+    bool,
+    typer.Option(
+        "--details",
+        help="Also print every figure, reason, file set aside and time.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.", rich_help_panel=OUTPUT)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=OUTPUT)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", hidden=True)]
+HelpAll = Annotated[
+    bool,
+    typer.Option(
+        "--help-all",
+        callback=show_all,
+        is_eager=True,
+        help="Show all options and more on each.",
+        rich_help_panel=OUTPUT,
+    ),
+]

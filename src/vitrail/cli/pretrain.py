@@ -13,9 +13,15 @@ from vitrail.cli import options
 def pretrain(
     name: Annotated[str, typer.Argument(metavar="NAME", help="vit_mini or resnet_mini.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where <NAME>.safetensors goes.")] = Path(),
-    classes: Annotated[int | None, typer.Option(help="How many formulas.", show_default="as shipped")] = None,
-    images_per_class: Annotated[int | None, typer.Option(help="Drawings of each.", show_default="as shipped")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over all of them.", show_default="as shipped")] = None,
+    classes: Annotated[
+        int | None, typer.Option(metavar="N", help="How many formulas.", show_default="as shipped")
+    ] = None,
+    images_per_class: Annotated[
+        int | None, typer.Option(metavar="N", help="Drawings of each.", show_default="as shipped")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Passes over all of them.", show_default="as shipped")
+    ] = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
     quiet: options.Quiet = False,

@@ -6,11 +6,14 @@ import json
 import typer
 
 from vitrail.cli import options
+from vitrail.cli.help import ShortGroupHelp, ShortHelp
 
-reproduce = typer.Typer(no_args_is_help=True, help="Compute again what the deck and the papers show.")
+reproduce = typer.Typer(
+    cls=ShortGroupHelp, no_args_is_help=True, help="Compute again what the deck and the papers show."
+)
 
 
-@reproduce.command()
+@reproduce.command(cls=ShortHelp)
 def table1(as_json: options.Json = False, debug: options.Debug = False) -> None:
     """The sizes of the Vision Transformer and of the networks that it is compared with."""
     from vitrail.reproduce.table1 import CLASSES, count_sizes

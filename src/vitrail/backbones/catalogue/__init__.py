@@ -4,6 +4,7 @@ To add a backbone, add a table to one of the files. A test counts its parameters
 again and compares its preprocessing with timm's. `seen_in` may name several facts of one source in one key.
 """
 
+import re
 import tomllib
 from difflib import get_close_matches
 from importlib.resources import files
@@ -13,6 +14,9 @@ from vitrail.backbones.cards import Card, Preprocessing
 from vitrail.core.errors import UsageError
 
 NEAREST_NAMES = 4
+MOST_MATCHES = 8
+SEPARATORS = re.compile(r"[-_./@ ]")
+SIZES = {"ti": "tiny", "s": "small", "b": "base", "l": "large", "h": "huge", "g": "giant"}
 
 
 def load_catalogue() -> dict[str, Card]:
@@ -37,16 +41,33 @@ def find_card(name: str) -> Card:
     """The card of one backbone.
 
     Raises:
-        UsageError: there is none; the message names the nearest ones.
+        UsageError: there is none; the message names those that match, or the nearest ones.
     """
     catalogue = load_catalogue()
     if name in catalogue:
         return catalogue[name]
-    nearest = nearest_names(name, list(catalogue))
-    raise UsageError(
-        f"There is no backbone named {name!r} in the catalogue; "
-        f"the nearest names are {', '.join(nearest)}. `vitrail backbones` lists all."
-    )
+    matching = matching_names(name, list(catalogue))
+    if matching:
+        more = f" and {len(matching) - MOST_MATCHES} more" if len(matching) > MOST_MATCHES else ""
+        offer = f"these match: {', '.join(matching[:MOST_MATCHES])}{more}"
+    else:
+        offer = f"the nearest names are {', '.join(nearest_names(name, list(catalogue)))}"
+    raise UsageError(f"There is no backbone named {name!r} in the catalogue; {offer}. `vitrail backbones` lists all.")
+
+
+def matching_names(name: str, names: list[str]) -> list[str]:
+    """The names that begin with what was written; if none do, those that have all of its words, a size in any form."""
+    wanted = name.lower()
+    beginning = [known for known in names if wanted and known.startswith(wanted)]
+    if beginning:
+        return beginning
+    words = [word for word in SEPARATORS.split(wanted) if word]
+    return [known for known in names if words and all(_has_word(known, word) for word in words)]
+
+
+def _has_word(name: str, word: str) -> bool:
+    words = SEPARATORS.split(name)
+    return word in words or SIZES.get(word, word) in words or (len(word) > 2 and any(word in each for each in words))
 
 
 def nearest_names(name: str, names: list[str]) -> list[str]:

@@ -12,15 +12,14 @@ from vitrail.backbones.engine_trial import trial_in_words
 from vitrail.candidates.decoding import decoding_in_words
 from vitrail.candidates.parity import parity_in_words
 from vitrail.core.progress import Phase
+from vitrail.delivery.units import NOTHING, big, milliseconds
 from vitrail.evaluation.contamination import mark
 from vitrail.runs import RunCost
 from vitrail.statistics.intervals import Interval
 
 MINUS = "\N{MINUS SIGN}"
-NOTHING = "\N{EN DASH}"
 NARROW = "\N{NARROW NO-BREAK SPACE}"
 LEAST_P = 1e-4
-PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def percent(value: float) -> str:
@@ -77,14 +76,6 @@ def plural(number: int, singular: str, many: str | None = None) -> str:
     return f"{number:,} {singular if number == 1 else many or singular + 's'}"
 
 
-def big(number: float) -> str:
-    """22050664 as 22.1 M."""
-    for size, prefix in PREFIXES:
-        if number >= size:
-            return f"{number / size:.3g} {prefix}"
-    return f"{number:.3g}"
-
-
 def memory(amount: int) -> str:
     """Bytes in gigabytes, or in megabytes below one."""
     return f"{amount / 1e9:.1f} GB" if amount >= 1e9 else f"{amount / 1e6:.0f} MB"
@@ -123,14 +114,6 @@ def parts_of(cost: RunCost) -> list[tuple[str, float]]:
 def pace(images_per_s: float) -> str:
     """Images a second, in whole ones from a hundred up: 4.03, 38.2, 1,230."""
     return f"{images_per_s:,.0f}" if images_per_s >= 100 else f"{images_per_s:.3g}"
-
-
-def milliseconds(images_per_s: float) -> str:
-    """What one image takes at a rate, in milliseconds."""
-    if not images_per_s:
-        return NOTHING
-    took = 1000 / images_per_s
-    return f"{took:.1f}" if 1 <= took < 10 else f"{took:.2g}" if took < 99.5 else f"{took:,.0f}"
 
 
 def setting(values: Mapping[str, Any]) -> str:

@@ -1,0 +1,111 @@
+"""Short names of backbones for tables, plots and sentences: "ViT-Ti/16 AugReg". Imports no torch.
+
+They are made from the facts of the cards, so a new card of a known family needs nothing here. A short name is for
+reading: what is typed after `-b` is always the full one.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from vitrail.backbones.cards import Card, is_unknown_file
+
+LONGEST_AS_IT_IS = 12  # characters; a name of so few is its own short name
+LOCAL = "local"  # in place of the training method, where a file is not known to be the published one
+METHODS = {
+    "a1": "A1",
+    "augreg": "AugReg",
+    "keras": "Keras",
+    "laion2b": "LAION-2B",
+    "openai": "OpenAI",
+    "orig": "original",
+    "tv": "TV",
+    "tv2": "TV2",
+}  # by the first word of a name's tag: "tv" of resnet50.tv_in1k; other tags repeat what the architecture says
+COLLECTIONS = {"imagenet-1k": "1k", "imagenet-21k": "21k"}
+
+
+class HasCard(Protocol):
+    """A backbone under its name in a run, such as a result; the name may end in +recipe."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def card(self) -> Card: ...  # noqa: D102
+
+
+def display_names(backbones: Iterable[Card | HasCard]) -> dict[str, str]:
+    """The short name of each backbone by its full name, each different from all others.
+
+    Where two would be equal, pretraining collections are added ("ViT-S/16 AugReg 21k"), then the full name is used.
+    A file that is not known to be the published one is marked ("ResNet50 local").
+    """
+    stages = {backbone.name: _stages(backbone) for backbone in backbones}
+    level = dict.fromkeys(stages, 0)
+    while True:
+        short = {name: stages[name][level[name]] for name in stages}
+        count = Counter(short.values())
+        equal = [name for name in stages if count[short[name]] > 1 and level[name] + 1 < len(stages[name])]
+        if not equal:
+            return short
+        for name in equal:
+            level[name] += 1
+
+
+def shorten_names(text: str, names: Mapping[str, str]) -> str:
+    """A sentence with the short name in the place of each full one."""
+    if not names:
+        return text
+    longest_first = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    whole_name = re.compile(rf"(?<![\w./@:-])({longest_first})(?![\w/@+=-]|\.\w)")
+    return whole_name.sub(lambda match: names[match[1]], text)
+
+
+def _stages(backbone: Card | HasCard) -> tuple[str, ...]:
+    """A backbone's names from the shortest to the full one."""
+    card = backbone if isinstance(backbone, Card) else backbone.card
+    recipe = backbone.name.removeprefix(card.name)
+    if len(card.name) <= LONGEST_AS_IT_IS:
+        return (backbone.name,)
+    if card.family in ("timm", "hf"):
+        model = card.name.split(":", 1)[-1].rsplit("/", 1)[-1]
+        return (model.split(".")[0] + recipe, model + recipe, backbone.name)
+    method = METHODS.get(_tag(card), "")
+    size = f"@{card.name.rsplit('@', 1)[1]}" if "@" in card.name else ""
+    collections = "+".join(COLLECTIONS[name] for name in card.pretraining if name in COLLECTIONS)
+    if is_unknown_file(card):  # its training is not known: the name that it was given tells two such files apart
+        parts = [(_architecture(card), size, LOCAL), (_architecture(card), method, size, LOCAL)]
+    else:
+        parts = [(_architecture(card), method, size), (_architecture(card), method, size, collections)]
+    return (*(" ".join(part for part in stage if part) + recipe for stage in parts), backbone.name)
+
+
+def _tag(card: Card) -> str:
+    """The first word of what stands after the dot: "tv" of resnet50.tv_in1k, "" if there is no dot."""
+    return re.split("[_@]", card.name.partition(".")[2])[0]
+
+
+def _architecture(card: Card) -> str:
+    variant = card.variant
+    match card.family:
+        case "resnet":
+            return f"ResNet{str(variant['depth']).removesuffix('v1')}"
+        case "bit":
+            return f"BiT R{variant['size']}"
+    size = f"{variant['size']}/{variant['patch']}"
+    match card.family, variant.get("form"):
+        case "clip", _:
+            return f"CLIP ViT-{size}"
+        case "siglip", _:
+            return f"SigLIP {size}"
+        case _, "DeiT-III":
+            return f"DeiT-III {size}"
+        case _, "DINOv2":
+            return f"DINOv2 {size}"
+        case _, "DINOv2 with registers":
+            return f"DINOv2 {size} reg"
+    if card.name.startswith("deit_"):
+        return f"DeiT-{size}"
+    return f"DINO {size}" if _tag(card) == "dino" else f"ViT-{size}"
