@@ -26,8 +26,8 @@ def test_features_are_told_apart_after_the_correction_for_all_backbones():
     assert "0.70, by chance below 0.55; p = 0.03" in alone.sentence
     assert alone.kept is None
     (caveat,) = say_shift("vit", alone, None)
-    assert caveat.startswith("vit: a classifier tells test from training images")
-    assert "assume images that are drawn as the training images are" in caveat
+    assert caveat.startswith("vit: a classifier can tell test images from training images")
+    assert "assume images drawn in the same way as the training images" in caveat
     assert caveat.endswith(": here they may fail.")
     assert say_shift("vit", beside, None) == ()
 

@@ -129,7 +129,7 @@ def test_an_example_without_a_sealed_label_or_with_a_foreign_one_is_an_error():
 def test_labels_that_are_open_already_must_fit_too():
     candidates, ids, _, classes, label_N = make_run()
     criteria, known = Criteria(), {"contamination": {}}
-    with pytest.raises(DataError, match="399 labels of 400 test images"):
+    with pytest.raises(DataError, match="399 labels for 400 test images"):
         assess(candidates, judged(ids, classes), label_N[1:], criteria, **known)
     for foreign in (8, -1):
         label_N[3] = foreign
@@ -207,7 +207,7 @@ def test_a_test_of_one_group_is_said_to_tell_nothing_of_another_and_its_pick_is_
     assert "equivalent" not in decision.sentence
     assert decision.sentence.endswith("nothing is known about other groups.")
     (said,) = [caveat for caveat in decision.caveats if "group" in caveat]
-    assert said.startswith("All 2,000 test images are of one group")
+    assert said.startswith("All 2,000 test images belong to one group")
 
 
 def test_one_image_and_two_classes_still_get_a_verdict():

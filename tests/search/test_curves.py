@@ -66,7 +66,7 @@ def test_examples_of_one_group_give_a_curve_without_intervals_and_without_a_fore
     assert curve.points[0].accuracy < curve.points[-1].accuracy
     assert {(point.low, point.high) for point in curve.points} == {(None, None)}
     assert curve.forecast is None
-    assert "of one group" in curve.sentence
+    assert "belong to one group" in curve.sentence
     two = replace(scores, group_N=np.arange(1280) % 2)  # the twin: of two groups there are intervals
     (curve,) = make_label_curves(two, ("a", "b"), EVERY)
     assert all(point.low < point.high for point in curve.points)
@@ -97,5 +97,5 @@ def test_what_cannot_be_shown_is_not_said_to_be_worth_anything():
     assert make_label_curves(score(examples(N=64)), NAMES, np.ones(64, dtype=bool)) == ()
     easy = replace(examples(), feature_ND=(10 * np.eye(16)[np.arange(1280) % 8]).astype(np.float32))
     curve = make_label_curves(score(easy), NAMES, EVERY)[0]
-    assert "cannot be shown to be worth anything" in curve.sentence
+    assert "It cannot be shown that" in curve.sentence
     assert curve.forecast.high == pytest.approx(0.002, abs=0.002)

@@ -38,11 +38,11 @@ class Parity:
 
 
 def parity_in_words(parity: Parity, precision: str) -> str:
-    """The figures in a clause that follows a backbone's name."""
+    """The figures as a clause after a backbone's name."""
     same = round(parity.top1_agreement * parity.images)
     return (
-        f"{precision} against fp32 on {parity.images} test images: cosine of features {parity.cosine_least:.4f} at "
-        f"least, the same answer on {same}"
+        f"{precision} compared with fp32 on {parity.images} test images: cosine of features at least "
+        f"{parity.cosine_least:.4f}, the same answer on {same}"
     )
 
 
@@ -56,7 +56,7 @@ def measure_parity(
     max_pixels: int,
     resources: Resources,
 ) -> Parity | None:
-    """Compare with float32; None if float32 is what ran.
+    """Compare with float32; None if the run used float32.
 
     Args:
         dataset: the examples.

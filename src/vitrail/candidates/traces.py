@@ -128,7 +128,7 @@ def _of_files(named_N: NDArray[np.bool_], collection: Collection) -> list[Eviden
     share = float(named_N.mean())
     if share == 0:
         return []
-    sentence = f"{say_about(share)} of the test images are named as {collection} names its images (wnid_number)"
+    sentence = f"{say_about(share)} of the test images have file names like those of {collection} (wnid_number)"
     return [Evidence(kind="file names", strength="proof", collection=collection, share=share, sentence=sentence)]
 
 
@@ -171,7 +171,7 @@ def _known_sets() -> dict[str, dict[str, list[str]]]:
 def _match_by_answers(
     classifier: Classifier, features: Features, dataset: Dataset, ids: Sequence[str]
 ) -> tuple[dict[int, tuple[int, ...]], list[Evidence]]:
-    """Which output stands for each class, by the training images, and the evidence if most images agree."""
+    """The output that matches each class, by the training images, and the evidence if most images agree."""
     label = dataset.by_id("label")
     label_N = np.array([label[example] for example in ids], dtype=np.int64)
     log_NK = classifier.log_probabilities(features.rows(ids))
@@ -185,8 +185,8 @@ def _match_by_answers(
     alike = [(len(named & set(facts["synsets"])), name) for name, facts in _known_sets().items()]
     count, name = max(alike)
     sentence = (
-        f"its own classifier, with {len(classifier.labels.ids):,} answers to choose from, gives {say_about(share)} of "
-        "the training images the one answer that stands for their class"
+        f"its own classifier, which knows {len(classifier.labels.ids):,} classes, gives {say_about(share)} of the "
+        "training images the one answer that matches their class"
     )
     if count >= MOST_OF_A_SET * len(places):
         sentence += f", and {count:,} of these {len(places):,} answers are classes of {name}"

@@ -97,8 +97,8 @@ class Ledger:
         except OSError as error:
             raise RunError(
                 f"The finished step {step} of the search could not be written to {self._folder} "
-                f"({error.strerror or error}). Free some room, then run the same command again: it goes on from the "
-                "steps before."
+                f"({error.strerror or error}). Free some disk space, then run the same command again: it continues "
+                "after the steps before."
             ) from error
 
     def _read(self, step: str) -> tuple[list[ScoredTrial], float, float] | None:

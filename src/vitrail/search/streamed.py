@@ -247,11 +247,13 @@ def _say_what_differs(
     left_out += [f"the pooling {pooling}" for pooling in features.poolings if pooling != features.pooling]
     left_out += ["other splits of train and val"] if options.splits else []
     left_out += (
-        ["heads on parts of train and val, for label curves and other trainings"] if options.label_curves else []
+        ["heads on subsets of train and val, for label curves and for other training images"]
+        if options.label_curves
+        else []
     )
     scored = len(examples.holdouts[0].score)
     return (
-        f"{features.backbone}: logistic heads were fitted on features read from disk, since {need}. They were scored "
+        f"{features.backbone}: logistic heads were fitted on features read from disk, because {need}. They were scored "
         f"and calibrated on {scored:,} of {len(split.val):,} val images."
         + (f" Not tried: {', '.join(left_out)}." if left_out else "")
     )

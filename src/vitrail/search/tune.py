@@ -165,13 +165,13 @@ def _say_what_has_no_effect(examples: Examples, options: TuneOptions) -> tuple[s
     if not any(FAMILIES[kind].draws for kind in options.kinds):
         return ()
     return (
-        f"The {options.trials:,} trials that were asked for have no effect: they count softmax heads and perceptrons, "
-        "which are not tried without a val split, that is with fewer than 1,000 images to learn from.",
+        f"The requested number of trials ({options.trials:,}) has no effect: it limits softmax heads and perceptrons, "
+        "which are only tried with a val split, so with at least 1,000 images for training.",
     )
 
 
 def _in_turn(rounds: Sequence[Iterator[list[ScoredTrial]]]) -> Iterator[list[ScoredTrial]]:
-    """One round of each family after the other, so that a budget that ends is shared evenly."""
+    """One round of each family in turn, so that all share a limited budget evenly."""
     going = list(rounds)
     while going:
         still = []
