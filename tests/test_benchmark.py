@@ -328,7 +328,7 @@ def test_a_backbone_must_be_named_for_ones_own_images_and_only_once(data: Path):
 
 def test_a_misspelt_backbone_is_found_before_any_image_is_read(tmp_path: Path):
     """A folder that is not there would be complained of first, were it looked at before the names."""
-    with pytest.raises(UsageError, match=r"nearest names are .*vit_mini"):
+    with pytest.raises(UsageError, match=r"similar names are .*vit_mini"):
         bench(tmp_path / "nowhere", ["resnet_mini", "vit_minni"])
     with pytest.raises(UsageError, match="nowhere"):
         bench(tmp_path / "nowhere", ["resnet_mini", "vit_mini"])

@@ -174,7 +174,7 @@ def test_values_of_the_test_alone_cannot_be_compared_and_no_image_is_read_for_it
     with table.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     options = replace(FAST, search=replace(FAST.search, leave_out="camera"))
-    with pytest.raises(DataError, match="the ordinary accuracy is that for new values"):
+    with pytest.raises(DataError, match="the ordinary accuracy is the accuracy on new values"):
         bench(table, ("vit_mini",), out=tmp_path / "run", options=options)
 
 

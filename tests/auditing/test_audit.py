@@ -145,7 +145,7 @@ def test_labels_whose_heads_do_not_fit_in_memory_are_not_judged(monkeypatch):
     found = audit(None).labels
     assert found.judged == 0
     assert "fitted in memory" in found.why_not
-    assert "half of what this process may use" in found.why_not
+    assert "half of the memory of this process" in found.why_not
 
 
 def test_a_run_of_other_images_is_wrong_usage(tmp_path: Path):

@@ -137,5 +137,5 @@ def test_a_judge_that_flags_nothing_is_too_weak():
     truth_N = make_truth()
     planted: PlantedErrors = plant_errors(truth_N, CLASSES, lambda label_N: np.eye(CLASSES)[label_N])
     assert (planted.precision, planted.flags) == (None, 0)
-    assert why_too_weak(CERTAIN, planted) == "It found none of 100 wrong labels that were planted to test it."
+    assert why_too_weak(CERTAIN, planted) == "It found none of the 100 wrong labels that were planted to test it."
     assert "It found 0.0%" in say_planted(planted)

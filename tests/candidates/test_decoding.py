@@ -120,7 +120,7 @@ def test_stripes_that_a_reduced_decode_leaves_out_are_seen_in_the_features(strip
     assert result.cost.cached == 0  # what was compared was computed now too
     assert result.decoding.cosine_mean < 0.9995
     assert result.decoding.changed is None
-    assert "were decoded whole" in decoding_in_words(result.decoding, "exact")
+    assert "were decoded in full" in decoding_in_words(result.decoding, "exact")
 
 
 def test_where_an_answer_changed_the_search_is_done_again_on_whole_images(striped: Path, tmp_path: Path, monkeypatch):

@@ -47,7 +47,7 @@ def test_where_it_departs_from_the_deck_is_said(backbones):
 
 @pytest.mark.parametrize("recipes", [(), ("deck", "deck"), ("soup",)])
 def test_recipes_that_make_no_sense_are_refused(recipes):
-    with pytest.raises(UsageError, match="cannot be used"):
+    with pytest.raises(UsageError, match="Invalid recipes"):
         check_recipes(recipes)
 
 

@@ -62,4 +62,7 @@ def test_the_closing_says_where_the_time_went_longest_part_first() -> None:
 
 
 def test_how_images_were_decoded_and_why_is_said() -> None:
-    assert "images were decoded whole; at a fraction of their size, on 64 large JPEGs: 1 answer changed" in closing(80)
+    assert (
+        "images were decoded in full; compared with a fraction of their size on 64 large JPEGs: 1 answer changed"
+        in closing(80)
+    )

@@ -107,8 +107,8 @@ def test_the_fingerprint_covers_the_columns_that_are_used_and_no_others():
 @pytest.mark.parametrize(
     ("slices", "leave_out", "said"),
     [
-        (("lens",), None, r"no further column 'lens' \(it has camera, site\)"),
-        ((), "lens", "no further column 'lens'"),
+        (("lens",), None, r"no column 'lens' \(it has camera, site\)"),
+        ((), "lens", "no column 'lens'"),
         ((), "site", "has one value, X: --leave-out needs at least two"),
     ],
 )
@@ -119,5 +119,5 @@ def test_a_column_that_cannot_be_used_is_an_error(slices: tuple[str, ...], leave
 
 
 def test_data_without_further_columns_say_so():
-    with pytest.raises(UsageError, match="it has none beside path, label, split and group"):
+    with pytest.raises(UsageError, match="its only columns are path, label, split and group"):
         keep_columns(with_columns({}), ("camera",), None)

@@ -35,7 +35,7 @@ def test_a_loss_that_many_values_share_is_told():
     new = judge_new_values(np.ones(240, dtype=bool), new_N, make_plan(values), level=0.95)
     assert new.told_apart
     assert "less, a significant difference" in new.sentence
-    assert "say little" not in new.sentence
+    assert "says little" not in new.sentence
 
 
 def test_heads_that_never_differ_still_leave_a_width():

@@ -134,5 +134,5 @@ def test_a_refusal_survives_its_file_and_a_damaged_file_is_one_sentence(tmp_path
     assert (again.set_on, again.images) == ("out-of-fold", 60)
     assert (again.threshold_RC == refusal.threshold_RC).all()
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "r.safetensors").read_bytes()[:100])
-    with pytest.raises(WeightsError, match="make the run again"):
+    with pytest.raises(WeightsError, match="repeat the run"):
         load_refusal(tmp_path / "cut.safetensors")

@@ -149,7 +149,7 @@ def test_when_no_machine_is_left_that_is_said_and_nothing_is_lost(data, alone, m
     monkeypatch.setattr(cluster, "PATIENCE_S", 2.0)
     machines.want(1)
     progress = Watching(200, then=lambda: [machines.kill() for _ in machines.alive[:]])
-    with pytest.raises(ClusterError, match=r"No machine is left in the cluster with 1 core .* is kept"):
+    with pytest.raises(ClusterError, match=r"No machine with 1 core for a worker is left in the cluster.* is kept"):
         everywhere(data, tmp_path, machines.address, progress)
     finished = here(load(open_source(data)), tmp_path)
     assert all(0 < features.cost.computed < 359 for features in finished.features)
@@ -205,12 +205,12 @@ def test_a_cluster_reduces_large_images_as_one_machine_does(machines, tmp_path, 
 
 def test_a_cluster_without_machines_or_without_the_data_is_told_in_a_sentence(data, machines, tmp_path):
     machines.want(0)
-    with pytest.raises(ClusterError, match="No machine of the cluster has a core"):
+    with pytest.raises(ClusterError, match="No machine of the cluster has a free core"):
         everywhere(data, tmp_path, machines.address, Watching())
     machines.want(1)
     dataset = load(open_source(data))
     with (
-        pytest.raises(ClusterError, match=r"does not see the images of .*/elsewhere"),
+        pytest.raises(ClusterError, match=r"cannot read the images of .*/elsewhere"),
         join(
             machines.address,
             dataset,

@@ -141,7 +141,7 @@ def test_a_hub_that_is_down_is_told_from_one_that_lacks_the_file(card, hub):
     with pytest.raises(DownloadError, match=r"could not be fetched from the hub \(.*503"):
         downloaded(card)
     hub.refuse = None
-    with pytest.raises(DownloadError, match=r"shows no model\.safetensors in timm/none.*hf auth login"):
+    with pytest.raises(DownloadError, match=r"has no model\.safetensors in timm/none.*hf auth login"):
         downloaded(replace(card, repository="timm/none"))
 
 

@@ -117,7 +117,7 @@ def test_the_list_of_a_newer_version_stays_as_it_is():
     heard = Heard()
     remember_file(FIRST, heard)
     assert place().read_text() == '{"format": 2, "shelves": []}'
-    assert "it has format 2 and this Vitrail reads 1" in heard.notes[0]
+    assert "it has format 2, but this version of Vitrail reads 1" in heard.notes[0]
 
 
 def test_a_folder_that_cannot_be_written_is_a_note(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

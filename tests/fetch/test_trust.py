@@ -67,7 +67,7 @@ def test_a_lock_that_is_damaged_is_an_error_and_never_read_as_empty(text, tmp_pa
 def test_a_lock_of_a_newer_version_is_named(tmp_path):
     path = tmp_path / "weights.lock.json"
     path.write_text('{"format": 2, "weights": {}}')
-    with pytest.raises(DownloadError, match="has format 2, this Vitrail reads 1"):
+    with pytest.raises(DownloadError, match="has format 2, but this version of Vitrail reads 1"):
         read_trusted(path)
 
 

@@ -72,7 +72,7 @@ def test_what_fits_comes_back_whole(path: Path, refusal: Refusal):
 )
 def test_a_promise_that_makes_no_sense_is_named(path: Path, name: str, value: object):
     edit(path, facts={name: value})
-    with pytest.raises(WeightsError, match=rf"r\.safetensors does not fit together.*{name} is .*Make the run again\.$"):
+    with pytest.raises(WeightsError, match=rf"r\.safetensors does not fit together.*{name} is .*Repeat the run\.$"):
         load_refusal(path)
 
 

@@ -25,7 +25,7 @@ def test_another_question_in_the_same_folder_is_wrong_usage(tmp_path: Path) -> N
 
 def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("do not touch")
-    with pytest.raises(UsageError, match="holds no run"), enter_folder(tmp_path, "one"):
+    with pytest.raises(UsageError, match="does not hold a run"), enter_folder(tmp_path, "one"):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -79,7 +79,7 @@ def test_a_second_process_in_the_same_folder_is_turned_away(tmp_path: Path) -> N
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout.readline() == b"in\n"
-        with pytest.raises(UsageError, match="Another process is at work"), enter_folder(tmp_path, "one"):
+        with pytest.raises(UsageError, match="Another process is using"), enter_folder(tmp_path, "one"):
             pass
         other.communicate(b"")
     with enter_folder(tmp_path, "one") as journal:

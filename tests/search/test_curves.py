@@ -35,8 +35,8 @@ def test_the_forecast_starts_at_the_images_of_the_kept_head():
     assert (both.forecast.images_per_class, both.forecast.labels) == (640, 1280)
     assert (train.forecast.images_per_class, train.forecast.labels) == (480, 960)
     assert train.forecast.gain > both.forecast.gain  # the law flattens
-    assert "1,280 more labels in all 2 classes (640 more a class)" in both.sentence
-    assert "on average to heads like this one, on images of train and val" in both.sentence
+    assert "1,280 more labels in all 2 classes (640 more per class)" in both.sentence
+    assert "on average for heads like this one, on train and val images" in both.sentence
     assert "90% interval" in both.sentence
 
 

@@ -82,7 +82,7 @@ def test_a_step_of_another_search_or_a_damaged_one_is_done_anew(tmp_path, fault)
 
 def test_a_step_that_cannot_be_written_is_one_sentence_with_the_way_out(tmp_path):
     (tmp_path / "folder").write_text("a file where the folder should be")
-    with pytest.raises(RunError, match=r"could not be written .* Free some room"):
+    with pytest.raises(RunError, match=r"could not be written .* Free some disk space"):
         Ledger(tmp_path / "folder", identity="a").do("one", lambda: [TRIAL])
 
 

@@ -20,7 +20,7 @@ from vitrail.data import Dataset
 from vitrail.features import Features, extract
 from vitrail.heads import Head, probabilities
 
-IMAGES = {"bf16": 64, "fp16": 64, "int8": 256}  # at most; int8 moves features most, and is only used when asked for
+IMAGES = {"bf16": 64, "fp16": 64, "int8": 256}  # at most; int8 changes features most, and is only used on request
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +83,7 @@ def compared_images(dataset: Dataset, ids: Sequence[str], precision: str) -> Dat
 
 
 def in_float32(backbone: Backbone) -> Backbone:
-    """A backbone as it is on the same engine in float32."""
+    """The same backbone on the same engine in float32."""
     exact = replace(backbone.engine, precision="fp32", ranges="", quantiser="", rest="")
     return replace(backbone, engine=exact, read_range_images=None)
 

@@ -1,4 +1,4 @@
-"""What a recipe changes in a backbone and its search: the default recipe, which we recommend, and the deck's.
+"""Recipes: what each changes in a backbone and its search. The default recipe, which we recommend, and the deck's.
 
 The deck compared a frozen ResNet50 with a frozen ViT-S/16 on Stanford Dogs. Its recipe, as far as it is known:
 pixels equalised; ResNet50: pooling, dropout searched in [0.5, 0.8], softmax; ViT: softmax alone; RMSprop as in Keras

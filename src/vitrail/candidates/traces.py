@@ -25,7 +25,7 @@ from vitrail.data import Dataset, Split
 from vitrail.data.traces import MOST, Collection, Evidence, MatchedBy, Pretraining, Traces, say_about
 from vitrail.features import Features
 
-IMAGE_ID = re.compile(r"^(n\d{8})_\d+$")  # how ImageNet names its images but for those of validation and test
+IMAGE_ID = re.compile(r"^(n\d{8})_\d+$")  # how ImageNet names its training images
 NAMES: MatchedBy = "names"
 ANSWERS: MatchedBy = "answers on training images"
 MOST_OF_A_SET = 0.9  # of its classes, for a data set from which some are left out
@@ -55,7 +55,7 @@ def find_traces(
 ) -> Traces:
     """Look for signs that a backbone was trained on the test images. No test label is needed.
 
-    If names do not tell which output of the classifier stands for which class, its answers on `trained_ids` do.
+    If names do not show which output of the classifier belongs to which class, its answers on `trained_ids` do.
     """
     trained_on, pretraining = _find_collections(card, classifier)
     named_small_N, named_large_N = _carry_ids(dataset, split.test)

@@ -70,15 +70,16 @@ def compare_runs(first: RunRecord, second: RunRecord, criteria: Criteria | None 
     common = sorted(rows[0].label.keys() & rows[1].label.keys())
     if not common:
         raise DataError(
-            f"The runs {first.folder} and {second.folder} have no test image in common: nothing to compare."
+            f"The runs {first.folder} and {second.folder} have no test images in common: compare runs on the same "
+            "images."
         )
     changed = [example for example in common if rows[0].label[example] != rows[1].label[example]]
     if changed:
         first_changed = changed[0]
         raise DataError(
-            f"{len(changed)} of {len(common)} common test images have another label in the other run, first "
+            f"{len(changed)} of {len(common)} test images that both runs share have different labels, the first is "
             f"{first_changed[:12]}…: {rows[0].label[first_changed]} and {rows[1].label[first_changed]}. "
-            "Compare runs of one labelling."
+            "Compare runs with the same labels."
         )
     correct = {name: right for run_rows in rows for name, right in run_rows.correct(common).items()}
     places = [(a, b) for a in rows[0].right for b in rows[1].right]

@@ -139,7 +139,7 @@ def peak_rss_bytes() -> int:
     """The largest resident memory of this process so far, in bytes; on a platform that keeps no peak, that of now."""
     try:
         import resource
-    except ImportError:  # Windows has no such module, and psutil knows its peak
+    except ImportError:  # Windows lacks this module, but psutil has the peak there
         memory = psutil.Process().memory_info()
         return int(getattr(memory, "peak_wset", memory.rss))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

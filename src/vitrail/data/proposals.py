@@ -118,7 +118,7 @@ def _compare(block_BD: Floats, all_MD: Floats, start: int) -> Iterator[Matches]:
 
 
 def _nearest(matches: Sequence[Matches]) -> Matches:
-    """Of each first row the best matches, each pair once."""
+    """The best matches of each first row, each pair once."""
     if not matches:
         return np.empty((0, 2), np.int64), np.empty(0, np.float32)
     pairs_P2 = np.concatenate([pairs for pairs, _ in matches])

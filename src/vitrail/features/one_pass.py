@@ -107,7 +107,7 @@ class Extractor:
 
 
 class _ShardWriter:
-    """Gathers rows until they make a shard; a thread of its own writes one at a time, so nothing else waits for it."""
+    """Gathers rows until they fill a shard; a separate thread writes one shard at a time, so nothing else waits."""
 
     def __init__(self, stream: Stream[str], compute_threads: int) -> None:
         self._stream, self._compute_threads = stream, compute_threads
@@ -126,7 +126,7 @@ class _ShardWriter:
             self._writing = self._thread.submit(extractor.write, computed, self._cost(extractor, computed))
 
     def close(self) -> None:
-        """Write what is left of every backbone; then StoreError if a shard could not be written."""
+        """Write the remaining rows of every backbone; raises StoreError afterwards if a shard could not be written."""
         self._thread.shutdown()
         with ExitStack() as rest:  # runs all of it, whatever becomes of one shard
             if self._writing is not None:

@@ -167,7 +167,7 @@ class Neighbours(_Form):
         if not are_unit(self.row_MD):
             return "a row is not of length 1"
         if self.label_M.min() < 0 or self.label_M.max() >= classes:
-            return "a label is of no class"
+            return "a label is not a class"
         weighted = (self.class_weight_C >= 0).all() and (self.class_weight_C[self.label_M] > 0).all()
         return None if weighted else "a class with rows has a weight that is not above 0"
 

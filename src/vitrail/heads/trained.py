@@ -111,7 +111,7 @@ class HeadTraining:
     ) -> None:
         widths = {setting.hidden for setting in settings}
         if len(widths) != 1:
-            raise UsageError(f"Heads of one training need one number of hidden units, but got {sorted(widths)}.")
+            raise UsageError(f"Heads trained together need the same number of hidden units, but got {sorted(widths)}.")
         require_labels(*train, classes)
         self._scaling = fit_scaling(train[0], options.scaling)
         self._val = None

@@ -1,14 +1,14 @@
-"""Accuracy against images per class, and what more labels would be worth to the head that is kept; never on test.
+"""Accuracy against images per class, and the value of more labels for the winning head; never on test.
 
 The winning setting is fitted on an eighth, a quarter, a half and all images of some classes in the other folds,
 together with all images of the other classes, and scored on the fold: once for all classes together, once for those
 that the head finds hardest. All parts are scored on the same images, so that the error of a difference is far less than
 that of an accuracy. The intervals allow for the draw of the scored images (of whole groups, if there are any) and of
-the training images. A single group says nothing of other groups: then there are neither intervals nor a forecast.
+the training images. A single group says nothing about other groups: then there are neither intervals nor a forecast.
 
-The forecast starts where the kept head does, at all images that it was refitted on, and ends at twice as many: that is
-two and a half times the largest point. It is an average over heads like the kept one: how lucky that one was with its
-own images, no curve shows (benchmarks/backtest.py). See `statistics/power_law.py` for the law and its interval.
+The forecast starts at the number of images that the winning head was refitted on and ends at twice as many, which is
+two and a half times the largest point. It is an average over heads like this one: no curve shows how lucky this head
+was with its own images (benchmarks/backtest.py). See `statistics/power_law.py` for the law and its interval.
 """
 
 from collections.abc import Sequence

@@ -38,11 +38,11 @@ def confident_enough(
     risk: float,
     group_N: NDArray[np.int64] | None = None,
 ) -> float | None:
-    """The least confidence from which on answers are right at the target precision, but for a small risk.
+    """The lowest confidence above which answers reach the target precision, except for a small risk.
 
     `confidence_N` is the probability of the predicted class of calibration examples, `precision` the target as a
     fraction, `risk` the chance that the promise fails; `group_N` is None if examples are independent. None if this test
-    finds no such confidence, which does not say that there is none.
+    finds no such confidence; one may still exist.
     """
     order_N = np.argsort(-confidence_N, kind="stable")
     sorted_N = confidence_N[order_N]

@@ -51,7 +51,7 @@ class TrainingVariance:
         return 2 * (self.variance + other) ** 2 / self.error**2 if self.error > 0 else math.inf
 
     def scaled(self, share: float) -> "TrainingVariance":
-        """Of a training set that is 1 / share times as large."""
+        """The variance for a training set that is 1 / share times as large."""
         return TrainingVariance(variance=self.variance * share, error=self.error * share)
 
 
@@ -61,7 +61,7 @@ def training_variance(first_N: Floats, second_N: Floats, fold_N: Ints, group_N: 
     Args:
         first_N: the figure of each scored image under the head of the first half: 1 if right, or a difference.
         second_N: the same under the head of the second half.
-        fold_N: the fold of each image; every fold has two heads of its own.
+        fold_N: the fold of each image; every fold has its own two heads.
         group_N: the group of each image.
     """
     square_F, noise_F = [], []

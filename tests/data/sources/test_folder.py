@@ -59,8 +59,8 @@ def test_files_in_no_class_folder_are_set_aside(tmp_path):
     entries, aside = listed(make(tmp_path, "README.txt", "train/cat/1", "train/2.jpg", "test/cat/3"))
     assert len(entries) == 2
     assert aside == {
-        "README.txt": "it lies in no class folder",
-        "train/2.jpg": "it lies in train but in no class folder",
+        "README.txt": "it is not in a class folder",
+        "train/2.jpg": "it is in train but not in a class folder",
     }
 
 

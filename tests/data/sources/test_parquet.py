@@ -74,7 +74,7 @@ def test_reading_in_order_costs_one_pass_and_what_is_kept_is_bounded(tmp_path: P
 def test_a_column_that_cannot_be_chosen_is_asked_for(tmp_path: Path):
     columns = {"img": [{"bytes": b"1", "path": "1"}], "fine": [1], "coarse": [2]}
     pq.write_table(pa.table(columns), tmp_path / "x.parquet")
-    with pytest.raises(DataError, match=r"no column that may be the label \(img, fine, coarse\): call exactly one"):
+    with pytest.raises(DataError, match=r"no column that may be the label \(img, fine, coarse\): name exactly one"):
         listed(open_source(tmp_path / "x.parquet"))
 
 

@@ -37,15 +37,15 @@ def find_card(name: str) -> Card:
     """The card of one backbone.
 
     Raises:
-        UsageError: there is none; the message names the nearest ones.
+        UsageError: the catalogue has no such backbone; the message names similar ones.
     """
     catalogue = load_catalogue()
     if name in catalogue:
         return catalogue[name]
     nearest = nearest_names(name, list(catalogue))
     raise UsageError(
-        f"There is no backbone named {name!r} in the catalogue; "
-        f"the nearest names are {', '.join(nearest)}. `vitrail backbones` lists all."
+        f"The catalogue has no backbone {name!r}; similar names are {', '.join(nearest)}. "
+        "`vitrail backbones` lists all."
     )
 
 

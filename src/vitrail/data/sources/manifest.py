@@ -30,7 +30,7 @@ class ManifestSource:
             where, on_disk = self._locate(row.path)
             if not on_disk.is_file():
                 yield SetAside(
-                    path=where, reason=f"row {row.number} of {self._path.name} names it, and there is no such file"
+                    path=where, reason=f"row {row.number} of {self._path.name} names it, but there is no such file"
                 )
                 continue
             split = SPLIT_WORDS[row.split.lower()] if row.split else None
