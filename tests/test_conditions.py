@@ -106,7 +106,7 @@ def test_a_given_test_is_compared_with_training(made: tuple[RunRecord, Path]):
         assert shift.change is not None
 
 
-def test_a_run_with_columns_verifies_and_what_is_changed_is_named(made: tuple[RunRecord, Path], tmp_path: Path):
+def test_a_run_with_columns_verifies_and_changes_are_named(made: tuple[RunRecord, Path], tmp_path: Path):
     run, cache = made
     assert verify_run(run.folder, cache=cache).differences == ()
     folder = Path(shutil.copytree(run.folder, tmp_path / "run"))

@@ -158,7 +158,7 @@ def test_an_unknown_name_is_answered_with_the_nearest():
         ("vitmini", "vit_mini"),
     ],
 )
-def test_the_nearest_name_is_the_one_that_was_meant(written, meant):
+def test_the_nearest_name_is_the_intended_name(written, meant):
     assert nearest_names(written, list(CATALOGUE))[0] == meant
 
 

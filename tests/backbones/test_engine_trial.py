@@ -39,7 +39,7 @@ def test_the_first_engine_about_as_fast_as_the_fastest_is_picked(rows, chosen):
     assert pick(rows) == chosen
 
 
-def test_the_least_cosine_is_over_images_and_components_and_what_is_not_finite_never_passes():
+def test_the_least_cosine_is_over_images_and_components_and_non_finite_features_never_pass():
     exact_NPD = np.random.default_rng(0).normal(size=(8, 2, 5)).astype(np.float32)
     assert least_cosine(exact_NPD, exact_NPD) == pytest.approx(1.0)
     for place in ((0, 0), (7, 1)):
@@ -98,7 +98,7 @@ def test_weights_that_do_not_fit_end_the_trial(tmp_path):
         try_engines(wrong, list_engines(EngineRequest()), threads=1)
 
 
-def test_a_request_narrows_what_is_listed():
+def test_a_request_narrows_the_list():
     assert list_engines(EngineRequest(engine="torch", precision="fp32")) == (choose_engine("torch", "fp32"),)
     assert {choice.name for choice in list_engines(EngineRequest(engine="torch"))} == {"torch"}
     assert {choice.precision for choice in list_engines(EngineRequest(precision="fp32"))} == {"fp32"}

@@ -75,7 +75,7 @@ def named(folder: Path, cache: Path) -> str:
     return "\n".join(one.where for one in found.differences)
 
 
-def test_a_run_as_it_was_made_is_equal_and_what_is_beyond_is_said(made: tuple[Path, Path]):
+def test_an_unchanged_run_verifies_and_unchecked_parts_are_listed(made: tuple[Path, Path]):
     found = verify_run(made[0], cache=made[1])
     assert found.differences == ()
     assert found.compared > 200
@@ -374,7 +374,7 @@ def test_images_that_either_run_groups_are_one_group_whichever_run_comes_first(m
 @pytest.mark.parametrize(
     "options", [{"level": 95}, {"level": 0.0}, {"margin": 2.0}, {"margin": -0.01}, {"margin": np.nan}]
 )
-def test_a_level_or_margin_that_makes_no_sense_is_wrong_usage(made: tuple[Path, Path], options: dict[str, float]):
+def test_an_invalid_level_or_margin_is_wrong_usage(made: tuple[Path, Path], options: dict[str, float]):
     run = load_run(made[0])
     with pytest.raises(UsageError, match="cannot be used: both are fractions between 0 and 1"):
         compare_runs(run, run, Criteria(**options))

@@ -55,7 +55,7 @@ def test_the_table_has_its_schema_and_is_sorted_by_id():
     assert all(dataset.classes[row["label"]] == row["paths"][0].split("/")[0] for row in rows)
 
 
-def test_the_shorter_side_of_a_jpeg_is_known_and_of_nothing_else():
+def test_the_shorter_side_is_known_for_jpegs_only():
     """Of files that stand twice too, which take another way into the table."""
     files = {
         "cat/wide.jpg": encoded(picture(1, size=(30, 20)), "JPEG"),
@@ -128,7 +128,7 @@ def test_no_usable_file_is_one_sentence_with_the_usual_reason():
         read([("a", "cat", b"text"), ("b", "cat", b""), ("c", "dog", b"")])
 
 
-def test_progress_hears_of_every_file():
+def test_progress_counts_every_file():
     class Recorder(Silent):
         def __init__(self) -> None:
             self.events: list[tuple[object, ...]] = []

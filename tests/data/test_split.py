@@ -127,13 +127,13 @@ def test_folds_are_drawn_apart_from_the_split():
     assert all(100 < len(set(split.val) & set(fold)) < 250 for fold in split.folds)
 
 
-def test_fractions_are_those_asked_for():
+def test_fractions_are_the_requested_ones():
     _, split, _ = make_split(simple(2_000, 1_000), SplitOptions(fractions=(0.5, 0.1, 0.4)))
     assert [len(part) for part in (split.train, split.val, split.test)] == [1_500, 300, 1_200]
 
 
 @pytest.mark.parametrize("fractions", [(0.6, 0.4, 0.0), (0.6, 0.2, 0.3), (0.5, 0.5), (1.2, -0.1, -0.1)])
-def test_fractions_that_make_no_sense_are_refused(fractions):
+def test_invalid_fractions_are_refused(fractions):
     with pytest.raises(UsageError, match="Invalid"):
         SplitOptions(fractions=fractions)
 

@@ -38,14 +38,14 @@ def decide_on(contenders, discordances, margin=MARGIN, **known):
     return decide(contenders, make_pairs(contenders, discordances, margin), margin=margin, **known)
 
 
-def test_one_backbone_is_said_with_its_rate():
+def test_the_sentence_for_one_backbone_states_its_rate():
     decision = decide([contender("vit", 847, 1000)], [], margin=MARGIN)
     assert decision.sentence == "vit reaches 84.7% [82.3, 86.8] on 1,000 test images."
     assert (decision.choose, decision.strength, decision.losses) == ("vit", None, {})
     assert say_strength(decision) == "the only backbone"
 
 
-def test_of_two_the_clearly_better_is_taken_whatever_it_costs():
+def test_the_clearly_better_of_two_is_picked_whatever_it_costs():
     contenders = [contender("resnet", 746, 1000, 1.0), contender("vit", 847, 1000, 9.0)]
     decision = decide_on(contenders, {("resnet", "vit"): (40, 141)})
     assert decision.sentence == "vit beats resnet by 10.1 points [7.6, 12.7]: take vit."
@@ -81,7 +81,7 @@ def test_equivalent_backbones_are_decided_by_cost():
     assert say_strength(decision) == "equivalent: at most 0.3 points less accurate than the best"
 
 
-def test_of_one_group_every_pick_is_practical_and_nothing_is_claimed_of_other_groups():
+def test_with_one_group_every_pick_is_practical_and_the_sentence_claims_nothing_about_other_groups():
     contenders = [contender("a", 8500, 10_000, 16.0), contender("c", 8495, 10_000, 4.0)]
     decision = decide_on(contenders, {("a", "c"): (105, 100)}, one_group=True)
     assert (decision.choose, decision.strength) == ("c", "practical")
@@ -155,7 +155,7 @@ def test_a_leader_that_is_the_cheapest_is_simply_taken():
     assert "Take a, the most accurate here and the cheapest: it is at most" in decision.sentence
 
 
-def test_a_cheaper_backbone_that_may_lose_more_than_the_margin_is_not_taken_and_that_is_said():
+def test_a_cheaper_backbone_that_may_lose_more_than_the_margin_is_not_picked_and_becomes_a_caveat():
     contenders = [contender("a", 850, 1000, 16.0), contender("c", 846, 1000, 4.0)]
     decision = decide_on(contenders, {("a", "c"): (34, 30)})
     assert (decision.choose, decision.strength) == ("a", "equivalent")
@@ -168,7 +168,7 @@ def test_a_cheaper_backbone_that_may_lose_more_than_the_margin_is_not_taken_and_
     )
 
 
-def test_where_no_loss_is_within_the_margin_the_one_that_may_lose_least_is_taken():
+def test_if_no_loss_is_within_the_margin_the_smallest_possible_loss_decides():
     """a and b are level and differ on many images; c, in between on both, differs on few."""
     contenders = [contender("a", 850, 1000, 2.0), contender("b", 850, 1000, 4.0), contender("c", 849, 1000, 1.0)]
     decision = decide_on(contenders, {("a", "b"): (90, 90), ("a", "c"): (31, 30), ("b", "c"): (31, 30)}, margin=0.005)
@@ -187,7 +187,7 @@ def test_one_that_is_beaten_is_not_taken_because_it_differs_from_the_others_on_f
     assert decision.choose == "a"
 
 
-def test_level_backbones_are_said_to_be_level():
+def test_equally_accurate_backbones_are_called_tied():
     contenders = [contender("a", 85, 100), contender("b", 85, 100)]
     decision = decide_on(contenders, {("a", "b"): (6, 6)})
     assert decision.sentence == (

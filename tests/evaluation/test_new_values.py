@@ -29,7 +29,7 @@ def test_known_and_new_are_paired_and_counted_by_value():
     assert "heads for new values had at least 80% of the training images" in new.sentence
 
 
-def test_a_loss_that_many_values_share_is_told():
+def test_a_loss_shared_by_many_values_is_significant():
     values = "".join(chr(65 + number) * 20 for number in range(12))
     new_N = np.arange(240) % 5 > 0
     new = judge_new_values(np.ones(240, dtype=bool), new_N, make_plan(values), level=0.95)
@@ -58,7 +58,7 @@ def test_images_that_are_not_compared_and_classes_that_are_lost_are_named():
 @pytest.mark.parametrize(
     ("new_b", "said"), [(0.95, "b leads a by"), (0.5, "")], ids=["another leader", "the same order"]
 )
-def test_another_order_for_new_values_is_said(new_b: float, said: str):
+def test_a_different_order_for_new_values_is_reported(new_b: float, said: str):
     plan = make_plan("".join(chr(65 + number) * 20 for number in range(12)))
     order = np.random.default_rng(0).permutation(240)
     judged = {

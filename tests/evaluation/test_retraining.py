@@ -52,7 +52,7 @@ def test_a_lead_that_another_training_could_turn_is_named_and_a_clear_one_is_not
     assert say_could_turn([clear], "a") == ()
 
 
-def test_what_is_not_decided_cannot_turn_and_what_was_not_halved_is_not_judged():
+def test_an_undecided_pair_cannot_turn_and_a_pair_without_halves_is_not_judged():
     pairs = judge_pairs(right(40, 35), None, Criteria())
     (open_pair,) = judge_retrained_pairs(pairs, {"a": halves(0.05), "b": halves(0.0)}, level=0.95)
     assert not open_pair.could_turn

@@ -49,7 +49,7 @@ def test_a_value_of_one_wrong_image_does_not_hide_one_that_is_clearly_worse():
     assert "not a significant difference" in say_worst("vit", none_apart)[0]
 
 
-def test_nothing_is_said_of_equal_slices_or_a_single_value():
+def test_equal_slices_or_a_single_value_give_no_caveat():
     assert say_worst("vit", judge_slices(np.ones(8, bool), {"camera": list("AABBAABB")}, None, level=0.95)) == ()
     (only,) = judge_slices(np.ones(8, bool), {"camera": ["A"] * 8}, None, level=0.95)
     assert only.below_rest is None

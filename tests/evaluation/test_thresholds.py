@@ -62,7 +62,7 @@ def test_split_conformal_sets_cover_as_promised_and_those_set_on_training_images
     assert np.mean(covered["train"]) < 0.8
 
 
-def test_what_is_promised_is_said_as_it_is():
+def test_the_guarantee_is_stated_exactly():
     feature_ND, probability_NC, label_N = draw(300)
     ids = [f"{number:05d}" for number in range(300)]
     bank = fill_bank(ids, feature_ND)

@@ -145,7 +145,7 @@ def test_the_digests_would_tell_rows_of_another_engine(data, alone, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Exception in thread StreamingExecutor")  # Ray's, which ends as it is disconnected
-def test_when_no_machine_is_left_that_is_said_and_nothing_is_lost(data, alone, machines, tmp_path, monkeypatch):
+def test_a_cluster_without_machines_left_is_an_error_and_nothing_is_lost(data, alone, machines, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE_S", 2.0)
     machines.want(1)
     progress = Watching(200, then=lambda: [machines.kill() for _ in machines.alive[:]])
@@ -203,7 +203,7 @@ def test_a_cluster_reduces_large_images_as_one_machine_does(machines, tmp_path, 
     assert found[0] == found[1]
 
 
-def test_a_cluster_without_machines_or_without_the_data_is_told_in_a_sentence(data, machines, tmp_path):
+def test_a_cluster_without_machines_or_without_the_data_gives_a_sentence(data, machines, tmp_path):
     machines.want(0)
     with pytest.raises(ClusterError, match="No machine of the cluster has a free core"):
         everywhere(data, tmp_path, machines.address, Watching())

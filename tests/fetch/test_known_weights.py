@@ -42,7 +42,7 @@ def test_nothing_is_known_at_first():
     assert read_known(Silent()) == KnownWeights()
 
 
-def test_what_is_remembered_is_read_again_and_a_person_can_read_it():
+def test_remembered_facts_are_read_again_and_are_readable_text():
     remember_file(FIRST, Silent())
     remember_tensors(TENSORS, Silent())
     assert read_known(Silent()) == KnownWeights(files=(FIRST,), published=(TENSORS,))

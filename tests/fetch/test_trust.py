@@ -16,7 +16,7 @@ def test_a_lock_that_does_not_exist_trusts_nothing(tmp_path):
     assert read_trusted(tmp_path / "none" / "weights.lock.json") == {}
 
 
-def test_what_is_remembered_is_read_again_and_a_person_can_read_it(tmp_path):
+def test_remembered_facts_are_read_again_and_are_readable_text(tmp_path):
     path = tmp_path / "config" / "weights.lock.json"
     remember(path, "b", SECOND)
     remember(path, "a", FIRST)

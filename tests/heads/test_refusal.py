@@ -70,7 +70,7 @@ def test_what_fits_comes_back_whole(path: Path, refusal: Refusal):
         ("set_on", "test"),
     ],
 )
-def test_a_promise_that_makes_no_sense_is_named(path: Path, name: str, value: object):
+def test_an_invalid_promise_is_named(path: Path, name: str, value: object):
     edit(path, facts={name: value})
     with pytest.raises(WeightsError, match=rf"r\.safetensors does not fit together.*{name} is .*Repeat the run\.$"):
         load_refusal(path)

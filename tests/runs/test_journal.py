@@ -9,7 +9,7 @@ from vitrail.runs.folder import enter_folder
 from vitrail.runs.journal import Journal
 
 
-def test_a_line_cut_by_a_crash_is_passed_over_and_the_next_one_stands_alone(tmp_path: Path) -> None:
+def test_a_line_cut_by_a_crash_is_skipped_and_the_next_line_is_complete(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "log.jsonl")
     journal.start("abc")
     with (tmp_path / "log.jsonl").open("a") as file:

@@ -16,7 +16,7 @@ def world(*, seed: int = 0, N: int = 1280, law=(0.1, 0.1, 0.5), luck: float = 0.
     return World(np.random.default_rng(seed), law, N, luck).score_parts()
 
 
-def test_a_curve_rises_to_what_all_images_give_and_every_point_lies_in_its_interval():
+def test_a_curve_ends_at_the_accuracy_of_all_images_and_every_point_is_in_its_interval():
     scores = score(examples())
     whole, hardest = make_label_curves(scores, NAMES, EVERY)
     assert [point.images_per_class for point in whole.points] == [16, 32, 64, 128]
@@ -93,7 +93,7 @@ def test_intervals_are_of_groups_and_not_of_their_images():
     assert width[1] > 5 * width[0]
 
 
-def test_what_cannot_be_shown_is_not_said_to_be_worth_anything():
+def test_labels_without_a_significant_gain_are_not_called_worth_anything():
     assert make_label_curves(score(examples(N=64)), NAMES, np.ones(64, dtype=bool)) == ()
     easy = replace(examples(), feature_ND=(10 * np.eye(16)[np.arange(1280) % 8]).astype(np.float32))
     curve = make_label_curves(score(easy), NAMES, EVERY)[0]

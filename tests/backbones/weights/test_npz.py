@@ -64,7 +64,7 @@ def test_a_pickled_object_is_refused_and_never_runs(tmp_path):
     ],
     ids=range(11),
 )
-def test_an_array_that_lies_about_itself_is_an_error(member, said, tmp_path):
+def test_an_array_with_a_false_header_is_an_error(member, said, tmp_path):
     file = archive(tmp_path / "w.npz", {"a.npy": member})
     with pytest.raises(WeightsError, match=rf"w\.npz.*{said}"):
         read_npz(file)

@@ -48,7 +48,7 @@ def test_a_class_may_be_called_train(tmp_path):
     assert entries == {("car/1", "car", None), ("plane/2", "plane", None), ("train/3", "train", None)}
 
 
-def test_what_lies_beside_train_and_test_is_set_aside(tmp_path):
+def test_files_beside_train_and_test_are_set_aside(tmp_path):
     entries, aside = listed(make(tmp_path, "train/cat/1", "test/cat/2", "notes/a.txt", "notes/deep/b.txt"))
     assert entries == {("train/cat/1", "cat", "train"), ("test/cat/2", "cat", "test")}
     assert set(aside) == {"notes/a.txt", "notes/deep/b.txt"}

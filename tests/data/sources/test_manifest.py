@@ -92,7 +92,7 @@ def test_a_row_whose_file_is_missing_is_set_aside_with_its_number(folder):
         ("path,label\n".encode("utf-16"), ["not UTF-8 in line 1"]),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_its_place_and_a_remedy(folder, text, words):
+def test_invalid_rows_are_refused_with_their_place_and_a_remedy(folder, text, words):
     message = refusal(manifest(folder, text))
     assert all(word in message for word in words), message
     assert "list.csv" in message

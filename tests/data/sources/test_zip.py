@@ -101,7 +101,7 @@ def test_a_member_that_is_longer_than_it_says_is_not_unpacked_further(tmp_path: 
         source.read("cat/1.bmp")
 
 
-def test_names_that_are_there_twice_and_backslashes_are_told_and_read(tmp_path: Path):
+def test_duplicate_names_and_backslashes_are_reported_and_read(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("cat\\1.jpg", b"first")
         archive.writestr("dog/1.jpg", b"dog")
