@@ -37,7 +37,7 @@ class Wanted:
 def select(cards: Iterable[Card], wanted: Wanted) -> list[Card]:
     """The cards that meet every condition, in the requested order; possibly none.
 
-    Raises UsageError if no card has a wanted value, or if there is no such order.
+    Raises UsageError if no card has a requested value, or if the order is unknown.
     """
     cards = list(cards)
     if wanted.licence is not None and wanted.licence != COMMERCIAL:

@@ -37,7 +37,7 @@ Compute = Callable[[Dataset, Sequence[Backbone]], Extraction]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decoding:
-    """What a reduced decode changes for a backbone: features and answers of the same images, beside a whole decode.
+    """What a reduced decode changes for a backbone: features and answers of the same images with both decodes.
 
     `large` counts the images that it reduces, and `images` those that were compared. The cosines are of the pooling
     that moved most. `changed` counts the images of these for which the tuned head gives another class, beyond ties; it

@@ -25,7 +25,7 @@ IMAGES = {"bf16": 64, "fp16": 64, "int8": 256}  # at most; int8 changes features
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parity:
-    """A backbone's features in the precision that ran, beside float32 on the same engine.
+    """A backbone's features in the precision that ran, compared with float32 on the same engine.
 
     `cosine_least` and `cosine_median` are over `images`; `top1_agreement` is the fraction of them for which the tuned
     head gives the same class on both.

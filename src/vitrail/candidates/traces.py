@@ -2,7 +2,8 @@
 
 Evidence has a name and a strength. File names that are ImageNet ids are proof that the images are ImageNet's. A set of
 classes that only one public data set has makes that probable: somebody may have photographed the same things. That
-classes have the names of ImageNet's, or that a classifier tells them apart, is a hint: it says nothing of these images.
+classes have the names of ImageNet's, or that a classifier recognises them, is a hint: it says nothing about these
+images.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The clock of a run: where its time went, phase by phase, and how much of it is left.
 
-No choice depends on it: it is shown, and stored beside the results.
+No choice depends on it: it is shown, and stored with the results.
 """
 
 import threading

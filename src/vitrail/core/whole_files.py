@@ -32,7 +32,7 @@ def delete_temporaries(folder: Path) -> None:
 
 
 def put_in_place(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, sync it, and rename it: a reader sees the old file or the new.
+    """Let `write` fill a temporary file next to `path`, sync and rename it: a reader sees the old file or the new.
 
     The folder of `path` is created if it does not exist.
 

@@ -32,7 +32,7 @@ class NoColourRuleError(ValueError):
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Turn an image whose pixels are loaded into RGB by the rules above; a plain RGB image is returned as it is.
+    """Turn an image whose pixels are loaded into RGB by the rules above; a plain RGB image is returned unchanged.
 
     Raises:
         NoColourRuleError: the image is LAB, or holds numbers outside the ranges above.

@@ -36,7 +36,7 @@ GREY_COPY_VERSION = "1"  # part of the folder's name: bump with any change that 
 TASK = "Looking for near-duplicates"
 AHEAD = 64
 SHARD_COPIES = 4096  # a crash costs at most these
-LEAST_PIXELS = 32  # a side below which a copy cannot be told from an image of the same kind
+LEAST_PIXELS = 32  # below this side, a copy looks like other images of the same kind
 SHARD = ".arrow"
 
 

@@ -1,9 +1,9 @@
 """Which values of a column are left out together, and which test images are then judged on a value never seen.
 
-Each value is left out by itself, or, of more than ten, whole values in ten folds of about equal size. A test image is
-judged if train and val have its value: then the head that knows the value and the head that never saw it answer for
-the same image. Training images without a value may have any, so no head that never saw a value learns from them. No
-label of a test image is needed.
+Each value is left out alone or, if there are more than ten, in ten folds of whole values of about equal size. A test
+image is judged if train and val have its value: then the head that knows the value and the head that never saw it
+answer for the same image. Training images without a value may have any, so no head that never saw a value learns from
+them. No label of a test image is needed.
 """
 
 from collections import Counter

@@ -77,7 +77,7 @@ class Criteria:
     changes what their probabilities mean.
 
     Raises:
-        UsageError: level or margin do not lie between 0 and 1, or there is no such accuracy to decide by.
+        UsageError: level or margin are not between 0 and 1, or the accuracy to decide by is unknown.
     """
 
     level: float = LEVEL

@@ -310,7 +310,7 @@ def _connect(ray: Any, address: str) -> None:
 
 
 def _leave(ray: Any) -> None:
-    """Disconnect. The listener thread would connect again by itself, and Ray has no public switch against that."""
+    """Disconnect. The listener thread would reconnect, and Ray has no public option to prevent that."""
     hook = ray._private.auto_init_hook
     before, hook.enable_auto_connect = hook.enable_auto_connect, False
     try:

@@ -95,7 +95,7 @@ class LinearFit:
 def logits(head: Head, features: NDArray[np.float32]) -> NDArray[np.float64]:
     """The scores of every class before the temperature, N x C, for N x D features.
 
-    Computed in float64, so that a row's scores do not depend on the rows beside it.
+    Computed in float64, so that a row's scores do not depend on other rows.
 
     Raises:
         DataError: the features are not rows of the head's width.

@@ -48,7 +48,7 @@ def sgd(
 def adamw(
     weight: "Tensor", gradient: "Tensor", factor: float, memory: "Sequence[Tensor]", rate: "Tensor", step: int
 ) -> None:
-    """Keras's form, epsilon beside the root and not corrected for the start as torch's is."""
+    """Keras's form: epsilon is added to the root, without torch's correction for the start."""
     mean, square = memory
     mean.mul_(BETA_1).add_(gradient, alpha=(1 - BETA_1) * factor)
     square.mul_(BETA_2).addcmul_(gradient, gradient, value=(1 - BETA_2) * factor**2)

@@ -29,7 +29,7 @@ SetOn = Literal["out-of-fold", "calibration"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """The guarantees and their thresholds, none of them set on test images.
+    """The guarantees and their thresholds, which are never set on test images.
 
     `set_on` says on which `images` thresholds and confidence were set: out-of-fold probabilities of train and val
     (cross-conformal), or a calibration split that was used for nothing else (split conformal). `groups` counts the

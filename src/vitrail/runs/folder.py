@@ -35,7 +35,7 @@ def default_folder(data_name: str, identity: str) -> Path:
 
 @contextmanager
 def enter_folder(folder: Path, identity: str) -> Iterator[Journal]:
-    """Make the folder, or go on in it if it holds a run of the same identity, the fingerprint of data and options.
+    """Create the folder, or continue in it if its run has the same identity, the fingerprint of data and options.
 
     Until it is left again no other process can enter it, unless the run is finished, which nothing changes any more.
 

@@ -191,7 +191,7 @@ def _training_options(options: TuneOptions, *, epochs: int, scaling: ScalingKind
 
 
 def _keep_the_better_half(trainings: "Sequence[HeadTraining]") -> None:
-    """By the least val loss so far, summed over the holdouts: the same heads go on for each of them."""
+    """By the lowest val loss so far, summed over the holdouts: the same heads continue in each of them."""
     going = sorted({head for training in trainings for head in training.going})
     loss_KH = np.array(
         [[min(point.val_loss for point in fit.curve) for fit in training.fits()] for training in trainings]

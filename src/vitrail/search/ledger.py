@@ -66,7 +66,7 @@ class Ledger:
             work: computes them.
 
         Raises:
-            BudgetSpent: the step is not done yet and there is no time left; the first step is always done.
+            BudgetSpent: the step is not done yet and the time is up; the first step is always done.
         """
         if step in self._done:
             return self._done[step]

@@ -81,7 +81,7 @@ class SplitSpread:
     """Accuracy on the val of each other split; `deviation` (divided by splits - 1) is its spread around `mean`.
 
     `sampling` is the deviation that drawing a val of `n` from these `pool` images would give by itself if images are
-    independent: sqrt(mean (1 - mean) / n (1 - n / pool)). The rest comes from which images were learnt from.
+    independent: sqrt(mean (1 - mean) / n (1 - n / pool)). The rest comes from the choice of training images.
     """
 
     n: int
@@ -133,7 +133,7 @@ class Search:
 
     @property
     def halves(self) -> HalvesScored | None:
-        """Heads fitted on halves of train and val beside this one, for the variance between trainings."""
+        """Heads fitted on halves of train and val, for the variance between trainings."""
         return None if self.subsets is None else self.subsets.halves(self.kept)
 
     @property

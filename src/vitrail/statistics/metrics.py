@@ -172,7 +172,7 @@ def _accuracy_influence(
     """What each example moves the balanced accuracy by, up to a factor.
 
     A class of one group shows no difference between groups; its rate is drawn towards the mean by `pseudo` groups of
-    its own size, so that what it differs by counts as luck of that group.
+    its own size, so that its difference counts as chance of that group.
     """
     labels_C, hits_C = _recalls(label_N, correct_N)
     if group_N is None or not 0 < hits_C.sum() < len(label_N):

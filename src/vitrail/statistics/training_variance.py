@@ -3,9 +3,9 @@
 All training sets that one pool of images gives share most of their images, so figures on several splits differ far less
 than figures on several pools would (Nadeau and Bengio 2003, Machine Learning 52:239-281). Two halves share no image:
 the heads that are fitted on them and scored on the same other images differ as heads of two pools do, of half the size.
-Their squared difference, less what drawing the scored images gives by itself, is twice the variance between trainings.
-The variance of a larger training set is less, by the ratio of the sizes: so does that of every average over training
-images fall.
+Their squared difference, minus the part from drawing the scored images, is twice the variance between trainings. The
+variance of a larger training set is less, by the ratio of the sizes: so does that of every average over training images
+fall.
 
 Letters: N scored images, F folds, G groups, P numbers of training images.
 """

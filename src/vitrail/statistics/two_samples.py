@@ -16,12 +16,12 @@ from scipy import linalg, stats
 
 PERMUTATIONS = 999
 FOLDS = 5
-PENALTY = 1.0  # beside the mean square length of a row, which is 1
+PENALTY = 1.0  # relative to the mean square length of a row, which is 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TwoSamples:
-    """How well a classifier tells two samples apart: 0.5 is not at all, 1 is without error.
+    """How well a classifier separates two samples: 0.5 is not at all, 1 is without error.
 
     `auc` is the chance that a row of the first sample gets a higher score than one of the second, over rows that the
     classifier did not see; `by_chance` is what 95 in 100 permutations stay below. `p_value` is that both samples come

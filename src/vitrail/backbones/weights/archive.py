@@ -14,7 +14,7 @@ def member_names(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
-    except Exception as error:  # there is no end to what a damaged file makes its reader raise
+    except Exception as error:  # a damaged file can make its reader raise anything
         raise WeightsError(
             f"The weights {path} are an archive (.npz, .pth) that is cut off or damaged ({error}): fetch the "
             f"file again from where it was published."

@@ -38,7 +38,7 @@ def read_h5(path: Path) -> dict[str, torch.Tensor]:
     try:
         with h5py.File(path, "r") as file:
             file.visititems(visit)  # follows no link to another place or file
-    except Exception as error:  # there is no end to what a damaged file makes its reader raise
+    except Exception as error:  # a damaged file can make its reader raise anything
         raise WeightsError(
             f"The weights {path} are not a complete .h5 file of Keras' weights ({error}): fetch the file again from "
             f"where it was published."

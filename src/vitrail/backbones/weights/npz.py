@@ -25,7 +25,7 @@ def read_npz(path: Path) -> dict[str, torch.Tensor]:
             return {name.removesuffix(".npy"): _read(archive, name) for name in archive.namelist()}
     except WeightsError:
         raise
-    except Exception as error:  # there is no end to what a damaged file makes its reader raise
+    except Exception as error:  # a damaged file can make its reader raise anything
         raise WeightsError(
             f"The weights {path} are not a complete .npz file of plain arrays ({error}): fetch the file again from "
             f"where it was published; Vitrail never opens pickled objects."

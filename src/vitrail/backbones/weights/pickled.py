@@ -34,7 +34,7 @@ def read_pth(path: Path) -> dict[str, torch.Tensor]:
         ) from error
     except WeightsError:
         raise
-    except Exception as error:  # there is no end to what a damaged file makes its reader raise
+    except Exception as error:  # a damaged file can make its reader raise anything
         reason = str(error).strip().splitlines()[:1]
         raise WeightsError(
             f"The weights {path} are not a complete PyTorch file ({''.join(reason) or type(error).__name__}): fetch "

@@ -1,4 +1,4 @@
-"""Images listed in a table beside them: `table.py` has what a manifest looks like. Paths are relative to it."""
+"""Images listed in a table: `table.py` describes the form of a manifest. Paths are relative to it."""
 
 import os
 from collections.abc import Iterator

@@ -21,7 +21,7 @@ Opener = Callable[[], Ranges]
 def open_archive(name: str, opened: Opener) -> Source | None:
     """The source in one file or URL, known by its ending; None if it is not an archive.
 
-    Nothing is read but what tells a Parquet file of images from a manifest.
+    Reads only enough to distinguish a Parquet file of images from a manifest.
     """
     if name.lower().endswith(".zip"):
         return ZipSource(opened(), name)
