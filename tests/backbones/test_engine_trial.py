@@ -142,7 +142,7 @@ def test_a_trial_in_words_has_the_choice_first_and_the_others_by_their_speed():
     trial = EngineTrial(processor="AMD", threads=2, created="2026-11-29T15:43:08+00:00", seconds=4.21, tried=rows)
     assert trial_in_words(trial) == (
         "openvino bf16 at 1,140 images/s; torch bf16 at 177 images/s, openvino fp32 at 72.4 images/s, "
-        "torch fp32 cannot be used, since it failed: no room (measured in 4.2 s on AMD with 2 threads, 2026-11-29)"
+        "torch fp32 cannot be used because it failed: no room (measured in 4.2 s on AMD with 2 threads, 2026-11-29)"
     )
     one = replace(trial, threads=1, tried=rows[:1])
     assert trial_in_words(one) == "openvino fp32 at 72.4 images/s (measured in 4.2 s on AMD with 1 thread, 2026-11-29)"

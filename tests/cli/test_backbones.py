@@ -60,8 +60,8 @@ def test_one_is_explained_with_its_sources(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["vit_small"], "the nearest names are vit_small_patch16_224"),
-        (["--licence", "GPL"], "There are: commercial, "),
+        (["vit_small"], "similar names are vit_small_patch16_224"),
+        (["--licence", "GPL"], "Choose one of: commercial, "),
         (["--max-params", "lots"], "30M"),
     ],
 )

@@ -102,7 +102,7 @@ def trial_in_words(trial: EngineTrial) -> str:
 
 def _in_words(engine: TriedEngine) -> str:
     if engine.fault:
-        return f"{engine.name} {engine.precision} cannot be used: {engine.fault}"
+        return f"{engine.name} {engine.precision} cannot be used because {engine.fault}"
     rate = engine.images_per_s or 0.0
     return f"{engine.name} {engine.precision} at {rate:{',.0f' if rate >= 100 else '.3g'}} images/s"
 

@@ -89,7 +89,7 @@ def test_a_bomb_is_refused(file):
 
 def test_the_same_array_of_two_places_is_refused(file):
     write(file, **{"again/conv1_conv/kernel:0": np.ones(2, np.float32)})
-    with pytest.raises(WeightsError, match="conv1_conv/kernel is there twice"):
+    with pytest.raises(WeightsError, match="conv1_conv/kernel occurs twice"):
         read_h5(file)
 
 
