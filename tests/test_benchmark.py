@@ -153,7 +153,7 @@ def test_a_run_that_goes_on_says_that_its_costs_are_those_of_the_last_start(data
 
 
 @pytest.mark.parametrize(("precision", "cluster"), [("int8", None), ("auto", "auto")])
-def test_int8_and_a_cluster_wait_for_the_split_whose_test_labels_are_sealed(
+def test_int8_and_a_cluster_wait_for_the_split_with_sealed_test_labels(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, cluster: str | None
 ):
     def spy(specs: object, dataset: Dataset, split: Split, **how: object) -> Prepared:
@@ -208,7 +208,7 @@ def test_the_stored_predictions_give_the_printed_accuracy(run: RunRecord):
         assert right == pytest.approx(one.test.top1.value)
 
 
-def test_asked_again_a_finished_run_is_shown_and_nothing_is_made(data: Path, run: RunRecord):
+def test_a_repeated_command_shows_the_finished_run_and_computes_nothing(data: Path, run: RunRecord):
     before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
     assert bench(data, EMBEDDED, out=run.folder, options=FAST).results == run.results
     assert before == {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
@@ -270,7 +270,7 @@ class Events(Silent):
 
 
 @pytest.mark.usefixtures("warm")
-def test_what_a_small_test_can_show_is_said_before_the_run_and_beside_its_decision(data: Path, tmp_path: Path):
+def test_the_precision_of_a_small_test_is_stated_before_the_run_and_with_its_decision(data: Path, tmp_path: Path):
     events = Events()
     run = bench(data, EMBEDDED, out=tmp_path / "run", options=FAST, resources=Resources(progress=events))
     n = run.results.backbones[0].test.top1.n
@@ -337,7 +337,7 @@ def test_a_backbone_must_be_named_for_ones_own_images_and_only_once(data: Path):
 
 def test_a_misspelt_backbone_is_found_before_any_image_is_read(tmp_path: Path):
     """A folder that is not there would be complained of first, were it looked at before the names."""
-    with pytest.raises(UsageError, match=r"nearest names are .*vit_mini"):
+    with pytest.raises(UsageError, match=r"similar names are .*vit_mini"):
         bench(tmp_path / "nowhere", ["resnet_mini", "vit_minni"])
     with pytest.raises(UsageError, match="nowhere"):
         bench(tmp_path / "nowhere", ["resnet_mini", "vit_mini"])
@@ -366,7 +366,7 @@ def test_near_duplicates_across_given_splits_are_reported_with_the_accuracy_with
     "options",
     [{"level": 1.5}, {"level": 0.0}, {"margin": 2.0}, {"margin": -0.1}, {"margin": float("nan")}, {"max_pixels": 0}],
 )
-def test_options_that_make_no_sense_are_refused_before_any_work(options: dict):
+def test_invalid_options_are_refused_before_any_work(options: dict):
     with pytest.raises(UsageError, match="cannot be used"):
         BenchOptions(**options)
 

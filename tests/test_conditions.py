@@ -106,7 +106,7 @@ def test_a_given_test_is_compared_with_training(made: tuple[RunRecord, Path]):
         assert shift.change is not None
 
 
-def test_a_run_with_columns_verifies_and_what_is_changed_is_named(made: tuple[RunRecord, Path], tmp_path: Path):
+def test_a_run_with_columns_verifies_and_changes_are_named(made: tuple[RunRecord, Path], tmp_path: Path):
     run, cache = made
     assert verify_run(run.folder, cache=cache).differences == ()
     folder = Path(shutil.copytree(run.folder, tmp_path / "run"))
@@ -174,7 +174,7 @@ def test_values_of_the_test_alone_cannot_be_compared_and_no_image_is_read_for_it
     with table.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     options = replace(FAST, search=replace(FAST.search, leave_out="camera"))
-    with pytest.raises(DataError, match="the ordinary accuracy is that for new values"):
+    with pytest.raises(DataError, match="the ordinary accuracy is the accuracy on new values"):
         bench(table, ("vit_mini",), out=tmp_path / "run", options=options)
 
 

@@ -226,7 +226,7 @@ def compute_part(
 def _group_near_duplicates(
     dataset: Dataset, options: BenchOptions, resources: Resources
 ) -> tuple[Dataset, tuple[NearPair, ...]]:
-    """The data set with near-duplicates in one group, and the pairs; as it is where the options search for none."""
+    """The data set with near-duplicates in one group, and the pairs; unchanged if the options turn the search off."""
     if not options.near_duplicates:
         return dataset, ()
     with phase(resources.progress, "near-duplicates"):
@@ -235,7 +235,7 @@ def _group_near_duplicates(
 
 
 def _announce(clock: Clock, journal: Journal, *, backbones: int) -> None:
-    """Say what is to come, for the time left; not in a run that goes on, whose finished steps tell nothing of it."""
+    """Announce the phases to come, for the time left; not in a continued run, whose finished steps take no time."""
     if journal.starts > 1:
         return
     clock.expect("features", 1)

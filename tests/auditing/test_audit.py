@@ -51,7 +51,7 @@ def test_an_audit_names_copies_conflicts_leaks_and_broken_files(folder: Path):
     assert "dataset" not in told
 
 
-def test_the_cleaned_manifest_is_what_a_benchmark_should_read_and_touches_nothing(folder: Path, tmp_path: Path):
+def test_the_cleaned_manifest_can_be_read_by_a_benchmark_and_changes_no_image(folder: Path, tmp_path: Path):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     manifest = tmp_path / "elsewhere" / "clean.csv"
     cleaned = write_manifest(audit(folder, NO_LABELS), folder, manifest)
@@ -102,7 +102,7 @@ def test_what_shares_its_group_with_the_given_test_split_is_called_so(folder: Pa
     assert {row["camera"] for row in kept} == {"TRAIN", "TEST"}  # further columns stay
 
 
-def test_a_manifest_of_what_is_no_file_is_not_written(tmp_path: Path):
+def test_a_manifest_of_images_that_are_not_files_is_not_written(tmp_path: Path):
     archive = tmp_path / "pictures.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for path in draw_folder(tmp_path / "pictures", per_class=3).rglob("*.png"):
@@ -146,7 +146,7 @@ def test_labels_whose_heads_do_not_fit_in_memory_are_not_judged(monkeypatch):
     found = audit(None).labels
     assert found.judged == 0
     assert "fitted in memory" in found.why_not
-    assert "half of what this process may use" in found.why_not
+    assert "half of the memory of this process" in found.why_not
 
 
 def test_a_run_of_other_images_is_wrong_usage(tmp_path: Path):
@@ -214,7 +214,7 @@ def test_a_run_is_judged_on_the_engine_that_it_was_told_to_use(tmp_path: Path, m
     assert audit(root, AuditOptions(run=run)).labels.test_included
 
 
-def test_what_cannot_be_split_is_audited_but_for_its_labels(tmp_path: Path):
+def test_data_that_cannot_be_split_are_audited_without_their_labels(tmp_path: Path):
     root = draw_folder(tmp_path / "pictures", per_class=3)
     found = audit(root)
     assert "fewer than 8" in found.labels.why_not

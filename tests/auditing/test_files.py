@@ -41,7 +41,7 @@ def test_what_was_set_aside_is_called_what_it_is():
         ListedFile(path="cat/2.png", label="cat"),
         ListedFile(path="dog/2.png", label="dog"),
         ListedFile(path="dog/empty.png", label="dog"),
-        SetAside(path="README", reason="it lies in no class folder"),
+        SetAside(path="README", reason="it is not in a class folder"),
     ]
     files = {"cat/1.png": sound, "cat/2.png": twice, "dog/2.png": twice, "dog/empty.png": b""}
     dataset = load(MemorySource(listing, files))

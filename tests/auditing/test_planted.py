@@ -34,7 +34,7 @@ def plant_at_random(truth_N: NDArray[np.int64], share: float) -> NDArray[np.int6
     return np.where(wrong_N, (truth_N + draws.integers(1, CLASSES, len(truth_N))) % CLASSES, truth_N)
 
 
-def test_a_judge_that_knows_the_truth_finds_what_is_planted():
+def test_a_judge_that_knows_the_truth_finds_the_planted_labels():
     truth_N = make_truth()
     planted = plant_errors(truth_N, CLASSES, make_judge(truth_N, 9.0))
     assert planted.planted == 100
@@ -57,7 +57,7 @@ def test_a_judge_that_guesses_is_too_weak():
     assert "It agrees with 15.0% [12.9, 17.3] of the labels" in why_too_weak(wilson(150, 1000), planted)
 
 
-def test_a_judge_whose_flags_are_mostly_its_own_mistakes_is_too_weak_though_it_is_often_right():
+def test_a_judge_with_mostly_wrong_flags_is_too_weak_even_if_often_right():
     truth_N = make_truth(4000)
     judge = make_judge(truth_N, 5.0, alike=9.0)
     planted = plant_errors(truth_N, CLASSES, judge)
@@ -137,5 +137,5 @@ def test_a_judge_that_flags_nothing_is_too_weak():
     truth_N = make_truth()
     planted: PlantedErrors = plant_errors(truth_N, CLASSES, lambda label_N: np.eye(CLASSES)[label_N])
     assert (planted.precision, planted.flags) == (None, 0)
-    assert why_too_weak(CERTAIN, planted) == "It found none of 100 wrong labels that were planted to test it."
+    assert why_too_weak(CERTAIN, planted) == "It found none of the 100 wrong labels that were planted to test it."
     assert "It found 0.0%" in say_planted(planted)

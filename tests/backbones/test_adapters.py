@@ -115,7 +115,7 @@ def test_a_name_that_timm_does_not_have_is_answered_with_near_ones(timm_file):
     "name", ["vit_base_patch16_sapiens2.fb", "deepseek_vit_412m.deepseek_v4_flash_vision_exp"], ids=["tall", "border"]
 )
 def test_pixels_that_vitrail_does_not_make_are_refused(name, timm_file):
-    with pytest.raises(UsageError, match="square RGB images, bilinear or bicubic, cut from the centre"):
+    with pytest.raises(UsageError, match="square RGB images, bilinear or bicubic, cropped at the centre"):
         opened(f"timm:{name}={timm_file}")
 
 
@@ -198,7 +198,7 @@ def test_a_text_model_and_a_strange_processor_are_refused(tmp_path):
         opened(f"hf:a/b={tmp_path}")
     hf_folder("vit", tmp_path)
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(SQUASHED | {"resample": 0}))
-    with pytest.raises(UsageError, match="does what Vitrail does not"):
+    with pytest.raises(UsageError, match="needs preprocessing that Vitrail does not have"):
         opened(f"hf:a/b={tmp_path}")
 
 
@@ -208,7 +208,7 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path):
     config = json.loads((tmp_path / "config.json").read_text())
     config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.Model"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UsageError, match="is not run"):
+    with pytest.raises(UsageError, match="does not run code"):
         opened(f"hf:a/b={tmp_path}")
 
 
@@ -275,5 +275,5 @@ def test_an_extra_that_is_missing_is_named(name, extra, monkeypatch):
 def test_without_published_weights_and_offline_it_says_what_to_do():
     with pytest.raises(DownloadError, match="offline mode"):
         opened(f"timm:{SMALL}")
-    with pytest.raises(UsageError, match="knows no published weights"):
+    with pytest.raises(UsageError, match="has no published weights"):
         opened("timm:test_vit4")

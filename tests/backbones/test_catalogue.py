@@ -182,7 +182,7 @@ def test_many_matches_are_counted():
         ("vitmini", "vit_mini"),
     ],
 )
-def test_the_nearest_name_is_the_one_that_was_meant(written, meant):
+def test_the_nearest_name_is_the_intended_name(written, meant):
     assert nearest_names(written, list(CATALOGUE))[0] == meant
 
 

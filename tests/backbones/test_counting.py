@@ -13,7 +13,7 @@ CATALOGUE = load_catalogue()
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_every_card_states_what_is_counted(name):
+def test_every_card_states_the_counted_costs(name):
     card = CATALOGUE[name]
     counted = counted_once(card)
     assert card.parameters == counted.parameters

@@ -39,7 +39,7 @@ def test_the_first_engine_about_as_fast_as_the_fastest_is_picked(rows, chosen):
     assert pick(rows) == chosen
 
 
-def test_the_least_cosine_is_over_images_and_components_and_what_is_not_finite_never_passes():
+def test_the_least_cosine_is_over_images_and_components_and_non_finite_features_never_pass():
     exact_NPD = np.random.default_rng(0).normal(size=(8, 2, 5)).astype(np.float32)
     assert least_cosine(exact_NPD, exact_NPD) == pytest.approx(1.0)
     for place in ((0, 0), (7, 1)):
@@ -98,7 +98,7 @@ def test_weights_that_do_not_fit_end_the_trial(tmp_path):
         try_engines(wrong, list_engines(EngineRequest()), threads=1)
 
 
-def test_a_request_narrows_what_is_listed():
+def test_a_request_narrows_the_list():
     assert list_engines(EngineRequest(engine="torch", precision="fp32")) == (choose_engine("torch", "fp32"),)
     assert {choice.name for choice in list_engines(EngineRequest(engine="torch"))} == {"torch"}
     assert {choice.precision for choice in list_engines(EngineRequest(precision="fp32"))} == {"fp32"}
@@ -142,7 +142,7 @@ def test_a_trial_in_words_has_the_choice_first_and_the_others_by_their_speed():
     trial = EngineTrial(processor="AMD", threads=2, created="2026-11-29T15:43:08+00:00", seconds=4.21, tried=rows)
     assert trial_in_words(trial) == (
         "openvino bf16 at 1,140 images/s; torch bf16 at 177 images/s, openvino fp32 at 72.4 images/s, "
-        "torch fp32 cannot be used, since it failed: no room (measured in 4.2 s on AMD with 2 threads, 2026-11-29)"
+        "torch fp32 cannot be used because it failed: no room (measured in 4.2 s on AMD with 2 threads, 2026-11-29)"
     )
     one = replace(trial, threads=1, tried=rows[:1])
     assert trial_in_words(one) == "openvino fp32 at 72.4 images/s (measured in 4.2 s on AMD with 1 thread, 2026-11-29)"

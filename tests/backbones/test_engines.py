@@ -97,7 +97,7 @@ def test_a_converted_model_is_kept_and_a_damaged_one_made_again(tmp_path: Path, 
     assert again.read_bytes() != bytes(content)
 
 
-def test_what_is_not_there_is_wrong_usage(monkeypatch):
+def test_an_unknown_or_missing_engine_is_wrong_usage(monkeypatch):
     with pytest.raises(UsageError, match="abacus"):
         choose_engine("abacus", "auto")
     with pytest.raises(UsageError, match="fp64"):

@@ -83,7 +83,7 @@ def test_published_weights_that_were_opened_once_are_recognised_under_another_na
     found = given("deit_tiny_patch16_224.fb_in1k", tmp_path / "copy.pth", heard)
     assert found.pretraining == ("imagenet-21k", "imagenet-1k")
     assert found.repository == card.repository
-    assert "were given for deit_tiny_patch16_224.fb_in1k, but are those of vit_tiny_patch16_224" in heard.notes[0]
+    assert "were given for deit_tiny_patch16_224.fb_in1k, but they are those of vit_tiny_patch16_224" in heard.notes[0]
     assert found.preprocessing == find_card("deit_tiny_patch16_224.fb_in1k").preprocessing
 
 

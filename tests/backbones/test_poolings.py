@@ -15,7 +15,7 @@ def test_every_pooling_is_taken_from_what_holds_its_components():
     np.testing.assert_array_equal(take_pooling(HELD_ND, held="cls+mean", wanted="mean+cls"), swapped_ND)
 
 
-def test_what_is_stored_holds_each_component_once():
+def test_stored_features_hold_each_component_once():
     assert join_poolings(["cls", "mean", "cls+mean"]) == "cls+mean"
     assert join_poolings(["mean"]) == "mean"
     assert components_of("cls+mean") == ("cls", "mean")

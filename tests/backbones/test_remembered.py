@@ -21,7 +21,7 @@ def test_a_file_is_found_until_it_moves_or_changes(tmp_path: Path):
     digest = remember(file)
     assert find_remembered(digest, Silent()).path == file
     file.write_bytes(b"others")
-    assert find_remembered(digest, Silent()).fault == f"the bytes of {file}, where they were last used, differ now"
+    assert find_remembered(digest, Silent()).fault == f"{file}, where they were last used, has changed"
     file.unlink()
     assert find_remembered(digest, Silent()).fault == f"{file}, where they were last used, no longer exists"
 
@@ -36,5 +36,5 @@ def test_a_folder_of_another_library_is_found_by_the_digest_of_its_files(tmp_pat
 
 
 def test_what_was_never_used_is_not_known(tmp_path: Path):
-    assert "does not know of a file" in find_remembered("a" * 64, Silent()).fault
+    assert "does not know a file" in find_remembered("a" * 64, Silent()).fault
     assert not is_unchanged(tmp_path / "none", "a" * 64)

@@ -19,11 +19,11 @@ def names(cards) -> list[str]:
     return [card.name for card in cards]
 
 
-def test_nothing_asked_shows_everything_in_the_catalogues_order():
+def test_no_condition_shows_all_cards_in_the_catalogues_order():
     assert select(CARDS, Wanted()) == CARDS
 
 
-def test_commercial_leaves_out_what_is_forbidden_and_what_is_unknown():
+def test_commercial_leaves_out_forbidden_and_unknown_licences():
     assert names(select([FREE, CLOSED, SILENT], Wanted(licence="commercial"))) == ["free"]
 
 
@@ -56,7 +56,7 @@ def test_an_order_puts_the_smallest_first(sort, fact):
         (Wanted(sort="speed"), r"no order 'speed'.*name, params, gmacs, width"),
     ],
 )
-def test_what_is_not_there_is_an_error_that_lists_what_is(wanted, says):
+def test_an_unknown_value_is_an_error_that_lists_the_known_ones(wanted, says):
     with pytest.raises(UsageError, match=says):
         select(CARDS, wanted)
 
@@ -76,6 +76,6 @@ def test_a_number_of_parameters_is_read_as_people_write_it(text, count):
 
 
 @pytest.mark.parametrize("text", ["", "M", "30 T", "-3M", "many", "1e6"])
-def test_what_is_not_a_number_is_refused(text):
+def test_text_that_is_not_a_number_is_refused(text):
     with pytest.raises(UsageError, match="30M"):
         parse_count(text)

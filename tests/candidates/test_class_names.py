@@ -23,7 +23,7 @@ def test_a_word_of_two_meanings_may_be_either():
 
 
 @pytest.mark.parametrize("name", ["dog", "1", "42", "", "californian_poppy", "n99999999", "chihuahuas in hats"])
-def test_what_is_no_class_of_imagenet_matches_nothing(name: str):
+def test_a_name_that_is_not_an_imagenet_class_matches_nothing(name: str):
     assert match_names([name], imagenet_1k()) == {}
 
 

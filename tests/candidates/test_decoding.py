@@ -120,7 +120,7 @@ def test_stripes_that_a_reduced_decode_leaves_out_are_seen_in_the_features(strip
     assert result.cost.cached == 0  # what was compared was computed now too
     assert result.decoding.cosine_mean < 0.9995
     assert result.decoding.changed is None
-    assert "were decoded whole" in decoding_in_words(result.decoding, "exact")
+    assert "were decoded in full" in decoding_in_words(result.decoding, "exact")
 
 
 def test_where_an_answer_changed_the_search_is_done_again_on_whole_images(striped: Path, tmp_path: Path, monkeypatch):
@@ -209,16 +209,17 @@ def test_a_tie_is_no_change():
 def test_the_sentence_reads_for_none_one_and_many():
     figures = Decoding(large=1200, images=64, cosine_least=0.998, cosine_mean=0.9997, changed=0)
     assert decoding_in_words(figures, "fast") == (
-        "1,200 large JPEGs were decoded at a fraction of their size; beside a whole decode of 64 of them: cosine of "
-        "features 0.9997 on average, 0.9980 at least; no answer changed, but for ties"
+        "1,200 large JPEGs were decoded at a fraction of their size; compared with a full decode of 64 of them: "
+        "cosine of features 0.9997 on average, at least 0.9980; no answers changed, not counting ties"
     )
     assert decoding_in_words(replace(figures, changed=None), "exact") == (
-        "images were decoded whole; at a fraction of their size, on 64 large JPEGs: cosine of features 0.9997 on "
-        "average, 0.9980 at least, where auto asks for 0.9995 on average"
+        "images were decoded in full; compared with a fraction of their size on 64 large JPEGs: cosine of features "
+        "0.9997 on average, at least 0.9980, and auto needs 0.9995 on average"
     )
     assert "; 1 answer changed" in decoding_in_words(replace(figures, changed=1), "fast")
     assert decoding_in_words(replace(figures, changed=2), "exact") == (
-        "images were decoded whole; at a fraction of their size, on 64 large JPEGs: 2 answers changed, but for ties"
+        "images were decoded in full; compared with a fraction of their size on 64 large JPEGs: 2 answers changed, "
+        "not counting ties"
     )
 
 

@@ -61,7 +61,7 @@ def test_a_reduced_precision_is_compared_with_float32_on_the_users_images(tmp_pa
     parity = measure_parity(*asked, **how(tmp_path))
     assert parity.images == 5
     assert 0.99 < parity.cosine_least < 1
-    assert "bf16 against fp32 on 5 test images" in parity_in_words(parity, "bf16")
+    assert "bf16 compared with fp32 on 5 test images" in parity_in_words(parity, "bf16")
     exact = dataclasses.replace(backbone, engine=dataclasses.replace(backbone.engine, precision="fp32"))
     assert measure_parity(dataset, exact, *asked[2:], **how(tmp_path)) is None
 

@@ -75,12 +75,12 @@ def named(folder: Path, cache: Path) -> str:
     return "\n".join(one.where for one in found.differences)
 
 
-def test_a_run_as_it_was_made_is_equal_and_what_is_beyond_is_said(made: tuple[Path, Path]):
+def test_an_unchanged_run_verifies_and_unchecked_parts_are_listed(made: tuple[Path, Path]):
     found = verify_run(made[0], cache=made[1])
     assert found.differences == ()
     assert found.compared > 200
     assert any(one.startswith("the search") for one in found.not_recomputed)
-    assert not any("which the cache has not" in one for one in found.not_recomputed)
+    assert not any("which are not in the cache" in one for one in found.not_recomputed)
 
 
 def test_a_run_decided_by_balanced_accuracy_is_computed_again_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -121,7 +121,7 @@ def test_features_with_damaged_facts_are_as_good_as_gone(made: tuple[Path, Path]
         facts.write_text(content)
     verification = verify_run(made[0], cache=cache)
     assert verification.equal
-    assert any("from its features, which the cache" in line for line in verification.not_recomputed)
+    assert any("from its features, which are not in the cache" in line for line in verification.not_recomputed)
 
 
 def test_thresholds_are_set_again_from_the_calibration_split(apart: tuple[Path, Path]):
@@ -261,7 +261,7 @@ def test_a_table_without_probabilities_or_labels_is_one_sentence(copy: Path, mad
         verify_run(copy, cache=made[1])
     pq.write_table(whole, path)
     edit_table(path, "label", lambda values: values.__setitem__(0, None))
-    with pytest.raises(RunError, match=r"resnet_mini\.parquet cannot be read .* \(1 of 12 cells are empty"):
+    with pytest.raises(RunError, match=r"resnet_mini\.parquet cannot be read .* \(1 of 12 cells have no number"):
         verify_run(copy, cache=made[1])
 
 
@@ -375,7 +375,7 @@ def test_images_that_either_run_groups_are_one_group_whichever_run_comes_first(m
 @pytest.mark.parametrize(
     "options", [{"level": 95}, {"level": 0.0}, {"margin": 2.0}, {"margin": -0.01}, {"margin": np.nan}]
 )
-def test_a_level_or_margin_that_makes_no_sense_is_wrong_usage(made: tuple[Path, Path], options: dict[str, float]):
+def test_an_invalid_level_or_margin_is_wrong_usage(made: tuple[Path, Path], options: dict[str, float]):
     run = load_run(made[0])
     with pytest.raises(UsageError, match="cannot be used: both are fractions between 0 and 1"):
         compare_runs(run, run, Criteria(**options))

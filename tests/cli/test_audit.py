@@ -61,12 +61,12 @@ def test_a_weak_judge_flags_nothing_and_writes_no_note(tmp_path: Path, capsys, m
     assert not any(row["note"] for row in rows)
     assert _run(["audit", str(data), "-b", "resnet_mini", "-q", "--fix", "clean.csv"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "No label is called suspect, because resnet_mini is too weak a judge on these images." in said
+    assert "No label is called suspect, because resnet_mini is not a good enough judge on these images." in said
     assert "suspect label" not in said.split("No label")[0]
     assert "Give a stronger backbone: -b vit_small_patch14_dinov2.lvd142m" in said
     assert "0 with a note (the judge of the labels is too weak)" in said
     page = (tmp_path / "audit-pictures.html").read_text()
-    assert "is too weak a judge on these images" in page
+    assert "is not a good enough judge on these images" in page
     assert "perhaps" not in page
 
 

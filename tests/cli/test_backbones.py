@@ -80,8 +80,8 @@ def test_one_is_explained_with_its_sources(capsys, monkeypatch):
     ("arguments", "says"),
     [
         (["vit_small_patch"], "these match: vit_small_patch16_224"),
-        (["vit_mimi"], "the nearest names are vit_mini"),
-        (["--licence", "GPL"], "There are: commercial, "),
+        (["vit_mimi"], "similar names are vit_mini"),
+        (["--licence", "GPL"], "Choose one of: commercial, "),
         (["--max-params", "lots"], "30M"),
     ],
 )

@@ -160,4 +160,7 @@ def test_details_say_where_the_time_went_longest_part_first():
     seconds = [line.split()[0] for line in where.splitlines()[1:7]]
     assert seconds == ["2", "61", "21", "5.1", "3.5", "1.2"]
     assert "run through the networks, at the same time" in where
-    assert "images were decoded whole; at a fraction of their size, on 64 large JPEGs: 1 answer changed" in said
+    assert (
+        "images were decoded in full; compared with a fraction of their size on 64 large JPEGs: 1 answer changed"
+        in said
+    )

@@ -29,7 +29,7 @@ def go(clock: Clock, time: Time, name, seconds: float) -> None:
         time.seconds += seconds
 
 
-def test_phases_and_what_lies_between_them_add_up_to_the_whole(clock: Clock, time: Time):
+def test_phases_and_the_time_between_them_add_up_to_the_total(clock: Clock, time: Time):
     go(clock, time, "reading", 2.0)
     time.seconds += 0.5
     go(clock, time, "search", 3.0)
@@ -98,7 +98,7 @@ def test_everything_is_passed_on():
     ]
 
 
-def test_nothing_is_said_of_a_run_whose_phases_nobody_announced(clock: Clock, time: Time):
+def test_a_run_without_announced_phases_has_no_time_left(clock: Clock, time: Time):
     go(clock, time, "reading", 2.0)
     assert clock.left() is None
 

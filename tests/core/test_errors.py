@@ -1,7 +1,7 @@
 from vitrail.core import errors
 
 
-def test_every_error_stands_in_the_drawing_at_the_top_of_its_file() -> None:
+def test_every_error_is_in_the_tree_at_the_top_of_its_file() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.VitrailError)]
     assert all(kind.__name__ in (errors.__doc__ or "") for kind in kinds)
 

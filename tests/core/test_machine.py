@@ -41,7 +41,7 @@ def test_the_machine_is_described_without_importing_torch() -> None:
     "start",
     ["import vitrail; vitrail.bench", "from vitrail.cli.main import main\ntry: main()\nexcept SystemExit: pass"],
 )
-def test_threads_are_asked_to_sleep_before_anything_reads_how_they_wait(start: str) -> None:
+def test_waiting_threads_are_set_to_sleep_before_any_library_reads_the_setting(start: str) -> None:
     """Both the command and Python set the variables, as long as the user has not, and before numpy is imported."""
     code = (
         "import builtins, os, sys\n"

@@ -41,7 +41,7 @@ def test_two_writers_of_one_file_do_not_meet_even_with_the_same_process_id(tmp_p
     assert [path.name for path in target.parent.iterdir()] == ["file"]
 
 
-def test_what_is_there_stays_where_the_first_writer_wins(tmp_path: Path, monkeypatch):
+def test_an_existing_file_stays_when_the_first_writer_wins(tmp_path: Path, monkeypatch):
     target = tmp_path / "new" / "file"
 
     def overtaken(path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_group_in_train_and_test_is_taken_out_of_train():
     )
     assert [each.id for each in examples] == ["c2", "c3"]
     assert [(each.path, each.reason) for each in aside] == [
-        ("1", "its group g is also in the given test split, and groups never cross")
+        ("1", "its group g is also in the given test split, and a group stays in one split")
     ]
     assert counts.cut_from_splits == 1
 

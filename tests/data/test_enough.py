@@ -27,11 +27,11 @@ def test_a_class_with_too_few_images_is_named_with_its_count_and_what_to_do():
     assert "Add images, or remove or merge" in message
 
 
-def test_a_class_whose_images_were_all_set_aside_is_missed():
+def test_a_class_whose_images_were_all_set_aside_is_an_error():
     assert "class 2 (0)" in refusal(dataset_of(rows(8, 8), 3))
 
 
-def test_one_class_is_nothing_to_tell_apart():
+def test_a_single_class_is_an_error():
     assert "one class, class 0" in refusal(dataset_of(rows(50), 1))
 
 

@@ -55,7 +55,7 @@ def test_the_table_has_its_schema_and_is_sorted_by_id():
     assert all(dataset.classes[row["label"]] == row["paths"][0].split("/")[0] for row in rows)
 
 
-def test_the_shorter_side_of_a_jpeg_is_known_and_of_nothing_else():
+def test_the_shorter_side_is_known_for_jpegs_only():
     """Of files that stand twice too, which take another way into the table."""
     files = {
         "cat/wide.jpg": encoded(picture(1, size=(30, 20)), "JPEG"),
@@ -96,10 +96,10 @@ def test_what_changes_an_answer_changes_the_fingerprint():
 
 def test_what_the_source_set_aside_is_kept():
     source = MemorySource(
-        [SetAside(path="README", reason="it lies in no class folder"), ListedFile(path="cat/0.png", label="cat")],
+        [SetAside(path="README", reason="it is not in a class folder"), ListedFile(path="cat/0.png", label="cat")],
         {"cat/0.png": image_file()},
     )
-    assert reasons(load(source)) == {"README": "it lies in no class folder"}
+    assert reasons(load(source)) == {"README": "it is not in a class folder"}
 
 
 def test_a_class_whose_files_are_all_bad_is_still_a_class():
@@ -122,11 +122,13 @@ def test_no_file_at_all_is_one_sentence():
 
 
 def test_no_usable_file_is_one_sentence_with_the_usual_reason():
-    with pytest.raises(DataError, match=r"None of the 3 .* can be used: b, for one, as are 1 more, .* empty"):
+    with pytest.raises(
+        DataError, match=r"None of the 3 .* can be used. For example, b was set aside, as were 1 more, .* empty"
+    ):
         read([("a", "cat", b"text"), ("b", "cat", b""), ("c", "dog", b"")])
 
 
-def test_progress_hears_of_every_file():
+def test_progress_counts_every_file():
     class Recorder(Silent):
         def __init__(self) -> None:
             self.events: list[tuple[object, ...]] = []
@@ -268,7 +270,7 @@ def test_a_folder_of_bad_input_ends_in_examples_and_a_list_of_reasons(bad_folder
     }
     assert dataset.table.num_rows == 10 + 3 + 10  # the truncated one has a sound header
     assert dataset.classes == ("chat siamois", "chien")
-    assert any("1 file is an animation" in warning for warning in dataset.warnings)
+    assert any("1 file is animated" in warning for warning in dataset.warnings)
     dataset, split, _ = make_split(dataset)
     unreadable = {}
     for row in dataset.table.to_pylist():
@@ -294,8 +296,8 @@ def folder_of(root: Path, **sizes: int) -> Path:
     ("sizes", "words"),
     [
         ({}, "There are no images in"),
-        ({"cat": 0, "dog": 0}, "None of the 2 things found"),
-        ({"cat": 10}, "has one class, cat"),
+        ({"cat": 0, "dog": 0}, "None of the 2 files in"),
+        ({"cat": 10}, "has only one class, cat"),
         ({"cat": 1, "dog": 1}, r"2 classes have fewer than 8 usable images .*: cat \(1\), dog \(1\)"),
     ],
 )

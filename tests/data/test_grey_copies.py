@@ -176,7 +176,7 @@ def test_a_picture_of_fewer_than_32_pixels_has_a_black_grey_copy():
     assert make_grey_copy(encoded(photograph(size=(32, 400))), max_pixels=LIMIT).any()
 
 
-def test_the_reduced_decode_keeps_the_sides_asked_for_and_the_orientation():
+def test_the_reduced_decode_keeps_the_least_side_and_the_orientation():
     exif = Image.Exif()
     exif[0x0112] = 6  # turn it by 90 degrees
     data = encoded(photograph(size=(640, 320)), "JPEG", exif=exif.tobytes())

@@ -37,7 +37,7 @@ def test_a_class_of_one_value_is_named():
         ([("A", 0), (None, 1)], {"1": "A"}, "Train and val have one value of camera"),
         ([(None, 0), (None, 1)], {"1": "A"}, "Train and val have no value of camera"),
         ([("A", 0), ("A", 1), ("B", 1)], {"1": "A", "2": "B"}, "Without the images of camera A fewer than two classes"),
-        ([("A", 0), ("B", 1)], {"1": "A", "2": "Z"}, "fewer than two values of camera that training has too"),
+        ([("A", 0), ("B", 1)], {"1": "A", "2": "Z"}, "Fewer than two values of camera are in both"),
     ],
 )
 def test_what_cannot_be_compared_is_an_error(learnt: list, tested: dict, said: str):

@@ -34,7 +34,7 @@ def both(data: bytes) -> tuple[Decoded, Decoded]:
 
 @pytest.mark.parametrize("size", [(560, 560), (613, 401), (401, 613), (287, 281), (1125, 1121), (4001, 283)], ids=str)
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_reduced_image_lies_where_the_whole_one_lies(size, orientation):
+def test_a_reduced_image_covers_the_same_area_as_the_full_one(size, orientation):
     """Sizes that are no multiple of the scale, turned in every way: a shift of half a pixel would show."""
     whole, reduced = both(jpeg(size, orientation=orientation))
     assert reduced.size == whole.size == whole.image.size

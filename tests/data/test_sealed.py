@@ -34,7 +34,7 @@ def test_of_many_threads_one_gets_the_labels():
 
 
 def test_an_opening_names_the_choices():
-    with pytest.raises(SealError, match="fix every choice first"):
+    with pytest.raises(SealError, match="make every choice first"):
         SealedTest(LABELS).open("")
 
 
@@ -71,7 +71,7 @@ def test_the_size_of_a_class_is_known_without_opening():
     assert sealed.counts(3) == (1, 0, 2)
     assert sealed.counts(3, without={"b", "unknown"}) == (1, 0, 1)
     sealed.open("choices")
-    with pytest.raises(SealError, match="count what"):
+    with pytest.raises(SealError, match="count the labels"):
         sealed.counts(3)
 
 

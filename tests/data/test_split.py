@@ -127,14 +127,14 @@ def test_folds_are_drawn_apart_from_the_split():
     assert all(100 < len(set(split.val) & set(fold)) < 250 for fold in split.folds)
 
 
-def test_fractions_are_those_asked_for():
+def test_fractions_are_the_requested_ones():
     _, split, _ = make_split(simple(2_000, 1_000), SplitOptions(fractions=(0.5, 0.1, 0.4)))
     assert [len(part) for part in (split.train, split.val, split.test)] == [1_500, 300, 1_200]
 
 
 @pytest.mark.parametrize("fractions", [(0.6, 0.4, 0.0), (0.6, 0.2, 0.3), (0.5, 0.5), (1.2, -0.1, -0.1)])
-def test_fractions_that_make_no_sense_are_refused(fractions):
-    with pytest.raises(UsageError, match="cannot be used"):
+def test_invalid_fractions_are_refused(fractions):
+    with pytest.raises(UsageError, match="Invalid"):
         SplitOptions(fractions=fractions)
 
 
@@ -158,7 +158,7 @@ def test_calibration_is_cut_from_train_and_leaves_test_and_val_as_they_are():
     assert sorted((*split.train, *split.calibration)) == list(without.train)
     assert counts(dataset, split.calibration) == [150, 100]
     assert not set(split.calibration) & set(chain(*split.folds))
-    assert "From train a calibration split was cut (83.3/16.7)" in split.how
+    assert "A calibration split was cut from train (83.3/16.7)" in split.how
     assert split.fingerprint != without.fingerprint
     assert without.calibration == ()
 
@@ -190,7 +190,7 @@ def test_a_given_calibration_split_is_taken_and_none_is_cut_beside_it():
     assert {given[example] for example in split.calibration} == {"calibration"}
     assert split.how == "Train, val and test as given. Calibration as given."
     assert all(labels_of(shown)[example] is not None for example in split.calibration)
-    with pytest.raises(UsageError, match="a calibration split of their own already"):
+    with pytest.raises(UsageError, match="already have a calibration split"):
         make_split(dataset, SplitOptions(calibration=0.1))
 
 
@@ -199,12 +199,12 @@ def test_a_class_without_calibration_images_is_a_warning():
         20, 20, split=lambda label, number: "train" if label and number % 4 == 3 else quarters(label, number)
     )
     after, _, _ = make_split(dataset)
-    assert "No calibration images of class 1: no promise is set for these classes." in after.warnings
+    assert "No calibration images of class 1: thresholds make no promise for these classes." in after.warnings
 
 
 @pytest.mark.parametrize("calibration", [-0.1, 0.6, 0.9])
 def test_a_calibration_split_that_train_does_not_have_is_refused(calibration):
-    with pytest.raises(UsageError, match="cannot be used"):
+    with pytest.raises(UsageError, match="Invalid"):
         SplitOptions(calibration=calibration)
 
 
@@ -238,7 +238,7 @@ def test_test_is_cut_from_train_where_only_val_is_given():
     dataset = simple(400, 400, split=lambda label, number: "val" if number % 5 == 0 else "train")
     _, split, _ = make_split(dataset)
     assert [len(part) for part in (split.train, split.val, split.test)] == [480, 160, 160]
-    assert "a test was cut from train (75/25)" in split.how
+    assert "test cut from the given train (75/25)" in split.how
 
 
 def test_train_alone_is_split_as_if_nothing_were_given():
@@ -269,7 +269,7 @@ def test_a_class_of_one_group_is_a_warning():
     rows = [(name(n), 0, None, None) for n in range(30)] + [(name("g", n), 1, "only", None) for n in range(10)]
     after, split, _ = make_split(dataset_of(rows, 2))
     assert any("No test images of class 1" in warning for warning in after.warnings)
-    assert any("All training images of class 1 stay together" in warning for warning in after.warnings)
+    assert any("All training images of class 1 are in the same fold" in warning for warning in after.warnings)
     assert {name("g", n) for n in range(10)} <= set(split.train)
 
 
@@ -277,7 +277,7 @@ def test_a_group_too_large_for_its_part_is_a_warning_and_stays_whole():
     rows = [(name(n), n % 2, "large" if n < 160 else None, None) for n in range(200)]
     after, split, _ = make_split(dataset_of(rows, 2))
     assert {name(n) for n in range(160)} <= set(split.train)
-    (warning,) = (warning for warning in after.warnings if "Groups stay whole" in warning)
+    (warning,) = (warning for warning in after.warnings if "Groups are not divided" in warning)
     assert "the largest group, large, has 160 of 200" in warning
     assert len(split.test) > 15
 

@@ -243,7 +243,7 @@ def test_thresholds_of_another_head_are_refused_before_the_backbone_is_opened(ru
         if width == 1:
             assert Predictor.open(run).refusal is not None
             continue
-        with pytest.raises(WeightsError, match=r"refusal\.safetensors does not fit together, or not to its head"):
+        with pytest.raises(WeightsError, match=r"refusal\.safetensors is inconsistent, or does not belong to its head"):
             Predictor.open(run)
         assert backbone.opened == []
 

@@ -79,14 +79,14 @@ def test_weights_that_changed_are_not_used(root: Path, capsys):
     save_file(state, root / "mine.safetensors")
     assert predict(root) != 0
     said = " ".join(capsys.readouterr().err.split())
-    assert f"the bytes of {root / 'mine.safetensors'}, where they were last used, differ now" in said
+    assert f"{root / 'mine.safetensors'}, where they were last used, has changed" in said
     assert "as -b vit_mini=FILE" in said
 
 
 def test_on_a_machine_that_never_saw_them_the_weights_are_asked_for(root: Path, capsys, monkeypatch, tmp_path: Path):
     monkeypatch.setenv("VITRAIL_CONFIG", str(tmp_path / "new"))
     assert predict(root) != 0
-    assert "does not know of a file on this machine that has them" in " ".join(capsys.readouterr().err.split())
+    assert "does not know a file on this machine that has them" in " ".join(capsys.readouterr().err.split())
 
 
 def test_weights_that_do_not_fit_are_not_remembered(root: Path, monkeypatch, tmp_path: Path):

@@ -39,11 +39,11 @@ def caveats(labels_C, correct, *, only=None, groups=None, visible=None):
     return find_caveats(contenders, pairs, np.array(labels_C), classes, groups)
 
 
-def test_of_a_fair_test_set_only_what_is_always_true_is_said():
+def test_a_fair_test_set_gets_only_the_caveat_that_always_applies():
     assert caveats([100] * 10, 900) == (ALWAYS,)
 
 
-def test_few_test_images_are_said_with_what_they_can_show():
+def test_a_small_test_set_gets_a_caveat_with_its_precision():
     said = caveats([30, 30], 55, only=(6, 3))
     assert said[0] == (
         "With 60 test images an accuracy is known to about ±7.3 points, and two backbones can be told apart only if "
@@ -60,33 +60,34 @@ def test_what_few_images_can_show_is_what_the_pairs_say_of_it():
 
 def test_tiny_and_absent_classes_are_named():
     said = caveats([200, 200, 3, 0, 0], 380)
-    assert said[0] == "c3 and c4 have no test image and are not judged."
-    assert said[1] == "1 of 5 classes have fewer than 5 test images (c2): figures of one class say little there."
-    assert caveats([200, 200, 0], 390)[0] == "c2 has no test image and is not judged."
+    assert said[0] == "c3 and c4 have no test images and are not judged."
+    assert said[1] == "1 of 5 classes has fewer than 5 test images (c2): figures of such a class mean little."
+    assert caveats([200, 200, 0], 390)[0] == "c2 has no test images and is not judged."
 
 
-def test_a_backbone_no_better_than_the_largest_class_is_said_to_be_none():
+def test_a_backbone_no_better_than_the_largest_class_gets_a_caveat():
     said = caveats([900, 100], 905)
     assert said[0] == (
-        "vit is not shown to be better than always answering c0, which is right for 90.0% of the test images."
+        "The test images do not show that vit is better than always answering c0, "
+        "which is right for 90.0% of the test images."
     )
     assert caveats([900, 100], 950) == (ALWAYS,)
 
 
-def test_of_one_group_nothing_is_said_to_be_allowed_for():
+def test_with_one_group_no_caveat_claims_that_intervals_allow_for_groups():
     said = caveats([200, 200], 380, groups=["one film"] * 400)
     assert said[0] == (
-        "All 400 test images are of one group: nothing here tells how another group would do, and intervals take the "
-        "images as independent."
+        "All 400 test images belong to one group: they do not show how accurate a backbone is on other groups, and "
+        "the intervals treat the images as independent."
     )
-    assert not any("allow for it" in one for one in said)
+    assert not any("allow for this" in one for one in said)
     assert caveats([1], 1, groups=["one film"])[-1] == ALWAYS
     assert not any("group" in one for one in caveats([1], 1, groups=["one film"]))
 
 
-def test_groups_make_intervals_too_narrow_and_that_is_said():
+def test_a_caveat_says_that_groups_make_some_intervals_too_narrow():
     said = caveats([200, 200], 380, groups=[str(i // 4) for i in range(400)])
-    assert said[0].startswith("The 400 test images come from 100 groups. The figures of each backbone, pairs")
+    assert said[0].startswith("The 400 test images come from 100 groups. The figures of each backbone, the pairs")
 
 
 def four_predictions() -> Predictions:

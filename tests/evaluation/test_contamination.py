@@ -46,7 +46,7 @@ def test_file_names_that_are_imagenet_ids_are_proof():
     assert (found.verdict, found.share) == ("seen", 1.0)
     assert (traces.evidence[0].kind, traces.evidence[0].strength) == ("file names", "proof")
     assert "about 100% of the test images" in found.sentence
-    assert "recall of training data" in found.sentence
+    assert "memory of training data" in found.sentence
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,10 @@ def test_other_file_names_prove_nothing(path: str):
     assert (found.verdict, found.share, found.evidence) == ("no sign", 0.0, ())
 
 
-def test_names_of_imagenet_classes_are_a_hint_and_no_more():
+def test_names_of_imagenet_classes_are_only_a_hint():
     _, found = look(NAMES, "pictures/{number}.jpg")
     assert found.verdict == "cannot tell"
-    assert "Whether it saw these very images, names do not tell." in found.sentence
+    assert "The names do not tell whether it saw these same images." in found.sentence
 
 
 def test_a_backbone_that_was_trained_on_other_data_has_not_seen_imagenet():
@@ -79,12 +79,12 @@ def test_a_local_file_is_given_away_by_its_classifier():
     assert "does not state its pretraining data and has a classifier for ImageNet's classes" in unpublished.sentence
 
 
-def test_the_name_of_a_local_file_is_told_and_proves_nothing():
+def test_the_name_of_a_local_file_is_reported_but_proves_nothing():
     _, found = look(NAMES, IDS, card=LOCAL, classifier=False)
     assert (found.verdict, found.share) == ("cannot tell", 0.0)
     assert found.sentence == (
         "net is a local file. By its name it was trained on ImageNet-1k. Vitrail cannot tell what it was trained on, "
-        "so it may have seen the test images. About 100% of the test images are named as ImageNet-1k names its images "
+        "so it may have seen the test images. About 100% of the test images have file names like those of ImageNet-1k "
         "(wnid_number); 3 of 3 classes have the name of an ImageNet-1k class."
     )
     _, nameless = look(NAMES, IDS, card=NAMELESS, classifier=False)
@@ -117,12 +117,12 @@ def test_no_sign_is_never_said_of_weights_of_unknown_pretraining(card: Card, cla
     assert "o sign" not in found.sentence
 
 
-def test_own_photographs_of_a_known_data_sets_classes_are_probably_seen_and_no_more():
+def test_classes_of_a_known_data_set_make_contamination_probable_but_not_certain():
     traces, found = look(IMAGENETTE, "my own/{number}.jpg", classifier=False)
     assert traces.sighting == found.verdict == "probably"
     assert found.share == 0
-    assert "it probably saw the test images, and its accuracy may be recall" in found.sentence
-    assert "photographs of your own with these class names it did not see" in found.sentence
+    assert "it probably saw the test images, and its accuracy may come from memory" in found.sentence
+    assert "if you took these photographs yourself, it did not see them" in found.sentence
     assert mark(found) == "probably saw the test images"
 
 
@@ -132,7 +132,7 @@ def test_a_few_named_files_of_a_known_data_set_leave_the_others_probable():
     label_N = np.zeros(len(named_N), dtype=np.int64)
     found = weigh(replace(traces, named_N=named_N), "net", label_N, label_N)
     assert (found.verdict, found.share, found.others.n) == ("probably", 0.05, 19)
-    assert "File names prove it of about 5% of them" in found.sentence
+    assert "File names prove it for about 5% of them" in found.sentence
     most = replace(traces, named_N=np.arange(len(named_N)) < 10)
     assert most.sighting == "seen"
 
@@ -166,7 +166,7 @@ def test_classes_that_are_named_by_ids_of_imagenet_21k_are_a_hint():
 def test_self_supervised_weights_saw_images_without_labels(card: Card):
     _, found = look(NAMES, IDS, card=card, classifier=False)
     assert (found.verdict, found.share, found.labels_seen) == ("seen", 1.0, False)
-    assert "recall of training data" not in found.sentence
+    assert "memory of training data" not in found.sentence
     assert "without labels" in found.sentence
     assert "never their labels" in found.sentence
     _, probably = look(IMAGENETTE, "{number}.jpg", card=card, classifier=False)
@@ -237,7 +237,7 @@ def a_over_b(found):
     return fairly({"a": 80, "b": 60}, {("a", "b"): (25, 5)}, found)
 
 
-def test_where_all_saw_the_test_the_claim_is_one_about_recall():
+def test_if_all_saw_the_test_the_claim_is_about_memory():
     said, plain = a_over_b({"a": SEEN, "b": SEEN})
     assert said.choose == plain.choose == "a"
     assert (said.strength, plain.strength) == ("practical", "proven")
@@ -247,28 +247,28 @@ def test_where_all_saw_the_test_the_claim_is_one_about_recall():
     assert said.caveats[0] == SEEN.sentence
 
 
-def test_a_lead_of_the_one_that_saw_the_test_is_no_finding():
+def test_a_lead_of_a_backbone_that_saw_the_test_does_not_count():
     said, _ = a_over_b({"a": SEEN, "b": CLEAN})
     assert (said.choose, said.strength, said.losses) == ("b", "practical", {})
     assert said.sentence.startswith("These test images cannot compare the backbones: a saw them in pretraining, b did")
-    assert "Take b, the only one that these images may judge." in said.sentence
+    assert "Take b, the only one that these images can judge." in said.sentence
     assert not any("below the best" in reason for reason in said.because)
     assert said.caveats == (SEEN.sentence, "small"), "none that is about a, which is not taken"
 
 
-def test_a_lead_over_one_that_saw_the_test_stands():
+def test_a_lead_over_a_backbone_that_saw_the_test_counts():
     said, plain = a_over_b({"a": CLEAN, "b": SEEN})
     assert said.choose == "a"
     assert said.sentence.startswith(plain.sentence)
-    assert "b saw these test images in pretraining: its 60.0% [50.2, 69.1] may be recall." in said.sentence
+    assert "b saw these test images in pretraining: its 60.0% [50.2, 69.1] may come from memory." in said.sentence
 
 
-def test_one_that_probably_saw_the_test_stays_in_the_decision_and_is_marked():
+def test_a_backbone_that_probably_saw_the_test_stays_in_the_decision_with_a_mark():
     said, plain = a_over_b({"a": PROBABLY, "b": CLEAN})
     assert said.choose == plain.choose == "a"
     assert said.sentence == (
-        f"{plain.sentence} a probably saw these test images in pretraining: its 80.0% [71.1, 86.7] may be flattered "
-        "and was weighed all the same."
+        f"{plain.sentence} a probably saw these test images in pretraining: its 80.0% [71.1, 86.7] may be too high "
+        "and was compared all the same."
     )
     assert said.caveats[0] == PROBABLY.sentence
     both, _ = a_over_b({"a": PROBABLY, "b": PROBABLY})
@@ -276,34 +276,36 @@ def test_one_that_probably_saw_the_test_stays_in_the_decision_and_is_marked():
     assert "a and b probably saw" in both.sentence
 
 
-def test_what_probably_saw_the_test_is_no_clean_witness_against_recall():
+def test_a_backbone_that_probably_saw_the_test_cannot_expose_memory_of_others():
     said, _ = a_over_b({"a": SEEN, "b": PROBABLY})
     assert (said.choose, said.strength) == ("b", "practical")
     assert "a saw them in pretraining, b probably did too" in said.sentence
 
 
-def test_what_was_seen_without_labels_is_flattered_and_no_recall():
+def test_images_seen_without_labels_may_raise_the_accuracy_but_are_not_memorised():
     said, _ = a_over_b({"a": CLEAN, "b": UNLABELLED})
     assert said.sentence.endswith(
-        "b saw these test images in pretraining, without labels: its 60.0% [50.2, 69.1] may be flattered."
+        "b saw these test images in pretraining, without labels: its 60.0% [50.2, 69.1] may be too high."
     )
     mixed, _ = a_over_b({"a": SEEN, "b": UNLABELLED})
     assert mixed.sentence.endswith(
-        "All of them saw these test images in pretraining, b without labels: new images may rank them otherwise."
+        "All of them saw these test images in pretraining, b without labels: their order on new images may differ."
     )
 
 
-def test_one_that_saw_the_test_and_is_ahead_within_the_margin_is_not_said_to_be_behind():
+def test_a_backbone_that_saw_the_test_and_leads_within_the_margin_is_not_called_worse():
     """Even with recall it is not ahead by the margin, so that the cheaper is taken; but ahead it is."""
     right, counts = {"a": 9_500, "b": 9_450}, {("a", "b"): (130, 80)}
     said, plain = fairly(right, counts, {"a": SEEN, "b": CLEAN}, n=10_000, gmacs={"a": 16.0, "b": 4.0})
     assert said.choose == plain.choose == "b"
     assert "ahead" not in said.sentence
-    assert said.sentence.endswith("a saw these test images in pretraining: its 95.0% [94.6, 95.4] may be recall.")
+    assert said.sentence.endswith(
+        "a saw these test images in pretraining: its 95.0% [94.6, 95.4] may come from memory."
+    )
     assert any(reason.startswith("a minus b: 0.5 points") for reason in said.because)
 
 
-def test_recall_does_not_steer_the_choice_among_those_that_saw_nothing():
+def test_memory_does_not_steer_the_choice_among_backbones_that_saw_nothing():
     """By all figures c may lose more than the margin, to a; to b, which saw nothing either, it does not."""
     right = {"a": 9_500, "b": 9_450, "c": 9_420}
     counts = {("a", "b"): (130, 80), ("a", "c"): (160, 80), ("b", "c"): (100, 70)}
@@ -313,7 +315,7 @@ def test_recall_does_not_steer_the_choice_among_those_that_saw_nothing():
     assert said.choose == "c"
     assert said.sentence == (
         "b and c are equivalent within 1 point; c costs half of b's multiply-adds: take c. a saw these test images in "
-        "pretraining: its 95.0% [94.6, 95.4] may be recall and was not weighed."
+        "pretraining: its 95.0% [94.6, 95.4] may come from memory and was not compared."
     )
     assert not any("minus a" in reason or "a minus" in reason for reason in said.because)
 

@@ -58,16 +58,16 @@ def test_the_metric_that_decides_turns_the_decision_round():
     assert by_classes.backbones == by_images.backbones  # the figures are the same
 
 
-def test_each_says_that_the_other_ranks_otherwise_and_what_its_intervals_tell():
+def test_each_metric_reports_that_the_other_ranks_differently_and_whether_that_is_significant():
     by_images = judge_two(LABEL_N, FREQUENT, RARE, Criteria()).decision
     (said,) = (caveat for caveat in by_images.caveats if caveat.startswith("By balanced accuracy"))
-    assert said.startswith("By balanced accuracy the order is different: b 90.0% [")
-    assert said.endswith("By it b beats a.")
+    assert said.startswith("By balanced accuracy, the order is different: b 90.0% [")
+    assert said.endswith("By this metric, b beats a.")
     by_classes = judge_two(LABEL_N, FREQUENT, RARE, BALANCED).decision
-    assert any(caveat.startswith("By accuracy the order is different: a 97.0%") for caveat in by_classes.caveats)
+    assert any(caveat.startswith("By accuracy, the order is different: a 97.0%") for caveat in by_classes.caveats)
     close = judge_two(LABEL_N, {0: 30, 1: 8}, {0: 40, 1: 7}, Criteria()).decision
     (said,) = (caveat for caveat in close.caveats if caveat.startswith("By balanced accuracy"))
-    assert said.endswith("These two change places, but the test images do not tell which is better by it.")
+    assert said.endswith("These two swap places, but the test images do not show which is better by this metric.")
 
 
 def test_where_classes_are_as_large_both_metrics_say_the_same():
@@ -85,7 +85,7 @@ def test_where_classes_are_as_large_both_metrics_say_the_same():
     )
 
 
-def test_where_the_order_is_the_same_or_level_nothing_is_said():
+def test_the_same_or_a_tied_order_gives_no_sentence():
     label_N = np.repeat([0, 1], [90, 10])
     better = {"a": answer(label_N, {0: 2}), "b": answer(label_N, {0: 5, 1: 1})}
     level = {"a": answer(label_N, {0: 9}), "b": answer(label_N, {1: 1})}  # level by classes
@@ -131,7 +131,7 @@ def test_a_practical_pick_states_its_loss_in_balanced_accuracy():
     assert "of balanced accuracy below the best" in say_strength(decision)
 
 
-def test_what_a_test_of_rare_classes_can_show_is_less_than_its_number_of_images():
+def test_a_test_of_rare_classes_shows_less_than_its_number_of_images():
     metric = DecidingMetric.of("balanced", LABEL_N)
     labels_C = np.array([1900, 100])
     assert metric.even_n(labels_C) == pytest.approx(380)
@@ -154,7 +154,10 @@ def test_the_plan_takes_the_sizes_of_the_classes_from_the_training_images():
 def test_no_better_than_always_one_class_is_measured_by_the_same_metric():
     decision = judge_two(LABEL_N, {0: 0, 1: 98}, {0: 100, 1: 20}, BALANCED).decision
     (said,) = (caveat for caveat in decision.caveats if "always answering" in caveat)
-    assert said == "a is not shown to be better than always answering dog, whose balanced accuracy is 50.0%."
+    assert (
+        said
+        == "The test images do not show that a is better than always answering dog, whose balanced accuracy is 50.0%."
+    )
 
 
 def test_an_accuracy_that_is_not_known_is_wrong_usage():

@@ -38,19 +38,22 @@ def decide_on(contenders, discordances, margin=MARGIN, **known):
     return decide(contenders, make_pairs(contenders, discordances, margin), margin=margin, **known)
 
 
-def test_one_backbone_is_said_with_its_rate():
+def test_the_sentence_for_one_backbone_states_its_rate():
     decision = decide([contender("vit", 847, 1000)], [], margin=MARGIN)
-    assert decision.sentence == "vit reaches 84.7% [82.3, 86.8] of 1,000 test images."
+    assert decision.sentence == "vit reaches 84.7% [82.3, 86.8] on 1,000 test images."
     assert (decision.choose, decision.strength, decision.losses) == ("vit", None, {})
     assert say_strength(decision) == "the only backbone"
 
 
-def test_of_two_the_clearly_better_is_taken_whatever_it_costs():
+def test_the_clearly_better_of_two_is_picked_whatever_it_costs():
     contenders = [contender("resnet", 746, 1000, 1.0), contender("vit", 847, 1000, 9.0)]
     decision = decide_on(contenders, {("resnet", "vit"): (40, 141)})
     assert decision.sentence == "vit beats resnet by 10.1 points [7.6, 12.7]: take vit."
     assert decision.choose == "vit"
-    assert "vit minus resnet: 10.1 points [7.6, 12.7]; 141 images right with vit alone" in decision.because[-1]
+    assert (
+        "vit minus resnet: 10.1 points [7.6, 12.7]; only vit is right on 141 images, only resnet on 40"
+        in decision.because[-1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,13 +81,13 @@ def test_equivalent_backbones_are_decided_by_cost():
     assert say_strength(decision) == "equivalent: at most 0.3 points less accurate than the best"
 
 
-def test_of_one_group_every_pick_is_practical_and_nothing_is_claimed_of_other_groups():
+def test_with_one_group_every_pick_is_practical_and_the_sentence_claims_nothing_about_other_groups():
     contenders = [contender("a", 8500, 10_000, 16.0), contender("c", 8495, 10_000, 4.0)]
     decision = decide_on(contenders, {("a", "c"): (105, 100)}, one_group=True)
     assert (decision.choose, decision.strength) == ("c", "practical")
     assert decision.sentence == (
         "c costs a quarter of a's multiply-adds, and it is at most 0.3 points less accurate than a: take c. All test "
-        "images are of one group: nothing is known about other groups."
+        "images belong to one group, so nothing is known about other groups."
     )
     beaten = [contender("a", 8540, 10_000, 16.0), contender("c", 8500, 10_000, 4.0)]
     decision = decide_on(beaten, {("a", "c"): (80, 40)}, one_group=True)
@@ -92,15 +95,15 @@ def test_of_one_group_every_pick_is_practical_and_nothing_is_claimed_of_other_gr
     open_ = [contender("a", 860, 1000, 16.0), contender("c", 855, 1000, 4.0)]
     decision = decide_on(open_, {("a", "c"): (65, 60)}, one_group=True)
     assert decision.sentence == (
-        "a leads c by 0.5 points [-1.7, 2.7], too close to tell. Take a, the most accurate here: it is at most 1.5 "
-        "points less accurate than c. All test images are of one group: nothing is known about other groups."
+        "a leads c by 0.5 points [-1.7, 2.7], too close to call. Take a, the most accurate here: it is at most 1.5 "
+        "points less accurate than c. All test images belong to one group, so nothing is known about other groups."
     )
     better = [contender("a", 8600, 10_000, 16.0), contender("c", 8400, 10_000, 4.0)]
     decision = decide_on(better, {("a", "c"): (400, 200)}, one_group=True)
     assert (decision.choose, decision.strength) == ("a", "practical")
     assert decision.sentence == (
-        "a beats c by 2.0 points [1.5, 2.5]: take a. All test images are of one group: nothing is known about other "
-        "groups."
+        "a beats c by 2.0 points [1.5, 2.5]: take a. All test images belong to one group, so nothing is known "
+        "about other groups."
     )
     assert decide_on(better[:1], {}, one_group=True).choose == "a"
 
@@ -152,7 +155,7 @@ def test_a_leader_that_is_the_cheapest_is_simply_taken():
     assert "Take a, the most accurate here and the cheapest: it is at most" in decision.sentence
 
 
-def test_a_cheaper_backbone_that_may_lose_more_than_the_margin_is_not_taken_and_that_is_said():
+def test_a_cheaper_backbone_that_may_lose_more_than_the_margin_is_not_picked_and_becomes_a_caveat():
     contenders = [contender("a", 850, 1000, 16.0), contender("c", 846, 1000, 4.0)]
     decision = decide_on(contenders, {("a", "c"): (34, 30)})
     assert (decision.choose, decision.strength) == ("a", "equivalent")
@@ -165,14 +168,14 @@ def test_a_cheaper_backbone_that_may_lose_more_than_the_margin_is_not_taken_and_
     )
 
 
-def test_where_no_loss_is_within_the_margin_the_one_that_may_lose_least_is_taken():
+def test_if_no_loss_is_within_the_margin_the_smallest_possible_loss_decides():
     """a and b are level and differ on many images; c, in between on both, differs on few."""
     contenders = [contender("a", 850, 1000, 2.0), contender("b", 850, 1000, 4.0), contender("c", 849, 1000, 1.0)]
     decision = decide_on(contenders, {("a", "b"): (90, 90), ("a", "c"): (31, 30), ("b", "c"): (31, 30)}, margin=0.005)
     assert (decision.choose, decision.strength) == ("c", "practical")
     assert min(decision.losses.values()) == decision.losses["c"]
     assert decision.sentence.startswith(
-        "a leads b by 0.0 points [-3.2, 3.2] and c by 0.1 points [-1.8, 2.0], too close to tell. "
+        "a leads b by 0.0 points [-3.2, 3.2] and c by 0.1 points [-1.8, 2.0], too close to call. "
         "Take c, the cheapest: it is at most 1.8 points less accurate than the best of them. "
     )
 
@@ -184,12 +187,13 @@ def test_one_that_is_beaten_is_not_taken_because_it_differs_from_the_others_on_f
     assert decision.choose == "a"
 
 
-def test_level_backbones_are_said_to_be_level():
+def test_equally_accurate_backbones_are_called_tied():
     contenders = [contender("a", 85, 100), contender("b", 85, 100)]
     decision = decide_on(contenders, {("a", "b"): (6, 6)})
     assert decision.sentence == (
-        "a and b are level at 85.0% [76.7, 90.7], too close to tell. Take a: it is at most 6.4 points less accurate "
-        "than b. Between 15 and 40,000 more test images would settle it, depending on the true difference."
+        "a and b are tied at 85.0% [76.7, 90.7], too close to call. Take a: it is at most 6.4 points less accurate "
+        "than b. Between 15 and 40,000 more test images would settle it, depending on how "
+        "large the difference really is."
     )
 
 
@@ -228,7 +232,7 @@ def test_many_undecided_backbones_are_named_or_counted():
     discordances = {(a.name, b.name): (31, 30) for a, b in itertools.combinations(contenders, 2)}
     decision = decide_on(contenders, discordances)
     assert decision.sentence.startswith("m0 leads m1 by 0.1 points [")
-    assert "2 more, too close to tell. Take m0, the most accurate here: it is" in decision.sentence
+    assert "2 more, too close to call. Take m0, the most accurate here: it is" in decision.sentence
     cheap = {(a, b): (61, 60) if "m5" not in (a, b) else (31, 30) for a, b in discordances}
     decision = decide_on(contenders, cheap)
     assert decision.choose == "m5"
@@ -253,7 +257,7 @@ def test_a_safe_choice_may_leave_a_still_cheaper_backbone_open():
 def test_an_unstated_licence_of_the_chosen_one_is_a_caveat():
     for licence in ("", "unknown", "not stated (local file, sha256 0123)"):
         decision = decide([contender("vit", 847, 1000, licence=licence)], [], margin=MARGIN)
-        assert "The licence of vit is not stated: find out whether you may use it." in decision.caveats
+        assert "The licence of vit is not stated: check whether you may use it." in decision.caveats
     assert not decide([contender("vit", 847, 1000)], [], margin=MARGIN).caveats
 
 

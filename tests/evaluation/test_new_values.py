@@ -25,17 +25,17 @@ def test_known_and_new_are_paired_and_counted_by_value():
     assert (new.known.value, new.new.value, new.loss.value) == (1.0, 0.75, 0.25)
     assert [(v.value, v.n, v.right_known, v.right_new) for v in new.values] == [("A", 20, 20, 20), ("B", 20, 20, 10)]
     assert not new.told_apart  # two cameras say nothing of a third
-    assert "2 values say little about further ones" in new.sentence
-    assert "heads for new values learnt from 80% of the training images" in new.sentence
+    assert "With only 2 values, this says little" in new.sentence
+    assert "heads for new values had at least 80% of the training images" in new.sentence
 
 
-def test_a_loss_that_many_values_share_is_told():
+def test_a_loss_shared_by_many_values_is_significant():
     values = "".join(chr(65 + number) * 20 for number in range(12))
     new_N = np.arange(240) % 5 > 0
     new = judge_new_values(np.ones(240, dtype=bool), new_N, make_plan(values), level=0.95)
     assert new.told_apart
-    assert "less, told apart from chance" in new.sentence
-    assert "say little" not in new.sentence
+    assert "less, a significant difference" in new.sentence
+    assert "says little" not in new.sentence
 
 
 def test_heads_that_never_differ_still_leave_a_width():
@@ -49,14 +49,16 @@ def test_heads_that_never_differ_still_leave_a_width():
 def test_images_that_are_not_compared_and_classes_that_are_lost_are_named():
     plan = make_plan("AB" * 10, without_value=3, new_already=2, lost=("cat",))
     sentence = judge_new_values(np.ones(20, bool), np.zeros(20, bool), plan, level=0.95).sentence
-    assert "Some head for new values had no training image of cat" in sentence
-    assert sentence.endswith("Not compared: test images 3 without a value and 2 with values that training lacks.")
+    assert "A head for new values had no training images of cat" in sentence
+    assert sentence.endswith(
+        "Test images that are not compared: 3 without a value and 2 with a value that training lacks."
+    )
 
 
 @pytest.mark.parametrize(
-    ("new_b", "said"), [(0.95, "b is ahead of a by"), (0.5, "")], ids=["another leader", "the same order"]
+    ("new_b", "said"), [(0.95, "b leads a by"), (0.5, "")], ids=["another leader", "the same order"]
 )
-def test_another_order_for_new_values_is_said(new_b: float, said: str):
+def test_a_different_order_for_new_values_is_reported(new_b: float, said: str):
     plan = make_plan("".join(chr(65 + number) * 20 for number in range(12)))
     order = np.random.default_rng(0).permutation(240)
     judged = {

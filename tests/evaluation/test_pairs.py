@@ -48,7 +48,7 @@ def draw_equal(draws, backbones, n, noise=0.2):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("backbones", "n"), [(2, 100), (4, 600), (10, 200)])
-def test_of_equal_backbones_all_intervals_hold_together_and_none_is_said_to_be_better(backbones, n):
+def test_for_equal_backbones_all_intervals_hold_together_and_no_pair_has_a_winner(backbones, n):
     draws, held, single = np.random.default_rng(5), 0, 0
     for _ in range(300):
         pairs = judge_pairs(draw_equal(draws, backbones, n), None, Criteria())

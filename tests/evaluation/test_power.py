@@ -20,7 +20,7 @@ def test_a_test_is_small_where_an_accuracy_of_90_percent_is_not_known_to_3_point
     assert half_width(round(0.95 * SMALL_TEST)) > 0.03
 
 
-def test_what_120_images_can_show_is_said_plainly():
+def test_the_sentence_says_how_much_120_images_can_show():
     assert say_test_size(120, half_width(120), visible_difference(0.1, 120)) == (
         "With 120 test images an accuracy is known to about ±5.5 points, and two backbones can be told apart only if "
         "they differ by about 8.1 points or more."
@@ -29,7 +29,7 @@ def test_what_120_images_can_show_is_said_plainly():
 
 
 @pytest.mark.parametrize("n", [20, 40, 120, 400])
-def test_backbones_that_differ_by_what_is_said_are_told_apart_about_four_times_out_of_five(n: int):
+def test_the_stated_visible_difference_is_found_about_four_times_out_of_five(n: int):
     """McNemar's exact test on drawn images; of few images it is more careful than the formula."""
     difference = visible_difference(0.1, n)
     only_b = (max(0.1, difference) - difference) / 2
@@ -39,7 +39,7 @@ def test_backbones_that_differ_by_what_is_said_are_told_apart_about_four_times_o
     assert 0.7 < np.mean(told) < 0.9
 
 
-def test_the_plan_counts_the_images_and_says_what_a_small_test_can_show():
+def test_the_plan_counts_images_and_states_the_precision_of_a_small_test():
     dataset, split, _ = make_data(["a", "b"], "{label}/{number}.png", per_class=300)
     counted, shown = say_plan(dataset, split, backbones=2, level=0.95)
     assert counted == ("made: 600 images of 2 classes; 480 to train on, no val: 5-fold cross-validation, 120 test.")

@@ -31,10 +31,10 @@ def test_the_interval_of_the_average_over_trainings_holds_that_of_this_head():
     # Both halves of a fold are 10 points apart: a variance of 50 squared points, 20 for a head on 2.5 times the images.
     assert moved.deviation == pytest.approx(0.0447, rel=0.25)
     assert moved.accuracy.low < top1.low < top1.high < moved.accuracy.high
-    assert f"would move by about ± {100 * moved.deviation:.1f} points" in moved.sentence
+    assert f"would vary by about ± {100 * moved.deviation:.1f} points" in moved.sentence
     still = judge_retraining(top1, halves(0.0))
     assert still.deviation < still.most
-    assert f"would move by ± {100 * still.most:.1f} points at most" in still.sentence
+    assert f"would vary by ± {100 * still.most:.1f} points at most" in still.sentence
     assert still.accuracy.high - still.accuracy.low < 1.6 * (top1.high - top1.low)
 
 
@@ -45,14 +45,14 @@ def test_a_lead_that_another_training_could_turn_is_named_and_a_clear_one_is_not
     (turned,) = judge_retrained_pairs(pairs, {"a": unsteady, "b": steady}, level=0.95)
     assert turned.could_turn
     assert turned.adjusted_p > 0.05 > pairs[0].adjusted_p
-    assert "the order of a and b could turn round" in say_could_turn([turned], "a")[0]
+    assert "a and b could change places" in say_could_turn([turned], "a")[0]
     (clear,) = judge_retrained_pairs(pairs, {"a": steady, "b": steady}, level=0.95)
     assert not clear.could_turn
     assert clear.deviation == 0.0  # what moves both alike does not move their difference
     assert say_could_turn([clear], "a") == ()
 
 
-def test_what_is_not_decided_cannot_turn_and_what_was_not_halved_is_not_judged():
+def test_an_undecided_pair_cannot_turn_and_a_pair_without_halves_is_not_judged():
     pairs = judge_pairs(right(40, 35), None, Criteria())
     (open_pair,) = judge_retrained_pairs(pairs, {"a": halves(0.05), "b": halves(0.0)}, level=0.95)
     assert not open_pair.could_turn

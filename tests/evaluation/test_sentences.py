@@ -59,7 +59,7 @@ def test_names_are_listed_as_one_says_them(names, words):
         (1.0, 0.0, "as much as"),
     ],
 )
-def test_a_cost_is_said_as_a_share(part, whole, words):
+def test_a_cost_is_written_as_a_share(part, whole, words):
     assert say_share(part, whole) == words
 
 

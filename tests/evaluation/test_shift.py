@@ -7,7 +7,7 @@ from vitrail.statistics.two_samples import TwoSamples
 LEARNT = OutOfFold(label_N=np.repeat(np.arange(4), 200), group_N=np.arange(800), right_N=np.arange(800) % 10 > 0)
 
 
-def test_less_than_the_promise_is_told_and_more_is_no_sign():
+def test_an_accuracy_below_out_of_fold_is_a_sign_and_above_is_not():
     worse, better, same = (
         judge_shift(np.arange(300) % 20 < least, None, LEARNT, None, backbones=1, level=0.95) for least in (15, 20, 18)
     )
@@ -17,7 +17,7 @@ def test_less_than_the_promise_is_told_and_more_is_no_sign():
     assert better.sentence == same.sentence == ""
 
 
-def test_features_are_told_apart_after_the_correction_for_all_backbones():
+def test_features_differ_only_after_the_correction_for_all_backbones():
     features = TwoSamples(auc=0.7, by_chance=0.55, p_value=0.03, first=100, second=300, groups=400)
     alone, beside = (
         judge_shift(np.ones(300, bool), None, None, features, backbones=count, level=0.95) for count in (1, 2)
@@ -26,13 +26,13 @@ def test_features_are_told_apart_after_the_correction_for_all_backbones():
     assert "0.70, by chance below 0.55; p = 0.03" in alone.sentence
     assert alone.kept is None
     (caveat,) = say_shift("vit", alone, None)
-    assert caveat.startswith("vit: a classifier tells test from training images")
-    assert "assume images that are drawn as the training images are" in caveat
+    assert caveat.startswith("vit: a classifier can tell test images from training images")
+    assert "assume images drawn in the same way as the training images" in caveat
     assert caveat.endswith(": here they may fail.")
     assert say_shift("vit", beside, None) == ()
 
 
-def test_other_class_shares_are_told_but_not_of_a_few_groups():
+def test_different_class_shares_are_a_sign_but_not_with_few_groups():
     generator = np.random.default_rng(0)
     test_N = np.array([0] * 70 + [1] * 10 + [2] * 10 + [3] * 10)
     shares = compare_shares(test_N, None, LEARNT, generator=generator, level=0.95)

@@ -36,7 +36,7 @@ def test_the_worst_is_named_with_its_images_and_the_difference():
     (sentence,) = say_worst("vit", slices)
     assert sentence.startswith("vit is least accurate on camera = B: 60.0% [")
     assert "of 100 test images, 34.2 points [" in sentence
-    assert "below the rest, told apart from chance (the intervals of all 3 values" in sentence
+    assert "below the rest, a significant difference (the intervals allow for all 3 values" in sentence
 
 
 def test_a_value_of_one_wrong_image_does_not_hide_one_that_is_clearly_worse():
@@ -46,10 +46,10 @@ def test_a_value_of_one_wrong_image_does_not_hide_one_that_is_clearly_worse():
     assert sentence.startswith("vit is clearly less accurate on camera = B")
     none_apart = judge_slices(np.array([True] * 9 + [False]), {"camera": ["A"] * 9 + ["B"]}, None, level=0.95)
     assert "0.0% [0.0, 98.8] of 1 test image, 100.0 points" in say_worst("vit", none_apart)[0]
-    assert "not told apart" in say_worst("vit", none_apart)[0]
+    assert "not a significant difference" in say_worst("vit", none_apart)[0]
 
 
-def test_nothing_is_said_of_equal_slices_or_a_single_value():
+def test_equal_slices_or_a_single_value_give_no_caveat():
     assert say_worst("vit", judge_slices(np.ones(8, bool), {"camera": list("AABBAABB")}, None, level=0.95)) == ()
     (only,) = judge_slices(np.ones(8, bool), {"camera": ["A"] * 8}, None, level=0.95)
     assert only.below_rest is None

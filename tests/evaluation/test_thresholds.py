@@ -62,7 +62,7 @@ def test_split_conformal_sets_cover_as_promised_and_those_set_on_training_images
     assert np.mean(covered["train"]) < 0.8
 
 
-def test_what_is_promised_is_said_as_it_is():
+def test_the_guarantee_is_stated_exactly():
     feature_ND, probability_NC, label_N = draw(300)
     ids = [f"{number:05d}" for number in range(300)]
     bank = fill_bank(ids, feature_ND)
@@ -134,5 +134,5 @@ def test_a_refusal_survives_its_file_and_a_damaged_file_is_one_sentence(tmp_path
     assert (again.set_on, again.images) == ("out-of-fold", 60)
     assert (again.threshold_RC == refusal.threshold_RC).all()
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "r.safetensors").read_bytes()[:100])
-    with pytest.raises(WeightsError, match="make the run again"):
+    with pytest.raises(WeightsError, match="repeat the run"):
         load_refusal(tmp_path / "cut.safetensors")

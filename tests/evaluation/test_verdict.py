@@ -129,7 +129,7 @@ def test_an_example_without_a_sealed_label_or_with_a_foreign_one_is_an_error():
 def test_labels_that_are_open_already_must_fit_too():
     candidates, ids, _, classes, label_N = make_run()
     criteria, known = Criteria(), {"contamination": {}}
-    with pytest.raises(DataError, match="399 labels of 400 test images"):
+    with pytest.raises(DataError, match="399 labels for 400 test images"):
         assess(candidates, judged(ids, classes), label_N[1:], criteria, **known)
     for foreign in (8, -1):
         label_N[3] = foreign
@@ -190,14 +190,14 @@ def test_warnings_of_the_data_become_caveats():
     assert verdict.decision.caveats[0] == "3 images cross the split."
 
 
-def test_grouped_images_are_said_to_be_so():
+def test_grouped_images_give_a_caveat():
     candidates, ids, sealed, classes, _ = make_run()
     groups = {id_: str(i // 2) for i, id_ in enumerate(ids)}
     caveats = judge(candidates, judged(ids, classes, groups=groups), sealed, DIGEST).decision.caveats
     assert any("come from 200 groups" in c for c in caveats)
 
 
-def test_a_test_of_one_group_is_said_to_tell_nothing_of_another_and_its_pick_is_practical():
+def test_a_test_of_one_group_gives_a_caveat_and_a_practical_pick():
     (strong, _), ids, sealed, classes, label_N = make_run(n=2_000)
     twin = Contestant(name="twin", gmacs=1.0, licence="mit", probability_NC=strong.probability_NC)
     other = SealedTest(dict(zip(ids, label_N.tolist(), strict=True)))
@@ -207,7 +207,7 @@ def test_a_test_of_one_group_is_said_to_tell_nothing_of_another_and_its_pick_is_
     assert "equivalent" not in decision.sentence
     assert decision.sentence.endswith("nothing is known about other groups.")
     (said,) = [caveat for caveat in decision.caveats if "group" in caveat]
-    assert said.startswith("All 2,000 test images are of one group")
+    assert said.startswith("All 2,000 test images belong to one group")
 
 
 def test_one_image_and_two_classes_still_get_a_verdict():
@@ -222,7 +222,7 @@ def test_one_image_and_two_classes_still_get_a_verdict():
     assert dog.recall.value == dog.precision == dog.f1 == 1.0
 
 
-def test_what_is_printed_survives_json():
+def test_a_verdict_survives_json():
     candidates, ids, sealed, classes, _ = make_run()
     verdict = judge(candidates, judged(ids, classes), sealed, DIGEST)
     things = {
@@ -242,7 +242,7 @@ def test_a_hundred_and_twenty_classes_of_ten_thousand_images_are_judged():
     assert len(verdict.backbones[0].per_class) == 120
 
 
-def test_what_probabilities_of_balanced_heads_mean_is_said_once():
+def test_the_meaning_of_balanced_probabilities_is_stated_once():
     candidates, ids, sealed, classes, label_N = make_run()
     judgement = judge(candidates, judged(ids, classes), sealed, DIGEST, Criteria(balanced=True))
     (said,) = [caveat for caveat in judgement.decision.caveats if "equally frequent" in caveat]

@@ -37,7 +37,7 @@ def test_of_two_that_are_right_on_different_images_the_score_is_that_of_the_othe
     assert correct(right).corrected.value == pytest.approx((0.5 + 0.5 + 1 + 0 + 0) / 5)
 
 
-def test_its_interval_covers_the_truth_of_whichever_was_chosen():
+def test_its_interval_covers_the_true_accuracy_of_the_chosen_backbone():
     draws = np.random.default_rng(1)
     found = [correct(draw(draws, [0.8] * 6, 300)) for _ in range(150)]
     assert np.mean([one.corrected.low <= 0.8 <= one.corrected.high for one in found]) >= 0.93

@@ -26,7 +26,7 @@ def test_paths_are_found_by_id():
             paths[absent]
 
 
-def test_what_is_missing_comes_in_the_order_of_the_first_paths():
+def test_missing_rows_come_in_the_order_of_the_first_paths():
     lacks = [np.array([True, False, True]), np.array([True, True, False])]
     missing = Missing(Paths(TABLE), dict(zip(["vit", "resnet"], lacks, strict=True)))
     assert list(missing.items()) == [("b", ["resnet"]), ("c", ["vit"]), ("a", ["vit", "resnet"])]

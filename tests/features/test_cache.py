@@ -39,7 +39,7 @@ def test_each_key_is_listed_with_what_it_holds_the_last_used_first(tmp_path: Pat
     assert first.bytes == sum(path.stat().st_size for path in (tmp_path / "features" / new).iterdir())
 
 
-def test_a_flipped_byte_is_found_and_what_is_out_of_use_is_counted(tmp_path: Path):
+def test_a_flipped_byte_is_found_and_unused_entries_are_counted(tmp_path: Path):
     key = fill(tmp_path, "a", 3, 0)
     (path,) = (tmp_path / "features" / key).glob("*.arrow")
     assert list(verify_cache(tmp_path)) == [(f"features/{key}/{path.name}", True)]
@@ -71,7 +71,7 @@ def test_pruning_takes_by_key_by_age_and_the_oldest_until_it_fits(tmp_path: Path
             gone(keys=[wrong])
 
 
-def test_what_is_removed_is_gone_and_nothing_else_is(tmp_path: Path):
+def test_only_the_removed_entries_are_gone(tmp_path: Path):
     kept, gone = fill(tmp_path, "kept", 2, 1), fill(tmp_path, "gone", 2, 9)
     (tmp_path / "engines").mkdir()
     chosen = [entry for entry in list_cache(tmp_path) if entry.key == gone]

@@ -145,11 +145,11 @@ def test_the_digests_would_tell_rows_of_another_engine(data, alone, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Exception in thread StreamingExecutor")  # Ray's, which ends as it is disconnected
-def test_when_no_machine_is_left_that_is_said_and_nothing_is_lost(data, alone, machines, tmp_path, monkeypatch):
+def test_a_cluster_without_machines_left_is_an_error_and_nothing_is_lost(data, alone, machines, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE_S", 2.0)
     machines.want(1)
     progress = Watching(200, then=lambda: [machines.kill() for _ in machines.alive[:]])
-    with pytest.raises(ClusterError, match=r"No machine is left in the cluster with 1 core .* is kept"):
+    with pytest.raises(ClusterError, match=r"No machine with 1 core for a worker is left in the cluster.* is kept"):
         everywhere(data, tmp_path, machines.address, progress)
     finished = here(load(open_source(data)), tmp_path)
     assert all(0 < features.cost.computed < 359 for features in finished.features)
@@ -203,14 +203,14 @@ def test_a_cluster_reduces_large_images_as_one_machine_does(machines, tmp_path, 
     assert found[0] == found[1]
 
 
-def test_a_cluster_without_machines_or_without_the_data_is_told_in_a_sentence(data, machines, tmp_path):
+def test_a_cluster_without_machines_or_without_the_data_gives_a_sentence(data, machines, tmp_path):
     machines.want(0)
-    with pytest.raises(ClusterError, match="No machine of the cluster has a core"):
+    with pytest.raises(ClusterError, match="No machine of the cluster has a free core"):
         everywhere(data, tmp_path, machines.address, Watching())
     machines.want(1)
     dataset = load(open_source(data))
     with (
-        pytest.raises(ClusterError, match=r"does not see the images of .*/elsewhere"),
+        pytest.raises(ClusterError, match=r"cannot read the images of .*/elsewhere"),
         join(
             machines.address,
             dataset,

@@ -62,7 +62,7 @@ def test_machines_that_have_no_engine_in_common_are_refused_and_other_processors
         common_engines({"a": report(OPENVINO), "b": report(PLAIN)}, progress)
 
 
-def test_machines_share_what_all_of_them_have_in_the_order_of_the_first():
+def test_machines_share_their_common_engines_in_the_order_of_the_first():
     exact = replace(OPENVINO, precision="fp32")
     reports = {"a": report(OPENVINO, exact, PLAIN), "b": report(PLAIN, exact), "c": report(exact, OPENVINO, PLAIN)}
     assert common_engines(reports, Noting()) == (exact, PLAIN)

@@ -61,9 +61,9 @@ def test_a_machine_that_sees_everything_says_what_it_would_run(tmp_path, dataset
     ("other", "words"),
     [
         ({"vitrail": "0.0.1"}, "install the same version on every machine"),
-        ({"example": "00"}, "other bytes are at"),
+        ({"example": "00"}, "has other content there"),
         ({"path": "red/none.png"}, "a folder that all machines share at the same path"),
-        ({"request": EngineRequest(engine="torch", precision="int8")}, "int8 runs on OpenVINO only"),
+        ({"request": EngineRequest(engine="torch", precision="int8")}, "int8 needs the engine openvino"),
     ],
 )
 def test_a_machine_that_lacks_something_says_what(tmp_path, dataset, other, words):
@@ -119,10 +119,10 @@ def test_a_block_that_killed_several_workers_is_given_up_and_its_images_named(tm
         (tmp_path / "job" / f"{first}.{number}").touch()
     told = json.loads(worker(block)["done"][0].as_py())
     assert told["kind"] == "ClusterError"
-    assert f"4 workers died over the same 3 images, of which {path} is one" in told["trouble"]
+    assert f"4 workers died on the same 3 images (such as {path})" in told["trouble"]
 
 
-def test_what_goes_wrong_is_told_as_a_sentence_with_every_block(tmp_path, dataset):
+def test_a_failure_is_a_sentence_in_the_result_of_every_block(tmp_path, dataset):
     other = backbone(file=tmp_path / "nowhere.safetensors", digest="00")
     worker = Worker(job(tmp_path, dataset), [other], 36, 1)
     block = Paths(dataset.table).table(np.arange(3))
@@ -133,7 +133,7 @@ def test_what_goes_wrong_is_told_as_a_sentence_with_every_block(tmp_path, datase
         assert "a file that all machines see" in told["trouble"]
 
 
-def test_a_cache_that_cannot_be_written_is_told_too(tmp_path, dataset):
+def test_a_cache_that_cannot_be_written_is_reported_too(tmp_path, dataset):
     (tmp_path / "cache").write_text("a file where a folder should be")
     worker = Worker(job(tmp_path, dataset), [backbone(engine=replace(backbone().engine, name="torch"))], 36, 1)
     told = json.loads(worker(Paths(dataset.table).table(np.arange(3)))["done"][0].as_py())

@@ -136,7 +136,7 @@ def test_few_images_take_the_default_and_keep_it_once_the_machine_has_been_measu
     assert (machine.settle(dataset).engine, machine.trials) == (BF16, 0)
 
 
-def test_what_is_given_whole_is_neither_tried_nor_remembered(dataset, tmp_path):
+def test_a_complete_request_is_neither_tried_nor_remembered(dataset, tmp_path):
     machine = Machine(tmp_path, TORCH, fastest=TORCH)
     assert machine.settle(dataset, EngineRequest(engine="torch", precision="fp32")).engine == TORCH
     int8 = Machine(tmp_path, replace(FP32, precision="int8"), fastest=FP32)

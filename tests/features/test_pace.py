@@ -56,7 +56,7 @@ def test_the_smallest_batch_near_the_fastest_is_chosen_once_and_remembered(tmp_p
     assert started[7:] == [1, 2, 4, 8, 16, 2]
 
 
-def test_what_is_remembered_is_listed_the_last_used_first_and_using_it_counts(tmp_path: Path, started):
+def test_remembered_batches_are_listed_last_used_first_and_use_updates_the_order(tmp_path: Path, started):
     assert list_cache(tmp_path) == []
     how = {"images": 5_000, "threads": 2, "pooling": "cls", "cache": tmp_path}
     start_at_pace(backbone(), **how)
@@ -72,7 +72,7 @@ def test_what_is_remembered_is_listed_the_last_used_first_and_using_it_counts(tm
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"batch": 3}', '{"batch": "4"}', "{}"])
-def test_what_is_remembered_wrongly_is_measured_again(tmp_path: Path, started, content: str):
+def test_an_invalid_remembered_batch_is_measured_again(tmp_path: Path, started, content: str):
     how = {"images": 5_000, "threads": 2, "pooling": "cls", "cache": tmp_path}
     start_at_pace(backbone(), **how)
     (file,) = tmp_path.glob("pace/*.json")

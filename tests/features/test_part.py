@@ -22,7 +22,7 @@ def test_an_example_keeps_its_part_when_others_come_or_go():
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "2", "a/b", "-1/4", "1/0", ""])
-def test_what_is_no_part_is_refused_with_an_example(text):
+def test_an_invalid_part_is_refused_with_an_example(text):
     with pytest.raises(UsageError, match=r"part"):
         parse_part(text)
 

@@ -31,7 +31,7 @@ def all_rows(extraction: Extraction) -> list[np.ndarray]:
     return [features.rows(sorted(features.stored.ids())) for features in extraction.features]
 
 
-def test_only_what_is_missing_is_computed(tmp_path: Path):
+def test_only_missing_rows_are_computed(tmp_path: Path):
     data, cache = draw_folder(tmp_path / "data"), tmp_path / "cache"
     first = run(data, cache, "vit_mini", "resnet_mini")
     assert [features.cost.computed for features in first.features] == [36, 36]
@@ -240,7 +240,7 @@ def test_every_fact_of_a_backbone_is_in_its_key(tmp_path: Path):
     assert len(keys) == len(changed) + 1
 
 
-def test_a_new_fact_of_a_card_is_in_its_key_or_said_to_change_no_feature():
+def test_a_new_fact_of_a_card_is_in_its_key_or_listed_as_changing_no_feature():
     facts = {field.name for field in dataclasses.fields(Card)} - {"preprocessing"}
     assert facts == set(OTHER_FACTS) | NO_FEATURE
     assert {field.name for field in dataclasses.fields(Preprocessing)} - {"interpolation"} == set(OTHER_PIXELS)

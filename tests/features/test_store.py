@@ -26,7 +26,7 @@ def rows(count: int, width: int = 5, seed: int = 0) -> tuple[list[str], np.ndarr
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(count=st.integers(1, 40), width=st.integers(1, 9), seed=st.integers(0, 99), data=st.data())
-def test_rows_come_back_in_the_order_asked_for(tmp_path_factory, count, width, seed, data):
+def test_rows_come_back_in_the_requested_order(tmp_path_factory, count, width, seed, data):
     cache = tmp_path_factory.mktemp("store")
     ids, feature_ND = rows(count, width, seed)
     cut = data.draw(st.integers(0, count))
@@ -166,7 +166,7 @@ def test_rows_that_were_pruned_meanwhile_are_one_sentence_and_missing_the_next_t
 
 
 @pytest.mark.parametrize("at_a_time", [1, 5, 100])
-def test_a_row_that_stands_twice_is_taken_from_the_first_shard_by_name(tmp_path: Path, monkeypatch, at_a_time: int):
+def test_a_row_stored_twice_is_taken_from_the_first_shard_by_name(tmp_path: Path, monkeypatch, at_a_time: int):
     monkeypatch.setattr(store, "LOOKED_UP", at_a_time)
     ids, feature_ND = rows(4)
     stored = open_features(tmp_path, FACTS)

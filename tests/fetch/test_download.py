@@ -43,7 +43,7 @@ def test_the_first_download_locks_commit_and_digest(card, hub):
     )
 
 
-def test_what_is_in_the_hubs_cache_is_not_asked_for_again(card, hub):
+def test_a_file_in_the_hubs_cache_is_not_requested_again(card, hub):
     path = fetched(card)
     hub.requests.clear()
     assert fetched(card) == path
@@ -76,13 +76,13 @@ def test_bytes_that_changed_in_the_cache_are_refused(card):
 
 
 def test_a_digest_on_the_card_is_enforced_at_the_first_download(card):
-    with pytest.raises(DownloadError, match=f"{'0' * 64} stands on its card"):
+    with pytest.raises(DownloadError, match=f"{'0' * 64} is on its card"):
         fetched(replace(card, sha256="0" * 64))
     assert not (config_folder() / LOCK_FILE).exists()
     fetched(replace(card, sha256=DIGEST))
 
 
-def test_a_revision_on_the_card_is_what_is_fetched(card, hub):
+def test_the_revision_on_the_card_is_fetched(card, hub):
     first = hub.newest
     hub.push(b"newer")
     assert fetched(replace(card, revision=first)).read_bytes() == WEIGHTS
@@ -127,8 +127,8 @@ def test_the_same_bytes_of_another_commit_in_the_cache_will_do(card, hub):
         fetched(replace(stated, name="other", sha256="0" * 64), offline=True)
 
 
-def test_weights_that_are_on_no_hub_are_asked_for(hub):
-    with pytest.raises(DownloadError, match=r"on no hub.*-b resnet50\.keras_in1k=FILE"):
+def test_weights_that_no_hub_has_must_be_given(hub):
+    with pytest.raises(DownloadError, match=r"cannot download .*-b resnet50\.keras_in1k=FILE"):
         fetched(find_card("resnet50.keras_in1k"))
     assert hub.requests == []
 

@@ -43,7 +43,7 @@ def downloaded(card, progress=None) -> Path:
     return download(card, "main", sha256_file, progress or Silent())
 
 
-def test_the_file_lies_where_every_tool_of_the_hub_finds_it(card, hub):
+def test_the_file_is_where_every_tool_of_the_hub_finds_it(card, hub):
     path = downloaded(card)
     assert path.read_bytes() == WEIGHTS
     assert path.parent.name == hub.newest
@@ -51,7 +51,7 @@ def test_the_file_lies_where_every_tool_of_the_hub_finds_it(card, hub):
     assert hub.asked("GET") == [None]
 
 
-def test_progress_is_told_of_every_byte(card):
+def test_progress_counts_every_byte(card):
     progress = Recorded()
     downloaded(card, progress)
     assert (progress.totals, progress.amount, progress.ended) == ([len(WEIGHTS)], len(WEIGHTS), 1)
@@ -81,7 +81,7 @@ def test_a_process_that_was_killed_is_taken_up_by_the_next(card, hub):
     assert progress.amount == len(WEIGHTS)
 
 
-def test_a_part_that_is_whole_is_not_asked_for_again(card, hub):
+def test_a_complete_partial_file_is_not_requested_again(card, hub):
     path = downloaded(card)
     blob = path.resolve()
     blob.rename(blob.with_name(f"{blob.name}.vitrail.part"))
@@ -136,12 +136,12 @@ def test_an_unreachable_hub_is_one_sentence_that_says_what_to_do(card, hub, monk
     assert "\n" not in message
 
 
-def test_a_hub_that_is_down_is_told_from_one_that_lacks_the_file(card, hub):
+def test_a_hub_that_is_down_gives_another_error_than_a_missing_file(card, hub):
     hub.refuse = 503
     with pytest.raises(DownloadError, match=r"could not be fetched from the hub \(.*503"):
         downloaded(card)
     hub.refuse = None
-    with pytest.raises(DownloadError, match=r"shows no model\.safetensors in timm/none.*hf auth login"):
+    with pytest.raises(DownloadError, match=r"has no model\.safetensors in timm/none.*hf auth login"):
         downloaded(replace(card, repository="timm/none"))
 
 
@@ -153,7 +153,7 @@ def test_the_hubs_own_offline_variable_is_honoured(card, hub, monkeypatch):
 
 
 @pytest.mark.parametrize("answer", [{"forget_commit": True}, {"etag": "../../outside"}])
-def test_what_is_not_a_hub_is_recognised(answer, card, hub):
+def test_a_server_that_is_not_a_hub_is_recognised(answer, card, hub):
     vars(hub).update(answer)
     with pytest.raises(DownloadError, match=r"is not a Hugging Face hub.*HF_ENDPOINT"):
         downloaded(card)

@@ -42,7 +42,7 @@ def test_nothing_is_known_at_first():
     assert read_known(Silent()) == KnownWeights()
 
 
-def test_what_is_remembered_is_read_again_and_a_person_can_read_it():
+def test_remembered_facts_are_read_again_and_are_readable_text():
     remember_file(FIRST, Silent())
     remember_tensors(TENSORS, Silent())
     assert read_known(Silent()) == KnownWeights(files=(FIRST,), published=(TENSORS,))
@@ -117,7 +117,7 @@ def test_the_list_of_a_newer_version_stays_as_it_is():
     heard = Heard()
     remember_file(FIRST, heard)
     assert place().read_text() == '{"format": 2, "shelves": []}'
-    assert "it has format 2 and this Vitrail reads 1" in heard.notes[0]
+    assert "it has format 2, but this version of Vitrail reads 1" in heard.notes[0]
 
 
 def test_a_folder_that_cannot_be_written_is_a_note(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -16,7 +16,7 @@ def test_a_lock_that_does_not_exist_trusts_nothing(tmp_path):
     assert read_trusted(tmp_path / "none" / "weights.lock.json") == {}
 
 
-def test_what_is_remembered_is_read_again_and_a_person_can_read_it(tmp_path):
+def test_remembered_facts_are_read_again_and_are_readable_text(tmp_path):
     path = tmp_path / "config" / "weights.lock.json"
     remember(path, "b", SECOND)
     remember(path, "a", FIRST)
@@ -67,7 +67,7 @@ def test_a_lock_that_is_damaged_is_an_error_and_never_read_as_empty(text, tmp_pa
 def test_a_lock_of_a_newer_version_is_named(tmp_path):
     path = tmp_path / "weights.lock.json"
     path.write_text('{"format": 2, "weights": {}}')
-    with pytest.raises(DownloadError, match="has format 2, this Vitrail reads 1"):
+    with pytest.raises(DownloadError, match="has format 2, but this version of Vitrail reads 1"):
         read_trusted(path)
 
 

@@ -5,7 +5,7 @@ from vitrail.heads.dropout import DROPOUT, ORDER, Draws, drop, kept_scale, thres
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.25, 0.7])
-def test_the_asked_share_is_dropped_and_the_mean_stays(dropout):
+def test_the_requested_share_is_dropped_and_the_mean_stays(dropout):
     below = threshold(dropout)
     kept_BD = drop(torch.ones(500, 401), Draws(0, 1, DROPOUT).levels(500, 401), below)
     assert float((kept_BD == 0).double().mean()) == pytest.approx(dropout, abs=0.005)

@@ -122,7 +122,7 @@ def test_neighbours_of_version_1_have_votes_without_weights(tmp_path: Path):
         load_head(tmp_path / "cut.safetensors")
 
 
-def test_neighbours_whose_rows_are_no_table_are_refused(tmp_path: Path):
+def test_neighbours_whose_rows_are_not_a_table_are_refused(tmp_path: Path):
     head, _ = fitted("knn")
     save_head(head, tmp_path / "head.safetensors", {})
     with safe_open(tmp_path / "head.safetensors", framework="numpy") as file:

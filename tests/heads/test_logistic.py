@@ -117,7 +117,7 @@ def test_where_little_regularises_a_path_says_of_new_rows_what_the_exact_solutio
     np.testing.assert_allclose(losses(), losses(tolerance=1e-10), atol=2e-4)
 
 
-def test_labels_and_strengths_that_make_no_sense_are_refused():
+def test_invalid_labels_and_strengths_are_refused():
     feature_ND, label_N = problem()
     with pytest.raises(DataError, match="label"):
         fit_path(feature_ND, label_N, classes=2, strengths=[1.0])

@@ -23,7 +23,7 @@ def test_votes_are_scikit_learns_on_cosines(width):
     np.testing.assert_allclose(softmax(fit.logits(feature_ND[300:])), shares, atol=1e-5)
 
 
-def test_the_answer_for_a_row_does_not_depend_on_who_else_is_asked_for():
+def test_the_answer_for_a_row_does_not_depend_on_other_rows():
     feature_ND, label_N = problem(400)
     (fit,) = fit_neighbours(feature_ND[:300], label_N[:300], classes=4, settings=[NeighbourSetting(k=5)])
     together = fit.logits(feature_ND[300:])

@@ -70,9 +70,9 @@ def test_what_fits_comes_back_whole(path: Path, refusal: Refusal):
         ("set_on", "test"),
     ],
 )
-def test_a_promise_that_makes_no_sense_is_named(path: Path, name: str, value: object):
+def test_an_invalid_promise_is_named(path: Path, name: str, value: object):
     edit(path, facts={name: value})
-    with pytest.raises(WeightsError, match=rf"r\.safetensors does not fit together.*{name} is .*Make the run again\.$"):
+    with pytest.raises(WeightsError, match=rf"r\.safetensors is inconsistent.*{name} is .*Repeat the run\.$"):
         load_refusal(path)
 
 
@@ -91,13 +91,13 @@ def test_a_promise_that_makes_no_sense_is_named(path: Path, name: str, value: ob
 )
 def test_tensors_that_do_not_fit_are_named(path: Path, tensor: str, change: Any):
     edit(path, **{tensor: np.ascontiguousarray(change(load_file(path)[tensor]))})
-    with pytest.raises(WeightsError, match="does not fit together"):
+    with pytest.raises(WeightsError, match="is inconsistent"):
         load_refusal(path)
 
 
 @pytest.mark.parametrize("head", [{"features": 9}, {"classes": 4}])
 def test_thresholds_of_another_head_are_refused(path: Path, head: dict[str, int]):
-    with pytest.raises(WeightsError, match=r"r\.safetensors does not fit together, or not to its head"):
+    with pytest.raises(WeightsError, match=r"r\.safetensors is inconsistent, or does not belong to its head"):
         load_refusal(path, **head)
 
 
@@ -110,7 +110,7 @@ def test_metadata_that_are_no_facts_are_one_sentence(path: Path, facts: str):
 
 def test_thresholds_of_another_format_version_are_refused(path: Path):
     edit(path, facts={"format_version": 2})
-    with pytest.raises(WeightsError, match=r"r\.safetensors was written by another Vitrail"):
+    with pytest.raises(WeightsError, match=r"r\.safetensors was written by another version of Vitrail"):
         load_refusal(path)
 
 

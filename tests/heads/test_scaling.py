@@ -33,7 +33,7 @@ def test_none_changes_nothing_and_other_words_are_refused():
 
 @pytest.mark.parametrize("kind", SCALINGS)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_heads_train_on_single_and_are_asked_in_double_precision(kind, dtype):
+def test_heads_train_in_single_and_predict_in_double_precision(kind, dtype):
     feature_ND, _ = problem()
     scaling = fit_scaling(feature_ND, kind)
     assert scaling.apply(feature_ND.astype(dtype)).dtype == np.float32

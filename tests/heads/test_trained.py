@@ -59,7 +59,7 @@ def test_64_heads_together_are_64_heads_alone():
         np.testing.assert_allclose(head.scores.weight_CD, alone.scores.weight_CD, rtol=0, atol=1e-10)
 
 
-def test_it_is_what_a_plain_torch_loop_makes_of_it():
+def test_it_equals_a_plain_torch_loop():
     """Without dropout, a loop with autograd and Keras's RMSprop written out, over the same order of the examples."""
     from vitrail.heads.dropout import ORDER, Draws
     from vitrail.heads.scaling import fit_scaling
@@ -165,7 +165,7 @@ def test_bfloat16_products_come_close():
     "setting",
     [{"learning_rate": 0.0}, {"dropout": 1.0}, {"optimiser": "lion"}, {"weight_decay": -1.0}, {"weight_decay": 1e4}],
 )
-def test_settings_that_make_no_sense_are_refused(setting):
+def test_invalid_settings_are_refused(setting):
     with pytest.raises(UsageError, match="cannot be trained"):
         fit([Setting(**({"learning_rate": 1e-3, "dropout": 0.0} | setting))])
 

@@ -148,7 +148,7 @@ def test_the_fused_path_gives_the_same_numbers_and_gradients(mask):
         assert (written - fused).norm() <= PARITY * fused.norm()
 
 
-def test_who_may_look_at_nobody_hears_nothing():
+def test_a_token_that_may_attend_to_nothing_gets_zeros():
     nobody_BALM = torch.zeros(1, 1, 1, M, dtype=torch.bool)
     mixed_BALE, weight_BALM = attend(noise(B, A, L, E), noise(B, A, M, E), noise(B, A, M, E), allowed_BALM=nobody_BALM)
     assert not mixed_BALE.any()

@@ -283,5 +283,5 @@ def test_a_few_steps_of_training_lower_the_loss_and_reach_every_parameter():
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in net.parameters())
 
 
-def test_what_is_readable_is_no_padding():
+def test_only_tokens_that_are_not_padding_are_readable():
     assert readable(SOURCE_BM)[1].tolist() == [[True, True, True, False, False]]

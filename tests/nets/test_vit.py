@@ -155,7 +155,7 @@ def test_tokens_are_those_of_transformers_vit(sides):
         assert relative_gap(ours.double().forward_tokens(image_BCHW), token_BLD) <= EXACT
 
 
-def test_features_are_those_of_transformers_deit_whose_distillation_token_nobody_sees():
+def test_features_equal_those_of_transformers_deit_without_its_distillation_token():
     config = models("deit").DeiTConfig(**SIZES, intermediate_size=192, layer_norm_eps=1e-6)
     theirs = models("deit").DeiTModel(config, add_pooling_layer=False)
     ours = small_vit(classes=0)

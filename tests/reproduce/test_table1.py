@@ -19,7 +19,7 @@ def test_every_size_is_the_known_one():
     assert rows == KNOWN
 
 
-def test_what_was_published_is_what_is_counted_rounded():
+def test_the_published_counts_equal_the_rounded_counts():
     published = {size.name: size.published for size in count_sizes() if size.published}
     assert published == {"ViT-Base/16": 86, "ViT-Large/32": 307, "ViT-Huge/14": 632}
     for name, millions in published.items():

@@ -60,7 +60,7 @@ def test_a_file_where_a_folder_should_be_is_one_sentence(tmp_path: Path) -> None
         write_whole(tmp_path / "heads" / "a.safetensors", lambda path: None)
 
 
-def test_what_a_killed_run_left_before_its_first_line_does_not_occupy_the_folder(tmp_path: Path) -> None:
+def test_a_run_killed_before_its_first_line_does_not_occupy_the_folder(tmp_path: Path) -> None:
     (tmp_path / ".log.jsonl.0123.tmp").write_text('{"time": ')
     (tmp_path / ".lock").write_text("")
     with enter_folder(tmp_path, "one") as journal:
@@ -79,7 +79,7 @@ def test_a_second_process_in_the_same_folder_is_turned_away(tmp_path: Path) -> N
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout.readline() == b"in\n"
-        with pytest.raises(UsageError, match="Another process is at work"), enter_folder(tmp_path, "one"):
+        with pytest.raises(UsageError, match="Another process is using"), enter_folder(tmp_path, "one"):
             pass
         other.communicate(b"")
     with enter_folder(tmp_path, "one") as journal:

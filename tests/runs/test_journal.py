@@ -9,7 +9,7 @@ from vitrail.runs.folder import enter_folder
 from vitrail.runs.journal import Journal
 
 
-def test_a_line_cut_by_a_crash_is_passed_over_and_the_next_one_stands_alone(tmp_path: Path) -> None:
+def test_a_line_cut_by_a_crash_is_skipped_and_the_next_line_is_complete(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "log.jsonl")
     journal.start("abc")
     with (tmp_path / "log.jsonl").open("a") as file:
@@ -42,7 +42,7 @@ def test_a_first_line_that_could_not_be_written_whole_leaves_no_log(tmp_path: Pa
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", fill_the_disk)
-        with pytest.raises(RunError, match="Free some room"), enter_folder(tmp_path / "run", "abc") as journal:
+        with pytest.raises(RunError, match="Free some disk space"), enter_folder(tmp_path / "run", "abc") as journal:
             journal.start("abc")
     assert not (tmp_path / "run").exists()
     with enter_folder(tmp_path / "run", "abc") as journal:
@@ -55,7 +55,7 @@ def test_a_folder_deleted_while_the_run_is_under_way_is_one_sentence(tmp_path: P
         journal.start("abc")
         shutil.rmtree(tmp_path / "run")
         (tmp_path / "run" / "heads").mkdir(parents=True)
-        with pytest.raises(RunError, match="was deleted or moved while the run was under way"):
+        with pytest.raises(RunError, match="was deleted or moved during the run"):
             journal.write("finished")
     assert not (tmp_path / "run" / "log.jsonl").exists()
 

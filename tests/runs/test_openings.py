@@ -168,5 +168,5 @@ def test_only_one_opening_is_nothing_to_warn_of() -> None:
     assert say_openings(1, "2026-11-02").endswith("after every choice was made.")
     assert say_openings(4, "2026-11-02") == (
         "Results on these test images were opened 4 times, each time with other choices (first on 2026-11-02): the "
-        "more often you look and change options, the more the best figure is flattered by chance."
+        "more often you look at results and change options, the more the best figure is too high by chance."
     )

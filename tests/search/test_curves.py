@@ -16,7 +16,7 @@ def world(*, seed: int = 0, N: int = 1280, law=(0.1, 0.1, 0.5), luck: float = 0.
     return World(np.random.default_rng(seed), law, N, luck).score_parts()
 
 
-def test_a_curve_rises_to_what_all_images_give_and_every_point_lies_in_its_interval():
+def test_a_curve_ends_at_the_accuracy_of_all_images_and_every_point_is_in_its_interval():
     scores = score(examples())
     whole, hardest = make_label_curves(scores, NAMES, EVERY)
     assert [point.images_per_class for point in whole.points] == [16, 32, 64, 128]
@@ -35,8 +35,8 @@ def test_the_forecast_starts_at_the_images_of_the_kept_head():
     assert (both.forecast.images_per_class, both.forecast.labels) == (640, 1280)
     assert (train.forecast.images_per_class, train.forecast.labels) == (480, 960)
     assert train.forecast.gain > both.forecast.gain  # the law flattens
-    assert "1,280 more labels in all 2 classes (640 more a class)" in both.sentence
-    assert "on average to heads like this one, on images of train and val" in both.sentence
+    assert "1,280 more labels in all 2 classes (640 more per class)" in both.sentence
+    assert "on average for heads like this one, on train and val images" in both.sentence
     assert "90% interval" in both.sentence
 
 
@@ -66,7 +66,7 @@ def test_examples_of_one_group_give_a_curve_without_intervals_and_without_a_fore
     assert curve.points[0].accuracy < curve.points[-1].accuracy
     assert {(point.low, point.high) for point in curve.points} == {(None, None)}
     assert curve.forecast is None
-    assert "of one group" in curve.sentence
+    assert "belong to one group" in curve.sentence
     two = replace(scores, group_N=np.arange(1280) % 2)  # the twin: of two groups there are intervals
     (curve,) = make_label_curves(two, ("a", "b"), EVERY)
     assert all(point.low < point.high for point in curve.points)
@@ -93,9 +93,9 @@ def test_intervals_are_of_groups_and_not_of_their_images():
     assert width[1] > 5 * width[0]
 
 
-def test_what_cannot_be_shown_is_not_said_to_be_worth_anything():
+def test_labels_without_a_significant_gain_are_not_called_worth_anything():
     assert make_label_curves(score(examples(N=64)), NAMES, np.ones(64, dtype=bool)) == ()
     easy = replace(examples(), feature_ND=(10 * np.eye(16)[np.arange(1280) % 8]).astype(np.float32))
     curve = make_label_curves(score(easy), NAMES, EVERY)[0]
-    assert "cannot be shown to be worth anything" in curve.sentence
+    assert "It cannot be shown that" in curve.sentence
     assert curve.forecast.high == pytest.approx(0.002, abs=0.002)

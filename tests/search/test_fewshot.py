@@ -13,7 +13,7 @@ def test_more_shots_are_better_and_the_spread_of_the_draws_is_stated():
     assert score_few_shots(examples(), seed=0) == results != score_few_shots(examples(), seed=1)
 
 
-def test_shots_that_most_classes_do_not_have_are_not_asked_for():
+def test_shots_that_most_classes_lack_are_skipped():
     assert [result.shots for result in score_few_shots(examples(N=64), seed=0)] == [1, 2]  # 4 images a class
 
 

@@ -14,7 +14,7 @@ from vitrail.search.ledger import Ledger
 SPACE = {"rate": Range(1e-4, 1e-2, log=True), "drop": Range(0.5, 0.8), "word": Choice(("a", "b", "c"))}
 
 
-def test_perceptrons_are_a_quarter_of_what_is_drawn_unless_they_are_all():
+def test_perceptrons_are_a_quarter_of_the_drawn_heads_unless_they_are_the_only_kind():
     for trials in (1, 4, 7, 64):
         options = replace(FAST, trials=trials)
         assert SOFTMAX.planned(options) + MLP.planned(options) == trials
@@ -54,7 +54,7 @@ def test_more_trials_add_to_those_that_fewer_would_have_tried():
     assert draw_settings(SPACE, start=0, count=16, seed=4) != many[:16]
 
 
-def test_every_setting_lies_in_its_range_and_every_word_has_its_turn():
+def test_every_setting_is_in_its_range_and_every_choice_occurs():
     settings = draw_settings(SPACE, start=0, count=64, seed=0)
     assert all(1e-4 <= setting["rate"] <= 1e-2 and 0.5 <= setting["drop"] <= 0.8 for setting in settings)
     assert {setting["word"] for setting in settings} == {"a", "b", "c"}

@@ -26,7 +26,7 @@ SETTINGS = {"logistic": {"C": 0.1}, "ridge": {"alpha": 10.0}, "centroid": {}, "k
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
-def test_what_a_head_without_a_value_learns_does_not_depend_on_the_images_left_out(kind: str):
+def test_a_head_without_a_value_does_not_depend_on_the_left_out_images(kind: str):
     """Neither their labels nor their features, which a scaling of all rows would see."""
     data = examples(N=320)
     rows = np.arange(0, 320, 2)

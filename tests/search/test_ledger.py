@@ -52,7 +52,7 @@ def search(folder, options: TuneOptions = FAST, D: int = 12) -> Search:
     return tune(rows, split, sealed_dataset, options, kept_in=folder)
 
 
-def test_what_is_read_back_is_what_was_written_to_the_last_bit(tmp_path):
+def test_trials_read_back_equal_the_written_ones_bit_for_bit(tmp_path):
     Ledger(tmp_path, identity="a").do("one", lambda: [TRIAL])
     (read,) = Ledger(tmp_path, identity="a").do("one", lambda: pytest.fail("done twice"))
     assert read.nll_S.tobytes() == TRIAL.nll_S.tobytes()
@@ -82,7 +82,7 @@ def test_a_step_of_another_search_or_a_damaged_one_is_done_anew(tmp_path, fault)
 
 def test_a_step_that_cannot_be_written_is_one_sentence_with_the_way_out(tmp_path):
     (tmp_path / "folder").write_text("a file where the folder should be")
-    with pytest.raises(RunError, match=r"could not be written .* Free some room"):
+    with pytest.raises(RunError, match=r"could not be written .* Free some disk space"):
         Ledger(tmp_path / "folder", identity="a").do("one", lambda: [TRIAL])
 
 
@@ -102,7 +102,7 @@ def test_an_interrupted_search_goes_on_to_the_same_trials_and_the_same_winner(tm
     assert same(search(tmp_path), whole)
 
 
-def test_a_search_asked_for_again_trains_no_trial_again(tmp_path, monkeypatch, whole):
+def test_a_repeated_search_trains_no_trial_again(tmp_path, monkeypatch, whole):
     first = search(tmp_path)
     assert same(first, whole)
     assert not whole.ended_early
@@ -134,7 +134,7 @@ def test_no_step_begins_once_the_budget_is_spent_and_what_was_spent_before_count
         again.do("two", lambda: [TRIAL])
 
 
-def test_a_budget_ends_a_search_at_the_same_step_when_it_is_asked_for_again(tmp_path):
+def test_a_budget_ends_a_repeated_search_at_the_same_step(tmp_path):
     hurried = replace(FAST, budget_s=1e-9)
     first = search(tmp_path, hurried)
     assert first.ended_early

@@ -61,6 +61,6 @@ def test_a_recipe_without_logistic_heads_is_refused_before_its_features_are_comp
         bench(None, ["vit_mini"], out=tmp_path / "run", options=options, resources=Resources(cache=tmp_path))
 
 
-def test_it_is_said_in_gibibytes():
+def test_the_need_is_written_in_gibibytes():
     need = estimate_need(1_020_000, width=1280, classes=1000, fits=4, memory=8 * 2**30)
-    assert "it may take 4.0, half" in str(need)
+    assert "it may use 4.0, half" in str(need)

@@ -93,7 +93,7 @@ def test_the_result_and_the_terminal_say_what_was_done_and_what_was_left_out(lit
     assert search.notes == tuple(progress.notes)
     (note,) = search.notes
     assert "read from disk" in note
-    assert "half of what this process may use" in note
+    assert "half of the memory of this process" in note
     assert f"{len(split.val):,} of {len(split.val):,} val images" in note
     assert "Not tried: knn heads, mlp heads, other splits of train and val." in note
     assert {trial.kind for trial in search.trials} == {"logistic"}

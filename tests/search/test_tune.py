@@ -123,7 +123,7 @@ def test_a_search_has_the_cores_that_the_process_may_use_and_no_more(monkeypatch
         torch.set_num_threads(before)
 
 
-def test_the_path_is_widened_where_its_best_lies_at_an_end():
+def test_the_path_is_extended_if_its_best_is_at_an_end():
     rows, dataset = planted(400)
     sealed_dataset, split, _ = make_split(dataset)
     narrow = replace(FAST, strengths=(1e-6, 3e-6), kinds=("logistic",))
@@ -206,23 +206,23 @@ def test_a_search_by_accuracy_takes_one_of_the_most_accurate():
     assert result.winner.val_accuracy >= best - 0.03
 
 
-def test_options_that_make_no_sense_are_refused():
+def test_invalid_options_are_refused():
     with pytest.raises(UsageError, match="dropout"):
         TuneOptions(dropouts=(0.0, 1.0))
 
 
-def test_trials_that_are_not_drawn_over_folds_are_said_to_have_no_effect():
+def test_a_number_of_trials_without_effect_over_folds_gives_a_note():
     rows, dataset = planted(400)
     sealed_dataset, split, _ = make_split(dataset)
     quick = replace(FAST, kinds=("centroid", "softmax"), label_curves=False, splits=0)
     (note,) = tune(rows, split, sealed_dataset, replace(quick, trials=40)).notes
-    assert "40 trials" in note
+    assert "trials (40)" in note
     assert "no effect" in note
-    assert "without a val" in note
+    assert "only tried with a val split" in note
     assert tune(rows, split, sealed_dataset, replace(quick, trials=None)).notes == ()
     assert tune(rows, split, sealed_dataset, replace(quick, trials=2, kinds=("softmax",))).notes == ()
 
 
 def test_one_split_has_no_spread():
-    with pytest.raises(UsageError, match="none or at least 2"):
+    with pytest.raises(UsageError, match="0 or at least 2"):
         TuneOptions(splits=1)

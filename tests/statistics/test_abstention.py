@@ -9,7 +9,7 @@ from scipy import stats
 from vitrail.statistics.abstention import confident_enough
 
 
-def test_answers_above_the_confidence_are_right_as_promised_but_for_the_risk():
+def test_answers_above_the_confidence_keep_the_promise_except_for_the_risk():
     draws = np.random.default_rng(4)
     kept, answered, naive = [], [], []
     for _ in range(200):

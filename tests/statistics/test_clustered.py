@@ -46,7 +46,7 @@ def test_without_an_error_every_group_is_one_example():
     assert (found.low, found.high) == pytest.approx((wilson(10, 10).low, 1.0))
 
 
-def test_of_one_group_a_rate_is_as_unsure_as_one_example_and_single_images_are_wilsons():
+def test_one_group_counts_as_one_example_and_single_images_give_wilsons_interval():
     correct_N = np.arange(40) % 4 > 0
     one = metrics.rate(correct_N, np.full(40, 7))
     assert one.value == 0.75
@@ -146,7 +146,7 @@ def test_where_every_image_is_right_every_group_is_one_example_for_every_rate():
     assert metrics.macro_f1(label_N, label_N, 7, group_N=group_N).low == pytest.approx(balanced.low)
 
 
-def test_a_class_of_one_group_does_not_make_the_balanced_accuracy_sure():
+def test_a_class_of_one_group_does_not_make_the_balanced_accuracy_certain():
     """Each class is one animal: between animals nothing is seen, but that classes differ shows what one may do."""
     label_N = np.repeat(np.arange(10), 30)
     right_N = np.arange(300) % 30 < np.repeat(np.linspace(12, 30, 10), 30)

@@ -52,7 +52,7 @@ def test_too_few_examples_promise_nothing_and_hold_every_class():
     assert threshold(np.arange(10.0), 0.5) == 5.0
 
 
-def test_the_coverage_of_one_calibration_draw_lies_in_its_range():
+def test_the_coverage_of_one_calibration_draw_is_in_its_range():
     """Vovk 2012: over draws of 99 examples the coverage of one threshold is Beta(90, 10) distributed."""
     assert coverage_range(99, 0.1) == pytest.approx(stats.beta(90, 10).interval(0.95))
     draws = np.random.default_rng(6)

@@ -83,7 +83,7 @@ def test_neither_the_order_of_examples_nor_the_names_of_classes_matter(table, ra
         assert (ours.value, ours.low, ours.high) == pytest.approx((theirs.value, theirs.low, theirs.high), abs=1e-10)
 
 
-def test_top_one_is_what_argmax_says_even_among_ties():
+def test_top_one_follows_argmax_even_with_ties():
     probability_NC = np.array([[0.4, 0.4, 0.2], [0.4, 0.4, 0.2], [0.2, 0.4, 0.4]])
     label_N = np.array([0, 1, 1])
     assert top_k_correct(probability_NC, label_N, 1).tolist() == (probability_NC.argmax(axis=1) == label_N).tolist()

@@ -119,7 +119,7 @@ def test_the_score_test_rejects_where_the_interval_leaves_out_zero(counts, level
 
 
 @given(discordances(), st.sampled_from([0.01, 0.02, 0.1]))
-def test_a_loss_is_excluded_where_the_interval_lies_above_the_margin(counts, margin):
+def test_a_loss_is_excluded_if_the_interval_is_above_the_margin(counts, margin):
     only_a, only_b, n = counts
     p = noninferiority_p(only_a, only_b, n, margin)
     if abs(p - 0.025) > 1e-6:
@@ -131,7 +131,7 @@ def test_the_score_test_at_no_margin_is_mcnemars_without_correction():
 
 
 @given(discordances(), st.sampled_from([0.01, 0.02, 0.1]))
-def test_equivalence_is_shown_where_the_interval_lies_within_the_margin(counts, margin):
+def test_equivalence_is_shown_if_the_interval_is_within_the_margin(counts, margin):
     only_a, only_b, n = counts
     p = equivalence_p(only_a, only_b, n, margin)
     interval = paired_difference(only_a, only_b, n, 0.90)
@@ -159,7 +159,7 @@ def test_no_difference_needs_infinitely_many_images_but_a_margin_does_not():
     assert images_for_margin(-0.01, 0.1, 0.01) < images_for_margin(0.0, 0.1, 0.01)
 
 
-def test_with_the_images_needed_the_difference_is_seen_as_often_as_asked():
+def test_with_the_needed_images_the_difference_is_found_at_the_requested_rate():
     generator = np.random.default_rng(0)
     difference, discordance = 0.04, 0.12
     n = math.ceil(images_needed(difference, discordance))

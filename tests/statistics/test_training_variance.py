@@ -26,7 +26,7 @@ def test_the_variance_between_trainings_is_without_bias(luck):
         assert np.mean(found) < 0.3 * noise  # what is left of cutting off below zero
 
 
-def test_images_of_one_group_count_as_one_image_and_not_as_luck_of_training():
+def test_images_of_one_group_count_as_one_image_in_the_training_variance():
     draws, found = np.random.default_rng(0), []
     group_N = np.arange(2000) // 20
     fold_N = group_N % 5

@@ -32,7 +32,7 @@ def test_areas_are_those_of_scikit_learn_ties_included():
     assert _areas(score_NP, label_NP) == pytest.approx(known)
 
 
-def test_a_shift_is_told_and_its_absence_is_not():
+def test_a_shift_is_found_and_no_shift_gives_no_finding():
     row_ND, first_N, generator = draw(2)
     alike = tell_apart(row_ND, first_N, np.arange(120), generator=generator, permutations=199)
     assert alike.p_value > 0.05

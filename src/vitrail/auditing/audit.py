@@ -145,11 +145,13 @@ def audit(
     together = grouped if run is None else _as_in_run(dataset, pairs, run.results.options)
     if run and run.results.data.fingerprint != together.fingerprint:
         raise UsageError(
-            f"The run {run.folder} is of other images or labels than {dataset.name}: give the data that it was made "
-            "with, or leave out --run."
+            f"The run {run.folder} has other images or labels than {dataset.name}: give the data of that run, or do "
+            "not use --run."
         )
     labels = (
-        _judge_labels(together, run, options, resources) if options.labels else _no_labels("They were not asked for.")
+        _judge_labels(together, run, options, resources)
+        if options.labels
+        else _no_labels("Judging labels was turned off.")
     )
     counted = Counter(dataset.table["label"].to_pylist())
     return Audit(
@@ -199,7 +201,9 @@ def _judge_labels(
         return _no_labels(f"The heads that judge them are fitted in memory, and {need}.")
     tested = run.predictions(backbone.name) if run else None
     if tested and not set(tested.ids) <= set(split.test):
-        raise UsageError(f"The run {options.run} was split otherwise than now: make it again, or leave out --run.")
+        raise UsageError(
+            f"The run {options.run} has another split than this audit: repeat the run, or do not use --run."
+        )
     # A run on these images has settled their engine, so that its features are found.
     backbone = settle_engine(backbone, request, dataset, resources=resources)
     backbone = attach_range_images(backbone, dataset, split.train, max_pixels=options.max_pixels)

@@ -129,7 +129,7 @@ def _examine(data: bytes, paths: Sequence[str], max_pixels: int) -> _Read:
         findings.append(FileFinding(path=paths[0], kind="odd aspect", detail=f"{width} x {height} pixels"))
     spread = float(np.asarray(image.reduce(max(1, min(width, height) // 32))).std(axis=(0, 1)).max())
     if spread < ONE_COLOUR:
-        findings.append(FileFinding(path=paths[0], kind="one colour", detail="there is nothing to see on it"))
+        findings.append(FileFinding(path=paths[0], kind="one colour", detail="all pixels have nearly the same colour"))
     for path in paths:
         ending = PurePosixPath(path).suffix.lower()
         if ending and ending not in ENDINGS[header.format]:

@@ -1,12 +1,12 @@
-"""A cleaned manifest, as `--fix` writes it: what a benchmark should read instead. No image is touched.
+"""A cleaned manifest, as `--fix` writes it, for a benchmark to read instead. Images are not changed.
 
-- What every benchmark sets aside and files that cannot be decoded are left out, and of equal bytes all but the first
-  path.
+- Files that every benchmark sets aside or that cannot be decoded are left out; of equal files only the first path is
+  kept.
 - The same bytes, or the same image, under two labels are left out: one label is wrong, and nobody can say which.
-- Near-duplicates share a group. Where a split was given, the copy in the less guarded split is left out.
+- Near-duplicates share a group. If a split was given, the copy in the less guarded split is left out.
 - Further columns of a manifest, such as camera, stay.
-- Suspect labels stay as they are, with what is suspected in the column `note`, which no benchmark reads: to change a
-  label by what a model says of it would be to teach the model itself.
+- Suspect labels stay as they are, with what is suspected in the column `note`, which no benchmark reads: changing
+  labels to the answers of a model would train models on themselves.
 """
 
 import csv
@@ -43,8 +43,8 @@ def require_files(source: Source) -> None:
     """Raise a UsageError unless the images are files of this machine, which a manifest can list."""
     if not isinstance(source, FolderSource | ManifestSource):
         raise UsageError(
-            f"The images of {source.name} are not single files, which a manifest could list: give a folder of "
-            "images or a manifest with --fix; an archive can be unpacked into a folder."
+            f"The images of {source.name} are not single files, so --fix cannot list them in a manifest: give a "
+            "folder of images or a manifest, or unpack the archive into a folder."
         )
 
 

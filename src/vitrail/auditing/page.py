@@ -46,7 +46,7 @@ class ShownSuspect:
 
 
 def write_page(audit: Audit, path: Path) -> None:
-    """Write the page of an audit; RunError if it cannot be put in place."""
+    """Write the page of an audit; raises RunError if it cannot be written."""
     content = render_page(audit).encode("utf-8", errors="backslashreplace")
     write_whole(path, lambda temporary: temporary.write_bytes(content))
 
@@ -95,7 +95,7 @@ def sentence(audit: Audit) -> str:
     ]
     known = [part for part in counts if part]
     if not known:
-        return f"Nothing was found in the {words.plural(audit.examples, 'image')} of {audit.name}."
+        return f"No findings in the {words.plural(audit.examples, 'image')} of {audit.name}."
     listed = ", ".join(known[:-1]) + " and " + known[-1] if len(known) > 1 else known[0]
     return f"{words.plural(audit.examples, 'image')} of {audit.name}: {listed}."
 

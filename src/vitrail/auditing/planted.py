@@ -1,18 +1,18 @@
 """How good a judge of labels is, measured on wrong labels that are planted in the user's own data.
 
 A share of the labels is replaced by other classes, drawn at random; the heads are fitted again, each example by a head
-that did not learn from it, and the same rule flags labels. Recall is the share of the planted labels that are flagged.
+that was not trained on it, and the same rule flags labels. Recall is the share of the planted labels that are flagged.
 
 What share of the flags is right cannot be known from the data alone, which may have wrong labels of its own. So there
 are two figures. The least counts every flag on one of the user's own labels as a false alarm. The expected one credits
-a share of these flags. A random wrong label lies as often in the less probable half of the other classes as in the more
-probable half; where a judge merely confuses two classes, the given label is among the most probable ones. The share
-that is credited is how often flags on own labels lie in the less probable half, divided by how often flags on planted
-ones do. With two classes there is no such half, and nothing is credited. Mistakes between classes that look alike are
-credited too little, so that a judge is rather called too weak than too good.
+a share of these flags. A random wrong label is as often in the less probable half of the other classes as in the more
+probable half; if a judge merely confuses two classes, the given label is among the most probable ones. The credited
+share is how often flags on own labels are in the less probable half, divided by how often flags on planted labels are.
+With two classes there is no such half, and nothing is credited. Mistakes between classes that look alike are credited
+too little, so that a judge is rather called too weak than too good.
 
-Flags are ordered by how far the probability of the label lies below that of the most probable class. Half of the rounds
-set how far it must lie below, so that half of the flags are expected to be right or more; the other half of the rounds
+Flags are ordered by how far the probability of the label is below that of the most probable class. Half of the rounds
+set how far it must be below, so that at least half of the flags are expected to be right; the other half of the rounds
 measure recall and precision at this limit.
 
 Letters: N examples, C classes, F flags.
@@ -169,7 +169,7 @@ def why_too_weak(accuracy: Interval, planted: PlantedErrors) -> str:
             f"It agrees with {say_rate(accuracy)} of the labels; a judge must agree with at least {LEAST_ACCURACY:.0%}."
         )
     if planted.precision is None:
-        return f"It found none of {planted.planted:,} wrong labels that were planted to test it."
+        return f"It found none of the {planted.planted:,} wrong labels that were planted to test it."
     if planted.limit is None or planted.precision.value < LEAST_PRECISION:
         return (
             f"When {planted.share:.0%} of the labels are made wrong to test it, {say_rate(planted.precision)} of its "
@@ -191,7 +191,7 @@ def say_planted(planted: PlantedErrors) -> str:
 def say_own(planted: PlantedErrors) -> str:
     """Which share of the flags on the user's own labels is right, in words; true of a judge that is not too weak."""
     if planted.own_precision is None:
-        return "Where fewer labels are wrong, fewer flags are right."
+        return "If fewer labels are wrong, a smaller share of flags is right."
     return (
         f"Of its flags on your own labels, an estimated {say_rate(planted.own_precision)} are right, if your labels "
         "are wrong at random; between classes that look alike more may be."

@@ -1,4 +1,4 @@
-"""Suspect labels: confident learning on what a frozen backbone's tuned head says of examples it did not learn from.
+"""Suspect labels: confident learning on the answers of a tuned head for examples that it was not trained on.
 
 Train and val are judged by the winning head of a search, refitted without each example's fold. The test labels stay
 sealed; only a finished run, whose verdict is known, adds them, by the predictions it stored.
@@ -32,8 +32,8 @@ from vitrail.statistics.intervals import Interval, wilson
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
 TASK = "Judging labels"
 REMEDY = (
-    "Give a stronger backbone: -b vit_small_patch14_dinov2.lvd142m fetches one, -b NAME=FILE takes weights that you "
-    "have, and --run RUN takes that of a run on these images."
+    "Give a stronger backbone: -b vit_small_patch14_dinov2.lvd142m fetches one, -b NAME=FILE uses weights that you "
+    "have, and --run RUN uses the backbone of a run on these images."
 )
 
 
@@ -56,12 +56,12 @@ class SuspectLabel:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelFindings:
-    """The suspects, the least believable first, of `judged` labels; `why_not` says why none was judged, or is empty.
+    """The suspects, the least believable first, of `judged` labels; `why_not` says why no label was judged, or is "".
 
     `accuracy` is how often the judge agrees with a label that it did not learn from, `planted` how well it finds wrong
     labels that were planted. `too_weak` says why the judge is not good enough, or is empty; a weak judge has no
-    suspects. `withheld` is how many labels it would have flagged, but for its weakness or for the limit that makes half
-    of the flags right.
+    suspects. `withheld` is how many more labels it would have flagged if it were not weak, or without the limit that
+    makes half of the flags right.
     """
 
     backbone: str
@@ -81,13 +81,13 @@ def say_judge(findings: LabelFindings) -> list[str]:
         return [f"Labels were not judged. {findings.why_not}"]
     judged = (
         f"Judge of the labels: {findings.backbone}, which agrees with {say_rate(findings.accuracy)} of the "
-        f"{findings.judged:,} labels, each judged by a head that did not learn from it."
+        f"{findings.judged:,} labels, each judged by a head that was not trained on it."
     )
     if not findings.too_weak:
         kept_back = f" It is unsure of {findings.withheld:,} more, which are not listed." if findings.withheld else ""
         return [judged + kept_back, f"{say_planted(findings.planted)} {say_own(findings.planted)}"]
     return [
-        f"No label is called suspect, because {findings.backbone} is too weak a judge on these images. "
+        f"No label is called suspect, because {findings.backbone} is not a good enough judge on these images. "
         f"{findings.too_weak} It would flag {findings.withheld:,} of {findings.judged:,} labels. {REMEDY}",
         say_planted(findings.planted),
     ]

@@ -58,8 +58,8 @@ class AdaptedBackbone(Backbone):
         except Exception as error:  # whatever a network that nobody has tried makes an engine raise
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise WeightsError(
-                f"{self.name} does not run on the engine {self.engine.name} ({reason}): try --engine torch, or another "
-                f"backbone."
+                f"{self.name} does not run with the engine {self.engine.name} ({reason}): try --engine torch, or "
+                f"another backbone."
             ) from error
 
     def read_weights(self) -> "dict[str, Tensor]":
@@ -73,7 +73,9 @@ class AdaptedBackbone(Backbone):
         net = self.network.loaded(self.file)
         odd = [name for name, tensor in net.state_dict().items() if not torch.isfinite(tensor).all()]
         if odd:
-            raise WeightsError(f"The weights {self.file} of {self.name} are not finite: {', '.join(odd[:8])}.")
+            raise WeightsError(
+                f"The weights {self.file} of {self.name} have values that are not finite: {', '.join(odd[:8])}."
+            )
         return net.requires_grad_(False)
 
 
@@ -94,7 +96,7 @@ def open_adapted(spec: BackboneSpec, choice: EngineChoice, *, offline: bool, pro
     described, repository = describe(model, spec.name)
     published = OnTheHub(name=spec.name, repository=repository)
     if spec.file is None and not repository:
-        raise UsageError(f"timm knows no published weights for {model}: give a file, as -b {spec.name}=FILE.")
+        raise UsageError(f"timm has no published weights for {model}: give a file, as -b {spec.name}=FILE.")
     file = spec.file or fetch_file(published, offline=offline, progress=progress)
     return _opened(spec, described, file, file, repository, choice)
 
@@ -109,7 +111,9 @@ def _open_transformers(
         raise UsageError(f"Give {spec.name} the folder that holds {', '.join(HF_FILES)}, not the file {folder}.")
     missing = [name for name in HF_FILES if not (folder / name).is_file()]
     if missing:
-        raise UsageError(f"The folder {folder} lacks {', '.join(missing)}, which {spec.name} is made of.")
+        raise UsageError(
+            f"The folder {folder} lacks {', '.join(missing)}, which {spec.name} needs: add the missing files."
+        )
     return _opened(spec, describe(folder, spec.name), folder, folder / "model.safetensors", repository, choice)
 
 

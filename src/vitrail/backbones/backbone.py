@@ -48,8 +48,9 @@ class Backbone:
     def start(self, *, threads: int, pooling: str | None = None, batch: int | None = None) -> Engine:
         """Make the network ready to run.
 
-        `threads` is the number of cores it may use. `pooling` says which features it gives, as `backbones/poolings.py`
-        writes them; None is the card's. `batch` is images a call; None is what suits the network.
+        `threads` is the number of cores it may use. `pooling` says which features it gives, in the notation of
+        `backbones/poolings.py`; None is the card's. `batch` is the number of images per call; None chooses one that
+        suits the network.
 
         Raises WeightsError if the weights do not fit the network, and UsageError if the cache has no int8 model of it
         and there are no images to make one from.
@@ -124,9 +125,9 @@ def _start_openvino(backbone: Backbone, *, pooling: str | None, threads: int, ba
 def _refuse_int8_of(card: Card) -> ReadPixels:
     def refuse() -> NDArray[np.uint8]:
         raise UsageError(
-            f"There is no int8 model of {card.name} in the cache, and no images to make it from: int8 takes the ranges "
-            "of its activations from the train images of `vitrail bench --precision int8`. Run that first, or choose "
-            "--precision auto."
+            f"There is no int8 model of {card.name} in the cache, and there are no images to make one: int8 measures "
+            "the ranges of activations on the train images of `vitrail bench --precision int8`. Run that first, or "
+            "choose --precision auto."
         )
 
     return refuse

@@ -95,7 +95,7 @@ class Card:
     tensors: str = ""
 
     def network_facts(self) -> dict[str, object]:
-        """Everything on the card, but for pixels, that the network's output depends on; plain values."""
+        """Everything on the card, except preprocessing, that changes the network's output; plain values."""
         return {
             "family": self.family,
             "variant": dict(self.variant),

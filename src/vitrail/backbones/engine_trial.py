@@ -42,7 +42,7 @@ SLOW_S, HOPELESS_AT_ONCE = 1.0, 0.25  # the same without any turn, after a call 
 class _Running:
     place: int  # in the list of choices
     engine: Engine
-    cores: int  # whose CPU seconds are counted; 0 for a GPU, which is timed by the clock
+    cores: int  # their CPU seconds are counted; 0 for a GPU, which is timed by the clock
 
     def read_clock(self) -> float:
         """Seconds from some moment on."""
@@ -102,7 +102,7 @@ def trial_in_words(trial: EngineTrial) -> str:
 
 def _in_words(engine: TriedEngine) -> str:
     if engine.fault:
-        return f"{engine.name} {engine.precision} cannot be used, since {engine.fault}"
+        return f"{engine.name} {engine.precision} cannot be used because {engine.fault}"
     rate = engine.images_per_s or 0.0
     return f"{engine.name} {engine.precision} at {rate:{',.0f' if rate >= 100 else '.3g'}} images/s"
 

@@ -110,7 +110,7 @@ class PoolingEngine:
 
 
 def choose_engine(engine: str, precision: str) -> EngineChoice:
-    """Settle "auto" by a rule, without measuring anything.
+    """Replace "auto" by a rule, without measuring.
 
     Args:
         engine: "auto" or an EngineName. Auto is torch on a GPU, else OpenVINO if it is installed.
@@ -121,12 +121,12 @@ def choose_engine(engine: str, precision: str) -> EngineChoice:
         The choice, without "auto".
 
     Raises:
-        UsageError: there is no such engine or precision, it is not installed, or they do not go together.
+        UsageError: the engine or precision is unknown or not installed, or they cannot be combined.
     """
     if engine not in ("auto", *get_args(EngineName)):
-        raise UsageError(f"There is no engine {engine!r}: choose auto, {', '.join(get_args(EngineName))}.")
+        raise UsageError(f"Unknown engine {engine!r}: choose auto, {', '.join(get_args(EngineName))}.")
     if precision not in ("auto", *get_args(Precision)):
-        raise UsageError(f"There is no precision {precision!r}: choose auto, {', '.join(get_args(Precision))}.")
+        raise UsageError(f"Unknown precision {precision!r}: choose auto, {', '.join(get_args(Precision))}.")
     installed = find_spec("openvino") is not None
     if engine == "openvino" and not installed:
         raise UsageError("The engine openvino is not installed: pip install 'vitrail[openvino]', or --engine torch.")
@@ -138,7 +138,7 @@ def choose_engine(engine: str, precision: str) -> EngineChoice:
 def list_engines(request: EngineRequest) -> tuple[EngineChoice, ...]:
     """Every engine and precision that "auto" may become on this machine: the default first, float32 before others.
 
-    int8 is used only when asked for, and so is torch-compile, which compiles for minutes: then there is one choice.
+    int8 is used only on request, and so is torch-compile, which compiles for minutes: then there is one choice.
 
     Raises:
         UsageError: as `choose_engine`.
@@ -162,9 +162,9 @@ def _choose_openvino(precision: str) -> EngineChoice:
 
     able = openvino_capabilities()
     if precision == "fp16":
-        raise UsageError("The engine openvino has no fp16 on a processor: choose --precision bf16, fp32 or auto.")
+        raise UsageError("The engine openvino does not support fp16 on a CPU: choose --precision bf16, fp32 or auto.")
     if precision == "bf16" and "BF16" not in able:
-        raise UsageError("This processor has no bfloat16 units: choose --precision fp32 or auto.")
+        raise UsageError("This CPU has no bfloat16 units: choose --precision fp32 or auto.")
     if precision == "int8" and find_spec("nncf") is None:
         raise UsageError("int8 needs NNCF, which is not installed: pip install 'vitrail[int8]', or --precision auto.")
     fastest: Literal["bf16", "fp32"] = "bf16" if "BF16" in able and _gains_from_bf16(_processor()) else "fp32"
@@ -177,13 +177,15 @@ def _choose_openvino(precision: str) -> EngineChoice:
 
 def _choose_torch(name: EngineName, precision: str, device: Device) -> EngineChoice:
     if precision == "int8":
-        raise UsageError("int8 runs on OpenVINO only: choose --engine openvino, or another --precision.")
+        raise UsageError("int8 needs the engine openvino: choose --engine openvino, or another --precision.")
     if name == "torch-compile" and device != "cuda":
-        raise UsageError("The engine torch-compile is for CUDA devices, and there is none here: choose --engine auto.")
+        raise UsageError(
+            "The engine torch-compile needs a CUDA device, and this machine has none: choose --engine auto."
+        )
     if device == "cpu" and precision == "fp16":
-        raise UsageError("A processor has no fp16 arithmetic to gain from: choose --precision bf16, fp32 or auto.")
+        raise UsageError("A CPU gains nothing from fp16: choose --precision bf16, fp32 or auto.")
     if device == "cpu" and precision == "bf16" and not _has_bf16_units():
-        raise UsageError("This processor has no bfloat16 units: choose --precision fp32 or auto.")
+        raise UsageError("This CPU has no bfloat16 units: choose --precision fp32 or auto.")
     auto = _half_of_cuda() if device == "cuda" else "fp32"
     chosen = auto if precision == "auto" else _precision(precision)
     return EngineChoice(name=name, precision=chosen, device=device, version=version("torch").partition("+")[0])

@@ -1,4 +1,4 @@
-"""OpenVINO models that were made once, in `engines/` of the cache.
+"""Converted OpenVINO models, kept in `engines/` of the cache.
 
     engines/<key>/model.xml, model.bin    OpenVINO's own format, with the weights as they were computed
     engines/<key>/digests.json            the sha256 of both, verified before they are used

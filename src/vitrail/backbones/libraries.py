@@ -1,4 +1,4 @@
-"""Imports timm and transformers, and holds what each library says of one of its networks."""
+"""Imports timm and transformers, and holds the facts that each library has about one of its networks."""
 
 import importlib
 import importlib.util
@@ -15,7 +15,7 @@ from vitrail.core.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-TORCHVISION_OPERATORS = ("nms", "qnms")  # what torchvision/_meta_registrations.py describes as it is imported
+TORCHVISION_OPERATORS = ("nms", "qnms")  # described by torchvision/_meta_registrations.py on import
 
 
 class Network(Protocol):
@@ -30,7 +30,7 @@ class Network(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Described:
-    """What a library says of one of its networks."""
+    """The facts that a library has about one of its networks."""
 
     family: Family
     model: str

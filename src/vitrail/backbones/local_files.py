@@ -29,8 +29,8 @@ def describe_local_file(card: Card, file: Path, digest: str, progress: Progress)
         return of_local_file(card, digest)
     if published.name != card.name:
         progress.note(
-            f"The weights in {file} were given for {card.name}, but are those of {published.name}: licence and "
-            "pretraining data are taken from there."
+            f"The weights in {file} were given for {card.name}, but they are those of {published.name}: Vitrail uses "
+            f"the licence and pretraining data of {published.name}."
         )
     return replace(
         card,

@@ -1,4 +1,4 @@
-"""OpenVINO on the processor: a stream a core and a thread a stream, each running a batch of its own.
+"""OpenVINO on the CPU: one stream per core and one thread per stream, each running its own batch.
 
 Letters: B images, H rows, W columns, C channels, D features.
 """

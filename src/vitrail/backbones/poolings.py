@@ -40,8 +40,8 @@ def take_pooling(feature_ND: NDArray[np.float32], *, held: str, wanted: str) -> 
     missing = [component for component in components_of(wanted) if component not in components]
     if missing:
         raise UsageError(
-            f"There is no pooling {wanted!r} of these features, which hold {held}: {missing[0]} is not in them. "
-            "`vitrail backbones NAME` says which poolings a backbone offers."
+            f"The pooling {wanted!r} is not available: {missing[0]} is not among these features, which hold {held}. "
+            "`vitrail backbones NAME` shows the poolings of a backbone."
         )
     if wanted == held:
         return feature_ND

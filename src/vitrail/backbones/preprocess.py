@@ -62,7 +62,7 @@ def to_pixels(
         image: in mode RGB.
         preprocessing: of the network.
         size: columns and rows of the whole image, if `image` was decoded at a fraction of its size.
-        box: where the whole image lies in it then: left, top, right and bottom.
+        box: the place of the whole image in it in that case: left, top, right and bottom.
 
     Returns:
         Rows x columns x 3, both sides `preprocessing.crop`.
@@ -71,7 +71,7 @@ def to_pixels(
         ValueError: the image is not in mode RGB.
     """
     if image.mode != "RGB":
-        raise ValueError(f"Pixels are made from an RGB image, but this one has mode {image.mode}: decode it first.")
+        raise ValueError(f"Preprocessing needs an RGB image, but this image has mode {image.mode}: decode it first.")
     image = _resize(image, size or image.size, box or (0, 0, *image.size), preprocessing)
     columns, rows = image.size
     left, top = _crop_start(columns, preprocessing.crop), _crop_start(rows, preprocessing.crop)

@@ -20,7 +20,7 @@ class RememberedFile:
 
 def find_remembered(digest: str, progress: Progress) -> RememberedFile:
     """Find a weights file or folder by its digest. Its bytes are read to make sure that they are still the same."""
-    fault = "Vitrail does not know of a file on this machine that has them"
+    fault = "Vitrail does not know a file on this machine that has them"
     for known in reversed(read_known(progress).files):
         if known.sha256 != digest:
             continue
@@ -28,7 +28,7 @@ def find_remembered(digest: str, progress: Progress) -> RememberedFile:
         if is_unchanged(path, digest):
             return RememberedFile(path=path)
         if path.exists():
-            fault = f"the bytes of {path}, where they were last used, differ now"
+            fault = f"{path}, where they were last used, has changed"
         else:
             fault = f"{path}, where they were last used, no longer exists"
     return RememberedFile(path=None, fault=fault)

@@ -35,9 +35,9 @@ class Wanted:
 
 
 def select(cards: Iterable[Card], wanted: Wanted) -> list[Card]:
-    """The cards that meet every condition, in the order that is wanted; possibly none.
+    """The cards that meet every condition, in the requested order; possibly none.
 
-    Raises UsageError if no card has a wanted value, or if there is no such order.
+    Raises UsageError if no card has a requested value, or if the order is unknown.
     """
     cards = list(cards)
     if wanted.licence is not None and wanted.licence != COMMERCIAL:
@@ -58,7 +58,7 @@ def parse_count(text: str) -> int:
     """
     match = COUNT.fullmatch(text.strip().replace("_", "").replace(",", ""))
     if match is None:
-        raise UsageError(f"A number of parameters is written like 30M, 1.1B or 25557032, but {text!r} was given.")
+        raise UsageError(f"Write a number of parameters like 30M, 1.1B or 25557032, but {text!r} was given.")
     return round(float(match[1]) * TIMES[match[2].lower()])
 
 
@@ -80,4 +80,4 @@ def _require(kind: str, name: str, known: Sequence[str]) -> None:
         return
     nearest = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
     guess = f" Did you mean {by_lower[nearest[0]]}?" if nearest else ""
-    raise UsageError(f"The catalogue has no {kind} {name!r}.{guess} There are: {', '.join(by_lower.values())}.")
+    raise UsageError(f"The catalogue has no {kind} {name!r}.{guess} Choose one of: {', '.join(by_lower.values())}.")

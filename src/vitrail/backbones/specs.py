@@ -52,7 +52,7 @@ def parse_spec(text: str) -> BackboneSpec:
     if not name or (equals and not file):
         raise UsageError(
             f"A backbone is written NAME or NAME=FILE.safetensors, but {text!r} was given; "
-            f"`vitrail backbones` lists the names, and timm:NAME and hf:REPO are other libraries'."
+            f"`vitrail backbones` lists the names, and timm:NAME and hf:REPO name those of other libraries."
         )
     short = find_short_name(name)
     if not equals:

@@ -47,17 +47,17 @@ class TimmNetwork:
 
 
 def describe(model: str, name: str) -> tuple[Described, str]:
-    """What timm says of a network, and the repository of its published weights, "" if it has none.
+    """The facts that timm has about a network, and the repository of its published weights, "" if it has none.
 
-    `model` is its name in timm, such as "convnext_tiny.fb_in1k"; `name` is what was given to -b, for messages.
+    `model` is its name in timm, such as "convnext_tiny.fb_in1k"; `name` is the value of -b, for messages.
 
     Raises:
-        UsageError: timm is not installed, does not know the name, or preprocesses as Vitrail does not.
+        UsageError: timm is not installed, does not know the name, or needs preprocessing that Vitrail does not have.
     """
     timm = import_library("timm", extra="timm")
     if not timm.is_model(model):
         near = ", ".join(timm.list_models(f"*{model.split('.')[0]}*", pretrained=True)[:4]) or "none"
-        raise UsageError(f"timm {timm.__version__} has no model {model!r}, asked for as {name}; near it: {near}.")
+        raise UsageError(f"timm {timm.__version__} has no model {model!r} (given as {name}); similar names: {near}.")
     known = timm.get_pretrained_cfg(model)
     facts = known.to_dict() if known else {}
     described = Described(
@@ -78,8 +78,9 @@ def _preprocessing(config: dict[str, Any], name: str) -> Preprocessing:
     rule = {"center": "short side", "squash": "squash"}.get(config["crop_mode"])
     if channels != 3 or rows != columns or rule is None or config["interpolation"] not in ("bilinear", "bicubic"):
         raise UsageError(
-            f"{name} wants images of {channels} x {rows} x {columns}, crop {config['crop_mode']}, "
-            f"{config['interpolation']}: Vitrail makes square RGB images, bilinear or bicubic, cut from the centre."
+            f"{name} needs images of {channels} x {rows} x {columns}, crop {config['crop_mode']}, "
+            f"{config['interpolation']}, but Vitrail only makes square RGB images, bilinear or bicubic, cropped at "
+            "the centre."
         )
     return Preprocessing(
         resize=math.floor(rows / config["crop_pct"]),

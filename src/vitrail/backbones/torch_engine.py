@@ -54,8 +54,8 @@ class TorchEngine:
                 ]
         except torch.OutOfMemoryError as error:
             raise UsageError(
-                f"The GPU has no room for {self.batch} images at once on this network. What was computed is kept: run "
-                f"the same command again with --batch {max(1, self.batch // 4)}."
+                f"The GPU has too little memory for {self.batch} images at once with this network. What was computed "
+                f"is kept: run the same command again with --batch {max(1, self.batch // 4)}."
             ) from error
         return np.concatenate(outputs)
 

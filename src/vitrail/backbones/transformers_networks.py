@@ -1,10 +1,10 @@
 """Image models of transformers, from a folder with config.json, preprocessor_config.json and model.safetensors.
 
 The feature is what the architecture pools without one more layer (ResNet, ConvNeXt, Swin, DINOv2, the towers of CLIP
-and SigLIP), else the class token after the last norm: the pooler of ViT and DeiT is such a layer, which a file may lack
-and which is then drawn at random. No code that comes with a model is run.
+and SigLIP), else the class token after the last norm: the pooler of ViT and DeiT is such a layer; a file may lack it,
+and then it has random weights. Code that comes with a model is never run.
 
-Pixels follow the processor's settings, made by Pillow. One rule is not theirs: where a crop cannot lie in the middle,
+Pixels follow the processor's settings, made by Pillow. One rule differs: if a crop cannot be exactly central,
 transformers begins it half a pixel above and left, Vitrail at the even number.
 """
 
@@ -62,18 +62,18 @@ class TransformersNetwork:
         odd = ", ".join(sorted([*missing, *(name for name, *_ in report["mismatched_keys"])])[:8])
         if odd:
             raise WeightsError(
-                f"The weights {file} do not fit the config.json beside them ({odd} missing or misshapen): fetch both "
-                f"again from one place."
+                f"The weights {file} do not fit the config.json beside them ({odd} missing or of another shape): "
+                "fetch both again from the same place."
             )
         return _feature(net.eval())
 
 
 def describe(folder: Path, name: str) -> Described:
-    """What the three files of a folder say; `name` is what was given to -b, for messages.
+    """The facts in the three files of a folder; `name` is the value of -b, for messages.
 
     Raises:
-        UsageError: transformers is not installed, the files are not of an image model, or its processor does what
-            Vitrail does not.
+        UsageError: transformers is not installed, the files are not of an image model, or its processor needs
+            preprocessing that Vitrail does not have.
     """
     transformers = import_library("transformers", extra="hf")
     try:
@@ -82,10 +82,13 @@ def describe(folder: Path, name: str) -> Described:
     except (KeyError, ValueError, OSError, TypeError) as error:
         raise UsageError(
             f"transformers {transformers.__version__} has no model for the config.json of {name} "
-            f"({' '.join(str(error).split())[:200]}); code that comes with a model is not run."
+            f"({' '.join(str(error).split())[:200]}); Vitrail does not run code that comes with a model."
         ) from error
     if model.main_input_name != "pixel_values":
-        raise UsageError(f"{name} is a {model.__name__}, which takes {model.main_input_name}, not images alone.")
+        raise UsageError(
+            f"{name} is a {model.__name__}, which takes {model.main_input_name}, not only images: choose an image "
+            "backbone."
+        )
     return Described(
         family="hf",
         model=model.__name__,
@@ -100,7 +103,7 @@ def describe(folder: Path, name: str) -> Described:
 
 @contextmanager
 def _quietly(transformers: Any) -> Iterator[None]:
-    """What it has to say of a file comes back as values; its reports and bars would disturb the terminal."""
+    """Its findings about a file are returned as values; its own messages and bars would disturb the terminal."""
     logging = transformers.utils.logging
     before = logging.get_verbosity()
     logging.set_verbosity_error()
@@ -125,7 +128,7 @@ def _preprocessing(transformers: Any, folder: Path, name: str) -> Preprocessing:
         settings = json.loads(processor.to_json_string())
     except (ValueError, OSError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise UsageError(
-            f"The preprocessor_config.json of {name} is none that transformers reads ({error})."
+            f"The preprocessor_config.json of {name} cannot be read by transformers ({error}): fetch it again."
         ) from error
     size, crop = settings.get("size") or {}, settings.get("crop_size") or {}
     squash = "height" in size
@@ -142,8 +145,10 @@ def _preprocessing(transformers: Any, folder: Path, name: str) -> Preprocessing:
     known = settings.get("do_resize", True) and not flips and not shifts
     if not (known and square and resize and side and settings.get("resample") in FILTERS):
         raise UsageError(
-            f"The processor of {name} does what Vitrail does not (size {size}, crop {crop or 'none'}, filter "
-            f"{settings.get('resample')}): it makes square images, bilinear or bicubic, cut from the centre."
+            f"The processor of {name} needs preprocessing that Vitrail does not have (size {size}, crop "
+            f"{crop or 'none'}, filter "
+            f"{settings.get('resample')}): Vitrail only makes square images, bilinear or bicubic, cropped at the "
+            "centre."
         )
     normalised = settings.get("do_normalize", True)
     return Preprocessing(

@@ -34,13 +34,13 @@ from vitrail.statistics.two_samples import TwoSamples
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """Everything known of one backbone before the test labels are opened.
+    """Everything known about one backbone before the test labels are opened.
 
-    `features` give the pooling that the head takes. `calibration` is what the head says of the calibration split, where
-    there is one; `parity` compares a reduced precision with float32, where one ran, and `decoding` a reduced decode
-    with a whole one, where that was tried. `strange_N` are the test images that look unlike the training images.
-    `new_probability_MC` are the answers, for the judged images of a `LeaveOutPlan`, of heads that never saw their
-    value; `shift` compares the features of test and training images, if the test was given.
+    `features` give the pooling that the head takes. `calibration` is the head's predictions for the calibration split,
+    if there is one; `parity` compares a reduced precision with float32, if one ran, and `decoding` a reduced decode
+    with a full one, if that was tried. `strange_N` are the test images that look unlike the training images.
+    `new_probability_MC` are the answers of heads that never saw the value of an image, for the judged images of a
+    `LeaveOutPlan`; `shift` compares the features of test and training images, if the test was given.
     """
 
     entry: Entry
@@ -108,7 +108,7 @@ def make_candidate(
 ) -> Candidate:
     """Tune a head, set its thresholds, and predict the test images. No test label is needed.
 
-    Finished steps of the search are kept in the folder `steps`, from which an interrupted one goes on.
+    Finished steps of the search are kept in the folder `steps`, so that an interrupted search can continue.
     """
     search = tune(features, split, dataset, entry.search_options(options.search), resources.progress, kept_in=steps)
     with phase(resources.progress, "checks"):

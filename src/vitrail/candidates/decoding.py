@@ -37,7 +37,7 @@ Compute = Callable[[Dataset, Sequence[Backbone]], Extraction]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decoding:
-    """What a reduced decode changes for a backbone: features and answers of the same images, beside a whole decode.
+    """What a reduced decode changes for a backbone: features and answers of the same images with both decodes.
 
     `large` counts the images that it reduces, and `images` those that were compared. The cosines are of the pooling
     that moved most. `changed` counts the images of these for which the tuned head gives another class, beyond ties; it
@@ -61,11 +61,11 @@ class BothWays:
     decoding: Decoding
 
     def computed(self, decode: Decode) -> int:
-        """How many of the rows in this way were computed for the comparison, and not there before."""
+        """How many of the rows decoded this way had to be computed for the comparison."""
         return (self.fast if decode == "fast" else self.exact).cost.computed
 
     def with_answers(self, head: Head, pooling: str) -> Decoding:
-        """The figures with those of a head that was tuned on features of reduced images, in its pooling."""
+        """The figures with the answers of a head that was tuned on features of reduced images, in its pooling."""
         exact_NC, fast_NC = (
             probabilities(head, features.pooled(pooling).rows(self.ids)) for features in (self.exact, self.fast)
         )
@@ -73,28 +73,30 @@ class BothWays:
 
 
 def decoding_in_words(decoding: Decoding, decode: Decode) -> str:
-    """How a backbone's images were decoded, and why, in a clause that follows its name."""
-    cosine = f"cosine of features {decoding.cosine_mean:.4f} on average, {decoding.cosine_least:.4f} at least"
-    changed = f"{decoding.changed or 'no'} answer{'s' * ((decoding.changed or 0) > 1)} changed, but for ties"
+    """How a backbone's images were decoded and why, as a clause after its name."""
+    cosine = f"cosine of features {decoding.cosine_mean:.4f} on average, at least {decoding.cosine_least:.4f}"
+    changed = f"{decoding.changed or 'no'} answer{'s' * ((decoding.changed or 0) != 1)} changed, not counting ties"
     if decode == "fast":
         return (
-            f"{decoding.large:,} large JPEGs were decoded at a fraction of their size; beside a whole decode of "
+            f"{decoding.large:,} large JPEGs were decoded at a fraction of their size; compared with a full decode of "
             f"{decoding.images} of them: {cosine}; {changed}"
         )
-    why = f"{cosine}, where auto asks for {LEAST_COSINE} on average" if decoding.changed is None else changed
-    return f"images were decoded whole; at a fraction of their size, on {decoding.images} large JPEGs: {why}"
+    why = f"{cosine}, and auto needs {LEAST_COSINE} on average" if decoding.changed is None else changed
+    return (
+        f"images were decoded in full; compared with a fraction of their size on {decoding.images} large JPEGs: {why}"
+    )
 
 
 def decode_as(backbone: Backbone, decode: Decode) -> Backbone:
-    """The backbone with its images decoded like that, which is part of its features' key.
+    """The backbone with its images decoded that way, which is part of its features' key.
 
-    One whose resize needs every pixel of an image stays as it is.
+    A backbone whose resize needs every pixel of an image stays as it is.
 
     Raises:
-        UsageError: for another decode, "auto" among them.
+        UsageError: `decode` is not one of these ways; "auto" is not one either.
     """
     if decode not in WAYS:
-        raise UsageError(f"There is no decode {decode!r} here: choose {' or '.join(WAYS)}.")
+        raise UsageError(f"Unknown decode {decode!r}: choose {' or '.join(WAYS)}.")
     prepared = replace(backbone.card.preprocessing, decode=decode)
     if prepared == backbone.card.preprocessing or (decode == "fast" and least_side(prepared) is None):
         return backbone
@@ -104,7 +106,7 @@ def decode_as(backbone: Backbone, decode: Decode) -> Backbone:
 def choose_decoding(
     backbones: Sequence[Backbone], dataset: Dataset, decode: str, compute: Compute
 ) -> list[tuple[Backbone, BothWays | None]]:
-    """Each backbone as it will decode its images, with what was compared for that if anything was.
+    """Each backbone as it will decode its images, with the comparison behind that choice, if one was made.
 
     Args:
         backbones: with an exact decode.

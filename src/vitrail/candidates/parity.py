@@ -20,12 +20,12 @@ from vitrail.data import Dataset
 from vitrail.features import Features, extract
 from vitrail.heads import Head, probabilities
 
-IMAGES = {"bf16": 64, "fp16": 64, "int8": 256}  # at most; int8 moves features most, and is only used when asked for
+IMAGES = {"bf16": 64, "fp16": 64, "int8": 256}  # at most; int8 changes features most, and is only used on request
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parity:
-    """A backbone's features in the precision that ran, beside float32 on the same engine.
+    """A backbone's features in the precision that ran, compared with float32 on the same engine.
 
     `cosine_least` and `cosine_median` are over `images`; `top1_agreement` is the fraction of them for which the tuned
     head gives the same class on both.
@@ -38,11 +38,11 @@ class Parity:
 
 
 def parity_in_words(parity: Parity, precision: str) -> str:
-    """The figures in a clause that follows a backbone's name."""
+    """The figures as a clause after a backbone's name."""
     same = round(parity.top1_agreement * parity.images)
     return (
-        f"{precision} against fp32 on {parity.images} test images: cosine of features {parity.cosine_least:.4f} at "
-        f"least, the same answer on {same}"
+        f"{precision} compared with fp32 on {parity.images} test images: cosine of features at least "
+        f"{parity.cosine_least:.4f}, the same answer on {same}"
     )
 
 
@@ -56,7 +56,7 @@ def measure_parity(
     max_pixels: int,
     resources: Resources,
 ) -> Parity | None:
-    """Compare with float32; None if float32 is what ran.
+    """Compare with float32; None if the run used float32.
 
     Args:
         dataset: the examples.
@@ -83,7 +83,7 @@ def compared_images(dataset: Dataset, ids: Sequence[str], precision: str) -> Dat
 
 
 def in_float32(backbone: Backbone) -> Backbone:
-    """A backbone as it is on the same engine in float32."""
+    """The same backbone on the same engine in float32."""
     exact = replace(backbone.engine, precision="fp32", ranges="", quantiser="", rest="")
     return replace(backbone, engine=exact, read_range_images=None)
 

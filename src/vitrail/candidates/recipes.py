@@ -1,4 +1,4 @@
-"""What a recipe changes in a backbone and its search: the default recipe, which we recommend, and the deck's.
+"""Recipes: what each changes in a backbone and its search. The default recipe, which we recommend, and the deck's.
 
 The deck compared a frozen ResNet50 with a frozen ViT-S/16 on Stanford Dogs. Its recipe, as far as it is known:
 pixels equalised; ResNet50: pooling, dropout searched in [0.5, 0.8], softmax; ViT: softmax alone; RMSprop as in Keras
@@ -45,22 +45,26 @@ class Entry:
             patience=5,
             epochs=DECK_EPOCHS,
             refit=False,
-            label_curves=False,  # of a recipe that we do not recommend; minibatches of 24 make them slow
+            label_curves=False,  # not for a recipe that we do not recommend; minibatches of 24 make them slow
             splits=0,  # the same
         )
 
     @property
     def departures(self) -> tuple[str, ...]:
-        """Where this run of the deck's recipe is not the deck's, one sentence each."""
+        """How this run of the deck's recipe differs from the deck, one sentence each."""
         card = self.backbone.card
         return (*_of_backbone(card), *_of_pixels(card), *OF_TRAINING) if self.recipe == DECK else ()
 
 
 def check_recipes(recipes: Sequence[str]) -> None:
-    """Raise a UsageError unless each is known and given once."""
+    """Check that each recipe is known and given once.
+
+    Raises:
+        UsageError: a recipe is unknown or given twice, or there is none.
+    """
     if not recipes or len(set(recipes)) < len(recipes) or not set(recipes) <= set(RECIPES):
         raise UsageError(
-            f"The recipes {', '.join(recipes) or 'given'} cannot be used: give {' or '.join(RECIPES)}, or each once."
+            f"Invalid recipes {', '.join(recipes) or '(none)'}: give {' or '.join(RECIPES)}, each at most once."
         )
 
 
@@ -79,7 +83,7 @@ def make_entries(backbones: Sequence[Backbone], recipes: Sequence[str]) -> list[
 
 
 def apply_recipe(backbone: Backbone, recipe: str) -> Backbone:
-    """The backbone as a recipe feeds it: the deck's pixels are equalised, which is part of every feature's key."""
+    """The backbone with the preprocessing of a recipe: the deck equalises pixels, which changes the features' key."""
     if recipe != DECK:
         return backbone
     prepared = replace(backbone.card.preprocessing, equalise=True)
@@ -87,8 +91,9 @@ def apply_recipe(backbone: Backbone, recipe: str) -> Backbone:
 
 
 OF_TRAINING = (
-    "The head's weights start at 0 and not at Glorot's noise; the loss is convex, so that only the way there differs.",
-    "Probabilities are divided by a temperature fitted out of fold, which changes the loss and no answer.",
+    "The head's weights start at 0 instead of Glorot's noise; the loss is convex, so only the way to its minimum "
+    "differs.",
+    "Probabilities are divided by a temperature fitted out of fold, which changes the loss but no answer.",
 )
 
 
@@ -110,7 +115,7 @@ def _of_pixels(card: Card) -> Iterator[str]:
     elif card.family != "vit" and prepared.channels != "BGR":
         yield (
             f"Pixels are {side}, RGB normalised with {_three(prepared.mean)} and {_three(prepared.std)}; the deck's "
-            "ResNet50 was Keras's, which takes BGR from 0 to 255 less ImageNet's mean, and has weights of its own."
+            "ResNet50 was Keras's, which takes BGR from 0 to 255 minus ImageNet's mean, and has other weights."
         )
     else:
         yield f"Pixels are {side}; how the deck resized is not known."

@@ -1,7 +1,7 @@
 """The thresholds of a head: when its sets of classes are large enough, and when it should not answer.
 
-They are set on images that the head did not see; whether they keep their promise on the test images is for
-`evaluation/thresholds.py` to say. There are two ways to set them.
+They are set on images that the head did not see; `evaluation/thresholds.py` checks on the test images whether they keep
+their promise. There are two ways to set them.
 
 Without a calibration split they are set on out-of-fold probabilities. These come from heads that did not see the
 example, but the shipped head was refitted on all of train and val. Sets therefore keep their promise as far as
@@ -9,9 +9,9 @@ refitting changes little (cross-conformal prediction, Vovk 2015, Ann. Math. Arti
 guarantee for finite samples.
 
 With a calibration split (split conformal) they are set on the shipped head's answers on images that neither trained nor
-chose it: a new image that is exchangeable with them is in its set with a chance of at least 1 - alpha. The temperature
-is not fitted there, since a score that depends on the calibration images, and not in the same way on the new one, would
-break that guarantee.
+chose it: the set of a new image that is exchangeable with them contains its class with a probability of at least 1 -
+alpha. The temperature is not fitted there, since a score that depends on the calibration images but not in the same way
+on a new image would break that guarantee.
 
 If images come in groups, groups are exchangeable and single images are not: every promise is about an image drawn from
 a new group (docs/thresholds.md).
@@ -39,7 +39,7 @@ from vitrail.statistics.conformal import SCORES, class_thresholds, threshold, tr
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefusalOptions:
-    """What is promised: sets miss in `alpha`, answers are right in `precision` but for a `risk`."""
+    """The promises: sets miss at most `alpha`; answers reach `precision`, with a risk of `risk` that they do not."""
 
     alpha: float = 0.1
     precision: float = 0.95
@@ -47,7 +47,7 @@ class RefusalOptions:
 
 
 def predict_calibration(search: Search, features: Features, split: Split, dataset: Dataset) -> Predictions | None:
-    """The predictions of a search's head for the calibration split; None if there is no such split."""
+    """The predictions of a search's head for the calibration split; None without such a split."""
     if not split.calibration:
         return None
     return Predictions(
@@ -68,7 +68,7 @@ def make_refusal(
 ) -> Refusal:
     """The thresholds of the head that a search found, and the bank of features.
 
-    `calibrated` are its predictions for the calibration split; if None, out-of-fold probabilities stand in.
+    `calibrated` are its predictions for the calibration split; if None, out-of-fold probabilities are used instead.
     """
     trained_ids = (*split.train, *split.val)
     ids = search.oof_ids if calibrated is None else calibrated.ids

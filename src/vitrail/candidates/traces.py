@@ -2,7 +2,8 @@
 
 Evidence has a name and a strength. File names that are ImageNet ids are proof that the images are ImageNet's. A set of
 classes that only one public data set has makes that probable: somebody may have photographed the same things. That
-classes have the names of ImageNet's, or that a classifier tells them apart, is a hint: it says nothing of these images.
+classes have the names of ImageNet's, or that a classifier recognises them, is a hint: it says nothing about these
+images.
 """
 
 import re
@@ -25,7 +26,7 @@ from vitrail.data import Dataset, Split
 from vitrail.data.traces import MOST, Collection, Evidence, MatchedBy, Pretraining, Traces, say_about
 from vitrail.features import Features
 
-IMAGE_ID = re.compile(r"^(n\d{8})_\d+$")  # how ImageNet names its images but for those of validation and test
+IMAGE_ID = re.compile(r"^(n\d{8})_\d+$")  # how ImageNet names its training images
 NAMES: MatchedBy = "names"
 ANSWERS: MatchedBy = "answers on training images"
 MOST_OF_A_SET = 0.9  # of its classes, for a data set from which some are left out
@@ -55,7 +56,7 @@ def find_traces(
 ) -> Traces:
     """Look for signs that a backbone was trained on the test images. No test label is needed.
 
-    If names do not tell which output of the classifier stands for which class, its answers on `trained_ids` do.
+    If names do not show which output of the classifier belongs to which class, its answers on `trained_ids` do.
     """
     trained_on, pretraining = _find_collections(card, classifier)
     named_small_N, named_large_N = _carry_ids(dataset, split.test)
@@ -128,7 +129,7 @@ def _of_files(named_N: NDArray[np.bool_], collection: Collection) -> list[Eviden
     share = float(named_N.mean())
     if share == 0:
         return []
-    sentence = f"{say_about(share)} of the test images are named as {collection} names its images (wnid_number)"
+    sentence = f"{say_about(share)} of the test images have file names like those of {collection} (wnid_number)"
     return [Evidence(kind="file names", strength="proof", collection=collection, share=share, sentence=sentence)]
 
 
@@ -171,7 +172,7 @@ def _known_sets() -> dict[str, dict[str, list[str]]]:
 def _match_by_answers(
     classifier: Classifier, features: Features, dataset: Dataset, ids: Sequence[str]
 ) -> tuple[dict[int, tuple[int, ...]], list[Evidence]]:
-    """Which output stands for each class, by the training images, and the evidence if most images agree."""
+    """The output that matches each class, by the training images, and the evidence if most images agree."""
     label = dataset.by_id("label")
     label_N = np.array([label[example] for example in ids], dtype=np.int64)
     log_NK = classifier.log_probabilities(features.rows(ids))
@@ -185,8 +186,8 @@ def _match_by_answers(
     alike = [(len(named & set(facts["synsets"])), name) for name, facts in _known_sets().items()]
     count, name = max(alike)
     sentence = (
-        f"its own classifier, with {len(classifier.labels.ids):,} answers to choose from, gives {say_about(share)} of "
-        "the training images the one answer that stands for their class"
+        f"its own classifier, which knows {len(classifier.labels.ids):,} classes, gives {say_about(share)} of the "
+        "training images the one answer that matches their class"
     )
     if count >= MOST_OF_A_SET * len(places):
         sentence += f", and {count:,} of these {len(places):,} answers are classes of {name}"

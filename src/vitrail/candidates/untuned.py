@@ -1,8 +1,8 @@
-"""What a backbone's own classifier says of the images, before anybody tunes anything on them.
+"""The answers of a backbone's own classifier on the images, before any tuning.
 
-Its outputs are matched to a person's classes by name, or, where names tell nothing, by its answers on the training
-images: each class takes the output that speaks for it most, one to one. Both happen before the test labels are opened;
-those are needed only to count how many answers are right.
+Its outputs are matched to the user's classes by name or, if names do not match, by its answers on the training images:
+each class takes the output with the most evidence for it, one to one. Both happen before the test labels are opened;
+labels are needed only to count how many answers are right.
 
 Letters: N examples, K outputs of the classifier, C classes.
 """
@@ -26,8 +26,8 @@ def answer_untuned(
     Args:
         log_NK: log probabilities of the test images.
         places: the outputs of each matched class, at least one class.
-        label_set: what the outputs stand for.
-        matched_by: how the match came about.
+        label_set: the classes of the outputs.
+        matched_by: how outputs and classes were matched.
     """
     classes = sorted(places)
     score_NM = np.column_stack([np.logaddexp.reduce(log_NK[:, list(places[index])], axis=1) for index in classes])

@@ -73,7 +73,8 @@ def compare_runs(first: RunRecord, second: RunRecord, criteria: Criteria | None 
     common = sorted(rows[0].label.keys() & rows[1].label.keys())
     if not common:
         raise DataError(
-            f"The runs {first.folder} and {second.folder} have no test image in common: nothing to compare."
+            f"The runs {first.folder} and {second.folder} have no test images in common: compare runs on the same "
+            "images."
         )
     changed = [example for example in common if rows[0].label[example] != rows[1].label[example]]
     if changed:

@@ -42,7 +42,7 @@ def describe_images(results: Results, examples: ExampleTable, test: Predictions)
 
 
 def plan_again(column: str, examples: ExampleTable, test: Predictions) -> LeaveOutPlan:
-    """What was left out in turn."""
+    """The values that were left out in turn."""
     values = examples.further.get(column, [None] * len(examples.ids))
     value_of = dict(zip(examples.ids, values, strict=True))
     learnt = [
@@ -56,7 +56,7 @@ def plan_again(column: str, examples: ExampleTable, test: Predictions) -> LeaveO
 def read_new_answers(
     run: RunRecord, result: BackboneResult, plan: LeaveOutPlan | None, test: Predictions, comparison: Comparison
 ) -> NDArray[np.float64] | None:
-    """The answers of heads that never saw the value of an image; None where no column was left out."""
+    """The answers of heads that never saw the value of an image; None if no column was left out."""
     if plan is None:
         return None
     where = f"left-out of {result.name}"

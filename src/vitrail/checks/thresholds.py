@@ -44,7 +44,7 @@ def check_calibration(
     foreign = [label for label in rows.label_N.tolist() if not 0 <= label < classes]
     if foreign:
         comparison.differ(
-            f"{where}: thresholds", f"set on {classes} classes", f"a label {foreign[0]}, which is none of them"
+            f"{where}: thresholds", f"set on {classes} classes", f"a label {foreign[0]}, which is not one of them"
         )
         return
     group_N = _groups_of(rows.ids, examples)

@@ -46,7 +46,7 @@ NEVER_RECOMPUTED = (
     "the search: its trials, out-of-fold figures and temperatures",
     "the split, from the images that it was made of",
     "costs and times",
-    "how often these test images were opened before, in other folders; taken as stored",
+    "how often these test images were opened before, in other folders; used as stored",
     "what a reduced precision or a reduced decode changes",
 )
 
@@ -108,7 +108,7 @@ def _check_receipt(run: RunRecord, comparison: Comparison) -> None:
     for what, expected, actual in compare_with_receipt(run.folder, run.results, receipt):
         comparison.compare(f"{RECEIPT}: {what}", expected, actual)
     for name in find_foreign_files(run.folder, run.results):
-        comparison.differ(f"{RECEIPT}: {name}", "not listed", "a file that is not of the run")
+        comparison.differ(f"{RECEIPT}: {name}", "not listed", "a file that does not belong to the run")
 
 
 def _check_rows(predictions: list[Predictions], examples: ExampleTable, comparison: Comparison) -> None:
@@ -190,16 +190,14 @@ def _make_contestant(
     """One backbone as it went into the verdict, its predictions checked where its features are at hand."""
     stored = _stored_features(cache, result, rows.ids)
     if stored is None:
-        comparison.not_recomputed.append(f"predictions of {result.name} from its features, which the cache has not")
+        comparison.not_recomputed.append(f"predictions of {result.name} from its features, which are not in the cache")
     else:
         _check_head(run, result, rows, stored, comparison, where=f"predictions of {result.name}")
     refusal, strange_N = _read_thresholds(run, result, rows, stored, comparison), None
     if refusal is not None:
         _check_thresholds(run, result, refusal, examples, cache, comparison)
         strange_N = np.zeros(len(rows.ids), bool) if stored is None else refusal.strange(stored)
-    comparison.not_recomputed.append(
-        f"what {result.name} saw in pretraining, for which its weights are needed; taken as stored"
-    )
+    comparison.not_recomputed.append(f"what {result.name} saw in pretraining: this needs its weights; used as stored")
     halves, out_of_fold = check_subsets(run, result, examples, comparison)
     read_rows = partial(_stored_features, cache, result)
     return Contestant(

@@ -41,7 +41,7 @@ def parse_json(content: bytes | str) -> Any:
     try:
         return json.loads(content)
     except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
+        raise ValueError("it is nested too deeply") from error
 
 
 def read_json(path: Path) -> Any:

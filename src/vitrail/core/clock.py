@@ -1,6 +1,6 @@
 """The clock of a run: where its time went, phase by phase, and how much of it is left.
 
-No choice depends on it: it is shown, and stored beside the results.
+No choice depends on it: it is shown, and stored with the results.
 """
 
 import threading
@@ -117,10 +117,10 @@ class Clock:
         return {phase: self._spent[phase] for phase in ORDER if self._times[phase]}
 
     def left(self) -> Left | None:
-        """How long the phases take that were announced and are not over; None if none was announced.
+        """How long the announced phases that are not over will take; None if no phase was announced.
 
-        The features take as long as their rate so far says, and a phase that comes once for each backbone as long as
-        it took on average for the backbones before. What has no such ground yet is named in place of a figure.
+        The features take the time that their rate so far implies; a phase that runs once per backbone takes its average
+        time for the earlier backbones. A phase without such a basis is named instead of a figure.
         """
         if not self._expected:
             return None

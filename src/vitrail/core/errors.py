@@ -1,14 +1,14 @@
 """Every error Vitrail raises on purpose.
 
 VitrailError                  exit code 1: the work failed
-├── UsageError                exit code 2: the question was asked wrongly
-├── DataError                 the images, labels or manifest cannot carry a benchmark
+├── UsageError                exit code 2: wrong usage
+├── DataError                 the images, labels or manifest are not valid for a benchmark
 ├── WeightsError              a weights file does not fit, is damaged or is hostile
-├── DownloadError             weights could not be fetched, or are not the ones locked before
+├── DownloadError             weights could not be fetched, or are not the trusted ones
 ├── StoreError                the feature store cannot be read or written
-├── ClusterError              a cluster is not there, or its machines cannot do the work
-├── RunError                  a run folder is missing, damaged or belongs to another question
-└── SealError                 the test labels were asked for twice, or too early
+├── ClusterError              a cluster cannot be reached, or its machines cannot do the work
+├── RunError                  a run folder is missing, damaged or belongs to another run
+└── SealError                 the test labels were opened twice, or too early
 
 A message is one sentence or two: what happened, where, and what to do next.
 """
@@ -51,4 +51,4 @@ class RunError(VitrailError):
 
 
 class SealError(VitrailError):
-    """The test labels were asked for twice, or before every choice was made."""
+    """The test labels were opened twice, or before every choice was made."""

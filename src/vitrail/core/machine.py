@@ -59,9 +59,8 @@ def usable_memory() -> int:
 def share_threads(cores: int) -> Threads:
     """Split the cores of one pass between decoding and compute.
 
-    The forward pass takes every core. Decoding runs beside it, on as many threads: they wait on a
-    bounded queue whenever the forward pass has enough to do, so the cores are never idle and never
-    fought over for long.
+    The forward pass takes every core. Decoding runs at the same time, on as many threads: they wait on a bounded queue
+    whenever the forward pass has enough to do, so the cores are never idle and never fought over for long.
     """
     return Threads(decode=cores, compute=cores)
 
@@ -87,7 +86,7 @@ def let_waiting_threads_sleep() -> None:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """PyTorch computes with so many threads in here; by itself it knows the affinity, and not the cgroup's quota."""
+    """PyTorch computes with this many threads inside; on its own it knows the affinity but not the cgroup's quota."""
     import torch
 
     before = torch.get_num_threads()
@@ -139,7 +138,7 @@ def peak_rss_bytes() -> int:
     """The largest resident memory of this process so far, in bytes; on a platform that keeps no peak, that of now."""
     try:
         import resource
-    except ImportError:  # Windows has no such module, and psutil knows its peak
+    except ImportError:  # Windows lacks this module, but psutil has the peak there
         memory = psutil.Process().memory_info()
         return int(getattr(memory, "peak_wset", memory.rss))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

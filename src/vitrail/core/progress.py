@@ -16,13 +16,13 @@ class Progress(Protocol):
     """Receives the progress of named tasks, from any thread, and of the phases of a run, from its main thread."""
 
     def start(self, task: str, *, total: int | None, unit: str) -> None:
-        """A task begins; `total` is None where its size is not known yet."""
+        """A task begins; `total` is None if its size is not known yet."""
 
     def advance(self, task: str, amount: int = 1) -> None:
         """`amount` more units of the task are done."""
 
     def note(self, message: str) -> None:
-        """One line that the user should be able to read while the work goes on."""
+        """One line for the user to read during the work."""
 
     def done(self, task: str) -> None:
         """The task has ended."""

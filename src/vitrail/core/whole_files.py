@@ -32,12 +32,12 @@ def delete_temporaries(folder: Path) -> None:
 
 
 def put_in_place(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, sync it, and rename it: a reader sees the old file or the new.
+    """Let `write` fill a temporary file next to `path`, sync and rename it: a reader sees the old file or the new.
 
-    The folder of `path` is made if it is not there.
+    The folder of `path` is created if it does not exist.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written; what was there before is still there.
+        OSError: the disk is full or the folder cannot be written; an existing file is unchanged.
     """
     _put(path, write, lambda temporary: temporary.replace(path))
 
@@ -88,7 +88,7 @@ def _sync_folder(path: Path) -> None:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Put a file of the user in place, with an error that says what to do.
+    """Write a file for the user, with an error that says what to do.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written.
@@ -98,5 +98,5 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     except OSError as error:
         raise RunError(
             f"{path} could not be written ({error.strerror or error}). "
-            "Free some room or choose another place with --out, then run the same command again."
+            "Free some disk space or choose another place with --out, then run the same command again."
         ) from error

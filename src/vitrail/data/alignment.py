@@ -1,11 +1,11 @@
-"""Lay one image over another and say how far their pixels agree: what decides about near-duplicates.
+"""Align one image with another and measure how far their pixels agree: this decides about near-duplicates.
 
 Two grey squares are related by a scale and a shift along each side (which covers resizing, any crop and a changed
-aspect), possibly mirrored, and by a gain and an offset of brightness. The relation is found by Gauss-Newton steps
-from the best of a few starts (Lucas and Kanade 1981, here with the six unknowns solved together). Then the fine
-structure is compared, what is left when the mean of the surroundings is taken away: a scene of the same layout
-agrees in the coarse and not in the fine. The image as a whole must agree and its tiles too, so that two products before
-one background are not taken for copies.
+aspect), possibly mirrored, and by a gain and an offset of brightness. The relation is found by Gauss-Newton steps from
+the best of a few starts (Lucas and Kanade 1981, here with the six unknowns solved together). Then the fine structure is
+compared, that is the pixels minus the mean of their surroundings: scenes with the same layout agree in coarse structure
+but not in fine structure. Both the whole image and its tiles must agree, so that two products in front of one
+background do not count as copies.
 
 Everything is done for a batch of pairs at once: since no rotation is allowed, warping is a product of two small
 matrices.

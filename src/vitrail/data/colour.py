@@ -32,7 +32,7 @@ class NoColourRuleError(ValueError):
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Turn an image whose pixels are loaded into RGB by the rules above; a plain RGB image is returned as it is.
+    """Turn an image whose pixels are loaded into RGB by the rules above; a plain RGB image is returned unchanged.
 
     Raises:
         NoColourRuleError: the image is LAB, or holds numbers outside the ranges above.
@@ -40,7 +40,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         return _from_numbers(image).convert("RGB")
     if image.mode == "LAB":
-        raise NoColourRuleError("its colours are CIE LAB, for which there is no rule")
+        raise NoColourRuleError("its colours are CIE LAB, which Vitrail cannot convert")
     if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
         return _on_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")

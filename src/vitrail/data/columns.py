@@ -1,8 +1,8 @@
 """Further columns of a manifest, such as site, camera, sex or year: which are used, and the value of each example.
 
-Used are the columns that were named. If none was named for slices, these are all further columns with 2 to 20 values,
-but for one that only renames the classes. An empty cell is a missing value. Files with equal bytes are one example: if
-their values differ, that of the example is missing.
+Only named columns are used. If no column is named for slices, these are all further columns with 2 to 20 values, except
+a column that only renames the classes. An empty cell is a missing value. Files with equal bytes are one example: if
+their values differ, the value of the example is missing.
 
 Letters: F files, N examples.
 """
@@ -81,17 +81,17 @@ def keep_columns(dataset: Dataset, slices: Sequence[str], leave_out: str | None)
 
     Args:
         dataset: the examples, with all their labels.
-        slices: the columns that were named for slices; if empty, the rule above chooses.
+        slices: the columns named for slices; if empty, the rule above chooses.
         leave_out: the column whose values are left out in turn, if any.
 
     Raises:
-        UsageError: a named column is not there, or one to leave out has fewer than two values.
+        UsageError: a named column does not exist, or the column to leave out has fewer than two values.
     """
     require_columns(list_columns(dataset), name_columns(slices, leave_out), dataset.name)
     if leave_out is not None and len(values := _values(dataset, leave_out)) < 2:
         raise UsageError(
             f"The column {leave_out} of {dataset.name} has {f'one value, {values[0]}' if values else 'no value'}: "
-            "--leave-out needs at least two, so that a head can learn from one and answer for another."
+            "--leave-out needs at least two, so that a head can train on one and be tested on another."
         )
     chosen = tuple(dict.fromkeys(slices or _choose_slices(dataset)))
     unused = [COLUMN_PREFIX + name for name in list_columns(dataset) if name not in (*chosen, leave_out)]
@@ -114,7 +114,7 @@ def _values(dataset: Dataset, column: str) -> list[str]:
 
 
 def _renames_classes(dataset: Dataset, column: str) -> bool:
-    """Whether each value stands for one class and each class for one value."""
+    """Whether each value belongs to one class and each class to one value."""
     name = COLUMN_PREFIX + column
     pairs = dataset.table.select([name, "label"]).filter(pc.is_valid(dataset.table[name])).group_by([name, "label"])
     both = pairs.aggregate([])

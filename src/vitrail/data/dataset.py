@@ -72,12 +72,11 @@ class Dataset:
     """The examples of one benchmark.
 
     `table` has EXAMPLE_SCHEMA and is sorted by id, so that the listing order of files changes nothing. Further columns
-    of a manifest follow, each as texts under COLUMN_PREFIX and its name; see `data/columns.py`.
-    `fingerprint` covers ids, labels, groups, given splits and further columns that are used, not paths: a moved folder
-    keeps it. What the bytes say of themselves, as a JPEG's side, is covered by the id.
-    `classes` names every label that was listed, so a class whose images were all set aside is still there to be missed.
-    `duplicates` counts what equal bytes led to; its keys are those of `data.duplicates.Duplicates`. `slices` are the
-    further columns by whose values accuracy is shown.
+    of a manifest follow, each as texts under COLUMN_PREFIX and its name; see `data/columns.py`. `fingerprint` covers
+    ids, labels, groups, given splits and further columns that are used, not paths: a moved folder keeps it. Facts that
+    follow from the bytes, such as a JPEG's size, are covered by the id. `classes` names every label that was listed, so
+    a class whose images were all set aside is still listed. `duplicates` counts the consequences of equal bytes; its
+    keys are those of `data.duplicates.Duplicates`. `slices` are the further columns by whose values accuracy is shown.
     """
 
     name: str
@@ -100,7 +99,7 @@ class Dataset:
         return self.table[column].take(row_N)
 
     def further(self, column: str, ids: Sequence[str]) -> list[str | None]:
-        """The values of these examples in a further column, in their order; None where one is missing."""
+        """The values of these examples in a further column, in their order; a missing value is None."""
         values: list[str | None] = self.values(COLUMN_PREFIX + column, ids).to_pylist()
         return values
 

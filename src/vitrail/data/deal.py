@@ -1,8 +1,8 @@
 """Deal rows into subsets: stratified by class, groups whole.
 
 First each class is given a whole number of rows in every subset. Then groups are dealt, large ones first, each to the
-subset that lacks most of its classes; then the rows without a group fill what is left, exactly where groups allow.
-Finding the best such deal is bin packing, so with groups it is a good one and not the best one.
+subset that lacks most of its classes; then the rows without a group fill the rest, exactly if groups allow. Finding the
+best deal is bin packing, so with groups the deal is good but not always the best.
 
 Letters: N rows, C classes, S subsets.
 """

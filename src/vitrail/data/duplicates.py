@@ -20,7 +20,7 @@ GUARD: tuple[SplitName, ...] = ("train", "val", "calibration", "test")  # the la
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """One content with all that its files say of it."""
+    """One image content with the labels, splits and groups of all its files."""
 
     id: str
     paths: tuple[str, ...]
@@ -39,7 +39,7 @@ class Duplicates:
     two_labels_files: int = 0  # the files that hold these
     across_splits: int = 0  # examples found in more than one given split
     joined_groups: int = 0  # groups that a shared content made one with another
-    cut_from_splits: int = 0  # examples set aside since their group lies in a better guarded given split
+    cut_from_splits: int = 0  # examples set aside because their group is in a better guarded given split
 
     def as_counts(self) -> Mapping[str, int]:
         """The same as a mapping, as results.json has it."""
@@ -129,6 +129,6 @@ def _guard_groups(examples: Sequence[Example]) -> tuple[list[Example], list[SetA
         if example.group is None or example.split == best:
             kept.append(example)
             continue
-        reason = f"its group {example.group} is also in the given {best} split, and groups never cross"
+        reason = f"its group {example.group} is also in the given {best} split, and a group stays in one split"
         cut.extend(SetAside(path=path, reason=reason, kind="crosses splits") for path in example.paths)
     return kept, cut

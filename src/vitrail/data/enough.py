@@ -18,17 +18,17 @@ def require_enough(dataset: Dataset, *, sealed: SealedTest | None = None, withou
     """Check that every class has enough images for a benchmark.
 
     Args:
-        dataset: of which the labels of the test may be sealed.
-        sealed: the labels of the test, if they are.
+        dataset: the labels of its test may be sealed.
+        sealed: the sealed labels of the test, if any.
         without: ids of examples that turned out to be unreadable.
 
     Raises:
-        DataError: there is one class, or some have fewer than 8 images or nothing left to train on.
+        DataError: there is only one class, or a class has fewer than 8 images or no training images.
     """
     if len(dataset.classes) < 2:
         raise DataError(
-            f"{dataset.name} has one class, {dataset.classes[0]}, and there is nothing to tell apart: "
-            "give at least two classes, one folder or label each."
+            f"{dataset.name} has only one class, {dataset.classes[0]}: give at least two classes, "
+            "with one folder or label each."
         )
     gone = set(without)
     labels = dataset.table["label"]
@@ -44,11 +44,15 @@ def require_enough(dataset: Dataset, *, sealed: SealedTest | None = None, withou
 
 
 def require_training(untrained: Sequence[str]) -> None:
-    """Refuse classes that no image is left to learn from; `untrained` names them."""
+    """Check that every class has training images; `untrained` names those without.
+
+    Raises:
+        DataError: there are such classes.
+    """
     if untrained:
         raise DataError(
-            f"No training images are left of {join_names(untrained)}: "
-            "a class that is only tested cannot be learnt. Put images of it into train, or remove the class."
+            f"No training images are left of {join_names(untrained)}, and every class needs some: "
+            "put images of it into train, or remove the class."
         )
 
 

@@ -1,4 +1,4 @@
-"""From a source to the examples: read each file once, know it by its bytes, keep none of them."""
+"""From a source to the examples: each file is read once and identified by its bytes, which are not kept."""
 
 import threading
 from collections import Counter
@@ -165,13 +165,13 @@ def _read(source: Source, path: str, max_pixels: int) -> tuple[bytes, Header] | 
 
 def _nothing_left(source: Source, set_aside: Sequence[SetAside]) -> str:
     if not set_aside:
-        return f"There are no images in {source.name}: put them into one folder a class, or list them in a manifest."
+        return f"There are no images in {source.name}: put them into one folder per class, or list them in a manifest."
     reason, count = Counter(aside.reason for aside in set_aside).most_common(1)[0]
     example = next(aside.path for aside in set_aside if aside.reason == reason)
-    others = f", as are {count - 1} more" if count > 1 else ""
+    others = f", as were {count - 1} more" if count > 1 else ""
     return (
-        f"None of the {len(set_aside)} things found in {source.name} can be used: {example}, for one{others}, "
-        f"is set aside because {reason}. Give images, in one folder a class or listed in a manifest."
+        f"None of the {len(set_aside)} files in {source.name} can be used. For example, {example} was set "
+        f"aside{others}, because {reason}. Give images, in one folder per class or listed in a manifest."
     )
 
 

@@ -74,7 +74,7 @@ def describe_stranger(data: bytes) -> str:
             return f"it is {words}"
     if re.fullmatch(rb"[\t\n\r\x20-\x7e]+", data[:512]):
         return "it is text"
-    return "its first bytes are those of none of " + ", ".join(known.name for known in FORMATS)
+    return "its first bytes match none of the known formats: " + ", ".join(known.name for known in FORMATS)
 
 
 def open_header(known: ImageFormat, data: bytes) -> ImageFile.ImageFile:

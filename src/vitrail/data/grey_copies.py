@@ -36,7 +36,7 @@ GREY_COPY_VERSION = "1"  # part of the folder's name: bump with any change that 
 TASK = "Looking for near-duplicates"
 AHEAD = 64
 SHARD_COPIES = 4096  # a crash costs at most these
-LEAST_PIXELS = 32  # a side below which a copy cannot be told from an image of the same kind
+LEAST_PIXELS = 32  # below this side, a copy looks like other images of the same kind
 SHARD = ".arrow"
 
 
@@ -154,7 +154,7 @@ class _Writer:
         _write(self._folder, *full)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining copies."""
         with self._lock:
             rest = self._ids, self._copy_MSS[: len(self._ids)]
             self._make_room()
@@ -210,7 +210,7 @@ def _write(folder: Path, ids: Sequence[str], copy_MSS: NDArray[np.uint8]) -> Non
     except OSError as error:
         raise StoreError(
             f"The small grey copies of the images could not be written to {folder} ({error.strerror or error}). "
-            "Free some room or set VITRAIL_CACHE to another folder, then run the same command again."
+            "Free some disk space or set VITRAIL_CACHE to another folder, then run the same command again."
         ) from error
     finally:
         del columns, sink

@@ -1,8 +1,8 @@
 """The size of a plain JPEG or PNG from its header, without Pillow.
 
-Pillow reads a header in Python objects, which takes longer than reading and hashing a small file. Here only what is
-surely sound is read: segments and chunks that Pillow passes over or cannot object to. Everything else, metadata with a
-structure of its own among it, is left to Pillow, and so is every word on what is wrong with a file.
+Pillow reads a header in Python objects, which takes longer than reading and hashing a small file. This module reads
+only segments and chunks that Pillow skips or cannot object to. Everything else, such as metadata with its own
+structure, is left to Pillow, and so is every message about a faulty file.
 """
 
 import struct

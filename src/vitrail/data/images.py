@@ -77,7 +77,7 @@ class ImageRejected(DataError):  # noqa: N818 - it says what happened to the ima
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
-    """What a file says of its image before it is decoded; width and height are in pixels, as stored."""
+    """The facts in a file's header, before decoding; width and height are in pixels, as stored."""
 
     format: str
     width: int
@@ -94,8 +94,8 @@ class Header:
 class Decoded:
     """A decoded image: RGB, 8 bits a channel, upright, perhaps at a fraction of its size.
 
-    `size` has the columns and rows of the whole image. `box` is where that lies in the pixels of `image`: the outer
-    column or row of a reduced image reaches over the edge if the size is not a multiple of the scale.
+    `size` has the columns and rows of the whole image. `box` is the place of the whole image in the pixels of `image`:
+    the outer column or row of a reduced image reaches over the edge if the size is not a multiple of the scale.
     """
 
     image: Image.Image
@@ -142,10 +142,10 @@ def decode(data: bytes, *, max_pixels: int) -> Image.Image:
 
 
 def decode_for(data: bytes, least_sides: Collection[int | None], *, max_pixels: int) -> dict[int | None, Decoded]:
-    """Decode an image once at each scale that somebody needs; `data` is the whole file.
+    """Decode an image once at each required scale; `data` is the whole file.
 
-    A JPEG is decoded at 1/2, 1/4 or 1/8 as long as both sides keep the least side; None stands for its own size. The
-    pixels for a least side do not depend on the others.
+    A JPEG is decoded at 1/2, 1/4 or 1/8 as long as both sides keep the least side; None means its full size. The pixels
+    for a least side do not depend on the others.
 
     Raises:
         ImageRejected: `decode` rejects it too.
@@ -173,10 +173,10 @@ def decode_for(data: bytes, least_sides: Collection[int | None], *, max_pixels: 
 def upright_rgb(image: Image.Image) -> Image.Image:
     """Turn an image that Pillow has opened into what `decode` makes of its file: RGB, 8 bits a channel, upright.
 
-    An image that is so already is returned as it is.
+    An image that already has this form is returned unchanged.
 
     Raises:
-        ImageRejected: its pixels are damaged, cut short, or of a kind without a rule.
+        ImageRejected: its pixels are damaged, truncated, or of a kind that Vitrail cannot convert.
     """
     return _guarded(image.format or "image", lambda: _to_upright_rgb(image), image.width * image.height)
 

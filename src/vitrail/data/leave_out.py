@@ -1,9 +1,9 @@
 """Which values of a column are left out together, and which test images are then judged on a value never seen.
 
-Each value is left out by itself, or, of more than ten, whole values in ten folds of about equal size. A test image is
-judged if train and val have its value: then the head that knows the value and the head that never saw it answer for
-the same image. Training images without a value may have any, so no head that never saw a value learns from them. No
-label of a test image is needed.
+Each value is left out alone or, if there are more than ten, in ten folds of whole values of about equal size. A test
+image is judged if train and val have its value: then the head that knows the value and the head that never saw it
+answer for the same image. Training images without a value may have any, so no head that never saw a value learns from
+them. No label of a test image is needed.
 """
 
 from collections import Counter
@@ -19,12 +19,12 @@ MOST_FOLDS = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeaveOutPlan:
-    """What is left out in turn.
+    """The plan of the values that are left out in turn.
 
     `fold_of` has the fold of each value that train and val have. `value_of` has the value of each test image that is
-    judged, in the order of the test. Of the other test images `without_value` have none and `new_already` have one that
-    train and val lack. `kept_share` is the least share of train and val that is left to learn from. `lost` are classes
-    that some head has no image of.
+    judged, in the order of the test. Of the other test images, `without_value` have no value and `new_already` have a
+    value that train and val lack. `kept_share` is the smallest share of train and val that a head is trained on. `lost`
+    are classes without an image in the training of some head.
     """
 
     column: str
@@ -74,15 +74,15 @@ def plan_from_values(
     sizes = Counter(value for value, _ in learnt if value is not None)
     if len(sizes) < 2:
         raise DataError(
-            f"Train and val have {'one value' if sizes else 'no value'} of {column}: a head can learn without a value "
-            "only if another is there. Leave --leave-out out, or give a split in which training has several values."
+            f"Train and val have {'one value' if sizes else 'no value'} of {column}: a head can train without a value "
+            "only if there is another. Do not use --leave-out, or give a split with several values in train and val."
         )
     value_of = {example: value for example, value in tested.items() if value is not None and value in sizes}
     if len(set(value_of.values())) < 2:
         raise DataError(
-            f"The test images have fewer than two values of {column} that training has too, so values that training "
-            "knows cannot be compared with new ones: leave --leave-out out. If the test images have values of their "
-            "own, the ordinary accuracy is that for new values."
+            f"Fewer than two values of {column} are in both the test images and the training images, so known values "
+            "cannot be compared with new ones: do not use --leave-out. If all values of the test images are new, the "
+            "ordinary accuracy is the accuracy on new values."
         )
     fold_of = _deal(sizes)
     known = [(fold_of[value], label) for value, label in learnt if value is not None]
@@ -90,8 +90,8 @@ def plan_from_values(
         if len({label for other, label in known if other != fold}) < 2:
             gone = ", ".join(value for value in fold_of if fold_of[value] == fold)
             raise DataError(
-                f"Without the images of {column} {gone} fewer than two classes are left to learn: this column tells "
-                "the class, so leave --leave-out out or name another column."
+                f"Without the images of {column} {gone} fewer than two classes are left for training: the values of "
+                "this column determine the class, so do not use --leave-out, or name another column."
             )
     largest = max(Counter(fold for fold, _ in known).values())
     known_of, taken_of = Counter(label for _, label in known), Counter(known)

@@ -1,11 +1,11 @@
 """Near-duplicates: resized, re-encoded, brightened, mirrored or cropped copies of one image.
 
-Three stages, each on the pairs that the stage before left: small grey copies propose pairs (`proposals.py`), the grey
-copies of a pair are aligned, and the pixels of the images decide (`alignment.py`). No feature of a network takes part:
+Three stages, each on the pairs that the previous stage kept: small grey copies propose pairs (`proposals.py`), the grey
+copies of a pair are aligned, and the pixels of the images decide (`alignment.py`). Features of networks are not used:
 two dogs of a breed look alike and are not copies.
 
-Near-duplicates stay on one side of every split that is drawn, as a group. A given split is left as it is; what
-crosses it is reported, and the verdict is given with and without it.
+Near-duplicates are a group, so they stay on one side of every split that Vitrail draws. A given split is not changed;
+pairs that cross it are reported, and the verdict is given with and without them.
 
 Letters: P pairs, S side in pixels.
 """
@@ -195,15 +195,18 @@ def _cautions(counts: Mapping[str, int]) -> Iterable[str]:
     pairs, crossing, labels = (counts[key] for key in ("near_pairs", "near_across_splits", "near_two_labels"))
     yield (
         f"{counts['near_examples']:,} images have a near-duplicate (resized, re-encoded, cropped, mirrored or "
-        f"brightened; {_pairs(pairs)}): they stay on one side of every split that is drawn."
+        f"brightened; {_pairs(pairs)}): Vitrail puts them on the same side of every split that it draws."
     )
     if crossing:
         yield (
-            f"Leakage between the given splits, by near-duplicates that lie in two of them: {_pairs(crossing)}. The "
-            "splits are kept as given; the accuracy without the test images concerned stands beside the other."
+            f"Leakage between the given splits: {_pairs(crossing)} of near-duplicates are in two different splits. The "
+            "splits are kept as given; the report also shows the accuracy without these test images."
         )
     if labels:
-        yield (f"Near-duplicates with two labels, of which one is wrong: {_pairs(labels)}; `vitrail audit` shows them.")
+        yield (
+            f"Near-duplicates with different labels, so one of the two is wrong: {_pairs(labels)}. `vitrail audit` "
+            "shows them."
+        )
 
 
 def _pairs(count: int) -> str:

@@ -1,4 +1,4 @@
-"""What is known of the images of train and val after the search, declared for those who search and those who judge."""
+"""The answers on train and val after the search; declared here because search and evaluation both use them."""
 
 from dataclasses import dataclass, field
 

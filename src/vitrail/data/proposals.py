@@ -48,7 +48,7 @@ def propose(copy_NSS: NDArray[np.uint8], *, threads: int, advance: Callable[[int
         advance(min(BLOCK, len(copy_NSS) - start))
         return _nearest(matches)[0]
 
-    # Each thread multiplies by itself: threads inside threads would fight over the cores.
+    # Each thread multiplies alone: threads inside threads would fight over the cores.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads, "propose") as pool:
         blocks = list(pool.map(search, range(0, len(copy_NSS), BLOCK)))
     pairs_P2 = np.concatenate([*blocks, np.empty((0, 2), np.int64)])
@@ -118,7 +118,7 @@ def _compare(block_BD: Floats, all_MD: Floats, start: int) -> Iterator[Matches]:
 
 
 def _nearest(matches: Sequence[Matches]) -> Matches:
-    """Of each first row the best matches, each pair once."""
+    """The best matches of each first row, each pair once."""
     if not matches:
         return np.empty((0, 2), np.int64), np.empty(0, np.float32)
     pairs_P2 = np.concatenate([pairs for pairs, _ in matches])

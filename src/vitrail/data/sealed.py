@@ -27,40 +27,40 @@ class SealedTest:
         return self._opened_with
 
     def open(self, choices_digest: str) -> dict[str, int]:
-        """Break the seal, and remember the digest of every choice that was made before.
+        """Open the labels once, and store the digest of every choice that was made before.
 
         Returns:
             The label of each test example, by its id.
 
         Raises:
-            SealError: the seal was broken before, or the digest is empty.
+            SealError: the labels were opened before, or the digest is empty.
         """
         if not choices_digest:
             raise SealError(
-                "The test labels were asked for without a digest of the choices made; fix every choice first."
+                "The test labels cannot be opened without a digest of the choices: make every choice first."
             )
         with self._lock:
             if self._labels is None:
                 raise SealError(
                     f"The test labels were opened already, with the choices {str(self._opened_with)[:12]}. "
-                    "A second look would let the test split choose; run a new benchmark instead."
+                    "Opening them twice would let the test split influence choices; run a new benchmark instead."
                 )
             labels, self._labels, self._opened_with = self._labels, None, choices_digest
         return labels
 
     def counts(self, classes: int, *, without: Collection[str] = ()) -> tuple[int, ...]:
-        """How many test examples each class has: all that may be known of the labels before the seal is broken.
+        """How many test examples each class has; nothing else may be known about the labels before the opening.
 
         Args:
             classes: the number of classes.
             without: ids that are not counted.
 
         Raises:
-            SealError: the seal was broken, and the labels are no longer here.
+            SealError: the labels were opened, and are no longer stored here.
         """
         labels = self._labels
         if labels is None:
-            raise SealError("The test labels were opened already: count what `open` returned.")
+            raise SealError("The test labels were opened already: count the labels that `open` returned.")
         left_out = set(without)
         tally = [0] * classes
         for example, label in labels.items():
@@ -75,7 +75,7 @@ class SealedTest:
         return f"SealedTest({self._size} labels, {state})"
 
     def __iter__(self) -> Iterator[NoReturn]:
-        raise SealError("The test labels cannot be listed; `open` gives them, once, after every choice is made.")
+        raise SealError("The test labels cannot be listed; `open` returns them once, after every choice is made.")
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise SealError("The test labels cannot be copied, pickled or sent to another process.")

@@ -7,8 +7,8 @@ Examples are shuffled by sha256 of the seed and their id, so a renamed or moved 
 - test given without val: val is cut from the given train, in the proportion of the fractions;
 - val given without test: test is cut from the given train, in the proportion of the fractions;
 - train alone given: as if nothing were given;
-- a given calibration split is taken as it is; a requested one is cut from train last, so that test and val are the
-  same images with and without it;
+- a given calibration split is kept; a requested one is cut from train last, so that test and val are the same images
+  with and without it;
 - without a given val, and with fewer than 1,000 images in train, there is no val: choices are made by five-fold
   cross-validation on all of train.
 """
@@ -53,13 +53,13 @@ class SplitOptions:
     def __post_init__(self) -> None:
         if len(self.fractions) != 3 or min(self.fractions) <= 0 or abs(sum(self.fractions) - 1) > 1e-9:
             raise UsageError(
-                f"The fractions {self.fractions} of the split cannot be used: give three for train, val and test, "
-                "each above 0, that sum to 1."
+                f"Invalid split fractions {self.fractions}: give three for train, val and test, each above 0, that "
+                "sum to 1."
             )
         if not 0 <= self.calibration < self.fractions[0]:
             raise UsageError(
-                f"A calibration split of {self.calibration:g} cannot be used: it is cut from train, which has "
-                f"{self.fractions[0]:g} of the images; give --calibration 0.1."
+                f"Invalid calibration fraction {self.calibration:g}: it is cut from train, which has "
+                f"{self.fractions[0]:g} of the images; give a smaller one, such as --calibration 0.1."
             )
 
 
@@ -186,7 +186,7 @@ def _shuffled(rows: _Rows, salt: str) -> _Rows:
 
 
 def _assign(rows: _Rows, options: SplitOptions) -> tuple[NDArray[np.int64], str]:
-    """The split of each row, as its place in SPLIT_NAMES, and how it came about."""
+    """The split of each row, as its place in SPLIT_NAMES, and how it was made."""
     given = set(rows.given_N)
     _check_given(rows, given, options)
     split_N = np.asarray([SPLIT_NAMES.index(split or "train") for split in rows.given_N], dtype=np.int64)
@@ -196,7 +196,7 @@ def _assign(rows: _Rows, options: SplitOptions) -> tuple[NDArray[np.int64], str]
     elif options.calibration:
         shares = {TRAIN: options.fractions[0] - options.calibration, CALIBRATION: options.calibration}
         _cut(rows, split_N, shares)
-        how += f" From train a calibration split was cut ({_ratio(*shares.values())}), {STRATIFIED}."
+        how += f" A calibration split was cut from train ({_ratio(*shares.values())}), {STRATIFIED}."
     in_train = int((split_N == TRAIN).sum())
     if "val" not in given and in_train < MIN_TRAIN_FOR_VAL:
         split_N[split_N == VAL] = TRAIN
@@ -211,22 +211,22 @@ def _check_given(rows: _Rows, given: set[SplitName | None], options: SplitOption
     if None in given and len(given) > 1:
         raise DataError(
             f"{rows.given_N.tolist().count(None)} of {len(rows.given_N)} examples have no split while others have one: "
-            "give one to every image, or to none."
+            "give every image a split, or none."
         )
     if not given & {"train", None}:
         raise DataError("The given split has no training images: put some into train.")
     if "calibration" in given and options.calibration:
-        raise UsageError("The data have a calibration split of their own already: leave out --calibration.")
+        raise UsageError("The data already have a calibration split: do not use --calibration.")
 
 
 def _cut_main(rows: _Rows, split_N: NDArray[np.int64], given: set[SplitName | None], options: SplitOptions) -> str:
-    """Cut from train what is not given of val and test, and say how."""
+    """Cut val and test from train if they are not given, and say how."""
     train, val, test = options.fractions
     if given == {"train", "val", "test"}:
         return "Train, val and test as given."
     if given == {"train", "val"}:
         _cut(rows, split_N, {TRAIN: train, TEST: test})
-        return f"Train and val as given, but that a test was cut from train ({_ratio(train, test)}), {STRATIFIED}."
+        return f"Train and val as given; test cut from the given train ({_ratio(train, test)}), {STRATIFIED}."
     if given == {"train", "test"}:
         _cut(rows, split_N, {TRAIN: train, VAL: val})
         return f"Test as given; val cut from the given train ({_ratio(train, val)}), {STRATIFIED}."
@@ -235,7 +235,7 @@ def _cut_main(rows: _Rows, split_N: NDArray[np.int64], given: set[SplitName | No
 
 
 def _cut(rows: _Rows, split_N: NDArray[np.int64], shares: dict[int, float]) -> None:
-    """Deal the rows of train out again; the splits in order of precedence where a class is small."""
+    """Divide the rows of train among splits; if a class is small, the first splits come first."""
     where = np.flatnonzero(split_N == TRAIN)
     total = sum(shares.values())
     dealt = deal(rows.label_N[where], rows.group_N[where].tolist(), [share / total for share in shares.values()])
@@ -290,18 +290,18 @@ def _warnings(
     places = range(len(SPLIT_NAMES))
     count_SC = np.stack([np.bincount(rows.label_N[split_N == place], minlength=len(classes)) for place in places])
     if untested := lacking(count_SC[TEST], 1):
-        yield f"No test images of {untested}: nothing is known of how well these classes are recognised."
+        yield f"No test images of {untested}: nothing is known about the accuracy on these classes."
     if split.val and (unchosen := lacking(count_SC[VAL], 1)):
-        yield f"No val images of {unchosen}: choices are made without regard to these classes."
+        yield f"No val images of {unchosen}: choices do not take these classes into account."
     if split.calibration and (unset := lacking(count_SC[CALIBRATION], 1)):
-        yield f"No calibration images of {unset}: no promise is set for these classes."
+        yield f"No calibration images of {unset}: thresholds make no promise for these classes."
     label_N = rows.label_N[np.argsort(rows.row_N)]  # in the order of the table
     in_fold_FC = [np.bincount(np.unique(label_N[fold.row_M]), minlength=len(classes)) for fold in split.folds]
     folds_C = np.sum(in_fold_FC, axis=0)
     if confined := lacking(folds_C, 2):
         yield (
-            f"All training images of {confined} stay together, as one group or since there is one: "
-            "in cross-validation these classes are tested where they were not learnt."
+            f"All training images of {confined} are in the same fold, because they are one group or one image: "
+            "in cross-validation these classes are tested by heads that never saw them."
         )
     yield from _uneven(rows, count_SC.sum(axis=1), split, options.calibration)
 
@@ -317,8 +317,9 @@ def _uneven(rows: _Rows, count_S: NDArray[np.int64], split: Split, calibration: 
         largest, size = Counter(named).most_common(1)[0]
         there = 4 if calibration else 3
         yield (
-            f"Groups stay whole, so {', '.join(SPLIT_NAMES[: there - 1])} and {SPLIT_NAMES[there - 1]} hold "
-            f"{_ratio(*came_out_S[:there])} percent of the images where {_ratio(*wanted_S[:there])} was asked for; "
+            f"Groups are not divided, so {', '.join(SPLIT_NAMES[: there - 1])} and {SPLIT_NAMES[there - 1]} hold "
+            f"{_ratio(*came_out_S[:there])} percent of the images instead of the requested "
+            f"{_ratio(*wanted_S[:there])}; "
             f"the largest group, {largest}, has {size} of {len(rows.row_N)} images."
         )
 

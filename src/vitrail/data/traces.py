@@ -1,7 +1,7 @@
-"""What is known, before the test labels are opened, of whether a backbone saw the test images in pretraining.
+"""Whether a backbone saw the test images in pretraining, as far as known before the test labels are opened.
 
-`candidates/` finds these traces and `evaluation/` weighs them; neither imports the other, so the record is declared
-here, below both.
+`candidates/` finds these traces and `evaluation/` judges them; neither imports the other, so the record is declared in
+this package, below both.
 
 Letters: N test images.
 """
@@ -19,15 +19,15 @@ Pretraining = Literal["stated", "its classifier", "its name", "stated otherwise"
 MatchedBy = Literal["names", "answers on training images"]
 Sighting = Literal["seen", "probably", "cannot tell", "no sign", "not seen"]
 
-MOST = 0.5  # of the classes or images; a smaller share is a coincidence of names or answers, and no hint
+MOST = 0.5  # of the classes or images; a smaller share is a coincidence of names or answers, not a hint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
     """A sign that test images were in the training set of a collection; `share` is of the test images.
 
-    A proof names the very images. Classes of a known data set make it probable: photographs of one's own may have the
-    same class names. A hint says nothing of these images.
+    A proof names these same images. Classes of a known data set make it probable: a user's own photographs may have the
+    same class names. A hint says nothing about these images.
     """
 
     kind: Literal["file names", "known data set", "class names", "answers on training images"]

@@ -1,4 +1,4 @@
-"""How the accuracy of each backbone depends on where images come from: slices, new values, shift; and its caveats."""
+"""How the accuracy of each backbone depends on where images come from: slices, new values, shift, and caveats."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from vitrail.evaluation.slices import Slice, judge_slices, say_worst
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conditions:
-    """One backbone by the values of further columns, on values that training never saw, and beside its training images.
+    """The accuracy of one backbone by column value and on new values, and how test and training images differ.
 
     `new_values` is None if no column was left out. `new_order` is a sentence if the backbones rank differently on new
     values, the same for all of them; else "".
@@ -68,7 +68,7 @@ def judge_shares(
     group_N: NDArray[np.int64] | None,
     criteria: Criteria,
 ) -> ClassShares | None:
-    """The classes of test and training images, if the test was given; train and val are the same for all backbones."""
+    """Compare the class shares of test and training images, if the test was given; the same for all backbones."""
     learnt = [c.out_of_fold for c in contestants if c.out_of_fold is not None]
     if not images.given or not learnt:
         return None
@@ -77,7 +77,7 @@ def judge_shares(
 
 
 def say_conditions(name: str, conditions: Mapping[str, Conditions], shares: ClassShares | None) -> tuple[str, ...]:
-    """Caveats of a decision for the backbone `name`, the weightiest first."""
+    """Caveats of a decision for the backbone `name`, the most important first."""
     own = conditions[name]
     sentences = [*say_shift(name, own.shift, shares)]
     if own.new_values is not None:
@@ -89,7 +89,7 @@ def say_conditions(name: str, conditions: Mapping[str, Conditions], shares: Clas
 def _judge_answers(
     contestant: Contestant, images: JudgedImages, right_N: NDArray[np.bool_], label_N: NDArray[np.int64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-    """Whether the images of the plan are right with the head that knows their value, and with one that does not."""
+    """Whether each image of the plan is right: with the head that knows its value, and with one that does not."""
     if images.left_out is None or contestant.new_probability_MC is None:
         return None
     judged = images.left_out.value_of
@@ -97,6 +97,6 @@ def _judge_answers(
     if len(rows) != len(judged) or contestant.new_probability_MC.shape != (len(rows), len(images.classes)):
         raise DataError(
             f"{contestant.name} has answers of shape {contestant.new_probability_MC.shape} for {len(judged)} images "
-            f"with values of {images.left_out.column} left out: fit it again."
+            f"whose {images.left_out.column} was left out: fit its heads again."
         )
     return right_N[rows], contestant.new_probability_MC.argmax(axis=1) == label_N[rows]

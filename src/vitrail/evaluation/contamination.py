@@ -1,8 +1,8 @@
 """Was the test set in a backbone's pretraining? The evidence, the untuned classifier beside the tuned head, a sentence.
 
-The verdict is "seen" only where file names say which images these are, and the backbone is known to have been trained
-on that collection. It is "probably" where the classes are those of a known data set: somebody may have photographed the
-same things, so the backbone stays in the decision, marked. A high accuracy of the untuned classifier alone is a hint:
+The verdict is "seen" only if file names say which images these are, and the backbone is known to have been trained on
+that collection. It is "probably" if the classes are those of a known data set: somebody may have photographed the same
+things, so the backbone stays in the decision, marked. A high accuracy of the untuned classifier alone is a hint:
 new images of the same things would be recognised too.
 """
 
@@ -21,14 +21,17 @@ from vitrail.statistics.intervals import LEVEL, Interval, wilson
 
 # Letters: N test images.
 
-_RECALL = "It saw these test images in pretraining: this is recall of training data, so expect less of new images."
+_RECALL = (
+    "It saw these test images in pretraining, so this figure measures memory of training data: expect less on new "
+    "images."
+)
 _RANKED_BY_RECALL = (
-    "All of them saw these test images in pretraining: this compares recall of training data, and new images may "
-    "rank them otherwise."
+    "All of them saw these test images in pretraining: this compares memory of training data, and their order on new "
+    "images may differ."
 )
 _FITTED = (
-    "It saw these test images in pretraining, without their labels: it recalls no answers, but its features were "
-    "fitted to these very images, and to new ones they may fit less well."
+    "It saw these test images in pretraining, without their labels: it cannot remember answers, but its features were "
+    "fitted to these images and may fit new ones less well."
 )
 _IN_CAVEATS = ("seen", "probably", "cannot tell")
 
@@ -53,10 +56,10 @@ class UntunedAccuracy:
 class Contamination:
     """What is known of whether one backbone saw the test images in pretraining.
 
-    `share` is the share of the test images that it is known to have seen, by their file names, and `weight` their share
-    of the metric that decides, in which images may weigh differently.
+    `share` is the share of the test images that it is known to have seen, by their file names. `weight` is the share of
+    these images in the deciding metric, which may weight images differently.
     `labels_seen` is false for a backbone that was trained without labels. `others` is the tuned head's top-1 on the
-    test images that no evidence names; None unless some are named and some are not.
+    test images that no evidence names; None if evidence names all of them or none.
     """
 
     verdict: Sighting
@@ -86,7 +89,7 @@ def weigh(
     others = wilson(int((predicted_N == label_N)[rest_N].sum()), int(rest_N.sum()), level) if split_by_name else None
     sentence = _sentence(traces, name) + _say_untuned(untuned, name)
     if others is not None:
-        sentence += f" On the {others.n:,} other test images its tuned head is right for {say_rate(others)}."
+        sentence += f" On the {others.n:,} other test images its tuned head has an accuracy of {say_rate(others)}."
     return Contamination(
         verdict=verdict,
         share=share,
@@ -100,7 +103,7 @@ def weigh(
 
 
 def mark(contamination: Contamination) -> str:
-    """The few words beside the name of a backbone that saw the test images or probably did; "" for all others."""
+    """A note beside the name of a backbone that saw the test images or probably did; "" for all others."""
     if contamination.verdict == "seen":
         all_of_them = contamination.share > 0.995
         return f"saw {'' if all_of_them else say_about(contamination.share) + ' of '}the test images"
@@ -117,14 +120,14 @@ def decide_fairly(
     caveats: Sequence[str] = (),
     one_group: bool = False,
 ) -> Decision:
-    """The decision, steered by no recall of the test images.
+    """The decision, not steered by memory of the test images.
 
-    A backbone that saw the test (`saw_the_test`) is not usable. One that probably saw it is weighed, and the sentence
-    says so. If all saw it, they are ranked alike, by recall. If some did, the decision is among the others. A single
-    other is compared with all if the decision over all falls on it, since recall helps only those that it is compared
-    with; otherwise it is taken as the only usable one, uncompared.
+    A backbone that saw the test (`saw_the_test`) is not usable. One that probably saw it takes part, and the sentence
+    says so. If all saw it, they are ranked all the same. If some did, the decision is among the others. If only one
+    other is left and the decision over all backbones picks it, that decision stands, since memory helps only its
+    rivals; otherwise it is picked as the only usable backbone, without a comparison.
 
-    `margin` is a fraction of `metric`; `contamination` is by name. What was seen comes first among the caveats.
+    `margin` is a fraction of `metric`; `contamination` is by name. Contamination comes first among the caveats.
     """
     saw = [c for c in contenders if saw_the_test(contamination.get(c.name), margin)]
     rest = [c for c in contenders if c not in saw]
@@ -143,13 +146,13 @@ def decide_fairly(
         return decision
     unlabelled = [c for c in saw if not contamination[c.name].labels_seen]
     if not rest:
-        # How one ranks by recall proves nothing of new images; a single one was not ranked at all.
+        # A ranking by memory proves nothing about new images; a single backbone was not ranked at all.
         strength = decision.strength and "practical"
         sentence = f"{decision.sentence} {_say_all_saw(saw, unlabelled)}"
         return replace(decision, sentence=sentence, strength=strength)
     if len(rest) > 1:
         was = "was" if len(saw) == 1 else "were"
-        return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw, unlabelled)} and {was} not weighed.")
+        return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw, unlabelled)} and {was} not compared.")
     if decision.choose == rest[0].name:
         return replace(decision, sentence=f"{decision.sentence} {_say_recall(saw, unlabelled)}.")
     order = sorted(contenders, key=lambda c: -c.rounded)
@@ -172,14 +175,14 @@ def _say_all_saw(saw: Sequence[Contender], unlabelled: Sequence[Contender]) -> s
     if not unlabelled:
         return _RANKED_BY_RECALL
     without = _say_without_labels(saw, unlabelled)
-    return f"All of them saw these test images in pretraining{without}: new images may rank them otherwise."
+    return f"All of them saw these test images in pretraining{without}: their order on new images may differ."
 
 
 def _say_recall(saw: Sequence[Contender], unlabelled: Sequence[Contender]) -> str:
     whose = "its" if len(saw) == 1 else "their"
     figures = say_names([say_rate(c.accuracy) for c in saw], most=6)
-    without, what = (_say_without_labels(saw, unlabelled), "flattered") if unlabelled else ("", "recall")
-    return f"{_list(saw)} saw these test images in pretraining{without}: {whose} {figures} may be {what}"
+    without, what = (_say_without_labels(saw, unlabelled), "be too high") if unlabelled else ("", "come from memory")
+    return f"{_list(saw)} saw these test images in pretraining{without}: {whose} {figures} may {what}"
 
 
 def _say_without_labels(saw: Sequence[Contender], unlabelled: Sequence[Contender]) -> str:
@@ -190,18 +193,18 @@ def _say_probable(probably: Sequence[Contender]) -> str:
     whose, was = ("its", "was") if len(probably) == 1 else ("their", "were")
     figures = say_names([say_rate(c.accuracy) for c in probably], most=6)
     return (
-        f"{_list(probably)} probably saw these test images in pretraining: {whose} {figures} may be flattered and "
-        f"{was} weighed all the same."
+        f"{_list(probably)} probably saw these test images in pretraining: {whose} {figures} may be too high and "
+        f"{was} compared all the same."
     )
 
 
 def _say_no_comparison(saw: Sequence[Contender], other: Contender, metric: DecidingMetric, *, doubt: bool) -> str:
-    did = "probably did too" if doubt else "did not as far as is known"
+    did = "probably did too" if doubt else "did not, as far as is known"
     figures = say_names([f"{c.name} {say_rate(c.accuracy)}" for c in (*saw, other)], most=6)
     return (
         f"These test images cannot compare the backbones: {_list(saw)} saw them in pretraining, {other.name} {did}. "
-        f"{metric.say_figures(other.accuracy.n)}: {figures}. Take {other.name}, the only one that these images may "
-        "judge. Whether it is the best is not known: test images that none has seen would settle it."
+        f"{metric.say_figures(other.accuracy.n)}: {figures}. Take {other.name}, the only one that these images can "
+        "judge. Whether it is the best is not known: test images that no backbone has seen would settle it."
     )
 
 
@@ -227,16 +230,16 @@ def _sentence(traces: Traces, name: str) -> str:
             )
         case "cannot tell":
             return (
-                f"{name} may know these classes from pretraining: {facts}. Whether it saw these very images, "
-                "names do not tell."
+                f"{name} may know these classes from pretraining: {facts}. The names do not tell whether it saw these "
+                "same images."
             )
         case "not seen":
             known = f"{traces.trained_on[-1]} alone" if traces.trained_on else "other data"
-            return f"{_capital(facts)}, but nothing says that {name} saw them: its pretraining is stated as {known}."
+            return f"{_capital(facts)}, but nothing says that {name} saw them: its stated pretraining data is {known}."
         case "no sign":
             return (
                 f"No sign that {name} saw the test images in pretraining: "
-                "neither file names nor class names tell of it."
+                "neither file names nor class names point to it."
             )
 
 
@@ -258,19 +261,19 @@ def _say_trained(traces: Traces) -> str:
 
 def _say_seen(share: str, traces: Traces) -> str:
     if traces.labels_seen:
-        return f"its accuracy on {share} of the test images is recall of training data."
+        return f"its accuracy on {share} of the test images comes from memory of training data."
     return (
-        f"it saw {share} of the test images, but never their labels. It recalls no answers, but its features were "
-        "fitted to these very images: to new ones they may fit less well."
+        f"it saw {share} of the test images, but never their labels. It cannot remember answers, but its features were "
+        "fitted to these images and may fit new ones less well."
     )
 
 
 def _say_probably(traces: Traces) -> str:
-    without, may = ("", "be recall") if traces.labels_seen else (", without their labels", "be flattered")
-    proof = f"File names prove it of {say_about(traces.share)} of them" if traces.share else "No file name proves it"
+    without, may = ("", "come from memory") if traces.labels_seen else (", without their labels", "be too high")
+    proof = f"File names prove it for {say_about(traces.share)} of them" if traces.share else "No file name proves it"
     return (
-        f"it probably saw the test images{without}, and its accuracy may {may}. {proof}: photographs of your own with "
-        "these class names it did not see."
+        f"it probably saw the test images{without}, and its accuracy may {may}. {proof}: if you took these "
+        "photographs yourself, it did not see them."
     )
 
 
@@ -279,9 +282,9 @@ def _say_untuned(untuned: UntunedAccuracy | None, name: str) -> str:
         return ""
     match = "" if untuned.matched_by == "names" else ", matched by its answers on training images"
     return (
-        f" The classifier that {name} brings along, never tuned on these labels, is right for "
-        f"{say_rate(untuned.accuracy)} of {untuned.accuracy.n:,} test images among {untuned.classes:,} classes{match}; "
-        f"the tuned head for {say_rate(untuned.tuned)}."
+        f" The classifier that comes with {name}, never tuned on these labels, reaches {say_rate(untuned.accuracy)} on "
+        f"{untuned.accuracy.n:,} test images of {untuned.classes:,} classes{match}; the tuned head reaches "
+        f"{say_rate(untuned.tuned)}."
     )
 
 

@@ -1,4 +1,4 @@
-"""What goes into a verdict, and what must be right of it: found out while the test labels are still sealed.
+"""What a verdict is made from, and its checks, which run while the test labels are still sealed.
 
 Letters: N examples, C classes.
 """
@@ -25,7 +25,7 @@ MARGIN = 0.01
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contestant:
-    """One backbone with its tuned head as it enters the verdict: its probabilities on the test images.
+    """One backbone with its tuned head, as the verdict gets it: its probabilities on the test images.
 
     After the opening its figures make it a `Contender` of the decision. `gmacs` are its card's. `traces` are the signs
     that it saw the test images in pretraining: None in a verification, which takes what the run stored. `refusal` says
@@ -70,14 +70,14 @@ class JudgedImages:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Criteria:
-    """The confidence level of every interval, and the difference in accuracy, as a fraction, below which cost decides.
+    """The confidence level of every interval, and the margin: below this difference, a fraction, cost decides.
 
     `decide_by` says which accuracy that is. `seed` is that of the draws behind the interval of the calibration error,
     the only one that draws. `balanced` says that the heads were fitted so that every class counts the same, which
     changes what their probabilities mean.
 
     Raises:
-        UsageError: level or margin do not lie between 0 and 1, or there is no such accuracy to decide by.
+        UsageError: level or margin are not between 0 and 1, or the accuracy to decide by is unknown.
     """
 
     level: float = LEVEL
@@ -93,12 +93,16 @@ class Criteria:
 
 
 def check_contestants(contestants: Sequence[Contestant], test_ids: Sequence[str], classes: Sequence[str]) -> None:
-    """Raise a DataError for probabilities or images that no figure can be computed from."""
+    """Check the probabilities and images that figures are computed from.
+
+    Raises:
+        DataError: there is nothing to judge, a name or image occurs twice, or probabilities do not fit.
+    """
     if not contestants or not test_ids:
         what = "test image" if contestants else "backbone"
         raise DataError(f"There is no {what} to judge: give at least one.")
     if len({c.name for c in contestants}) < len(contestants):
-        raise DataError("Two backbones of this run have the same name: give each its own.")
+        raise DataError("Two backbones of this run have the same name: rename one of them.")
     if len(set(test_ids)) < len(test_ids):
         raise DataError("An example is in the test split twice: remove it and split again.")
     expected = (len(test_ids), len(classes))
@@ -119,7 +123,7 @@ def check_sums(contestants: Sequence[Contestant]) -> None:
     differs.
 
     Raises:
-        DataError: the probabilities of a contestant do not.
+        DataError: the probabilities of a contestant do not add up to 1.
     """
     for c in contestants:
         if (np.abs(c.probability_NC.sum(axis=1) - 1) >= 1e-5).any():
@@ -127,8 +131,12 @@ def check_sums(contestants: Sequence[Contestant]) -> None:
 
 
 def check_labels(label_N: NDArray[np.int64], test_ids: Sequence[str], classes: Sequence[str]) -> None:
-    """Raise a DataError unless each test image has one label of a known class."""
+    """Check that each test image has one label of a known class.
+
+    Raises:
+        DataError: the number of labels is wrong, or a label is not one of the classes.
+    """
     if label_N.shape != (len(test_ids),):
-        raise DataError(f"There are {len(label_N)} labels of {len(test_ids)} test images: split again.")
+        raise DataError(f"There are {len(label_N)} labels for {len(test_ids)} test images: split again.")
     if label_N.min() < 0 or label_N.max() >= len(classes):
         raise DataError(f"A label of a test image is not one of the {len(classes)} classes: split again.")

@@ -1,7 +1,7 @@
 """The metric that decides between backbones: accuracy over images, or over classes.
 
-Both are means, over the same test images, of whether a backbone is right, and differ in what an image weighs. Whatever
-ranks, compares or picks takes weights, intervals and words from here, and knows nothing else of the metric.
+Both are means, over the same test images, of whether a backbone is right; they differ in the weight of each image. Code
+that ranks, compares or picks takes weights, intervals and words from here, and knows nothing else about the metric.
 
 Letters: N test images, C classes.
 """
@@ -24,7 +24,7 @@ WORD: Mapping[DecideBy, str] = {"top1": "accuracy", "balanced": "balanced accura
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecidingMetric:
-    """One of the two on some images, `label_N` their labels, which top-1 does without."""
+    """One of the two metrics on some images with the labels `label_N`, which top-1 does not need."""
 
     name: DecideBy = "top1"
     label_N: NDArray[np.int64] | None = field(default=None, repr=False)
@@ -35,9 +35,9 @@ class DecidingMetric:
         return cls(name=name, label_N=label_N)
 
     def weigh(self, n: int) -> NDArray[np.float64]:
-        """What each of the `n` images weighs, 1 on average: the metric is the weighted share of images that are right.
+        """The weight of each of the `n` images, 1 on average: the metric is the weighted share that is right.
 
-        Under balanced accuracy all classes with an image weigh the same.
+        Under balanced accuracy all classes with an image have the same weight.
         """
         return np.ones(n) if self.name == "top1" else class_weights(self._labels)
 
@@ -54,7 +54,7 @@ class DecidingMetric:
 
     @property
     def word(self) -> str:
-        """What it is called in a sentence."""
+        """Its name in a sentence."""
         return WORD[self.name]
 
     @property
@@ -64,55 +64,51 @@ class DecidingMetric:
 
     @property
     def most(self) -> str:
-        """What the backbone is called that has the largest."""
+        """How a sentence calls the backbone with the largest value."""
         return "the most accurate" if self.name == "top1" else "the one with the best balanced accuracy"
 
     @property
     def unit(self) -> str:
-        """What comes after "points" where a sentence first speaks of them."""
+        """What follows "points" when a sentence first mentions them."""
         return "" if self.name == "top1" else f" of {self.word}"
 
     def chance(self, labels_C: NDArray[np.int64]) -> float:
-        """What always answering the largest class reaches, on a test with `labels_C` images of each class."""
+        """The metric of always answering the largest class, on a test with `labels_C` images of each class."""
         return float(labels_C.max() / labels_C.sum()) if self.name == "top1" else 1 / np.count_nonzero(labels_C)
 
     def say_chance(self, share: float) -> str:
-        """The same in words, of this answer."""
+        """The same in words, as a clause about this answer."""
         if self.name == "top1":
             return f"which is right for {100 * share:.1f}% of the test images"
         return f"whose {self.word} is {100 * share:.1f}%"
 
     def even_n(self, labels_C: NDArray[np.int64]) -> float:
-        """How many images of one weight tell as much of it as these, `labels_C` of each class."""
+        """How many images of equal weight give as much information as these, `labels_C` of each class."""
         present_C = labels_C[labels_C > 0]
         return float(present_C.sum() if self.name == "top1" else len(present_C) ** 2 / (1 / present_C).sum())
 
     def say_of_images(self, rate: Interval) -> str:
-        """What a backbone reaches: "84.7% [82.1, 87.0] of 1,000 test images"."""
-        if self.name == "top1":
-            return f"{say_rate(rate)} of {rate.n:,} test images"
+        """What a backbone reaches: "84.7% [82.1, 87.0] on 1,000 test images"."""
         return f"{self.say_reached(rate)} on {rate.n:,} test images"
 
     def say_reached(self, rate: Interval) -> str:
-        """What some reach, in a sentence that has spoken of images already."""
+        """The same without the number of images, in a sentence."""
         return say_rate(rate) if self.name == "top1" else f"a {self.word} of {say_rate(rate)}"
 
     def say_short(self, rate: Interval) -> str:
-        """The same without the number of images, for a list."""
-        return f"{say_rate(rate)} of test images" if self.name == "top1" else f"{self.word} {say_rate(rate)}"
+        """The same for a list: "accuracy 84.7% [82.1, 87.0]"."""
+        return f"{self.word} {say_rate(rate)}"
 
     def say_figures(self, n: int) -> str:
         """What comes before a list of rates on `n` images and a colon."""
-        if self.name == "top1":
-            return f"Of {n:,} images are right"
-        return f"On {n:,} images the {self.word} is"
+        return f"{self.word.capitalize()} on {n:,} images"
 
     def say_lead(self, difference: Interval) -> str:
-        """By how much one leads another."""
+        """By how much one backbone leads another."""
         return f"{say_points(difference)}{self.unit}"
 
     def say_less(self, loss: float) -> str:
-        """How far one may be below another, whose name follows: "2 points less accurate than"."""
+        """How far one backbone may be below another, whose name follows: "2 points less accurate than"."""
         below = "less accurate than" if self.name == "top1" else f"of {self.word} below"
         return f"{say_distance(loss)} {below}"
 

@@ -1,7 +1,7 @@
 """From figures to one sentence: what to build on, how sure that is, and what would settle it.
 
-The rule. Some backbone is always picked, among the usable ones: all that are not known to have seen the test images
-(`contamination.py`). Accuracy here is the metric that decides: top-1, or balanced accuracy if that was asked for
+The rule. A backbone is always picked, among the usable ones: those that are not known to have seen the test images
+(`contamination.py`). Accuracy here is the deciding metric: top-1, or balanced accuracy if the user chose that
 (`deciding_metric.py`). The loss of a backbone is how much less accurate it truly is than the most accurate of them. The
 largest plausible loss is a bound on it; in at least 95% of draws of test images all these bounds hold, whichever
 backbone is picked (Hsu's comparisons with the best, `pairs.py`).
@@ -10,12 +10,12 @@ backbone is picked (Hsu's comparisons with the best, `pairs.py`).
 2. Else, of those whose largest plausible loss is below the margin, the cheapest is taken.
 3. Else, of those that no other beats, the one with the smallest largest plausible loss is taken.
 
-Of equally cheap ones a stated licence decides, then accuracy. The pick is `proven` if it beats all others (`pairs.py`),
-`equivalent` if its largest plausible loss is below the margin, else `practical`: the test images do not tell, and the
-sentence says what may be lost and how many more images would tell. Where all test images are of one group, or all
-usable backbones saw them, every pick is practical: nothing is known of other groups, or of new images.
+If several cost the same, a stated licence decides, then accuracy. The pick is `proven` if it beats all others
+(`pairs.py`), `equivalent` if its largest plausible loss is below the margin, else `practical`: the test images do not
+settle it, and the sentence says what may be lost and how many more images would settle it. If all test images belong to
+one group, or all usable backbones saw them, every pick is practical: nothing is known about other groups or new images.
 
-Nothing here is measured on this run's clock, so the same data and choices give the same decision.
+Nothing here uses the measured time of this run, so the same data and choices give the same decision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,14 +32,14 @@ from vitrail.statistics.metrics import DecideBy
 Strength = Literal["proven", "equivalent", "practical"]
 UNKNOWN_LICENCES = ("not stated", "unknown")
 LEAST_SAID = 0.001  # "at most 0 points" would claim a lead that the intervals of the pairs do not
-OTHER_GROUPS = "All test images are of one group: nothing is known about other groups."
+OTHER_GROUPS = "All test images belong to one group, so nothing is known about other groups."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
     """What to build on, in words.
 
-    `strength` says how sure it is; None if there was one backbone, and nothing to compare it with. `losses` has the
+    `strength` says how sure it is; None if there was only one backbone. `losses` has the
     largest plausible loss of each usable backbone by its name, as a fraction of the metric that decided, `decide_by`;
     it is empty if they were not compared.
     """
@@ -67,7 +67,7 @@ def say_strength(decision: Decision) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contender:
-    """One backbone as the decision sees it: accuracy, cost and licence, and nothing else of its `Contestant`.
+    """One backbone as the decision sees it: only accuracy, cost and licence of its `Contestant`.
 
     `gmacs` are 1e9 multiply-adds an image. `accuracy` is the metric that decides; the intervals of all contenders hold
     together.
@@ -80,17 +80,17 @@ class Contender:
 
     @property
     def rounded(self) -> float:
-        """The accuracy without its last digits, in which sums over classes may differ though they are equal."""
+        """The accuracy rounded to 12 digits: equal accuracies may differ in the last digits of their sums."""
         return round(self.accuracy.value, 12)
 
     @property
     def licence_known(self) -> bool:
-        """Whether its licence is stated; what is not stated counts as not allowed."""
+        """Whether its licence is stated; a licence that is not stated counts as no permission."""
         return bool(self.licence) and not self.licence.lower().startswith(UNKNOWN_LICENCES)
 
     @property
     def cost(self) -> tuple[float, bool]:
-        """What is cheaper sorts first: fewer multiply-adds, then a stated licence."""
+        """A sort key, cheapest first: fewer multiply-adds, then a stated licence."""
         return self.gmacs, not self.licence_known
 
 
@@ -116,7 +116,7 @@ def decide(
     if strength == "equivalent":
         known_caveats += _say_cheaper(table, pick)
     if not pick.licence_known:
-        known_caveats.append(f"The licence of {pick.name} is not stated: find out whether you may use it.")
+        known_caveats.append(f"The licence of {pick.name} is not stated: check whether you may use it.")
     return Decision(
         sentence=_say(table, pick, strength),
         choose=pick.name,
@@ -130,7 +130,7 @@ def decide(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Table:
-    """All contenders, the most accurate first, and all pairs, each both ways round."""
+    """All contenders, the most accurate first, and all pairs in both directions."""
 
     order: tuple[Contender, ...]
     pairs: Mapping[tuple[str, str], Pair]
@@ -157,20 +157,20 @@ class _Table:
         return self.pairs[a.name, b.name]
 
     def find_others(self, pick: Contender) -> list[Contender]:
-        """All but one, the most accurate first."""
+        """All contenders except the pick, the most accurate first."""
         return [c for c in self.order if c is not pick]
 
     def find_rivals(self, pick: Contender) -> list[Contender]:
-        """All that one does not beat."""
+        """All contenders that the pick does not beat."""
         return [c for c in self.find_others(pick) if self.find(pick, c).conclusion != "a is better"]
 
     def find_unbeaten(self) -> list[Contender]:
-        """Those that no other beats: the most accurate is always one of them."""
+        """The contenders that no other beats: the most accurate is always among them."""
         beaten = {pair.a for pair in self.pairs.values() if pair.conclusion == "b is better"}
         return [c for c in self.order if c.name not in beaten]
 
     def find_loss(self, contender: Contender) -> float:
-        """The largest plausible loss of one against whichever other is the best."""
+        """The largest plausible loss of a contender against whichever other is the best."""
         return max(0.0, *(self.find(contender, other).loss_a for other in self.find_others(contender)))
 
 
@@ -181,7 +181,7 @@ def _pick(table: _Table, losses: Mapping[str, float]) -> Contender:
     within = [c for c in table.order if losses[c.name] < table.margin]
     if within:
         return min(within, key=lambda c: (c.cost, -c.rounded, c.name))
-    # Rounded, so that bounds that are equal but for the last digits are decided by cost.
+    # Rounded, so that cost decides between bounds that differ in their last digits only.
     return min(table.find_unbeaten(), key=lambda c: (round(losses[c.name], 9), c.cost, -c.rounded, c.name))
 
 
@@ -240,28 +240,28 @@ def _say_practical(table: _Table, pick: Contender) -> str:
         reasons.append("the cheapest")
     loss = table.find_loss(pick)
     if not reasons and all(table.find_loss(c) > loss for c in others):
-        reasons.append("the one that may lose least")
+        reasons.append("the one with the smallest possible loss")
     why = f", {say_names(reasons)}" if reasons else ""
-    end = f"{_say_more_images(table, pick, others)} would settle it, depending on the true difference."
+    end = f"{_say_more_images(table, pick, others)} would settle it, depending on how large the difference really is."
     return (
-        f"{_say_leads(table, pick)}, too close to tell. Take {pick.name}{why}: it is at most {_say_loss(table, pick)}. "
+        f"{_say_leads(table, pick)}, too close to call. Take {pick.name}{why}: it is at most {_say_loss(table, pick)}. "
         f"{OTHER_GROUPS if table.one_group else end[:1].upper() + end[1:]}"
     )
 
 
 def _say_loss(table: _Table, pick: Contender) -> str:
-    """The largest plausible loss, against the one rival or whichever is the best."""
+    """The largest plausible loss, against the only rival or whichever is the best."""
     rivals = table.find_rivals(pick)
     loss = table.metric.say_less(max(LEAST_SAID, table.find_loss(pick)))
     return f"{loss} {rivals[0].name if len(rivals) == 1 else 'the best of them'}"
 
 
 def _say_leads(table: _Table, pick: Contender) -> str:
-    """By how much the most accurate leads those that it does not beat; the pick is among those that are named."""
+    """By how much the most accurate leads those that it does not beat; the sentence always names the pick."""
     best, rivals = table.order[0], table.find_rivals(table.order[0])
     if rivals and all(c.rounded == best.rounded for c in rivals):
         names = say_names([best.name, *(c.name for c in rivals)], most=6)
-        return f"{names} are level at {table.metric.say_reached(best.accuracy)}"
+        return f"{names} are tied at {table.metric.say_reached(best.accuracy)}"
     named = rivals[:3]
     if pick in rivals[3:]:
         named[2] = pick
@@ -273,7 +273,7 @@ def _say_leads(table: _Table, pick: Contender) -> str:
 
 
 def _say_cheaper(table: _Table, pick: Contender) -> list[str]:
-    """The cheaper ones that are not taken, though nothing shows that they are worse."""
+    """The cheaper backbones that were not picked although nothing shows that they are worse."""
     cheaper = [c for c in table.find_rivals(pick) if c.gmacs < pick.gmacs]
     return [
         f"{c.name} costs less, but may be up to {table.metric.say_less(table.find_loss(c))} the best: "
@@ -292,7 +292,7 @@ def _say_more_images(table: _Table, pick: Contender, others: Sequence[Contender]
 def say_reasons(
     contenders: Sequence[Contender], pairs: Sequence[Pair], losses: Mapping[str, float], metric: DecidingMetric
 ) -> tuple[str, ...]:
-    """Accuracy, largest plausible loss, cost and licence of each, and how the most accurate, the first, leads."""
+    """Accuracy, largest plausible loss, cost and licence of each, and the leads of the first, the most accurate."""
     leader = contenders[0].name
     lines = [_say_contender(c, losses.get(c.name), metric) for c in contenders]
     return (*lines, *(_say_pair(pair) for pair in pairs if leader in (pair.a, pair.b)))
@@ -308,6 +308,6 @@ def _say_contender(c: Contender, loss: float | None, metric: DecidingMetric) -> 
 def _say_pair(pair: Pair) -> str:
     lead = pair if pair.difference.value >= 0 else turn(pair)
     return (
-        f"{lead.a} minus {lead.b}: {say_points(lead.difference)}; {lead.only_a:,} images right with {lead.a} alone, "
-        f"{lead.only_b:,} with {lead.b} alone; {say_p(lead.adjusted_p)} for all pairs together"
+        f"{lead.a} minus {lead.b}: {say_points(lead.difference)}; only {lead.a} is right on {lead.only_a:,} images, "
+        f"only {lead.b} on {lead.only_b:,}; {say_p(lead.adjusted_p)}, corrected for all pairs"
     )

@@ -1,9 +1,9 @@
-"""How many more test images would settle a pick that is too close to tell.
+"""How many more test images would settle a pick that is too close to call.
 
-The true difference is not known, and the number depends on it: the fewest are needed where it is large, the most where
-a backbone is just about the margin behind. So the answer is a range, over every difference that the interval of the
-pair leaves possible. A pair is settled by what comes first with a chance of four in five: the pick is shown to lose
-less than the margin, or the other is shown to be better.
+The true difference is not known, and the number depends on it: the fewest are needed if it is large, the most if a
+backbone is just about the margin behind. So the answer is a range, over every difference that the interval of the pair
+leaves possible. A pair is settled, with a probability of four in five, by whichever needs fewer images: the pick is
+shown to lose less than the margin, or the other is shown to be better.
 """
 
 from collections.abc import Sequence

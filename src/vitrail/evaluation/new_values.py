@@ -1,8 +1,8 @@
-"""Accuracy on values of a column that training never saw, beside that for known values, on the same test images.
+"""Accuracy on values of a column that training never saw, compared with known values, on the same test images.
 
-For each test image there are two answers: of the head that was trained on all values, and of one that was trained
+Each test image has two answers: one from the head that was trained on all values, and one from a head that was trained
 without the value of the image. Both figures and their difference are about images of further values like these, so
-they are judged by value: images of one value go right and wrong together.
+the value is the unit of the statistics: images of one value tend to be right or wrong together.
 
 Letters: M judged test images.
 """
@@ -27,7 +27,7 @@ FEW_VALUES = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ValueLeftOut:
-    """One value: how many of its `n` test images are right with a head that knows it, and with one that does not."""
+    """One value: how many of its `n` test images are right with a head that knows it and with a head that does not."""
 
     value: str
     n: int
@@ -39,9 +39,9 @@ class ValueLeftOut:
 class NewValues:
     """One backbone on known and on new values of a column.
 
-    `loss` is `known` less `new`. `told_apart` says that its interval leaves out 0. `kept_share` is the least share of
-    train and val that a head without some values learnt from, in `folds` fits; `without_value` and `new_already` count
-    the test images that are not judged, and `lost` names classes that a fit had no image of (`LeaveOutPlan`).
+    `loss` is `known` minus `new`. `told_apart` says that its interval excludes 0. `kept_share` is the least share of
+    train and val that a head without some values was trained on, in `folds` fits; `without_value` and `new_already`
+    count the test images that are not judged, and `lost` names classes that a fit had no image of (`LeaveOutPlan`).
     """
 
     column: str
@@ -61,7 +61,7 @@ class NewValues:
 def judge_new_values(
     known_M: NDArray[np.bool_], new_M: NDArray[np.bool_], plan: LeaveOutPlan, *, level: float
 ) -> NewValues:
-    """Compare the answers of a head that knows the value of each judged image, and of one that never saw it."""
+    """Compare the answers of the head that knows the value of each judged image and the head that never saw it."""
     names = list(plan.value_of.values())
     value_M = _number(names)
     loss = difference_by_value(known_M, new_M, value_M, level=level)
@@ -89,12 +89,12 @@ def judge_new_values(
 def difference_by_value(
     first_M: NDArray[np.bool_], second_M: NDArray[np.bool_], value_M: NDArray[np.int64], *, level: float
 ) -> Interval:
-    """The first accuracy less the second, over draws of further values.
+    """The first accuracy minus the second, over draws of further values.
 
     The jackknife over values, with Student's quantile at the degrees of freedom of as many values of equal size (Kish):
-    values are few and of different sizes, where other intervals hold too seldom (benchmarks/shift.py). It is never
-    narrower than that for independent images, Tango's, which has a width where the two never differ; then each value
-    counts as one image.
+    values are few and of different sizes, and then other intervals hold too rarely (benchmarks/shift.py). It is never
+    narrower than Tango's interval for independent images, which has a width even if the two never differ; in that case
+    each value counts as one image.
     """
     lead_M = first_M.astype(np.int64) - second_M
     scale = 1.0 if lead_M.any() else pair_n(lead_M.astype(np.float64), value_M, level) / len(lead_M)
@@ -127,9 +127,9 @@ def say_new_order(
     *,
     level: float,
 ) -> tuple[str, ...]:
-    """Whether the order of the backbones is another one for new values; empty if not, or with one backbone.
+    """A sentence if the order of the backbones differs for new values; empty if not, or with one backbone.
 
-    `judged` has for each name whether each judged image is right, known and new.
+    `judged` has, by name, whether each judged image is right: with known values, and with new values.
     """
     first, new_first = (max(names, key=lambda name: judged[name][which].mean()) for which in (0, 1))
     orders = [sorted(names, key=lambda name: -judged[name][which].mean()) for which in (0, 1)]
@@ -137,16 +137,16 @@ def say_new_order(
         return ()
     if first == new_first:
         return (
-            f"For values of {plan.column} that training never saw {first} stays the most accurate, but the order of "
-            "the others is another one.",
+            f"For values of {plan.column} that training never saw, {first} is still the most accurate, but the order "
+            "of the others changes.",
         )
     alone = 1 - (1 - level) / max(1, len(names) - 1)
     value_M = _number(list(plan.value_of.values()))
     lead = difference_by_value(judged[new_first][1], judged[first][1], value_M, level=alone)
-    told = "told apart from chance" if lead.low > 0 else "not told apart from chance"
+    told = "a significant lead" if lead.low > 0 else "not a significant lead"
     return (
-        f"For values of {plan.column} that training never saw the order is another one: {new_first} is ahead of "
-        f"{first} by {say_points(lead)}, {told}.",
+        f"For values of {plan.column} that training never saw, the order changes: {new_first} leads {first} by "
+        f"{say_points(lead)}, {told}.",
     )
 
 
@@ -157,25 +157,25 @@ def _number(values: Sequence[str]) -> NDArray[np.int64]:
 def _say(judged: NewValues) -> str:
     count = len(judged.values)
     images = f"{judged.known.n:,} test images of {count:,} values"
-    told = "told apart from chance" if judged.told_apart else "not told apart from chance"
+    told = "a significant difference" if judged.told_apart else "not a significant difference"
     gain = replace(judged.loss, value=0.0 - judged.loss.value, low=0.0 - judged.loss.high, high=0.0 - judged.loss.low)
     change = f"{say_points(judged.loss)} less" if judged.loss.value >= 0 else f"{say_points(gain)} more"
     sentence = (
         f"{say_rate(judged.known)} for known values of {judged.column}, {say_rate(judged.new)} for values that "
-        f"training never saw: {change}, {told} ({images}; heads for new values learnt from "
-        f"{100 * judged.kept_share:.0f}% of the training images or more, which is part of the difference)."
+        f"training never saw: {change}, {told} ({images}; heads for new values "
+        f"had at least {100 * judged.kept_share:.0f}% of the training images, which is part of the difference)."
     )
     if count < FEW_VALUES:
-        sentence += f" {count} values say little about further ones."
+        sentence += f" With only {count} values, this says little about further values."
     if judged.lost:
         sentence += (
-            f" Some head for new values had no training image of {say_names(judged.lost)}, which all are of the values "
-            "left out."
+            f" A head for new values had no training images of {say_names(judged.lost)}, since all of them have a "
+            "value that was left out."
         )
     left = [
         f"{judged.without_value:,} without a value" if judged.without_value else "",
-        f"{judged.new_already:,} with values that training lacks" if judged.new_already else "",
+        f"{judged.new_already:,} with a value that training lacks" if judged.new_already else "",
     ]
     if any(left):
-        sentence += f" Not compared: test images {' and '.join(part for part in left if part)}."
+        sentence += f" Test images that are not compared: {' and '.join(part for part in left if part)}."
     return sentence

@@ -1,4 +1,4 @@
-"""Whether the other accuracy would rank the backbones otherwise, and whether the test images can tell that."""
+"""Whether the other accuracy would rank the backbones differently, and whether the test images can show that."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -26,10 +26,10 @@ def say_other_order(
     group_N: NDArray[np.int64] | None,
     criteria: Criteria,
 ) -> tuple[str, ...]:
-    """A sentence if the accuracy that does not decide has two backbones the other way round; else nothing.
+    """A sentence if the accuracy that does not decide would swap two backbones; else nothing.
 
-    `correct` is whether each usable backbone is right on each test image. Where all classes have as many test images,
-    both accuracies are the same.
+    `correct` is whether each usable backbone is right on each test image. If all classes have the same number of test
+    images, both accuracies are the same.
     """
     (name,) = (name for name in DECIDE_BY if name != metric.name)
     other = DecidingMetric.of(name, label_N)
@@ -48,7 +48,7 @@ def say_other_order(
         f"{name} {say_rate(rate_together(correct[name], group_N, of=len(correct), metric=other, level=level))}"
         for name in sorted(correct, key=lambda name: -there[name])
     ]
-    return (f"By {other.word} the order is different: {say_names(figures, most=SHOWN)}. {_qualify(told, swapped)}",)
+    return (f"By {other.word}, the order is different: {say_names(figures, most=SHOWN)}. {_qualify(told, swapped)}",)
 
 
 def _rates(correct: Mapping[str, NDArray[np.bool_]], metric: DecidingMetric) -> dict[str, float]:
@@ -60,9 +60,9 @@ def _swapped(lead: float, other_lead: float) -> bool:
 
 
 def _qualify(told: list[tuple[str, str]], swapped: list[tuple[str, str]]) -> str:
-    """What the intervals of the other accuracy say of those that change places."""
+    """What the intervals of the other accuracy say about the backbones that swap places."""
     if told:
-        return f"By it {say_names([f'{a} beats {b}' for a, b in told])}."
+        return f"By this metric, {say_names([f'{a} beats {b}' for a, b in told])}."
     if len(swapped) == 1:
-        return "These two change places, but the test images do not tell which is better by it."
-    return "Of those that change places, the test images do not tell which is better by it."
+        return "These two swap places, but the test images do not show which is better by this metric."
+    return "The test images do not show which of the backbones that swap places are better by this metric."

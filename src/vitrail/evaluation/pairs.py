@@ -1,22 +1,22 @@
 """Every pair of backbones on the same test images: the difference, its tests, and the most that each may lose.
 
-Whoever reads a ranking looks at the pairs that the ranking made interesting, such as the best and the last. Intervals
-at 95% each do not hold for pairs that were picked by what they show. So all intervals of a run hold together: Tango's,
-at the level of Bonferroni's correction over all pairs, of which any may be picked. The bootstrap's max-T intervals
-would be narrower, but have no width where two backbones never differ.
+Readers of a ranking look at the pairs that the ranking made interesting, such as the best and the last. Intervals at
+95% each do not hold for pairs that were picked because of their figures. So all intervals of a run hold together: they
+are Tango's, with Bonferroni's correction over all pairs, so a reader may pick any pair. The bootstrap's max-T intervals
+would be narrower, but have no width if two backbones never differ.
 
-A backbone beats another where this interval leaves out 0. Interval and p value agree: where McNemar's exact test, with
-the same correction, does not reject, the interval is widened to 0, and the adjusted p value is the larger of the exact
-test's and of the score test's that the interval inverts, times the number of pairs.
+A backbone beats another if this interval excludes 0. Interval and p value agree: if McNemar's exact test, with the same
+correction, does not reject, the interval is widened to include 0. The adjusted p value is the larger of the exact
+test's p value and that of the score test which the interval inverts, times the number of pairs.
 
 Losses are Hsu's comparisons with the best (Hsu 1984, Annals of Statistics 12:1136-1144). The best of K is one of them,
 unknown but fixed, and it is compared with K - 1 others. One-sided bounds on what each other loses to it, with
 Bonferroni's correction over these K - 1, hold together. Whichever is the best, no backbone then loses more to it than
-the largest of its bounds against all others. That is true of all backbones at once, so it is true of any that is
-chosen afterwards.
+the largest of its bounds against all others. That holds for all backbones at once, so it holds for any that is chosen
+afterwards.
 
-Where balanced accuracy decides, images weigh differently, and all of this is done at the number of images that would
-tell as much if they weighed the same (`statistics/weighted.py`).
+If balanced accuracy decides, images have different weights, and all of this uses the number of images of equal weight
+that would give as much information (`statistics/weighted.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,25 +35,25 @@ from vitrail.statistics.weighted import Leads
 
 # Letters: N examples.
 
-CAUTION = 0.9  # Tango's limits fail on one side in up to 5.5% of draws where 5% are asked for (tests/statistics)
+CAUTION = 0.9  # Tango's limits at 5% fail on one side in up to 5.5% of draws (tests/statistics)
 
 Conclusion = Literal["a is better", "b is better", "equivalent", "undecided"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """Two backbones on the same test images: `difference` is that of the metric that decides, `a` minus `b`.
+    """Two backbones on the same test images: `difference` is `a` minus `b` in the deciding metric.
 
     The intervals of all pairs of a run hold together. `only_a` images were right with `a` alone; `discordance` is the
-    rate of images that one of the two alone gets right, each with its weight in the metric; two more are counted, so
-    that it is never 0. `mcnemar_p` is exact and of this pair alone, and under balanced accuracy exact for the number of
-    images that would tell as much if all weighed alike; `adjusted_p` allows for all pairs, and is below 1 - level
-    exactly where the interval leaves out 0. `equivalence_p` is of two one-sided tests that the difference is the margin
-    or more. `loss_a` is the most that `a` may be less accurate than `b`, `loss_b` the most that `b` may be less
-    accurate than `a`; negative where a loss is excluded. Where images come in groups or weigh differently,
-    `design_effect` of them tell as much of the difference as one independent image would, and with groups `mcnemar_p`
-    is Obuchowski's test. `visible` is the least difference that so many images with so much discordance show four times
-    out of five, after the correction for all pairs.
+    rate of images that only one of the two gets right, each with its weight in the metric; two more are counted, so
+    that it is never 0. `mcnemar_p` is exact and for this pair alone; under balanced accuracy it is exact for the number
+    of images of equal weight that would give as much information. `adjusted_p` is corrected for all pairs, and is below
+    1 - level exactly if the interval excludes 0. `equivalence_p` is from two one-sided tests that the difference is the
+    margin or more. `loss_a` is the most that `a` may be less accurate than `b`, `loss_b` the most that `b` may be less
+    accurate than `a`; negative if a loss is excluded. If images come in groups or have different weights,
+    `design_effect` of them give as much information about the difference as one independent image, and with groups
+    `mcnemar_p` is Obuchowski's test. `visible` is the smallest difference that this number of images with this
+    discordance shows four times out of five, after the correction for all pairs.
     """
 
     a: str
@@ -90,9 +90,9 @@ def turn(pair: Pair) -> Pair:
 
 
 def conclude(difference: Interval, margin: float) -> Conclusion:
-    """What one pair says by its interval: it leaves out 0, or lies within the margin, or neither.
+    """The conclusion from one interval: it excludes 0, or it lies within the margin, or neither.
 
-    `margin` is a fraction. Of an interval that does both, the first is said.
+    `margin` is a fraction. An interval that does both counts as excluding 0.
     """
     if difference.low > 0:
         return "a is better"
@@ -104,7 +104,7 @@ def conclude(difference: Interval, margin: float) -> Conclusion:
 def number_groups(groups: Mapping[str, str], test_ids: Sequence[str]) -> NDArray[np.int64] | None:
     """The group of each test image as a number; None if no group has two images, or if all images are in one group.
 
-    One group shows nothing of what groups do: its images are taken as independent, which a verdict says.
+    A single group does not show how groups differ: its images count as independent, and a caveat says so.
     """
     named = [("group", groups[i]) if i in groups else ("alone", i) for i in test_ids]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(named))}
@@ -138,7 +138,7 @@ def judge_these(
     criteria: Criteria,
     metric: DecidingMetric = TOP1,
 ) -> tuple[Pair, ...]:
-    """The same for the pairs of names in `places` only; intervals and p values allow for these."""
+    """The same for only the pairs of names in `places`; intervals and p values are corrected for these pairs."""
     family = Family(pairs=len(places), backbones=len(correct), criteria=criteria)
     weight_N = metric.weigh(len(next(iter(correct.values()))))
     return tuple(
@@ -149,7 +149,7 @@ def judge_these(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
-    """What is claimed together: how many pairs, of how many backbones, at which level."""
+    """The claims that must hold together: how many pairs, of how many backbones, at which level."""
 
     pairs: int
     backbones: int
@@ -164,7 +164,7 @@ class Family:
     def loss_level(self) -> float:
         """The level of a two-sided interval whose upper limit is a bound on the loss to the best.
 
-        At levels of half and less a one-sided bound would lie below the value itself: then it is more careful.
+        At levels of 0.5 and less a one-sided bound would lie below the value itself, so a wider one is used.
         """
         alpha = CAUTION * (1 - self.criteria.level)
         return max(1 - 2 * alpha / max(1, self.backbones - 1), min(self.criteria.level, 0.5))

@@ -1,6 +1,6 @@
-"""What a test of so many images can show: before the run from typical figures, beside its decision from its own.
+"""What a test of this size can show: before the run from typical figures, after it from the run's own figures.
 
-It is said below 400 test images: there an accuracy of 90% is known to 3 points at best (Wilson's interval at 95%).
+The sentence appears below 400 test images: an accuracy of 90% is then known to 3 points at best (Wilson, 95%).
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from vitrail.statistics.intervals import wilson
 from vitrail.statistics.paired import visible_difference
 
 SMALL_TEST = 400
-# What is taken for granted before the run; afterwards there are figures.
+# Assumed before the run; afterwards there are figures.
 TYPICAL_ACCURACY = 0.9
 TYPICAL_DISCORDANCE = 0.1
 
@@ -29,10 +29,10 @@ def say_plan(
     metric: DecidingMetric = TOP1,
     left_out: str | None = None,
 ) -> tuple[str, ...]:
-    """What is about to be compared on, what a small test can show of it, and what a column to leave out costs.
+    """The images of the comparison, what a small test can show, and what leaving out the values of a column costs.
 
-    `backbones` are counted under every recipe. How many test images a class has is taken from its share of the training
-    images, since no test label is known yet.
+    `backbones` counts each backbone once for each recipe. The number of test images of a class is estimated from its
+    share of the training images, since no test label is known yet.
 
     Raises:
         DataError: no comparison can be made on values left out of the column.
@@ -46,7 +46,7 @@ def _say_left_out(dataset: Dataset, split: Split, column: str | None) -> tuple[s
     plan = plan_leave_out(dataset, split, column)
     return (
         f"The {len(plan.fold_of):,} values of {column} are left out in turn: {plan.folds} more fits of the chosen head "
-        f"for each backbone, each on at least {100 * plan.kept_share:.0f}% of the images to learn from.",
+        f"for each backbone, each on at least {100 * plan.kept_share:.0f}% of train and val.",
     )
 
 
@@ -69,7 +69,7 @@ def _say_images(
     visible = visible_difference(TYPICAL_DISCORDANCE, n, alpha=(1 - level) / pairs) if pairs else None
     groups = dataset.groups()
     distinct = len({groups.get(example, example) for example in split.test})
-    grouped = f" They come from {distinct:,} groups, so they show less still." if distinct < len(split.test) else ""
+    grouped = f" They come from {distinct:,} groups, so they show even less." if distinct < len(split.test) else ""
     assumed = "accuracies near 90%"
     if pairs:
         assumed += ", and one image in ten that only one of two backbones gets right"
@@ -80,7 +80,7 @@ def _say_images(
 
 
 def _even_test(dataset: Dataset, split: Split, metric: DecidingMetric) -> float:
-    """How many test images of one weight would tell as much of the metric."""
+    """How many test images of equal weight would give as much information about the metric."""
     label = dataset.by_id("label")
     label_N = np.array([label[example] for example in split.train], dtype=np.int64)
     labels_C = np.bincount(label_N, minlength=len(dataset.classes))
@@ -88,7 +88,7 @@ def _even_test(dataset: Dataset, split: Split, metric: DecidingMetric) -> float:
 
 
 def say_test_size(n: int, half_width: float, visible: float | None, metric: DecidingMetric = TOP1) -> str:
-    """What `n` test images can show: how well an accuracy is known, and the least difference that they make visible.
+    """What `n` test images can show: how well an accuracy is known, and the smallest difference that they can show.
 
     `half_width` and `visible` are fractions; `visible` is None for a single backbone.
     """
@@ -107,7 +107,7 @@ def say_small_test(
 ) -> tuple[str, ...]:
     """The same after the run, from the widest interval and the pair that shows least; empty for a large test.
 
-    A test is as large as `labels_C`, its images of each class, tell of the metric.
+    The size of a test is its number of images of equal weight, from `labels_C`, its images of each class.
     """
     if metric.even_n(labels_C) >= SMALL_TEST:
         return ()

@@ -1,7 +1,7 @@
-"""What training on other images of the same number could change: each accuracy, and which of two backbones leads.
+"""What training on as many other images could change: each accuracy, and which of two backbones leads.
 
-The intervals of a verdict are of these very heads, over draws of test images. A person who trains again, or who asks
-whether a backbone is better rather than a head of it, needs the draw of the training images as well. Its variance comes
+The intervals of a verdict are for the heads of this run, over draws of test images. To train again, or to compare
+backbones rather than their heads, one needs the variation between draws of training images as well. Its variance comes
 from heads on halves of train and val (`statistics/training_variance.py`), which are the same for all backbones, so that
 it is known for differences too. The setting of a head is not searched again.
 """
@@ -20,16 +20,16 @@ from vitrail.evaluation.sentences import say_names, say_rate
 from vitrail.statistics.intervals import Interval, normal_quantile
 from vitrail.statistics.training_variance import HalvesScored, TrainingVariance, training_variance
 
-TOLD = 1.0  # errors of its own that a variance must be to be stated; five folds never give more than 1.6
+TOLD = 1.0  # standard errors of its own from which on a variance is stated; five folds never give more than 1.6
 METHOD = "widened by the variance between trainings"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retraining:
-    """How far the metric that decides moves with other training images of the same number.
+    """How far the deciding metric moves with as many other training images.
 
-    `deviation` and `most` are fractions; the deviation is no more than `most` with 95% confidence: from few images it
-    can be told no better. `accuracy` is the interval of the expected value of the metric over draws of training images
+    `deviation` and `most` are fractions; the deviation is at most `most` with 95% confidence: few images do not give a
+    better estimate. `accuracy` is the interval of the expected value of the metric over draws of training images
     and test images.
     """
 
@@ -56,7 +56,7 @@ class RetrainedPair:
 
 
 def judge_retraining(rate: Interval, halves: HalvesScored, metric: DecidingMetric = TOP1) -> Retraining:
-    """The accuracy of one backbone over draws of training images; `rate` is that on the test images."""
+    """The accuracy of one backbone over draws of training images; `rate` is its accuracy on the test images."""
     first_N, second_N = _credit(halves.first_N, halves, metric), _credit(halves.second_N, halves, metric)
     found = training_variance(first_N, second_N, halves.fold_N, halves.group_N).scaled(halves.share)
     deviation, z = math.sqrt(found.variance), normal_quantile(rate.level)
@@ -78,7 +78,7 @@ def judge_retrained_pairs(
     metric: DecidingMetric = TOP1,
     level: float,
 ) -> tuple[RetrainedPair, ...]:
-    """The pairs of backbones with halves, over draws of training images; p values are times their number."""
+    """The pairs of backbones with halves, over draws of training images; adjusted p values are times their number."""
     known = [pair for pair in pairs if pair.a in halves and pair.b in halves]
     variances = [_pair_variance(halves[pair.a], halves[pair.b], metric) for pair in known]
     p_values = [_p_over_trainings(pair, variance) for pair, variance in zip(known, variances, strict=True)]
@@ -96,30 +96,30 @@ def judge_retrained_pairs(
 
 
 def say_could_turn(pairs: Sequence[RetrainedPair], best: str) -> tuple[str, ...]:
-    """The caveat of a decision that leans on leads of `best` that another training could turn; empty without any."""
+    """The caveat of a decision that depends on leads of `best` which another training could reverse; else empty."""
     others = [pair.b if pair.a == best else pair.a for pair in pairs if pair.could_turn and best in (pair.a, pair.b)]
     if not others:
         return ()
     return (
-        f"Trained on other images of the same number, the order of {best} and {say_names(others)} could turn round: "
-        "these heads differ, but the difference is not clear of what another draw of training images would change.",
+        f"Trained on as many other images, {best} and {say_names(others)} could change places: these heads differ, but "
+        "other training images could change their accuracy by as much.",
     )
 
 
 def _credit(right_N: NDArray[np.bool_], halves: HalvesScored, metric: DecidingMetric) -> NDArray[np.float64]:
-    """What each scored image adds to the metric; weights are those of all scored images together."""
+    """What each scored image adds to the metric; the weights are those of all scored images together."""
     return np.asarray(right_N * replace(metric, label_N=halves.label_N).weigh(len(right_N)))
 
 
 def _pair_variance(a: HalvesScored, b: HalvesScored, metric: DecidingMetric) -> TrainingVariance:
-    """Of the difference in accuracy; both heads learn from the same images, so that part of their luck is shared."""
+    """The variance of the difference in accuracy; the training images are the same, so part of the luck is shared."""
     first_N = _credit(a.first_N, a, metric) - _credit(b.first_N, b, metric)
     second_N = _credit(a.second_N, a, metric) - _credit(b.second_N, b, metric)
     return training_variance(first_N, second_N, a.fold_N, a.group_N).scaled(a.share)
 
 
 def _p_over_trainings(pair: Pair, training: TrainingVariance) -> float:
-    """The p value of no difference on average over trainings and test images; never less than that of these heads.
+    """The p value of no difference on average over trainings and test images; never below that of these heads.
 
     Student's t, since the variance between trainings is an estimate from a few folds.
     """
@@ -131,10 +131,10 @@ def _p_over_trainings(pair: Pair, training: TrainingVariance) -> float:
 
 
 def _say_retraining(found: TrainingVariance, most: float, wide: Interval, metric: DecidingMetric) -> str:
-    """Its deviation where the images tell it, else how large it may be."""
+    """The deviation if the images are enough to estimate it, else how large it may be."""
     told = found.variance >= TOLD * found.error
     size = f"about ± {100 * math.sqrt(found.variance):.1f} points" if told else f"± {100 * most:.1f} points at most"
     return (
-        f"With other training images of the same number, the {metric.word} would move by {size} (one standard "
-        f"deviation); the average over trainings is at {say_rate(wide)}."
+        f"With as many other training images, the {metric.word} would vary by {size} (one standard deviation); the "
+        f"average over such trainings is {say_rate(wide)}."
     )

@@ -1,6 +1,6 @@
-"""How figures are said to a person: per cent and points with one decimal, costs as shares, counts in round numbers.
+"""Figures as text: per cent and points with one decimal, costs as shares, counts in round numbers.
 
-Fractions become percentages here and nowhere else.
+Only this module turns fractions into percentages.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from vitrail.statistics.intervals import Interval
 
 NAMED_SHARES = ((1 / 2, "half"), (1 / 3, "a third"), (1 / 4, "a quarter"), (1 / 5, "a fifth"), (1 / 10, "a tenth"))
-FEW = 10  # images: no estimate of how many would settle it is finer
+FEW = 10  # images: no estimate of how many would settle it is more precise
 NAMED_WITHIN = 0.05  # relative: 4.6 is "a quarter" of 17.6, and 41% stays 41%
 
 
@@ -30,14 +30,14 @@ def say_distance(fraction: float) -> str:
 
 
 def say_names(names: Sequence[str], *, most: int = 4) -> str:
-    """A list as one says it: "a, b and c", or "a, b, c, d and 9 more"."""
+    """A list in words: "a, b and c", or "a, b, c, d and 9 more"."""
     if len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most:,} more"
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def say_share(part: float, whole: float) -> str:
-    """What a cost is of another: "a quarter of", "71% of", "as much as"."""
+    """One cost as a share of another: "a quarter of", "71% of", "as much as"."""
     share = part / whole if whole > 0 else 1.0
     if abs(share - 1) < 0.005:
         return "as much as"
@@ -50,7 +50,7 @@ def say_share(part: float, whole: float) -> str:
 def say_image_range(least: float, most: float) -> str:
     """How many more test images would settle it, to the precision of an estimate: "between 900 and 35,000".
 
-    An end of more than a million is said as that, a start of ten at most as "a few".
+    A count above a million becomes "more than a million", a start of at most ten "a few".
     """
     low, high = _round_count(least), _round_count(most)
     if low is None:

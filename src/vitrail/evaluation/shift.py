@@ -1,16 +1,16 @@
-"""Whether test images are as training promised: features, class shares and accuracy of test and training compared.
+"""Whether test images are like the training images: their features, class shares and accuracy compared.
 
-Thresholds, sets of classes and refusals assume that new images are drawn as the training images are. Three signs speak
-against it, of which the first is known before the test labels are opened:
+Thresholds, sets of classes and refusals assume that new images are drawn in the same way as the training images. Three
+signs speak against it; the first is known before the test labels are opened:
 
-- a classifier tells the features of test and training images apart (`statistics/two_samples.py`);
-- the classes have other shares (the chi-square statistic of both samples, against permutations of whole groups);
-- the accuracy on the test images is below that out of fold on the training images. It may well be above: heads out of
-  fold learnt from four fifths of the images, so that this sign is given too seldom rather than too often.
+- a classifier can tell the features of test and training images apart (`statistics/two_samples.py`);
+- the class shares differ (the chi-square statistic of both samples, against permutations of whole groups);
+- the accuracy on the test images is below the out-of-fold accuracy on the training images. Without a shift it may well
+  be above: heads out of fold train on four fifths of the images, so this sign appears too rarely rather than too often.
 
-Features and shares are compared only where the test was given: one that Vitrail drew is drawn from the same images.
-Each sign is told at the level of the run for all backbones together (Bonferroni), so that of runs without any shift at
-most 5% are told of one by each sign.
+Features and shares are compared only if the test was given: a test that Vitrail drew comes from the same images. Each
+sign has the level of the run for all backbones together (Bonferroni), so that each sign appears in at most 5% of the
+runs without a shift.
 
 Letters: N images, C classes, G groups.
 """
@@ -30,14 +30,14 @@ from vitrail.statistics.unpaired import unpaired_difference
 
 PERMUTATIONS = 999
 Kept = Literal["below", "above", "as promised"]
-MEANS = "Thresholds, sets of classes and refusals assume images that are drawn as the training images are"
+MEANS = "Thresholds, sets of classes and refusals assume images drawn in the same way as the training images"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClassShares:
-    """Shares of the classes of test and training images: `distance` is half of the sum of absolute differences.
+    """Class shares of test and training images: `distance` is half of the sum of absolute differences.
 
-    `p_value` is that both were drawn alike.
+    `p_value` is for the hypothesis that both were drawn in the same way.
     """
 
     distance: float
@@ -47,12 +47,12 @@ class ClassShares:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shift:
-    """What test and training images say of each other with one backbone.
+    """How test and training images differ, by one backbone.
 
-    `features` is None unless the test was given; `differ` says that they are told apart after the correction for all
-    backbones. `out_of_fold` is the accuracy on train and val, `change` the test accuracy less that, with an interval
-    that holds for all backbones together; `kept` says what that interval leaves. All three are None if the search kept
-    no answers out of fold. `sentence` is "" without a sign.
+    `features` is None unless the test was given; `differ` says that the difference is significant after the correction
+    for all backbones. `out_of_fold` is the accuracy on train and val, `change` the test accuracy minus that, with an
+    interval that holds for all backbones together; `kept` is the conclusion from that interval. All three are None if
+    the search kept no out-of-fold answers. `sentence` is "" without a sign.
     """
 
     features: TwoSamples | None
@@ -71,7 +71,7 @@ def compare_shares(
     generator: np.random.Generator,
     level: float,
 ) -> ClassShares:
-    """Compare the classes of test images with those of train and val; no group is on both sides."""
+    """Compare the class shares of test images with those of train and val; no group may be in both."""
     test_group_N = np.arange(len(test_N)) if test_group_N is None else test_group_N
     group_N = np.concatenate([test_group_N, learnt.group_N + test_group_N.max() + 1])
     label_N = np.concatenate([test_N, learnt.label_N])
@@ -103,7 +103,7 @@ def judge_shift(
     backbones: int,
     level: float,
 ) -> Shift:
-    """Compare one of some backbones on test and training images.
+    """Compare test and training images by one backbone.
 
     Args:
         right_N: whether each test image is right.
@@ -133,14 +133,14 @@ def judge_shift(
 
 
 def say_shift(name: str, shift: Shift, shares: ClassShares | None) -> tuple[str, ...]:
-    """What speaks against images drawn alike, and what that means for the promises, for the backbone of a decision."""
+    """The signs that test and training images differ, and what follows for thresholds, for one backbone."""
     signs = []
     if shift.sentence:
         signs.append(f"{name}: {shift.sentence}")
     if shares is not None and shares.differ:
         signs.append(
-            f"The classes have other shares in test than in training: {100 * shares.distance:.1f}% of the images would "
-            f"have to be of another class ({say_p(shares.p_value)})."
+            f"The class shares of test and training differ: {100 * shares.distance:.1f}% of the test images would have "
+            f"to change class to match ({say_p(shares.p_value)})."
         )
     return (f"{' '.join(signs)} {MEANS}: here they may fail.",) if signs else ()
 
@@ -149,14 +149,14 @@ def _say(features: TwoSamples | None, out_of_fold: Interval | None, change: Inte
     said = []
     if features is not None:
         said.append(
-            f"a classifier tells test from training images by their features (area under its ROC curve "
+            f"a classifier can tell test images from training images by their features (area under its ROC curve "
             f"{features.auc:.2f}, by chance below {features.by_chance:.2f}; {say_p(features.p_value)})"
         )
     if change is not None and out_of_fold is not None:
         less = replace(change, value=-change.value, low=-change.high, high=-change.low)
         said.append(
-            f"the accuracy on the test images is {say_points(less)} below the {say_rate(out_of_fold)} that training "
-            "images promised out of fold"
+            f"the accuracy on the test images is {say_points(less)} below the {say_rate(out_of_fold)} measured out of "
+            "fold on the training images"
         )
     sentence = ", and ".join(said)
     return f"{sentence}." if sentence else ""

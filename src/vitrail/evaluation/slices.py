@@ -1,8 +1,9 @@
 """Accuracy by the values of further columns, such as site or camera, and the value where a backbone does worst.
 
-The intervals of all values of all columns of one backbone hold together (Bonferroni), since whoever looks for the worst
-value picks it by what it shows. So do those of the differences to the rest, as a family of their own. Levels are then
-near 1 and slices small, where Clopper and Pearson's intervals hold and Wilson's do not (benchmarks/shift.py).
+The intervals of all values of all columns of one backbone hold together (Bonferroni), since a
+reader who looks for the worst value picks it by its figures. So do those of the differences to the rest, as a separate
+family. Levels are then near 1 and slices small, and Clopper and Pearson's intervals hold there while Wilson's do not
+(benchmarks/shift.py).
 
 Letters: N test images.
 """
@@ -23,8 +24,8 @@ from vitrail.statistics.unpaired import unpaired_difference
 class Slice:
     """The test images with one value of a column; `value` is None for those whose value is missing.
 
-    `below_rest` is the accuracy on all other test images less that on these, None if there are no others. `told_apart`
-    says that its interval leaves out 0.
+    `below_rest` is the accuracy on all other test images minus that on these, None if there are no others.
+    `told_apart` says that its interval excludes 0.
     """
 
     column: str
@@ -80,24 +81,24 @@ def judge_slices(
 
 
 def find_worst(slices: Sequence[Slice]) -> Slice | None:
-    """The least accurate of the slices that are told apart from the rest, or, if none is, of all; None without any."""
+    """The least accurate slice that is significantly below the rest; if there is none, the least accurate of all."""
     shown = [each for each in slices if each.below_rest is not None]
     apart = [each for each in shown if each.told_apart and each.below_rest is not None and each.below_rest.value > 0]
     return min(apart or shown, key=lambda each: (each.top1.value, -each.n), default=None)
 
 
 def say_worst(name: str, slices: Sequence[Slice]) -> tuple[str, ...]:
-    """Where a backbone does worst, as a caveat of its decision; empty if it is as accurate on all values."""
+    """The value on which a backbone does worst, as a caveat of its decision; empty if no value is below the rest."""
     worst = find_worst(slices)
     if worst is None or worst.below_rest is None or worst.below_rest.value <= 0:
         return ()
     least = worst.top1.value == min(each.top1.value for each in slices)
     where = "is least accurate on" if least else "is clearly less accurate on"
     images = "1 test image" if worst.n == 1 else f"{worst.n:,} test images"
-    told = "told apart from chance" if worst.told_apart else "not told apart from chance"
+    told = "a significant difference" if worst.told_apart else "not a significant difference"
     return (
         f"{name} {where} {worst.title}: {say_rate(worst.top1)} of {images}, {say_points(worst.below_rest)} below the "
-        f"rest, {told} (the intervals of all {len(slices):,} values shown hold together).",
+        f"rest, {told} (the intervals allow for all {len(slices):,} values shown).",
     )
 
 

@@ -13,16 +13,16 @@ from vitrail.statistics.clustered import clustered_rate, group_weights
 from vitrail.statistics.conformal import coverage_range
 from vitrail.statistics.intervals import LEVEL, Interval, wilson
 
-CROSS = "cross-conformal: set on out-of-fold probabilities of a head refitted since, no finite-sample guarantee"
+CROSS = "cross-conformal: set on out-of-fold probabilities, no finite-sample guarantee since the head was refitted"
 NEW_GROUP = "an image drawn from a new group, each group counting the same"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SetCheck:
-    """One rule for sets on the test images: how often they held the true class, and how large they were.
+    """One rule for sets of classes on the test images: how often they held the true class, and how large they were.
 
-    `worst_class` is the lowest coverage of a class of the test; in it each group with images of the class counts the
-    same. `empty` is the share of sets without a class.
+    `worst_class` is the lowest coverage of a class of the test; each group with images of the class counts the same in
+    it. `empty` is the share of sets without a class.
     """
 
     rule: str
@@ -37,11 +37,11 @@ class SetCheck:
 class RefusalCheck:
     """The promises on the test images.
 
-    `set_on` says on which kind of images thresholds were set, `images` on how many and `groups` on how many groups. If
+    `set_on` says on which kind of images thresholds were set, `images` how many and `groups` from how many groups. If
     there are fewer groups than images, promises are about images from new groups, and every rate here counts each
-    group of the test the same. `precision` is of the answers that are sure enough, `answered` their share; both and
-    `confidence` are None if the test found no confidence for the target, `precision` also if no test image is that
-    sure. `flagged` is the share of test images that look strange; `alarms` is the share that was promised.
+    group of the test the same. `precision` is that of the answers above the confidence, `answered` their share. Both
+    and `confidence` are None if no confidence reaches the target; `precision` is also None if no test image is above
+    it. `flagged` is the share of test images that look strange; `alarms` is the share that was promised.
     """
 
     guarantee: str
@@ -67,7 +67,7 @@ def check_refusal(
     group_N: NDArray[np.int64] | None = None,
     level: float = LEVEL,
 ) -> RefusalCheck:
-    """See on the test images whether the promises hold; `group_N` is None if images are independent."""
+    """Check on the test images whether the promises hold; `group_N` is None if images are independent."""
     sure_N = refusal.sure(probability_NC)
     right_N = probability_NC.argmax(axis=1) == label_N
     promised = refusal.confidence is not None
@@ -89,22 +89,22 @@ def check_refusal(
 
 
 def say_guarantee(refusal: Refusal) -> str:
-    """What sets of classes promise, as it is."""
+    """The guarantee of the sets of classes, in words."""
     grouped = refusal.groups < refusal.images
     if refusal.set_on == "out-of-fold":
-        return f"{CROSS}; about {NEW_GROUP}" if grouped else CROSS
+        return f"{CROSS}; it is about {NEW_GROUP}" if grouped else CROSS
     guarantee = (
         f"split conformal: set on {refusal.images:,} images of a calibration split that neither trained nor chose the "
-        f"head; a set holds the class with a chance of at least {1 - refusal.alpha:.0%}, "
+        f"head; a set holds the true class with a probability of at least {1 - refusal.alpha:.0%}, "
     )
     if grouped:
         return guarantee + (
-            f"for {NEW_GROUP}, if that group is exchangeable with the {refusal.groups:,} groups of these images, and "
-            "on average over draws of them"
+            f"for {NEW_GROUP}, if that group is exchangeable with the {refusal.groups:,} groups of these images, "
+            "averaged over draws of them"
         )
     low, high = coverage_range(refusal.images, refusal.alpha)
     return guarantee + (
-        "for an image exchangeable with them and on average over draws of them (of one such draw it lies between "
+        "for an image exchangeable with them, averaged over draws of them (for a single draw it lies between "
         f"{low:.1%} and {high:.1%})"
     )
 
@@ -137,7 +137,7 @@ def _check_sets(
 def _rate(
     event_N: NDArray[np.bool_], among_N: NDArray[np.bool_], group_N: NDArray[np.int64] | None, level: float
 ) -> Interval:
-    """How often the event happens among some of the images, each group counting the same with all of its images."""
+    """How often the event happens among some of the images; each group counts the same with all of its images."""
     if group_N is None or len(np.unique(group_N)) == len(group_N):
         return wilson(int(event_N[among_N].sum()), int(among_N.sum()), level)
     return clustered_rate(event_N[among_N], group_N[among_N], level, weight_N=_weights(len(group_N), group_N)[among_N])

@@ -1,6 +1,6 @@
 """The verdict: every figure of every backbone on the test split, every pair, and the decision.
 
-The only place that opens the sealed test labels. By then every probability is computed, so no choice can follow them.
+The only place that opens the sealed test labels. Every probability is computed by then, so no choice can use them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,13 +62,13 @@ class Metrics:
     ece_equal_mass: CalibrationError
 
     def deciding(self, decide_by: DecideBy) -> Interval:
-        """The one of them that a run decides by."""
+        """The metric that the run decides by."""
         return self.top1 if decide_by == "top1" else self.balanced_accuracy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClassMetrics:
-    """One class; `n` test images show it. A figure that would divide by zero is None."""
+    """One class with `n` test images. A figure that would divide by zero is None."""
 
     name: str
     n: int
@@ -79,7 +79,7 @@ class ClassMetrics:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackboneVerdict:
-    """The figures of one backbone, and what is known of whether it saw the test images in pretraining.
+    """The figures of one backbone, and whether it saw the test images in pretraining, as far as known.
 
     `contamination` is None for a contestant without traces, `refusal` for one without thresholds, `retraining` for one
     without halves. `conditions` say how its accuracy depends on where images come from.
@@ -97,11 +97,11 @@ class BackboneVerdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """Everything the test split said, once. Backbones and predictions are in the order of the contestants.
+    """All results on the test split. Backbones and predictions are in the order of the contestants.
 
-    `winner` is the best by the metric that decides, corrected for having been chosen; None if there is only one
-    backbone. `retrained` are the pairs over draws of training images as well, as far as both have halves. `shares`
-    compare the classes of test and training images; None unless the test was given.
+    `winner` is the best by the deciding metric, corrected for having been chosen; None if there is only one backbone.
+    `retrained` are the pairs over draws of training images as well, if both have halves. `shares` compares the class
+    shares of test and training images; None unless the test was given.
     """
 
     backbones: tuple[BackboneVerdict, ...]
@@ -120,18 +120,18 @@ def judge(
     choices_digest: str,
     criteria: Criteria | None = None,
 ) -> Verdict:
-    """Open the test labels, once, and judge every backbone by them.
+    """Open the test labels once and judge every backbone on them.
 
     Args:
         contestants: every backbone with its probabilities, rows in the order of `images.ids`.
         images: the test images that all backbones are judged on.
-        sealed: their labels; those of examples that are not judged are ignored.
-        choices_digest: the digest of every choice that was made, remembered with the opening.
+        sealed: their labels; labels of examples that are not judged are ignored.
+        choices_digest: the digest of every choice that was made, stored with the opening.
         criteria: level, margin, seed and the metric that decides.
 
     Raises:
-        DataError: there is nothing to judge, or probabilities or labels do not fit; found before the seal is broken
-            except for labels.
+        DataError: there is nothing to judge, or probabilities or labels do not fit; only labels are checked after the
+            opening.
     """
     criteria = criteria or Criteria()
     check_contestants(contestants, images.ids, images.classes)
@@ -155,14 +155,14 @@ def assess(
     *,
     contamination: Mapping[str, Contamination],
 ) -> Verdict:
-    """Every figure from labels that are open already: what `judge` does after the opening, and what `verify` repeats.
+    """Every figure from labels that are already open: `judge` does this after the opening, and `verify` repeats it.
 
     Args:
         contestants: every backbone with its probabilities, rows in the order of `images.ids`.
         images: the test images.
         label_N: their labels.
         criteria: level, margin, seed and the metric that decides.
-        contamination: what is known of each backbone's pretraining, by its name.
+        contamination: what is known about each backbone's pretraining, by its name.
 
     Raises:
         DataError: there is nothing to judge, or probabilities or labels do not fit.
@@ -235,7 +235,7 @@ def assess(
 def _labels(label_of: Mapping[str, int], test_ids: Sequence[str]) -> NDArray[np.int64]:
     missing = [i for i in test_ids if i not in label_of]
     if missing:
-        raise DataError(f"{len(missing)} test examples have no sealed label, the first is {missing[0]}: split again.")
+        raise DataError(f"{len(missing)} test examples have no sealed label (the first is {missing[0]}): split again.")
     return np.array([label_of[i] for i in test_ids], dtype=np.int64)
 
 
@@ -259,7 +259,7 @@ def _judge_backbone(
         balanced_accuracy=metrics.balanced_accuracy(label_N, correct_N, group_N=group_N, level=level),
         macro_f1=metrics.macro_f1(label_N, predicted_N, count, group_N=group_N, level=level),
         nll=metrics.nll(probability_NC, label_N, group_N=group_N, level=level),
-        # The same noise for every backbone: their intervals then differ by their data alone.
+        # The same random draws for every backbone: their intervals then differ only because of their data.
         ece=ece(confidence_N, correct_N, generator=np.random.default_rng(seed), group_N=group_N, level=level),
         brier=metrics.brier(probability_NC, label_N, group_N=group_N, level=level),
         ece_equal_mass=ece_equal_mass(

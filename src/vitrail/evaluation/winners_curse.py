@@ -1,18 +1,16 @@
-"""What is left of the best of many, corrected for having been chosen on the very images that praise it.
+"""The accuracy of the best of several backbones, corrected for having been chosen on the same test images.
 
-Of several backbones the one that looks best had luck on its side more often than not. So the choice is repeated on
-parts of the images that do not include those it is scored on: the images are dealt into five folds, the best on four of
-them is scored on the fifth, and the mean over folds and many deals is the corrected figure. Under balanced accuracy
-images count with their weights in it, in the choice and in the score. On images that took no part in a choice the
-chosen has no luck, so this is, without bias, the accuracy of what four fifths of the images would choose. Where the
-choice is clear that is the winner itself. Where it is not, fewer images choose a little worse, which makes the figure a
-little too low rather than too high (benchmarks/coverage_pick.py). The bootstrap was measured beside it and left a third
-of the luck: its draws see differences that are luck already as true ones. Nothing is assumed but that the images, or
-their groups, are independent draws.
+The backbone that looks best of several was more often lucky than not. So the choice is repeated on images that are not
+used for the score: the images are dealt into five folds, the best on four of them is scored on the fifth, and the mean
+over folds and many deals is the corrected figure. Under balanced accuracy images have their weights in the choice and
+in the score. On images that took no part in the choice the winner has no luck, so this is an unbiased estimate of the
+accuracy of what four fifths of the images would choose. If the choice is clear, that is the winner itself. If it is
+not, fewer images choose a little worse, which makes the figure a little too low rather than too high
+(benchmarks/coverage_pick.py). The bootstrap was measured too and left a third of the luck: its draws take differences
+that are luck for true ones. The only assumption is that the images, or their groups, are independent draws.
 
-The interval is that of the metric (Wilson's for top-1) at the level of Bonferroni's correction over all backbones,
-which holds for whichever is chosen. Where images come in groups, whole groups are dealt and the interval is that of
-groups.
+The interval is that of the metric (Wilson's for top-1) at the level of Bonferroni's correction over all backbones, so
+it holds whichever is chosen. If images come in groups, whole groups are dealt and the interval is that of groups.
 """
 
 from collections.abc import Mapping
@@ -22,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.evaluation.deciding_metric import TOP1, DecidingMetric
+from vitrail.evaluation.sentences import say_rate
 from vitrail.statistics.intervals import LEVEL, Interval
 
 # Letters: N examples, G groups, K backbones, U units that are dealt whole, F folds.
@@ -34,7 +33,7 @@ ROUNDING = 1e-12  # sums of weights that are equal may differ in their last digi
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WinnersCurse:
-    """The best of `of` backbones by the metric that decides: its figure as seen, and with the choice allowed for."""
+    """The best of `of` backbones by the deciding metric: its figure as seen, and corrected for the choice."""
 
     name: str
     of: int
@@ -54,9 +53,9 @@ def correct_winner(
     """Correct the accuracy of the best of several; None for a single backbone.
 
     Args:
-        correct: whether each backbone is right on each of the same test images; of equal ones the first is the best.
+        correct: whether each backbone is right on each of the same test images; the first wins a tie.
         group_N: the number of each image's group; None if images are independent.
-        metric: what is meant by the best.
+        metric: defines the best.
         generator: deals the images, or the groups, into folds.
         level: of the corrected interval.
     """
@@ -90,7 +89,7 @@ def rate_together(
 ) -> Interval:
     """The accuracy of one backbone with an interval that holds together with those of all `of` backbones.
 
-    By Bonferroni's correction. It holds for the one that a ranking puts first as for any other.
+    By Bonferroni's correction, so it also holds for the backbone that a ranking puts first.
     """
     wide = metric.rate(correct_N, group_N, level=1 - (1 - level) / of)
     return wide if of == 1 else replace(wide, level=level, method=f"{wide.method}, bonferroni over {of}")
@@ -99,10 +98,10 @@ def rate_together(
 def _score_choice(
     credit_KN: NDArray[np.float64], group_N: NDArray[np.int64] | None, generator: np.random.Generator
 ) -> float:
-    """The mean accuracy on each fold of the best on the other folds; of equally good ones the mean.
+    """The mean accuracy on each fold of the best on the other folds; a tie counts with the mean of the tied.
 
-    `credit_KN` is the weight of each image that a backbone gets right, else 0. A single unit cannot be dealt out: then
-    all backbones count as equally good.
+    `credit_KN` is the weight of each image that a backbone gets right, else 0. A single unit cannot be dealt: then all
+    backbones count as tied.
     """
     credit_KU = _sum_units(credit_KN, group_N)
     units, total_K = credit_KU.shape[1], credit_KU.sum(axis=1)
@@ -128,10 +127,10 @@ def _sum_units(credit_KN: NDArray[np.float64], group_N: NDArray[np.int64] | None
 
 
 def say_winner(winner: WinnersCurse | None, metric: DecidingMetric = TOP1) -> tuple[str, ...]:
-    """What to add to a decision; nothing where the correction would not show."""
+    """The caveat of a decision; empty if the correction is too small to show."""
     if winner is None or winner.luck < SHOWN:
         return ()
     return (
-        f"{winner.name} is the best of {winner.of} on these very images; without the luck of being chosen, it is at "
-        f"{metric.say_reached(winner.corrected)}.",
+        f"{winner.name} was chosen as the best of {winner.of} on these test images, which favours it; corrected for "
+        f"that, its {metric.word} is {say_rate(winner.corrected)}.",
     )

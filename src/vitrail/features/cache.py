@@ -1,6 +1,6 @@
-"""Everything in the cache: what there is, whether it is whole, and what pruning takes away.
+"""Everything in the cache: its entries, whether they are intact, and what pruning deletes.
 
-Nothing here reads a feature. The lock of trusted weights lies in the config folder and is never touched.
+Nothing here reads a feature. The lock of trusted weights is in the config folder and is never touched.
 """
 
 import json
@@ -61,7 +61,7 @@ def list_cache(cache: Path) -> list[CacheEntry]:
             *(_engine(file) for file in _files([cache / engine_choice.FOLDER]) if file.path.suffix == ".json"),
         ]
     except OSError as error:
-        raise StoreError(f"The cache {cache} cannot be listed ({error.strerror}): mend its permissions.") from error
+        raise StoreError(f"The cache {cache} cannot be listed ({error.strerror}): fix its permissions.") from error
     return sorted(entries, key=lambda entry: (-entry.last_used, entry.key))
 
 
@@ -102,7 +102,9 @@ def choose(
         matches = [entry.key for entry in entries if entry.key.startswith(key)]
         if len(matches) != 1:
             number = "no key" if not matches else f"{len(matches)} keys"
-            raise UsageError(f"{key} is the beginning of {number} in the cache: `vitrail cache` lists them.")
+            raise UsageError(
+                f"{key} matches {number} in the cache: give the beginning of exactly one; `vitrail cache` lists them."
+            )
         gone.add(matches[0])
     oldest_first = sorted(entries, key=lambda entry: (entry.last_used, entry.key))
     if older_than_s is not None:
@@ -132,7 +134,7 @@ def remove(cache: Path, entries: Sequence[CacheEntry]) -> None:
         except FileNotFoundError:
             continue  # another pruning was quicker
         except OSError as error:
-            raise StoreError(f"{place} cannot be deleted ({error.strerror}): mend its permissions.") from error
+            raise StoreError(f"{place} cannot be deleted ({error.strerror}): fix its permissions.") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class _FailedError(Exception):
 
 
 class Cluster:
-    """Machines that can do a job."""
+    """The machines of a Ray cluster that can do a job."""
 
     def __init__(self, ray: Any, job: Job, engines: tuple[EngineChoice, ...], resources: Resources) -> None:
         self.engines = engines
@@ -79,7 +79,11 @@ class Cluster:
         self._progress.note(f"The cluster has room for {plan.count} workers, each with {describe_worker(plan)}.")
 
     def try_engines(self, backbone: Backbone, choices: Sequence[EngineChoice]) -> KnownEngine:
-        """What a worker runs a network fastest with; ClusterError if no worker can say."""
+        """The engine with which a worker runs a network fastest.
+
+        Raises:
+            ClusterError: no worker could try the engines.
+        """
         plan = self._plan()
         answer = (
             self._ray.remote(try_on_worker)
@@ -126,7 +130,9 @@ class Cluster:
                 if len(missing) >= before and storages == [extractor.stored.storage for extractor in extractors]:
                     raise ClusterError(_explain(len(missing), failure)) from failure
                 if missing:
-                    self._progress.note(f"{len(missing):,} images have no row yet; they are dealt out again.")
+                    self._progress.note(
+                        f"{len(missing):,} images have no features yet; they are sent to the workers again."
+                    )
         return rejected, decode_s
 
     def _still_missing(
@@ -139,7 +145,7 @@ class Cluster:
     def _results(
         self, extractors: Sequence[Extractor], paths: Paths, missing: Missing[Extractor]
     ) -> Iterator[BlockResult]:
-        """The result of each block as it ends. A thread waits for Ray, whose own wait has no time limit."""
+        """The result of each block when it ends. A thread waits for Ray, because Ray's own wait has no time limit."""
         plan = self._plan()
         table = self._deal_out(extractors, paths, missing, plan)
         results: queue.SimpleQueue[BlockResult | Exception | None] = queue.SimpleQueue()
@@ -152,9 +158,10 @@ class Cluster:
                 idle_s = 0.0 if self._count_slots(plan) else idle_s + POLL_S
                 if idle_s >= PATIENCE_S:
                     raise ClusterError(
-                        f"No machine is left in the cluster with {describe_worker(plan)} for a worker; "
-                        f"{len(missing):,} images had no row when it began. What was computed is kept: run the same "
-                        "command again when there is one, or without --cluster."
+                        f"No machine with {describe_worker(plan)} for a worker is left in the cluster; "
+                        f"{len(missing):,} "
+                        "images had no features at the start of this round. What was computed is kept: run the same "
+                        "command again when the cluster has such a machine, or without --cluster."
                     ) from None
                 continue
             if result is None:
@@ -201,7 +208,7 @@ class Cluster:
             most = max((node.cpus for node in nodes), default=0)
             raise ClusterError(
                 f"No machine of the cluster has {describe_worker(plan)} for a worker (the largest has {most}): give "
-                "fewer --threads, or wait until the cluster has grown."
+                "fewer --threads, or add machines."
             )
         return plan
 
@@ -222,24 +229,24 @@ def join(
 ) -> Iterator[Cluster]:
     """Connect to a cluster, check that its machines can do the work, and disconnect afterwards.
 
-    A connection that was there before stays.
+    An existing connection stays open.
 
     Args:
         address: "auto" for the cluster that this machine is part of, or host:port of its head.
         dataset: the examples.
         train: ids of the train split, from which int8 takes its ranges.
         data: where the examples are read; all machines must see it.
-        request: the engines and precisions that may be used, of those that all machines have.
+        request: the engines and precisions that may be used, if all machines have them.
         max_pixels: larger images are set aside.
-        resources: its cache must be seen by all machines. Its cores are those of one worker; None for as many as the
-            smallest machine has.
+        resources: its cache must be seen by all machines. Its cores are the cores of one worker; None means as many as
+            the smallest machine has.
 
     Yields:
         Cluster: the machines.
 
     Raises:
         UsageError: Ray is not installed, or the machines would not run the same engine.
-        ClusterError: there is no such cluster, or a machine does not see the data or the cache.
+        ClusterError: the cluster does not exist, or a machine cannot reach the data or the cache.
     """
     ray = _import_ray()
     wanted = pa.array(list_range_images(train), pa.string())
@@ -270,7 +277,9 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        raise StoreError(f"{folder} cannot be made ({error.strerror}): set VITRAIL_CACHE to another folder.") from error
+        raise StoreError(
+            f"{folder} cannot be created ({error.strerror}): set VITRAIL_CACHE to another folder."
+        ) from error
 
 
 def _import_ray() -> Any:
@@ -297,11 +306,11 @@ def _connect(ray: Any, address: str) -> None:
     ray._private.worker._worker_logs_enabled = False  # what machines report would go to stdout, where results belong
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what matters of it is said in a sentence
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # Vitrail reports what matters in its own words
 
 
 def _leave(ray: Any) -> None:
-    """Disconnect. The listener thread would connect again by itself, and Ray has no public switch against that."""
+    """Disconnect. The listener thread would reconnect, and Ray has no public option to prevent that."""
     hook = ray._private.auto_init_hook
     before, hook.enable_auto_connect = hook.enable_auto_connect, False
     try:
@@ -332,8 +341,8 @@ def _listen(table: Any, results: "queue.SimpleQueue[BlockResult | Exception | No
 
 
 def _explain(missing: int, failure: BaseException | None) -> str:
-    why = last_line(failure) if failure else "no row came of it"
+    why = last_line(failure) if failure else "they returned no features"
     return (
         f"The cluster's workers cannot compute the features of {missing:,} images ({why}). What was computed is kept: "
-        "run the same command again, or without --cluster to see what is wrong with them."
+        "run the same command again, or without --cluster to see what is wrong with these images."
     )

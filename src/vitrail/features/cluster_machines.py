@@ -82,9 +82,13 @@ def describe_worker(plan: WorkerPlan) -> str:
 def inspect_nodes(
     ray: Any, nodes: Sequence[Node], job: Job, dataset: Dataset, request: EngineRequest
 ) -> dict[str, MachineReport]:
-    """What each machine has, by its address; raises ClusterError if one cannot do the work."""
+    """What each machine has, by its address.
+
+    Raises:
+        ClusterError: a machine cannot do the work.
+    """
     if not nodes:
-        raise ClusterError("No machine of the cluster has a core to give: wait until it has grown.")
+        raise ClusterError("No machine of the cluster has a free core: add machines, or try again later.")
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     first = dataset.table.slice(0, 1)
@@ -112,14 +116,14 @@ def inspect_nodes(
             report = ray.get(answer, timeout=CHECK_S)
         except ray.exceptions.GetTimeoutError as error:
             raise ClusterError(
-                f"The machine {node.address} did not answer in {CHECK_S:g} s: it is busy with other work."
+                f"The machine {node.address} did not answer in {CHECK_S:g} s: it may be busy: try again later."
             ) from error
         except ray.exceptions.TaskUnschedulableError as error:
             raise ClusterError(f"The machine {node.address} has left the cluster: run the command again.") from error
         except ray.exceptions.RayError as error:
             raise ClusterError(
                 f"The machine {node.address} cannot run Vitrail ({last_line(error)}): install the same version "
-                "of it, with the same extras, on every machine."
+                "and the same extras of Vitrail on every machine."
             ) from error
         if isinstance(report, str):
             raise ClusterError(report)
@@ -138,14 +142,14 @@ def common_engines(reports: Mapping[str, MachineReport], progress: Progress) -> 
     if not common:
         kinds = "; ".join(f"{where} {_in_words(report.engines[0])}" for where, report in reports.items())
         raise UsageError(
-            f"The machines of the cluster would not compute the same features ({kinds}): give --engine and "
-            "--precision that all of them have, and the same versions."
+            f"The machines of the cluster would not compute the same features ({kinds}): give an --engine and "
+            "--precision that all of them have, and install the same versions."
         )
     processors = Counter(report.processor for report in reports.values())
     if len(processors) > 1:
         progress.note(
-            f"The cluster has {len(processors)} kinds of processors ({', '.join(sorted(processors))}): features may "
-            "differ in their last bits by where they were computed."
+            f"The cluster has {len(processors)} kinds of processors ({', '.join(sorted(processors))}): features from "
+            "different kinds may differ in their last bits."
         )
     return common
 

@@ -41,7 +41,8 @@ DEATHS = 4  # of workers over one block, before it is given up
 class Job:
     """What every worker needs to know: `data` and `cache` are places that all machines see.
 
-    `folder` is in the cache and goes with the job. `range_images` has the examples that int8 takes its ranges from.
+    `folder` is in the cache and is deleted with the job. `range_images` has the examples that int8 takes its ranges
+    from.
     """
 
     folder: Path
@@ -55,7 +56,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MachineReport:
-    """What a machine has; `engines` are the choices that were asked for, its default first."""
+    """What a machine has; `engines` are the requested choices, its default first."""
 
     engines: tuple[EngineChoice, ...]
     processor: str
@@ -87,34 +88,36 @@ def inspect_machine(job: Job, *, example: str, path: str, request: EngineRequest
         vitrail: the version that the other machines have.
 
     Returns:
-        What it has, or the sentence that says what it lacks.
+        A report of what it has, or a sentence that says what it lacks.
     """
     here = platform.node()
     if version("vitrail") != vitrail:
-        return f"{here} has Vitrail {version('vitrail')} and not {vitrail}: install the same version on every machine."
+        return (
+            f"{here} has Vitrail {version('vitrail')} instead of {vitrail}: install the same version on every machine."
+        )
     if not job.folder.is_dir():
         return (
-            f"{here} does not see the cache {job.cache}, into which every machine writes its rows: set VITRAIL_CACHE "
+            f"{here} cannot reach the cache {job.cache}, where every machine writes its features: set VITRAIL_CACHE "
             "to a folder that all of them share."
         )
     try:
         same = sha256_bytes(open_source(job.data).read(path)) == example
-        reason = "" if same else f"other bytes are at {path}"
+        reason = "" if same else f"{path} has other content there"
     except (VitrailError, OSError, KeyError) as error:
         reason = str(error).rstrip(".")
     if reason:
         return (
-            f"{here} does not see the images of {job.data} ({reason}): give a folder that all machines share at the "
+            f"{here} cannot read the images of {job.data} ({reason}): give a folder that all machines share at the "
             "same path, or a URL such as s3://bucket/images."
         )
     try:
         return MachineReport(engines=list_engines(request), processor=describe_machine().cpu)
     except UsageError as error:
-        return f"{here} cannot run it: {error}"
+        return f"{here} cannot run this: {error}"
 
 
 def try_on_worker(job: Job, backbone: Backbone, choices: Sequence[EngineChoice], threads: int) -> KnownEngine | str:
-    """What the machine of a worker runs a network fastest with, or the sentence that says what went wrong."""
+    """The engine with which a worker's machine runs a network fastest, or a sentence that says what went wrong."""
     try:
         local = _with_local_weights(backbone, job, open_source(job.data))
         resources = Resources(cache=job.cache, cores=threads, offline=job.offline)
@@ -170,12 +173,12 @@ class Worker:
         return self._failure.to_table()
 
     def _require_few_deaths(self, paths: Paths) -> None:
-        """Ray retries a block for ever; a mark is left by each worker that died on it."""
+        """Ray retries a block for ever, so each worker that dies on a block leaves a mark."""
         first = paths.ids[0].as_py()
         deaths = len(list(self._job.folder.glob(f"{first}.*")))
         if deaths >= DEATHS:
             raise ClusterError(
-                f"{deaths} workers died over the same {len(paths)} images, of which {paths[first][0]} is one: one of "
+                f"{deaths} workers died on the same {len(paths)} images (such as {paths[first][0]}): one of "
                 "them may need more memory than a worker has. What was computed is kept."
             )
 
@@ -202,7 +205,10 @@ def _with_local_weights(backbone: Backbone, job: Job, source: Source) -> Backbon
     if not given.exists():
         backbone = _published(backbone, given, job)
     elif digest_of(given) != backbone.digest:
-        raise UsageError(f"Other weights than {backbone.name}'s are at {given}: put it where all machines see it.")
+        raise UsageError(
+            f"{given} does not hold the weights of {backbone.name} on this machine: put them where all machines see "
+            "them."
+        )
     examples = Dataset(
         name="",
         table=job.range_images,
@@ -216,7 +222,7 @@ def _with_local_weights(backbone: Backbone, job: Job, source: Source) -> Backbon
 
 
 def _published(backbone: Backbone, given: Path, job: Job) -> Backbone:
-    trouble = "what is published under its name is not the same"
+    trouble = "the weights published under its name are different"
     try:
         opened = open_backbone(BackboneSpec(name=backbone.card.name), offline=job.offline, progress=Silent())
         if opened.digest == backbone.digest:

@@ -1,8 +1,8 @@
-"""Which engine runs a network: measured once on a machine, settled once for a data set, both in `engine-choices/`.
+"""Which engine runs a network: measured once per machine, fixed once per data set, both in `engine-choices/`.
 
-A data set keeps the engine that a network first ran with on it. So a run that goes on, other parts of the images, the
-machines of a cluster and an audit compute rows under one key, and no row is computed twice because a later trial came
-out otherwise. Where several machines begin at once, the first one to write its choice settles it for all.
+A data set keeps the engine that a network first ran with on it. So a continued run, other parts of the images, the
+machines of a cluster and an audit compute rows under one key, and no row is computed twice because a later trial had
+another result. If several machines begin at once, the first to write its choice decides for all.
 """
 
 import os
@@ -33,9 +33,9 @@ PAYS_FROM = 2_000  # images; for fewer, a trial takes longer than the best engin
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownEngine:
-    """A choice as it is remembered, with the figures that it was made by, if it was measured.
+    """A stored choice, with the figures behind it if it was measured.
 
-    `images` is the number of images of the data set that it was made for; None if it is that of a machine.
+    `images` is the number of images of the data set that it was made for; None for the choice of a machine.
     """
 
     version: Literal[1] = 1  # CHOICE_VERSION
@@ -76,7 +76,7 @@ def settle_among(
     known = read_choice(file)
     if known is None:
         with suppress(OSError):
-            file.unlink(missing_ok=True)  # a damaged one; whoever writes first from here on decides for all
+            file.unlink(missing_ok=True)  # a damaged file; the first process to write from now on decides for all
         known = _decide(backbone, dataset.table.num_rows, choices, measure, resources)
         if known.trial is not None:
             resources.progress.note(f"{backbone.name} runs on {trial_in_words(known.trial)}.")
@@ -88,14 +88,14 @@ def settle_among(
         chosen_on = known.trial.processor if known.trial else "another machine"
         raise UsageError(
             f"The features of {backbone.name} on these images are computed with {known.engine} {known.precision}, "
-            f"chosen on {chosen_on}, and not every machine has that now: give --engine and --precision that all have, "
-            f"or forget the choice with `vitrail cache prune {file.stem[:8]}`."
+            f"chosen on {chosen_on}, and not every machine has that now: give an --engine and --precision that all "
+            f"have, or forget the choice with `vitrail cache prune {file.stem[:8]}`."
         )
     return replace(backbone, engine=fitting[0], trial=known.trial)
 
 
 def recall_or_try(backbone: Backbone, choices: Sequence[EngineChoice], *, resources: Resources) -> KnownEngine:
-    """What this machine is known to run a network fastest with, by a trial if that is not known yet."""
+    """The engine with which this machine runs a network fastest; tried first if it is not known yet."""
     known = _recall(backbone, choices, resources)
     if known is None:
         with running(resources.progress, f"Trying engines for {backbone.name}", total=None, unit="engines"):

@@ -18,10 +18,10 @@ IMAGES = 128  # NNCF's default is 300; each is run in float32, more than once
 
 
 def attach_range_images(backbone: Backbone, dataset: Dataset, train: Sequence[str], *, max_pixels: int) -> Backbone:
-    """Give an int8 backbone the images for its ranges; one of another precision is returned as it is.
+    """Give an int8 backbone the images for its ranges; a backbone of another precision is returned unchanged.
 
-    The images are read when its model is first made; those of more than `max_pixels` are passed over. Their digest is
-    in the engine of the backbone that is returned, and so in the key of its features. `train` are the ids of the split.
+    The images are read when its model is first made; images of more than `max_pixels` are skipped. Their digest is in
+    the engine of the backbone that is returned, and so in the key of its features. `train` are the ids of the split.
     """
     if backbone.engine.precision != "int8":
         return backbone
@@ -51,7 +51,7 @@ def _read(backbone: Backbone, dataset: Dataset, ids: Sequence[str], max_pixels: 
         pixels.append(to_pixels(image, backbone.card.preprocessing))
     if not pixels:
         raise DataError(
-            f"None of the {len(ids)} train images for the int8 ranges of {backbone.name} can be read: mend them, or "
+            f"None of the {len(ids)} train images for the int8 ranges of {backbone.name} can be read: fix them, or "
             "choose another --precision."
         )
     return np.stack(pixels)

@@ -73,7 +73,7 @@ class Extractor:
         return f"Features of {self.backbone.name}"
 
     def start(self, *, images: int, resources: Resources) -> Network:
-        """Start its network the first time; passes that follow go on with it."""
+        """Start its network the first time; later passes reuse it."""
         if self._network is None:
             threads, batch = resources.threads.compute, resources.batch
             if batch is not None:
@@ -107,7 +107,7 @@ class Extractor:
 
 
 class _ShardWriter:
-    """Gathers rows until they make a shard; a thread of its own writes one at a time, so nothing else waits for it."""
+    """Gathers rows until they fill a shard; a separate thread writes one shard at a time, so nothing else waits."""
 
     def __init__(self, stream: Stream[str], compute_threads: int) -> None:
         self._stream, self._compute_threads = stream, compute_threads
@@ -126,7 +126,7 @@ class _ShardWriter:
             self._writing = self._thread.submit(extractor.write, computed, self._cost(extractor, computed))
 
     def close(self) -> None:
-        """Write what is left of every backbone; then StoreError if a shard could not be written."""
+        """Write the remaining rows of every backbone; raises StoreError afterwards if a shard could not be written."""
         self._thread.shutdown()
         with ExitStack() as rest:  # runs all of it, whatever becomes of one shard
             if self._writing is not None:
@@ -135,7 +135,7 @@ class _ShardWriter:
                 rest.callback(extractor.write, computed, self._cost(extractor, computed))
 
     def _cost(self, extractor: Extractor, computed: Computed) -> ShardCost:
-        """On a processor, its CPU time: clock time would count the decoders beside it. A GPU is the network's own."""
+        """On a CPU, its CPU time, since clock time would include the decoders. A GPU runs only the network."""
         compute_s = max(0.0, user_seconds() - self._begun_user_s - self._stream.decode_s)
         forward_user_s = computed.forward_s * compute_s / self._stream.forward_s if computed.forward_s else 0.0
         on_processor = extractor.backbone.engine.device == "cpu"
@@ -166,7 +166,7 @@ def run_pass(
     Returns:
         Why some examples cannot be decoded, by id, and the CPU time of decoding in seconds.
     """
-    pa.default_memory_pool().release_unused()  # what reading and splitting left is not kept beside the networks
+    pa.default_memory_pool().release_unused()  # free the memory of reading and splitting before the networks run
     with phase(resources.progress, "starting networks"):
         networks = {owner: owner.start(images=missing.count(owner), resources=resources) for owner in missing.owners}
     extractors = {network: owner for owner, network in networks.items()}

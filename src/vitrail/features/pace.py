@@ -90,7 +90,7 @@ def _key(backbone: Backbone, threads: int) -> str:
 
 
 def batch_in(facts: Mapping[str, Any]) -> int | None:
-    """The batch that a file of this folder remembers, or None if it is none of those measured."""
+    """The batch that a file of this folder stores, or None if it is not one of those measured."""
     batch = facts.get("batch")
     return batch if isinstance(batch, int) and batch in BATCHES else None
 

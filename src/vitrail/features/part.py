@@ -21,7 +21,7 @@ class Part:
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.of:
-            raise UsageError(f"There is no part {self.number} of {self.of}: give 1/{self.of} to {self.of}/{self.of}.")
+            raise UsageError(f"Invalid part {self.number}/{self.of}: give 1/{self.of} to {self.of}/{self.of}.")
 
     def of_ids(self, ids: pa.StringArray) -> NDArray[np.bool_]:
         """Which of these examples are in the part; ids are digests, so their first digits deal them out evenly."""

@@ -122,7 +122,7 @@ def extract(
     elsewhere: Fill | None = None,
     copies: CopyCollector | None = None,
 ) -> Extraction:
-    """Compute the rows that are missing, and only those: one for each backbone and example that can be decoded.
+    """Compute only the missing rows: one for each backbone and example that can be decoded.
 
     Args:
         dataset: the examples.
@@ -130,8 +130,8 @@ def extract(
         max_pixels: larger images are set aside.
         resources: without a batch, `features/pace.py` finds the best.
         part: compute only the rows of these examples, for several machines that share a cache.
-        elsewhere: computes the rows in place of this process.
-        copies: takes the bytes of every image that this process reads.
+        elsewhere: computes the rows instead of this process.
+        copies: receives the bytes of every image that this process reads.
     """
     extractors = [open_extractor(backbone, resources.cache) for backbone in backbones]
     paths = Paths(dataset.table)

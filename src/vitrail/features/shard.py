@@ -41,13 +41,13 @@ class Shard:
     cost: ShardCost
 
     def features(self) -> NDArray[np.float16] | NDArray[np.float32]:
-        """Its rows, mapped only as long as they are held: pages that stay mapped would count as this process's."""
+        """Its rows, mapped only while they are in use: pages that stay mapped would count as memory of this process."""
         try:
             rows = pa.ipc.open_file(pa.memory_map(str(self.path))).read_all().column("feature").chunk(0)
         except OSError as error:
             raise StoreError(
-                f"The shard {self.path} cannot be read any more; the cache may have been pruned. Run the same command "
-                "again: only its rows are computed anew."
+                f"The shard {self.path} can no longer be read; the cache may have been pruned. Run the same command "
+                "again: only its rows are computed again."
             ) from error
         feature_ND: NDArray[np.float16] | NDArray[np.float32] = rows.values.to_numpy(zero_copy_only=True)
         return feature_ND.reshape(len(self.ids), self.width)
@@ -90,7 +90,7 @@ def read_shard(path: Path) -> Shard | None:
         width = schema.field("feature").type.list_size
         cost = ShardCost(**json.loads(schema.metadata[b"cost"]))
     except PermissionError as error:
-        raise StoreError(f"The features in {path} cannot be read ({error.strerror}): mend its permissions.") from error
+        raise StoreError(f"The features in {path} cannot be read ({error.strerror}): fix its permissions.") from error
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError):
         return None
     return Shard(path, ids, width, cost)

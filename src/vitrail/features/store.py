@@ -152,7 +152,7 @@ class FeatureSet:
         except OSError as error:
             raise StoreError(
                 f"Features could not be written to {self.folder} ({error.strerror or error}); what was written before "
-                "is kept. Free some room or set VITRAIL_CACHE to another folder, then run the same command again."
+                "is kept. Free some disk space or set VITRAIL_CACHE to another folder, then run the same command again."
             ) from error
         self._open_shard(path)
 
@@ -191,7 +191,7 @@ class FeatureSet:
 class RowReader:
     """Rows of some examples that stay in the store until they are read; it keeps no shard open.
 
-    Rows that were computed one after the other lie in one shard: asked for together, they take few shards.
+    Rows that were computed one after the other are in the same shard, so reading them together opens few shards.
     """
 
     def __init__(self, shards: Sequence[Shard], shard_N: NDArray[np.int64], row_N: NDArray[np.int64]) -> None:
@@ -242,7 +242,9 @@ def widen(cache: Path, facts: Mapping[str, object]) -> FeatureSet:
     try:
         put_in_place(mark, lambda temporary: temporary.write_text("float16 does not keep these features\n"))
     except OSError as error:
-        raise StoreError(f"{mark} could not be written ({error.strerror}); free some room, then run again.") from error
+        raise StoreError(
+            f"{mark} could not be written ({error.strerror}); free some disk space, then run again."
+        ) from error
     return FeatureSet(cache, facts, "float32")
 
 
@@ -251,12 +253,12 @@ def _wide_mark(cache: Path, facts: Mapping[str, object]) -> Path:
 
 
 def _names_in(folder: Path) -> list[str]:
-    """Names in order, so that a row that stands twice is always taken from the same shard."""
+    """Names in order, so that a row that is stored twice is always taken from the same shard."""
     try:
         return sorted(entry.name for entry in os.scandir(folder))
     except FileNotFoundError:
         return []
     except OSError as error:
         raise StoreError(
-            f"The features in {folder} cannot be read ({error.strerror}). Mend its permissions, or set VITRAIL_CACHE."
+            f"The features in {folder} cannot be read ({error.strerror}). Fix its permissions, or set VITRAIL_CACHE."
         ) from error

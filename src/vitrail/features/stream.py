@@ -89,15 +89,17 @@ def open_example(
     `take` is given the bytes of its file first, for what else is made of them.
 
     Raises:
-        ImageRejected: it cannot be decoded whole.
-        DataError: its bytes are not those that the data set was made of, or cannot be read any more.
+        ImageRejected: it cannot be decoded completely.
+        DataError: its bytes have changed since the data set was read, or cannot be read any more.
     """
     try:
         data = read_example(source, path, example)
-    except OSError as error:  # it could be read for its id: setting it aside would let a bad moment choose
+    except (
+        OSError
+    ) as error:  # it was readable when its id was computed: setting it aside now would make the result depend on chance
         raise DataError(
-            f"{path} could be read at first and cannot be now ({error.strerror or type(error).__name__}). What was "
-            "computed is kept: see that the images are within reach, then run the same command again."
+            f"{path} could be read before but not now ({error.strerror or type(error).__name__}). What was "
+            "computed is kept: make sure that the images can be reached, then run the same command again."
         ) from error
     if take is not None:
         take(data)
@@ -174,9 +176,9 @@ _Full = tuple[Network, int, list[_Entry[Item]]]  # a batch to compute, and its n
 class Stream(Generic[Item]):
     """Runs images through networks; iterate over it once.
 
-    The batches of a network come in the order of its images. What a decoder or a network raises ends the stream: it is
-    raised after the batches that were complete by then. Whoever stops early must close the iterator, which ends every
-    thread; leaving it to be collected does that too. `decode_s` and `forward_s` are totals so far, as in `Batch`.
+    The batches of a network come in the order of its images. An exception of a decoder or a network ends the stream: it
+    is raised after the batches that were complete by then. To stop early, close the iterator, which ends every thread;
+    garbage collection does that too. `decode_s` and `forward_s` are totals so far, as in `Batch`.
     """
 
     def __init__(
@@ -261,7 +263,7 @@ class Stream(Generic[Item]):
                 self._full.put(None)
 
     def _batches(self) -> Iterator[_Full[Item]]:
-        """Every batch as soon as it is full; those at the end may not be."""
+        """Every batch as soon as it is full; the last batches may be smaller."""
         filling: defaultdict[Network, list[_Entry[Item]]] = defaultdict(list)
         numbers: Counter[Network] = Counter()
         for image in in_order(self._decoders, self._decode, self._items, ahead=self._ahead):

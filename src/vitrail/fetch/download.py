@@ -27,8 +27,8 @@ def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str 
     """
     if not card.repository:
         raise DownloadError(
-            f"The weights of {card.name} are on no hub that Vitrail fetches from; `vitrail backbones {card.name}` says "
-            f"where they are published: give the file as -b {card.name}=FILE."
+            f"Vitrail cannot download the weights of {card.name}; `vitrail backbones {card.name}` shows where they "
+            f"are published: fetch the file and give it as -b {card.name}=FILE."
         )
     lock, key = config_folder() / LOCK_FILE, card.name if file == WEIGHTS_FILE else f"{card.name}/{file}"
     trusted = read_trusted(lock).get(key)
@@ -37,8 +37,8 @@ def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str 
     if path is None:
         if offline:
             raise DownloadError(
-                f"The {_what(file)} of {card.name} are not on this machine and offline mode forbids fetching them: run "
-                f"once without it, or {bring_by_hand(card)}"
+                f"The {_what(file)} of {card.name} are not on this machine, and offline mode does not allow a "
+                f"download: run once without it, or {bring_by_hand(card)}"
             )
         path = download(card, revision, lambda path: _require_trusted(card, trusted, path, file), progress, file=file)
     digest = _require_trusted(card, trusted, path, file)
@@ -72,7 +72,7 @@ def _require_trusted(card: Published, trusted: Trusted | None, path: Path, file:
         if wanted and digest != wanted:
             raise DownloadError(
                 f"The {_what(file)} of {card.name} are not the trusted ones: {path} has sha256 {digest}, but {wanted} "
-                f"stands {place}. Delete the file and run again; if the hub still serves these bytes, find out why "
+                f"is {place}. Delete the file and run again; if the hub still serves these bytes, find out why "
                 f"they changed before you trust them."
             )
     return digest

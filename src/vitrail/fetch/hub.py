@@ -1,8 +1,8 @@
 """The Hugging Face hub: one file of one repository into the hub's own cache, resumable.
 
 The bytes arrive in a file beside their place in the cache, named after the content that the hub announced, so an
-interrupted download goes on where it stopped, even in another process (huggingface_hub 2 starts again from zero).
-They move into the cache when they are whole and the caller's check has passed.
+interrupted download continues where it stopped, even in another process (huggingface_hub 2 starts again from zero).
+They move into the cache when they are complete and the caller's check has passed.
 """
 
 import os
@@ -74,8 +74,8 @@ def download(
         commit = about.commit_hash
         if commit is None or about.etag is None or not PLAIN_NAME.fullmatch(about.etag):
             raise DownloadError(
-                f"What answered for the weights of {card.name} is not a Hugging Face hub (it names no commit or no "
-                f"content): check HF_ENDPOINT and your proxy, or {bring_by_hand(card)}"
+                f"The server that answered for the weights of {card.name} is not a Hugging Face hub (it gives no "
+                f"commit or no digest): check HF_ENDPOINT and your proxy, or {bring_by_hand(card)}"
             )
         blob = _blobs_folder(card) / about.etag
         blob.parent.mkdir(parents=True, exist_ok=True)
@@ -92,8 +92,7 @@ def bring_by_hand(card: Published) -> str:
     """The end of a sentence: what a person without a connection can do."""
     files, given = (", ".join(HF_FILES), "FOLDER") if card.name.startswith(HF) else (WEIGHTS_FILE, "FILE.safetensors")
     return (
-        f"bring {files} of the hub's repository {card.repository} here by other means and give it as "
-        f"-b {card.name}={given}."
+        f"fetch {files} of the hub's repository {card.repository} in another way and give it as -b {card.name}={given}."
     )
 
 
@@ -154,8 +153,8 @@ def _check_or_delete(partial_file: Path, check: Callable[[Path], str], etag: str
         digest = check(partial_file)
         if len(etag) == SHA256_DIGITS and etag != digest:
             raise DownloadError(
-                f"The download {partial_file} arrived damaged: its sha256 is {digest}, and the hub announced {etag}. "
-                f"It is deleted; run the same command again."
+                f"The download {partial_file} arrived damaged: its sha256 is {digest}, but the hub announced {etag}. "
+                "Vitrail deleted it; run the same command again."
             )
     except DownloadError:
         partial_file.unlink()
@@ -173,23 +172,23 @@ def _errors_in_one_sentence(card: Published, revision: str, file: str) -> Iterat
         yield
     except errors.RevisionNotFoundError as error:
         raise DownloadError(
-            f"The hub does not have revision {revision} of {card.repository}, which {card.name} is tied to by its "
-            f"card or by the lock of trusted weights: {bring_by_hand(card)}"
+            f"The hub does not have revision {revision} of {card.repository}, which the card of {card.name} or the "
+            f"lock of trusted weights requires: {bring_by_hand(card)}"
         ) from error
     except (errors.RepositoryNotFoundError, errors.RemoteEntryNotFoundError) as error:
         raise DownloadError(
-            f"The hub shows no {file} in {card.repository}: if it is private or gated, log in with "
-            f"`hf auth login`; else {bring_by_hand(card)}"
+            f"The hub has no {file} in {card.repository}: if the repository is private or gated, log in with `hf auth "
+            f"login`; otherwise {bring_by_hand(card)}"
         ) from error
     except (http_error, OSError) as error:
         if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError | TimeoutError):
             raise DownloadError(
-                f"The weights of {card.name} could not be written to the hub's cache ({error}): free some room, or "
-                f"choose another place with HF_HOME, and run the same command again."
+                f"The weights of {card.name} could not be written to the hub's cache ({error}): free some disk space, "
+                f"or choose another place with HF_HOME, and run the same command again."
             ) from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DownloadError(
             f"The weights of {card.name} could not be fetched from the hub ({reason}): check the connection, "
-            f"HF_ENDPOINT and your proxy and run the same command again, what has arrived is kept; "
-            f"or {bring_by_hand(card)}"
+            "HF_ENDPOINT and your proxy and run the same command again (it continues the download); or "
+            f"{bring_by_hand(card)}"
         ) from error

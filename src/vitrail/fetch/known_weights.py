@@ -144,12 +144,12 @@ def _read(path: Path) -> KnownWeights:
         raise ValueError("it is too large")
     newer = _FORMAT.validate_json(content).get("format")
     if isinstance(newer, int) and newer > FORMAT:
-        raise _NewerFormatError(f"it has format {newer} and this Vitrail reads {FORMAT}")
+        raise _NewerFormatError(f"it has format {newer}, but this version of Vitrail reads {FORMAT}")
     return _KNOWN.validate_json(content)
 
 
 class _NewerFormatError(ValueError):
-    """The file is a newer Vitrail's and stays as it is."""
+    """The file was written by a newer Vitrail and stays unchanged."""
 
 
 def _say(error: OSError | ValueError) -> str:

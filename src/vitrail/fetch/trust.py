@@ -37,16 +37,16 @@ def read_trusted(path: Path) -> dict[str, Trusted]:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["format"] != FORMAT:
             raise DownloadError(
-                f"The lock of trusted weights {path} has format {document['format']}, this Vitrail reads {FORMAT}: "
-                f"use the newer Vitrail that wrote it, or set the file aside."
+                f"The lock of trusted weights {path} has format {document['format']}, but this version of Vitrail "
+                f"reads {FORMAT}: use the newer version that wrote it, or move the file away."
             )
         return {name: Trusted(**facts) for name, facts in document["weights"].items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DownloadError(
-            f"The lock of trusted weights {path} cannot be read ({error}), so nothing can be compared with it: "
-            f"repair it, or set it aside to trust the next download of each name anew."
+            f"The lock of trusted weights {path} cannot be read ({error}), so no weights can be checked against it: "
+            "repair it, or move it away to trust the next download of each name."
         ) from error
 
 
@@ -65,6 +65,6 @@ def remember(path: Path, name: str, trusted: Trusted) -> None:
             put_in_place(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise DownloadError(
-            f"The lock of trusted weights {path} could not be written ({error.strerror or error}), and weights are "
-            f"not used without it: free some room, or choose another place with VITRAIL_CONFIG."
+            f"The lock of trusted weights {path} could not be written ({error.strerror or error}), and Vitrail does "
+            "not use weights without it: free some disk space, or choose another place with VITRAIL_CONFIG."
         ) from error

@@ -1,7 +1,7 @@
-"""Scaled features in the axes of their covariance, where fits of linear heads are short.
+"""Scaled features in the axes of their covariance, in which linear heads are fitted quickly.
 
-With fewer rows than features only as many axes as rows are left, and nothing is lost: the best weight of a linear head
-lies in the span of the rows.
+With fewer rows than features there are only as many axes as rows, and nothing is lost: the best weight of a linear head
+is in the span of the rows.
 """
 
 from dataclasses import dataclass, replace

@@ -17,7 +17,7 @@ from vitrail.core.hashing import sha256_bytes
 from vitrail.heads.head import StoredRows
 from vitrail.statistics.conformal import threshold
 
-BANK = 2_000  # rows: enough for k-th neighbours, small beside the weights
+BANK = 2_000  # rows: enough for k-th neighbours, small compared with the weights
 ROWS_AT_ONCE = 4096
 LARGEST_DISTANCE = 2.0  # of two unit rows: 1 less the cosine
 
@@ -61,7 +61,7 @@ def measure_bank(
     """Set the distance for these rows."""
     size_G = np.unique(group_B, return_counts=True)[1]
     alarms = max(alarms, 1 / (len(size_G) + 1))
-    if len(size_G) == 1:  # one group tells nothing of another: no image is further away than this
+    if len(size_G) == 1:  # one group says nothing about another: no image is further away than this
         return Bank(row_BD=row_BD, neighbours=1, alarms=alarms, distance=LARGEST_DISTANCE)
     neighbours = min(neighbours, len(row_BD) - int(size_G.max()))
     distance_B = neighbour_distance(row_BD.astype(np.float32), row_BD, neighbours, without=(group_B, group_B))

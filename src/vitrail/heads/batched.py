@@ -1,4 +1,4 @@
-"""K heads trained together, epoch by epoch, each parameter of all of them one tensor.
+"""K heads trained together, epoch by epoch; one tensor holds each parameter of all heads.
 
 Head k of a batch of K is the same head as k trained alone: nothing in a head's arithmetic reads another head, and the
 random draws do not depend on the number of heads (`dropout.py`).
@@ -6,8 +6,8 @@ random draws do not depend on the number of heads (`dropout.py`).
 How it is fast. Heads with the same dropout see the same rows, and their weights lie one below the other: one matrix
 product scores all of them, one gives all their gradients. The bottleneck is then the optimiser, which reads and writes
 weights and memory at every step for little arithmetic. So heads go through an epoch block by block; a block is as many
-heads as stay in the last-level cache from step to step. Every core has blocks of its own, each by one thread: at some
-twenty microseconds an operation, threads that share one would wait for each other longer than they work.
+heads as stay in the last-level cache from step to step. Each core has its own blocks and one thread: an operation takes
+some twenty microseconds, so threads that share one would wait for each other longer than they work.
 """
 
 import math

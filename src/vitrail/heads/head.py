@@ -95,7 +95,7 @@ class LinearFit:
 def logits(head: Head, features: NDArray[np.float32]) -> NDArray[np.float64]:
     """The scores of every class before the temperature, N x C, for N x D features.
 
-    Computed in float64, so that a row's scores do not depend on the rows beside it.
+    Computed in float64, so that a row's scores do not depend on other rows.
 
     Raises:
         DataError: the features are not rows of the head's width.
@@ -126,7 +126,11 @@ def log_softmax(logit_NC: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def require_labels(features: NDArray[np.floating], labels: NDArray[np.int64], classes: int) -> None:
-    """Raise a DataError unless each row of features has a label in [0, classes)."""
+    """Check that each row of features has a label in [0, classes).
+
+    Raises:
+        DataError: the shapes do not match, or a label is outside this range.
+    """
     if features.ndim != 2 or len(features) != len(labels) or not len(labels):
         raise DataError(
             f"A head needs a label for each row of features, but got features of shape {features.shape} and "

@@ -69,7 +69,7 @@ def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     except OSError as error:
         raise WeightsError(f"The head {path} cannot be read ({error.strerror or error}): check the path.") from error
     except SafetensorError as error:
-        raise WeightsError(f"The head {path} is not a whole safetensors file ({error}): fit it again.") from error
+        raise WeightsError(f"The head {path} is not a complete safetensors file ({error}): fit it again.") from error
 
 
 def _facts(metadata: dict[str, str], path: Path) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _facts(metadata: dict[str, str], path: Path) -> dict[str, Any]:
         version = int(facts["format_version"])
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(
-            f"{path} is a safetensors file but no head of Vitrail: its metadata lack {METADATA_KEY}. "
+            f"{path} is a safetensors file but not a head of Vitrail: its metadata lack {METADATA_KEY}. "
             "Give a file from the heads folder of a run."
         ) from error
     if version not in range(1, FORMAT_VERSION + 1):
@@ -108,7 +108,7 @@ def _build(tensors: dict[str, Array], facts: dict[str, Any], path: Path) -> Head
         raise WeightsError(f"The head {path} is incomplete ({error!r}): fit it again.") from error
     fault = f"unexpected tensors {', '.join(unexpected)}" if unexpected else _fault(head)
     if fault:
-        raise WeightsError(f"The head {path} does not fit together: {fault}. Fit it again.")
+        raise WeightsError(f"The head {path} is inconsistent: {fault}. Fit it again.")
     return head
 
 
@@ -119,7 +119,7 @@ def _fault(head: Head) -> str | None:
         if fault:
             return fault
     if not (head.scaling.scale_D > 0).all():
-        return "scale holds values that are not above 0"
+        return "scale has values that are not above 0"
     if head.scaling.kind not in SCALINGS:
         return f"the scaling is {head.scaling.kind!r}"
     if not (math.isfinite(head.temperature) and head.temperature > 0):

@@ -1,4 +1,4 @@
-"""Multinomial logistic regression over a path of strengths, each solved to a test of its gradient.
+"""Multinomial logistic regression over a path of strengths, each solved until its gradient passes a test.
 
 The objective is scikit-learn's (sklearn/linear_model/_logistic.py, `l2_reg_strength`):
 
@@ -10,11 +10,11 @@ weighted and N is the sum of the weights, as in scikit-learn.
 
 How it is fast. The features are centred, which changes the bias alone, and turned into the axes of their covariance,
 once for the whole path. There the Hessian is nearly diagonal, about mean p (1 - p) x variance + 1 / (C N), and L-BFGS
-starts from this diagonal. With fewer rows than features only as many axes as rows are left, and nothing is lost: the
-best W lies in the span of the rows.
-Each strength starts from an extrapolation of the solutions before, which move nearly straight in log C (a predictor,
-Allgower and Georg 1990, Numerical Continuation Methods, section 2). Products are float32; the end test uses the scaled
-features in float64, and if float32 cannot pass it the last steps are done in float64.
+starts from this diagonal. With fewer rows than features there are only as many axes as rows, and nothing is lost: the
+best W is in the span of the rows. Each strength starts from an extrapolation of the earlier solutions, which move
+almost linearly in log C (a predictor, Allgower and Georg 1990, Numerical Continuation Methods, section 2). Products are
+float32; the end test uses the scaled features in float64, and if float32 cannot pass it the last steps are done in
+float64.
 
 When it ends. A gradient g leaves W at most |g| C N from the solution: with little regularisation a small gradient says
 less. So above C = 1 the test is stricter, by the root of C; benchmarks/logistic_path.py measures the difference.

@@ -117,7 +117,7 @@ class StreamedPath:
         class_weights: NDArray[np.float64] | None = None,
         start_P: NDArray[np.float32] | None = None,
     ) -> None:
-        """Solve nothing yet.
+        """Prepare the fits; `fit` runs one.
 
         Args:
             axes: of all rows.
@@ -131,7 +131,9 @@ class StreamedPath:
             DataError: the labels do not lie in [0, classes).
         """
         if not len(labels) or labels.min() < 0 or labels.max() >= classes:
-            raise DataError(f"A head of {classes} classes needs labels in [0, {classes}): check what they come from.")
+            raise DataError(
+                f"A head of {classes} classes needs labels in [0, {classes}): check what the labels were made from."
+            )
         self._axes, self._row_M, self._label_M = axes, rows, labels
         self._weight_C = np.ones(classes) if class_weights is None else class_weights
         self._point_P = None if start_P is None else torch.from_numpy(start_P)

@@ -1,8 +1,8 @@
 """One step of an optimiser on a block of a tensor of heads, in place, while the block is in the cache.
 
-Each is written as Keras 3 has it (keras/src/optimizers: rmsprop.py, sgd.py, adamw.py), with one rate a head. Weight
-decay is decoupled from the gradient for all three, weight -= rate decay weight, as Keras does and as Loshchilov &
-Hutter 2019 (arXiv:1711.05101) argue for AdamW; `batched.py` does it before the step.
+Each follows Keras 3 (keras/src/optimizers: rmsprop.py, sgd.py, adamw.py), with one learning rate per head. Weight decay
+is decoupled from the gradient for all three, weight -= rate decay weight, as Keras does and as Loshchilov & Hutter 2019
+(arXiv:1711.05101) argue for AdamW; `batched.py` does it before the step.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ def sgd(
 def adamw(
     weight: "Tensor", gradient: "Tensor", factor: float, memory: "Sequence[Tensor]", rate: "Tensor", step: int
 ) -> None:
-    """Keras's form, epsilon beside the root and not corrected for the start as torch's is."""
+    """Keras's form: epsilon is added to the root, without torch's correction for the start."""
     mean, square = memory
     mean.mul_(BETA_1).add_(gradient, alpha=(1 - BETA_1) * factor)
     square.mul_(BETA_2).addcmul_(gradient, gradient, value=(1 - BETA_2) * factor**2)

@@ -29,16 +29,15 @@ SetOn = Literal["out-of-fold", "calibration"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """The guarantees and their thresholds, none of them set on test images.
+    """The guarantees and their thresholds, which are never set on test images.
 
     `set_on` says on which `images` thresholds and confidence were set: out-of-fold probabilities of train and val
     (cross-conformal), or a calibration split that was used for nothing else (split conformal). `groups` counts the
     groups of these images; an image without one is a group of its own. With groups every promise is about an image
-    drawn from a new group, and each group counts the same.
-    `threshold_RC` has a row for each of RULES; a class with a score above it is not in the set. An answer needs
-    `confidence` for `precision`; None if the test found none. `bank_BD` has training features of length 1.
-    `distance` is a cosine distance to the `neighbours`-th of them: all but `alarms` of training images are nearer to
-    those of other groups.
+    drawn from a new group, and each group counts the same. `threshold_RC` has a row for each of RULES; a class with a
+    score above it is not in the set. An answer needs `confidence` for `precision`; None if the test found no such
+    confidence. `bank_BD` has training features of length 1. `distance` is a cosine distance to the `neighbours`-th of
+    them: a share of 1 - `alarms` of the training images is nearer than that to training images of other groups.
     """
 
     set_on: SetOn
@@ -69,7 +68,7 @@ class Refusal:
         return result
 
     def sure(self, probability_NC: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether each answer has the confidence for the precision; all have it if there is no such confidence."""
+        """Whether each answer has the confidence for the precision; without such a confidence all count as sure."""
         return np.asarray(probability_NC.max(axis=1) >= (0.0 if self.confidence is None else self.confidence))
 
     def strange(self, feature_ND: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -106,13 +105,15 @@ def load_refusal(path: Path, *, features: int | None = None, classes: int | None
         with safe_open(path, framework="numpy") as file:
             facts = json.loads((file.metadata() or {})[METADATA_KEY])
             if facts.pop("format_version") != FORMAT_VERSION:
-                raise WeightsError(f"{path} was written by another Vitrail: use that, or make the run again.")
+                raise WeightsError(
+                    f"{path} was written by another version of Vitrail: use that version, or repeat the run."
+                )
             refusal = Refusal(threshold_RC=file.get_tensor("threshold"), bank_BD=file.get_tensor("bank"), **facts)
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read as thresholds of a head ({error!r}): make the run again.") from error
+        raise WeightsError(f"{path} cannot be read as thresholds of a head ({error!r}): repeat the run.") from error
     fault = _wrong_facts(refusal) or _wrong_tensors(refusal, features, classes)
     if fault:
-        raise WeightsError(f"{path} does not fit together, or not to its head: {fault}. Make the run again.")
+        raise WeightsError(f"{path} is inconsistent, or does not belong to its head: {fault}. Repeat the run.")
     return refusal
 
 

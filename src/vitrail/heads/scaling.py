@@ -58,11 +58,11 @@ def fit_scaling(feature_ND: NDArray[np.floating], kind: ScalingKind = "standardi
     A feature that does not vary gets scale 1, so that it becomes 0.
 
     Raises:
-        UsageError: there is no such scaling.
+        UsageError: the scaling is unknown.
     """
     N, D = feature_ND.shape
     if kind not in SCALINGS:
-        raise UsageError(f"There is no feature scaling {kind!r}: choose one of {', '.join(SCALINGS)}.")
+        raise UsageError(f"Unknown feature scaling {kind!r}: choose one of {', '.join(SCALINGS)}.")
     if kind != "standardise":
         return Scaling(np.zeros(D, np.float32), np.ones(D, np.float32), kind)
     blocks = [feature_ND[start : start + ROWS_AT_ONCE] for start in range(0, N, ROWS_AT_ONCE)]

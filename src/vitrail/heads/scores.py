@@ -140,7 +140,7 @@ class Neighbours(_Form):
         return np.log((k * share_QC + self.prior_C) / (k + 1))
 
     def _nearest(self, unit_QD: NDArray[np.float64], k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Candidates by float32 products with all rows, then exactly: no result depends on the rows beside it."""
+        """Candidates by float32 products with all rows, then exactly: a result does not depend on other rows."""
         near_QM = unit_QD.astype(np.float32) @ self.row_MD.T
         count = min(k + SPARE, near_QM.shape[1])
         row_Qm = np.sort(np.argpartition(-near_QM, count - 1, axis=1)[:, :count], axis=1)
@@ -167,7 +167,7 @@ class Neighbours(_Form):
         if not are_unit(self.row_MD):
             return "a row is not of length 1"
         if self.label_M.min() < 0 or self.label_M.max() >= classes:
-            return "a label is of no class"
+            return "a label is not a class"
         weighted = (self.class_weight_C >= 0).all() and (self.class_weight_C[self.label_M] > 0).all()
         return None if weighted else "a class with rows has a weight that is not above 0"
 

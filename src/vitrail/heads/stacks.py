@@ -1,7 +1,7 @@
 """Heads trained together as one tensor: a softmax layer each, or a perceptron with one hidden layer each.
 
-Softmax heads are the deck's. As in Keras, but for two departures: weights start at 0 and not at Glorot's noise, since
-the loss is convex and without decay the noise would stay in the solution; and losses are taken of the logits, not of
+Softmax heads are the deck's. They follow Keras with two differences: weights start at 0 instead of Glorot's noise,
+since the loss is convex and without decay the noise would stay in the solution; and losses use the logits instead of
 probabilities clipped at 1e-7.
 """
 

@@ -76,7 +76,7 @@ def fit_heads(
         train: N x D features, unscaled, and N class indices.
         val: likewise; a head stops after `patience` epochs without a lesser val loss and gets its best weights back.
             Without a val all epochs are trained and no curve is returned. The weights are then the mean over the last
-            third of the epochs (Polyak & Juditsky 1992): those of one epoch depend on the luck of its minibatches.
+            third of the epochs (Polyak & Juditsky 1992): those of one epoch depend on chance in its minibatches.
         classes: the number of classes.
         settings: one for each head, all with the same number of hidden units.
         options: shared by all heads.
@@ -111,7 +111,7 @@ class HeadTraining:
     ) -> None:
         widths = {setting.hidden for setting in settings}
         if len(widths) != 1:
-            raise UsageError(f"Heads of one training need one number of hidden units, but got {sorted(widths)}.")
+            raise UsageError(f"Heads trained together need the same number of hidden units, but got {sorted(widths)}.")
         require_labels(*train, classes)
         self._scaling = fit_scaling(train[0], options.scaling)
         self._val = None
@@ -135,7 +135,7 @@ class HeadTraining:
         return sorted(self._batch.heads)
 
     def advance(self, epochs: int) -> None:
-        """Train on, until every head has stopped by itself or this many epochs have passed."""
+        """Continue training until every head has stopped or this many epochs have passed."""
         for _ in range(epochs):
             if not self._batch.heads:
                 return

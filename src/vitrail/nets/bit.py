@@ -97,7 +97,7 @@ class Bottleneck(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks of one width, the first of which may halve the map."""
+    """Blocks of one width; the first may halve the map."""
 
     def __init__(self, inputs: int, outputs: int, *, blocks: int, stride: int, norm_eps: float) -> None:
         super().__init__()

@@ -76,7 +76,7 @@ class ClipImageTower(nn.Module):
         nn.init.normal_(self.pos_embed, std=INIT_STD)
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
-        """Where the image lies in the space shared with text, `shared_BP`, not yet of length 1."""
+        """The image in the space shared with text, `shared_BP`, not yet scaled to length 1."""
         shared_BP: Tensor = self.head(self.forward_features(image_BCHW))
         return shared_BP
 

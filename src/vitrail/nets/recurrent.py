@@ -45,7 +45,7 @@ class Memory(NamedTuple):
 
     annotation: Tensor  # BMT, what each token is about
     key: Tensor  # BMF, its part of the alignment score
-    readable: Tensor  # B1M, where it is no padding
+    readable: Tensor  # B1M, true except for padding
 
 
 class RNNSearch(nn.Module):

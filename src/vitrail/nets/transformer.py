@@ -168,7 +168,7 @@ class Transformer(nn.Module):
         return memory_BMD
 
     def decode(self, target_BL: Tensor, memory_BMD: Tensor, *, readable_B1M: Tensor) -> Tensor:
-        """The logits that follow each token of the target, `logit_BLV`, from a memory and what of it is no padding."""
+        """The logits of the token after each token of the target, `logit_BLV`; padding of the memory is ignored."""
         past_1LL = past_and_present(target_BL.shape[1], device=target_BL.device)
         token_BLD = self._embed(target_BL)
         for layer in self.decoder:
@@ -198,7 +198,7 @@ class Transformer(nn.Module):
 
 
 def readable(source_BM: Tensor) -> Tensor:
-    """`readable_B1M`: where the source is no padding."""
+    """`readable_B1M`: true except for padding of the source."""
     return (source_BM != PADDING).unsqueeze(1)
 
 
@@ -246,7 +246,7 @@ def beam_search(
         chance_BKV = chance_NV.view(B, beams, -1)
         ended_BK1 = (written_BKL == END).any(dim=-1, keepdim=True)
         chance_BKV = chance_BKV.masked_fill(ended_BK1, float("-inf"))
-        chance_BKV[..., PADDING].masked_fill_(ended_BK1.squeeze(-1), 0.0)  # what has ended goes on for nothing
+        chance_BKV[..., PADDING].masked_fill_(ended_BK1.squeeze(-1), 0.0)  # no effect after the end
         score_BK, choice_BK = (score_BK.unsqueeze(-1) + chance_BKV).flatten(1).topk(beams)
         choice_BK1, V = choice_BK.unsqueeze(-1), chance_BKV.shape[-1]
         parent_BKL = written_BKL.take_along_dim(choice_BK1 // V, dim=1)

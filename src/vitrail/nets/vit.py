@@ -188,7 +188,7 @@ class LayerScale(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then MLP, each on normalised tokens and added to what was there (equations 2 and 3)."""
+    """Attention, then MLP, each on normalised tokens and added to its input (equations 2 and 3)."""
 
     def __init__(self, width: int, heads: int, mlp: nn.Module, *, layer_scale: bool, norm_eps: float) -> None:
         super().__init__()
@@ -258,7 +258,7 @@ class VisionTransformer(nn.Module):
     def forward_tokens(self, image_BCHW: Tensor) -> Tensor:
         """All tokens after the last block and the final norm, `token_BLD`: class token, registers, patches.
 
-        The image may have any sides that are multiples of the patch; what is left over of others is not seen.
+        The sides of the image should be multiples of the patch; pixels beyond the last full patch are ignored.
         """
         token_BLD = self._embed(self.patch_embed(image_BCHW), self._grid_of(image_BCHW))
         for block in self.blocks:

@@ -1,4 +1,4 @@
-"""The run folder: where one benchmark's record lives, and whether it may go on there.
+"""The run folder: where the record of one benchmark is, and whether a run may continue there.
 
 runs/dogs/
   results.json   report.html   receipt.json   data.parquet   log.jsonl
@@ -7,8 +7,7 @@ runs/dogs/
   left-out/<backbone>.parquet   (if the values of a column were left out in turn)
   unfinished/<backbone>/<step>-<digest>.parquet   (gone once the run is finished)
 
-The folder is described in docs/formats.md. A file is written beside its name
-and renamed, so it is there whole or not there.
+The folder is described in docs/formats.md. A file is written beside its name and renamed, so it is complete or absent.
 """
 
 import os
@@ -65,7 +64,7 @@ def require_writable(out: Path | None) -> None:
 
 @contextmanager
 def enter_folder(folder: Path, identity: str) -> Iterator[Journal]:
-    """Make the folder, or go on in it if it holds a run of the same identity, the fingerprint of data and options.
+    """Create the folder, or continue in it if its run has the same identity, the fingerprint of data and options.
 
     An error before the run has stored anything but its start leaves no folder behind.
 
@@ -87,11 +86,11 @@ def enter_folder(folder: Path, identity: str) -> Iterator[Journal]:
             _refuse_other_files(folder)
     except OSError as error:
         raise RunError(
-            f"The run folder {folder} cannot be made or read ({error.strerror}). Choose another place with --out."
+            f"The run folder {folder} cannot be created or read ({error.strerror}). Choose another place with --out."
         ) from error
     if known not in (None, identity):
         raise UsageError(
-            f"The folder {folder} holds a run of other data or other options. "
+            f"The folder {folder} holds a run with other data or other options. "
             "Choose another place with --out, or give the options of that run."
         )
     if journal.events(FINISHED):
@@ -139,8 +138,7 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise UsageError(
-            f"Another process is at work in the run folder {folder}. Wait until it is done, or choose another place "
-            "with --out."
+            f"Another process is using the run folder {folder}. Wait until it ends, or choose another place with --out."
         ) from error
     except OSError as error:
         raise RunError(

@@ -37,8 +37,8 @@ class Journal:
                 os.fsync(file.fileno())
         except FileNotFoundError as error:
             raise RunError(
-                f"The run folder {self.folder} was deleted or moved while the run was under way, so there is no whole "
-                "record of it. Run the same command again: features that were computed are kept in the cache."
+                f"The run folder {self.folder} was deleted or moved during the run, so its record is incomplete. Run "
+                "the same command again: features that were computed are kept in the cache."
             ) from error
         except OSError as error:
             raise self._unwritable(error) from error
@@ -58,10 +58,10 @@ class Journal:
         return len(self.events(STARTED))
 
     def start(self, identity: str, **facts: Any) -> None:
-        """Record that this run begins, or goes on.
+        """Record that this run begins or continues.
 
-        The first line says whose folder this is, so it is there whole or not at all: cut, it would make the folder one
-        that holds something unknown.
+        The first line says which run owns the folder, so it is written completely or not at all: a truncated line would
+        make the owner unknown.
 
         Raises:
             RunError: the line could not be written.
@@ -115,7 +115,8 @@ class Journal:
 
     def _unwritable(self, error: OSError) -> RunError:
         return RunError(
-            f"The log {self._path} could not be written ({error.strerror or error}). Free some room, then run again."
+            f"The log {self._path} could not be written ({error.strerror or error}). Free some disk space, then run "
+            "again."
         )
 
 

@@ -1,7 +1,7 @@
 """How often results on the same test images were opened: a ledger in the config folder, whatever folders the runs have.
 
 A line of `test-openings.jsonl` is one opening: when, of which run, with which choices, of how many test images, and a
-sketch of their ids. No path, name or label stands there. Its form:
+sketch of their ids. It has no path, name or label. Its form:
 
     {"format": 1, "time": "2026-11-29T16:00:00+00:00", "run": "<64 digits>", "choices": "<64 digits>", "images": 2040,
      "sketch": ["<12 digits>", ...]}
@@ -79,7 +79,7 @@ _OPENING = TypeAdapter(Opening)
 def record_opening(journal: Journal, test_ids: Sequence[str], choices: str, progress: Progress) -> Openings:
     """Record in the log and in the ledger that the test labels are about to be opened.
 
-    A ledger that cannot be written is said in a note and stops nothing: what is known without it is counted.
+    If the ledger cannot be written, a note says so and the run continues: openings known without it are counted.
 
     Args:
         journal: of the run.
@@ -103,8 +103,8 @@ def record_opening(journal: Journal, test_ids: Sequence[str], choices: str, prog
         known = _append(path, opening, progress)
     except OSError as error:
         progress.note(
-            f"The ledger of openings {path} cannot be written ({error.strerror or error}), so later runs will not know "
-            "of this one: make it writable, or choose another place with VITRAIL_CONFIG."
+            f"The ledger of openings {path} cannot be written ({error.strerror or error}), so later runs cannot count "
+            "this opening: make it writable, or choose another place with VITRAIL_CONFIG."
         )
         known = _read_if_possible(path)
     same = [earlier for earlier in (*known, opening) if earlier.share_of(test_ids) >= SAME_TEST]
@@ -119,7 +119,7 @@ def say_openings(count: int, first: str) -> str:
         return "The test split was opened once, after every choice was made."
     return (
         f"Results on these test images were opened {count:,} times, each time with other choices (first on {first}): "
-        "the more often you look and change options, the more the best figure is flattered by chance."
+        "the more often you look at results and change options, the more the best figure is too high by chance."
     )
 
 

@@ -1,7 +1,7 @@
 """receipt.json: the digest of every file of a finished run, and of the receipt itself.
 
-Which files a run consists of follows from its results, so a name in the receipt leads nowhere else. The log goes on
-after the receipt was written; what stood in it then, the openings of the test among it, is covered.
+Which files a run consists of follows from its results, so a name in the receipt cannot point to another file. The log
+grows after the receipt was written; the receipt covers what it held then, including the openings of the test.
 """
 
 import hashlib
@@ -79,7 +79,7 @@ def write_receipt(folder: Path, results: Results) -> None:
         files = {name: sha256_file(folder / name) for name in names}
     except OSError as error:
         raise RunError(
-            f"A file of the run in {folder} is gone or cannot be read ({error}). Run the same command again."
+            f"A file of the run in {folder} is missing or cannot be read ({error}). Run the same command again."
         ) from error
     facts = {
         "receipt_version": RECEIPT_VERSION,
@@ -104,21 +104,19 @@ def read_receipt(folder: Path) -> Receipt:
         receipt = _RECEIPT.validate_json(read_bounded(path, MOST_JSON))
     except OSError as error:
         raise RunError(
-            f"{path} cannot be read ({error.strerror or error}). Give the folder of a finished run; an unfinished one "
-            "goes on with the command that began it."
+            f"{path} cannot be read ({error.strerror or error}). Give the folder of a finished run. To finish an "
+            "unfinished run, repeat its command."
         ) from error
     except ValidationError as error:
-        raise RunError(
-            f"{path} is damaged or was written by another version of Vitrail. Make the run again."
-        ) from error
+        raise RunError(f"{path} is damaged or was written by another version of Vitrail. Repeat the run.") from error
     facts = asdict(receipt)
     if fingerprint({name: value for name, value in facts.items() if name != "digest"}) != receipt.digest:
-        raise RunError(f"{path} is damaged: its digest is not that of its content. Make the run again.")
+        raise RunError(f"{path} is damaged: its digest does not match its content. Repeat the run.")
     return receipt
 
 
 def compare_with_receipt(folder: Path, results: Results, receipt: Receipt) -> Iterator[tuple[str, object, object]]:
-    """Everything that a receipt tells of a run.
+    """Every fact in a receipt, compared with the run.
 
     Yields:
         tuple[str, object, object]: what it is, what the receipt says, and what is there.

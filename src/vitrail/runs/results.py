@@ -127,10 +127,10 @@ class BackboneCost:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackboneResult:
-    """One backbone: what it is, how it ran, what it cost, what the search chose and what the test says.
+    """One backbone: its card, how it ran, its cost, the choice of the search and the results on the test.
 
-    `name` is what was given to `-b`, with +recipe where it is under a second recipe. `departures` say where a run of
-    the deck's recipe is not the deck's.
+    `name` is the value of `-b`, with +recipe under a second recipe. `departures` say how a run of the deck's recipe
+    differs from the deck.
 
     `trial` has the figures that engine and precision were chosen by; None if they were given, or not measured because
     there were few images. `ranges` is the digest of the images that int8 took its ranges from, "" for other precisions;
@@ -172,7 +172,7 @@ class BackboneResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunCost:
-    """What this command cost: seconds of the wall, of CPU in user mode, of CPU in decoding; peak memory in bytes.
+    """The cost of this command: wall seconds, CPU seconds in user mode and in decoding; peak memory in bytes.
 
     `parts` are seconds of the wall by phase, and with `other_s` they are `wall_s`. Within "features" images are decoded
     and run through the networks at the same time. `starts` is how often the run was started: if more than once, these

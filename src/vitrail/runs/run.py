@@ -100,17 +100,17 @@ class RunRecord:
 
 
 def load_run(folder: Path) -> RunRecord:
-    """The run in a folder, every file of which was compared with its receipt.
+    """The run in a folder, after every file was compared with its receipt.
 
     Raises:
-        RunError: there is no finished run, or a file of it was changed, damaged or deleted.
+        RunError: there is no finished run, or one of its files was changed, damaged or deleted.
     """
     results = read_results(folder / RESULTS)
     for what, expected, actual in compare_with_receipt(folder, results, read_receipt(folder)):
         if expected != actual:
             raise RunError(
-                f"The run {folder} is not as it was finished: {what} was changed, damaged or deleted. `vitrail verify` "
-                "names everything that differs. Take a copy that is whole, or make the run again."
+                f"The run {folder} was changed after it finished: {what} was changed, damaged or deleted. `vitrail "
+                "verify` lists all differences. Use an intact copy, or repeat the run."
             )
     return RunRecord(folder=folder, results=results)
 

@@ -72,7 +72,7 @@ def read_resplits(path: Path) -> tuple[Resplit, ...]:
         number_N, ids = table["split"].to_numpy(), np.array(table["id"].to_pylist(), dtype=object)
         label_N, predicted_N = _integers(table["label"]), _integers(table["predicted"])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} cannot be read as a table of splits ({error}). Make the run again.") from error
+        raise RunError(f"{path} cannot be read as a table of splits ({error}). Repeat the run.") from error
     rows = [(int(number), np.flatnonzero(number_N == number)) for number in np.unique(number_N)]
     return tuple(
         Resplit(number=number, ids=tuple(ids[row]), label_M=label_N[row], predicted_M=predicted_N[row])
@@ -111,7 +111,7 @@ def read_subsets(path: Path) -> SubsetScores:
             predicted={name.removeprefix(PART_PREFIX): _integers(table[name]) for name in parts},
         )
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} cannot be read as a table of parts ({error}). Make the run again.") from error
+        raise RunError(f"{path} cannot be read as a table of parts ({error}). Repeat the run.") from error
 
 
 def write_predictions(path: Path, predictions: Predictions, classes: Sequence[str]) -> None:
@@ -138,7 +138,7 @@ def read_predictions(path: Path) -> Predictions:
         name = table.schema.metadata[b"backbone"].decode()
         ids, label_N, probability_NC = table["id"].to_pylist(), _integers(table["label"]), _probabilities(table)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} cannot be read as a table of predictions ({error}). Make the run again.") from error
+        raise RunError(f"{path} cannot be read as a table of predictions ({error}). Repeat the run.") from error
     return Predictions(name=name, ids=tuple(ids), label_N=label_N, probability_NC=probability_NC)
 
 
@@ -152,7 +152,7 @@ def _probabilities(table: pa.Table) -> NDArray[np.float64]:
 def _integers(column: pa.ChunkedArray) -> NDArray[np.int64]:
     """A column of whole numbers without empty cells; raises ArrowInvalid or ValueError for any other."""
     if column.null_count:
-        raise ValueError(f"{column.null_count} of {len(column)} cells are empty where numbers belong")
+        raise ValueError(f"{column.null_count} of {len(column)} cells have no number")
     return np.array(column.cast(pa.int64()).to_numpy())
 
 
@@ -207,4 +207,4 @@ def read_examples(path: Path) -> ExampleTable:
             },
         )
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} cannot be read as a table of examples ({error}). Make the run again.") from error
+        raise RunError(f"{path} cannot be read as a table of examples ({error}). Repeat the run.") from error

@@ -1,14 +1,14 @@
-"""Accuracy against images per class, and what more labels would be worth to the head that is kept; never on test.
+"""Accuracy against images per class, and the value of more labels for the winning head; never on test.
 
 The winning setting is fitted on an eighth, a quarter, a half and all images of some classes in the other folds,
 together with all images of the other classes, and scored on the fold: once for all classes together, once for those
 that the head finds hardest. All parts are scored on the same images, so that the error of a difference is far less than
 that of an accuracy. The intervals allow for the draw of the scored images (of whole groups, if there are any) and of
-the training images. A single group says nothing of other groups: then there are neither intervals nor a forecast.
+the training images. A single group says nothing about other groups: then there are neither intervals nor a forecast.
 
-The forecast starts where the kept head does, at all images that it was refitted on, and ends at twice as many: that is
-two and a half times the largest point. It is an average over heads like the kept one: how lucky that one was with its
-own images, no curve shows (benchmarks/backtest.py). See `statistics/power_law.py` for the law and its interval.
+The forecast starts at the number of images that the winning head was refitted on and ends at twice as many, which is
+two and a half times the largest point. It is an average over heads like this one: no curve shows how lucky this head
+was with its own images (benchmarks/backtest.py). See `statistics/power_law.py` for the law and its interval.
 """
 
 from collections.abc import Sequence
@@ -113,8 +113,8 @@ def _make_label_curve(
         sentence = _say_forecast(forecast, scope)
     else:
         sentence = (
-            f"All images that {scope} are scored on are of one group: what more labels would be worth for another "
-            "cannot be told."
+            f"For {scope}, all scored images belong to one group, so Vitrail cannot tell what more labels would be "
+            "worth for other groups."
         )
     return LabelCurve(
         classes=tuple(name for name, grows in zip(classes, grown_C, strict=True) if grows),
@@ -128,7 +128,7 @@ def _make_label_curve(
 
 
 def _images_of_points(scores: SubsetScores, grown_C: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Training images for each growing class at each point, on average over these classes and the folds."""
+    """Training images per growing class at each point, averaged over these classes and the folds."""
     images_P = np.zeros(len(PARTS) + 1)
     for fold in np.unique(scores.fold_N):
         count_C = np.bincount(scores.label_N[scores.fold_N != fold], minlength=len(grown_C))
@@ -140,14 +140,14 @@ def _images_of_points(scores: SubsetScores, grown_C: NDArray[np.bool_]) -> NDArr
 def _covariance(
     scores: SubsetScores, right_PN: NDArray[np.float64], images_P: NDArray[np.float64], prefix: str, *, pool: float
 ) -> NDArray[np.float64]:
-    """Of the accuracies: from the draw of the scored images and from that of the training images."""
+    """The covariance of the accuracies, from the draw of the scored images and the draw of the training images."""
     first_N, second_N = scores.right(f"{prefix}half"), scores.right(prefix + OTHER_HALF)
     half = training_variance(
         first_N.astype(np.float64), second_N.astype(np.float64), scores.fold_N, scores.group_N
     ).variance
     variance_P = half * images_P[list(PARTS).index("half")] / images_P
-    # One pseudo-example that each point is the first to get right, and one that none does: few errors seen do not mean
-    # that few were to be expected.
+    # Per point one pseudo-example that it is the first to get right, and one that no point gets right: few observed
+    # errors do not mean a low error rate.
     P = len(images_P)
     right_PN = np.concatenate([right_PN, np.tri(P, P, -1)], axis=1)
     group_N = np.concatenate([scores.group_N, scores.group_N.max() + 1 + np.arange(P)])
@@ -168,12 +168,12 @@ def _forecast(gain: Gain, kept: float, labels: int) -> LabelForecast:
 
 def _say_forecast(forecast: LabelForecast | None, scope: str) -> str:
     if forecast is None:
-        return f"In {scope} the curve is too uneven to say what more labels would be worth."
-    labels = f"{forecast.labels:,} more labels in {scope} ({forecast.images_per_class:.3g} more a class)"
+        return f"For {scope}, the learning curve is too uneven to say what more labels would be worth."
+    labels = f"{forecast.labels:,} more labels in {scope} ({forecast.images_per_class:.3g} more per class)"
     gain, low, high = (100 * value for value in (forecast.gain, forecast.low, forecast.high))
-    where = "on average to heads like this one, on images of train and val"
+    where = "on average for heads like this one, on train and val images"
     interval = f"(a {100 * forecast.level:.0f}% interval)"
     if low < 0.05:
         limits = f"between {low:.1f} and {high:.1f} points"
-        return f"{labels} cannot be shown to be worth anything {where}: {limits} {interval}."
-    return f"{labels} are worth about {gain:+.1f} points {where}, between {low:.1f} and {high:.1f} {interval}."
+        return f"It cannot be shown that {labels} would help {where}: {limits} {interval}."
+    return f"{labels} are worth about {gain:+.1f} points {where}: between {low:.1f} and {high:.1f} {interval}."

@@ -76,10 +76,11 @@ class Examples:
 
     Settings are compared on `holdouts`: train and val, or the five folds if there is no val. `folds` are always the
     five. Over folds a training stops on the fold that follows the scored one, since a head that stops on the rows that
-    then score it is flattered; with a val the two are the same rows. `group_N` numbers the groups, so that draws can
-    keep them whole. `pooling` says which features of a backbone these are, if it gives several. With `balanced` every
-    class counts the same in every fit, temperature and loss: all of them take their weights from here. Where features
-    do not fit in memory they stay on disk, the order is another, and there are no folds; see `streamed.py`.
+    also score it gets a score that is too high; with a val split the two are the same rows. `group_N` numbers the
+    groups, so that draws can keep them whole. `pooling` says which features of a backbone these are, if it gives
+    several. With `balanced` every class counts the same in every fit, temperature and loss: all of them take their
+    weights from here. If features do not fit in memory they stay on disk, in another order and without folds; see
+    `streamed.py`.
     """
 
     ids: tuple[str, ...]
@@ -103,7 +104,7 @@ class Examples:
         return self._turned[scaling]
 
     def only(self, rows: NDArray[np.int64]) -> "Examples":
-        """Some rows as if there were no others: what is turned of them knows no other row. Without holdouts."""
+        """Some rows as a data set of their own: rotated features depend on these rows only. Without holdouts."""
         return Examples(
             ids=tuple(self.ids[row] for row in rows),
             feature_ND=self.feature_ND[rows],

@@ -1,11 +1,11 @@
-"""Trials of heads that are trained step by step, together; after some epochs only the better half goes on.
+"""Trials of heads that are trained together, step by step; after some epochs only the better half continues.
 
 Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943). The heads of one round are one tensor, which `keep`
-makes smaller. The heads that are left at the end stop by themselves, after `patience` epochs without a lesser val loss.
-A head that was stopped by halving is a trial too: it has the weights of its best epoch so far.
+makes smaller. The heads that remain stop after `patience` epochs without a lower val loss. A head that was stopped by
+halving is a trial too: it has the weights of its best epoch so far.
 
 Settings are drawn from a seed and spread evenly: a scrambled Sobol sequence. The first 16 of 64 points are the 16
-points of a search of 16, so more trials add to what fewer would have tried.
+points of a search of 16, so a larger search contains the smaller one.
 """
 
 import math
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # Letters: H holdouts, K heads trained together, T trials, A axes.
 
-RUNGS = (4, 12)  # epochs after which the better half goes on
+RUNGS = (4, 12)  # epochs after which the better half continues
 MOST_TRIALS = 4096  # if time alone limits the search
 HIDDEN = 128  # units of a perceptron: it then costs about as much as a softmax head of 128 classes
 MLP_SHARE = 4  # one of so many drawn heads is a perceptron if softmax heads are tried too: it costs more
@@ -191,7 +191,7 @@ def _training_options(options: TuneOptions, *, epochs: int, scaling: ScalingKind
 
 
 def _keep_the_better_half(trainings: "Sequence[HeadTraining]") -> None:
-    """By the least val loss so far, summed over the holdouts: the same heads go on for each of them."""
+    """By the lowest val loss so far, summed over the holdouts: the same heads continue in each of them."""
     going = sorted({head for training in trainings for head in training.going})
     loss_KH = np.array(
         [[min(point.val_loss for point in fit.curve) for fit in training.fits()] for training in trainings]

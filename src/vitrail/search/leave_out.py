@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def choose_rows_without(
     examples: "Examples", rows: NDArray[np.int64], split: "Split", dataset: "Dataset", column: str
 ) -> list[NDArray[np.int64]]:
-    """Of some rows those to fit on for each fold of values, in the order of the folds: all with a value outside it."""
+    """The rows to fit on for each fold of values, in the order of the folds: all with a value outside the fold."""
     fold_of = plan_leave_out(dataset, split, column).fold_of
     values = dataset.further(column, examples.ids)
     fold_N = np.array([-1 if value is None else fold_of[value] for value in values])

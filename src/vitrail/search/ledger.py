@@ -1,4 +1,4 @@
-"""Finished steps of a search on disk, so that an interrupted search goes on to the same trials and the same winner.
+"""Finished steps of a search on disk, so that an interrupted search continues to the same trials and winner.
 
 Heads that are trained together are a step: a path of strengths, or a round of drawn heads. When it is done, its trials
 are written, completely or not at all (`<folder>/<step>-<digest>.parquet`, a row a trial), and the next search in this
@@ -59,14 +59,14 @@ class Ledger:
         return user_seconds() - self._begun_user_s + self._earlier_user_s
 
     def do(self, step: str, work: Callable[[], list[ScoredTrial]]) -> list[ScoredTrial]:
-        """The trials of a step: known from this search, or read from the folder, or else done now and written.
+        """The trials of a step: known from this search, or read from the folder, or else computed now and written.
 
         Args:
-            step: its name within the search, with which the name of its file begins.
-            work: does it.
+            step: its name within the search, the beginning of its file's name.
+            work: computes them.
 
         Raises:
-            BudgetSpent: the step is not done yet and there is no time left; the first step is always done.
+            BudgetSpent: the step is not done yet and the time is up; the first step is always done.
         """
         if step in self._done:
             return self._done[step]
@@ -97,8 +97,8 @@ class Ledger:
         except OSError as error:
             raise RunError(
                 f"The finished step {step} of the search could not be written to {self._folder} "
-                f"({error.strerror or error}). Free some room, then run the same command again: it goes on from the "
-                "steps before."
+                f"({error.strerror or error}). Free some disk space, then run the same command again: it continues "
+                "after the steps before."
             ) from error
 
     def _read(self, step: str) -> tuple[list[ScoredTrial], float, float] | None:

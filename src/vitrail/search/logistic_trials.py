@@ -79,10 +79,11 @@ def refit(examples: Examples, rows: NDArray[np.int64], trial: ScoredTrial, optio
 def follow_path(
     examples: Examples, strengths: Sequence[float], open_way: Callable[[], Callable[[float], ScoredTrial]]
 ) -> list[ScoredTrial]:
-    """Trials from a middle strength, first to weaker and then to stronger regularisation, each way until val turns.
+    """Trials from a middle strength, first to weaker, then to stronger regularisation, until the val loss rises.
 
-    A single strength is tried alone; of several, the path goes on beyond the last if that is the best. `open_way` is
-    called at the beginning of each way, and gives what fits and scores one strength after the other.
+    A single strength is tried alone; of several, the path continues beyond the last if that is the best. `open_way` is
+    called at the beginning of each direction and returns the function that fits and scores one strength after the
+    other.
     """
     given = sorted(set(strengths))
     start = min(range(len(given)), key=lambda place: abs(math.log(given[place] / START)))

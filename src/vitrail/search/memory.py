@@ -48,32 +48,38 @@ class MemoryNeed:
 
     def __str__(self) -> str:
         return (
-            f"in memory the search would take {self.needed / GIB:,.1f} GiB, and it may take {self.allowed / GIB:,.1f}, "
-            "half of what this process may use"
+            f"in memory the search would need {self.needed / GIB:,.1f} GiB, and it may use {self.allowed / GIB:,.1f}, "
+            "half of the memory of this process"
         )
 
 
 def estimate_need(rows: int, *, width: int, classes: int, fits: int, memory: int) -> MemoryNeed:
-    """The need of a search on so many rows, with so many fits side by side, where the process may use `memory`."""
+    """The memory that a search on `rows` rows needs, with `fits` fits at once, if the process may use `memory`."""
     features = 4 * rows * width * (COPIES + COPIES_A_FIT * fits)
     scores = 8 * rows * classes * (SCORES + SCORES_A_FIT * fits)
     return MemoryNeed(features + scores, round(SHARE * memory))
 
 
 def measure_need(split: "Split", *, width: int, classes: int) -> MemoryNeed:
-    """The need of a search on this machine; `width` is that of the widest pooling."""
+    """The memory that a search needs on this machine; `width` is the width of the widest pooling."""
     from vitrail.heads.threads import FITS_AT_ONCE
 
-    rows = len(split.train) + len(split.val) if split.val else 0  # without a val they are few, and always held
+    rows = (
+        len(split.train) + len(split.val) if split.val else 0
+    )  # without val there are few rows, and they always stay in memory
     fits = min(FITS_AT_ONCE, usable_cores())
     return estimate_need(rows, width=width, classes=classes, fits=fits, memory=usable_memory())
 
 
 def require_kinds(backbone: str, kinds: Sequence[str], need: MemoryNeed) -> None:
-    """Raise a UsageError if features do not fit in memory and no kind of head can be fitted on rows on disk."""
+    """Check that heads can be fitted in memory or on features on disk.
+
+    Raises:
+        UsageError: features do not fit in memory, and no requested kind of head can be fitted on disk.
+    """
     if not need.fits and "logistic" not in kinds:
         raise UsageError(
-            f"The heads of {backbone} cannot be searched here: {need}, and none of the kinds to try "
-            f"({', '.join(kinds)}) can be fitted on rows that stay on disk. Use a machine with more memory, or a "
+            f"The heads of {backbone} cannot be searched on this machine: {need}, and none of the requested kinds "
+            f"({', '.join(kinds)}) can be fitted on features that stay on disk. Use a machine with more memory, or a "
             "recipe with logistic heads, such as the default one."
         )

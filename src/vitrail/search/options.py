@@ -62,19 +62,20 @@ class TuneOptions:
     def __post_init__(self) -> None:
         rate = self.learning_rate
         checks = {
-            f"kinds must be given, each one of {', '.join(KINDS)}": _among(self.kinds, KINDS),
-            "strengths must be given, each above 0": bool(self.strengths) and min(self.strengths) > 0,
-            "the learning rate must have a range above 0": 0 < rate[0] <= rate[1],
-            "alphas must be given, each above 0": bool(self.alphas) and min(self.alphas) > 0,
-            "neighbours must be given, each at least 1": bool(self.neighbours) and min(self.neighbours) >= 1,
-            f"scalings must be given, each one of {', '.join(SCALINGS)}": _among(self.scalings, SCALINGS),
-            f"optimisers must be given, each one of {', '.join(OPTIMISERS)}": _among(self.optimisers, OPTIMISERS),
-            "dropouts must be given, each in [0, 1)": _all(self.dropouts, lambda dropout: 0 <= dropout < 1),
-            "weight decays must be given, each in [0, 1]": _all(self.weight_decays, lambda decay: 0 <= decay <= 1),
+            f"give at least one kind, each one of {', '.join(KINDS)}": _among(self.kinds, KINDS),
+            "give at least one strength, each above 0": bool(self.strengths) and min(self.strengths) > 0,
+            "the range of the learning rate must be above 0": 0 < rate[0] <= rate[1],
+            "give at least one alpha, each above 0": bool(self.alphas) and min(self.alphas) > 0,
+            "give at least one number of neighbours, each at least 1": bool(self.neighbours)
+            and min(self.neighbours) >= 1,
+            f"give at least one scaling, each one of {', '.join(SCALINGS)}": _among(self.scalings, SCALINGS),
+            f"give at least one optimiser, each one of {', '.join(OPTIMISERS)}": _among(self.optimisers, OPTIMISERS),
+            "give at least one dropout, each in [0, 1)": _all(self.dropouts, lambda dropout: 0 <= dropout < 1),
+            "give at least one weight decay, each in [0, 1]": _all(self.weight_decays, lambda decay: 0 <= decay <= 1),
             "trials must be at least 1": self.trials is None or self.trials >= 1,
-            "a budget must be above 0 seconds": self.budget_s is None or self.budget_s > 0,
+            "the budget must be above 0 seconds": self.budget_s is None or self.budget_s > 0,
             "the metric must be nll or accuracy": self.metric in ("nll", "accuracy"),
-            "splits must be none or at least 2": self.splits == 0 or self.splits >= 2,
+            "splits must be 0 or at least 2": self.splits == 0 or self.splits >= 2,
             "epochs, batch, patience and seeds must be at least 1": (
                 min(self.epochs, self.batch, self.patience, self.seeds) >= 1
             ),

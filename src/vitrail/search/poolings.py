@@ -1,10 +1,10 @@
 """The choice of a pooling for the heads: compared by logistic heads on val, before anything else is tried.
 
-Logistic heads compare the poolings because their fit is the solution and does not depend on luck in training. The
-default pooling, which is the card's, is tried with the whole path of strengths, each other one with the strengths near
-its best. Another pooling wins if its best head is better than the default pooling's by more than one standard error of
-the difference, example by example. As in `select`, a tie goes to the simpler choice: here to what the weights were
-trained to give.
+Logistic heads compare the poolings because their fit is the exact solution and does not depend on chance in training.
+The default pooling, which is the card's, is tried with the whole path of strengths, each other one with the strengths
+near its best. Another pooling wins if its best head is better than the default pooling's by more than one standard
+error of the difference, example by example. As in `select`, a tie goes to the simpler choice: here to what the weights
+were trained to give.
 """
 
 from collections.abc import Callable, Mapping, Sequence

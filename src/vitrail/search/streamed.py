@@ -1,15 +1,15 @@
-"""The search where features do not fit in memory: logistic heads on rows that are read from disk, block by block.
+"""The search if features do not fit in memory: logistic heads on rows that are read from disk, block by block.
 
-`memory.py` says when. The strengths, the way along them and the choice are those of `logistic_trials.py`. What differs,
-and what `Search.notes` therefore says:
+`memory.py` says when. The strengths, their order and the choice are those of `logistic_trials.py`. The differences,
+which `Search.notes` states:
 
-- Other kinds of heads hold all rows, and are not tried. The pooling is the backbone's own.
+- Other kinds of heads need all rows in memory and are not tried. The pooling is the backbone's default.
 - Heads are scored on at most MOST_SCORED images of val. The temperature comes from the same images and the winner as it
   was fitted on train, in place of five more fits out of fold; so do the probabilities that thresholds are set on.
-- The winner is not fitted on other splits of train and val, nor on parts of them, which would take fifty more fits: so
-  there is no label curve, and nothing is said of other trainings.
+- The winner is not fitted on other splits of train and val or on subsets of them, which would take fifty more fits: so
+  there is no label curve and no estimate for other training images.
 
-Heads without the values of a column (`leave_out.py`) take the scaling of all rows, without their labels, and start from
+Heads without the values of a column (`leave_out.py`) use the scaling of all rows, which needs no labels, and start from
 the winner's solution.
 
 Each strength is a step of the ledger, which keeps its solution too: the next strength starts from it.
@@ -247,11 +247,13 @@ def _say_what_differs(
     left_out += [f"the pooling {pooling}" for pooling in features.poolings if pooling != features.pooling]
     left_out += ["other splits of train and val"] if options.splits else []
     left_out += (
-        ["heads on parts of train and val, for label curves and other trainings"] if options.label_curves else []
+        ["heads on subsets of train and val, for label curves and for other training images"]
+        if options.label_curves
+        else []
     )
     scored = len(examples.holdouts[0].score)
     return (
-        f"{features.backbone}: logistic heads were fitted on features read from disk, since {need}. They were scored "
+        f"{features.backbone}: logistic heads were fitted on features read from disk, because {need}. They were scored "
         f"and calibrated on {scored:,} of {len(split.val):,} val images."
         + (f" Not tried: {', '.join(left_out)}." if left_out else "")
     )

@@ -61,7 +61,7 @@ class SubsetScores:
         return OutOfFold(label_N=self.label_N, group_N=self.group_N, right_N=self.right(ALL))
 
     def halves(self, kept: int) -> HalvesScored:
-        """Both halves of all classes, beside a head that was fitted on `kept` examples."""
+        """Both halves of all classes, for comparison with a head that was fitted on `kept` examples."""
         half = len(self.ids) * (1 - 1 / self.folds) / 2
         return HalvesScored(
             first_N=self.right("half"),

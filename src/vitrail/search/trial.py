@@ -4,11 +4,11 @@ The splits. Train and val are dealt again, stratified and with groups whole, `Tu
 setting is fitted on one side and scored on the other. The test is not touched: it stays one draw, and its interval
 covers that draw.
 
-What the spread over splits covers: which images were learnt from and which were judged on. What it does not cover: the
-choice of the setting, which is not made again, and the draw of all these images together, since the splits share them:
-the spread is smaller than that between independent data sets (Nadeau and Bengio 2003, Machine Learning 52:239-281). The
-sampling of val alone explains some of it; that deviation is given beside it. All backbones get the same splits, so they
-can be compared on each.
+The spread over splits covers which images were used for training and which for scoring. It does not cover the choice of
+the setting, which is not repeated, or the draw of all these images together, since the splits share them: the spread is
+smaller than that between independent data sets (Nadeau and Bengio 2003, Machine Learning 52:239-281). The sampling of
+val alone explains part of it; that deviation is given too. All backbones get the same splits, so they can be compared
+on each.
 """
 
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ class SplitSpread:
     """Accuracy on the val of each other split; `deviation` (divided by splits - 1) is its spread around `mean`.
 
     `sampling` is the deviation that drawing a val of `n` from these `pool` images would give by itself if images are
-    independent: sqrt(mean (1 - mean) / n (1 - n / pool)). The rest comes from which images were learnt from.
+    independent: sqrt(mean (1 - mean) / n (1 - n / pool)). The rest comes from the choice of training images.
     """
 
     n: int
@@ -106,8 +106,8 @@ class Search:
     `without` are heads of the winning setting, each fitted without a fold of values of the column to leave out.
     `ended_early` says that a budget ended the search, so that on another machine it may end at another step. `streamed`
     says that the features did not fit in memory, and that `streamed.py` searched: then `oof_ids` are the scored images
-    of val, answered by the winner as it was fitted on train, and there are no `subsets`. `notes` are sentences on what
-    was not done, and why. `user_s` is CPU time in user mode, including that of steps done before an interruption.
+    of val, answered by the winner as it was fitted on train, and there are no `subsets`. `notes` are sentences about
+    what was not done and why. `user_s` is CPU time in user mode, including that of steps done before an interruption.
     """
 
     backbone: str
@@ -133,12 +133,12 @@ class Search:
 
     @property
     def halves(self) -> HalvesScored | None:
-        """Heads fitted on halves of train and val beside this one, for the variance between trainings."""
+        """Heads fitted on halves of train and val, for the variance between trainings."""
         return None if self.subsets is None else self.subsets.halves(self.kept)
 
     @property
     def out_of_fold(self) -> OutOfFold | None:
-        """What heads fitted without each image's fold answer; None where there are no `subsets`, which keep that."""
+        """The answers of heads fitted without each image's fold; None without `subsets`, which hold them."""
         return None if self.subsets is None else self.subsets.out_of_fold
 
     @property

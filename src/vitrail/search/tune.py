@@ -55,7 +55,7 @@ def tune(
         features: the backbone's rows for at least the train and val ids, in every pooling that is to be compared.
         split: train, val and the five folds of both.
         dataset: has no test labels after the split; none are needed.
-        kept_in: a folder for finished steps, from which an interrupted search goes on; None stores nothing.
+        kept_in: a folder for finished steps, so that an interrupted search can continue; None stores nothing.
 
     Returns:
         The search; the same bytes for the same data, options and thread count, except for the seconds. With a time
@@ -148,7 +148,7 @@ def _try_all(
 
 
 def _kinds(examples: Examples, options: TuneOptions) -> tuple[str, ...]:
-    """All kinds; over folds those that are trained step by step only if no other is given, perceptrons last.
+    """All kinds; over folds, kinds that are trained step by step only if no other is given, perceptrons last.
 
     On small data they are no better (benchmarks/small_heads.py), and five trainings of each take longer than all
     others.
@@ -165,13 +165,13 @@ def _say_what_has_no_effect(examples: Examples, options: TuneOptions) -> tuple[s
     if not any(FAMILIES[kind].draws for kind in options.kinds):
         return ()
     return (
-        f"The {options.trials:,} trials that were asked for have no effect: they count softmax heads and perceptrons, "
-        "which are not tried without a val split, that is with fewer than 1,000 images to learn from.",
+        f"The requested number of trials ({options.trials:,}) has no effect: it limits softmax heads and perceptrons, "
+        "which are only tried with a val split, so with at least 1,000 images for training.",
     )
 
 
 def _in_turn(rounds: Sequence[Iterator[list[ScoredTrial]]]) -> Iterator[list[ScoredTrial]]:
-    """One round of each family after the other, so that a budget that ends is shared evenly."""
+    """One round of each family in turn, so that all share a limited budget evenly."""
     going = list(rounds)
     while going:
         still = []

@@ -13,9 +13,9 @@ there. For a curve that crosses it several times, and for examples in groups, be
 
 In groups each group counts the same, whatever its size. The test is the binomial one at the effective number of
 examples (Rao and Scott 1992; Korn and Graubard 1998), whose design effect is taken under the hypothesis: where all
-answers are right, it makes every group count as one example. How alike groups are is learnt from those with errors.
-They may be few, so one more is added that is as alike as can be: without it, promises fail too often where groups are
-few and alike.
+answers are right, it makes every group count as one example. The similarity within groups is estimated from groups with
+errors. They may be few, so one more is added that is as alike as can be: without it, promises fail too often where
+groups are few and alike.
 
 Letters: N examples, from the surest to the least sure.
 """
@@ -38,11 +38,11 @@ def confident_enough(
     risk: float,
     group_N: NDArray[np.int64] | None = None,
 ) -> float | None:
-    """The least confidence from which on answers are right at the target precision, but for a small risk.
+    """The lowest confidence above which answers reach the target precision, except for a small risk.
 
     `confidence_N` is the probability of the predicted class of calibration examples, `precision` the target as a
     fraction, `risk` the chance that the promise fails; `group_N` is None if examples are independent. None if this test
-    finds no such confidence, which does not say that there is none.
+    finds no such confidence; one may still exist.
     """
     order_N = np.argsort(-confidence_N, kind="stable")
     sorted_N = confidence_N[order_N]

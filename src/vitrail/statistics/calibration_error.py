@@ -2,9 +2,9 @@
 
 The figure is the expected calibration error of the top class (Guo et al. 2017, arXiv 1706.04599): bins of equal width,
 closed on the right, |accuracy - mean confidence| weighted by examples. Beside it the same with bins of equally many
-examples, which tells more where most confidences are high (Nixon et al. 2019, arXiv 1904.01685). Not the class-wise
-error, which is another quantity. It is biased upwards: noise never cancels in an absolute value, so that a perfectly
-calibrated model shows 0.088 at 100 examples. Hence `null`, `debiased` and an interval that knows of the bias.
+examples, which is more informative if most confidences are high (Nixon et al. 2019, arXiv 1904.01685). Not the
+class-wise error, which is another quantity. It is biased upwards: noise never cancels in an absolute value, so that a
+perfectly calibrated model shows 0.088 at 100 examples. Hence `null`, `debiased` and an interval that knows of the bias.
 """
 
 import math

@@ -1,12 +1,13 @@
-"""Figures and differences where examples come in groups: frames of one film, pictures of one animal.
+"""Figures and differences if examples come in groups: frames of one film, photographs of one animal.
 
-Images of one group go right and wrong together, so that n of them tell as much as n / effect independent ones would.
-The design effect is estimated from the data, and counts are divided by it before the interval for independent examples
-is taken (Rao and Scott 1992, Biometrics 48:577-585). An estimate below 1 is taken as 1: groups are never a gain.
+Images of one group tend to be right or wrong together, so that n of them give as much information as n / effect
+independent images. The design effect is estimated from the data, and counts are divided by it before the interval for
+independent examples is taken (Rao and Scott 1992, Biometrics 48:577-585). An estimate below 1 counts as 1: groups never
+add information.
 
-For a figure that is no plain rate the effect is that of its influences: what each example moves the figure by, summed
-by group (Taylor linearisation; Binder 1983, International Statistical Review 51:279-292). The bootstrap of groups was
-measured beside it (benchmarks/coverage.py) and not taken: with 20 groups its percentile intervals cover less.
+If a figure is not a plain rate, the effect is that of its influences, how far each example moves the figure, summed by
+group (Taylor linearisation; Binder 1983, International Statistical Review 51:279-292). The bootstrap of groups was
+measured too (benchmarks/coverage.py) and not chosen: with 20 groups its percentile intervals cover less.
 
 Letters: N examples, G groups. `group_N` is the number of each example's group, 0 to G - 1; `clustered_mean`,
 `clustered_n` and `pair_n` need at least two groups.
@@ -39,9 +40,9 @@ def clustered_rate(
 ) -> Interval:
     """A rate with Wilson's interval at its effective number of examples.
 
-    The variance is that of a ratio over groups, and Student's quantile at G - 1 degrees of freedom stands for the
-    normal one (Korn and Graubard 1998). Where all examples go one way, or all are of one group, there is nothing to
-    estimate an effect from: then every group counts as one example. `weight_N` is None if all examples weigh the same.
+    The variance is that of a ratio over groups, and Student's quantile at G - 1 degrees of freedom replaces the normal
+    one (Korn and Graubard 1998). If all examples have the same outcome, or all belong to one group, an effect cannot be
+    estimated: then every group counts as one example. `weight_N` is None if all examples weigh the same.
     """
     weight_N = np.ones(len(correct_N)) if weight_N is None else weight_N
     value = float(np.average(correct_N, weights=weight_N))
@@ -126,8 +127,8 @@ def design_effect(
 ) -> float:
     """By how much groups widen the variance of a figure: 1 where each example is a group of its own.
 
-    `influence_N` is what each example moves the figure by: not all 0, but 0 in sum in each stratum. `stratum_N` numbers
-    the parts that the figure is made of, such as its bins; None if there is one. The effect is at least 1.
+    `influence_N` is how far each example moves the figure: not all 0, but 0 in sum in each stratum. `stratum_N` numbers
+    the parts of the figure, such as its bins; None if there is only one. The effect is at least 1.
     """
     groups = int(group_N.max()) + 1
     cell_N = group_N if stratum_N is None else stratum_N * groups + group_N
@@ -157,15 +158,15 @@ def effective_groups(group_N: NDArray[np.int64], weight_N: NDArray[np.float64]) 
 def pair_n(
     lead_N: NDArray[np.float64], group_N: NDArray[np.int64], level: float = LEVEL, *, groups: float | None = None
 ) -> float:
-    """How many independent examples would tell as much of a paired difference.
+    """How many independent examples would give as much information about a paired difference.
 
-    Tango's interval at this number turns the test of `clustered_mcnemar` round: the variance between groups is that
-    under no difference, and Student's quantile at G - 1 degrees of freedom stands for the normal one. It is as cautious
-    as that test where groups are few: at 95% fewer than seven cannot show a difference.
+    Tango's interval at this number is the inverse of the test of `clustered_mcnemar`: the variance between groups is
+    the variance under no difference, and Student's quantile at G - 1 degrees of freedom replaces the normal one. With
+    few groups it is as cautious as that test: at 95% fewer than seven cannot show a difference.
 
-    `lead_N` is the weight of an example that A alone gets right, less than 0 for one of B alone, else 0. What unequal
-    weights take by themselves (`weighted.py`) is not in it; `groups` is their effective number if weights make it less.
-    If no example tells A from B, each group counts as one example.
+    `lead_N` is the weight of an example that A alone gets right, less than 0 for one of B alone, else 0. The effect of
+    unequal weights (`weighted.py`) is not included; `groups` is their effective number if weights make it smaller. If A
+    and B agree on all examples, each group counts as one example.
     """
     groups = float(group_N.max()) + 1 if groups is None else groups
     if not lead_N.any():
@@ -190,7 +191,7 @@ def clustered_mcnemar(lead_N: NDArray[np.float64], group_N: NDArray[np.int64]) -
     leads of the groups, against Student's distribution at one less than the number of groups with a lead.
 
     `lead_N` is the weight of an example that A alone gets right, less than 0 for one of B alone, else 0. The p value is
-    1 if at most one group shows a difference, since nothing can be told from one.
+    1 if at most one group shows a difference, since one group is no evidence.
     """
     lead_G = np.bincount(group_N, weights=lead_N)
     leading = int((np.abs(lead_G) > ROUNDING).sum())

@@ -50,15 +50,15 @@ SCORES = {"lac": lac_scores, "adaptive": adaptive_scores}
 def threshold(
     score_N: NDArray[np.float64], alpha: float, group_N: NDArray[np.int64] | None = None, *, unseen: float = 1.0
 ) -> float:
-    """The score that a true class exceeds with a chance of at most alpha.
+    """The score that a true class exceeds with a probability of at most alpha.
 
     `score_N` are the scores of the true classes of calibration examples. The threshold is the ceil((n + 1) (1 -
     alpha))-th smallest; infinite if there are too few to promise anything.
 
     With groups each group has weight 1, shared by its examples, and the promise is about an example drawn from a new
-    group (Lee, Barber and Willett 2023, arXiv:2306.06342, section 3). The weight `unseen` stands beyond all scores for
-    what is new. At 1, a whole group, the promise holds for every number of groups; at the weight of one example the
-    rate is close to alpha and may exceed it where groups are few (CDF pooling: Dunn, Wasserman and Ramdas 2022, JASA).
+    group (Lee, Barber and Willett 2023, arXiv:2306.06342, section 3). The weight `unseen` represents the new example,
+    beyond all scores. At 1, a whole group, the promise holds for every number of groups; at the weight of one example
+    the rate is close to alpha and may exceed it if groups are few (CDF pooling: Dunn, Wasserman and Ramdas 2022, JASA).
     """
     weight_N = np.ones(len(score_N)) if group_N is None else group_weights(group_N)
     order_N = np.argsort(score_N, kind="stable")

@@ -34,10 +34,10 @@ class Interval:
 def wilson(correct: int, total: int, level: float = LEVEL) -> Interval:
     """The rate correct / total with Wilson's score interval, without continuity correction.
 
-    Wilson and not Clopper-Pearson is what Vitrail prints: its coverage is the level on average over rates, so that two
-    readers who look at many figures are misled as often as they are told. Clopper-Pearson never covers less than the
-    level and therefore nearly always more: at n = 100 its intervals are some 6% wider. Not the normal (Wald) interval,
-    statsmodels' default, which has no width at 100% accuracy.
+    Vitrail prints Wilson's interval, not Clopper and Pearson's: averaged over rates its coverage equals the level, so
+    readers of many figures are misled as often as the level says. Clopper-Pearson never covers less than the level and
+    therefore nearly always more: at n = 100 its intervals are some 6% wider. The normal (Wald) interval, statsmodels'
+    default, has no width at 100% accuracy.
 
     `total` is at least 1. Source: Wilson 1927, JASA 22:209-212.
     """

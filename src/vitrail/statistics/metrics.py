@@ -1,12 +1,11 @@
 """Figures of a classifier on labelled examples, each with its interval.
 
-Labels and predictions are class indices from 0; probabilities are float64, N x C. Class averages leave out what has
-nothing to average over: balanced accuracy the classes without examples, macro F1 the classes that are neither label
-nor prediction (scikit-learn's choice, as are both definitions).
+Labels and predictions are class indices from 0; probabilities are float64, N x C. Balanced accuracy leaves out classes
+without examples, macro F1 classes that are neither label nor prediction. Both definitions are scikit-learn's.
 
-Their intervals take every example as one draw, or every group where `group_N` numbers them (0 to G - 1, two at least;
-see `clustered.py`). The bootstrap, stratified or not, was measured and not taken: small classes lose their variance in
-it, and its macro F1 is biased a second time (84% coverage of a promised 95% at 120 classes of 8 examples).
+Their intervals treat every example as one draw, or every group if `group_N` numbers them (0 to G - 1, at least two; see
+`clustered.py`). The bootstrap, stratified or not, was measured and not chosen: small classes lose their variance in it,
+and its macro F1 is biased a second time (84% coverage of a promised 95% at 120 classes of 8 examples).
 """
 
 from dataclasses import replace
@@ -105,12 +104,12 @@ def balanced_accuracy(
 ) -> Interval:
     """The mean over classes of the share of their examples that were recognised.
 
-    Its variance is that of a mean of independent rates, the counts of the classes taken as given. Each rate is first
-    drawn towards their mean by z^2 pseudo-examples: a class of 8 that shows no error does not have none. Where a few
-    small classes carry the variance, or classes of few groups, it is known as badly as they are: Student's quantile at
-    Satterthwaite's degrees of freedom (1946, Biometrics Bulletin 2:110-114) then stands for the normal one. And where
-    errors are rare, the smallest class may have some and show none: so one error more is counted, at the weight of its
-    examples, as for paired differences (`weighted.py`).
+    Its variance is that of a mean of independent rates with fixed class counts. Each rate is first pulled towards their
+    mean by z^2 pseudo-examples: a class of 8 without an observed error may still have errors. If most of the variance
+    comes from a few small classes, or from classes with few groups, the estimate is as uncertain as these are:
+    Student's quantile at Satterthwaite's degrees of freedom (1946, Biometrics Bulletin 2:110-114) then replaces the
+    normal one. If errors are rare, the smallest class may have some and show none: so one more error is counted, at the
+    weight of its examples, as for paired differences (`weighted.py`).
 
     The interval is Wilson's at the effective number of examples.
     """
@@ -173,7 +172,7 @@ def _accuracy_influence(
     """What each example moves the balanced accuracy by, up to a factor.
 
     A class of one group shows no difference between groups; its rate is drawn towards the mean by `pseudo` groups of
-    its own size, so that what it differs by counts as luck of that group.
+    its own size, so that its difference counts as chance of that group.
     """
     labels_C, hits_C = _recalls(label_N, correct_N)
     if group_N is None or not 0 < hits_C.sum() < len(label_N):
@@ -213,8 +212,9 @@ def _smooth_f1(
 ) -> tuple[float, float]:
     """Macro F1 of the smoothed table and its variance.
 
-    A class of n examples keeps n of them, of which z^2 in n + z^2 are pseudo-examples: recognised at the mean rate,
-    else predicted as any other class alike. The table is never built: it has C^2 cells, of which N at most are filled.
+    A class of n examples keeps n of them, and z^2 in n + z^2 are pseudo-examples: recognised at the mean rate,
+    otherwise predicted as each other class equally often. The table is never built: it has C^2 cells, and at most N are
+    filled.
     """
     labels_C, hits_C, guesses_C = _counts(label_N, predicted_N, classes)
     used_C = labels_C + guesses_C > 0
@@ -244,7 +244,7 @@ def _smooth_f1(
 def _counts(
     label_N: NDArray[np.int64], predicted_N: NDArray[np.int64], classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Of each class: examples, recognised examples, predictions."""
+    """For each class: examples, recognised examples, predictions."""
     labels_C = np.bincount(label_N, minlength=classes)
     hits_C = np.bincount(label_N[label_N == predicted_N], minlength=classes)
     guesses_C = np.bincount(predicted_N, minlength=classes)
@@ -254,7 +254,7 @@ def _counts(
 def _recalls(
     label_N: NDArray[np.int64], correct_N: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of each class up to the last with an example: examples, recognised examples."""
+    """For each class up to the last with an example: examples, recognised examples."""
     labels_C, hits_C = np.bincount(label_N), np.bincount(label_N, weights=correct_N)
     return labels_C.astype(np.float64), hits_C.astype(np.float64)
 

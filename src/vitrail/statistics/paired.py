@@ -1,4 +1,4 @@
-"""Two classifiers on the same examples: is there a difference, how large may it be, and how many examples would tell.
+"""Two classifiers on the same examples: is there a difference, how large may it be, how many examples would show it.
 
 Only discordant examples count: `only_a` were right with A alone, `only_b` with B alone; `n` is the number of all
 examples. Nothing here may be used on two classifiers that saw different examples.

@@ -3,9 +3,9 @@
 All training sets that one pool of images gives share most of their images, so figures on several splits differ far less
 than figures on several pools would (Nadeau and Bengio 2003, Machine Learning 52:239-281). Two halves share no image:
 the heads that are fitted on them and scored on the same other images differ as heads of two pools do, of half the size.
-Their squared difference, less what drawing the scored images gives by itself, is twice the variance between trainings.
-The variance of a larger training set is less, by the ratio of the sizes: so does that of every average over training
-images fall.
+Their squared difference, minus the part from drawing the scored images, is twice the variance between trainings. The
+variance of a larger training set is less, by the ratio of the sizes: so does that of every average over training images
+fall.
 
 Letters: N scored images, F folds, G groups, P numbers of training images.
 """
@@ -51,7 +51,7 @@ class TrainingVariance:
         return 2 * (self.variance + other) ** 2 / self.error**2 if self.error > 0 else math.inf
 
     def scaled(self, share: float) -> "TrainingVariance":
-        """Of a training set that is 1 / share times as large."""
+        """The variance for a training set that is 1 / share times as large."""
         return TrainingVariance(variance=self.variance * share, error=self.error * share)
 
 
@@ -61,7 +61,7 @@ def training_variance(first_N: Floats, second_N: Floats, fold_N: Ints, group_N: 
     Args:
         first_N: the figure of each scored image under the head of the first half: 1 if right, or a difference.
         second_N: the same under the head of the second half.
-        fold_N: the fold of each image; every fold has two heads of its own.
+        fold_N: the fold of each image; every fold has its own two heads.
         group_N: the group of each image.
     """
     square_F, noise_F = [], []

@@ -1,9 +1,9 @@
-"""Whether two samples of rows come from one distribution: a classifier that is asked to tell them apart.
+"""Whether two samples of rows come from one distribution, tested with a classifier that separates them.
 
 A classifier two-sample test (Lopez-Paz and Oquab 2017, arXiv:1610.06545): ridge regression on standardised rows,
-cross-validated, with the area under its ROC curve as the statistic. Its null distribution is that of permuted samples,
-for which everything is fitted again, so that the test keeps its level whatever the rows are. Whole groups lie in one
-fold and are permuted whole. Ridge has a closed form: the out-of-fold scores of all permutations are one product a fold.
+cross-validated, with the area under its ROC curve as the statistic. Its null distribution comes from permuted samples,
+for which everything is fitted again, so that the test keeps its level for any rows. A group is always in one fold and
+is permuted as a whole. Ridge has a closed form: the out-of-fold scores of all permutations are one product per fold.
 
 Letters: N rows, D features, G groups, P labellings, M rows of a fold.
 """
@@ -16,12 +16,12 @@ from scipy import linalg, stats
 
 PERMUTATIONS = 999
 FOLDS = 5
-PENALTY = 1.0  # beside the mean square length of a row, which is 1
+PENALTY = 1.0  # relative to the mean square length of a row, which is 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TwoSamples:
-    """How well a classifier tells two samples apart: 0.5 is not at all, 1 is without error.
+    """How well a classifier separates two samples: 0.5 is not at all, 1 is without error.
 
     `auc` is the chance that a row of the first sample gets a higher score than one of the second, over rows that the
     classifier did not see; `by_chance` is what 95 in 100 permutations stay below. `p_value` is that both samples come
@@ -47,8 +47,9 @@ def tell_apart(
     """Test whether the rows of the first sample come from the distribution of the others.
 
     Args:
-        feature_ND: the rows of both.
-        first_N: which rows are of the first sample; no group is in both, and each has at least two groups.
+        feature_ND: the rows of both samples.
+        first_N: which rows belong to the first sample; no group may be in both samples, and each has at least two
+            groups.
         group_N: the group of each row; a row without a group has a number of its own.
         generator: draws folds and permutations.
         permutations: how many.

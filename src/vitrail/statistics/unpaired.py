@@ -10,7 +10,7 @@ def unpaired_difference(a: Interval, b: Interval) -> Interval:
 
     The distances from the value to the limits add up as standard errors do. From Wilson's intervals this is Newcombe's
     method 10 (1998, Statistics in Medicine 17:873-890); from others, MOVER (Zou and Donner 2008, Statistics in Medicine
-    27:1693-1702). It takes both as independent, and is too wide where images of one group are on both sides.
+    27:1693-1702). It treats both as independent, and is too wide if images of one group are on both sides.
     """
     value = a.value - b.value
     low = value - math.hypot(a.value - a.low, b.high - b.value)

@@ -42,10 +42,10 @@ def weight_effect(lead_N: NDArray[np.int64], weight_N: NDArray[np.float64]) -> f
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Leads:
-    """On which examples A leads B; `gain_a` and `gain_b` are the sums of weights of these examples.
+    """The examples on which A or B leads; `gain_a` and `gain_b` are the sums of their weights.
 
-    `lead_N` is 1 where A alone is right, -1 where B alone is, else 0. `effect` is what unequal weights take of the
-    number of examples, `group_N` is None where examples are independent, `groups` their effective number.
+    `lead_N` is 1 if A alone is right, -1 if B alone is, else 0. `effect` is the factor by which unequal weights reduce
+    the number of examples, `group_N` is None if examples are independent, `groups` is the effective number of groups.
     """
 
     lead_N: NDArray[np.int64]

@@ -34,8 +34,8 @@ class Drawn:
 def draw(label: int, instance: int, *, seed: int = 0, size: int = 32) -> NDArray[np.uint8]:
     """One RGB image, size x size x 3.
 
-    Every `label` from 0 is a class of its own, and `instance`, from 0, says which drawing of the class. Another seed
-    gives other classes; another size shows the same form in the same pose.
+    Every `label` from 0 is a separate class, and `instance`, from 0, is the number of the drawing of that class.
+    Another seed gives other classes; another size shows the same form in the same pose.
     """
     formula = np.random.default_rng((seed, label))
     pen = np.random.default_rng((seed, label, instance + 1))

@@ -233,11 +233,13 @@ def _resume(net: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path, 
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         facts = json.loads(metadata.get("state", "{}"))
     except (SafetensorError, OSError, ValueError) as error:
-        raise RunError(f"The checkpoint {checkpoint} cannot be read ({error}). Delete it to train anew.") from error
+        raise RunError(
+            f"The checkpoint {checkpoint} cannot be read ({error}). Delete it to train from the start."
+        ) from error
     if metadata.get("version") != CHECKPOINT_VERSION or metadata.get("question") != question:
         raise RunError(
-            f"The checkpoint {checkpoint} belongs to a training with other options, images or version. "
-            "Delete it to train anew, or give the options it was made with."
+            f"The checkpoint {checkpoint} belongs to a training with other options, images or another version. Delete "
+            "it to train from the start, or give the options that it was made with."
         )
     net.load_state_dict({name.removeprefix("net."): tensors[name] for name in tensors if name.startswith("net.")})
     for name, parameter in net.named_parameters():

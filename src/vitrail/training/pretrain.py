@@ -1,8 +1,7 @@
-"""The embedded backbones, made from nothing: formulas are drawn, and a network learns to tell them apart.
+"""The embedded backbones, made without data: formulas are drawn, and a network learns to distinguish them.
 
-The classifier is left out of the file, since nobody needs to know which formula drew an image. Its quality stays: the
-accuracy on new drawings of the same formulas stands in the file's metadata, beside the command that makes the file
-again.
+The classifier is left out of the file, since nobody needs to know which formula drew an image. Its accuracy on new
+drawings of the same formulas is in the file's metadata, with the command that makes the file again.
 """
 
 import json
@@ -163,7 +162,7 @@ def write_weights(path: Path, net: nn.Module, card: Card, facts: Mapping[str, ob
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise WeightsError(
-            f"The training of {card.name} ended in weights that are not finite ({', '.join(broken[:4])}), so nothing "
+            f"The training of {card.name} ended with weights that are not finite ({', '.join(broken[:4])}), so nothing "
             f"was written to {path}. Train again with a smaller learning rate."
         )
     size = sum(tensor.nbytes for tensor in tensors.values())

@@ -66,7 +66,7 @@ def test_a_view_of_another_file_is_refused(file, tmp_path):
 @pytest.mark.parametrize(
     "value", [np.array([b"text"]), np.array([1, 2]), np.array([1j])], ids=["text", "int", "complex"]
 )
-def test_what_is_no_weight_is_refused(value, file):
+def test_items_that_are_not_weights_are_refused(value, file):
     write(file, **{"x/kernel:0": value})
     with pytest.raises(WeightsError, match=r"w\.h5.*x/kernel:0 holds .*not numbers"):
         read_h5(file)
@@ -89,7 +89,7 @@ def test_a_bomb_is_refused(file):
 
 def test_the_same_array_of_two_places_is_refused(file):
     write(file, **{"again/conv1_conv/kernel:0": np.ones(2, np.float32)})
-    with pytest.raises(WeightsError, match="conv1_conv/kernel is there twice"):
+    with pytest.raises(WeightsError, match="conv1_conv/kernel occurs twice"):
         read_h5(file)
 
 

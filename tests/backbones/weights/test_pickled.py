@@ -45,7 +45,7 @@ def test_parameters_are_tensors_too(file):
 )
 def test_a_program_in_it_never_runs(today, content, file):
     torch.save(content, file, _use_new_zipfile_serialization=today)
-    with pytest.raises(WeightsError, match=r"w\.pth.*nothing of it was run"):
+    with pytest.raises(WeightsError, match=r"w\.pth.*ran nothing from it"):
         read_pth(file)
 
 

@@ -92,7 +92,7 @@ WRITERS = {
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".npz", ".h5", ""])
 @pytest.mark.parametrize("kind", WRITERS)
-def test_a_file_is_recognised_by_what_is_in_it(kind, suffix, tmp_path):
+def test_a_file_is_recognised_by_its_content(kind, suffix, tmp_path):
     written = tmp_path / ("written.npz" if kind == "npz" else "written")
     WRITERS[kind]({"a": torch.tensor([0.5, 2.0])}, written)
     state = read_weights(shutil.move(written, tmp_path / f"given{suffix}"))
@@ -105,7 +105,7 @@ def test_names_of_our_own_are_left_as_they_are(tmp_path, state):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"\x80", b"<html>", b"\xff" * 99])
-def test_what_is_no_weights_file_is_one_sentence_that_says_what_to_do(content, tmp_path):
+def test_a_file_without_weights_gives_one_sentence_that_says_what_to_do(content, tmp_path):
     (tmp_path / "w.bin").write_bytes(content)
     with pytest.raises(WeightsError, match=r"w\.bin.*fetch the file again") as caught:
         read_weights(tmp_path / "w.bin")

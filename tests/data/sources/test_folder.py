@@ -48,7 +48,7 @@ def test_a_class_may_be_called_train(tmp_path):
     assert entries == {("car/1", "car", None), ("plane/2", "plane", None), ("train/3", "train", None)}
 
 
-def test_what_lies_beside_train_and_test_is_set_aside(tmp_path):
+def test_files_beside_train_and_test_are_set_aside(tmp_path):
     entries, aside = listed(make(tmp_path, "train/cat/1", "test/cat/2", "notes/a.txt", "notes/deep/b.txt"))
     assert entries == {("train/cat/1", "cat", "train"), ("test/cat/2", "cat", "test")}
     assert set(aside) == {"notes/a.txt", "notes/deep/b.txt"}
@@ -59,8 +59,8 @@ def test_files_in_no_class_folder_are_set_aside(tmp_path):
     entries, aside = listed(make(tmp_path, "README.txt", "train/cat/1", "train/2.jpg", "test/cat/3"))
     assert len(entries) == 2
     assert aside == {
-        "README.txt": "it lies in no class folder",
-        "train/2.jpg": "it lies in train but in no class folder",
+        "README.txt": "it is not in a class folder",
+        "train/2.jpg": "it is in train but not in a class folder",
     }
 
 

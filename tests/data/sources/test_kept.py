@@ -56,13 +56,13 @@ def test_nothing_is_kept_after_the_second_read():
     assert not kept._kept
 
 
-def test_a_file_that_cannot_be_read_is_told_as_ever():
+def test_a_file_that_cannot_be_read_gives_the_usual_error():
     kept = KeptDownloads(Counted({}), budget=6)
     with pytest.raises(OSError, match="gone"):
         kept.read("a")
 
 
-def test_only_what_lies_behind_a_url_is_kept(tmp_path):
+def test_only_files_at_a_url_are_kept(tmp_path):
     memory = fsspec.filesystem("memory")
     memory.pipe("/kept/cat/1.jpg", b"one")
     (tmp_path / "cat").mkdir()

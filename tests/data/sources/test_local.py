@@ -41,7 +41,7 @@ def test_a_file_larger_than_any_image_is_not_read(tmp_path: Path, monkeypatch):
 
 
 @pytest.mark.parametrize("most", [1, 2, 5, 6])
-def test_a_file_system_may_give_less_than_was_asked(tmp_path: Path, monkeypatch, most):
+def test_a_file_system_may_return_fewer_bytes_than_requested(tmp_path: Path, monkeypatch, most):
     (tmp_path / "image").write_bytes(b"12345")
     read = os.read
     monkeypatch.setattr(os, "read", lambda file, length: read(file, min(length, most)))

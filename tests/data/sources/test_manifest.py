@@ -68,7 +68,7 @@ def test_a_row_whose_file_is_missing_is_set_aside_with_its_number(folder):
     source = manifest(folder, "path,label\na.jpg,cat\n\nnowhere.jpg,dog\ndeep,dog\n")
     aside = [each for each in source.list_files() if isinstance(each, SetAside)]
     assert [each.path for each in aside] == ["nowhere.jpg", "deep"]
-    assert aside[0].reason == "row 4 of list.csv names it, and there is no such file"
+    assert aside[0].reason == "row 4 of list.csv names it, but there is no such file"
 
 
 @pytest.mark.parametrize(
@@ -81,18 +81,18 @@ def test_a_row_whose_file_is_missing_is_set_aside_with_its_number(folder):
         ("path,label\n", ["no rows"]),
         ("path,label\na.jpg,cat\nb.jpg,\n", ["Row 3", "no label", "fill it in"]),
         ("path,label\n,cat\n", ["Row 2", "no path"]),
-        ("path,label\na.jpg,cat,extra\n", ["Row 2", "3 cells where the header has 2"]),
+        ("path,label\na.jpg,cat,extra\n", ["Row 2", "3 cells, but the header has 2"]),
         ("path,label,split\na.jpg,cat,trian\nb.jpg,cat,train\n", ["Row 2 (trian)", "unknown split", "validation"]),
         (
             "path,label,split\na.jpg,cat,train\nb.jpg,cat,\n",
-            ["Row 3", "no split while others have one", "leave it out"],
+            ["Row 3", "no split while others have one", "remove it"],
         ),
-        ('path,label\n"a.jpg,cat\n', ["no valid CSV", "quotation marks"]),
+        ('path,label\n"a.jpg,cat\n', ["not a valid CSV", "quotation marks"]),
         ("path,label\na.jpg,été\n".encode("latin-1"), ["not UTF-8 in line 2", "save it as CSV UTF-8"]),
         ("path,label\n".encode("utf-16"), ["not UTF-8 in line 1"]),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_its_place_and_a_remedy(folder, text, words):
+def test_invalid_rows_are_refused_with_their_place_and_a_remedy(folder, text, words):
     message = refusal(manifest(folder, text))
     assert all(word in message for word in words), message
     assert "list.csv" in message
@@ -117,7 +117,7 @@ def test_parquet_says_the_same(folder):
     source = ManifestSource(folder / "list.parquet")
     assert listed(source) == [("a.jpg", "3", "train", ""), ("b.jpg", "10", "test", "")]
     assert [each.reason for each in source.list_files() if isinstance(each, SetAside)] == [
-        "row 3 of list.parquet names it, and there is no such file"
+        "row 3 of list.parquet names it, but there is no such file"
     ]
 
 

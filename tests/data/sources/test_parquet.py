@@ -57,7 +57,7 @@ def test_rows_without_label_or_bytes_are_set_aside(tmp_path: Path):
         open_source(tmp_path / "y.parquet").read("y.parquet/00000001")
 
 
-def test_reading_in_order_costs_one_pass_and_what_is_kept_is_bounded(tmp_path: Path, monkeypatch):
+def test_reading_in_order_costs_one_pass_and_bounded_memory(tmp_path: Path, monkeypatch):
     passes = []
     from_start = ParquetSource._from_start
     monkeypatch.setattr(ParquetSource, "_from_start", lambda self, name: passes.append(name) or from_start(self, name))
@@ -71,10 +71,10 @@ def test_reading_in_order_costs_one_pass_and_what_is_kept_is_bounded(tmp_path: P
     assert len(source._kept) == parquet.KEPT_BATCHES
 
 
-def test_a_column_that_cannot_be_chosen_is_asked_for(tmp_path: Path):
+def test_an_ambiguous_column_must_be_named(tmp_path: Path):
     columns = {"img": [{"bytes": b"1", "path": "1"}], "fine": [1], "coarse": [2]}
     pq.write_table(pa.table(columns), tmp_path / "x.parquet")
-    with pytest.raises(DataError, match=r"no column that may be the label \(img, fine, coarse\): call exactly one"):
+    with pytest.raises(DataError, match=r"no column that may be the label \(img, fine, coarse\): name exactly one"):
         listed(open_source(tmp_path / "x.parquet"))
 
 

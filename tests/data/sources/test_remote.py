@@ -103,7 +103,7 @@ def test_other_schemes_are_read_by_fsspec(tmp_path: Path):
         open_source("nosuch://x")
 
 
-def test_what_is_no_data_set_behind_a_url_is_refused():
+def test_a_url_without_a_data_set_is_refused():
     fsspec.filesystem("memory").pipe_file("/notes.txt", b"x")
-    with pytest.raises(UsageError, match=r"notes\.txt is not a data set that can be read behind a URL"):
+    with pytest.raises(UsageError, match=r"notes\.txt is not a data set that Vitrail can read from a URL"):
         open_source("memory://notes.txt")

@@ -15,7 +15,7 @@ def test_braces_stand_for_numbers_of_their_width():
     assert list(expand_braces("plain.tar")) == ["plain.tar"]
 
 
-def test_what_is_no_archive_is_none():
+def test_other_files_are_not_archives():
     def never() -> None:
         pytest.fail("it is not opened")
 

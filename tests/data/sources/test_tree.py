@@ -53,7 +53,7 @@ def test_two_manifests_are_refused_and_another_table_is_none():
 @pytest.mark.parametrize(
     "name", ["/etc/passwd", "../../etc/passwd", "cat/../../x", "C:/x.jpg", "\\\\host\\x", "a\\..\\x", ""]
 )
-def test_a_name_that_leads_out_of_the_archive_is_told(name):
+def test_a_name_that_leads_out_of_the_archive_is_reported(name):
     assert why_not_inside(name)
 
 

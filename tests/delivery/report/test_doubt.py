@@ -73,7 +73,7 @@ def test_what_each_backbone_saw_stands_beside_its_untuned_classifier(told: Resul
     verdicts = {row.one("th").text: row.all("td")[0].text for row in rows}
     names = [one.name for one in told.backbones]
     assert verdicts == {names[0]: "seen, 100%", names[1]: "not seen"}
-    assert "recall of training data" in section.text
+    assert "memory of training data" in section.text
     tags = parse(render_report(told, {}, images=None)).by_id("figures").all("span", "tag")
     assert [tag.text for tag in tags if tag.text != "chosen"] == ["saw the test images"]
 

@@ -195,5 +195,8 @@ def test_what_was_not_done_in_a_search_stands_beside_the_figures_once() -> None:
 
 def test_how_the_images_of_each_backbone_were_decoded_is_said(dogs: tuple[str, Element]) -> None:
     assert (
-        dogs[1].text.count("images were decoded whole; at a fraction of their size, on 64 large JPEGs: 1 answer") == 4
+        dogs[1].text.count(
+            "images were decoded in full; compared with a fraction of their size on 64 large JPEGs: 1 answer"
+        )
+        == 4
     )

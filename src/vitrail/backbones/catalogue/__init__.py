@@ -41,7 +41,7 @@ def find_card(name: str) -> Card:
     """The card of one backbone.
 
     Raises:
-        UsageError: there is none; the message names those that match, or the nearest ones.
+        UsageError: the catalogue has no such backbone; the message names those that match, or similar ones.
     """
     catalogue = load_catalogue()
     if name in catalogue:
@@ -51,8 +51,8 @@ def find_card(name: str) -> Card:
         more = f" and {len(matching) - MOST_MATCHES} more" if len(matching) > MOST_MATCHES else ""
         offer = f"these match: {', '.join(matching[:MOST_MATCHES])}{more}"
     else:
-        offer = f"the nearest names are {', '.join(nearest_names(name, list(catalogue)))}"
-    raise UsageError(f"There is no backbone named {name!r} in the catalogue; {offer}. `vitrail backbones` lists all.")
+        offer = f"similar names are {', '.join(nearest_names(name, list(catalogue)))}"
+    raise UsageError(f"The catalogue has no backbone {name!r}; {offer}. `vitrail backbones` lists all.")
 
 
 def matching_names(name: str, names: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ IMAGENET_1K = "ImageNet-1k"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelSet:
-    """The classes that a classifier tells apart, in the order of its outputs.
+    """The classes of a classifier, in the order of its outputs.
 
     `ids` are WordNet synset ids such as n02085620, `names` the lemmas of each: one or more words for the same thing.
     """
@@ -33,7 +33,7 @@ def imagenet_1k() -> LabelSet:
 
 @cache
 def imagenet_21k_ids() -> frozenset[str]:
-    """The synset ids of ImageNet's release of fall 2011, and ImageNet-1k's, all of which but one are among them."""
+    """The synset ids of ImageNet's release of fall 2011 and of ImageNet-1k (all but one are in that release too)."""
     lines = (files(__name__) / "imagenet_21k_ids.txt").read_text(encoding="utf-8").splitlines()
     numbers = (number for line in lines if not line.startswith("#") for number in line.split())
     return frozenset(f"n{number}" for number in numbers) | frozenset(imagenet_1k().ids)

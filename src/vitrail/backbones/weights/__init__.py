@@ -112,7 +112,7 @@ def load_into(net: nn.Module, state: Mapping[str, torch.Tensor], *, file: Path) 
             f"The weights {file} do not fit their network: {'; '.join(faults)}. "
             f"Check that the file belongs to the backbone it was given for."
         )
-    net.load_state_dict(dict(state), strict=False)  # strict above; what is left are unused counters
+    net.load_state_dict(dict(state), strict=False)  # strict above; only unused counters are left
 
 
 def _shape(tensor: torch.Tensor) -> str:

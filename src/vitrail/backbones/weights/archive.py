@@ -14,9 +14,9 @@ def member_names(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
-    except Exception as error:  # there is no end to what a damaged file makes its reader raise
+    except Exception as error:  # a damaged file can make its reader raise anything
         raise WeightsError(
-            f"The weights {path} are an archive (.npz, .pth) without its end or otherwise damaged ({error}): fetch the "
+            f"The weights {path} are an archive (.npz, .pth) that is cut off or damaged ({error}): fetch the "
             f"file again from where it was published."
         ) from error
 
@@ -32,6 +32,6 @@ def require_modest(path: Path, archive: zipfile.ZipFile) -> None:
     declared, size = sum(member.file_size for member in archive.infolist()), path.stat().st_size
     if declared > min(MAX_BYTES, MAX_RATIO * size):
         raise WeightsError(
-            f"The weights {path} have {size:,} bytes and would unpack to {declared:,}, which no real weights do, so "
-            f"they are not unpacked: fetch the file again from where it was published."
+            f"The weights {path} have {size:,} bytes and would unpack to {declared:,}, which real weights never do, "
+            "so Vitrail does not unpack them: fetch the file again from where it was published."
         )

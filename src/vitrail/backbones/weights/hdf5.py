@@ -32,24 +32,24 @@ def read_h5(path: Path) -> dict[str, torch.Tensor]:
         _require_plain(place, item, limit)
         name = "/".join(place.split("/")[-2:]).partition(":")[0]  # conv1_conv/conv1_conv/kernel:0
         if name in arrays:
-            raise ValueError(f"{name} is there twice")
+            raise ValueError(f"{name} occurs twice")
         arrays[name] = torch.from_numpy(np.array(item[()], dtype=np.float32))
 
     try:
         with h5py.File(path, "r") as file:
             file.visititems(visit)  # follows no link to another place or file
-    except Exception as error:  # there is no end to what a damaged file makes its reader raise
+    except Exception as error:  # a damaged file can make its reader raise anything
         raise WeightsError(
-            f"The weights {path} are not a whole .h5 file of Keras' weights ({error}): fetch the file again from where "
-            f"it was published."
+            f"The weights {path} are not a complete .h5 file of Keras' weights ({error}): fetch the file again from "
+            f"where it was published."
         ) from error
     return arrays
 
 
 def _require_plain(place: str, item: Any, limit: int) -> None:
     if item.dtype.kind != "f":
-        raise ValueError(f"{place} holds {item.dtype}, not numbers")
+        raise ValueError(f"{place} has type {item.dtype}, not numbers")
     if item.external or item.is_virtual:
         raise ValueError(f"{place} takes its numbers from another file")
     if limit < 0:
-        raise ValueError(f"with {place} it declares far more numbers than it holds")
+        raise ValueError(f"{place} declares far more numbers than the file holds")

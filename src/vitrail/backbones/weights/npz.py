@@ -25,10 +25,10 @@ def read_npz(path: Path) -> dict[str, torch.Tensor]:
             return {name.removesuffix(".npy"): _read(archive, name) for name in archive.namelist()}
     except WeightsError:
         raise
-    except Exception as error:  # there is no end to what a damaged file makes its reader raise
+    except Exception as error:  # a damaged file can make its reader raise anything
         raise WeightsError(
-            f"The weights {path} are not a whole .npz file of plain arrays ({error}): fetch the file again from where "
-            f"it was published; pickled objects in it are never opened."
+            f"The weights {path} are not a complete .npz file of plain arrays ({error}): fetch the file again from "
+            f"where it was published; Vitrail never opens pickled objects."
         ) from error
 
 
@@ -44,6 +44,6 @@ def _read(archive: zipfile.ZipFile, name: str) -> torch.Tensor:
         content = member.read()
     wanted = int(np.prod([int(side) for side in shape], dtype=object)) * dtype.itemsize
     if len(content) != wanted or any(side < 0 for side in shape):
-        raise ValueError(f"{name} says that it has the shape {shape} and {wanted} bytes, and has {len(content)}")
+        raise ValueError(f"{name} declares the shape {shape} and {wanted} bytes, but has {len(content)}")
     array = np.frombuffer(content, dtype).reshape(shape, order="F" if columns_first else "C")
     return torch.from_numpy(np.array(array, dtype=np.float32 if dtype.kind == "f" else np.int64))

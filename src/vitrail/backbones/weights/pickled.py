@@ -28,17 +28,17 @@ def read_pth(path: Path) -> dict[str, torch.Tensor]:
             stored: Any = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"The weights {path} hold more than tensors or are damaged, and what a pickle holds can be a program, so "
-            f"nothing of it was run: fetch the file again from where it was published, or have its tensors saved with "
+            f"The weights {path} hold more than tensors or are damaged. A pickle can contain a program, so Vitrail "
+            "ran nothing from it: fetch the file again from where it was published, or save its tensors with "
             f"safetensors.torch.save_file."
         ) from error
     except WeightsError:
         raise
-    except Exception as error:  # there is no end to what a damaged file makes its reader raise
+    except Exception as error:  # a damaged file can make its reader raise anything
         reason = str(error).strip().splitlines()[:1]
         raise WeightsError(
-            f"The weights {path} are not a whole PyTorch file ({''.join(reason) or type(error).__name__}): fetch the "
-            f"file again from where it was published."
+            f"The weights {path} are not a complete PyTorch file ({''.join(reason) or type(error).__name__}): fetch "
+            f"the file again from where it was published."
         ) from error
     if isinstance(stored, Mapping) and len(stored) == 1 and isinstance(inner := next(iter(stored.values())), Mapping):
         stored = inner

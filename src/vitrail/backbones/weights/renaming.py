@@ -1,4 +1,4 @@
-"""From the names of another library to ours, strictly: a name that no table knows is an error, never dropped.
+"""From the names of another library to ours, strictly: a name that is in no table is an error, never dropped.
 
 A layout is a table of renames. In a name "#" stands for a number: of a block, a stage, a layer.
 """
@@ -80,7 +80,7 @@ def to_ours(stored: Mapping[str, Tensor], layout: Layout, *, file: Path) -> dict
             shifts = layout.shift or (0,) * len(match.groups())
             target = _filled(row.ours, [str(int(text) + by) for text, by in zip(match.groups(), shifts, strict=False)])
             if target in ours:
-                raise WeightsError(_misfit(file, layout, f"1 that is there twice: {name}"))
+                raise WeightsError(_misfit(file, layout, f"1 duplicate: {name}"))
             ours[target] = _changed(row, names, state, layout, file)
     unknown = [name for name in state if name not in used]
     if unknown:
@@ -92,7 +92,7 @@ def _without_prefix(stored: Mapping[str, Tensor], layout: Layout, file: Path) ->
     prefix = layout.prefix_in(stored) or ""
     state = {name.removeprefix(prefix): tensor for name, tensor in stored.items()}
     if len(state) < len(stored):
-        raise WeightsError(_misfit(file, layout, f"some are there with {prefix!r} and without"))
+        raise WeightsError(_misfit(file, layout, f"some have the prefix {prefix!r} and some do not"))
     return state
 
 
@@ -109,8 +109,8 @@ def _changed(row: Rename, names: list[str], state: Mapping[str, Tensor], layout:
 
 def _misfit(file: Path, layout: Layout, fault: str) -> str:
     return (
-        f"The weights {file} have names as {layout.library} gives them, but not just those that belong together: "
-        f"{fault}. Check that the file belongs to the backbone it was given for."
+        f"The weights {file} have names from {layout.library}, but do not match them exactly: {fault}. Check that the "
+        "file belongs to the backbone it was given for."
     )
 
 

@@ -21,7 +21,7 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         raise WeightsError(f"The weights {path} cannot be read ({error.strerror or error}): check the path.") from error
     except SafetensorError as error:
         raise WeightsError(
-            f"The weights {path} are not a whole safetensors file ({error}), nor PyTorch's, NumPy's or HDF5: fetch the "
-            f"file again from where it was published."
+            f"The weights {path} are not a complete safetensors file ({error}), nor PyTorch's, NumPy's or HDF5: fetch "
+            f"the file again from where it was published."
         ) from error
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}

@@ -32,7 +32,7 @@ __all__ = [
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 KINDS = (
-    "a folder with one folder of images a class, a manifest (.csv or .parquet), an archive (.zip, .tar, .tar.gz), "
+    "a folder with one folder of images per class, a manifest (.csv or .parquet), an archive (.zip, .tar, .tar.gz), "
     "WebDataset shards (a folder of them, or x-{000..009}.tar), Parquet with images, or the URL of one of these "
     "(s3://bucket/images)"
 )
@@ -46,12 +46,12 @@ def is_url(data: str) -> bool:
 def open_source(data: str | Path | None, *, kept_bytes: int = 0) -> Source:
     """The source that a path or URL names; without one, scikit-learn's digits.
 
-    Nothing of it is read yet but what tells its kind: a folder, a manifest, an archive, shards. Of files behind a URL,
-    at most `kept_bytes` are kept in memory from their first read to their second.
+    Only its kind is determined: a folder, a manifest, an archive, shards. At most `kept_bytes` of the files at a URL
+    are kept in memory between their first and second read.
 
     Raises:
-        UsageError: there is nothing at the path, or nothing of a known kind.
-        DataError: a server refuses to show what is there.
+        UsageError: the path does not exist, or is not of a known kind.
+        DataError: a server refuses to list it.
     """
     if data is None:
         return DigitsSource()
@@ -60,7 +60,9 @@ def open_source(data: str | Path | None, *, kept_bytes: int = 0) -> Source:
             source = _open_remote(str(data))
             return KeptDownloads(source, kept_bytes) if kept_bytes else source
         except OSError as error:
-            raise DataError(f"{data} cannot be read: {error.strerror}. Check the address and the rights.") from error
+            raise DataError(
+                f"{data} cannot be read: {error.strerror}. Check the address and your permissions."
+            ) from error
     names = list(expand_braces(str(data)))
     if len(names) > 1 and not Path(data).exists():
         return _open_listed([Path(name).expanduser() for name in names], str(data))
@@ -84,7 +86,7 @@ def _open_file(path: Path) -> Source | None:
 
 
 def _open_folder(path: Path) -> Source:
-    """Shards where nothing else lies in the folder, or in its folder `data`, as Hugging Face has it."""
+    """Shards, if the folder (or its folder `data`, as at Hugging Face) has nothing else."""
     return _shards_in(path) or FolderSource(path)
 
 
@@ -109,12 +111,12 @@ def _shards_in(path: Path) -> Source | None:
 def _open_listed(paths: list[Path], pattern: str) -> Source:
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        raise UsageError(f"There is no shard {missing[0]}, which {pattern} names: check the numbers in braces.")
+        raise UsageError(f"The shard {missing[0]} of {pattern} does not exist: check the numbers in braces.")
     top = os.path.commonpath([path.parent for path in paths])
     files = {path.relative_to(top).as_posix(): partial(FileRanges, path) for path in paths}
     source = open_shards(files, re.sub(r"[-_.]?\{.*", "", pattern))
     if source is None:
-        raise UsageError(f"{pattern} names no shards that can be read: give .tar or .parquet files.")
+        raise UsageError(f"No shard of {pattern} can be read: give .tar or .parquet files.")
     return source
 
 
@@ -127,7 +129,7 @@ def _open_remote(url: str) -> Source:
     source = open_archive(remote.url, remote.ranges)
     if source is None:
         raise UsageError(
-            f"{remote.url} is not a data set that can be read behind a URL: give a folder with one folder of images a "
-            "class, an archive (.zip, .tar, .tar.gz), or Parquet with images."
+            f"{remote.url} is not a data set that Vitrail can read from a URL: give a folder with one folder of images "
+            "per class, an archive (.zip, .tar, .tar.gz), or Parquet with images."
         )
     return source

@@ -3,12 +3,12 @@
     root/cat/1.jpg              label cat; so is root/cat/kittens/2.jpg
     root/train/cat/1.jpg        the same with a split, where train, val and test lie on top
 
-Names of splits, in any case: train, training; val, valid, validation; test, testing; calibration. They are splits where
-nothing else lies beside them, or where train and one more are there; then what lies outside is set aside. So a class
-of railway pictures may be called "train".
+Names of splits, in any case: train, training; val, valid, validation; test, testing; calibration. They are splits if
+there are no other folders beside them, or if train and at least one more exist; then everything outside is set aside.
+So a class of railway images may be called "train".
 
-Every file is a candidate whatever its name; what it is, its bytes say. `walk.py` has the list of clutter that is
-passed over.
+Every file is a candidate whatever its name; its bytes decide what it is. `walk.py` has the list of system files that
+are skipped.
 """
 
 from collections.abc import Iterator, Sequence
@@ -50,7 +50,7 @@ class FolderSource:
         except OSError as error:
             raise DataError(f"The folder {self._root} cannot be listed: {error.strerror}.") from error
         splits = split_folders(tops)
-        yield from _outside(((name,) for name in chain(*strays)), "it lies in no class folder")
+        yield from _outside(((name,) for name in chain(*strays)), "it is not in a class folder")
         for top in tops:
             if not splits:
                 yield from self._list_class((top,), None)
@@ -58,7 +58,7 @@ class FolderSource:
                 yield from self._list_split(top, split)
             else:
                 beside = ", ".join(written(name) for name in splits)
-                yield from _outside(walk(self._root, (top,)), f"it lies outside the folders {beside}")
+                yield from _outside(walk(self._root, (top,)), f"it is outside the folders {beside}")
 
     def read(self, path: str) -> bytes:
         """The bytes of one file."""
@@ -71,7 +71,7 @@ class FolderSource:
             yield SetAside(path=written(top), reason=f"the folder cannot be listed: {error.strerror}")
             return
         yield from _outside(
-            ((top, name) for name in chain(*strays)), f"it lies in {written(top)} but in no class folder"
+            ((top, name) for name in chain(*strays)), f"it is in {written(top)} but not in a class folder"
         )
         for name in classes:
             yield from self._list_class((top, name), split)

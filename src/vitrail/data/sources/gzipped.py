@@ -22,7 +22,7 @@ MULTI = 31  # zlib's word for a window of 32 KB with gzip's header and checksum
 
 @dataclass(slots=True)
 class _Unpacker:
-    """Unpacks from some place on. `state` is zlib's, which has no type of its own."""
+    """Unpacks from a given place. `state` is zlib's object, which has no public type."""
 
     packed: Ranges
     at_packed: int
@@ -59,10 +59,10 @@ class GzipRanges:
     block = 1 << 20
 
     def __init__(self, packed: Ranges, where: str) -> None:
-        """Unpack everything once, keeping none of it; `where` is the file's name in errors.
+        """Unpack everything once without keeping it; `where` is the file's name in errors.
 
         Raises:
-            DataError: the file is damaged, or grows without end.
+            DataError: the file is damaged, or unpacks without end.
         """
         self._points = [_Unpacker(packed, 0, 0, zlib.decompressobj(MULTI))]
         spacing, running = SPACING, self._points[0].copy()
@@ -73,7 +73,7 @@ class GzipRanges:
                 if len(self._points) > POINTS:
                     self._points, spacing = self._points[::2], spacing * 2
                 if running.at > BOMB_BYTES and running.at > BOMB_RATIO * running.at_packed:
-                    raise DataError(f"{where} is refused: it grows without end, as only an archive bomb does.")
+                    raise DataError(f"{where} is refused: it unpacks without end, as only an archive bomb does.")
         except (zlib.error, OSError) as error:
             raise DataError(f"{where} cannot be unpacked ({error}): it is damaged; fetch it again.") from error
         self._size = running.at

@@ -1,6 +1,6 @@
-"""Files behind a URL, downloaded once for both of their reads: the first for the id, the second for the pixels.
+"""Files at a URL, downloaded once for both reads: the first for the id, the second for the pixels.
 
-Files of this machine need none of this: the system keeps what was read in memory that it can take back at any time.
+Files on this machine do not need this: the system keeps them in memory that it can take back at any time.
 """
 
 import threading

@@ -35,7 +35,7 @@ def as_on_disk(path: str) -> str:
 
 
 def class_name(text: str) -> str:
-    """A label as it is compared: without outer spaces, and one way of writing each accent (NFC)."""
+    """A label in the form for comparison: without outer spaces, accents in one form (NFC)."""
     return unicodedata.normalize("NFC", written(text.strip() or text))
 
 
@@ -51,7 +51,7 @@ def read_file(path: str | Path) -> bytes:
         if size > MAX_FILE_BYTES:
             raise OSError(0, f"it is larger than any image ({size / 1e9:.1f} GB)")
         blocks = [os.read(file, size + 1)]
-        if len(blocks[0]) != size:  # some file systems give less than they are asked for
+        if len(blocks[0]) != size:  # some file systems return fewer bytes than requested
             while block := os.read(file, READ_AT_ONCE):
                 blocks.append(block)
         return b"".join(blocks)

@@ -1,4 +1,4 @@
-"""Images listed in a table beside them: `table.py` has what a manifest looks like. Paths are relative to it."""
+"""Images listed in a table: `table.py` describes the form of a manifest. Paths are relative to it."""
 
 import os
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class ManifestSource:
             where, on_disk = self._locate(row.path)
             if not on_disk.is_file():
                 yield SetAside(
-                    path=where, reason=f"row {row.number} of {self._path.name} names it, and there is no such file"
+                    path=where, reason=f"row {row.number} of {self._path.name} names it, but there is no such file"
                 )
                 continue
             split = SPLIT_WORDS[row.split.lower()] if row.split else None

@@ -143,7 +143,7 @@ class ParquetSource:
             self._kept.popitem(last=False)
 
     def _opened(self, name: str) -> pq.ParquetFile:
-        """A reader of its own each time: one is in the middle of its file while another begins."""
+        """A new reader each time: one may be in the middle of its file when another begins."""
         return pq.ParquetFile(as_file(self._files[name]()), buffer_size=BUFFER_BYTES)
 
 
@@ -159,17 +159,19 @@ def columns_of(schema: pa.Schema, where: str) -> Columns:
     """Which columns of a file hold what; `where` is the file's name in errors.
 
     Raises:
-        DataError: there is no column of images, or not exactly one that can be the label.
+        DataError: there is no column of images, or not exactly one possible label column.
     """
     image = _image_column(schema)
     if image is None:
-        raise DataError(f"{where} has no column of images: it needs one whose cells hold the bytes of a file each.")
+        raise DataError(
+            f"{where} has no column of images: it needs a column whose cells hold the bytes of one file each."
+        )
     named = _class_names(schema)
     known = [name for name in schema.names if name.lower() in LABEL_NAMES] or list(named)
     if len(known) != 1:
         candidates = ", ".join(map(written, known or schema.names))
         what = "more than one column that may be the label" if known else "no column that may be the label"
-        raise DataError(f"{where} has {what} ({candidates}): call exactly one of them label.")
+        raise DataError(f"{where} has {what} ({candidates}): name exactly one of them label.")
     by_name = {name.lower(): name for name in schema.names}
     kind = schema.field(image).type
     return Columns(

@@ -1,10 +1,9 @@
-"""Images behind a URL: a bucket's folder, or an archive or Parquet file in it, read where it lies.
+"""Images at a URL: a folder of a bucket, or an archive or Parquet file in it, read in place.
 
 s3:// is read by pyarrow (region and endpoint from the usual AWS_ variables, or from the URL's query, as in
-s3://bucket/dogs?region=eu-west-3), every other scheme by fsspec, for which a package of its own may be needed.
+s3://bucket/dogs?region=eu-west-3), every other scheme by fsspec, which may need an extra package.
 
-What a server refuses for one object is that object's fault, and it is set aside; a connection that is lost ends the
-run, which goes on when it is started again.
+An object that a server refuses is set aside; a lost connection ends the run, which continues when it is started again.
 """
 
 import re
@@ -27,7 +26,7 @@ REFUSED = re.compile("NO_SUCH_KEY|RESOURCE_NOT_FOUND|ACCESS_DENIED|HTTP status (
 
 
 class Remote:
-    """A place behind a URL: what lies there, and its bytes."""
+    """A place at a URL: its listing and its bytes."""
 
     def __init__(self, url: str) -> None:
         """Find out what the URL names; UsageError if that is nothing, DataError if it cannot be reached."""
@@ -39,7 +38,7 @@ class Remote:
         with _reached(self.url):
             info = self._system.get_file_info(self._root)
         if info.type == pafs.FileType.NotFound:
-            raise UsageError(f"There is nothing at {self.url}: check the address, and that it may be read.")
+            raise UsageError(f"There is nothing at {self.url}: check the address, and that you may read it.")
         self.is_file = info.type == pafs.FileType.File
 
     def sizes(self) -> dict[str, int]:
@@ -126,9 +125,9 @@ def _system_of(url: str) -> tuple[pafs.FileSystem, str]:
 
         remote, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
-        raise UsageError(f"{scheme}:// needs a package that is not here: {error}.") from error
+        raise UsageError(f"{scheme}:// needs a package that is not installed: {error}.") from error
     except (ValueError, OSError, pa.ArrowException) as error:
-        raise UsageError(f"{url} cannot be opened ({error}): check how it is written.") from error
+        raise UsageError(f"{url} cannot be opened ({error}): check the spelling.") from error
     return pafs.PyFileSystem(pafs.FSSpecHandler(remote)), str(path)
 
 
@@ -139,7 +138,7 @@ def _reached(url: str) -> Iterator[None]:
         yield
     except (DataError, UsageError):
         raise
-    except Exception as error:  # each of fsspec's packages raises errors of its own
+    except Exception as error:  # each of fsspec's packages raises its own errors
         words = " ".join(str(error).split())
         if isinstance(error, FileNotFoundError | PermissionError) or REFUSED.search(words):
             raise OSError(0, f"the server refuses it ({words[:200]})") from error

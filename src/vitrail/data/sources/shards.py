@@ -13,7 +13,7 @@ from vitrail.data.sources.tree import is_clutter
 from vitrail.data.sources.zip import ZipSource
 
 BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
-PAPERS = frozenset({".md", ".txt", ".json", ".yaml", ".yml", ""})  # what lies beside shards and says of them
+PAPERS = frozenset({".md", ".txt", ".json", ".yaml", ".yml", ""})  # files beside shards that describe them
 
 Opener = Callable[[], Ranges]
 
@@ -21,7 +21,7 @@ Opener = Callable[[], Ranges]
 def open_archive(name: str, opened: Opener) -> Source | None:
     """The source in one file or URL, known by its ending; None if it is not an archive.
 
-    Nothing is read but what tells a Parquet file of images from a manifest.
+    Reads only enough to distinguish a Parquet file of images from a manifest.
     """
     if name.lower().endswith(".zip"):
         return ZipSource(opened(), name)
@@ -65,7 +65,7 @@ def open_shards(shards: Mapping[str, Opener], where: str) -> Source | None:
 
 
 def expand_braces(pattern: str) -> Iterator[str]:
-    """The names that numbers in braces stand for: x-{000..002}.tar is three; one without braces is itself."""
+    """The names in a pattern with numbers in braces: x-{000..002}.tar means three; without braces the name itself."""
     match = BRACES.search(pattern)
     if match is None:
         yield pattern

@@ -72,7 +72,7 @@ def check_rows(rows: Sequence[Row], where: str) -> None:
         DataError: there are none, or some have no path, no label, or an unknown split.
     """
     if not rows:
-        raise DataError(f"The manifest {where} has no rows: add one row an image below the header.")
+        raise DataError(f"The manifest {where} has no rows: add one row per image below the header.")
     _refuse(rows, where, lambda row: not row.path, "no path", "fill it in or delete the row")
     _refuse(rows, where, lambda row: not row.label, "no label", "fill it in or delete the row")
     if any(row.split for row in rows):
@@ -89,7 +89,7 @@ def check_rows(rows: Sequence[Row], where: str) -> None:
             where,
             lambda row: not row.split,
             "no split while others have one",
-            "fill the column in for every row, or leave it out and let Vitrail split",
+            "fill in the column for every row, or remove it and let Vitrail split",
         )
 
 
@@ -122,14 +122,14 @@ def _from_csv(content: bytes, where: str) -> list[Row]:
     try:
         table = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:
-        raise DataError(f"The manifest {where} is no valid CSV ({error}): check its quotation marks.") from error
+        raise DataError(f"The manifest {where} is not a valid CSV ({error}): check its quotation marks.") from error
     header = table[0] if table else []
     columns = _columns(header, where) | find_further(header)
     width = len(header)
     for number, cells in enumerate(table[1:], start=2):
         if cells and len(cells) != width:
             raise DataError(
-                f"Row {number} of {where} has {len(cells)} cells where the header has {width}: "
+                f"Row {number} of {where} has {len(cells)} cells, but the header has {width}: "
                 "put quotation marks round cells that contain the separator."
             )
     cell = {name: [cells[index] if cells else "" for cells in table[1:]] for name, index in columns.items()}
@@ -182,7 +182,7 @@ def find_further(names: Sequence[str]) -> dict[str, int]:
 
 
 def is_text_like(kind: pa.DataType) -> bool:
-    """Whether the values of an Arrow type stand for something: texts, whole numbers, truth values, days."""
+    """Whether values of an Arrow type can be labels or categories: texts, whole numbers, truth values, days."""
     inner = kind.value_type if pa.types.is_dictionary(kind) else kind
     tests = (
         pa.types.is_string,

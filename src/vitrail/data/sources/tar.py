@@ -4,7 +4,7 @@
     shards-000.tar, -001.tar     WebDataset shards
     cat.tar, dog.tar             an archive is a folder: its name is the label, or train, val, test
 
-Of a compressed archive only gzip is read: the others cannot be entered in the middle.
+Of compressed archives only gzip is supported: the others cannot be read from the middle.
 """
 
 import re
@@ -39,8 +39,8 @@ class TarArchive:
         for signature, method in OTHERS:
             if start.startswith(signature):
                 raise DataError(
-                    f"{where} is compressed with {method}, of which no part can be read alone: unpack it to a .tar, "
-                    "or pack it with gzip."
+                    f"{where} is compressed with {method}, and Vitrail cannot read single files from that: unpack it "
+                    "to a .tar, or pack it with gzip."
                 )
         self._ranges = GzipRanges(ranges, where) if start.startswith(GZIP) else ranges
         self.members: dict[str, tuple[int, int]] = {}  # where it starts, and how long it is
@@ -53,8 +53,8 @@ class TarArchive:
                 self._check_end(archive.offset)
         except (tarfile.TarError, OSError, ValueError, EOFError) as error:
             raise DataError(
-                f"{where} cannot be read as a tar archive ({error}): it was probably cut off or damaged on its way "
-                "here; fetch it again."
+                f"{where} cannot be read as a tar archive ({error}): it was probably cut off or damaged in "
+                "transfer; fetch it again."
             ) from error
 
     def read(self, name: str) -> bytes:
@@ -113,7 +113,7 @@ class TarSource:
         if len(self._archives) > 1 and all(NUMBERED.search(prefix) for prefix in self._archives):
             raise DataError(
                 f"The numbered archives of {self._where} hold no samples with labels: a WebDataset shard has a .cls or "
-                ".json beside each image. Give one archive with a folder a class, or one archive a class."
+                ".json beside each image. Give one archive with a folder per class, or one archive per class."
             )
         names = [prefix + name for prefix, archive in self._archives.items() for name in archive.members]
         yield from list_names(names, self._where, self._member)

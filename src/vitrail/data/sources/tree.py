@@ -27,16 +27,16 @@ def why_not_inside(name: str) -> str | None:
     """Why a member's name cannot be that of a file below the archive; None if it can."""
     parts = name.replace("\\", "/").split("/")
     if name.startswith(("/", "\\")) or DRIVE.match(name):
-        return "its path is absolute, which leads out of the archive"
+        return "its path is absolute, which would write outside the archive"
     if ".." in parts:
-        return "its path goes up with .., which leads out of the archive"
+        return "its path goes up with .., which would write outside the archive"
     if "\0" in name or not name:
         return "its name is not a file name"
     return None
 
 
 def is_clutter(name: str) -> bool:
-    """Whether a name, or a folder it lies in, is left behind by an operating system."""
+    """Whether an operating system left this file, or a folder above it, behind."""
     return any(
         part.lower() in CLUTTER or (part.startswith(".") and part not in (".", "..")) for part in name.split("/")
     )
@@ -62,7 +62,7 @@ def list_names(names: Sequence[str], where: str, read: Callable[[str], bytes]) -
     manifests = [name for name in content if lists_images(content[name], name)]
     if len(manifests) > 1:
         both = " and ".join(map(written, manifests))
-        raise DataError(f"{where} holds more than one manifest, {both}: keep the one that is to be read.")
+        raise DataError(f"{where} holds more than one manifest, {both}: keep only one of them.")
     if manifests:
         yield from _from_manifest(content[manifests[0]], names, root, manifests[0], where)
     else:
@@ -96,14 +96,14 @@ def _from_folders(names: Sequence[str], root: str) -> Iterator[ListedFile | SetA
         parts = name[len(root) :].split("/")
         split: SplitName | None = splits.get(parts[0])
         if len(parts) == 1:
-            yield SetAside(path=written(name), reason="it lies in no class folder")
+            yield SetAside(path=written(name), reason="it is not in a class folder")
         elif not splits:
             yield ListedFile(path=written(name), label=class_name(parts[0]))
         elif split is None:
             beside = ", ".join(written(top) for top in splits)
-            yield SetAside(path=written(name), reason=f"it lies outside the folders {beside}")
+            yield SetAside(path=written(name), reason=f"it is outside the folders {beside}")
         elif len(parts) == 2:
-            yield SetAside(path=written(name), reason=f"it lies in {written(parts[0])} but in no class folder")
+            yield SetAside(path=written(name), reason=f"it is in {written(parts[0])} but not in a class folder")
         else:
             yield ListedFile(path=written(name), label=class_name(parts[1]), split=split)
 

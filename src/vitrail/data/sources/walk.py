@@ -59,7 +59,7 @@ def walk(root: Path, parts: Parts) -> Iterator[Parts | SetAside]:
         here = waiting.pop()
         try:
             if not _enter(root.joinpath(*here), seen):
-                yield SetAside(path=written_path(here), reason="it links to a folder that is read already")
+                yield SetAside(path=written_path(here), reason="it links to a folder that was already read")
                 continue
             folders, files, others = list_folder(root, here)
         except OSError as error:

@@ -41,7 +41,7 @@ SHARD_SPLIT = re.compile(r"(?:.*/)?([a-z]+)[-_.\d]", re.IGNORECASE)
 
 
 def holds_samples(names: Collection[str]) -> bool:
-    """Whether these are samples: some image has a label beside it."""
+    """Whether these are samples, that is at least one image has a label file of the same name."""
     keyed = {_key(name) for name in names if _ending(name) in LABELS}
     return any(_ending(name) in IMAGES and _key(name) in keyed for name in names)
 

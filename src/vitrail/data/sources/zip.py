@@ -1,8 +1,8 @@
-"""A zip archive, read in place: nothing is unpacked to disk, and no two threads wait for each other.
+"""A zip archive, read in place: nothing is unpacked to disk, and threads do not wait for each other.
 
-The rules of `tree.py` give the labels. Members that are links, encrypted, packed by a method that is not read, or that
-would grow beyond any image are set aside; an archive whose members overlap is refused, since only an archive bomb is
-made so (D. Fifield, "A better zip bomb", 2019).
+The rules of `tree.py` give the labels. Members that are links, encrypted, packed by an unsupported method, or larger
+than any image when unpacked are set aside; an archive whose members overlap is refused, since only archive bombs are
+made that way (D. Fifield, "A better zip bomb", 2019).
 """
 
 import bz2
@@ -24,12 +24,12 @@ from vitrail.data.sources.tree import is_clutter, list_names, why_not_inside
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of name and extra field (APPNOTE.TXT, 4.3.7)
 ENCRYPTED = 0x1
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
-BOMB_RATIO, BOMB_BYTES = 200, 10_000_000  # no picture shrinks so much, but for small ones of a single colour
+BOMB_RATIO, BOMB_BYTES = 200, 10_000_000  # no image shrinks so much, except small ones of a single colour
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Where a file lies in the archive, and what it must be once unpacked."""
+    """The place of a file in the archive, and its size and checksum once unpacked."""
 
     start: int
     packed: int
@@ -107,11 +107,11 @@ def _why_not(info: zipfile.ZipInfo) -> str | None:
     if info.flag_bits & ENCRYPTED:
         return "it is encrypted: unpack the archive with its password first"
     if info.compress_type not in METHODS:
-        return f"it is packed by the method {info.compress_type}, which is not read: pack it again with deflate"
+        return f"it is packed by the method {info.compress_type}, which Vitrail cannot read: pack it again with deflate"
     if (larger := max(info.file_size, info.compress_size)) > MAX_FILE_BYTES:
         return f"it is larger than any image ({larger / 1e9:.1f} GB)"
     if info.file_size > max(BOMB_BYTES, BOMB_RATIO * info.compress_size):
-        return f"it would grow from {info.compress_size:,} to {info.file_size:,} bytes, as no image does: a zip bomb"
+        return f"it would grow from {info.compress_size:,} to {info.file_size:,} bytes, which no image does: a zip bomb"
     return None
 
 
@@ -120,8 +120,8 @@ def _refuse_overlap(listed: list[zipfile.ZipInfo], where: str) -> None:
     for info in sorted(listed, key=lambda info: info.header_offset):
         if info.header_offset < end:
             raise DataError(
-                f"{where} is refused: its members {written(before)} and {written(info.filename)} lie over each other, "
-                "as they do only in an archive bomb."
+                f"{where} is refused: its members {written(before)} and {written(info.filename)} overlap, as they do "
+                "only in an archive bomb."
             )
         end, before = info.header_offset + LOCAL_HEADER.size + info.compress_size, info.filename
 
