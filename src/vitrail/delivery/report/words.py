@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -146,19 +146,6 @@ def breakable(name: str) -> Markup:
     return Markup("<wbr>").join(escape(part) for part in _parts(name))
 
 
-def with_names(sentence: str, names: Iterable[str]) -> Markup:
-    """A sentence, escaped, in which the name of every backbone is set as a name."""
-    known = sorted(set(names), key=len, reverse=True)
-    if not known:
-        return escape(sentence)
-    pattern = re.compile("(" + "|".join(re.escape(name) for name in known) + ")")
-    pieces = pattern.split(sentence)
-    return Markup("").join(
-        Markup('<span class="name">{}</span>').format(breakable(piece)) if odd % 2 else escape(piece)
-        for odd, piece in enumerate(pieces)
-    )
-
-
 def _signed(text: str) -> str:
     # What rounds to nothing has no sign.
     if not re.search("[1-9]", text):
@@ -194,5 +181,4 @@ FILTERS = {
     "setting": setting,
     "stated": stated,
     "trial": trial_in_words,
-    "with_names": with_names,
 }
