@@ -173,9 +173,8 @@ def _cell(times: int, n: int, title: str, *, at: tuple[float, float], kind: str,
     shade = min(SHADES, 1 + int(SHADES * times / n))
     x, y = at
     path = element("path", element("title", title), class_=f"{kind} f{shade}", d=f"M{x:g} {y:g}h1v1h-1z")
-    dark = " on-dark" if shade > SHADES / 2 else ""
     text = element(
-        "text", str(times), x=x + 0.5, y=y + 0.5 + 0.36 * size, class_=f"times{dark}", text_anchor="middle",
+        "text", str(times), x=x + 0.5, y=y + 0.5 + 0.36 * size, class_=f"times n{shade}", text_anchor="middle",
         font_size=size,
     )  # fmt: skip
     return [path, text]

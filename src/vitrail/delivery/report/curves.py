@@ -14,7 +14,7 @@ from vitrail.delivery.report.svg import Axis, drawing, element, fit
 from vitrail.search import CurvePoint
 
 WIDTH, HEIGHT = 264.0, 176.0
-LEFT, RIGHT, TOP, BOTTOM = 34.0, 36.0, 10.0, 24.0
+LEFT, RIGHT, TOP, BOTTOM = 42.0, 36.0, 10.0, 24.0
 LEAST_GAP = 12.0  # between the names at the ends of two lines
 
 

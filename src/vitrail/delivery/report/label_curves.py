@@ -15,7 +15,7 @@ from vitrail.search import FewShot, LabelCurve, LabelPoint
 
 WIDTH, HEIGHT = 460.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 16.0, 10.0, 30.0
-LEAST_APART, LAST_APART = 30.0, 66.0  # between two figures on the axis, and before the last, which has words
+LEAST_APART, LAST_APART = 30.0, 76.0  # between two figures on the axis, and before the last, which has words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ template; every figure is SVG drawn here, or a thumbnail inside the page.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vitrail.core.whole_files import write_whole
-from vitrail.delivery.answer import make_answer
+from vitrail.delivery.answer import make_answer, merge_caveats
 from vitrail.delivery.report import words
 from vitrail.delivery.report.class_index import index_classes
 from vitrail.delivery.report.classes import ClassList, list_classes
@@ -105,6 +105,7 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
         "chapters": _chapters(results, predictions, images),
         "letters": index_classes(results.backbones),
         "held_out": _held_out(results),
+        "pretraining": _say_pretraining(results, names),
         "parts": words.parts_of(results.cost),
         "images_at_hand": images is not None,
         "facts": collect_data_facts(results),
@@ -144,6 +145,14 @@ def _chapters(results: Results, predictions: Mapping[str, Predictions], images: 
 def _held_out(results: Results) -> str:
     """What heads were judged on after each epoch: val, or a fold of train if the split has no val."""
     return "val" if sum(results.data.counts.get("val", {}).values()) else "fold"
+
+
+def _say_pretraining(results: Results, names: Names) -> tuple[str, ...]:
+    """What is known of the backbones' pretraining and is not among the caveats; what several share is said once."""
+    sentences = dict.fromkeys(result.contamination.sentence for result in results.backbones)
+    unsaid = tuple(sentence for sentence in sentences if sentence not in results.decision.caveats)
+    merged = merge_caveats(replace(results, decision=replace(results.decision, caveats=unsaid)), names.short)
+    return tuple(merged.values())
 
 
 def _over_seeds(result: BackboneResult) -> str | None:

@@ -1,6 +1,5 @@
 """Numbers as people read them. Percentages, thousands and units exist only here and in the terminal."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -128,7 +127,7 @@ def plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3g}" if math.isfinite(value) else str(value)
+        return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
     if isinstance(value, Mapping):
         return setting(value)
     if isinstance(value, (list, tuple)):
