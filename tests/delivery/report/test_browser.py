@@ -63,6 +63,22 @@ def test_no_table_of_four_backbones_is_clipped_on_a_wide_screen(page: str, width
     assert clipped == []
 
 
+def test_a_link_to_a_fold_opens_it(page: str, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    dom = run_chromium(tmp_path, "--dump-dom", f"file://{tmp_path}/report.html#pairs")
+    assert 'id="pairs-title"' in dom.split('<details class="section" open=""')[1].split("</summary>")[0]
+    assert dom.count('<details class="section" open=""') == 1
+
+
+def test_all_folds_are_open_in_print(page: str, tmp_path: Path) -> None:
+    sizes = []
+    for name, text in (("folded", page), ("open", _open(page))):
+        (tmp_path / f"{name}.html").write_text(text, encoding="utf-8")
+        run_chromium(tmp_path, f"--print-to-pdf={tmp_path}/{name}.pdf", f"file://{tmp_path}/{name}.html")
+        sizes.append(len(re.findall(rb"/Type\s*/Page\b", (tmp_path / f"{name}.pdf").read_bytes())))
+    assert sizes[0] == sizes[1] > 5
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing_on_the_page(page: str, dark: bool, tmp_path: Path) -> None:
     assert find_violations(page, tmp_path, width=1280, dark=dark) == []
