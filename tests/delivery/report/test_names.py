@@ -34,3 +34,7 @@ def test_a_label_has_the_colour_of_the_backbone_and_is_escaped() -> None:
     label = Names.of(_named("vit", '"><i>')).label('"><i>')
     assert 'class="chip s2"' in label
     assert "<i>" not in label
+
+
+def test_a_sentence_may_hold_any_character() -> None:
+    assert Names.of(_named("vit")).sentence("a \x00class\x00 <b>") == "a class &lt;b&gt;"

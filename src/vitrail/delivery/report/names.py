@@ -11,7 +11,7 @@ from vitrail.delivery.report.comparison import assign_colours
 from vitrail.delivery.report.words import breakable
 from vitrail.runs import Results
 
-_MARK = "\x00"  # in no name and no sentence: XML and HTML forbid it
+_MARK = "\x00"  # HTML forbids it, so it is taken out of sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Names:
 
     def sentence(self, text: str) -> Markup:
         """A sentence, escaped, with the short name in the place of each full one."""
-        marked = shorten_names(text, {name: f"{_MARK}{name}{_MARK}" for name in self.short})
+        marked = shorten_names(text.replace(_MARK, ""), {name: f"{_MARK}{name}{_MARK}" for name in self.short})
         pieces = marked.split(_MARK)
         return Markup("").join(self._set(piece) if odd % 2 else escape(piece) for odd, piece in enumerate(pieces))
 
