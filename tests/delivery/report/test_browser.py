@@ -22,7 +22,7 @@ MEASURE = """<!doctype html><body style="margin:0">
 const figures = root.querySelector("#figures-title").getBoundingClientRect();
 const wide = [...root.querySelectorAll(".scroll")].filter(box => box.scrollWidth > box.clientWidth + 1);
 document.title = [root.scrollWidth, root.clientWidth, root.scrollHeight, Math.round(figures.bottom)].join("/") + "/" +
-  wide.map(box => box.getAttribute("aria-label")).join("|") }}</script></body>"""
+  wide.map(box => box.getAttribute("aria-label") || "unnamed").join("|") }}</script></body>"""
 
 
 @pytest.fixture(scope="module")
