@@ -162,6 +162,9 @@ def test_a_split_without_val_has_no_figures_of_val() -> None:
     assert "This split has no val" in curves.text
     assert "val loss" not in curves.text
     assert "fold loss" in curves.text
+    page = parse(render_report(results, predictions, images=None))
+    for section in ("curves", "luck", "labels", "conditions"):
+        assert not re.search(r"on val\b|and val\b|val of each", page.by_id(section).text), section
 
 
 def test_a_second_opening_of_the_test_split_is_a_warning_beside_the_figures() -> None:
