@@ -1,43 +1,28 @@
-"""The page in a real browser: it fits a phone, and follows the reader's wish for light or dark."""
+"""The page in a real browser: it fits every screen, follows the reader's wish for light or dark, and axe likes it."""
 
 import html
-import shutil
-import subprocess
+import re
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.accessibility import find_violations
+from tests.chromium import run_chromium
 from tests.delivery.examples import make_images, make_run
 from vitrail.delivery.report import render_report
 
 pytestmark = pytest.mark.browser
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-)
 # The page allows no script, so it is measured from the page around it.
 MEASURE = """<!doctype html><body style="margin:0">
 <iframe style="width:{width}px;height:900px;border:0" srcdoc="{page}">
 </iframe><script>onload = () => {{ const root = document.querySelector("iframe").contentDocument.documentElement;
-document.title = root.scrollWidth + "/" + root.clientWidth + "/" + root.scrollHeight }}</script></body>"""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("needs Chromium: run `make browser`")
-    return found
+const figures = root.querySelector("#figures-title").getBoundingClientRect();
+const wide = [...root.querySelectorAll(".scroll")].filter(box => box.scrollWidth > box.clientWidth + 1);
+document.title = [root.scrollWidth, root.clientWidth, root.scrollHeight, Math.round(figures.bottom)].join("/") + "/" +
+  wide.map(box => box.getAttribute("aria-label") || "unnamed").join("|") }}</script></body>"""
 
 
 @pytest.fixture(scope="module")
@@ -46,28 +31,64 @@ def page() -> str:
     return render_report(results, predictions, images=make_images(predictions))
 
 
-def _run(chromium: str, folder: Path, *arguments: str) -> str:
-    command = [chromium, *FLAGS, f"--user-data-dir={folder / 'profile'}", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+def _measure(page: str, width: int, folder: Path) -> tuple[list[int], list[str]]:
+    """Scroll width, inner width and height of the page, the lower end of the title Figures; boxes that are clipped."""
+    (folder / "around.html").write_text(MEASURE.format(width=width, page=html.escape(page)), encoding="utf-8")
+    dom = run_chromium(folder, "--dump-dom", f"file://{folder}/around.html")
+    *sizes, clipped = html.unescape(dom.split("<title>")[1].split("</title>")[0]).split("/", maxsplit=4)
+    return [int(size) for size in sizes], [label for label in clipped.split("|") if label]
+
+
+def _open(page: str) -> str:
+    """The page with every fold open, so that all of it is laid out."""
+    return re.sub(r"<details(?! open)(?=[ >])", "<details open", page)
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
-def test_the_page_never_scrolls_sideways(chromium: str, page: str, width: int, tmp_path: Path) -> None:
-    (tmp_path / "around.html").write_text(MEASURE.format(width=width, page=html.escape(page)), encoding="utf-8")
-    dom = _run(chromium, tmp_path, "--dump-dom", f"file://{tmp_path}/around.html")
-    scroll, client, height = (int(part) for part in dom.split("<title>")[1].split("</title>")[0].split("/"))
+def test_the_page_never_scrolls_sideways(page: str, width: int, tmp_path: Path) -> None:
+    (scroll, client, height, _), _ = _measure(_open(page), width, tmp_path)
     assert height > 2000, "the page was not laid out"
     assert scroll == client == width
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_the_figures_start_on_the_first_screen(page: str, width: int, height: int, tmp_path: Path) -> None:
+    (*_, figures), _ = _measure(page, width, tmp_path)
+    assert 0 < figures < height
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_no_table_of_four_backbones_is_clipped_on_a_wide_screen(page: str, width: int, tmp_path: Path) -> None:
+    _, clipped = _measure(_open(page), width, tmp_path)
+    assert clipped == []
+
+
+def test_a_link_to_a_fold_opens_it(page: str, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    dom = run_chromium(tmp_path, "--dump-dom", f"file://{tmp_path}/report.html#pairs")
+    assert 'id="pairs-title"' in dom.split('<details class="section" open=""')[1].split("</summary>")[0]
+    assert dom.count('<details class="section" open=""') == 1
+
+
+def test_all_folds_are_open_in_print(page: str, tmp_path: Path) -> None:
+    sizes = []
+    for name, text in (("folded", page), ("open", _open(page))):
+        (tmp_path / f"{name}.html").write_text(text, encoding="utf-8")
+        run_chromium(tmp_path, f"--print-to-pdf={tmp_path}/{name}.pdf", f"file://{tmp_path}/{name}.html")
+        sizes.append(len(re.findall(rb"/Type\s*/Page\b", (tmp_path / f"{name}.pdf").read_bytes())))
+    assert sizes[0] == sizes[1] > 5
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_on_the_page(page: str, dark: bool, tmp_path: Path) -> None:
+    assert find_violations(page, tmp_path, width=1280, dark=dark) == []
+
+
 @pytest.mark.parametrize(("scheme", "paper"), [("1", "#ffffff"), ("0", "#15171b")])
-def test_the_page_is_light_or_dark_as_the_reader_wishes(
-    chromium: str, page: str, scheme: str, paper: str, tmp_path: Path
-) -> None:
+def test_the_page_is_light_or_dark_as_the_reader_wishes(page: str, scheme: str, paper: str, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text(page, encoding="utf-8")
     shot = tmp_path / "shot.png"
-    _run(
-        chromium,
+    run_chromium(
         tmp_path,
         f"--blink-settings=preferredColorScheme={scheme}",
         "--window-size=1280,900",

@@ -52,3 +52,26 @@ def test_a_run_without_errors_has_a_picture_and_no_mixups() -> None:
     confusion = draw_confusion(_predictions(list(range(25)), list(range(25)), 25), [f"c{i}" for i in range(25)])
     assert confusion.worst == ()
     assert len(parse(confusion.picture).all("path", "right")) == 25
+
+
+def test_names_and_numbers_of_a_large_map_can_be_read_and_each_row_adds_up() -> None:
+    count = 120
+    label = [k for k in range(count) for _ in range(3)]
+    answer = [(k + j * (k % 7)) % count for k in range(count) for j in range(3)]
+    drawn = parse(
+        draw_confusion(
+            _predictions(label, answer, count), [f"a long name of a class {k}" for k in range(count)]
+        ).picture
+    )
+    svg = drawn.one("svg")
+    (group,) = [one for one in svg.all("g") if "font-size" in one.attributes]
+    assert float(group.attributes["font-size"]) >= 11
+    (cells,) = svg.all("g", "cells")
+    scale = float(cells.attributes["transform"].split("scale(")[1].rstrip(")"))
+    numbers = svg.all("text", "times")
+    assert min(float(text.attributes["font-size"]) * scale for text in numbers) >= 11
+    rows: dict[str, int] = {}
+    for text in numbers:
+        rows[text.attributes["y"]] = rows.get(text.attributes["y"], 0) + int(text.text)
+    assert set(rows.values()) == {3}
+    assert [name.text for name in svg.all("text", "column-name")][-1] == "other"

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.delivery.examples import NASTY, make_images, make_run
+from tests.delivery.examples import BACKBONES, NASTY, make_images, make_run
 from tests.delivery.report.pages import Element, parse
 from vitrail.core.errors import RunError
 from vitrail.data import SetAside
+from vitrail.delivery.answer import make_answer
 from vitrail.delivery.report import render_report, write_report
 
 FETCHING = {"src", "href", "srcset", "data", "action", "poster", "background", "cite", "formaction", "xlink:href"}
@@ -32,8 +33,8 @@ def dogs() -> tuple[str, Element]:
 def test_a_page_is_well_formed_whatever_the_number_of_backbones_and_classes(backbones: int, classes: int) -> None:
     _, page = _page(classes=[f"class {i}" for i in range(classes)], backbones=backbones)
     assert len(page.by_id("figures").one("table").all("tbody")) == backbones
-    assert len(page.by_id("classes").all("details")) == backbones
-    pairs = [one for one in page.all("section") if one.attributes.get("id") == "pairs"]
+    assert len(page.by_id("classes").all("details", "chapter")) == backbones
+    pairs = [one for one in page.all() if one.attributes.get("id") == "pairs"]
     assert len(pairs) == (backbones > 1)
     if pairs:
         assert len(pairs[0].one("tbody").all("tr")) == backbones * (backbones - 1) // 2
@@ -86,10 +87,20 @@ def test_every_figure_of_the_table_stands_with_its_interval(dogs: tuple[str, Ele
         assert len(cells) == 7
         assert all(INTERVAL.match(cell.all("small")[0].text) for cell in cells)
         assert sum("null" in cell.text for cell in cells) == 1
-        (calibration,) = [cell.all("small") for cell in cells if "null" in cell.text]
-        assert calibration[2].text.startswith("by mass")
-        assert INTERVAL.match(calibration[3].text)
         assert len(body.one(class_="drawn").all("circle", "dot")) == 1
+
+
+def test_the_calibration_error_by_mass_of_each_backbone_stands_with_its_interval_and_null(
+    dogs: tuple[str, Element],
+) -> None:
+    for terms in dogs[1].by_id("figures").all("div", "terms"):
+        facts = dict(zip((dt.text for dt in terms.all("dt")), (dd.text for dd in terms.all("dd")), strict=True))
+        assert re.fullmatch(r"0\.\d{3} \[0\.\d{3}, 0\.\d{3}\], null 0\.\d{3}", facts["ECE by mass"])
+
+
+def test_the_full_name_of_each_backbone_stands_once_under_the_figures(dogs: tuple[str, Element]) -> None:
+    full = [terms.all("code")[0].text for terms in dogs[1].by_id("figures").all("div", "terms")]
+    assert sorted(full) == sorted(name for name, _ in BACKBONES)
 
 
 def test_every_difference_and_every_class_stands_with_its_interval(dogs: tuple[str, Element]) -> None:
@@ -101,14 +112,59 @@ def test_every_difference_and_every_class_stands_with_its_interval(dogs: tuple[s
         assert all(INTERVAL.match(row.one(class_="rate").one("small").text) for row in rows)
 
 
-def test_the_decision_stands_first_with_its_reasons_and_caveats() -> None:
+def test_the_answer_stands_first_then_the_figures_then_reasons_and_caveats() -> None:
     warning = "The dogs were seen in pretraining."
     results, predictions = make_run(["a", "b", "c"], warnings=[warning])
-    header = parse(render_report(results, predictions, images=None)).one("header")
-    assert header.one("h1").text == results.decision.sentence
-    assert [li.text for li in header.one("ul", "because").all("li")] == list(results.decision.because)
-    assert [li.text.strip() for li in header.one("ul", "caveats").all("li")] == list(results.decision.caveats)
-    assert warning in header.text
+    page = parse(render_report(results, predictions, images=None, run="runs/dogs"))
+    answer, header = make_answer(results, "runs/dogs"), page.one("header")
+    assert header.one("h1").text == answer.headline
+    rows = list(zip((dt.text for dt in header.all("dt")), (dd.text for dd in header.all("dd")), strict=True))
+    assert rows[: len(answer.rows())] == list(answer.rows())
+    assert [code.text for code in header.all("code")] == [step.command for step in answer.next_steps]
+    assert [one.attributes["id"] for one in page.one("main").all("section")] == ["figures", "reasons"]
+    reasons = page.by_id("reasons")
+    assert len(reasons.one("ul", "because").all("li")) == len(results.decision.because)
+    assert [li.text for li in reasons.one("ul", "caveats").all("li")] == list(answer.caveats)
+    assert page.text.count(warning) == 1
+
+
+@pytest.mark.parametrize("backbones", [1, 4])
+def test_no_caveat_stands_twice_on_the_page(backbones: int) -> None:
+    results, predictions = make_run(["a", "b", "c"], backbones=backbones)
+    page = parse(render_report(results, predictions, images=None))
+    answer = make_answer(results, "RUN")
+    for caveat in filter(None, (answer.doubt, *answer.caveats)):
+        assert page.text.count(caveat) == 1
+
+
+def test_only_the_answer_the_figures_and_the_reasons_are_open(dogs: tuple[str, Element]) -> None:
+    folds = dogs[1].one("main").all("details", "section")
+    assert len(folds) >= 9
+    assert not any("open" in fold.attributes for fold in folds)
+    assert len([one for one in dogs[1].by_id("classes").all("details", "chapter") if "open" in one.attributes]) == 1
+
+
+def test_boxes_that_scroll_have_names_of_their_own(dogs: tuple[str, Element]) -> None:
+    boxes = dogs[1].all("div", "scroll")
+    assert all(box.attributes["role"] == "group" and box.attributes["tabindex"] == "0" for box in boxes)
+    assert all(box.attributes["aria-label"] for box in boxes)
+
+
+def test_no_header_of_a_table_is_empty(dogs: tuple[str, Element]) -> None:
+    assert all(cell.text.strip() for cell in dogs[1].all("th"))
+
+
+def test_a_split_without_val_has_no_figures_of_val() -> None:
+    results, predictions = make_run(["a", "b", "c"])
+    counts = {part: number for part, number in results.data.counts.items() if part != "val"}
+    results = replace(results, data=replace(results.data, counts=counts))
+    curves = parse(render_report(results, predictions, images=None)).by_id("curves")
+    assert "This split has no val" in curves.text
+    assert "val loss" not in curves.text
+    assert "fold loss" in curves.text
+    page = parse(render_report(results, predictions, images=None))
+    for section in ("curves", "luck", "labels", "conditions"):
+        assert not re.search(r"on val\b|and val\b|val of each", page.by_id(section).text), section
 
 
 def test_a_second_opening_of_the_test_split_is_a_warning_beside_the_figures() -> None:
@@ -164,7 +220,7 @@ def test_facts_that_nobody_confirmed_are_not_stated() -> None:
     (one,) = results.backbones
     unknown = replace(one, card=replace(one.card, licence="", pretraining=()))
     page = parse(render_report(replace(results, backbones=(unknown,)), predictions, images=None))
-    assert page.by_id("figures").one("tr", "terms").text.count("not stated") == 2
+    assert page.by_id("figures").one("div", "terms").text.count("not stated") == 2
 
 
 def test_the_page_is_written_whole_and_in_utf_8(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ def test_each_kind_of_luck_has_its_own_column_and_backbones_are_compared_split_b
     cells = [cell.text for cell in rows[0].all("td")]
     assert f"{100 * first.test.value:.1f}%" in cells[0]
     assert cells[2:4] == ["± 2.00", "± 2.50"]
-    assert {row.all("td")[5].text for row in rows} == {"nothing drawn", "± 0.20 over 3"}
+    assert {row.all("td")[5].text for row in rows} == {"no random step", "± 0.20 over 3"}
     assert rows[0].all("td")[6].text == ""
     assert rows[1].all("td")[6].text.startswith(f"in {second.ahead} of 3, by ")
 

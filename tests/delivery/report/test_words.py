@@ -61,11 +61,6 @@ def test_names_break_after_their_joints_and_are_escaped() -> None:
     assert words.breakable("vit_s.<b>") == "vit_<wbr>s.<wbr>&lt;b&gt;"
 
 
-def test_the_longest_name_is_found_where_one_begins_as_another_does() -> None:
-    marked = words.with_names("vit_b beats vit & <co>", ["vit", "vit_b"])
-    assert marked == ('<span class="name">vit_<wbr>b</span> beats <span class="name">vit</span> &amp; &lt;co&gt;')
-
-
 def test_settings_and_options_are_short() -> None:
     assert words.setting({"learning_rate": 0.001, "epochs": 30}) == "learning rate 0.001, epochs 30"
     assert words.plain((0.5, 0.25)) == "0.5, 0.25"

@@ -12,9 +12,9 @@ from vitrail.runs import BackboneResult, Results
 from vitrail.statistics.intervals import Interval
 
 COLOURS = 8  # of the style sheet; the ninth backbone has the first colour again, and its name beside it
-WIDTH, HEIGHT, EDGE = 220.0, 18.0, 10.0
+WIDTH, HEIGHT, EDGE = 150.0, 18.0, 10.0
 AXIS_HEIGHT = 22.0
-PAIR_WIDTH = 200.0
+PAIR_WIDTH = 170.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +91,7 @@ def compare_pairs(results: Results, margin: float) -> tuple[list[PairRow], Marku
     turned = [pair if rank[pair.a] < rank[pair.b] else turn(pair) for pair in results.pairs]
     order = sorted(turned, key=lambda pair: (rank[pair.a], rank[pair.b]))
     ends = [end for pair in order for end in (pair.difference.low, pair.difference.high)]
-    axis = fit([*ends, -margin, margin], start=EDGE, end=PAIR_WIDTH - EDGE, ticks=6, snug=True)
+    axis = fit([*ends, -margin, margin], start=EDGE, end=PAIR_WIDTH - EDGE, ticks=4, snug=True)
     top1 = {result.name: result.test.top1 for result in results.backbones}
     could_turn = {frozenset((pair.a, pair.b)) for pair in results.retrained if pair.could_turn}
     rows = [_pair_row(pair, top1, axis, margin, frozenset((pair.a, pair.b)) in could_turn) for pair in order]
@@ -100,7 +100,7 @@ def compare_pairs(results: Results, margin: float) -> tuple[list[PairRow], Marku
 
 def _rate_axis(intervals: Iterable[Interval]) -> Axis:
     ends = [end for interval in intervals for end in (interval.low, interval.high)]
-    return fit(ends, start=EDGE, end=WIDTH - EDGE, ticks=6, snug=True)
+    return fit(ends, start=EDGE, end=WIDTH - EDGE, ticks=4, snug=True)
 
 
 def _axis(axis: Axis, width: float, labels: Sequence[str]) -> Markup:

@@ -1,7 +1,10 @@
-"""Learning curves of the softmax head: loss and accuracy on train and val, epoch by epoch."""
+"""Learning curves of the softmax head, epoch by epoch: loss and accuracy on train and on val or a held-out fold.
+
+The charts of all backbones have the same axes, so that they can be compared by eye.
+"""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -11,7 +14,7 @@ from vitrail.delivery.report.svg import Axis, drawing, element, fit
 from vitrail.search import CurvePoint
 
 WIDTH, HEIGHT = 264.0, 176.0
-LEFT, RIGHT, TOP, BOTTOM = 34.0, 36.0, 10.0, 24.0
+LEFT, RIGHT, TOP, BOTTOM = 42.0, 36.0, 10.0, 24.0
 LEAST_GAP = 12.0  # between the names at the ends of two lines
 
 
@@ -38,57 +41,93 @@ class Curves:
     best_epoch: int
 
 
-def draw_curves(curve: Sequence[CurvePoint], name: str) -> Curves | None:
-    """The charts of a curve with one point an epoch; None if no softmax head was trained.
+@dataclass(frozen=True, slots=True)
+class _Axes:
+    """The axes that the charts of all backbones share."""
 
-    `name` is the backbone's, for screen readers.
+    epoch: Axis
+    loss: Axis
+    accuracy: Axis
+
+
+def draw_curves(curves: Mapping[str, Sequence[CurvePoint]], held_out: str) -> dict[str, Curves]:
+    """The charts of each backbone, by its name; backbones without a trained softmax head are left out.
+
+    `held_out` is what the heads were judged on after each epoch, in one word: "val" or "fold".
     """
     # A head that diverged ends in losses that are no numbers: there is nothing to draw of them.
-    curve = [point for point in curve if math.isfinite(point.train_loss + point.val_loss)]
-    if not curve:
-        return None
+    finite = {
+        name: [point for point in curve if math.isfinite(point.train_loss + point.val_loss)]
+        for name, curve in curves.items()
+    }
+    drawn = {name: curve for name, curve in finite.items() if curve}
+    if not drawn:
+        return {}
+    axes = _share_axes([point for curve in drawn.values() for point in curve])
+    return {name: _draw(curve, name, held_out, axes) for name, curve in drawn.items()}
+
+
+def _share_axes(points: Sequence[CurvePoint]) -> _Axes:
+    epochs = [point.epoch for point in points]
+    first, last = min(epochs), max(epochs)
+
+    def fit_y(figures: Iterable[float], most: float) -> Axis:
+        return fit(figures, start=HEIGHT - BOTTOM, end=TOP, ticks=4, most=most)
+
+    return _Axes(
+        epoch=Axis(low=first, high=max(last, first + 1), step=1, start=LEFT, end=WIDTH - RIGHT),
+        loss=fit_y((figure for p in points for figure in (p.train_loss, p.val_loss)), math.inf),
+        accuracy=fit_y((figure for p in points for figure in (p.train_accuracy, p.val_accuracy)), 1.0),
+    )
+
+
+def _draw(curve: Sequence[CurvePoint], name: str, held_out: str, axes: _Axes) -> Curves:
     epoch = [point.epoch for point in curve]
     train_loss, val_loss = [p.train_loss for p in curve], [p.val_loss for p in curve]
     train_accuracy, val_accuracy = [p.train_accuracy for p in curve], [p.val_accuracy for p in curve]
     best = epoch[val_loss.index(min(val_loss))]
+    frame = _Frame(epoch=epoch, best=best, held_out=held_out, x=axes.epoch)
+    loss_label = f"Loss of the softmax head on {name}, train and {held_out} by epoch"
+    accuracy_label = f"Accuracy of the softmax head on {name}, train and {held_out} by epoch"
     return Curves(
-        loss=_chart(epoch, train_loss, val_loss, best, f"Loss of the softmax head on {name}", _plain_tick),
-        accuracy=_chart(
-            epoch, train_accuracy, val_accuracy, best, f"Accuracy of the softmax head on {name}", _percent_tick
-        ),
+        loss=_chart(frame, train_loss, val_loss, axes.loss, _plain_tick, loss_label),
+        accuracy=_chart(frame, train_accuracy, val_accuracy, axes.accuracy, _percent_tick, accuracy_label),
         extremes=(
             _extremes("train loss", epoch, train_loss, words.figure),
-            _extremes("val loss", epoch, val_loss, words.figure),
+            _extremes(f"{held_out} loss", epoch, val_loss, words.figure),
             _extremes("train accuracy", epoch, train_accuracy, words.percent),
-            _extremes("val accuracy", epoch, val_accuracy, words.percent),
+            _extremes(f"{held_out} accuracy", epoch, val_accuracy, words.percent),
         ),
         epochs=len(curve),
         best_epoch=best,
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Frame:
+    """What both charts of a backbone share; `best` is the epoch with the least loss on what was held out."""
+
+    epoch: list[int]
+    best: int
+    held_out: str
+    x: Axis
+
+
 def _chart(
-    epoch: list[int],
-    train: list[float],
-    val: list[float],
-    best: int,
-    label: str,
-    tick_label: Callable[[float], str],
+    frame: _Frame, train: list[float], val: list[float], y: Axis, tick_label: Callable[[float], str], label: str
 ) -> Markup:
-    most = 1.0 if tick_label is _percent_tick else float("inf")
-    y = fit([*train, *val], start=HEIGHT - BOTTOM, end=TOP, ticks=4, most=most)
-    x = Axis(low=epoch[0], high=max(epoch[-1], epoch[0] + 1), step=1, start=LEFT, end=WIDTH - RIGHT)
-    best_line = element("line", class_="best", x1=x.at(best), x2=x.at(best), y1=TOP, y2=HEIGHT - BOTTOM)
+    x, last = frame.x, frame.epoch[-1]
+    best_line = element("line", class_="best", x1=x.at(frame.best), x2=x.at(frame.best), y1=TOP, y2=HEIGHT - BOTTOM)
     ends = _apart(y.at(train[-1]), y.at(val[-1]))
     lines = [
-        element("polyline", class_=part, points=_points(epoch, values, x, y))
-        + element("circle", class_=f"{part}-end", cx=x.at(epoch[-1]), cy=y.at(values[-1]), r=2.6)
-        + element("text", part, class_=f"{part}-name", x=x.at(epoch[-1]) + 7, y=end + 3.5)
-        for part, values, end in (("train", train, ends[0]), ("val", val, ends[1]))
+        element("polyline", class_=part, points=_points(frame.epoch, values, x, y))
+        + element("circle", class_=f"{part}-end", cx=x.at(last), cy=y.at(values[-1]), r=2.6)
+        + element("text", text, class_=f"{part}-name", x=x.at(last) + 7, y=end + 3.5)
+        for part, text, values, end in (("train", "train", train, ends[0]), ("val", frame.held_out, val, ends[1]))
     ]
     return drawing(
-        *_grid(y, tick_label), *_epochs(epoch, x), best_line, *lines,
-        width=WIDTH, height=HEIGHT, class_="chart", label=f"{label}, train and val by epoch",
+        *_grid(y, tick_label), *_epochs(x), best_line, *lines,
+        width=WIDTH, height=HEIGHT, class_="chart", label=label,
     )  # fmt: skip
 
 
@@ -100,13 +139,14 @@ def _grid(y: Axis, tick_label: Callable[[float], str]) -> list[Markup]:
     ]
 
 
-def _epochs(epoch: list[int], x: Axis) -> list[Markup]:
-    shown = sorted({epoch[0], epoch[len(epoch) // 2], epoch[-1]})
-    base = HEIGHT - BOTTOM
+def _epochs(x: Axis) -> list[Markup]:
+    first, last = round(x.low), round(x.high)
+    shown = sorted({first, (first + last) // 2, last})
     return [
-        element("text", f"epoch {at}" if at == epoch[0] else str(at), x=x.at(at), y=base + 16, text_anchor=anchor)
-        for at, anchor in zip(shown, ("start", "middle", "middle"), strict=False)
-    ]
+        element("text", f"epoch {at}" if at == first else str(at), x=x.at(at), y=HEIGHT - BOTTOM + 16,
+                text_anchor="start" if at == first else "middle")
+        for at in shown
+    ]  # fmt: skip
 
 
 def _points(epoch: list[int], values: list[float], x: Axis, y: Axis) -> str:

@@ -1,7 +1,10 @@
-"""What images are worth: accuracy on held-out images against images a class, from one shot to all there are."""
+"""What images are worth: accuracy on held-out images against images a class, from one shot to all there are.
+
+The charts of all backbones have the same axes, so that they can be compared by eye.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -12,7 +15,7 @@ from vitrail.search import FewShot, LabelCurve, LabelPoint
 
 WIDTH, HEIGHT = 460.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 16.0, 10.0, 30.0
-LEAST_APART, LAST_APART = 30.0, 66.0  # between two figures on the axis, and before the last, which has words
+LEAST_APART, LAST_APART = 30.0, 76.0  # between two figures on the axis, and before the last, which has words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,32 +38,60 @@ class _Point:
     limits: tuple[float, float] | None
 
 
-def draw_label_curves(shots: Sequence[FewShot], curves: Sequence[LabelCurve], name: str) -> LabelCharts | None:
-    """The chart of few shots and of the curve over all classes, which is the first of `curves`.
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """The two lines of one backbone: a few images a class, and the curve up to all of them."""
 
-    `name` is the backbone's, for screen readers. None if there were too few images for either.
+    few: tuple[_Point, ...]
+    full: tuple[_Point, ...]
+
+
+def draw_label_curves(
+    figures: Mapping[str, tuple[Sequence[FewShot], Sequence[LabelCurve]]],
+) -> dict[str, LabelCharts]:
+    """The charts by the name of the backbone; those with too few images for either line are left out.
+
+    `figures` has the few shots and the label curves of each backbone; the first curve is over all classes.
     """
+    lines = {name: _lines(shots, curves) for name, (shots, curves) in figures.items()}
+    drawn = {name: line for name, line in lines.items() if line.few or line.full}
+    if not drawn:
+        return {}
+    x, y = _share_axes([point for line in drawn.values() for point in (*line.few, *line.full)])
+    charts = {}
+    for name, line in drawn.items():
+        shots, curves = figures[name]
+        charts[name] = LabelCharts(
+            chart=_chart(line, x, y, name),
+            shots=tuple(shots),
+            whole=curves[0].points if curves else (),
+            sentences=tuple(curve.sentence for curve in curves),
+            hardest=curves[1].classes if len(curves) > 1 else (),
+        )
+    return charts
+
+
+def _lines(shots: Sequence[FewShot], curves: Sequence[LabelCurve]) -> _Lines:
     whole = curves[0].points if curves else ()
-    if not shots and not whole:
-        return None
-    return LabelCharts(
-        chart=_chart(shots, whole, name),
-        shots=tuple(shots),
-        whole=whole,
-        sentences=tuple(curve.sentence for curve in curves),
-        hardest=curves[1].classes if len(curves) > 1 else (),
+    return _Lines(
+        few=tuple(_Point(images=point.shots, value=point.mean, limits=(point.low, point.high)) for point in shots),
+        full=tuple(
+            _Point(images=point.images_per_class, value=point.accuracy, limits=_limits(point)) for point in whole
+        ),
     )
 
 
-def _chart(shots: Sequence[FewShot], whole: Sequence[LabelPoint], name: str) -> Markup:
-    few = [_Point(images=point.shots, value=point.mean, limits=(point.low, point.high)) for point in shots]
-    full = [_Point(images=point.images_per_class, value=point.accuracy, limits=_limits(point)) for point in whole]
-    ends = [end for point in (*few, *full) for end in point.limits or (point.value,)]
-    y = fit(ends, start=HEIGHT - BOTTOM, end=TOP, ticks=4, most=1.0)
-    images = [point.images for point in (*few, *full)]
+def _share_axes(points: Sequence[_Point]) -> tuple[Axis, Axis]:
+    ends = [end for point in points for end in point.limits or (point.value,)]
+    images = [point.images for point in points]
     x = Axis(low=math.log2(min(images)), high=math.log2(2 * max(images)), step=1, start=LEFT + 8, end=WIDTH - RIGHT)
+    return x, fit(ends, start=HEIGHT - BOTTOM, end=TOP, ticks=4, most=1.0)
+
+
+def _chart(line: _Lines, x: Axis, y: Axis, name: str) -> Markup:
+    images = sorted({point.images for point in (*line.few, *line.full)})
     return drawing(
-        *_grid(y), *_images(sorted(set(images)), x), *_line(few, "shots", x, y), *_line(full, "val", x, y),
+        *_grid(y), *_images(images, x), *_line(line.few, "shots", x, y), *_line(line.full, "val", x, y),
         width=WIDTH, height=HEIGHT, class_="chart wide",
         label=f"Accuracy on held-out images of {name} by images a class",
     )  # fmt: skip

@@ -6,7 +6,7 @@ template; every figure is SVG drawn here, or a thumbnail inside the page.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -15,10 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vitrail.core.whole_files import write_whole
+from vitrail.delivery.answer import make_answer, merge_caveats
 from vitrail.delivery.report import words
+from vitrail.delivery.report.class_index import index_classes
 from vitrail.delivery.report.classes import ClassList, list_classes
 from vitrail.delivery.report.comparison import (
-    assign_colours,
     compare,
     compare_pairs,
     deciding_rates,
@@ -31,9 +32,9 @@ from vitrail.delivery.report.deck import compare_deck
 from vitrail.delivery.report.facts import collect_data_facts, list_options, list_warnings
 from vitrail.delivery.report.label_curves import LabelCharts, draw_label_curves
 from vitrail.delivery.report.mistakes import Images, Mistake, choose_limit, worst_mistakes
+from vitrail.delivery.report.names import Names
 from vitrail.delivery.report.reliability import draw_reliability
 from vitrail.delivery.report.spread import compare_spread
-from vitrail.evaluation import say_strength
 from vitrail.heads.head import Predictions
 from vitrail.runs import BackboneResult, Results, say_openings
 from vitrail.statistics.intervals import Interval
@@ -50,7 +51,6 @@ class Chapter:
 
     result: BackboneResult
     rate: Interval
-    colour: int
     curves: Curves | None
     label_curves: LabelCharts | None
     classes: ClassList
@@ -72,35 +72,40 @@ def write_report(
     Raises:
         RunError: the page cannot be written.
     """
-    page = render_report(results, predictions, images=images)
+    page = render_report(results, predictions, images=images, run=str(path.parent))
     # A name that is no Unicode cannot stop the page: it is written as an escape.
     content = page.encode("utf-8", errors="backslashreplace")
     write_whole(path, lambda temporary: temporary.write_bytes(content))
 
 
-def render_report(results: Results, predictions: Mapping[str, Predictions], *, images: Images | None) -> str:
-    """The page as HTML."""
-    return _environment().get_template(TEMPLATE).render(_context(results, predictions, images))
+def render_report(
+    results: Results, predictions: Mapping[str, Predictions], *, images: Images | None, run: str = "RUN"
+) -> str:
+    """The page as HTML; `run` is the folder as it is typed in a command."""
+    context = _context(results, predictions, images) | {"answer": make_answer(results, run)}
+    return _environment().get_template(TEMPLATE).render(context)
 
 
 def _context(results: Results, predictions: Mapping[str, Predictions], images: Images | None) -> dict[str, Any]:
     margin = results.options.margin
     rows, axis = compare(results)
     pair_rows, pair_axis = compare_pairs(results, margin)
+    names = Names.of(results)
     return {
         "run": results,
-        "names": [result.name for result in results.backbones],
-        "colours": assign_colours(results),
+        "names": names,
         "rows": rows,
         "axis": axis,
         "pair_rows": pair_rows,
         "pair_axis": pair_axis,
         "margin": margin,
-        "strength": say_strength(results.decision),
         "deck": compare_deck(results),
         "conditions": collect_conditions(results),
         "spread": compare_spread(results),
         "chapters": _chapters(results, predictions, images),
+        "letters": index_classes(results.backbones),
+        "held_out": _held_out(results),
+        "pretraining": _say_pretraining(results, names),
         "parts": words.parts_of(results.cost),
         "images_at_hand": images is not None,
         "facts": collect_data_facts(results),
@@ -112,7 +117,11 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
 
 
 def _chapters(results: Results, predictions: Mapping[str, Predictions], images: Images | None) -> list[Chapter]:
-    order, colour, rate = sort_best_first(results), assign_colours(results), deciding_rates(results)
+    order, rate = sort_best_first(results), deciding_rates(results)
+    curves = draw_curves({result.name: result.search.curve for result in order}, _held_out(results))
+    label_curves = draw_label_curves(
+        {result.name: (result.search.few_shot, result.search.label_curves) for result in order}
+    )
     limit = choose_limit(len(order))
     chapters = []
     for result in order:
@@ -120,9 +129,8 @@ def _chapters(results: Results, predictions: Mapping[str, Predictions], images: 
         chapter = Chapter(
             result=result,
             rate=rate[result.name],
-            colour=colour[result.name],
-            curves=draw_curves(result.search.curve, result.name),
-            label_curves=draw_label_curves(result.search.few_shot, result.search.label_curves, result.name),
+            curves=curves.get(result.name),
+            label_curves=label_curves.get(result.name),
             classes=list_classes(result.per_class),
             reliability=draw_reliability(result.reliability, result.name),
             confusion=draw_confusion(rows, results.data.classes) if rows else None,
@@ -132,6 +140,19 @@ def _chapters(results: Results, predictions: Mapping[str, Predictions], images: 
         )
         chapters.append(chapter)
     return chapters
+
+
+def _held_out(results: Results) -> str:
+    """What heads were judged on after each epoch: val, or a fold of train if the split has no val."""
+    return "val" if sum(results.data.counts.get("val", {}).values()) else "fold"
+
+
+def _say_pretraining(results: Results, names: Names) -> tuple[str, ...]:
+    """What is known of the backbones' pretraining and is not among the caveats; what several share is said once."""
+    sentences = dict.fromkeys(result.contamination.sentence for result in results.backbones)
+    unsaid = tuple(sentence for sentence in sentences if sentence not in results.decision.caveats)
+    merged = merge_caveats(replace(results, decision=replace(results.decision, caveats=unsaid)), names.short)
+    return tuple(merged.values())
 
 
 def _over_seeds(result: BackboneResult) -> str | None:

@@ -56,5 +56,5 @@ def _row(result: BackboneResult, first: BackboneResult) -> Spread:
 
 def _say_seeds(rates: list[float]) -> str:
     if len(rates) < 2:
-        return "one seed" if rates else "nothing drawn"
+        return "one seed" if rates else "no random step"
     return f"± {100 * stdev(rates):.2f} over {len(rates)}"

@@ -1,8 +1,7 @@
 """Numbers as people read them. Percentages, thousands and units exist only here and in the terminal."""
 
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -128,7 +127,7 @@ def plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3g}" if math.isfinite(value) else str(value)
+        return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
     if isinstance(value, Mapping):
         return setting(value)
     if isinstance(value, (list, tuple)):
@@ -144,19 +143,6 @@ def stated(fact: str | Sequence[str]) -> str:
 def breakable(name: str) -> Markup:
     """A name that may be broken after an underscore, a dot, a slash or a dash, so that it fits a phone."""
     return Markup("<wbr>").join(escape(part) for part in _parts(name))
-
-
-def with_names(sentence: str, names: Iterable[str]) -> Markup:
-    """A sentence, escaped, in which the name of every backbone is set as a name."""
-    known = sorted(set(names), key=len, reverse=True)
-    if not known:
-        return escape(sentence)
-    pattern = re.compile("(" + "|".join(re.escape(name) for name in known) + ")")
-    pieces = pattern.split(sentence)
-    return Markup("").join(
-        Markup('<span class="name">{}</span>').format(breakable(piece)) if odd % 2 else escape(piece)
-        for odd, piece in enumerate(pieces)
-    )
 
 
 def _signed(text: str) -> str:
@@ -194,5 +180,4 @@ FILTERS = {
     "setting": setting,
     "stated": stated,
     "trial": trial_in_words,
-    "with_names": with_names,
 }
