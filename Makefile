@@ -12,7 +12,7 @@ PARALLEL := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest \
 DOCSTRINGS := DOC102,DOC202,DOC403,DOC501
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install browser bench test test-fast check format benchmark docs clean
+.PHONY: install browser bench test test-fast check format benchmark docs refresh clean
 
 install: $(VENV)/.installed
 
@@ -47,6 +47,10 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
 	git diff --exit-code --stat -- docs/reference
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+# What the README and the tutorial print, and the picture of a report. Needs ../shared and Chromium.
+refresh: $(VENV)/.dev
+	$(BIN)/python -m docs.refresh
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
