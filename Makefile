@@ -48,7 +48,7 @@ docs: $(VENV)/.dev
 	git diff --exit-code --stat -- docs/reference
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-# What the README and the tutorial print, and the picture of a report. Needs ../shared and Chromium.
+# What the README, the tutorial and the page about Python print, and the picture of a report. Needs ../shared and Chromium.
 refresh: $(VENV)/.dev
 	$(BIN)/python -m docs.refresh
 

@@ -1,4 +1,4 @@
-"""Run the README and the tutorial, and write what they print, and the picture of a report, into them.
+"""Run the README, the tutorial and the page about Python, and write what they print, and the picture of a report, into them.
 
     make refresh
 
@@ -30,6 +30,7 @@ def main() -> None:
         refresh_page(ROOT / "README.md", {}, place)
         photograph_report(place / "runs" / "flowers" / "report.html", PICTURES / "verdict.png")
         refresh_page(DOCS / "tutorial.md", {}, place)
+        refresh_page(DOCS / "reference" / "python.md", {}, place)
 
 
 def link_shared(folder: Path) -> None:
