@@ -4,8 +4,8 @@
 
 A block of `python` runs in one namespace with those before it. The lines of a block of `console` that begin with `$`
 run in bash. A block of `text` that follows is what they printed; between the two, a comment may say which part of it
-the page shows: <!-- from "TEXT" --> or <!-- from "TEXT" to "TEXT" -->, from and to the lines that have these texts,
-both included.
+the page shows: <!-- from "A" --> or <!-- from "A" to "B" -->, where A and B are regular expressions for the first and
+the last line.
 `NAME=VALUE` replaces a variable of the first block.
 """
 
@@ -113,10 +113,10 @@ def replace_outputs(page: str, printed: list[str]) -> str:
 
 
 def select_lines(output: str, start: str | None, end: str | None) -> str:
-    """The lines of an output from one that has a text to one that has another, without spaces at their ends.
+    """The lines of an output from one that matches `start` to one that matches `end`, without spaces at their ends.
 
     Raises:
-        ValueError: no line has the text.
+        ValueError: no line matches.
     """
     lines = [line.rstrip() for line in output.splitlines()]
     first = 0 if start is None else _find_line(lines, start, 0)
@@ -124,11 +124,11 @@ def select_lines(output: str, start: str | None, end: str | None) -> str:
     return "".join(f"{line}\n" for line in lines[first : last + 1])
 
 
-def _find_line(lines: list[str], text: str, first: int) -> int:
+def _find_line(lines: list[str], pattern: str, first: int) -> int:
     for place in range(first, len(lines)):
-        if text in lines[place]:
+        if re.search(pattern, lines[place]):
             return place
-    raise ValueError(f"no line of the output has {text!r}:\n" + "\n".join(lines))
+    raise ValueError(f"no line of the output matches {pattern!r}:\n" + "\n".join(lines))
 
 
 def refresh_page(path: Path, changed: Mapping[str, Any], folder: Path) -> None:

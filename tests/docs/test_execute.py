@@ -41,7 +41,7 @@ def test_a_page_shows_the_part_of_an_output_that_it_names(tmp_path):
     page = '```console\n$ seq 9\n```\n\n<!-- from "4" to "6" -->\n\n```text\nold\n```\n'
     printed = execute.run_page(page, {}, tmp_path, Path("page.md"))
     assert execute.replace_outputs(page, printed) == page.replace("old", "4\n5\n6")
-    with pytest.raises(ValueError, match="no line of the output has 'x'"):
+    with pytest.raises(ValueError, match="no line of the output matches 'x'"):
         execute.select_lines("1\n2\n", "x", None)
 
 
