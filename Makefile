@@ -45,7 +45,8 @@ format: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
-	git diff --exit-code --stat -- docs/reference
+	git status --short -- docs/reference  # generated: what is listed here has to be committed
+	test -z "$$(git status --porcelain -- docs/reference)"
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 # What the README, the tutorial and the page about Python print, and the picture of a report. Needs ../shared and Chromium.

@@ -11,9 +11,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from PIL import Image
-
 from docs.execute import DOCS, PICTURES, refresh_page
+from PIL import Image
 
 ROOT = DOCS.parent
 SHARED = ROOT.parent / "shared"
@@ -30,7 +29,7 @@ def main() -> None:
         refresh_page(ROOT / "README.md", {}, place)
         photograph_report(place / "runs" / "flowers" / "report.html", PICTURES / "verdict.png")
         refresh_page(DOCS / "tutorial.md", {}, place)
-        refresh_page(DOCS / "reference" / "python.md", {}, place)
+        refresh_page(DOCS / "python.md", {}, place)
 
 
 def link_shared(folder: Path) -> None:

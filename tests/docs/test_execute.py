@@ -1,12 +1,14 @@
 """Pages run as they are written: README, tutorial and reference offline, docs/from-attention-to-vit.md in short."""
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
-
-from docs import execute
 from docs.refresh import link_shared
+
+import vitrail
+from docs import execute
 from examples.translation import SETTINGS
 
 DOCS = execute.DOCS
@@ -95,6 +97,21 @@ def test_the_readme_runs_word_by_word(shared, tmp_path):
     assert printed[0] == "", "installing is not repeated here"
     assert "take" in printed[1]
     assert len(printed[2].splitlines()) == 2
+
+
+@pytest.mark.slow
+def test_the_examples_in_python_run_word_by_word(tmp_path):
+    printed = run(DOCS / "python.md", tmp_path)
+    assert printed[0] == "resnet_mini is proven\n"
+    assert all(printed), "an example prints nothing"
+
+
+def test_every_public_function_has_an_example():
+    page = (DOCS / "python.md").read_text(encoding="utf-8")
+    examples = "".join(block["code"] for block in execute.BLOCK.finditer(page))
+    functions = [name for name in vitrail.__all__ if inspect.isfunction(getattr(vitrail, name))]
+    assert "bench" in functions
+    assert [name for name in functions if f"vitrail.{name}(" not in examples] == []
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
