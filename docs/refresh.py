@@ -1,4 +1,4 @@
-"""Run the README, the tutorial and the page about Python, and write what they print, and the picture of a report, into them.
+"""Run the README, the tutorial and the page about Python, and renew what they print and the picture of a report.
 
     make refresh
 
@@ -46,7 +46,8 @@ def photograph_report(report: Path, picture: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         shot = Path(folder) / "report.png"
         command = [browser, *CHROMIUM, f"--user-data-dir={folder}/profile", f"--screenshot={shot}"]
-        subprocess.run([*command, f"--window-size={WIDTH},{HEIGHT}", report.as_uri()], check=True, capture_output=True)
+        command += [f"--window-size={WIDTH},{HEIGHT}", report.as_uri()]
+        subprocess.run(command, check=True, capture_output=True)  # noqa: S603
         Image.open(shot).convert("RGB").quantize(128).save(picture, optimize=True)
 
 
