@@ -16,7 +16,7 @@ from PIL import Image
 
 ROOT = DOCS.parent
 SHARED = ROOT.parent / "shared"
-WIDTH, HEIGHT = 1100, 800  # of the picture, in pixels of the page
+WIDTH, HEIGHT = 1280, 800  # of the picture, in pixels of the page
 CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1")
 
 
