@@ -78,6 +78,7 @@ def test_the_page_trains_both_networks_in_full(page):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a minute on a quiet machine
 def test_the_tutorial_runs_word_by_word(tmp_path):
     printed = run(DOCS / "tutorial.md", tmp_path)
     _, audit, bench, predict, python = printed
@@ -91,6 +92,7 @@ def test_the_tutorial_runs_word_by_word(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.shared
+@pytest.mark.timeout(900)
 def test_the_readme_runs_word_by_word(shared, tmp_path):
     link_shared(tmp_path)
     printed = run(DOCS.parent / "README.md", tmp_path)
