@@ -12,7 +12,7 @@ PARALLEL := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest \
 DOCSTRINGS := DOC102,DOC202,DOC403,DOC501
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install browser bench test test-fast check format benchmark docs clean
+.PHONY: install browser bench test test-fast check format benchmark docs refresh clean
 
 install: $(VENV)/.installed
 
@@ -45,8 +45,13 @@ format: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
-	git diff --exit-code --stat -- docs/reference
+	git status --short -- docs/reference  # generated: what is listed here has to be committed
+	test -z "$$(git status --porcelain -- docs/reference)"
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+# Renews what the README, the tutorial and the page about Python print, and the picture. Needs ../shared and Chromium.
+refresh: $(VENV)/.dev
+	$(BIN)/python -m docs.refresh
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

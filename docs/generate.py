@@ -1,51 +1,111 @@
-"""Write the reference pages that follow from the code: the command line and the schema of results.json."""
+"""Write the reference pages that follow from the code: commands, public names, and the schema of results.json."""
 
+import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import typer
 from typer.main import get_command
 
+import vitrail
 from vitrail.cli.main import app
 from vitrail.runs import results_schema
 
 REFERENCE = Path(__file__).parent / "reference"
-
-
-def main() -> None:
-    """Write every generated page."""
-    REFERENCE.mkdir(exist_ok=True)
-    (REFERENCE / "cli.md").write_text(cli_reference(), encoding="utf-8")
-    schema = json.dumps(results_schema(), indent=2, sort_keys=True)
-    (REFERENCE / "results.schema.json").write_text(schema + "\n", encoding="utf-8")
-
-
-def cli_reference() -> str:
-    """Every verb with its arguments and flags, from the same declarations that parse them."""
-    program = get_command(app)
-    assert hasattr(program, "commands")
-    pages = ["# The command line\n", "Written by `make docs` from the program itself.\n"]
-    pages.append(f"{program.help}\n")
-    for name, command in program.commands.items():
-        context = typer.Context(command, info_name=f"vitrail {name}")
-        pages.append(f"## vitrail {name}\n\n{command.help}\n")
-        pages.append(f"```text\nvitrail {name} {' '.join(command.collect_usage_pieces(context))}\n```\n")
-        rows = [parameter.get_help_record(context) for parameter in command.get_params(context)]
-        lines = [f"| `{_cell(row[0])}` | {_cell(row[1])} |" for row in rows if row]
-        pages.append("| flag | meaning |\n| --- | --- |\n" + "\n".join(lines) + "\n")
-    pages.append(EXIT_CODES)
-    return "\n".join(pages)
-
-
 EXIT_CODES = """## Exit codes
 
 | code | meaning |
 | --- | --- |
 | 0 | done; an undecided verdict is a result |
-| 1 | the work failed |
+| 1 | the work failed, or `vitrail verify` found a difference |
 | 2 | wrong usage |
-| 130 | interrupted |
+| 130 | interrupted; the same command continues the work |
 """
+
+
+def main() -> None:
+    """Write every generated page, and delete the pages of commands that no longer exist."""
+    commands = REFERENCE / "commands"
+    commands.mkdir(parents=True, exist_ok=True)
+    pages = command_pages()
+    for page in commands.glob("*.md"):
+        if page.stem not in pages:
+            page.unlink()
+    for name, text in pages.items():
+        (commands / f"{name}.md").write_text(text, encoding="utf-8")
+    (REFERENCE / "cli.md").write_text(command_list(), encoding="utf-8")
+    (REFERENCE / "api.md").write_text(public_names(), encoding="utf-8")
+    schema = json.dumps(results_schema(), indent=2, sort_keys=True)
+    (REFERENCE / "results.schema.json").write_text(schema + "\n", encoding="utf-8")
+
+
+def command_list() -> str:
+    """The page that lists all commands."""
+    program = get_program()
+    rows = [f"| [vitrail {name}](commands/{name}.md) | {_cell(first_sentence(c))} |" for name, c in program.items()]
+    names = "\n".join(f"commands/{name}" for name in program)
+    return "\n".join(
+        [
+            "# The command line\n",
+            "Written by `make docs` from the program itself.\n",
+            "| command | what it does |\n| --- | --- |\n" + "\n".join(rows) + "\n",
+            f"```{{toctree}}\n:hidden:\n:maxdepth: 1\n\n{names}\n```\n",
+            EXIT_CODES,
+        ]
+    )
+
+
+def command_pages() -> dict[str, str]:
+    """For each command its page, from the same declarations that parse its arguments and flags."""
+    return {name: "\n".join([f"# vitrail {name}\n", *_describe(name, c)]) for name, c in get_program().items()}
+
+
+def public_names() -> str:
+    """The page of everything that `import vitrail` offers: functions, then classes, then errors, by name."""
+    groups: dict[str, list[str]] = {"function": [], "class": [], "exception": []}
+    for name in sorted(vitrail.__all__):
+        value = getattr(vitrail, name)
+        kind = "function"
+        if inspect.isclass(value):
+            kind = "exception" if issubclass(value, BaseException) else "class"
+        members = "   :members:\n" if kind == "class" else ""
+        groups[kind].append(f".. auto{kind}:: vitrail.{name}\n{members}")
+    titles = {"function": "Functions", "class": "Classes", "exception": "Errors"}
+    pages = ["# Everything that `import vitrail` offers\n", "Written by `make docs` from the docstrings.\n"]
+    for kind, directives in groups.items():
+        if directives:
+            pages.append(f"## {titles[kind]}\n\n```{{eval-rst}}\n" + "\n".join(directives) + "```\n")
+    return "\n".join(pages)
+
+
+def get_program() -> dict[str, Any]:
+    """The commands of the program by name."""
+    program: Any = get_command(app)
+    return dict(program.commands)
+
+
+def first_sentence(command: Any) -> str:
+    """What a command does, in a sentence."""
+    return str(command.get_short_help_str(limit=300))
+
+
+def _describe(name: str, command: Any) -> list[str]:
+    context = typer.Context(command, info_name=f"vitrail {name}")
+    parts = [f"{command.help}\n"]
+    parts.append(f"```text\nvitrail {name} {' '.join(command.collect_usage_pieces(context))}\n```\n")
+    groups: dict[str, list[str]] = {}
+    for parameter in command.get_params(context):
+        parameter.hidden &= parameter.name == "debug"  # what the short help leaves out is described here
+        if row := parameter.get_help_record(context):
+            title = getattr(parameter, "rich_help_panel", None) or "Options"
+            groups.setdefault(title, []).append(f"| `{_cell(row[0])}` | {_cell(row[1])} |")
+    for title, lines in groups.items():
+        parts += [f"**{title}**\n"] * (len(groups) > 1)
+        parts.append("| option | meaning |\n| --- | --- |\n" + "\n".join(lines) + "\n")
+    for child, below in getattr(command, "commands", {}).items():
+        parts += [f"## vitrail {name} {child}\n", *_describe(f"{name} {child}", below)]
+    return parts
 
 
 def _cell(text: str) -> str:
