@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.delivery.examples import make_run
+from vitrail.backbones.display_names import display_names
 from vitrail.delivery.display import describe_run, draw_run
 from vitrail.evaluation.sentences import say_rate
 from vitrail.runs import Results
@@ -30,7 +31,8 @@ def test_a_line_names_pick_accuracy_strength_backbones_and_folder():
 def test_what_changes_the_meaning_of_an_accuracy_stands_beside_it():
     results = of_a_pick_that_saw_the_images(make_run(CLASSES)[0])
     assert "], but it saw the test images (" in describe_run(results, Path("run"))
-    assert f"<b>{results.decision.choose} (saw the test images)</b>" in draw_run(results, Path("run"))
+    name = display_names(results.backbones)[results.decision.choose]
+    assert f"<b>{name} (saw the test images)</b>" in draw_run(results, Path("run"))
 
 
 def test_texts_of_users_are_escaped():

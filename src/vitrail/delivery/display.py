@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from vitrail.backbones.display_names import display_names, shorten_names
+from vitrail.delivery.answer import make_answer
 from vitrail.evaluation import DecidingMetric, say_strength
 from vitrail.evaluation.contamination import mark
 from vitrail.evaluation.sentences import say_names, say_rate
@@ -36,30 +38,31 @@ def _expect(results: Results, pick: BackboneResult) -> Interval:
 
 
 def draw_run(results: Results, report: Path) -> str:
-    """The decision and a row for each backbone, as HTML without script and style sheet; every text is escaped."""
-    decision = results.decision
-    rows = [_row(result, picked=result.name == decision.choose) for result in results.backbones]
+    """The answer and a row for each backbone, as HTML without script and style sheet; every text is escaped."""
+    answer, names = make_answer(results, str(report.parent)), display_names(results.backbones)
+    rows = [_row(result, names[result.name], picked=result.name == answer.full_name) for result in results.backbones]
+    full_name = "" if answer.name == answer.full_name else f" ({escape(answer.full_name)})"
     return "\n".join(
         (
             "<div>",
-            f"<p><b>Take {escape(decision.choose)}</b>: {escape(decision.sentence)} "
-            f"({escape(say_strength(decision))})</p>",
+            f"<p><b>{escape(answer.headline)}</b>{full_name}</p>",
+            *(f"<p>{label}: {escape(text)}</p>" for label, text in answer.rows()),
             "<table><thead><tr>",
             *(f"<th>{heading}</th>" for heading in HEADINGS),
             "</tr></thead><tbody>",
             *rows,
             "</tbody></table>",
-            *_folded("Reasons", decision.because),
-            *_folded("Caveats", decision.caveats),
+            *_folded("Reasons", [shorten_names(reason, names) for reason in results.decision.because]),
+            *_folded("Caveats", answer.caveats),
             f"<p>Report: <code>{escape(str(report))}</code></p>",
             "</div>",
         )
     )
 
 
-def _row(result: BackboneResult, *, picked: bool) -> str:
+def _row(result: BackboneResult, name: str, *, picked: bool) -> str:
     marked = mark(result.contamination)
-    name = escape(result.name) + (f" ({escape(marked)})" if marked else "")
+    name = escape(name) + (f" ({escape(marked)})" if marked else "")
     rate = result.cost.images_per_s
     cells = (
         f"<b>{name}</b>" if picked else name,
