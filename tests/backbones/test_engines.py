@@ -154,7 +154,7 @@ def test_auto_chooses_by_what_the_machine_has(monkeypatch, device, asked, chosen
     ("device", "asked", "names"),
     [
         ("cpu", ("torch", "fp16"), "fp16"),
-        ("cpu", ("torch", "int8"), "OpenVINO"),
+        ("cpu", ("torch", "int8"), "engine openvino"),
         ("cpu", ("torch-compile", "auto"), "CUDA"),
         ("cpu", ("openvino", "fp16"), "fp16"),
         ("mps", ("torch-compile", "auto"), "CUDA"),

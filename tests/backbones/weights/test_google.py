@@ -125,5 +125,5 @@ def test_a_block_that_is_there_under_two_numbers_is_an_error(tmp_path):
     arrays = bit_arrays(blocks=(1, 1, 1, 1), classes=5)
     name = "resnet/block1/unit01/a/standardized_conv2d/kernel"
     file = write_npz(tmp_path / "twice.npz", arrays | {name.replace("unit01", "unit1"): arrays[name]})
-    with pytest.raises(WeightsError, match="there twice"):
+    with pytest.raises(WeightsError, match="1 duplicate"):
         read_weights(file)

@@ -68,7 +68,7 @@ def test_a_view_of_another_file_is_refused(file, tmp_path):
 )
 def test_items_that_are_not_weights_are_refused(value, file):
     write(file, **{"x/kernel:0": value})
-    with pytest.raises(WeightsError, match=r"w\.h5.*x/kernel:0 holds .*not numbers"):
+    with pytest.raises(WeightsError, match=r"w\.h5.*x/kernel:0 has type .*not numbers"):
         read_h5(file)
 
 

@@ -104,5 +104,5 @@ def test_a_tensor_larger_than_its_bytes_is_an_error(file):
 def test_a_bomb_is_refused_before_it_is_unpacked(file):
     torch.save({"a": torch.arange(4.0)}, file)
     repacked(file, {"w/data/0": bytes(100_000_000)}, method=zipfile.ZIP_DEFLATED)
-    with pytest.raises(WeightsError, match=r"w\.pth.*would unpack to 100,000,.*not unpacked"):
+    with pytest.raises(WeightsError, match=r"w\.pth.*would unpack to 100,000,.*does not unpack"):
         read_pth(file)

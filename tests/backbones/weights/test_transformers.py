@@ -139,8 +139,8 @@ def test_a_position_given_to_the_wrong_token_would_be_seen(tmp_path):
             lambda state: state | {"vit.layers.0.attention.rotary": torch.ones(1)},
             "1 unexpected: layers.0.attention.rotary",
         ),
-        (lambda state: state | {"layernorm.weight": torch.ones(48)}, "with 'vit.' and without"),
-        (lambda state: state | {"vit.layers.0.layernorm_before.bias": torch.ones(48)}, "there twice"),
+        (lambda state: state | {"layernorm.weight": torch.ones(48)}, "have the prefix 'vit.' and some do not"),
+        (lambda state: state | {"vit.layers.0.layernorm_before.bias": torch.ones(48)}, "1 duplicate"),
     ],
 )
 def test_names_that_do_not_belong_together_are_an_error(change, said, tmp_path):
