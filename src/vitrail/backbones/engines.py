@@ -232,5 +232,6 @@ def _gains_from_bf16(able: Mapping[str, Any]) -> bool:
 def _processor() -> Mapping[str, Any]:
     import torch
 
-    able: Mapping[str, Any] = torch.cpu.get_capabilities()
+    # Releases of torch without this function tell nothing of the processor: they compute in float32.
+    able: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return able
