@@ -65,7 +65,7 @@ def weights(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("keywords", "error", "message"),
     [
-        ({"engine": "torch", "precision": "int8"}, UsageError, "int8 runs on OpenVINO only"),
+        ({"engine": "torch", "precision": "int8"}, UsageError, "int8 needs the engine openvino"),
         ({"backbones": "vit_mimi"}, UsageError, "vit_mini"),
         ({"backbones": ["vit_mini", "vit_mini"]}, UsageError, "given twice"),
         ({"recipe": "fancy"}, UsageError, "--recipe"),

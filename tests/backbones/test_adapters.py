@@ -107,7 +107,7 @@ def test_weights_that_do_not_fit_are_an_error(change, said, timm_file):
 
 
 def test_a_name_that_timm_does_not_have_is_answered_with_near_ones(timm_file):
-    with pytest.raises(UsageError, match=r"timm .* has no model 'test_vi'.*near it: test_vit"):
+    with pytest.raises(UsageError, match=r"timm .* has no model 'test_vi'.*similar names: .*test_vit"):
         opened(f"timm:test_vi={timm_file}")
 
 

@@ -147,7 +147,7 @@ def test_the_pooling_is_one_that_the_card_offers(name):
 def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(UsageError, match=r"'resnet50'.*resnet50\.tv_in1k.*vitrail backbones"):
         find_card("resnet50")
-    with pytest.raises(UsageError, match=r"nearest names are .*vit_mini"):
+    with pytest.raises(UsageError, match=r"similar names are .*vit_mini"):
         find_card("vti_mini")
 
 

@@ -47,5 +47,5 @@ class Large(Small):
 
 def test_a_gpu_without_room_for_a_batch_is_one_sentence_with_a_smaller_one():
     large = TorchEngine(Large(), device="cpu", precision="fp32", compiled=False, batch=32, threads=1)
-    with pytest.raises(UsageError, match=r"no room for 32 images at once .*--batch 8\."):
+    with pytest.raises(UsageError, match=r"too little memory for 32 images at once .*--batch 8\."):
         large(PIXEL_BHWC)

@@ -160,7 +160,7 @@ def test_rows_that_were_pruned_meanwhile_are_one_sentence_and_missing_the_next_t
     assert stored.has(ids).all()
     for path in stored.folder.glob("*.arrow"):
         path.unlink()
-    with pytest.raises(StoreError, match=r"cannot be read any more.* Run the same command again"):
+    with pytest.raises(StoreError, match=r"can no longer be read.* Run the same command again"):
         stored.rows(ids)
     assert not open_features(tmp_path, FACTS).has(ids).any()
 

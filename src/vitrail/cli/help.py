@@ -42,6 +42,13 @@ class ShortHelp(TyperCommand):
 class ShortGroupHelp(TyperGroup):
     """A command that has others; its help lists them in the same columns."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Print the help where a command is missing: on stdout, since nobody did anything wrong."""
+        if not args and self.no_args_is_help:
+            typer.echo(ctx.get_help())
+            raise typer.Exit(2)
+        return list(super().parse_args(ctx, args))
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help of the command and the list of the others."""
         formatter.write(make_help(self, ctx))

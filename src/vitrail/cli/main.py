@@ -84,8 +84,7 @@ def _run(arguments: list[str]) -> int:
             return 0
         raise
     except TyperException as error:
-        message = error.format_message()
-        return _say(message, error.exit_code, debug=debug) if message else error.exit_code  # help was printed
+        return _say(error.format_message(), error.exit_code, debug=debug)
     except Exception as error:  # noqa: BLE001 - the edge of the program
         sentence = f"{type(error).__name__}: {error}. This is a fault of Vitrail; --debug shows where it happened."
         return _say(sentence, 1, debug=debug)
