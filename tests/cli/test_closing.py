@@ -141,7 +141,14 @@ def test_details_fold_away():
 
     short, full = closing(change=set_aside), closing(details=True, change=set_aside)
     assert "12 files set aside. The same command with --details" in " ".join(short.split())
-    hidden = ("Where the time went", "NLL", "over 3 other splits", "0.png", "were decoded in full", "compared with fp32")
+    hidden = (
+        "Where the time went",
+        "NLL",
+        "over 3 other splits",
+        "0.png",
+        "were decoded in full",
+        "compared with fp32",
+    )
     for part in hidden:
         assert part in full
         assert part not in short
