@@ -85,7 +85,7 @@ def run_commands(block: str, place: str) -> str:
         "COLUMNS": "80",
     }
     done = subprocess.run(  # noqa: S603 - the page is ours
-        ["bash", "-euo", "pipefail", "-c", "\n".join(commands)],  # noqa: S607
+        ["bash", "-euo", "pipefail", "-c", "\n".join(commands)],  # noqa: S607 - the reader's own bash
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

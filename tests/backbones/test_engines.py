@@ -201,3 +201,12 @@ def test_on_real_weights_the_default_precision_keeps_the_direction_of_timms_feat
     )
     golden_ND = load_file(shared / "golden" / f"{file}.safetensors")["features"]
     assert cosine(opened.start(threads=2)(pixel_BHWC), golden_ND) > 0.999
+
+
+def test_a_torch_that_does_not_describe_the_processor_computes_in_float32(monkeypatch):
+    import torch
+
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # torch 2.6 has no such function
+    monkeypatch.setattr(engines_module, "_accelerator", lambda: "cpu")
+    assert choose_engine("auto", "auto").precision == "fp32"
+    assert choose_engine("torch", "auto").precision == "fp32"

@@ -30,10 +30,12 @@ class HasCard(Protocol):
     """A backbone under its name in a run, such as a result; the name may end in +recipe."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str:
+        """As in the run."""
 
     @property
-    def card(self) -> Card: ...  # noqa: D102
+    def card(self) -> Card:
+        """Its facts."""
 
 
 def display_names(backbones: Iterable[Card | HasCard]) -> dict[str, str]:
@@ -83,7 +85,7 @@ def _stages(backbone: Card | HasCard) -> tuple[str, ...]:
 
 
 def _tag(card: Card) -> str:
-    """The first word of what stands after the dot: "tv" of resnet50.tv_in1k, "" if there is no dot."""
+    """The first word after the dot: "tv" of resnet50.tv_in1k, "" if there is no dot."""
     return re.split("[_@]", card.name.partition(".")[2])[0]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
@@ -11,7 +12,8 @@ def open_streams() -> None:
     sys.stdout, sys.stderr = sys.stdout or _discard(), sys.stderr or _discard()
     for stream in (sys.stdout, sys.stderr):
         # A path may hold bytes that no encoding explains; naming it must not end the program.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def flush_output() -> bool:

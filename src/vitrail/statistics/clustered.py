@@ -191,7 +191,7 @@ def clustered_mcnemar(lead_N: NDArray[np.float64], group_N: NDArray[np.int64]) -
     leads of the groups, against Student's distribution at one less than the number of groups with a lead.
 
     `lead_N` is the weight of an example that A alone gets right, less than 0 for one of B alone, else 0. The p value is
-    1 if at most one group shows a difference, since one group is no evidence.
+    1 if at most one group shows a difference: a single group proves nothing about others.
     """
     lead_G = np.bincount(group_N, weights=lead_N)
     leading = int((np.abs(lead_G) > ROUNDING).sum())
