@@ -7,8 +7,10 @@ spaces and accents included, stay as they are.
 
 import os
 import re
-import unicodedata
+from functools import lru_cache
 from pathlib import Path
+
+from vitrail.data.text_identity import normalise
 
 # An image within the default limit of pixels, at 16 bits and four channels, uncompressed, is 0.8 GB. What is larger is
 # a video or a disk image, and reading it would take the memory that everything else needs.
@@ -34,9 +36,10 @@ def as_on_disk(path: str) -> str:
     return os.fsdecode(raw)
 
 
-def class_name(text: str) -> str:
-    """A label in the form for comparison: without outer spaces, accents in one form (NFC)."""
-    return unicodedata.normalize("NFC", written(text.strip() or text))
+@lru_cache(maxsize=1 << 16)
+def clean_text(text: str) -> str:
+    """A label, a group or a value of a column in the form for comparison, which can be printed; it may be empty."""
+    return written(normalise(text))
 
 
 def read_file(path: str | Path) -> bytes:

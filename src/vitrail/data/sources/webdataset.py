@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import PurePosixPath
 
 from vitrail.data.dataset import ListedFile, SetAside, SplitName
-from vitrail.data.sources.folder import SPLIT_WORDS
-from vitrail.data.sources.local import class_name, written
+from vitrail.data.sources.local import clean_text, written
+from vitrail.data.sources.split_words import SPLIT_WORDS
 
 LABELS = ("cls", "json")  # in this order, where a sample has both
 UNDER = ("label", "cls", "class")
@@ -75,7 +75,7 @@ def list_samples(
             if label is None:
                 yield SetAside(path=path, reason="its sample has no label in a .cls or .json")
             else:
-                yield ListedFile(path=path, label=class_name(label), split=split)
+                yield ListedFile(path=path, label=clean_text(label), split=split)
 
 
 def split_of_shard(name: str) -> SplitName | None:

@@ -17,9 +17,10 @@ from pathlib import PurePosixPath
 
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside
+from vitrail.data.sources.clutter import is_clutter
 from vitrail.data.sources.local import MAX_FILE_BYTES, as_on_disk, written
 from vitrail.data.sources.ranges import Ranges, as_file
-from vitrail.data.sources.tree import is_clutter, list_names, why_not_inside
+from vitrail.data.sources.tree import list_names, why_not_inside
 
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of name and extra field (APPNOTE.TXT, 4.3.7)
 ENCRYPTED = 0x1
