@@ -147,7 +147,8 @@ def test_a_label_is_one_value(folder):
 
 
 def test_texts_that_read_the_same_are_one(folder):
-    text = "path,label,split,group,site\na.jpg,New York, train,p\u200b1,A B\nb.jpg,\ufeffNew\u00a0York,train,p1 ,A\u2009B\n"
+    text = "path,label,split,group,site\na.jpg,New York, train,p\u200b1,A B\n"
+    text += "b.jpg,\ufeffNew\u00a0York,train,p1 ,A\u2009B\n"
     source = manifest(folder, text)
     assert listed(source) == [("a.jpg", "New York", "train", "p1"), ("b.jpg", "New York", "train", "p1")]
     sites = [each.further["site"] for each in source.list_files() if isinstance(each, ListedFile)]
