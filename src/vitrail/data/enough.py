@@ -1,13 +1,14 @@
 """Whether every class has enough images to be learnt and tested."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import Dataset
+from vitrail.data.near_duplicates import NEAR_GROUP
 from vitrail.data.sealed import SealedTest
 
 MIN_IMAGES_PER_CLASS = 8
@@ -54,6 +55,39 @@ def require_training(untrained: Sequence[str]) -> None:
             f"No training images are left of {join_names(untrained)}, and every class needs some: "
             "put images of it into train, or remove the class."
         )
+
+
+def require_parts(empty: Sequence[str], groups: Iterable[str | None], images: int) -> None:
+    """Check that every part of a split has images.
+
+    Args:
+        empty: the names of the parts that have none.
+        groups: the group of each image that was to be divided among them.
+        images: how many these are.
+
+    Raises:
+        DataError: a part is empty.
+    """
+    if not empty:
+        return
+    largest = Counter(group for group in groups if group is not None).most_common(1)
+    no_images = f"No images are left for {' and '.join(empty)}"
+    if not largest or largest[0][1] == 1:
+        raise DataError(f"{no_images}, since there are only {images} to divide: give more images.")
+    group, size = largest[0]
+    if group.startswith(NEAR_GROUP):
+        why = f"near-duplicates are kept together, and they tie {size:,} of {images:,} images to each other"
+        remedy = (
+            "If these are different images, such as parts in front of one background, --no-near-duplicates divides "
+            "them all the same."
+        )
+    else:
+        why = f"groups are kept whole, and the largest, {group}, has {size:,} of {images:,} images"
+        remedy = (
+            "Give images of more groups, or give no groups. Near-duplicates join groups too, unless you give "
+            "--no-near-duplicates."
+        )
+    raise DataError(f"{no_images}: {why}. {remedy}")
 
 
 def _too_few(dataset: Dataset, few: Mapping[str, int]) -> str:

@@ -27,7 +27,7 @@ from vitrail.core.errors import DataError, UsageError
 from vitrail.core.hashing import SHA256_LETTERS, add_array, sha256_bytes
 from vitrail.data.dataset import Dataset, SplitName, whole
 from vitrail.data.deal import deal
-from vitrail.data.enough import join_names, require_enough, require_training
+from vitrail.data.enough import join_names, require_enough, require_parts, require_training
 from vitrail.data.ids import Ids
 from vitrail.data.sealed import SealedTest
 
@@ -83,17 +83,18 @@ class Split:
     fingerprint: str
 
     def without(self, ids: Collection[str]) -> "Split":
-        """The same split less some examples, which could not be read; all others stay where they are."""
-        return _add_fingerprint(
-            replace(
-                self,
-                train=self.train.less(ids),
-                val=self.val.less(ids),
-                test=self.test.less(ids),
-                calibration=self.calibration.less(ids),
-                folds=tuple(fold.less(ids) for fold in self.folds),
+        """The same split less some examples, which could not be read; all others stay where they are.
+
+        Raises:
+            DataError: none are left of train, val, test or calibration.
+        """
+        parts = {name: getattr(self, name).less(ids) for name in SPLIT_NAMES}
+        if emptied := [name for name in SPLIT_NAMES if getattr(self, name) and not parts[name]]:
+            raise DataError(
+                f"No images are left for {' and '.join(emptied)}, since none of them could be read: mend these images "
+                "or put others there."
             )
-        )
+        return _add_fingerprint(replace(self, **parts, folds=tuple(fold.less(ids) for fold in self.folds)))
 
 
 def make_split(dataset: Dataset, options: SplitOptions | None = None) -> tuple[Dataset, Split, SealedTest]:
@@ -204,6 +205,12 @@ def _assign(rows: _Rows, options: SplitOptions) -> tuple[NDArray[np.int64], str]
             f" Train would have {in_train} images, fewer than {MIN_TRAIN_FOR_VAL:,}, so there is no val: "
             f"choices are made by {FOLDS}-fold cross-validation on train."
         )
+    wanted = [TEST]
+    wanted += [VAL] if in_train >= MIN_TRAIN_FOR_VAL else []
+    wanted += [CALIBRATION] if options.calibration else []
+    empty = [SPLIT_NAMES[place] for place in wanted if not (split_N == place).any()]
+    drawn_N = np.isin(rows.given_N, ("train", None))
+    require_parts(empty, rows.group_N[drawn_N], int(drawn_N.sum()))
     return split_N, how
 
 
@@ -245,6 +252,8 @@ def _cut(rows: _Rows, split_N: NDArray[np.int64], shares: dict[int, float]) -> N
 def _folds(rows: _Rows, seed: int) -> tuple[Ids, ...]:
     rows = _shuffled(rows, f"{seed}:fold:")
     fold_N = deal(rows.label_N, rows.group_N.tolist(), [1 / FOLDS] * FOLDS)
+    if len(set(fold_N.tolist())) == 1:  # a head would be fitted on no image
+        require_parts(["a second fold of cross-validation"], rows.group_N, len(rows.row_N))
     return tuple(rows.ids(fold_N == fold) for fold in range(FOLDS))
 
 
