@@ -209,7 +209,7 @@ def _assign(rows: _Rows, options: SplitOptions) -> tuple[NDArray[np.int64], str]
     wanted += [VAL] if in_train >= MIN_TRAIN_FOR_VAL else []
     wanted += [CALIBRATION] if options.calibration else []
     empty = [SPLIT_NAMES[place] for place in wanted if not (split_N == place).any()]
-    drawn_N = np.isin(rows.given_N, ("train", None))
+    drawn_N = np.asarray([given in ("train", None) for given in rows.given_N])
     require_parts(empty, rows.group_N[drawn_N], int(drawn_N.sum()))
     return split_N, how
 

@@ -24,7 +24,7 @@ from vitrail.data.sources.local import clean_text, written
 from vitrail.data.sources.manifest import choose_manifest, list_rows, spellings
 from vitrail.data.sources.split_words import SPLIT_WORDS, names_several, split_folders
 from vitrail.data.sources.table import TABLES, check_rows, read_rows
-from vitrail.data.sources.walk import Parts, written_path
+from vitrail.data.sources.walk import Parts
 from vitrail.data.text_identity import normalise
 
 DRIVE = re.compile(r"[A-Za-z]:")
@@ -74,27 +74,31 @@ def find_layout(list_folder: ListFolder, read: ReadFile, where: str) -> Layout:
     while True:
         folders, files = list_folder(root)
         tables = {name: _read_table(read, (*root, name), where) for name in files if _is_table(name)}
-        manifest = choose_manifest({written_path((*root, name)): content for name, content in tables.items()}, where)
+        manifest = choose_manifest(tables, where)
         if manifest is not None:
-            return Layout(root=root, manifest=PurePosixPath(manifest).name, classes={})
+            return Layout(root=root, manifest=manifest, classes={})
         if not _is_wrapper(list_folder, root, folders):
             break
         root = (*root, folders[0])
-    splits = split_folders(folders)
-    below_classes = {} if splits else _splits_in_each(list_folder, root, folders)
-    if splits:
+    classes, splits = _find_classes(list_folder, root, folders)
+    return Layout(root=root, classes=classes, splits=splits, tables=tuple(tables))
+
+
+def _find_classes(
+    list_folder: ListFolder, root: Parts, folders: Sequence[str]
+) -> tuple[dict[Parts, tuple[str, SplitName | None]], tuple[str, ...]]:
+    """Each class folder with its label and split, and the names of the folders of splits."""
+    if splits := split_folders(folders):
         holding = _unwrap_splits(list_folder, {(*root, name): split for name, split in splits.items()})
-        classes = {
+        return {
             (*folder, name): (_label(name), split)
             for folder, split in holding.items()
             for name in list_folder(folder)[0]
-        }
-    elif below_classes:
-        classes = {folder: (_label(folder[-2]), split) for folder, split in below_classes.items()}
-    else:
-        classes = {(*root, name): (_label(name), None) for name in folders}
-    names = tuple(splits) or tuple(sorted({folder[-1] for folder in below_classes}))
-    return Layout(root=root, classes=classes, splits=names, tables=tuple(tables))
+        }, tuple(splits)
+    if inner := _splits_in_each(list_folder, root, folders):
+        classes = {folder: (_label(folder[-2]), split) for folder, split in inner.items()}
+        return dict(classes), tuple(sorted({folder[-1] for folder in inner}))
+    return {(*root, name): (_label(name), None) for name in folders}, ()
 
 
 def _label(folder: str) -> str:
@@ -177,10 +181,11 @@ def list_names(names: Sequence[str], where: str, read: Callable[[str], bytes]) -
     def list_folder(folder: Parts) -> tuple[list[str], list[str]]:
         start = "".join(f"{part}/" for part in folder)
         inside = (names[place][len(start) :].partition("/") for place in below(names, start))
-        folders, files = {}, []
+        folders: set[str] = set()
+        files: list[str] = []
         for name, slash, _ in inside:
             if slash:
-                folders[name] = None
+                folders.add(name)
             else:
                 files.append(name)
         return sorted(folders), files
