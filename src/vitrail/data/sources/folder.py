@@ -1,6 +1,7 @@
 """A folder of images on this machine, by the rules of `tree.py`."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from vitrail.core.errors import DataError
@@ -31,11 +32,8 @@ class FolderSource:
         Raises:
             DataError: the folder cannot be listed, or the manifest in it cannot be used.
         """
-        try:
-            list_folder(self._root)
-        except OSError as error:
-            raise DataError(f"The folder {self._root} cannot be listed: {error.strerror}.") from error
-        layout = find_layout(self._list_folder, self._read_header, str(self._root))
+        listing = cache(self._list_folder)  # a folder of many classes is slow to list
+        layout = find_layout(listing, self._read_header, str(self._root))
         if layout.manifest is not None:
             yield from self._list_manifest(layout.root, layout.manifest)
         else:
@@ -48,7 +46,9 @@ class FolderSource:
     def _list_folder(self, parts: Parts) -> tuple[list[str], list[str]]:
         try:
             folders, files, _ = list_folder(self._root, parts)
-        except OSError:
+        except OSError as error:
+            if not parts:
+                raise DataError(f"The folder {self._root} cannot be listed: {error.strerror}.") from error
             return [], []  # the walk says what is wrong with it
         return folders, files
 

@@ -64,7 +64,7 @@ def lists_images(content: bytes, where: str) -> bool:
         except (pa.ArrowException, OSError):
             return False
     else:
-        header = content.partition(b"\n")[0].decode("utf-8-sig", errors="replace")
+        header = re.split(rb"[\r\n]", content, maxsplit=1)[0].decode("utf-8-sig", errors="replace")
         names = re.split(f"[{''.join(SEPARATORS)}]", header.replace('"', ""))
     return set(REQUIRED) <= {name.strip().lower() for name in names}
 
