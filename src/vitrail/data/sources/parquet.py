@@ -201,7 +201,8 @@ def _image_column(schema: pa.Schema) -> str | None:
             index = field.type.get_field_index("bytes")
             if index >= 0 and holds_bytes(field.type.field(index).type):
                 return str(field.name)
-    binary = [field.name for field in schema if holds_bytes(field.type)]
+    texts = (*LABEL_NAMES, "split", "group")  # as converters write them
+    binary = [field.name for field in schema if holds_bytes(field.type) and field.name.lower() not in texts]
     return str(binary[0]) if len(binary) == 1 else None
 
 
