@@ -32,6 +32,14 @@ def test_two_ways_of_writing_an_accent_are_one_class():
     assert clean_text("e\u0301te\u0301") == clean_text("\u00e9t\u00e9 ") == "\u00e9t\u00e9"
 
 
+@given(st.text(max_size=30))
+def test_a_text_that_was_cleaned_can_be_printed_and_stays(text):
+    cleaned = clean_text(text)
+    assert clean_text(cleaned) == cleaned
+    assert cleaned.encode().decode() == cleaned
+    assert clean_text("AC\\DC\x1b") == "AC\\DC\\x1b"
+
+
 def test_a_file_larger_than_any_image_is_not_read(tmp_path: Path, monkeypatch):
     (tmp_path / "film").write_bytes(b"12345")
     assert read_file(tmp_path / "film") == b"12345"
