@@ -330,11 +330,3 @@ def test_a_train_split_of_too_few_images_to_cut_from_is_refused():
     rows = [(name(n), n % 2, None, "train" if n < 2 else "val") for n in range(20)]
     with pytest.raises(DataError, match="No images are left for test, since there are only 2 to divide"):
         make_split(dataset_of(rows, 2))
-
-
-def test_a_part_that_unreadable_images_leave_empty_is_refused():
-    _, split, _ = make_split(simple(10, 10))
-    kept = split.without(list(split.test)[:1])
-    assert len(kept.test) == len(split.test) - 1
-    with pytest.raises(DataError, match="No images are left for test, since none of them could be read"):
-        split.without(list(split.test))

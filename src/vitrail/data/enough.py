@@ -24,7 +24,8 @@ def require_enough(dataset: Dataset, *, sealed: SealedTest | None = None, withou
         without: ids of examples that turned out to be unreadable.
 
     Raises:
-        DataError: there is only one class, or a class has fewer than 8 images or no training images.
+        DataError: there is only one class, a class has fewer than 8 images or no training images, or no test image
+            can be read.
     """
     if len(dataset.classes) < 2:
         raise DataError(
@@ -37,6 +38,10 @@ def require_enough(dataset: Dataset, *, sealed: SealedTest | None = None, withou
         labels = labels.filter(pc.invert(pc.is_in(dataset.table["id"], value_set=pa.array(sorted(gone), pa.string()))))
     shown = Counter({count["values"]: count["counts"] for count in pc.value_counts(labels).to_pylist()})
     hidden = sealed.counts(len(dataset.classes), without=gone) if sealed else (0,) * len(dataset.classes)
+    if sealed and not any(hidden):
+        raise DataError(
+            f"No images are left for test in {dataset.name}, since none of them can be read: `vitrail audit` says why."
+        )
     total = {name: shown[label] + hidden[label] for label, name in enumerate(dataset.classes)}
     few = {name: count for name, count in total.items() if count < MIN_IMAGES_PER_CLASS}
     if few:

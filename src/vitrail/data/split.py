@@ -83,18 +83,17 @@ class Split:
     fingerprint: str
 
     def without(self, ids: Collection[str]) -> "Split":
-        """The same split less some examples, which could not be read; all others stay where they are.
-
-        Raises:
-            DataError: none are left of train, val, test or calibration.
-        """
-        parts = {name: getattr(self, name).less(ids) for name in SPLIT_NAMES}
-        if emptied := [name for name in SPLIT_NAMES if getattr(self, name) and not parts[name]]:
-            raise DataError(
-                f"No images are left for {' and '.join(emptied)}, since none of them could be read: mend these images "
-                "or put others there."
+        """The same split less some examples, which could not be read; all others stay where they are."""
+        return _add_fingerprint(
+            replace(
+                self,
+                train=self.train.less(ids),
+                val=self.val.less(ids),
+                test=self.test.less(ids),
+                calibration=self.calibration.less(ids),
+                folds=tuple(fold.less(ids) for fold in self.folds),
             )
-        return _add_fingerprint(replace(self, **parts, folds=tuple(fold.less(ids) for fold in self.folds)))
+        )
 
 
 def make_split(dataset: Dataset, options: SplitOptions | None = None) -> tuple[Dataset, Split, SealedTest]:

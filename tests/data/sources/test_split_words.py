@@ -5,7 +5,11 @@ def test_one_word_of_a_name_may_be_a_split():
     assert split_in_name("Train") == ("train", "")
     assert split_in_name("seg_test") == ("test", "seg_")
     assert split_in_name("VALID-2017") == ("val", "-2017")
+    assert split_in_name("TestImages") == ("test", "images")
+    assert split_in_name("trainset") == ("train", "set")
+    assert split_in_name("validationset") == ("val", "set")
     assert split_in_name("trainer") is None
+    assert split_in_name("contest") is None
     assert split_in_name("train_test") is None
 
 

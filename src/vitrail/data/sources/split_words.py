@@ -19,16 +19,17 @@ SPLIT_WORDS: dict[str, SplitName] = {
     "testing": "test",
     "calibration": "calibration",
 }
-_WORD = re.compile("[a-z]+")
+# A whole word, or the beginning of one such as trainset.
+_WORD = re.compile(rf"(?<![a-z])({'|'.join(SPLIT_WORDS)})(?=(set|sets|data|images?|imgs?)?(?![a-z]))")
 
 
 def split_in_name(name: str) -> tuple[SplitName, str] | None:
-    """The split that one word of a folder's name names, and the rest of the name; None unless one word does."""
+    """The split that a word of a folder's name names, and the rest of the name; None unless exactly one word does."""
     name = name.lower()
-    words = [word for word in _WORD.finditer(name) if word[0] in SPLIT_WORDS]
+    words = list(_WORD.finditer(name))
     if len(words) != 1:
         return None
-    return SPLIT_WORDS[words[0][0]], name[: words[0].start()] + name[words[0].end() :]
+    return SPLIT_WORDS[words[0][1]], name[: words[0].start()] + name[words[0].end() :]
 
 
 def split_folders(folders: Sequence[str]) -> dict[str, SplitName]:

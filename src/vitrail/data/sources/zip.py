@@ -58,8 +58,8 @@ class ZipSource:
         yield from aside
         if unknown is not None:
             yield Caution(
-                f"{written(self._where)} does not say how its names are encoded, and they are not UTF-8: "
-                f"{written(unknown)} is written with the letters of the first PCs. If class names look wrong, unpack "
+                f"{written(PurePosixPath(self._where).name)} does not say how its names are encoded, and they are not "
+                f"UTF-8: they are read in code page 437, as in {written(unknown)}. If class names look wrong, unpack "
                 "the archive and give the folder, or pack it again with names in UTF-8."
             )
         yield from list_names(list(members), self._where, self._member)
