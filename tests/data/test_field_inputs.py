@@ -91,7 +91,7 @@ def test_an_input_from_the_field_is_read_as_it_is_meant(shared: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("name", "code", "words"),
     [
-        ("fix_roundtrip", 0, '"examples": 25'),
+        ("fix_roundtrip", 0, "cat (12), dog (13)"),
         ("same_background", 1, "--no-near-duplicates divides them all the same"),
         ("own_runs_folder", 0, ""),
         ("closed_stdout", 0, ""),
