@@ -1,7 +1,8 @@
 """Whether every class has enough images to be learnt and tested."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -62,21 +63,19 @@ def require_training(untrained: Sequence[str]) -> None:
         )
 
 
-def require_parts(empty: Sequence[str], groups: Iterable[str | None], images: int) -> None:
-    """Check that every part of a split has images.
+def refuse_empty(parts: Sequence[str], groups: Sequence[str | None]) -> NoReturn:
+    """Say why parts of a split have no images.
 
     Args:
-        empty: the names of the parts that have none.
-        groups: the group of each image that was to be divided among them.
-        images: how many these are.
+        parts: their names.
+        groups: the group of each image that was to be divided among them and others.
 
     Raises:
-        DataError: a part is empty.
+        DataError: always.
     """
-    if not empty:
-        return
+    images = len(groups)
     largest = Counter(group for group in groups if group is not None).most_common(1)
-    no_images = f"No images are left for {' and '.join(empty)}"
+    no_images = f"No images are left for {' and '.join(parts)}"
     if not largest or largest[0][1] == 1:
         raise DataError(f"{no_images}, since there are only {images} to divide: give more images.")
     group, size = largest[0]

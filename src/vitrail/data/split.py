@@ -27,7 +27,7 @@ from vitrail.core.errors import DataError, UsageError
 from vitrail.core.hashing import SHA256_LETTERS, add_array, sha256_bytes
 from vitrail.data.dataset import Dataset, SplitName, whole
 from vitrail.data.deal import deal
-from vitrail.data.enough import join_names, require_enough, require_parts, require_training
+from vitrail.data.enough import join_names, refuse_empty, require_enough, require_training
 from vitrail.data.ids import Ids
 from vitrail.data.sealed import SealedTest
 
@@ -207,9 +207,9 @@ def _assign(rows: _Rows, options: SplitOptions) -> tuple[NDArray[np.int64], str]
     wanted = [TEST]
     wanted += [VAL] if in_train >= MIN_TRAIN_FOR_VAL else []
     wanted += [CALIBRATION] if options.calibration else []
-    empty = [SPLIT_NAMES[place] for place in wanted if not (split_N == place).any()]
-    drawn_N = np.asarray([given in ("train", None) for given in rows.given_N])
-    require_parts(empty, rows.group_N[drawn_N], int(drawn_N.sum()))
+    if empty := [SPLIT_NAMES[place] for place in wanted if not (split_N == place).any()]:
+        divided = zip(rows.group_N, rows.given_N, strict=True)
+        refuse_empty(empty, [group for group, given in divided if given in ("train", None)])
     return split_N, how
 
 
@@ -252,7 +252,7 @@ def _folds(rows: _Rows, seed: int) -> tuple[Ids, ...]:
     rows = _shuffled(rows, f"{seed}:fold:")
     fold_N = deal(rows.label_N, rows.group_N.tolist(), [1 / FOLDS] * FOLDS)
     if len(set(fold_N.tolist())) == 1:  # a head would be fitted on no image
-        require_parts(["a second fold of cross-validation"], rows.group_N, len(rows.row_N))
+        refuse_empty(["a second fold of cross-validation"], rows.group_N.tolist())
     return tuple(rows.ids(fold_N == fold) for fold in range(FOLDS))
 
 

@@ -128,13 +128,11 @@ def decode_names(listed: Sequence[zipfile.ZipInfo]) -> tuple[list[str], str | No
 
 
 def _unicode_path(info: zipfile.ZipInfo) -> str | None:
-    extra = info.extra
+    extra, checksum = info.extra, zlib.crc32(info.orig_filename.encode("cp437")).to_bytes(4, "little")
     while len(extra) >= EXTRA.size:
         kind, length = EXTRA.unpack_from(extra)
         content, extra = extra[EXTRA.size : EXTRA.size + length], extra[EXTRA.size + length :]
-        if kind == UNICODE_PATH and content[1:5] == zlib.crc32(info.orig_filename.encode("cp437")).to_bytes(
-            4, "little"
-        ):
+        if kind == UNICODE_PATH and content[1:5] == checksum:
             return content[5:].decode(errors="replace")
     return None
 
