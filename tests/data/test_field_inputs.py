@@ -64,6 +64,23 @@ EXPECTED = {
     "na_class": Expected(path="data/m.csv", classes=("NA", "True", "null"), images=36, says=("called null",)),
     "nfd_classes": Expected(path="data", classes=("Zürich", "café"), images=72, how=GIVEN),
     "other_columns": Expected(path="data/m.csv", says=("found: image, class",)),
+    "groups_few": Expected(path="data/m.csv", classes=("a", "b"), images=60, says=("the largest group, p1",)),
+    "hf_minus_one": Expected(path=".", classes=CATS, images=30, aside=30),
+    "label_spaces": Expected(path="data/m.csv", classes=CATS, images=24),
+    "macosx_zip": Expected(path="data.zip", classes=CATS, images=24),
+    "numeric_classes": Expected(path="data", classes=tuple(sorted(map(str, range(1, 13)))), images=96),
+    "one_image_class": Expected(path="data", says=("horse (1)",)),
+    "test_only_class": Expected(path="data", says=("No training images are left of unknown",)),
+    "truncated": Expected(path="data", classes=CATS, images=27, aside=5),  # one more when it is decoded
+    "two_labels": Expected(path="data", classes=CATS, images=23, says=("2 files are set aside",), aside=2),
+    "val_other_class": Expected(
+        path="data",
+        classes=("a", "b", "c"),
+        images=84,
+        how="Train, val and test as given",
+        says=("No test images of a",),
+    ),
+    "windows_paths": Expected(path="data/m.csv", classes=("a", "b"), images=24),
     "symlinks": Expected(path="data", classes=CATS, images=24, aside=2),
 }
 
