@@ -67,6 +67,24 @@ def test_the_cleaned_manifest_can_be_read_by_a_benchmark_and_changes_no_image(fo
     assert not audit(manifest, NO_LABELS).near
 
 
+def test_a_cleaned_manifest_is_read_as_it_is_whatever_the_names(tmp_path: Path):
+    labels = (" cat", "AC\\DC", 'say "dog"')
+    for place, label in enumerate(labels):
+        for number, name in enumerate(("a, b.png", " lead.png", "end.png ", 'quote"d.png')):
+            path = tmp_path / "data" / label / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encoded(photograph(10 * place + number)))
+    data, first, second = tmp_path / "data", tmp_path / "first.csv", tmp_path / "second.csv"
+    found = audit(data, NO_LABELS)
+    write_manifest(found, data, first)
+    again = audit(first, NO_LABELS)
+    write_manifest(again, first, second)
+    assert again.dataset.classes == found.dataset.classes == ("AC\\DC", "cat", 'say "dog"')
+    assert again.dataset.table["id"] == found.dataset.table["id"]
+    assert not again.dataset.set_aside
+    assert second.read_bytes() == first.read_bytes()
+
+
 def test_the_same_bytes_under_two_labels_are_a_conflict_and_not_unreadable(folder: Path, tmp_path: Path):
     (folder / "train" / "cat" / "same.png").write_bytes((folder / "train" / "dog" / "4.png").read_bytes())
     found = audit(folder, NO_LABELS)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside
+from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, Listed
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (24, 16)) -> Image.Image:
@@ -68,10 +68,10 @@ class MemorySource:
 
     name = "memory"
 
-    def __init__(self, listing: Sequence[ListedFile | SetAside], files: Mapping[str, bytes | OSError]) -> None:
+    def __init__(self, listing: Sequence[Listed], files: Mapping[str, bytes | OSError]) -> None:
         self.listing, self.files = listing, files
 
-    def list_files(self) -> Iterator[ListedFile | SetAside]:
+    def list_files(self) -> Iterator[Listed]:
         yield from self.listing
 
     def read(self, path: str) -> bytes:

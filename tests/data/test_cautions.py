@@ -41,3 +41,15 @@ def test_copies_leakage_and_animations_are_counted():
         assert any(words in warning for warning in warnings), words
     assert sum("Leakage between the given splits" in warning for warning in warnings) == 2
     assert any(warning.startswith("1 file is animated") for warning in warnings)
+
+
+def test_class_names_that_read_alike_are_named():
+    (warning,) = find_cautions({"Cat": 30, "cat": 30, "1": 30, "1.0": 30, "dog": 30}, Duplicates(), animations=0)
+    assert "1 and 1.0, Cat and cat" in warning
+    assert "give it one name" in warning
+
+
+def test_classes_that_may_be_missing_labels_or_no_text_are_named():
+    missing, escaped = find_cautions({"nan": 30, "caf\\xe9": 30, "NA": 30}, Duplicates(), animations=0)
+    assert "called nan" in missing
+    assert "caf\\xe9" in escaped

@@ -45,6 +45,12 @@ def test_images_found_unreadable_later_count_no_more():
     assert sealed.opened_with is None
 
 
+def test_a_test_split_of_which_no_image_can_be_read_is_refused():
+    dataset, split, sealed = make_split(dataset_of(rows(40, 40), 2))
+    require_enough(dataset, sealed=sealed, without=list(split.test)[1:])
+    assert "No images are left for test in rows" in refusal(dataset, sealed=sealed, without=list(split.test))
+
+
 def test_a_class_that_is_only_tested_is_refused():
     given = [(f"{label}-{n}", label, None, "test" if label or n < 3 else "train") for label in (0, 1) for n in range(9)]
     with pytest.raises(DataError, match="No training images are left of class 1"):

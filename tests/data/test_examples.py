@@ -24,6 +24,7 @@ from vitrail.data import (
     make_split,
     open_source,
 )
+from vitrail.data.dataset import Caution
 
 
 def read(listing: list[tuple[str, str, bytes | OSError]]) -> Dataset:
@@ -104,6 +105,22 @@ def test_what_the_source_set_aside_is_kept():
 
 def test_a_class_whose_files_are_all_bad_is_still_a_class():
     assert read([*SOUND, ("bird/1", "bird", b"")]).classes == ("bird", "cat", "dog")
+
+
+def test_what_the_source_warns_of_and_what_is_left_alone_are_warnings():
+    paths = [f"{label}/{split}/{number}.png" for label in "ab" for split in ("train", "test") for number in range(6)]
+    listing: list[ListedFile | Caution] = [Caution("these names are odd")]
+    for number, path in enumerate(paths):
+        further = {"patient": f"p{number // 2}", "subset": "train" if "train" in path else "test"}
+        listing.append(ListedFile(path=path, label=path[0], further=further))
+    files = {path: image_file(number) for number, path in enumerate(paths)}
+    warnings = load(MemorySource(listing, files)).warnings
+    assert [warning.split(",")[0] for warning in warnings[:4]] == [
+        "these names are odd",
+        "a/test and a/train have the name of splits",
+        "The column patient has 12 values for 24 images",
+        "The column subset has the values test and train",
+    ]
 
 
 def test_duplicates_are_counted():

@@ -298,3 +298,35 @@ def test_the_same_ids_are_split_the_same_for_ever():
     """A change of this value moves examples between train and test in everybody's runs."""
     _, split, _ = make_split(simple(40, 30, 20))
     assert split.fingerprint == "3be5346005aff881fd18ae2cac47a3f8b2f2dce57ada758b2370e420621ba1b7"
+
+
+def of_groups(group_of, images=40, given=None):
+    rows = [(name(number), number % 2, group_of(number), given and given(number)) for number in range(images)]
+    return dataset_of(rows, 2)
+
+
+@pytest.mark.parametrize(
+    ("group_of", "options", "words"),
+    [
+        (lambda n: "g", {}, ["No images are left for test", "largest, g, has 40 of 40 images", "more groups"]),
+        (lambda n: f"p{n % 2}", {}, ["No images are left for test", "has 20 of 40 images"]),
+        (lambda n: "near-duplicates of abc", {}, ["tie 40 of 40 images", "--no-near-duplicates"]),
+        (lambda n: "ab"[n < 30], {}, ["a second fold of cross-validation", "has 30 of 30 images"]),
+        (lambda n: "abc"[n % 3], {"calibration": 0.1}, ["left for calibration", "largest, a, has 14 of 40"]),
+    ],
+)
+def test_an_empty_part_is_refused_with_the_group_that_swallowed_it(group_of, options, words):
+    with pytest.raises(DataError) as error:
+        make_split(of_groups(group_of), SplitOptions(**options))
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_a_val_that_groups_leave_empty_is_refused():
+    with pytest.raises(DataError, match=r"No images are left for val: .* largest, g0, has 2,000 of 4,000 images"):
+        make_split(of_groups(lambda n: f"g{n // 2000}", 4000))
+
+
+def test_a_train_split_of_too_few_images_to_cut_from_is_refused():
+    rows = [(name(n), n % 2, None, "train" if n < 2 else "val") for n in range(20)]
+    with pytest.raises(DataError, match="No images are left for test, since there are only 2 to divide"):
+        make_split(dataset_of(rows, 2))

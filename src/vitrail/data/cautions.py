@@ -1,13 +1,17 @@
 """What a person should know of a data set before believing a number about it."""
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from vitrail.data.duplicates import Duplicates
+from vitrail.data.text_identity import fold
 
 SMALL_CLASS = 20  # with the default split, four test images: one of them is worth 25 points of this class
 UNEQUAL = 10  # the largest class over the smallest
 NAMED = 5
+MISSING = frozenset({"nan", "none", "null", "nat", "<na>"})  # how programs write a missing value as text
+_ESCAPED = re.compile(r"\\x[0-9a-f]{2}")
 
 
 def find_cautions(sizes: Mapping[str, int], duplicates: Duplicates, *, animations: int) -> Iterator[str]:
@@ -16,6 +20,7 @@ def find_cautions(sizes: Mapping[str, int], duplicates: Duplicates, *, animation
     `sizes` is the number of examples of each class; at least one is not 0. `animations` counts the files with several
     frames; only the first frame is used.
     """
+    yield from _of_names(sizes)
     yield from _of_copies(duplicates)
     if animations:
         yield f"{_files(animations)} animated or multi-page: only the first frame is used."
@@ -28,11 +33,34 @@ def find_cautions(sizes: Mapping[str, int], duplicates: Duplicates, *, animation
         )
     small = [f"{label} ({count})" for label, count in reversed(ordered) if count < SMALL_CLASS]
     if small:
-        more = f" and {len(small) - NAMED} more" if len(small) > NAMED else ""
+        yield f"Fewer than {SMALL_CLASS} images of {_some(small)}: results for these classes are uncertain."
+
+
+def _of_names(classes: Collection[str]) -> Iterator[str]:
+    alike: dict[str, list[str]] = {}
+    for name in sorted(classes):
+        alike.setdefault(fold(name), []).append(name)
+    same = [" and ".join(names) for names in alike.values() if len(names) > 1]
+    if same:
         yield (
-            f"Fewer than {SMALL_CLASS} images of {', '.join(small[:NAMED])}{more}: results for these classes are "
-            "uncertain."
+            f"Different classes with names that read alike: {_some(same)}. They differ in case, spaces, hyphens, "
+            "invisible characters or how a number is written. If they are one class, give it one name."
         )
+    if missing := [name for name in sorted(classes) if name.casefold() in MISSING]:
+        yield (
+            f"A class is called {_some(missing)}, which is how programs write a missing value: if these images have "
+            "no label, remove them."
+        )
+    if escaped := [name for name in sorted(classes) if _ESCAPED.search(name)]:
+        yield (
+            f"Class names hold bytes that are no text in UTF-8, or control characters: {_some(escaped)}. Such bytes "
+            "are written in hexadecimal."
+        )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def _of_copies(duplicates: Duplicates) -> Iterator[str]:

@@ -44,6 +44,14 @@ class FurtherColumns:
         """The names of the columns that the files have."""
         return list(self._numbers)
 
+    def values(self, column: str) -> list[str]:
+        """The different values of a column, in the order in which they were met."""
+        return list(self._number_of[column])
+
+    def filled(self, column: str) -> int:
+        """How many files have a value in a column."""
+        return sum(number >= 0 for number in self._numbers[column])
+
     def attach(self, table: pa.Table, digest_F: NDArray[np.bytes_]) -> pa.Table:
         """The table of the examples with a column of texts for each further column.
 

@@ -53,6 +53,16 @@ class SetAside:
     kind: AsideKind = "other"
 
 
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """What a person should know of the names that a source lists, in one sentence."""
+
+    text: str
+
+
+Listed = ListedFile | SetAside | Caution
+
+
 class Source(Protocol):
     """Where files come from. One implementation a file in `data/sources`."""
 
@@ -60,7 +70,7 @@ class Source(Protocol):
     def name(self) -> str:
         """A short name for the data set, used for the run folder."""
 
-    def list_files(self) -> Iterator[ListedFile | SetAside]:
+    def list_files(self) -> Iterator[Listed]:
         """Every file with its label, or the reason why it has none; DataError if the files cannot be listed."""
 
     def read(self, path: str) -> bytes:

@@ -20,6 +20,7 @@ from vitrail.data.duplicates import Example, merge
 from vitrail.data.file_list import FileList
 from vitrail.data.formats import pillow_is_quiet
 from vitrail.data.images import Header, ImageRejected, inspect
+from vitrail.data.left_alone import LeftAlone
 
 MAX_PIXELS = 100_000_000
 TASK = "Reading files"
@@ -44,8 +45,9 @@ def load(
     """
     resources = resources or Resources()
     set_aside: list[SetAside] = []
-    further = FurtherColumns()
-    files = FileList(further.note(_usable(source, set_aside)))
+    cautions: list[str] = []
+    further, left_alone = FurtherColumns(), LeftAlone()
+    files = FileList(left_alone.note(further.note(_usable(source, set_aside, cautions))))
     if len(files):
         require_columns(further.names, columns, source.name)
     reading = _Reading(source, files, max_pixels, resources.progress)
@@ -58,25 +60,29 @@ def load(
     classes = tuple(sorted(files.labels))
     table = _table(plain, reading, files, merged, classes)
     sizes = Counter(files.labels_of(plain)) + Counter(example.label for example in merged)
+    cautions += left_alone.find_cautions(further)
+    cautions += find_cautions(sizes, duplicates, animations=reading.animated)
     return Dataset(
         name=source.name,
         table=further.attach(table, reading.digest_N),
         classes=classes,
         set_aside=tuple(set_aside),
-        warnings=tuple(find_cautions(sizes, duplicates, animations=reading.animated)),
+        warnings=tuple(cautions),
         fingerprint=fingerprint_of(table, classes),
         source=source,
         duplicates=duplicates.as_counts(),
     )
 
 
-def _usable(source: Source, set_aside: list[SetAside]) -> Iterator[ListedFile]:
-    """The files of a source; what it sets aside is appended."""
+def _usable(source: Source, set_aside: list[SetAside], cautions: list[str]) -> Iterator[ListedFile]:
+    """The files of a source; what it sets aside or warns of is appended."""
     for listed in source.list_files():
         if isinstance(listed, ListedFile):
             yield listed
-        else:
+        elif isinstance(listed, SetAside):
             set_aside.append(listed)
+        else:
+            cautions.append(listed.text)
 
 
 class _Reading:

@@ -36,6 +36,7 @@ LEAST_TILES = 0.7  # of the tiles of an image that must agree each on its own
 LEAST_OVERLAP = 0.5
 BATCH = 128
 SQUARES_KEPT = 4096
+NEAR_GROUP = "near-duplicates of "  # how the name of a group begins that near-duplicates alone make
 TASKS = ("Comparing grey copies", "Comparing pixels")
 
 
@@ -131,7 +132,7 @@ def _joined(ids: Sequence[str], given: Sequence[str | None], pairs: Sequence[Nea
     for name in names:
         called.setdefault(int(component_V[place[name]]), name)
     for id_ in sorted(id_ for pair in pairs for id_ in (pair.a, pair.b)):
-        called.setdefault(int(component_V[row[id_]]), f"near-duplicates of {id_[:16]}")
+        called.setdefault(int(component_V[row[id_]]), f"{NEAR_GROUP}{id_[:16]}")
     return {id_: called[int(component_V[number])] for id_, number in row.items() if int(component_V[number]) in called}
 
 

@@ -27,7 +27,7 @@ from vitrail.core.errors import DataError, UsageError
 from vitrail.core.hashing import SHA256_LETTERS, add_array, sha256_bytes
 from vitrail.data.dataset import Dataset, SplitName, whole
 from vitrail.data.deal import deal
-from vitrail.data.enough import join_names, require_enough, require_training
+from vitrail.data.enough import join_names, refuse_empty, require_enough, require_training
 from vitrail.data.ids import Ids
 from vitrail.data.sealed import SealedTest
 
@@ -204,6 +204,12 @@ def _assign(rows: _Rows, options: SplitOptions) -> tuple[NDArray[np.int64], str]
             f" Train would have {in_train} images, fewer than {MIN_TRAIN_FOR_VAL:,}, so there is no val: "
             f"choices are made by {FOLDS}-fold cross-validation on train."
         )
+    wanted = [TEST]
+    wanted += [VAL] if in_train >= MIN_TRAIN_FOR_VAL else []
+    wanted += [CALIBRATION] if options.calibration else []
+    if empty := [SPLIT_NAMES[place] for place in wanted if not (split_N == place).any()]:
+        divided = zip(rows.group_N, rows.given_N, strict=True)
+        refuse_empty(empty, [group for group, given in divided if given in ("train", None)])
     return split_N, how
 
 
@@ -245,6 +251,8 @@ def _cut(rows: _Rows, split_N: NDArray[np.int64], shares: dict[int, float]) -> N
 def _folds(rows: _Rows, seed: int) -> tuple[Ids, ...]:
     rows = _shuffled(rows, f"{seed}:fold:")
     fold_N = deal(rows.label_N, rows.group_N.tolist(), [1 / FOLDS] * FOLDS)
+    if len(set(fold_N.tolist())) == 1:  # a head would be fitted on no image
+        refuse_empty(["a second fold of cross-validation"], rows.group_N.tolist())
     return tuple(rows.ids(fold_N == fold) for fold in range(FOLDS))
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitrail.data.sources import local
-from vitrail.data.sources.local import as_on_disk, class_name, read_file, read_listed, written
+from vitrail.data.sources.local import as_on_disk, clean_text, read_file, read_listed, written
 
 
 @given(st.binary(min_size=1, max_size=40))
@@ -29,7 +29,15 @@ def test_odd_bytes_are_written_in_hexadecimal():
 
 
 def test_two_ways_of_writing_an_accent_are_one_class():
-    assert class_name("e\u0301te\u0301") == class_name("\u00e9t\u00e9 ") == "\u00e9t\u00e9"
+    assert clean_text("e\u0301te\u0301") == clean_text("\u00e9t\u00e9 ") == "\u00e9t\u00e9"
+
+
+@given(st.text(max_size=30))
+def test_a_text_that_was_cleaned_can_be_printed_and_stays(text):
+    cleaned = clean_text(text)
+    assert clean_text(cleaned) == cleaned
+    assert cleaned.encode().decode() == cleaned
+    assert clean_text("AC\\DC\x1b") == "AC\\DC\\x1b"
 
 
 def test_a_file_larger_than_any_image_is_not_read(tmp_path: Path, monkeypatch):

@@ -68,7 +68,8 @@ def test_a_row_whose_file_is_missing_is_set_aside_with_its_number(folder):
     source = manifest(folder, "path,label\na.jpg,cat\n\nnowhere.jpg,dog\ndeep,dog\n")
     aside = [each for each in source.list_files() if isinstance(each, SetAside)]
     assert [each.path for each in aside] == ["nowhere.jpg", "deep"]
-    assert aside[0].reason == "row 4 of list.csv names it, but there is no such file"
+    words = f"row 4 of list.csv names it, but there is no such file: paths are relative to {folder}"
+    assert aside[0].reason == words
 
 
 @pytest.mark.parametrize(
@@ -117,16 +118,63 @@ def test_parquet_says_the_same(folder):
     source = ManifestSource(folder / "list.parquet")
     assert listed(source) == [("a.jpg", "3", "train", ""), ("b.jpg", "10", "test", "")]
     assert [each.reason for each in source.list_files() if isinstance(each, SetAside)] == [
-        "row 3 of list.parquet names it, but there is no such file"
+        f"row 3 of list.parquet names it, but there is no such file: paths are relative to {folder}"
     ]
 
 
 def test_parquet_with_gaps_or_damage_is_refused(folder):
     pq.write_table(pa.table({"path": ["a.jpg", "b.jpg"], "label": ["cat", None]}), folder / "list.parquet")
     assert "Row 2" in refusal(ManifestSource(folder / "list.parquet"))
-    pq.write_table(pa.table({"path": ["a.jpg"], "label": [["cat"]]}), folder / "list.parquet")
-    assert "cannot be read as Parquet" in refusal(ManifestSource(folder / "list.parquet"))
     assert "cannot be read as Parquet" in refusal(manifest(folder, "path,label", "list.parquet"))
+
+
+def test_a_label_is_one_value(folder):
+    """A list is refused, a number that is none is missing, and bytes are text."""
+
+    def of(label: pa.Array) -> ManifestSource:
+        pq.write_table(pa.table({"path": ["a.jpg", "b.jpg"], "label": label}), folder / "list.parquet")
+        return ManifestSource(folder / "list.parquet")
+
+    message = refusal(of(pa.array([[0], [0, 7]])))
+    assert "The column label" in message
+    assert "several values" in message
+    assert "write one value a row" in message
+    assert "Row 2" in refusal(of(pa.array([0.0, float("nan")], from_pandas=False)))
+    assert [row[1] for row in listed(of(pa.array([1.0, 2.5])))] == ["1", "2.5"]
+    assert [row[1] for row in listed(of(pa.array([b"cat", "\u00e9t\u00e9".encode()])))] == ["cat", "\u00e9t\u00e9"]
+    assert [row[1] for row in listed(of(pa.array([b"cat", b"dog"]).dictionary_encode()))] == ["cat", "dog"]
+    assert "write them as texts" in refusal(of(pa.array([b"cat", b"\xff\xfe"])))
+
+
+def test_texts_that_read_the_same_are_one(folder):
+    text = "path,label,split,group,site\na.jpg,New York, train,p\u200b1,A B\n"
+    text += "b.jpg,\ufeffNew\u00a0York,train,p1 ,A\u2009B\n"
+    source = manifest(folder, text)
+    assert listed(source) == [("a.jpg", "New York", "train", "p1"), ("b.jpg", "New York", "train", "p1")]
+    sites = [each.further["site"] for each in source.list_files() if isinstance(each, ListedFile)]
+    assert sites == ["A B", "A B"]
+    assert "Row 2 of" in refusal(manifest(folder, "path,label\na.jpg,\u200b\n"))
+
+
+def test_a_file_is_found_under_a_name_that_reads_the_same(folder):
+    for name in ("deep/e\u0301te\u0301.jpg", "blank .jpg", " lead.jpg", "end.jpg "):
+        (folder / name).write_bytes(name.encode())
+    text = "path,label\ndeep/\u00e9t\u00e9.jpg,cat\nblank\u00a0.jpg,cat\n lead.jpg,cat\nend.jpg ,dog\n a.jpg ,dog\n"
+    paths = ["deep/e\u0301te\u0301.jpg", "blank .jpg", " lead.jpg", "end.jpg ", "a.jpg"]
+    assert [row[0] for row in listed(manifest(folder, text))] == paths
+
+
+def test_of_two_names_that_read_the_same_none_is_guessed(folder):
+    for name in ("x\u200by.jpg", "x\u200b\u200by.jpg"):
+        (folder / name).write_bytes(b"")
+    assert listed(manifest(folder, "path,label\nxy.jpg,cat\nx\u200by.jpg,dog\n")) == [("x\u200by.jpg", "dog", "", "")]
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "a\0b", "../" * 3000 + "x"])
+def test_a_path_that_no_file_can_have_is_set_aside(folder, path):
+    pq.write_table(pa.table({"path": [path, "a.jpg"], "label": ["cat", "dog"]}), folder / "list.parquet")
+    source = ManifestSource(folder / "list.parquet")
+    assert [type(each) for each in source.list_files()] == [SetAside, ListedFile]
 
 
 def test_absolute_paths_and_windows_separators_are_made_relative(folder):

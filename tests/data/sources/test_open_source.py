@@ -1,7 +1,8 @@
 import pytest
 
+from tests.data.sources.archives import tar_of
 from vitrail.core.errors import UsageError
-from vitrail.data.sources import DigitsSource, FolderSource, ManifestSource, open_source
+from vitrail.data.sources import DigitsSource, FolderSource, ManifestSource, TarSource, open_source
 
 
 def test_the_kind_of_source_follows_from_the_path(tmp_path):
@@ -21,3 +22,12 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "images.rar").touch()
     with pytest.raises(UsageError, match=r"images\.rar is not a data set that can be read: give"):
         open_source(tmp_path / "images.rar")
+
+
+def test_shards_are_read_beside_a_run_of_ours(tmp_path):
+    tar_of(tmp_path / "x-000.tar", {"1.jpg": b"1", "1.cls": b"cat"})
+    run = tmp_path / "runs" / "a-1"
+    run.mkdir(parents=True)
+    for name in ("log.jsonl", "results.json"):
+        (run / name).touch()
+    assert isinstance(open_source(tmp_path), TarSource)

@@ -131,3 +131,22 @@ def test_few_of_many_files_are_left_in_the_middle(tmp_path: Path, monkeypatch):
         for number in range(8):
             assert source.read(f"x-{number}.parquet/{row:08d}") == (20 * number + row).to_bytes(2, "big") * 50
             assert len(source._cursors) <= 3
+
+
+def test_a_label_in_a_file_of_images_is_one_value(tmp_path: Path):
+    def of(label: pa.Array, **more: pa.Array) -> tuple[set[tuple[str, str, str | None]], dict[str, str]]:
+        images = pa.array([{"bytes": b"1"}, {"bytes": b"2"}])
+        pq.write_table(pa.table({"image": images, "label": label, **more}), tmp_path / "x.parquet")
+        return listed(open_source(tmp_path / "x.parquet"))
+
+    with pytest.raises(DataError, match=r"The column label .* several values"):
+        of(pa.array([[0], [0, 7]]))
+    assert {label for _, label, _ in of(pa.array([b"cat", b"dog"]))[0]} == {"cat", "dog"}
+    entries, aside = of(pa.array([1.0, float("nan")], from_pandas=False))
+    assert [label for _, label, _ in entries] == ["1"]
+    assert list(aside.values()) == ["its row has no label"]
+    assert {label for _, label, _ in of(pa.array(["New York", "\u200bNew\u00a0York "]))[0]} == {"New York"}
+    pq.write_table(pa.table({"image": [b"1", b"2"], "label": [b"cat", b"dog"]}), tmp_path / "y.parquet")
+    assert {label for _, label, _ in listed(open_source(tmp_path / "y.parquet"))[0]} == {"cat", "dog"}
+    (one, other) = of(pa.array(["a", "b"]), split=pa.array([b"Train", b"test"]))[0]
+    assert {one[2], other[2]} == {"train", "test"}

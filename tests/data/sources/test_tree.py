@@ -4,8 +4,9 @@ from hypothesis import strategies as st
 
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside
+from vitrail.data.sources.clutter import is_clutter
 from vitrail.data.sources.folder import FolderSource
-from vitrail.data.sources.tree import is_clutter, list_names, why_not_inside
+from vitrail.data.sources.tree import list_names, why_not_inside
 
 PARTS = st.sampled_from(["cat", "dog", "train", "test", "val", "1.jpg", "2.jpg", ".hidden", "Thumbs.db", "more"])
 
@@ -32,7 +33,8 @@ def test_splits_on_top_are_honoured_also_below_a_wrapper():
 
 
 def test_clutter_is_passed_over():
-    assert set(short(names("cat/1.jpg", "__MACOSX/cat/._1.jpg", "cat/.DS_Store", "dog/Thumbs.db"))) == {"cat/1.jpg"}
+    clutter = ("__MACOSX/cat/._1.jpg", "cat/.DS_Store", "dog/Thumbs.db", "#recycle/1.jpg", "@Recycle/2", "lost+found/3")
+    assert set(short(names("cat/1.jpg", *clutter))) == {"cat/1.jpg"}
 
 
 def test_a_manifest_on_top_says_it_all():
@@ -42,6 +44,83 @@ def test_a_manifest_on_top_says_it_all():
     assert found["pets/images/2.jpg"] == ("dog", "test")
     assert "row 4 of pets/list.csv names it" in found["pets/images/3.jpg"]
     assert found["pets/images/9.jpg"] == "pets/list.csv does not name it"
+
+
+def test_a_manifest_on_top_of_a_folder_is_read_as_in_an_archive(tmp_path):
+    files = {f"site{n % 2}/{n}.png": b"x" for n in range(4)} | {"site1/cafe\u0301.png": b"x"}
+    rows = [f"{name},{'cat' if name > 'png' else 'dog'},{'test' if '3' in name else 'train'}" for name in files]
+    table = "\n".join(["path,label,split", *rows, "gone.png,cat,train"]).replace("e\u0301", "\u00e9").encode()
+    for wrapper in ("", "data/"):
+        root = tmp_path / f"in {wrapper.strip('/')}"
+        written = {
+            wrapper + name: content for name, content in (files | {"labels.csv": table, "extra.txt": b""}).items()
+        }
+        for name, content in written.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(content)
+        found = short(list(FolderSource(root).list_files()))
+        assert found[f"{wrapper}site1/3.png"] == ("cat", "test")
+        assert found[f"{wrapper}site1/cafe\u0301.png"] == ("cat", "train")
+        assert found[f"{wrapper}extra.txt"] == f"{wrapper}labels.csv does not name it"
+        assert f"row 7 of {wrapper}labels.csv names it" in str(found[f"{wrapper}gone.png"])
+        in_zip = short(names(*written, table=table))
+        assert in_zip.keys() == found.keys()
+        assert {path: entry for path, entry in in_zip.items() if isinstance(entry, tuple)} == {
+            path: entry for path, entry in found.items() if isinstance(entry, tuple)
+        }
+
+
+def test_a_table_on_top_that_is_no_manifest_says_so():
+    assert "without the columns path and label" in short(names("a.csv", "cat/1", "dog/2", table=b"x,y\n"))["a.csv"]
+
+
+def test_a_wrapper_is_looked_through_beside_other_files():
+    assert short(names("README.md", "pets/cat/1.jpg", "pets/dog/2.jpg")) == {
+        "README.md": "it is not in a class folder",
+        "pets/cat/1.jpg": ("cat", None),
+        "pets/dog/2.jpg": ("dog", None),
+    }
+
+
+@pytest.mark.parametrize(("train", "test"), [("seg_train", "seg_test"), ("training_set", "test_set"), ("train", "val")])
+@pytest.mark.parametrize("twice", [True, False])
+def test_split_words_inside_names_and_folders_named_twice_are_splits(train, test, twice):
+    expected = {}
+    for name in (train, test):
+        split = "train" if name == train else "val" if name == "val" else "test"
+        top = f"{name}/{name}" if twice else name
+        expected |= {f"{top}/{label}/1.jpg": (label, split) for label in ("cat", "dog")}
+    assert short(names(*expected)) == expected
+    beside = short(names(*expected, "seg_pred/1.jpg", "more/2.jpg"))
+    assert beside["seg_pred/1.jpg"] == f"it is outside the folders {min(train, test)}, {max(train, test)}"
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [("steam train", "test tube"), ("train_cats", "test_cats", "train_dogs", "test_dogs"), ("my_val", "a_test")],
+)
+def test_split_words_in_names_that_do_not_belong_together_are_classes(classes):
+    listing = {f"{name}/1.jpg": (name, None) for name in classes}
+    assert short(names(*listing)) == listing
+
+
+def test_one_class_in_each_split_stays_a_class():
+    expected = {"train/cat/1.jpg": ("cat", "train"), "test/cat/2.jpg": ("cat", "test")}
+    assert short(names(*expected)) == expected
+
+
+def test_splits_below_each_class_are_honoured():
+    expected = {
+        f"{label}/{split}/{n}.jpg": (label, split)
+        for label in ("cat", "dog")
+        for split in ("train", "test")
+        for n in "12"
+    }
+    assert short(names(*expected)) == expected
+    assert short(names(*expected, "README.md"))["cat/test/1.jpg"] == ("cat", "test")
+    assert short(names(*expected, "cat/masks/1.jpg"))["cat/masks/1.jpg"] == "it is outside the folders test, train"
+    for loose in ("cat/0.jpg", "fish/deep/0.jpg"):
+        assert short(names(*expected, loose))["cat/test/1.jpg"] == ("cat", None)
 
 
 def test_two_manifests_are_refused_and_another_table_is_none():
@@ -63,8 +142,7 @@ def test_ordinary_names_are_inside():
 
 @given(st.sets(st.lists(PARTS, min_size=1, max_size=4).map("/".join), max_size=8), st.randoms())
 def test_an_archive_is_listed_as_its_folder_would_be_whatever_the_order(tmp_path_factory, listing, draws):
-    """But for the wrapper, which a folder has not: an anchor in a class of its own keeps it from being one."""
-    listing = {name for name in listing if not is_clutter(name)} | {"zebra/0"}  # a folder of clutter is a folder
+    listing = {name for name in listing if not is_clutter(name)}  # a folder of clutter is a folder, if an empty one
     listing = {name for name in listing if not any(other.startswith(name + "/") for other in listing)}
     root = tmp_path_factory.mktemp("tree")
     for name in listing:

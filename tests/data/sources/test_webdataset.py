@@ -38,6 +38,28 @@ def test_a_sample_without_label_or_with_two_images_is_set_aside(tmp_path: Path):
     }
 
 
+def test_names_with_more_dots_are_samples_up_to_their_last_dot(tmp_path: Path):
+    files = sample("1", "cat") | sample("scan.1", "cat") | sample("scan.2", "dog") | {"scan.3.png": b"3"}
+    entries, aside = listed(open_source(tar_of(tmp_path / "x.tar", files)))
+    assert entries == {("1.jpg", "cat", None), ("scan.1.jpg", "cat", None), ("scan.2.jpg", "dog", None)}
+    assert aside == {"scan.3.png": "its sample has no label in a .cls or .json"}
+    only = sample("a.1", "cat") | sample("a.2", "dog")
+    assert len(listed(open_source(tar_of(tmp_path / "y.tar", only)))[0]) == 2
+
+
+def test_an_image_with_a_label_that_falls_to_another_sample_is_set_aside(tmp_path: Path):
+    files = sample("scan", "cat") | sample("scan.1", "dog") | {"scan.seg.png": b"a mask"}
+    entries, aside = listed(open_source(tar_of(tmp_path / "x.tar", files)))
+    assert entries == {("scan.jpg", "cat", None)}
+    assert list(aside) == ["scan.1.jpg"]
+    assert "second dot" in aside["scan.1.jpg"]
+
+
+def test_a_list_is_no_label(tmp_path: Path):
+    files = sample("1", "cat") | {"2.jpg": b"", "2.json": b'{"label": ["a", "b"]}', "3.jpg": b"", "3.cls": b"\xff"}
+    assert set(listed(open_source(tar_of(tmp_path / "x.tar", files)))[1]) == {"2.jpg", "3.jpg"}
+
+
 def test_a_sample_without_an_image_that_is_known_is_set_aside(tmp_path: Path):
     files = sample("1", "cat") | {"2.heic": b"2", "2.cls": b"dog", "3.cls": b"dog", "4.txt": b"a caption"}
     entries, aside = listed(open_source(tar_of(tmp_path / "x.tar", files)))

@@ -2,6 +2,7 @@ import stat
 import struct
 import threading
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from tests.data.sources.archives import listed, zip_of
 from vitrail.core.errors import DataError
+from vitrail.data.dataset import Caution
 from vitrail.data.sources import ZipSource, open_source
 from vitrail.data.sources.ranges import FileRanges
+from vitrail.data.sources.zip import decode_names
 
 FILES = {"cat/1.jpg": b"a" * 999, "cat/2.jpg": b"b", "dog/1.jpg": b"", "dog/é 3.jpg": bytes(range(256)) * 40}
 
@@ -132,3 +135,59 @@ def test_a_damaged_archive_ends_in_one_of_our_errors_or_is_read_right(tmp_path: 
             assert source.read(path) in FILES.values()
         except OSError:
             continue
+
+
+class Unsaid(zipfile.ZipInfo):
+    """A member whose name is written in an encoding that the archive does not name."""
+
+    __slots__ = ("encoding",)
+
+    def _encodeFilenameFlags(self):
+        return self.filename.encode(self.encoding), self.flag_bits & ~0x800
+
+
+def zip_in(path: Path, encoding: str, *names: str, extra: bytes = b"") -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            info = Unsaid(name)
+            info.encoding, info.extra = encoding, extra
+            archive.writestr(info, name.encode())
+    return path
+
+
+def test_names_in_utf8_are_read_although_the_archive_does_not_say_so(tmp_path: Path):
+    source = open_source(zip_in(tmp_path / "x.zip", "utf-8", "猫/1.png", "dog/é.png"))
+    assert listed(source) == ({("猫/1.png", "猫", None), ("dog/é.png", "dog", None)}, {})
+    assert source.read("猫/1.png") == "猫/1.png".encode()
+    assert not [each for each in source.list_files() if isinstance(each, Caution)]
+
+
+def test_names_in_an_unknown_encoding_are_said_to_be(tmp_path: Path):
+    """The GBK bytes of the first name alone would be UTF-8: all names of an archive are read in one encoding."""
+    source = open_source(zip_in(tmp_path / "x.zip", "gbk", "猫/1.png", "狗/2.png", "plain/3.png"))
+    entries, aside = listed(source)
+    assert {label for _, label, _ in entries} == {"├¿", "╣╖", "plain"}
+    assert not aside
+    (caution,) = [each.text for each in source.list_files() if isinstance(each, Caution)]
+    assert "does not say how its names are encoded" in caution
+    assert "├¿/1.png" in caution
+    assert "pack it again with names in UTF-8" in caution
+    assert source.read("╣╖/2.png") == "狗/2.png".encode()
+
+
+def test_a_name_in_the_unicode_field_comes_first(tmp_path: Path):
+    name = "猫/1.png"
+    content = b"\1" + zlib.crc32(name.encode("gbk")).to_bytes(4, "little") + name.encode()
+    extra = struct.pack("<HH", 0x7075, len(content)) + content
+    source = open_source(zip_in(tmp_path / "x.zip", "gbk", name, extra=extra))
+    assert listed(source)[0] == {(name, "猫", None)}
+
+
+@given(st.binary(max_size=40))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_damaged_extra_field_ends_nothing(tmp_path: Path, extra: bytes):
+    source = open_source(zip_in(tmp_path / "x.zip", "gbk", "狗/2.png"))
+    (info,) = zipfile.ZipFile(tmp_path / "x.zip").infolist()
+    info.extra = extra
+    assert decode_names([info])[0]
+    assert listed(source)[0]

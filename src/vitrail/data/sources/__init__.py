@@ -3,7 +3,7 @@
 import os
 import re
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from vitrail.core.errors import DataError, UsageError
 from vitrail.data.dataset import Source
@@ -16,6 +16,7 @@ from vitrail.data.sources.ranges import FileRanges
 from vitrail.data.sources.remote import Remote, RemoteFolder
 from vitrail.data.sources.shards import expand_braces, open_archive, open_folder, open_shards
 from vitrail.data.sources.tar import TarSource
+from vitrail.data.sources.walk import list_folder
 from vitrail.data.sources.zip import ZipSource
 
 __all__ = [
@@ -92,18 +93,12 @@ def _open_folder(path: Path) -> Source:
 
 def _shards_in(path: Path) -> Source | None:
     try:
-        inside = sorted(path.iterdir())
-        folders = [child for child in inside if child.is_dir() and not child.name.startswith(".")]
-        if [child.name for child in folders] == ["data"]:
-            inside = [child for child in inside if child.is_file()] + sorted(folders[0].iterdir())
+        folders, files, _ = list_folder(path)
+        if folders == ["data"]:
+            files += [f"data/{name}" for name in list_folder(path, ("data",))[1]]
         elif folders:
             return None
-        files = {
-            str(PurePosixPath(child.relative_to(path))): partial(FileRanges, child)
-            for child in inside
-            if child.is_file()
-        }
-        return open_folder(files, str(path))
+        return open_folder({name: partial(FileRanges, path / name) for name in files}, str(path))
     except OSError:
         return None  # the folder says better what is wrong with it
 

@@ -6,7 +6,7 @@ Files on this machine do not need this: the system keeps them in memory that it 
 import threading
 from collections.abc import Iterator
 
-from vitrail.data.dataset import ListedFile, SetAside, Source
+from vitrail.data.dataset import Listed, Source
 
 
 class KeptDownloads:
@@ -27,7 +27,7 @@ class KeptDownloads:
         """The name of the source."""
         return self._source.name
 
-    def list_files(self) -> Iterator[ListedFile | SetAside]:
+    def list_files(self) -> Iterator[Listed]:
         """Every file that the source lists."""
         return self._source.list_files()
 

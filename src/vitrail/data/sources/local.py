@@ -7,8 +7,10 @@ spaces and accents included, stay as they are.
 
 import os
 import re
-import unicodedata
+from functools import lru_cache
 from pathlib import Path
+
+from vitrail.data.text_identity import normalise
 
 # An image within the default limit of pixels, at 16 bits and four channels, uncompressed, is 0.8 GB. What is larger is
 # a video or a disk image, and reading it would take the memory that everything else needs.
@@ -17,13 +19,14 @@ MAX_FILE_BYTES = 1 << 30
 READ_ONLY = os.O_RDONLY | getattr(os, "O_BINARY", 0)  # Windows would translate the ends of lines
 READ_AT_ONCE = 1 << 20
 
-_UNPRINTABLE = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_TO_ESCAPE = re.compile(rf"\\|{_UNPRINTABLE.pattern}")
 _ESCAPE = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
 
 
 def written(name: str) -> str:
     """A file's name as a data set writes it; `as_on_disk` is its inverse."""
-    return _UNPRINTABLE.sub(_escape, name)
+    return _TO_ESCAPE.sub(_escape, name)
 
 
 def as_on_disk(path: str) -> str:
@@ -34,9 +37,13 @@ def as_on_disk(path: str) -> str:
     return os.fsdecode(raw)
 
 
-def class_name(text: str) -> str:
-    """A label in the form for comparison: without outer spaces, accents in one form (NFC)."""
-    return unicodedata.normalize("NFC", written(text.strip() or text))
+@lru_cache(maxsize=1 << 16)
+def clean_text(text: str) -> str:
+    """A label, a group or a value of a column in the form for comparison, which can be printed; it may be empty.
+
+    Nothing is looked up by it, so a backslash stays as it is: a text that was cleaned once is not changed again.
+    """
+    return _UNPRINTABLE.sub(_escape, normalise(text))
 
 
 def read_file(path: str | Path) -> bytes:

@@ -1,15 +1,21 @@
-"""Images listed in a table: `table.py` describes the form of a manifest. Paths are relative to it."""
+"""Images listed in a table: `table.py` describes the form of a manifest. Paths are relative to its folder.
+
+A file is found under the path as it is written; else without outer spaces, or with Windows' backslashes as slashes;
+else under the one name that reads the same, since a Mac writes accents in another form than most spreadsheets.
+"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside
-from vitrail.data.sources.folder import SPLIT_WORDS
-from vitrail.data.sources.local import class_name, read_listed, written
-from vitrail.data.sources.table import Row, check_rows, read_rows
+from vitrail.data.sources.local import read_listed, written
+from vitrail.data.sources.split_words import SPLIT_WORDS
+from vitrail.data.sources.table import Row, check_rows, lists_images, read_rows
+from vitrail.data.text_identity import normalise
 
 
 class ManifestSource:
@@ -25,18 +31,11 @@ class ManifestSource:
 
     def list_files(self) -> Iterator[ListedFile | SetAside]:
         """One file a row, set aside where its file is missing; DataError if the table cannot be used."""
+        folder = self._path.parent
         check_rows(self._rows, str(self._path))
-        for row in self._rows:
-            where, on_disk = self._locate(row.path)
-            if not on_disk.is_file():
-                yield SetAside(
-                    path=where, reason=f"row {row.number} of {self._path.name} names it, but there is no such file"
-                )
-                continue
-            split = SPLIT_WORDS[row.split.lower()] if row.split else None
-            yield ListedFile(
-                path=where, label=class_name(row.label), split=split, group=row.group or None, further=row.further
-            )
+        yield from list_rows(
+            self._rows, FilesByName(folder).find, table=written(self._path.name), folder=written(str(folder))
+        )
 
     def read(self, path: str) -> bytes:
         """The bytes of one file."""
@@ -50,11 +49,86 @@ class ManifestSource:
             raise DataError(f"The manifest {self._path} cannot be read: {error.strerror}.") from error
         return read_rows(content, str(self._path))
 
-    def _locate(self, given: str) -> tuple[str, Path]:
-        """The path as the data set writes it, and where it lies."""
-        folder = self._path.parent
-        if "\\" in given and not (folder / given).is_file():
-            given = given.replace("\\", "/")  # the table was made on Windows
-        path = PurePath(given)
-        relative = PurePath(os.path.relpath(path, folder.resolve())) if path.is_absolute() else path
-        return written(str(PurePosixPath(*relative.parts))), folder / path
+
+class FilesByName:
+    """Finds the files of a folder by the paths in a manifest."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._alike: dict[str, dict[str, list[str]]] = {}  # by folder, its names by their normalised form
+
+    def find(self, given: str) -> str | None:
+        """The path of a file below the folder as a data set writes it; None if there is no such file."""
+        for spelling in spellings(given):
+            if os.path.isfile(self._folder / spelling):  # noqa: PTH113 - false for a path that no file can have
+                return self._below(PurePath(spelling))
+        alike = self._find_alike(PurePath(spellings(given)[-1]))
+        return None if alike is None else self._below(alike)
+
+    def _find_alike(self, path: PurePath) -> PurePath | None:
+        here = PurePath(path.anchor)
+        for part in path.parts[1:] if path.anchor else path.parts:
+            if os.path.exists(self._folder / here / part):  # noqa: PTH110
+                here /= part
+                continue
+            names = self._names_in(str(self._folder / here)).get(normalise(part), [])
+            if len(names) != 1:
+                return None
+            here /= names[0]
+        return here if os.path.isfile(self._folder / here) else None  # noqa: PTH113
+
+    def _names_in(self, folder: str) -> Mapping[str, list[str]]:
+        if folder not in self._alike:
+            self._alike[folder] = {}
+            with suppress(OSError, ValueError):  # a folder that is not there has no names
+                for path in Path(folder).iterdir():
+                    self._alike[folder].setdefault(normalise(path.name), []).append(path.name)
+        return self._alike[folder]
+
+    def _below(self, path: PurePath) -> str:
+        relative = PurePath(os.path.relpath(path, self._folder.resolve())) if path.is_absolute() else path
+        return written(str(PurePosixPath(*relative.parts)))
+
+
+def spellings(given: str) -> list[str]:
+    """The ways in which a path of a manifest may be meant, the literal one first."""
+    return list(dict.fromkeys((given, given.strip(), given.replace("\\", "/"), given.strip().replace("\\", "/"))))
+
+
+def choose_manifest(tables: Mapping[str, bytes], where: str) -> str | None:
+    """The name of the manifest among the tables on top of a folder or an archive, if one is there.
+
+    Args:
+        tables: the content of each, by its name.
+        where: the folder or archive, in errors.
+
+    Raises:
+        DataError: there are several.
+    """
+    manifests = [name for name, content in tables.items() if lists_images(content, name)]
+    if len(manifests) > 1:
+        both = " and ".join(map(written, manifests))
+        raise DataError(f"{where} holds more than one manifest, {both}: keep only one of them.")
+    return manifests[0] if manifests else None
+
+
+def list_rows(
+    rows: Sequence[Row], find: Callable[[str], str | None], *, table: str, folder: str, start: str = ""
+) -> Iterator[ListedFile | SetAside]:
+    """One file a row, set aside where there is no such file.
+
+    Args:
+        rows: those of the manifest, checked.
+        find: gives the path of a file below the manifest's folder by the path in the manifest.
+        table: the manifest's name.
+        folder: the manifest's folder, which its paths are relative to.
+        start: the path of that folder in the data set, with a slash at the end, or "".
+    """
+    for row in rows:
+        path = find(row.path)
+        if path is None:
+            reason = f"row {row.number} of {table} names it, but there is no such file: paths are relative to {folder}"
+            yield SetAside(path=start + written(spellings(row.path)[-1]), reason=reason)
+            continue
+        split = SPLIT_WORDS[row.split.lower()] if row.split else None
+        yield ListedFile(path=start + path, label=row.label, split=split, group=row.group or None, further=row.further)

@@ -23,10 +23,11 @@ import pyarrow.parquet as pq
 
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside, SplitName
-from vitrail.data.sources.folder import SPLIT_WORDS
-from vitrail.data.sources.local import as_on_disk, class_name, written
+from vitrail.data.sources.cells import cell_texts, is_category
+from vitrail.data.sources.local import as_on_disk, clean_text, written
 from vitrail.data.sources.ranges import Ranges, as_file
-from vitrail.data.sources.table import find_further, is_text_like
+from vitrail.data.sources.split_words import SPLIT_WORDS
+from vitrail.data.sources.table import find_further
 from vitrail.data.sources.webdataset import split_of_shard
 
 LABEL_NAMES = ("label", "labels", "class", "cls", "target")
@@ -84,15 +85,17 @@ class ParquetSource:
     def _list_file(self, name: str, split: SplitName | None) -> Iterator[ListedFile | SetAside]:
         file, number = self._opened(name), 0
         columns = columns_of(file.schema_arrow, name)
-        wanted = [
-            column for column in (columns.label, columns.split, columns.group, columns.path) if column is not None
-        ] + list(columns.further)
+        read = [column for column in (columns.label, columns.split, columns.group) if column] + list(columns.further)
+        wanted = [*read, columns.path] if columns.path else read
         for batch in file.iter_batches(batch_size=LISTED_ROWS, columns=wanted):
-            for row in batch.to_pylist():
-                inside = (row[columns.image] or {}).get("path") if columns.path else None
+            texts = {column: cell_texts(batch.column(column), column, name) for column in read}
+            structs = batch.column(columns.image).to_pylist() if columns.path else [None] * batch.num_rows
+            for row, struct in enumerate(structs):
+                inside = (struct or {}).get("path")
                 base = PurePosixPath(str(inside).replace("\\", "/")).name if inside else ""
                 path = f"{written(name)}/{number:08d}" + (f"/{written(base)}" if base else "")
-                yield _list_row(path, row, columns, split)
+                cells = {column: clean_text(cells[row] or "") for column, cells in texts.items()}
+                yield _list_row(path, cells, columns, split)
                 number += 1
 
     def read(self, path: str) -> bytes:
@@ -177,14 +180,14 @@ def columns_of(schema: pa.Schema, where: str) -> Columns:
     return Columns(
         image=image,
         label=known[0],
-        names=named.get(known[0]),
+        names=named.get(known[0]) if pa.types.is_integer(schema.field(known[0]).type) else None,
         split=by_name.get("split"),
         group=by_name.get("group"),
         path=f"{image}.path" if pa.types.is_struct(kind) and kind.get_field_index("path") >= 0 else None,
         further=tuple(
             name
             for name in find_further(schema.names)
-            if name in schema.names and name not in (image, known[0]) and is_text_like(schema.field(name).type)
+            if name in schema.names and name not in (image, known[0]) and is_category(schema.field(name).type)
         ),
     )
 
@@ -198,7 +201,8 @@ def _image_column(schema: pa.Schema) -> str | None:
             index = field.type.get_field_index("bytes")
             if index >= 0 and holds_bytes(field.type.field(index).type):
                 return str(field.name)
-    binary = [field.name for field in schema if holds_bytes(field.type)]
+    texts = (*LABEL_NAMES, "split", "group")  # as converters write them
+    binary = [field.name for field in schema if holds_bytes(field.type) and field.name.lower() not in texts]
     return str(binary[0]) if len(binary) == 1 else None
 
 
@@ -215,23 +219,22 @@ def _class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
         return {}
 
 
-def _list_row(path: str, row: Mapping[str, Any], columns: Columns, split: SplitName | None) -> ListedFile | SetAside:
-    label = row[columns.label]
-    if columns.names is not None and isinstance(label, int):
+def _list_row(path: str, cells: Mapping[str, str], columns: Columns, split: SplitName | None) -> ListedFile | SetAside:
+    label = cells[columns.label]
+    if columns.names is not None and label:
         # -1 is how a test split without labels is published.
-        label = columns.names[label] if 0 <= label < len(columns.names) else None
-    if label is None or not str(label).strip():
+        label = clean_text(columns.names[int(label)]) if 0 <= int(label) < len(columns.names) else ""
+    if not label:
         return SetAside(path=path, reason="its row has no label")
     if columns.split is not None:
-        word = str(row[columns.split] or "").strip().lower()
+        word = cells[columns.split].lower()
         if word not in SPLIT_WORDS:
-            return SetAside(path=path, reason=f"its row names no split that is known ({written(word) or 'empty'})")
+            return SetAside(path=path, reason=f"its row names no split that is known ({word or 'empty'})")
         split = SPLIT_WORDS[word]
-    group = row[columns.group] if columns.group is not None else None
     return ListedFile(
         path=path,
-        label=class_name(str(label)),
+        label=label,
         split=split,
-        group=None if group is None else str(group).strip() or None,
-        further={name: "" if row[name] is None else str(row[name]).strip() for name in columns.further},
+        group=cells[columns.group] or None if columns.group else None,
+        further={name: cells[name] for name in columns.further},
     )

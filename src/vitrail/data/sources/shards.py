@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 from vitrail.data.dataset import Source
+from vitrail.data.sources.clutter import is_clutter
 from vitrail.data.sources.parquet import ParquetSource, holds_images
 from vitrail.data.sources.ranges import Ranges, keep_few_open
 from vitrail.data.sources.tar import ENDING as TAR
 from vitrail.data.sources.tar import TarSource
-from vitrail.data.sources.tree import is_clutter
 from vitrail.data.sources.zip import ZipSource
 
 BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vitrail.core.errors import DataError
-from vitrail.data.sources.folder import SPLIT_WORDS
-from vitrail.data.sources.local import written
+from vitrail.data.sources.cells import cell_texts, is_category
+from vitrail.data.sources.local import clean_text, written
+from vitrail.data.sources.split_words import SPLIT_WORDS
 
 TABLES = (".csv", ".tsv", ".parquet")
 REQUIRED = ("path", "label")
@@ -29,7 +30,10 @@ NAMED_ROWS = 5  # of many bad rows, this many are named
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a manifest, as text without outer spaces; "" where a cell is empty or its column is not there."""
+    """One row of a manifest, in the form of `clean_text`; "" where a cell is empty or its column is not there.
+
+    Only the path is as it is written in the table: a file's name may begin or end with a space.
+    """
 
     number: int
     path: str
@@ -60,7 +64,7 @@ def lists_images(content: bytes, where: str) -> bool:
         except (pa.ArrowException, OSError):
             return False
     else:
-        header = content.partition(b"\n")[0].decode("utf-8-sig", errors="replace")
+        header = re.split(rb"[\r\n]", content, maxsplit=1)[0].decode("utf-8-sig", errors="replace")
         names = re.split(f"[{''.join(SEPARATORS)}]", header.replace('"', ""))
     return set(REQUIRED) <= {name.strip().lower() for name in names}
 
@@ -73,7 +77,7 @@ def check_rows(rows: Sequence[Row], where: str) -> None:
     """
     if not rows:
         raise DataError(f"The manifest {where} has no rows: add one row per image below the header.")
-    _refuse(rows, where, lambda row: not row.path, "no path", "fill it in or delete the row")
+    _refuse(rows, where, lambda row: not row.path.strip(), "no path", "fill it in or delete the row")
     _refuse(rows, where, lambda row: not row.label, "no label", "fill it in or delete the row")
     if any(row.split for row in rows):
         _refuse(
@@ -103,9 +107,7 @@ def _refuse(
 ) -> None:
     faulty = [row for row in rows if bad(row)]
     if faulty:
-        named = ", ".join(
-            f"{row.number}" + (f" ({written(shown(row))})" if shown(row) else "") for row in faulty[:NAMED_ROWS]
-        )
+        named = ", ".join(f"{row.number}" + (f" ({shown(row)})" if shown(row) else "") for row in faulty[:NAMED_ROWS])
         more = f" and {len(faulty) - NAMED_ROWS} more" if len(faulty) > NAMED_ROWS else ""
         noun = "Row" if len(faulty) == 1 else "Rows"
         verb = "has" if len(faulty) == 1 else "have"
@@ -141,15 +143,15 @@ def _from_parquet(content: bytes, where: str) -> list[Row]:
     try:
         file = pa.BufferReader(content)
         schema = pq.read_schema(file)
-        texts = find_further([name if is_text_like(schema.field(name).type) else "" for name in schema.names])
+        texts = find_further([name if is_category(schema.field(name).type) else "" for name in schema.names])
         columns = _columns(schema.names, where) | texts
         table = pq.read_table(file, columns=[schema.names[index] for index in columns.values()])
-        cell = {
-            name: [value or "" for value in table.column(schema.names[index]).cast(pa.string()).to_pylist()]
-            for name, index in columns.items()
-        }
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"The manifest {where} cannot be read as Parquet: {str(error).splitlines()[0]}.") from error
+    cell = {
+        name: [text or "" for text in cell_texts(table.column(schema.names[index]), name, where)]
+        for name, index in columns.items()
+    }
     return _make_rows(cell, [True] * table.num_rows, first=1)
 
 
@@ -181,25 +183,15 @@ def find_further(names: Sequence[str]) -> dict[str, int]:
     }
 
 
-def is_text_like(kind: pa.DataType) -> bool:
-    """Whether values of an Arrow type can be labels or categories: texts, whole numbers, truth values, days."""
-    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
-    tests = (
-        pa.types.is_string,
-        pa.types.is_large_string,
-        pa.types.is_integer,
-        pa.types.is_boolean,
-        pa.types.is_date,
-    )
-    return any(test(inner) for test in tests)
-
-
 def _make_rows(cell: dict[str, list[str]], filled: Sequence[bool], *, first: int) -> list[Row]:
+    cleaned = {name: list(map(clean_text, texts)) for name, texts in cell.items() if name != "path"}
     empty = [""] * len(filled)
-    columns = [[text.strip() for text in cell.get(name, empty)] for name in REQUIRED + OPTIONAL]
-    further = {name: cells for name, cells in cell.items() if name not in REQUIRED + OPTIONAL}
+    columns = [cleaned.get(name, empty) for name in ("label", *OPTIONAL)]
+    further = {name: texts for name, texts in cleaned.items() if name not in REQUIRED + OPTIONAL}
     return [
-        Row(number, path, label, split, group, {name: texts[number - first].strip() for name, texts in further.items()})
-        for number, (keep, path, label, split, group) in enumerate(zip(filled, *columns, strict=True), start=first)
+        Row(number, path, label, split, group, {name: texts[number - first] for name, texts in further.items()})
+        for number, (keep, path, label, split, group) in enumerate(
+            zip(filled, cell["path"], *columns, strict=True), start=first
+        )
         if keep
     ]

@@ -15,10 +15,11 @@ from pathlib import PurePosixPath
 
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside
+from vitrail.data.sources.clutter import is_clutter
 from vitrail.data.sources.gzipped import GzipRanges
 from vitrail.data.sources.local import MAX_FILE_BYTES, as_on_disk, written
 from vitrail.data.sources.ranges import Ranges, as_file
-from vitrail.data.sources.tree import is_clutter, list_names, why_not_inside
+from vitrail.data.sources.tree import list_names, why_not_inside
 from vitrail.data.sources.webdataset import holds_samples, list_samples, split_of_shard
 
 ENDING = re.compile(r"\.(tar|tar\.gz|tgz|tar\.bz2|tar\.xz|tar\.zst)$", re.IGNORECASE)

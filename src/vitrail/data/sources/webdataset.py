@@ -1,17 +1,18 @@
 """WebDataset's samples in a tar: files that share a name up to its first dot, such as 0001.jpg and 0001.cls.
 
+Where this gives no image, files that share a name up to its last dot are a sample: scan.1.jpg and scan.1.cls.
+
 The label is the text of `.cls` (a number or a name) or, in `.json`, what stands under label, cls or class. A shard
 called train-000, val-000 or test-000 gives its samples to that split, where all shards are called so.
 """
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator
-from pathlib import PurePosixPath
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from vitrail.data.dataset import ListedFile, SetAside, SplitName
-from vitrail.data.sources.folder import SPLIT_WORDS
-from vitrail.data.sources.local import class_name, written
+from vitrail.data.sources.local import clean_text, written
+from vitrail.data.sources.split_words import SPLIT_WORDS
 
 LABELS = ("cls", "json")  # in this order, where a sample has both
 UNDER = ("label", "cls", "class")
@@ -42,8 +43,8 @@ SHARD_SPLIT = re.compile(r"(?:.*/)?([a-z]+)[-_.\d]", re.IGNORECASE)
 
 def holds_samples(names: Collection[str]) -> bool:
     """Whether these are samples, that is at least one image has a label file of the same name."""
-    keyed = {_key(name) for name in names if _ending(name) in LABELS}
-    return any(_ending(name) in IMAGES and _key(name) in keyed for name in names)
+    labelled = {stem for name in names for stem, ending in _cuts(name) if ending in LABELS}
+    return any(ending in IMAGES and stem in labelled for name in names for stem, ending in _cuts(name))
 
 
 def list_samples(
@@ -57,25 +58,53 @@ def list_samples(
         prefix: what its paths begin with.
         split: the split that the whole shard belongs to.
     """
-    samples: dict[str, list[str]] = {}
+    samples: dict[str, dict[str, str]] = {}
     for name in sorted(names):
-        samples.setdefault(_key(name), []).append(name)
+        first, _ = _cuts(name)
+        samples.setdefault(first[0], {})[name] = first[1]
     for files in samples.values():
-        images = [name for name in files if _ending(name) in IMAGES]
-        if not images:
-            shown = next((name for name in files if _ending(name) not in LABELS), files[0])
-            reason = "its sample has no image, by the endings of its files (.jpg, .png and so on are known)"
-            yield SetAside(path=written(prefix + shown), reason=reason)
-        for name in images:
-            path = written(prefix + name)
-            if len(images) > 1:
-                yield SetAside(path=path, reason="its sample has more than one image")
-                continue
-            label = _label({_ending(file): file for file in files}, read)
-            if label is None:
-                yield SetAside(path=path, reason="its sample has no label in a .cls or .json")
-            else:
-                yield ListedFile(path=path, label=class_name(label), split=split)
+        if IMAGES.isdisjoint(files.values()):
+            yield from _list_by_last_dot(list(files), read, prefix, split)
+            continue
+        yield from _list_sample(files, read, prefix, split)
+        own = {stem for name in files for stem, ending in _cuts(name)[1:] if ending in LABELS}
+        for name, ending in files.items():
+            stem, last = _cuts(name)[1]
+            if ending != last and last in IMAGES and stem in own:
+                reason = "its name has a second dot, so it belongs to a sample that has another image"
+                yield SetAside(path=written(prefix + name), reason=reason)
+
+
+def _list_by_last_dot(
+    names: Collection[str], read: Callable[[str], bytes], prefix: str, split: SplitName | None
+) -> Iterator[ListedFile | SetAside]:
+    samples: dict[str, dict[str, str]] = {}
+    for name in names:
+        stem, ending = _cuts(name)[1]
+        samples.setdefault(stem, {})[name] = ending
+    for files in samples.values():
+        yield from _list_sample(files, read, prefix, split)
+
+
+def _list_sample(
+    files: Mapping[str, str], read: Callable[[str], bytes], prefix: str, split: SplitName | None
+) -> Iterator[ListedFile | SetAside]:
+    """The images of a sample; `files` has the ending of each of its files."""
+    images = [name for name, ending in files.items() if ending in IMAGES]
+    if not images:
+        shown = next((name for name, ending in files.items() if ending not in LABELS), next(iter(files)))
+        reason = "its sample has no image, by the endings of its files (.jpg, .png and so on are known)"
+        yield SetAside(path=written(prefix + shown), reason=reason)
+    for name in images:
+        path = written(prefix + name)
+        if len(images) > 1:
+            yield SetAside(path=path, reason="its sample has more than one image")
+            continue
+        label = _label({ending: name for name, ending in files.items()}, read)
+        if not label:
+            yield SetAside(path=path, reason="its sample has no label in a .cls or .json")
+        else:
+            yield ListedFile(path=path, label=label, split=split)
 
 
 def split_of_shard(name: str) -> SplitName | None:
@@ -84,13 +113,12 @@ def split_of_shard(name: str) -> SplitName | None:
     return SPLIT_WORDS.get(match[1].lower()) if match else None
 
 
-def _key(name: str) -> str:
-    folder, slash, last = name.rpartition("/")
-    return folder + slash + last.partition(".")[0]
-
-
-def _ending(name: str) -> str:
-    return PurePosixPath(name).name.partition(".")[2].lower()
+def _cuts(name: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """A name and its ending, in lower case, cut at the first dot and at the last."""
+    folder, slash, base = name.rpartition("/")
+    first, _, rest = base.partition(".")
+    last, _, ending = base.rpartition(".") if "." in base else (base, "", "")
+    return (folder + slash + first, rest.lower()), (folder + slash + last, ending.lower())
 
 
 def _label(files: dict[str, str], read: Callable[[str], bytes]) -> str | None:
@@ -102,8 +130,8 @@ def _label(files: dict[str, str], read: Callable[[str], bytes]) -> str | None:
             label = text if ending == "cls" else _under(json.loads(text))
         except (OSError, ValueError, RecursionError):
             continue  # damaged, or no UTF-8, or no JSON: the sample has no label
-        if label is not None and label.strip():
-            return label.strip()
+        if label and (cleaned := clean_text(label)):
+            return cleaned
     return None
 
 

@@ -10,19 +10,21 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
 from vitrail.core.errors import DataError
-from vitrail.data.dataset import ListedFile, SetAside
+from vitrail.data.dataset import Caution, Listed, SetAside
+from vitrail.data.sources.clutter import is_clutter
 from vitrail.data.sources.local import MAX_FILE_BYTES, as_on_disk, written
 from vitrail.data.sources.ranges import Ranges, as_file
-from vitrail.data.sources.tree import is_clutter, list_names, why_not_inside
+from vitrail.data.sources.tree import list_names, why_not_inside
 
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of name and extra field (APPNOTE.TXT, 4.3.7)
-ENCRYPTED = 0x1
+ENCRYPTED, UTF8 = 0x1, 0x800
+EXTRA, UNICODE_PATH = struct.Struct("<HH"), 0x7075
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 BOMB_RATIO, BOMB_BYTES = 200, 10_000_000  # no image shrinks so much, except small ones of a single colour
 
@@ -50,10 +52,16 @@ class ZipSource:
         """The archive's name without its ending."""
         return written(PurePosixPath(self._where).stem) or "data"
 
-    def list_files(self) -> Iterator[ListedFile | SetAside]:
+    def list_files(self) -> Iterator[Listed]:
         """Every member with its label, or the reason why it has none; DataError if the archive is damaged."""
-        members, aside = self._listing
+        members, aside, unknown = self._listing
         yield from aside
+        if unknown is not None:
+            yield Caution(
+                f"{written(PurePosixPath(self._where).name)} does not say how its names are encoded, and they are not "
+                f"UTF-8: they are read in code page 437, as in {written(unknown)}. If class names look wrong, unpack "
+                "the archive and give the folder, or pack it again with names in UTF-8."
+            )
         yield from list_names(list(members), self._where, self._member)
 
     def read(self, path: str) -> bytes:
@@ -61,7 +69,8 @@ class ZipSource:
         return self._member(as_on_disk(path))
 
     @cached_property
-    def _listing(self) -> tuple[dict[str, Member], list[SetAside]]:
+    def _listing(self) -> tuple[dict[str, Member], list[SetAside], str | None]:
+        """The members by name; what is set aside; and one of the names whose encoding is unknown, if there are any."""
         try:
             with zipfile.ZipFile(as_file(self._ranges)) as archive:
                 listed = archive.infolist()
@@ -73,18 +82,19 @@ class ZipSource:
         _refuse_overlap(listed, self._where)
         members: dict[str, Member] = {}
         aside: list[SetAside] = []
-        for info in listed:
-            name = info.filename.replace("\\", "/")  # as old tools of Windows wrote it
+        names, unknown = decode_names(listed)
+        for info, name in zip(listed, names, strict=True):
+            name = name.replace("\\", "/")  # as old tools of Windows wrote it
             if info.is_dir() or name.endswith("/") or is_clutter(name):
                 continue
-            if reason := _why_not(info):
+            if reason := _why_not(info, name):
                 aside.append(SetAside(path=written(name), reason=reason))
                 continue
             if name in members:
                 reason = "the archive holds this name more than once: its last file is used"
                 aside.append(SetAside(path=written(name), reason=reason))
             members[name] = Member(info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC)
-        return members, aside
+        return members, aside, unknown
 
     def _member(self, name: str) -> bytes:
         member = self._listing[0][name]
@@ -99,8 +109,36 @@ class ZipSource:
         return content
 
 
-def _why_not(info: zipfile.ZipInfo) -> str | None:
-    if reason := why_not_inside(info.orig_filename):
+def decode_names(listed: Sequence[zipfile.ZipInfo]) -> tuple[list[str], str | None]:
+    """The names of members, and one of those whose encoding is unknown, if there are any.
+
+    A name is UTF-8 if the member says so, or has it in the field 0x7075 (APPNOTE.TXT, 4.6.9). Many programs write UTF-8
+    and do not say so: names are read so if all of them can be. Else they are code page 437, as the format has it,
+    though a program on Windows writes the code page of its country.
+    """
+    silent = [info for info in listed if not info.flag_bits & UTF8 and not info.orig_filename.isascii()]
+    given = {id(info): _unicode_path(info) for info in silent}
+    rest = [info for info in silent if given[id(info)] is None]
+    try:
+        given |= {id(info): info.orig_filename.encode("cp437").decode() for info in rest}
+        unknown = None
+    except UnicodeError:
+        unknown = rest[0].orig_filename
+    return [given.get(id(info)) or info.orig_filename for info in listed], unknown
+
+
+def _unicode_path(info: zipfile.ZipInfo) -> str | None:
+    extra, checksum = info.extra, zlib.crc32(info.orig_filename.encode("cp437")).to_bytes(4, "little")
+    while len(extra) >= EXTRA.size:
+        kind, length = EXTRA.unpack_from(extra)
+        content, extra = extra[EXTRA.size : EXTRA.size + length], extra[EXTRA.size + length :]
+        if kind == UNICODE_PATH and content[1:5] == checksum:
+            return content[5:].decode(errors="replace")
+    return None
+
+
+def _why_not(info: zipfile.ZipInfo, name: str) -> str | None:
+    if reason := why_not_inside(info.orig_filename) or why_not_inside(name):
         return reason
     if stat.S_ISLNK(info.external_attr >> 16):
         return "it is a link, which is not followed inside an archive"
