@@ -4,6 +4,7 @@ Each gives a network whose output is the feature, and describes itself: preproce
 made from that on the fly, its size and cost counted on torch's meta device. After that it is a backbone like any other.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +13,12 @@ from vitrail.backbones.backbone import Backbone
 from vitrail.backbones.cards import Card, Commercial, of_local_file
 from vitrail.backbones.engines import Engine, EngineChoice
 from vitrail.backbones.libraries import Described, Network
-from vitrail.backbones.specs import BackboneSpec, digest_of
+from vitrail.backbones.same_bytes import verified
+from vitrail.backbones.specs import BackboneSpec, digest_of_folder
 from vitrail.core.errors import DownloadError, UsageError, VitrailError, WeightsError
 from vitrail.core.progress import Progress
-from vitrail.fetch.download import fetch_file
-from vitrail.fetch.hub import HF, HF_FILES
+from vitrail.fetch.download import Fetched, fetch_file
+from vitrail.fetch.hub import HF, HF_FILES, WEIGHTS_FILE
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -62,12 +64,11 @@ class AdaptedBackbone(Backbone):
                 f"another backbone."
             ) from error
 
-    def read_weights(self) -> "dict[str, Tensor]":
+    def read_weights(self, names: Sequence[str]) -> "dict[str, Tensor]":
         """Nothing: the classes of this classifier are unknown."""
         return {}
 
-    def load_net(self) -> "nn.Module":
-        """The library's network with its weights, all of them finite."""
+    def _load_net(self) -> "nn.Module":
         import torch
 
         net = self.network.loaded(self.file)
@@ -97,8 +98,12 @@ def open_adapted(spec: BackboneSpec, choice: EngineChoice, *, offline: bool, pro
     published = OnTheHub(name=spec.name, repository=repository)
     if spec.file is None and not repository:
         raise UsageError(f"timm has no published weights for {model}: give a file, as -b {spec.name}=FILE.")
-    file = spec.file or fetch_file(published, offline=offline, progress=progress)
-    return _opened(spec, described, file, file, repository, choice)
+    if spec.file:
+        file, digest = spec.file, spec.given_digest()
+    else:
+        fetched = fetch_file(published, offline=offline, progress=progress)
+        file, digest = fetched.path, fetched.sha256
+    return _opened(spec, described, file, digest, repository, choice)
 
 
 def _open_transformers(
@@ -106,7 +111,11 @@ def _open_transformers(
 ) -> AdaptedBackbone:
     from vitrail.backbones.transformers_networks import describe
 
-    folder = spec.file or _fetch_folder(OnTheHub(name=spec.name, repository=repository), offline, progress)
+    if spec.file:
+        folder, digest = spec.file, spec.given_digest()
+    else:
+        fetched = _fetch_folder(OnTheHub(name=spec.name, repository=repository), offline, progress)
+        folder, digest = fetched.path, fetched.sha256
     if not folder.is_dir():
         raise UsageError(f"Give {spec.name} the folder that holds {', '.join(HF_FILES)}, not the file {folder}.")
     missing = [name for name in HF_FILES if not (folder / name).is_file()]
@@ -114,26 +123,26 @@ def _open_transformers(
         raise UsageError(
             f"The folder {folder} lacks {', '.join(missing)}, which {spec.name} needs: add the missing files."
         )
-    return _opened(spec, describe(folder, spec.name), folder, folder / "model.safetensors", repository, choice)
+    with verified(folder, digest):
+        described = describe(folder, spec.name)
+    return _opened(spec, described, folder / WEIGHTS_FILE, digest, repository, choice)
 
 
-def _fetch_folder(published: OnTheHub, offline: bool, progress: Progress) -> Path:
+def _fetch_folder(published: OnTheHub, offline: bool, progress: Progress) -> Fetched:
     """The three files, all of the commit of the weights, and the model's page for its licence where there is one."""
-    weights = fetch_file(published, offline=offline, progress=progress)
-    same_commit = replace(published, revision=weights.parent.name)
-    for name in HF_FILES:
-        fetch_file(same_commit, offline=offline, progress=progress, file=name)
+    folder = fetch_file(published, offline=offline, progress=progress).path.parent
+    same_commit = replace(published, revision=folder.name)
+    sha256 = {name: fetch_file(same_commit, offline=offline, progress=progress, file=name).sha256 for name in HF_FILES}
     try:
         fetch_file(same_commit, offline=offline, progress=progress, file="README.md")
     except DownloadError:
         progress.note(f"{published.name} has no page that states its licence.")
-    return weights.parent
+    return Fetched(path=folder, sha256=digest_of_folder(sha256))
 
 
 def _opened(
-    spec: BackboneSpec, described: Described, given: Path, file: Path, repository: str, choice: EngineChoice
+    spec: BackboneSpec, described: Described, file: Path, digest: str, repository: str, choice: EngineChoice
 ) -> AdaptedBackbone:
-    digest = digest_of(given)
     card = _card(spec.name, described, repository, revision="" if spec.file else file.parent.name, digest=digest)
     if spec.file:
         card = of_local_file(card, digest)

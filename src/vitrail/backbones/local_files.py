@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vitrail.backbones.cards import Card, of_local_file
 from vitrail.backbones.catalogue import load_catalogue
+from vitrail.backbones.same_bytes import verified
 from vitrail.core.errors import WeightsError
 from vitrail.core.progress import Progress
 from vitrail.fetch.known_weights import KnownTensors, read_known, remember_tensors
@@ -24,7 +25,7 @@ def describe_local_file(card: Card, file: Path, digest: str, progress: Progress)
     """
     if digest == card.sha256:
         return card
-    published = _find_same_bytes(card, digest) or _find_same_tensors(card, file, progress)
+    published = _find_same_bytes(card, digest) or _find_same_tensors(card, file, digest, progress)
     if published is None:
         return of_local_file(card, digest)
     if published.name != card.name:
@@ -56,7 +57,7 @@ def learn_tensors(card: Card, file: Path, digest: str, progress: Progress) -> No
     if card.tensors or any((old.name, old.sha256) == (card.name, digest) for old in read_known(progress).published):
         return
     with suppress(WeightsError):  # said when the network is loaded
-        known = KnownTensors(name=card.name, sha256=digest, tensors=_digest_file(file))
+        known = KnownTensors(name=card.name, sha256=digest, tensors=_digest_file(file, digest))
         remember_tensors(known, progress)
 
 
@@ -64,7 +65,7 @@ def _find_same_bytes(card: Card, digest: str) -> Card | None:
     return next((other for other in _others_last(card) if other.sha256 == digest), None)
 
 
-def _find_same_tensors(card: Card, file: Path, progress: Progress) -> Card | None:
+def _find_same_tensors(card: Card, file: Path, digest: str, progress: Progress) -> Card | None:
     learnt = {(known.name, known.sha256): known.tensors for known in read_known(progress).published}
     digests: dict[str, Card] = {}
     for other in filter(lambda other: _network_of(other) == _network_of(card), _others_last(card)):
@@ -76,7 +77,7 @@ def _find_same_tensors(card: Card, file: Path, progress: Progress) -> Card | Non
     if not digests:
         return None
     with suppress(WeightsError):  # said when the network is loaded
-        return digests.get(_digest_file(file))
+        return digests.get(_digest_file(file, digest))
     return None
 
 
@@ -90,7 +91,8 @@ def _network_of(card: Card) -> dict[str, str | int]:
     return {"family": card.family} | {key: value for key, value in card.variant.items() if key != "stored"}
 
 
-def _digest_file(file: Path) -> str:
+def _digest_file(file: Path, digest: str) -> str:
     from vitrail.backbones.weights import digest_tensors, read_weights
 
-    return digest_tensors(read_weights(file))
+    with verified(file, digest):
+        return digest_tensors(read_weights(file))

@@ -38,11 +38,15 @@ def open_backbone(
     if spec.is_adapted:
         return open_adapted(spec, choice, offline=offline, progress=progress)
     card = find_card(spec.name)
-    file = spec.file or _published_file(card, offline=offline, progress=progress)
-    digest = sha256_file(file)
     if spec.file is not None:
+        file, digest = spec.file, spec.given_digest()
         card = describe_local_file(card, file, digest, progress)
-    elif card.repository != EMBEDDED:
+    elif card.repository == EMBEDDED:
+        file = _embedded_file(card)
+        digest = sha256_file(file)
+    else:
+        fetched = fetch_file(card, offline=offline, progress=progress)
+        file, digest = fetched.path, fetched.sha256
         learn_tensors(card, file, digest, progress)
     return Backbone(name=spec.name, card=card, digest=digest, file=file, engine=choice)
 
@@ -61,12 +65,11 @@ def require_fitting_weights(spec: BackboneSpec) -> None:
     if spec.is_adapted:
         open_adapted(spec, choice, offline=True, progress=Silent()).load_net()
     else:
-        Backbone(name=spec.name, card=find_card(spec.name), digest="", file=spec.file, engine=choice).load_net()
+        card, digest = find_card(spec.name), spec.given_digest()
+        Backbone(name=spec.name, card=card, digest=digest, file=spec.file, engine=choice).load_net()
 
 
-def _published_file(card: Card, *, offline: bool, progress: Progress) -> Path:
-    if card.repository != EMBEDDED:
-        return fetch_file(card, offline=offline, progress=progress)
+def _embedded_file(card: Card) -> Path:
     path = Path(str(files("vitrail.backbones.weights") / EMBEDDED / f"{card.name}.safetensors"))
     if not path.is_file():
         raise DownloadError(

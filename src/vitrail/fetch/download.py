@@ -3,6 +3,7 @@
 The first download of a name locks its revision and digest (`trust.py`); every later use must have the same.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.core.errors import DownloadError
@@ -16,7 +17,15 @@ LOCK_FILE = "weights.lock.json"
 NEWEST = "main"
 
 
-def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str = WEIGHTS_FILE) -> Path:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetched:
+    """A file that is on this machine, with the digest that was checked."""
+
+    path: Path
+    sha256: str
+
+
+def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str = WEIGHTS_FILE) -> Fetched:
     """One file of a backbone, by default its weights, from the hub's cache or the hub.
 
     The digest of the file is the one that is locked for this name; the first time, it is locked now. A file that is not
@@ -45,7 +54,7 @@ def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str 
     if trusted is None:
         commit = path.parent.name  # the hub's cache keeps a file under snapshots/<commit>/
         remember(lock, key, Trusted(repository=card.repository, revision=commit, sha256=digest))
-    return path
+    return Fetched(path=path, sha256=digest)
 
 
 def is_fetched(card: Published) -> bool:
