@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.delivery.examples import make_run
 from vitrail.backbones.cards import Preprocessing
+from vitrail.backbones.engines import EngineChoice
 from vitrail.backbones.specs import BackboneSpec
 from vitrail.candidates.thresholds import fit_refusal
 from vitrail.core.errors import RunError, UsageError, WeightsError
@@ -46,6 +47,8 @@ class Brightness:
     batches: list[int] = field(default_factory=list)
     pooling: str | None = "not started"
     card: Any = field(default_factory=lambda: SimpleNamespace(preprocessing=PREPROCESSING))
+    name: str = "brightness"
+    engine: EngineChoice = field(default_factory=lambda: EngineChoice(name="torch", precision="fp32"))
 
     def start(self, *, threads: int, pooling: str | None) -> "Brightness":
         self.pooling = pooling

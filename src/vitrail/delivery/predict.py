@@ -174,7 +174,7 @@ class Predictor:
         Yields:
             Prediction: one for each image, in order; files of a folder by name, before those of its folders.
         """
-        network = Network(self.engine, self.backbone.card.preprocessing)
+        network = Network.of(self.backbone, self.engine)
         stream = Stream(
             ((image, [network]) for image in _list_images(list_inputs(images))),
             [network],
