@@ -4,7 +4,9 @@ Each gives a network whose output is the feature, and describes itself: preproce
 made from that on the fly, its size and cost counted on torch's meta device. After that it is a backbone like any other.
 """
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ from vitrail.backbones.same_bytes import verified
 from vitrail.backbones.specs import BackboneSpec, digest_of_folder
 from vitrail.core.errors import DownloadError, UsageError, VitrailError, WeightsError
 from vitrail.core.progress import Progress
+from vitrail.core.reasons import say_reason
 from vitrail.fetch.download import Fetched, fetch_file
 from vitrail.fetch.hub import HF, HF_FILES, WEIGHTS_FILE
 
@@ -33,6 +36,9 @@ COMMERCIAL: dict[str, Commercial] = {
     "cc-by-nc-sa-4.0": "no",
     "fair-noncommercial-research-license": "no",
 }
+
+
+REPOSITORY = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,95}(/[0-9A-Za-z_][0-9A-Za-z._-]{0,95})?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,10 +64,9 @@ class AdaptedBackbone(Backbone):
         except VitrailError:
             raise
         except Exception as error:  # whatever a network that nobody has tried makes an engine raise
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise WeightsError(
-                f"{self.name} does not run with the engine {self.engine.name} ({reason}): try --engine torch, or "
-                f"another backbone."
+                f"{self.name} does not run with the engine {self.engine.name} ({say_reason(error)}): try "
+                "--engine torch, or another backbone."
             ) from error
 
     def read_weights(self, names: Sequence[str]) -> "dict[str, Tensor]":
@@ -93,6 +98,7 @@ def open_adapted(spec: BackboneSpec, choice: EngineChoice, *, offline: bool, pro
     if library + ":" == HF:
         return _open_transformers(spec, model, choice, offline=offline, progress=progress)
     from vitrail.backbones.timm_networks import describe
+    from vitrail.backbones.weights import read_weights
 
     described, repository = describe(model, spec.name)
     published = OnTheHub(name=spec.name, repository=repository)
@@ -100,6 +106,8 @@ def open_adapted(spec: BackboneSpec, choice: EngineChoice, *, offline: bool, pro
         raise UsageError(f"timm has no published weights for {model}: give a file, as -b {spec.name}=FILE.")
     if spec.file:
         file, digest = spec.file, spec.given_digest()
+        with suppress(WeightsError), verified(file, digest):  # said when the network is loaded
+            read_weights(file, progress.note)
     else:
         fetched = fetch_file(published, offline=offline, progress=progress)
         file, digest = fetched.path, fetched.sha256
@@ -111,6 +119,11 @@ def _open_transformers(
 ) -> AdaptedBackbone:
     from vitrail.backbones.transformers_networks import describe
 
+    if not REPOSITORY.fullmatch(repository) or ".." in repository:
+        raise UsageError(
+            f"hf:{repository} does not name a repository of the Hugging Face hub: write hf:OWNER/NAME, such as "
+            "hf:facebook/dinov2-small."
+        )
     if spec.file:
         folder, digest = spec.file, spec.given_digest()
     else:

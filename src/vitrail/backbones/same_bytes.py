@@ -33,7 +33,7 @@ def verified(path: Path, digest: str) -> Iterator[None]:
     _require(path, digest)
     yield
     if _stamp(path) != before:
-        raise _changed(path)
+        raise WeightsError(_say_changed(path))
     if max(max(mtime, ctime) for *_, mtime, ctime in before) / 1e9 > begun - TICK_S:
         _require(path, digest)
 
@@ -41,7 +41,7 @@ def verified(path: Path, digest: str) -> Iterator[None]:
 def _require(path: Path, digest: str) -> None:
     try:
         if digest_of(path) != digest:
-            raise _changed(path)
+            raise WeightsError(_say_changed(path))
     except OSError as error:
         raise unreadable(path, error) from error
 
@@ -58,8 +58,8 @@ def _facts(stat: os.stat_result) -> _Facts:
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
-def _changed(path: Path) -> WeightsError:
-    return WeightsError(
+def _say_changed(path: Path) -> str:
+    return (
         f"The weights {path} changed while Vitrail was using them, so no features were computed with them. Leave the "
         "file as it is, or use a copy, and run the same command again."
     )

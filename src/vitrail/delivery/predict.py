@@ -98,7 +98,8 @@ class Predictor:
 
         Args:
             folder: the folder of a finished run.
-            backbone: "NAME" or "NAME=FILE"; None for the one that the run picked; how sure the pick is, is noted.
+            backbone: "NAME" or "NAME=FILE"; None for the one that the run picked; how sure the pick is, is noted. Only
+                what is named here is downloaded, unless the catalogue, or a download on this machine, has its digest.
             engine: if this and precision are None, both are the run's own if this machine has them.
             precision: the same.
             sets: how sets of classes are made: "lac", "adaptive", or either with "-by-class".
@@ -133,6 +134,7 @@ class Predictor:
             digest=origin["weights_sha256"],
             request=EngineRequest(engine=chosen[0], precision=chosen[1]),
             ranges=origin.get("ranges", ""),
+            may_download=backbone is not None,
             offline=offline,
             progress=progress,
         )

@@ -228,6 +228,9 @@ def _require_distinct(features: Features, ids: pa.Array) -> None:
     """Refuse a backbone whose features do not depend on the image: no head can tell such images apart.
 
     Rows are read until two differ, which the first ones nearly always do.
+
+    Raises:
+        WeightsError: all images, two or more, have the same features.
     """
     first_D = None
     for start in range(0, len(ids), ROWS_COMPARED):

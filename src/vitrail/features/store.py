@@ -214,7 +214,7 @@ class RowReader:
             folder = self._shards[int(shard_N[np.argmin(finite_N)])].path.parent
             raise StoreError(
                 f"The cache holds features that are not finite, of {np.count_nonzero(~finite_N)} of "
-                f"{len(finite_N)} images: delete {folder} and run the same command again."
+                f"{len(feature_ND)} images: delete {folder} and run the same command again."
             )
         return feature_ND
 

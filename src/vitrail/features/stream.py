@@ -150,8 +150,8 @@ class Network:
         if not finite_B.all():
             raise WeightsError(
                 f"The features of {self.name} are not finite for {np.count_nonzero(~finite_B)} of a batch of "
-                f"{len(finite_B)} images: its numbers become too large. Give --precision fp32; if that is not enough, "
-                "its weights are damaged, so leave this backbone out or give other weights."
+                f"{len(feature_BD)} images: its numbers become too large. Give --precision fp32; if that is not "
+                "enough, its weights are damaged, so leave this backbone out or give other weights."
             )
         return feature_BD
 

@@ -10,7 +10,7 @@ from vitrail.core.errors import DownloadError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import config_folder
 from vitrail.core.progress import Progress
-from vitrail.fetch.hub import WEIGHTS_FILE, Published, bring_by_hand, download, find_cached
+from vitrail.fetch.hub import HF_FILES, WEIGHTS_FILE, Published, bring_by_hand, download, find_cached
 from vitrail.fetch.trust import Trusted, read_trusted, remember
 
 LOCK_FILE = "weights.lock.json"
@@ -55,6 +55,13 @@ def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str 
         commit = path.parent.name  # the hub's cache keeps a file under snapshots/<commit>/
         remember(lock, key, Trusted(repository=card.repository, revision=commit, sha256=digest))
     return Fetched(path=path, sha256=digest)
+
+
+def read_locked(name: str) -> dict[str, str]:
+    """The digests that are locked for a name, by file; raises DownloadError if the lock cannot be read."""
+    trusted = read_trusted(config_folder() / LOCK_FILE)
+    keys = {file: name if file == WEIGHTS_FILE else f"{name}/{file}" for file in HF_FILES}
+    return {file: trusted[key].sha256 for file, key in keys.items() if key in trusted}
 
 
 def is_fetched(card: Published) -> bool:

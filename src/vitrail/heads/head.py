@@ -109,7 +109,7 @@ def logits(head: Head, features: NDArray[np.float32]) -> NDArray[np.float64]:
     finite_N = np.isfinite(logit_NC).all(axis=1)
     if not finite_N.all():
         raise DataError(
-            f"The scores of {np.count_nonzero(~finite_N)} of {len(finite_N)} rows are not finite: check that the "
+            f"The scores of {np.count_nonzero(~finite_N)} of {len(logit_NC)} rows are not finite: check that the "
             "features are, and that they are those of the backbone that this head was fitted on."
         )
     return logit_NC
