@@ -1,8 +1,6 @@
 """Features are of the weights that their key names, whatever happens to the file meanwhile."""
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,39 +51,6 @@ def test_a_file_that_is_replaced_while_it_is_parsed_is_refused(
         opened.load_net()
 
 
-def swap_and_swap_back(path: Path, other: Path) -> None:
-    path.rename(path.with_name("aside"))
-    other.rename(path)
-    path.rename(other)
-    path.with_name("aside").rename(path)
-
-
-def overwrite(path: Path, other: Path) -> None:
-    path.write_bytes(other.read_bytes())
-
-
-def link_elsewhere(path: Path, other: Path) -> None:
-    path.unlink()
-    path.symlink_to(other)
-
-
-@pytest.mark.parametrize("change", [swap_and_swap_back, overwrite, link_elsewhere])
-def test_no_way_to_change_a_file_goes_unnoticed(tmp_path: Path, change: Callable[[Path, Path], None]):
-    path, other = tmp_path / "w", tmp_path / "other"
-    path.write_bytes(b"right"), other.write_bytes(b"wrong")
-    with pytest.raises(WeightsError, match=CHANGED), verified(path, digest_of(path)):
-        change(path, other)
-
-
-def test_a_change_within_one_tick_of_the_clock_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = tmp_path / "w"
-    path.write_bytes(b"right")
-    stamp = [(1, 1, 5, time.time_ns(), time.time_ns())]
-    monkeypatch.setattr("vitrail.backbones.same_bytes._stamp", lambda _: stamp)  # a clock that stands still
-    with pytest.raises(WeightsError, match=CHANGED), verified(path, digest_of(path)):
-        path.write_bytes(b"wrong")
-
-
 def test_a_folder_is_checked_file_by_file(tmp_path: Path):
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_text("{}")
@@ -96,9 +61,6 @@ def test_a_folder_is_checked_file_by_file(tmp_path: Path):
         (tmp_path / "config.json").write_text("[]")
 
 
-def test_a_file_that_is_gone_is_named(tmp_path: Path):
-    with (
-        pytest.raises(WeightsError, match=r"w cannot be read \(No such file.*check the path"),
-        verified(tmp_path / "w", ""),
-    ):
+def test_a_file_that_is_gone_is_refused(tmp_path: Path):
+    with pytest.raises(WeightsError, match=f"w {CHANGED}"), verified(tmp_path / "w", "0" * 64):
         pass

@@ -25,7 +25,7 @@ from vitrail.delivery.predict import Predictor
 from vitrail.heads import Head, Linear, Scaling, save_head
 from vitrail.heads.bank import fill_bank
 from vitrail.heads.refusal import Refusal, load_refusal, save_refusal
-from vitrail.runs import Results, read_results, results_to_json, write_receipt
+from vitrail.runs import Results, RunRecord, read_results, results_to_json, write_receipt
 from vitrail.runs.folder import head_file, prediction_file, refusal_file, search_file
 
 NAME = "vit_small_patch16_224.augreg_in21k_ft_in1k"
@@ -412,4 +412,22 @@ def test_a_name_that_hides_another_repository_is_refused(tmp_path: Path, backbon
     run = _write(tmp_path / "run", replace(results, backbones=(hidden,)), ORIGIN)
     with pytest.raises(RunError, match=f"says that {NAME} is hf:a-stranger/net: its results.json was changed"):
         Predictor.open(run, NAME)
+    assert backbone.opened == []
+
+
+@pytest.mark.parametrize("file", [head_file, refusal_file])
+def test_a_head_that_is_replaced_after_the_run_was_checked_is_not_used(
+    run: Path, backbone: Brightness, monkeypatch: pytest.MonkeyPatch, file: Callable[[Path, str], Path]
+) -> None:
+    load = predict.load_run
+
+    def load_and_replace(folder: Path) -> RunRecord:
+        record = load(folder)
+        content = file(folder, NAME).read_bytes()
+        file(folder, NAME).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        return record
+
+    monkeypatch.setattr(predict, "load_run", load_and_replace)
+    with pytest.raises(RunError, match=f"{file(run, NAME).name} was changed, damaged or deleted"):
+        Predictor.open(run)
     assert backbone.opened == []

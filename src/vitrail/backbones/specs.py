@@ -33,7 +33,9 @@ class BackboneSpec:
         try:
             return digest_of(self.file) if self.file else ""
         except OSError as error:
-            raise unreadable(self.file, error) from error
+            raise WeightsError(
+                f"The weights {self.file} cannot be read ({error.strerror or error}): check the path."
+            ) from error
 
 
 def digest_of(path: Path) -> str:
@@ -41,11 +43,6 @@ def digest_of(path: Path) -> str:
     if path.is_file():
         return sha256_file(path)
     return digest_of_folder({file.name: sha256_file(file) for file in files_of(path)})
-
-
-def unreadable(path: Path | None, error: OSError) -> WeightsError:
-    """The error for weights that cannot be read."""
-    return WeightsError(f"The weights {path} cannot be read ({error.strerror or error}): check the path.")
 
 
 def digest_of_folder(sha256: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ precision are the run's unless others are given.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -114,10 +115,11 @@ class Predictor:
         _require_rule(sets)
         run, progress = load_run(Path(folder)), progress or Silent()
         spec = _choose(run, backbone, progress)
-        head, origin = load_head(run.head_file(spec.name))
+        head, origin = run.read(run.head_file(spec.name), load_head)
         _require_origin(origin, run.head_file(spec.name))
-        refusal = load_refusal(
-            run.refusal_file(spec.name), features=len(head.scaling.mean_D), classes=len(head.classes)
+        refusal = run.read(
+            run.refusal_file(spec.name),
+            partial(load_refusal, features=len(head.scaling.mean_D), classes=len(head.classes)),
         )
         if refusal.confidence is None:
             progress.note(
