@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vitrail.backbones import find_card
 from vitrail.backbones.remembered import find_remembered, is_trusted_name, is_unchanged
-from vitrail.backbones.specs import digest_of
+from vitrail.backbones.specs import digest_of, digest_of_folder
 from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import config_folder
 from vitrail.core.progress import Silent
@@ -52,6 +52,9 @@ def test_a_name_is_trusted_for_what_the_catalogue_or_a_download_says(tmp_path: P
     assert is_trusted_name(card.name, card.sha256)
     for name in (card.name, "timm:resnet18.a1_in1k", "hf:owner/net"):
         assert not is_trusted_name(name, "a" * 64)
+    for name in ("hf:owner/net", "deit3_small_patch16_224.fb_in1k"):
+        assert not is_trusted_name(name, digest_of_folder({})), "no file is no weights"
+        assert not is_trusted_name(name, ""), "nor is no digest one, of a card that states none either"
     lock(card.name, "timm:resnet18.a1_in1k")
     assert is_trusted_name(card.name, "a" * 64)
     assert is_trusted_name("timm:resnet18.a1_in1k", "a" * 64)

@@ -64,7 +64,7 @@ class Backbone:
         return engine if wanted == held else PoolingEngine(engine, held=held, wanted=wanted)
 
     @property
-    def hashed(self) -> Path:
+    def hashed_path(self) -> Path:
         """What `digest` is of: the file, or the folder that it is in."""
         return self.file.parent if self.card.name.startswith(HF) else self.file
 
@@ -72,13 +72,13 @@ class Backbone:
         """Those of these tensors that the file has, by our names; raises WeightsError if it cannot be read."""
         from vitrail.backbones.weights import read_weights
 
-        with verified(self.hashed, self.digest):
+        with verified(self.hashed_path, self.digest):
             state = read_weights(self.file)
             return {name: state[name].clone() for name in names if name in state}
 
     def load_net(self) -> "nn.Module":
         """The torch network with its weights, on the CPU, in evaluation mode; WeightsError if they do not fit."""
-        with verified(self.hashed, self.digest):
+        with verified(self.hashed_path, self.digest):
             return self._load_net()
 
     def _load_net(self) -> "nn.Module":

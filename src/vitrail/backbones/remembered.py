@@ -10,7 +10,7 @@ from vitrail.backbones.opening import EMBEDDED
 from vitrail.backbones.specs import BackboneSpec, digest_of, digest_of_folder
 from vitrail.core.progress import Progress
 from vitrail.fetch.download import read_locked
-from vitrail.fetch.hub import HF, WEIGHTS_FILE
+from vitrail.fetch.hub import HF, HF_FILES, WEIGHTS_FILE
 from vitrail.fetch.known_weights import KnownFile, read_known, remember_file
 
 
@@ -55,13 +55,13 @@ def is_trusted_name(name: str, digest: str) -> bool:
     """
     locked = read_locked(name)
     if name.startswith(HF):
-        return digest_of_folder(locked) == digest
-    if locked.get(WEIGHTS_FILE) == digest:
-        return True
+        return len(locked) == len(HF_FILES) and digest_of_folder(locked) == digest
+    if WEIGHTS_FILE in locked:
+        return locked[WEIGHTS_FILE] == digest
     if BackboneSpec(name=name).is_adapted:
         return False
     card = find_card(name)
-    return card.repository == EMBEDDED or card.sha256 == digest
+    return card.repository == EMBEDDED or (card.sha256 != "" and card.sha256 == digest)
 
 
 def remember_given(specs: Sequence[BackboneSpec], backbones: Sequence[Backbone], progress: Progress) -> None:

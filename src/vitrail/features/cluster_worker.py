@@ -200,7 +200,7 @@ def _report_failure(error: VitrailError) -> BlockResult:
 
 def _with_local_weights(backbone: Backbone, job: Job, source: Source) -> Backbone:
     """The backbone with the weights at the same path on this machine, otherwise those published under its name."""
-    given = backbone.hashed
+    given = backbone.hashed_path
     if not given.exists():
         backbone = _published(backbone, given, job)
     elif digest_of(given) != backbone.digest:

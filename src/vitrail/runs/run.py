@@ -119,7 +119,7 @@ class RunRecord:
             with same_bytes([path], partial(sha256_file, path), digest):
                 return read(path)
         except ChangedFileError as error:
-            raise _changed(self.folder, path.name) from error
+            raise RunError(_say_changed(self.folder, path.name)) from error
 
     @property
     def report(self) -> Path:
@@ -144,13 +144,13 @@ def load_run(folder: Path) -> RunRecord:
     results, receipt = read_results(folder / RESULTS), read_receipt(folder)
     for what, expected, actual in compare_with_receipt(folder, results, receipt):
         if expected != actual:
-            raise _changed(folder, what)
+            raise RunError(_say_changed(folder, what))
     record = RunRecord(folder=folder, results=results, digests=receipt.files)
     return replace(record, results=record.read(folder / RESULTS, read_results))
 
 
-def _changed(folder: Path, what: str) -> RunError:
-    return RunError(
+def _say_changed(folder: Path, what: str) -> str:
+    return (
         f"The run {folder} was changed after it finished: {what} was changed, damaged or deleted. `vitrail verify` "
         "lists all differences. Use an intact copy, or repeat the run."
     )

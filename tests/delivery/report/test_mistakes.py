@@ -88,7 +88,7 @@ def test_an_image_that_was_replaced_after_it_was_judged_is_not_shown(tmp_path: P
         table = pa.table({"id": [id_], "paths": [["judged.png"]]})
         dataset = Dataset(name="", table=table, classes=(), set_aside=(), warnings=(), fingerprint="", source=source)
         uri, _, reason = draw_thumbnail(id_, Images.of(dataset))
-        assert (uri is not None, reason) == (picture, "" if picture else "the file has changed")
+        assert (uri is not None, reason) == (picture, "" if picture else "changed since, or not at hand")
 
 
 def test_the_more_backbones_the_fewer_mistakes_of_each() -> None:

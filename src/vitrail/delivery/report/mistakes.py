@@ -24,7 +24,8 @@ class Images:
     """The images of a data set while they are at hand.
 
     `read` gives the bytes of an example; it raises OSError if its file is gone, and DataError if the file has other
-    bytes now, which may show another image than the one that was judged. `paths` names its file, by id.
+    bytes now, which may show another image than the one that was judged, or if a server is not reached. `paths` names
+    its file, by id.
     """
 
     read: Callable[[str], bytes] = field(repr=False)
@@ -98,7 +99,7 @@ def draw_thumbnail(id_: str, images: Images | None) -> tuple[str | None, bool, s
     except ImageRejected as error:
         return None, False, error.reason
     except DataError:
-        return None, False, "the file has changed"
+        return None, False, "changed since, or not at hand"
     except (OSError, KeyError) as error:
         return None, False, getattr(error, "strerror", None) or "not at hand"
     tiny = max(picture.size) <= TINY
