@@ -298,6 +298,13 @@ def test_integer_weights_are_refused_whichever_library_builds_the_network(timm_f
             opened(name).load_net()
 
 
+def test_a_folder_whose_adapter_names_other_weights_is_refused(tmp_path):
+    hf_folder("vit", tmp_path)
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "elsewhere"}')
+    with pytest.raises(UsageError, match=r"has an adapter_config\.json: merge the adapter"):
+        opened(f"hf:a/b={tmp_path}")
+
+
 def test_a_folder_that_changed_after_it_was_hashed_is_refused(tmp_path):
     hf_folder("vit", tmp_path)
     backbone = opened(f"hf:a/b={tmp_path}")

@@ -39,6 +39,7 @@ COMMERCIAL: dict[str, Commercial] = {
 
 
 REPOSITORY = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,95}(/[0-9A-Za-z_][0-9A-Za-z._-]{0,95})?")
+ADAPTER = "adapter_config.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +136,11 @@ def _open_transformers(
     if missing:
         raise UsageError(
             f"The folder {folder} lacks {', '.join(missing)}, which {spec.name} needs: add the missing files."
+        )
+    if (folder / ADAPTER).exists():  # transformers would load the weights that it names, which no digest covers
+        raise UsageError(
+            f"The folder {folder} has an {ADAPTER}: merge the adapter into {WEIGHTS_FILE}, and give a folder without "
+            "it."
         )
     with verified(folder, digest):
         described = describe(folder, spec.name)
