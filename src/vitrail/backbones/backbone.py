@@ -82,17 +82,26 @@ class Backbone:
             return self._load_net()
 
     def _load_net(self) -> "nn.Module":
-        import torch
+        return load_file(self.card, self.file)
 
-        from vitrail.backbones.weights import load_into, read_weights
-        from vitrail.backbones.weights.positions import fit_positions
 
-        state = fit_positions(read_weights(self.file), self.card)
-        with torch.device("meta"):  # its random weights would be drawn for nothing
-            net = build_net(self.card, classes=classes_in(self.card, state))
-        net = net.to_empty(device="cpu")
-        load_into(net, state, file=self.file)
-        return net.eval()
+def load_file(card: Card, file: Path) -> "nn.Module":
+    """The network of a card with the weights of a file, whatever its digest, on the CPU, in evaluation mode.
+
+    Raises:
+        WeightsError: the weights do not fit, or cannot be read.
+    """
+    import torch
+
+    from vitrail.backbones.weights import load_into, read_weights
+    from vitrail.backbones.weights.positions import fit_positions
+
+    state = fit_positions(read_weights(file), card)
+    with torch.device("meta"):  # its random weights would be drawn for nothing
+        net = build_net(card, classes=classes_in(card, state))
+    net = net.to_empty(device="cpu")
+    load_into(net, state, file=file)
+    return net.eval()
 
 
 def _start_torch(backbone: Backbone, *, pooling: str | None, threads: int, batch: int | None) -> Engine:

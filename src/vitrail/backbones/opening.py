@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from vitrail.backbones.adapters import open_adapted
-from vitrail.backbones.backbone import Backbone
+from vitrail.backbones.backbone import Backbone, load_file
 from vitrail.backbones.cards import Card
 from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.engines import EngineChoice, choose_engine
@@ -61,12 +61,11 @@ def require_fitting_weights(spec: BackboneSpec) -> None:
     """
     if spec.file is None:
         return
-    choice = EngineChoice(name="torch", precision="fp32")
     if spec.is_adapted:
+        choice = EngineChoice(name="torch", precision="fp32")
         open_adapted(spec, choice, offline=True, progress=Silent()).load_net()
     else:
-        card, digest = find_card(spec.name), spec.given_digest()
-        Backbone(name=spec.name, card=card, digest=digest, file=spec.file, engine=choice).load_net()
+        load_file(find_card(spec.name), spec.file)
 
 
 def _embedded_file(card: Card) -> Path:
