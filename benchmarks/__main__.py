@@ -10,6 +10,7 @@ THEMES = (
     "large_photographs",
     "precision",
     "memory",
+    "same_bytes",
     "many_files",
     "kills",
     "killed_runs",

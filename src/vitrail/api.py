@@ -286,7 +286,7 @@ def extract_features(
     with follow(progress) as shown:
         opened = open_backbone(spec, engine=engine, precision=precision, offline=offline, progress=shown)
         opened = decode_as(opened, decode)
-        network = Network(opened.start(threads=threads.compute), opened.card.preprocessing)
+        network = Network.of(opened, opened.start(threads=threads.compute))
         remember_given([spec], [opened], shown)
         stream = Stream(
             (((name_image(image, place), own_image(image)), [network]) for place, image in enumerate(several)),

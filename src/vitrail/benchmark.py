@@ -92,7 +92,7 @@ def bench(
     question = Question(command=command, options=options, requested=tuple(_name_request(spec) for spec in specs))
     require_writable(out)
     with phase(clock, "reading"):
-        source = open_source(data, kept_bytes=usable_memory() // KEPT_SHARE)
+        source = open_source(data, kept_bytes=usable_memory() // KEPT_SHARE, offline=resources.offline)
     with phase(clock, "starting networks"):
         check_request(specs, options, cluster=cluster)
     with phase(clock, "reading"):
@@ -205,7 +205,8 @@ def compute_part(
     Returns:
         What was done.
     """
-    specs, source = _choose(data, backbones, resources.progress), open_source(data)
+    specs = _choose(data, backbones, resources.progress)
+    source = open_source(data, offline=resources.offline)
     check_request(specs, options, cluster=None)
     dataset = load(source, max_pixels=options.max_pixels, resources=resources)
     if needs_split(options, None):  # copies move images between splits

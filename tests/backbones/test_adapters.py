@@ -208,8 +208,9 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path):
     config = json.loads((tmp_path / "config.json").read_text())
     config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.Model"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UsageError, match="does not run code"):
+    with pytest.raises(UsageError, match="does not run code") as caught:
         opened(f"hf:a/b={tmp_path}")
+    assert "trust_remote_code" not in str(caught.value), "which is how transformers would run it"
 
 
 def test_weights_that_are_missing_misshapen_or_a_pickle_are_an_error(tmp_path):
@@ -277,3 +278,36 @@ def test_without_published_weights_and_offline_it_says_what_to_do():
         opened(f"timm:{SMALL}")
     with pytest.raises(UsageError, match="has no published weights"):
         opened("timm:test_vit4")
+
+
+@pytest.mark.parametrize("name", ["../../etc", "/etc/passwd", "a/b/c", "a/..", "..", "a b/c", "a\\b"])
+def test_a_name_that_is_no_repository_is_refused(name):
+    with pytest.raises(UsageError, match="does not name a repository"):
+        open_backbone(parse_spec(f"hf:{name}"), progress=Silent())
+
+
+def test_integer_weights_are_refused_whichever_library_builds_the_network(timm_file, tmp_path):
+    hf_folder("vit", tmp_path)
+    for name, file in (
+        (f"timm:{SMALL}={timm_file}", timm_file),
+        (f"hf:a/b={tmp_path}", tmp_path / "model.safetensors"),
+    ):
+        state = {key: (tensor * 127).to(torch.int8) for key, tensor in load_file(file).items()}
+        save_file(state, file, metadata={"format": "pt"})
+        with pytest.raises(WeightsError, match=r"not floating-point: .* of type (int8|I8)"):
+            opened(name).load_net()
+
+
+def test_a_folder_whose_adapter_names_other_weights_is_refused(tmp_path):
+    hf_folder("vit", tmp_path)
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "elsewhere"}')
+    with pytest.raises(UsageError, match=r"has an adapter_config\.json: merge the adapter"):
+        opened(f"hf:a/b={tmp_path}")
+
+
+def test_a_folder_that_changed_after_it_was_hashed_is_refused(tmp_path):
+    hf_folder("vit", tmp_path)
+    backbone = opened(f"hf:a/b={tmp_path}")
+    (tmp_path / "config.json").write_text((tmp_path / "config.json").read_text() + " ")
+    with pytest.raises(WeightsError, match="changed while Vitrail was using them"):
+        backbone.load_net()

@@ -13,7 +13,7 @@ from vitrail.backbones.local_files import learn_tensors
 from vitrail.backbones.weights import digest_tensors, read_weights
 from vitrail.core.hashing import sha256_file
 from vitrail.core.progress import Silent
-from vitrail.fetch.known_weights import KnownTensors, read_known
+from vitrail.fetch.known_weights import KnownTensors, read_known, remember_tensors
 
 
 def state_of(name: str) -> dict[str, torch.Tensor]:
@@ -27,7 +27,7 @@ def given(name: str, file: Path, heard: Heard | None = None) -> Card:
 @pytest.mark.parametrize("name", ["vit_mini", "resnet_mini"])
 def test_the_digest_on_an_embedded_card_is_that_of_its_file(name: str):
     opened = open_backbone(BackboneSpec(name=name), progress=Silent())
-    assert opened.card.tensors == digest_tensors(opened.read_weights())
+    assert opened.card.tensors == digest_tensors(read_weights(opened.file))
 
 
 def test_a_pth_file_with_the_tensors_of_published_weights_has_their_licence(tmp_path: Path):
@@ -76,8 +76,8 @@ def test_published_weights_that_were_opened_once_are_recognised_under_another_na
     """As after a download: the digest of the tensors is learnt when the published file is opened."""
     card = find_card("vit_tiny_patch16_224.augreg_in21k_ft_in1k")
     state = {"cls_token": torch.ones(1, 1, 192)}
-    save_file(state, tmp_path / "published.safetensors")
-    learn_tensors(card, tmp_path / "published.safetensors", card.sha256, Silent())
+    known = KnownTensors(name=card.name, sha256=card.sha256, tensors=digest_tensors(state))
+    remember_tensors(known, Silent())
     torch.save(state, tmp_path / "copy.pth")
     heard = Heard()
     found = given("deit_tiny_patch16_224.fb_in1k", tmp_path / "copy.pth", heard)
@@ -90,7 +90,7 @@ def test_published_weights_that_were_opened_once_are_recognised_under_another_na
 def test_tensors_learnt_from_a_file_that_is_not_the_cards_prove_nothing(tmp_path: Path):
     card = find_card("vit_tiny_patch16_224.augreg_in21k_ft_in1k")
     save_file({"cls_token": torch.ones(1, 1, 192)}, tmp_path / "other.safetensors")
-    learn_tensors(card, tmp_path / "other.safetensors", "0" * 64, Silent())
+    learn_tensors(card, tmp_path / "other.safetensors", sha256_file(tmp_path / "other.safetensors"), Silent())
     torch.save(read_weights(tmp_path / "other.safetensors"), tmp_path / "copy.pth")
     assert is_unknown_file(given(card.name, tmp_path / "copy.pth"))
 
@@ -98,12 +98,20 @@ def test_tensors_learnt_from_a_file_that_is_not_the_cards_prove_nothing(tmp_path
 def test_a_downloaded_file_is_read_once_to_learn_its_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     card = find_card("vit_tiny_patch16_224.augreg_in21k_ft_in1k")
     save_file({"cls_token": torch.ones(1, 1, 192)}, tmp_path / "w.safetensors")
-    learn_tensors(card, tmp_path / "w.safetensors", card.sha256, Silent())
+    digest = sha256_file(tmp_path / "w.safetensors")
+    learn_tensors(card, tmp_path / "w.safetensors", digest, Silent())
     (learnt,) = read_known(Silent()).published
-    assert (learnt.name, learnt.sha256) == (card.name, card.sha256)
+    assert (learnt.name, learnt.sha256) == (card.name, digest)
     assert isinstance(learnt, KnownTensors)
     monkeypatch.setattr("vitrail.backbones.weights.read_weights", lambda _: pytest.fail("it was read again"))
+    learn_tensors(card, tmp_path / "w.safetensors", digest, Silent())
+
+
+def test_tensors_of_a_file_that_was_replaced_are_not_learnt(tmp_path: Path):
+    card = find_card("vit_tiny_patch16_224.augreg_in21k_ft_in1k")
+    save_file({"cls_token": torch.ones(1, 1, 192)}, tmp_path / "w.safetensors")
     learn_tensors(card, tmp_path / "w.safetensors", card.sha256, Silent())
+    assert read_known(Silent()).published == ()
 
 
 def test_a_file_that_is_not_weights_is_no_error_before_it_is_loaded(tmp_path: Path):

@@ -393,7 +393,8 @@ def test_flips_name_the_images_that_one_run_fixes_and_breaks(made: tuple[Path, P
             f"p:{name}",
             lambda values, one=float(place == wrong): values.__setitem__(row, one),
         )
-    found = compare_runs(load_run(made[0]), run)
+    write_receipt(copy, run.results)
+    found = compare_runs(load_run(made[0]), load_run(copy))
     (flips,) = [one for one in found.flips if (one.a, one.b) == ("1:vit_mini", "2:vit_mini")]
     assert (flips.fixed, flips.broken) == ((), (tested.ids[row],))
 

@@ -213,7 +213,7 @@ def _results(
                 ranges="",
                 decoding=Decoding(large=812, images=64, cosine_least=0.991, cosine_mean=0.9997, changed=1),
                 parity=Parity(images=64, cosine_least=0.9996, cosine_median=0.9999, top1_agreement=63 / 64),
-                feature_key="91" * 32,
+                feature_key="91" * 16,
                 cost=_cost(cards[one.name].gmacs, len(classes) * (23 + per_class)),
                 search=_search(k, epochs),
                 test=one.test,

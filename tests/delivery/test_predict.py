@@ -14,9 +14,10 @@ from PIL import Image
 
 from tests.delivery.examples import make_run
 from vitrail.backbones.cards import Preprocessing
+from vitrail.backbones.engines import EngineChoice
 from vitrail.backbones.specs import BackboneSpec
 from vitrail.candidates.thresholds import fit_refusal
-from vitrail.core.errors import RunError, UsageError, WeightsError
+from vitrail.core.errors import DownloadError, RunError, UsageError, WeightsError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.progress import Silent
 from vitrail.delivery import predict, reopen
@@ -24,7 +25,7 @@ from vitrail.delivery.predict import Predictor
 from vitrail.heads import Head, Linear, Scaling, save_head
 from vitrail.heads.bank import fill_bank
 from vitrail.heads.refusal import Refusal, load_refusal, save_refusal
-from vitrail.runs import Results, read_results, results_to_json, write_receipt
+from vitrail.runs import Results, RunRecord, read_results, results_to_json, write_receipt
 from vitrail.runs.folder import head_file, prediction_file, refusal_file, search_file
 
 NAME = "vit_small_patch16_224.augreg_in21k_ft_in1k"
@@ -46,6 +47,8 @@ class Brightness:
     batches: list[int] = field(default_factory=list)
     pooling: str | None = "not started"
     card: Any = field(default_factory=lambda: SimpleNamespace(preprocessing=PREPROCESSING))
+    name: str = "brightness"
+    engine: EngineChoice = field(default_factory=lambda: EngineChoice(name="torch", precision="fp32"))
 
     def start(self, *, threads: int, pooling: str | None) -> "Brightness":
         self.pooling = pooling
@@ -77,6 +80,7 @@ def backbone(monkeypatch: pytest.MonkeyPatch) -> Brightness:
     monkeypatch.setattr(reopen, "open_backbone", open_backbone)
     monkeypatch.setattr(predict, "choose_engine", lambda engine, precision: None)
     monkeypatch.setattr(reopen, "find_card", lambda name: SimpleNamespace(sha256=""))
+    monkeypatch.setattr(reopen, "is_trusted_name", lambda name, digest: True)
     return fake
 
 
@@ -380,3 +384,50 @@ def test_a_buffer_that_is_filled_again_for_the_next_image_gives_each_its_own_ans
 
     answers = Predictor.open(run).predict(frames())
     assert [answer.label for answer in answers] == ["dark", "bright"] * 12
+
+
+def test_a_run_alone_downloads_nothing(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[BackboneSpec] = []
+
+    def open_backbone(spec: BackboneSpec, **options: Any) -> None:
+        opened.append(spec)
+        raise DownloadError("it went to the hub")
+
+    monkeypatch.setattr(reopen, "open_backbone", open_backbone)
+    monkeypatch.setattr(reopen, "find_card", lambda name: SimpleNamespace(sha256=""))
+    monkeypatch.setattr(predict, "choose_engine", lambda engine, precision: None)
+    with pytest.raises(WeightsError, match=rf"would have to be downloaded.*give -b {NAME} to allow it, or -b {NAME}=F"):
+        Predictor.open(run)
+    assert opened == []
+    with pytest.raises(DownloadError, match="it went to the hub"):
+        Predictor.open(run, NAME)
+    with pytest.raises(DownloadError, match="it went to the hub"):
+        Predictor.open(run, offline=True)  # where nothing is downloaded, but may be in the hub's cache
+
+
+def test_a_name_that_hides_another_repository_is_refused(tmp_path: Path, backbone: Brightness) -> None:
+    results = make_run(CLASSES, backbones=1)[0]
+    (result,) = results.backbones
+    hidden = replace(result, card=replace(result.card, name="hf:a-stranger/net"))
+    run = _write(tmp_path / "run", replace(results, backbones=(hidden,)), ORIGIN)
+    with pytest.raises(RunError, match=f"says that {NAME} is hf:a-stranger/net: its results.json was changed"):
+        Predictor.open(run, NAME)
+    assert backbone.opened == []
+
+
+@pytest.mark.parametrize("file", [head_file, refusal_file])
+def test_a_head_that_is_replaced_after_the_run_was_checked_is_not_used(
+    run: Path, backbone: Brightness, monkeypatch: pytest.MonkeyPatch, file: Callable[[Path, str], Path]
+) -> None:
+    load = predict.load_run
+
+    def load_and_replace(folder: Path) -> RunRecord:
+        record = load(folder)
+        content = file(folder, NAME).read_bytes()
+        file(folder, NAME).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        return record
+
+    monkeypatch.setattr(predict, "load_run", load_and_replace)
+    with pytest.raises(RunError, match=f"{file(run, NAME).name} was changed, damaged or deleted"):
+        Predictor.open(run)
+    assert backbone.opened == []

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from tests.pictures import draw_folder
 from vitrail.backbones import BackboneSpec, Card, Preprocessing, open_backbone
-from vitrail.core.errors import DataError, StoreError
+from vitrail.core.errors import DataError, StoreError, WeightsError
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import load, open_source
@@ -311,3 +312,28 @@ def test_a_shard_that_cannot_be_written_costs_no_row_of_the_other_backbone_and_e
         extract(dataset, backbones, max_pixels=10**8, resources=Resources(cache=tmp_path, cores=2, progress=tasks))
     assert not tasks.open
     assert [len(open_features(tmp_path, _facts(backbone))) for backbone in backbones] == [0, 36]
+
+
+def scaled_weights(path: Path, scale: float, *names: str) -> BackboneSpec:
+    """vit_mini with some of its weights, or all, multiplied."""
+    state = load_file(open_backbone(BackboneSpec(name="vit_mini"), progress=Silent()).file)
+    save_file({name: state[name].float() * (scale if name in names or not names else 1) for name in state}, path)
+    return BackboneSpec(name="vit_mini", file=path)
+
+
+def extract_scaled(tmp_path: Path, spec: BackboneSpec) -> Extraction:
+    backbone = open_backbone(spec, engine="torch", progress=Silent())
+    resources = Resources(cache=tmp_path / "cache", cores=2)
+    return extract(load(open_source(draw_folder(tmp_path / "data"))), [backbone], max_pixels=10**8, resources=resources)
+
+
+def test_finite_weights_whose_numbers_overflow_give_no_features(tmp_path: Path):
+    spec = scaled_weights(tmp_path / "w.safetensors", 1e30, "blocks.0.attn.qkv.weight")
+    with pytest.raises(WeightsError, match=r"vit_mini \(engine torch, precision fp32\) are not finite for \d+ of"):
+        extract_scaled(tmp_path, spec)
+    assert not list((tmp_path / "cache").rglob("*.arrow"))
+
+
+def test_features_that_are_the_same_for_all_images_are_refused(tmp_path: Path):
+    with pytest.raises(WeightsError, match=r"vit_mini gives all 36 images the same features.*Check its weights"):
+        extract_scaled(tmp_path, scaled_weights(tmp_path / "w.safetensors", 0.0))

@@ -253,3 +253,13 @@ def test_a_read_only_cache_is_read_and_writing_to_it_is_one_sentence(tmp_path: P
             again.seal(*rows(4, seed=2), COST)
     finally:
         stored.folder.chmod(0o700)
+
+
+def test_rows_of_an_earlier_version_that_are_not_finite_are_refused(tmp_path: Path):
+    ids, feature_ND = rows(4)
+    feature_ND[2] = np.nan
+    stored = widen(tmp_path, FACTS)
+    stored.seal(ids, feature_ND, COST)
+    assert np.isfinite(stored.rows(ids[:2])).all()
+    with pytest.raises(StoreError, match=f"not finite, of 1 of 4 images: delete .*{stored.key}"):
+        stored.rows(ids)

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from tests.data.pictures import encoded, photograph
-from vitrail.backbones import Preprocessing
+from vitrail.backbones import Engine, Preprocessing
+from vitrail.core.errors import WeightsError
 from vitrail.data import ImageRejected
 from vitrail.data.images import Decoded
 from vitrail.features import stream
@@ -34,6 +35,10 @@ class Brightness:
         time.sleep(self.nap())
         self.batches.append(len(pixel_BHWC))
         return pixel_BHWC.reshape(len(pixel_BHWC), -1).mean(axis=1, keepdims=True).astype(np.float32)
+
+
+def network(engine: Engine, preprocessing: Preprocessing) -> Network:
+    return Network(engine, preprocessing, "brightness")
 
 
 def grey(level: int) -> Image.Image:
@@ -72,7 +77,7 @@ def test_rows_and_reasons_come_in_the_order_of_the_images_whichever_batch_is_rea
     naps = itertools.cycle([0.02, 0.0, 0.0, 0.01, 0.0])
     engine = Brightness(nap=lambda: next(naps))
     levels = [level if level % 7 else -level - 1 for level in range(50)]
-    found = outcomes(run(levels, Network(engine, PIXELS)))
+    found = outcomes(run(levels, network(engine, PIXELS)))
     assert found == [(level, "it is negative" if level < 0 else float(level)) for level in levels]
     assert max(engine.batches) <= engine.batch
 
@@ -84,7 +89,7 @@ def test_an_image_is_decoded_once_for_all_its_networks_and_resized_once_for_each
         stream, "to_pixels", lambda image, wanted, **place: resized.append(wanted) or to_pixels(image, wanted, **place)
     )
     other = Preprocessing(resize=4, crop=4, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
-    first, second, third = Network(Brightness(3), PIXELS), Network(Brightness(2), PIXELS), Network(Brightness(5), other)
+    first, second, third = network(Brightness(3), PIXELS), network(Brightness(2), PIXELS), network(Brightness(5), other)
     items = [(level, [first, second, third] if level % 2 else [second]) for level in range(20)]
     found: dict[Network, list] = {first: [], second: [], third: []}
     reader = run(items, first, second, third, opened=lambda level: opened.append(level) or grey(level))
@@ -98,7 +103,7 @@ def test_an_image_is_decoded_once_for_all_its_networks_and_resized_once_for_each
 
 
 def test_what_decoding_and_the_networks_took_is_shared_out_among_the_batches():
-    first, second = (Network(Brightness(4, nap=lambda: 0.001), PIXELS) for _ in range(2))
+    first, second = (network(Brightness(4, nap=lambda: 0.001), PIXELS) for _ in range(2))
     reader = run([(level, [first, second]) for level in range(30)], first, second)
     batches = list(reader)
     assert reader.decode_s > 0
@@ -131,7 +136,7 @@ def test_no_more_decoded_images_are_alive_than_the_module_says_however_many_go_i
     monkeypatch.setattr(stream, "to_pixels", counted)
     engine = Brightness(nap=lambda: 0.004 if slow == "network" else 0.0)
     asked = (level % 200 for level in itertools.count())
-    with closing(iter(run(asked, Network(engine, PIXELS)))) as batches:
+    with closing(iter(run(asked, network(engine, PIXELS)))) as batches:
         for _ in range(60):
             next(batches)
             time.sleep(0.004 if slow == "reader" else 0.0)
@@ -160,7 +165,7 @@ def test_a_failure_ends_the_stream_and_is_raised_once_after_the_rows_before_it(c
                 raise ZeroDivisionError(culprit)
             return super().__call__(pixel_BHWC)
 
-    batches = iter(run(levels(), Network(Failing(), PIXELS), opened=open_item))
+    batches = iter(run(levels(), network(Failing(), PIXELS), opened=open_item))
     found = []
 
     def read_all() -> None:
@@ -175,7 +180,7 @@ def test_a_failure_ends_the_stream_and_is_raised_once_after_the_rows_before_it(c
 
 
 def test_a_reader_that_stops_early_leaves_no_thread_and_one_that_never_starts_makes_none():
-    batches = iter(run(itertools.repeat(9), Network(Brightness(nap=lambda: 0.01), PIXELS)))
+    batches = iter(run(itertools.repeat(9), network(Brightness(nap=lambda: 0.01), PIXELS)))
     before = threading.active_count()
     next(batches)
     assert threading.active_count() > before
@@ -185,7 +190,7 @@ def test_a_reader_that_stops_early_leaves_no_thread_and_one_that_never_starts_ma
 
 def test_a_reader_that_fails_gets_its_own_error():
     def read_one() -> None:
-        for _ in run(itertools.repeat(9), Network(Brightness(), PIXELS)):
+        for _ in run(itertools.repeat(9), network(Brightness(), PIXELS)):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -193,7 +198,7 @@ def test_a_reader_that_fails_gets_its_own_error():
 
 
 def test_nothing_gives_nothing():
-    assert list(run([], Network(Brightness(), PIXELS))) == []
+    assert list(run([], network(Brightness(), PIXELS))) == []
 
 
 def test_every_form_of_an_image_opens_as_the_same_pixels_and_has_a_name(tmp_path: Path):
@@ -226,4 +231,17 @@ def test_a_thread_that_the_machine_refuses_is_the_error_that_the_reader_gets(mon
 
     monkeypatch.setattr(threading.Thread, "start", refuse_the_last)
     with pytest.raises(RuntimeError, match="can't start new thread"):
-        list(run(range(9), Network(Brightness(streams=2), PIXELS)))
+        list(run(range(9), network(Brightness(streams=2), PIXELS)))
+
+
+def test_features_that_are_not_finite_end_the_stream_and_name_the_network():
+    class Overflowing(Brightness):
+        def __call__(self, pixel_BHWC: np.ndarray) -> np.ndarray:
+            feature_BD = super().__call__(pixel_BHWC)
+            feature_BD[feature_BD > 5] = np.inf
+            return feature_BD
+
+    batches = iter(run(range(8), network(Overflowing(), PIXELS)))
+    assert len(next(batches).items) == 4
+    with pytest.raises(WeightsError, match=r"brightness are not finite for 2 of a batch of 4 images.*--precision fp32"):
+        list(batches)

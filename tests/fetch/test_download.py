@@ -23,7 +23,7 @@ DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
 
 
 def fetched(card, *, offline=False) -> Path:
-    return fetch_file(card, offline=offline, progress=Silent())
+    return fetch_file(card, offline=offline, progress=Silent()).path
 
 
 def empty_the_cache() -> None:
@@ -141,7 +141,7 @@ from vitrail.backbones.catalogue import find_card
 from vitrail.fetch.download import fetch_file
 from vitrail.core.progress import Silent
 card = replace(find_card("resnet18.tv_in1k"), repository="timm/tiny", revision="", sha256="")
-print(fetch_file(card, offline=False, progress=Silent()))
+print(fetch_file(card, offline=False, progress=Silent()).path)
 """
     environment = os.environ | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
     environment.pop("HF_HUB_CACHE", None)

@@ -143,3 +143,10 @@ def test_a_file_that_is_no_head_is_one_sentence(tmp_path: Path, content: bytes):
     (tmp_path / "head.safetensors").write_bytes(content)
     with pytest.raises(WeightsError, match=r"head\.safetensors"):
         load_head(tmp_path / "head.safetensors")
+
+
+def test_rows_that_are_not_finite_are_refused():
+    head, feature_ND = fitted("logistic")
+    feature_ND[3, 1] = np.inf
+    with pytest.raises(DataError, match=rf"scores of 1 of {len(feature_ND)} rows are not finite"):
+        probabilities(head, feature_ND)

@@ -3,6 +3,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from vitrail.core.errors import DataError
 from vitrail.search.examples import Examples, Holdout
 from vitrail.search.scored_trial import score_fits, select, standard_error
 
@@ -82,3 +83,13 @@ def test_the_standard_error_of_a_weighted_mean_is_that_over_draws():
     errors = standard_error(value_RS, weight_S)
     assert errors.mean() == pytest.approx((weight_S * value_RS).mean(axis=1).std(), rel=0.05)
     assert standard_error(np.full((1, 400), 3.0), weight_S)[0] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_training_that_diverged_never_wins():
+    diverged, sound = (score_fits(examples(), [Planted(factor)]) for factor in (np.inf, 1.0))
+    assert np.isnan(diverged[0]).all()
+    assert not diverged[1].any()
+    assert select(np.stack([diverged[0], sound[0]]), ["a"] * 2, [0.0, 9.0], np.ones(200)) == 1
+    with pytest.raises(DataError, match="every head that was tried are not finite"):
+        select(np.stack([diverged[0]] * 2), ["a"] * 2, [0.0, 0.0], np.ones(200))

@@ -1,6 +1,7 @@
 """Intervals against scipy, statsmodels, published values and simulated coverage."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -156,3 +157,9 @@ def test_the_mean_interval_is_finite_and_holds_its_value(values):
 def test_the_mean_of_one_example_may_be_anything():
     interval = mean_interval(np.array([0.4]), lowest=0.0, highest=2.0)
     assert (interval.low, interval.value, interval.high) == (0.0, 0.4, 2.0)
+
+
+@pytest.mark.parametrize("figure", ["value", "low", "high"])
+def test_an_interval_without_numbers_is_refused(figure: str):
+    with pytest.raises(ValueError, match="is not an interval"):
+        replace(wilson(3, 4), **{figure: math.nan})

@@ -135,7 +135,7 @@ def audit(
     options = options or AuditOptions()
     resources = Resources(offline=options.offline, progress=progress or Silent())
     run = load_run(Path(options.run)) if options.run else None
-    source = open_source(data)
+    source = open_source(data, offline=options.offline)
     if options.labels and options.backbone:
         _check_judge(parse_spec(options.backbone), run)
     dataset = load(source, max_pixels=options.max_pixels, resources=resources)
@@ -194,7 +194,7 @@ def _judge_labels(
         return _no_labels(str(error))
     spec = _choose_spec(run, options, resources.progress)
     request = run.results.options.engine_request if run else EngineRequest()
-    backbone = _open(run, spec, request, options.offline, resources.progress)
+    backbone = _open(run, spec, request, options, resources.progress)
     card = backbone.card
     need = measure_need(split, width=widest(card.feature_width, [card.pooling]), classes=len(dataset.classes))
     if not need.fits:
@@ -229,13 +229,21 @@ def _choose_spec(run: RunRecord | None, options: AuditOptions, progress: Progres
 
 
 def _open(
-    run: RunRecord | None, spec: BackboneSpec, request: EngineRequest, offline: bool, progress: Progress
+    run: RunRecord | None, spec: BackboneSpec, request: EngineRequest, options: AuditOptions, progress: Progress
 ) -> Backbone:
     """The backbone that judges labels; with a run it is one of the run's, under its name there."""
     if run is None:
-        return open_backbone(spec, offline=offline, progress=progress)
+        return open_backbone(spec, offline=options.offline, progress=progress)
     digest = run.backbone(spec.name).weights_sha256
-    opened = reopen(run, spec, digest=digest, request=request, offline=offline, progress=progress)
+    opened = reopen(
+        run,
+        spec,
+        digest=digest,
+        request=request,
+        may_download=bool(options.backbone),
+        offline=options.offline,
+        progress=progress,
+    )
     return replace(opened, name=spec.name)
 
 

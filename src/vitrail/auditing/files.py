@@ -15,7 +15,7 @@ import numpy as np
 from vitrail.core.ahead import in_order
 from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Progress, running
-from vitrail.data import Dataset, ImageRejected, decode, inspect
+from vitrail.data import Dataset, ImageRejected, decode, inspect, read_example
 
 TASK = "Decoding files"
 AHEAD = 32
@@ -100,9 +100,10 @@ def _read_all(
 ) -> Iterator[tuple[str, Sequence[str], _Read | str]]:
     ids, paths = (dataset.table.column(name).to_pylist() for name in ("id", "paths"))
 
-    def read(where: Sequence[str]) -> _Read | str:
+    def read(example: tuple[str, Sequence[str]]) -> _Read | str:
+        id_, where = example
         try:
-            return _examine(dataset.source.read(where[0]), where, max_pixels)
+            return _examine(read_example(dataset.source, where[0], id_), where, max_pixels)
         except ImageRejected as error:
             return error.reason
         except OSError as error:
@@ -113,7 +114,7 @@ def _read_all(
     with running(progress, TASK, total=len(ids), unit="files"):
         pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="examine")
         try:
-            yield from zip(ids, paths, in_order(pool, read, paths, ahead=AHEAD), strict=True)
+            yield from zip(ids, paths, in_order(pool, read, zip(ids, paths, strict=True), ahead=AHEAD), strict=True)
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -4,6 +4,9 @@ Each gives a network whose output is the feature, and describes itself: preproce
 made from that on the fly, its size and cost counted on torch's meta device. After that it is a backbone like any other.
 """
 
+import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +15,13 @@ from vitrail.backbones.backbone import Backbone
 from vitrail.backbones.cards import Card, Commercial, of_local_file
 from vitrail.backbones.engines import Engine, EngineChoice
 from vitrail.backbones.libraries import Described, Network
-from vitrail.backbones.specs import BackboneSpec, digest_of
+from vitrail.backbones.same_bytes import verified
+from vitrail.backbones.specs import BackboneSpec, digest_of_folder
 from vitrail.core.errors import DownloadError, UsageError, VitrailError, WeightsError
 from vitrail.core.progress import Progress
-from vitrail.fetch.download import fetch_file
-from vitrail.fetch.hub import HF, HF_FILES
+from vitrail.core.reasons import say_reason
+from vitrail.fetch.download import Fetched, fetch_file
+from vitrail.fetch.hub import HF, HF_FILES, WEIGHTS_FILE
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,6 +36,10 @@ COMMERCIAL: dict[str, Commercial] = {
     "cc-by-nc-sa-4.0": "no",
     "fair-noncommercial-research-license": "no",
 }
+
+
+REPOSITORY = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,95}(/[0-9A-Za-z_][0-9A-Za-z._-]{0,95})?")
+ADAPTER = "adapter_config.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,18 +65,16 @@ class AdaptedBackbone(Backbone):
         except VitrailError:
             raise
         except Exception as error:  # whatever a network that nobody has tried makes an engine raise
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise WeightsError(
-                f"{self.name} does not run with the engine {self.engine.name} ({reason}): try --engine torch, or "
-                f"another backbone."
+                f"{self.name} does not run with the engine {self.engine.name} ({say_reason(error)}): try "
+                "--engine torch, or another backbone."
             ) from error
 
-    def read_weights(self) -> "dict[str, Tensor]":
+    def read_weights(self, names: Sequence[str]) -> "dict[str, Tensor]":
         """Nothing: the classes of this classifier are unknown."""
         return {}
 
-    def load_net(self) -> "nn.Module":
-        """The library's network with its weights, all of them finite."""
+    def _load_net(self) -> "nn.Module":
         import torch
 
         net = self.network.loaded(self.file)
@@ -92,13 +99,20 @@ def open_adapted(spec: BackboneSpec, choice: EngineChoice, *, offline: bool, pro
     if library + ":" == HF:
         return _open_transformers(spec, model, choice, offline=offline, progress=progress)
     from vitrail.backbones.timm_networks import describe
+    from vitrail.backbones.weights import read_weights
 
     described, repository = describe(model, spec.name)
     published = OnTheHub(name=spec.name, repository=repository)
     if spec.file is None and not repository:
         raise UsageError(f"timm has no published weights for {model}: give a file, as -b {spec.name}=FILE.")
-    file = spec.file or fetch_file(published, offline=offline, progress=progress)
-    return _opened(spec, described, file, file, repository, choice)
+    if spec.file:
+        file, digest = spec.file, spec.given_digest()
+        with suppress(WeightsError), verified(file, digest):  # said when the network is loaded
+            read_weights(file, progress.note)
+    else:
+        fetched = fetch_file(published, offline=offline, progress=progress)
+        file, digest = fetched.path, fetched.sha256
+    return _opened(spec, described, file, digest, repository, choice)
 
 
 def _open_transformers(
@@ -106,7 +120,16 @@ def _open_transformers(
 ) -> AdaptedBackbone:
     from vitrail.backbones.transformers_networks import describe
 
-    folder = spec.file or _fetch_folder(OnTheHub(name=spec.name, repository=repository), offline, progress)
+    if not REPOSITORY.fullmatch(repository) or ".." in repository:
+        raise UsageError(
+            f"hf:{repository} does not name a repository of the Hugging Face hub: write hf:OWNER/NAME, such as "
+            "hf:facebook/dinov2-small."
+        )
+    if spec.file:
+        folder, digest = spec.file, spec.given_digest()
+    else:
+        fetched = _fetch_folder(OnTheHub(name=spec.name, repository=repository), offline, progress)
+        folder, digest = fetched.path, fetched.sha256
     if not folder.is_dir():
         raise UsageError(f"Give {spec.name} the folder that holds {', '.join(HF_FILES)}, not the file {folder}.")
     missing = [name for name in HF_FILES if not (folder / name).is_file()]
@@ -114,26 +137,31 @@ def _open_transformers(
         raise UsageError(
             f"The folder {folder} lacks {', '.join(missing)}, which {spec.name} needs: add the missing files."
         )
-    return _opened(spec, describe(folder, spec.name), folder, folder / "model.safetensors", repository, choice)
+    if (folder / ADAPTER).exists():  # transformers would load the weights that it names, which no digest covers
+        raise UsageError(
+            f"The folder {folder} has an {ADAPTER}: merge the adapter into {WEIGHTS_FILE}, and give a folder without "
+            "it."
+        )
+    with verified(folder, digest):
+        described = describe(folder, spec.name)
+    return _opened(spec, described, folder / WEIGHTS_FILE, digest, repository, choice)
 
 
-def _fetch_folder(published: OnTheHub, offline: bool, progress: Progress) -> Path:
+def _fetch_folder(published: OnTheHub, offline: bool, progress: Progress) -> Fetched:
     """The three files, all of the commit of the weights, and the model's page for its licence where there is one."""
-    weights = fetch_file(published, offline=offline, progress=progress)
-    same_commit = replace(published, revision=weights.parent.name)
-    for name in HF_FILES:
-        fetch_file(same_commit, offline=offline, progress=progress, file=name)
+    folder = fetch_file(published, offline=offline, progress=progress).path.parent
+    same_commit = replace(published, revision=folder.name)
+    sha256 = {name: fetch_file(same_commit, offline=offline, progress=progress, file=name).sha256 for name in HF_FILES}
     try:
         fetch_file(same_commit, offline=offline, progress=progress, file="README.md")
     except DownloadError:
         progress.note(f"{published.name} has no page that states its licence.")
-    return weights.parent
+    return Fetched(path=folder, sha256=digest_of_folder(sha256))
 
 
 def _opened(
-    spec: BackboneSpec, described: Described, given: Path, file: Path, repository: str, choice: EngineChoice
+    spec: BackboneSpec, described: Described, file: Path, digest: str, repository: str, choice: EngineChoice
 ) -> AdaptedBackbone:
-    digest = digest_of(given)
     card = _card(spec.name, described, repository, revision="" if spec.file else file.parent.name, digest=digest)
     if spec.file:
         card = of_local_file(card, digest)

@@ -1,5 +1,6 @@
 """A card with its weights on an engine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,10 @@ from vitrail.backbones.build import build_net, classes_in
 from vitrail.backbones.cards import Card
 from vitrail.backbones.engines import FORWARD_CODE_VERSION, Engine, EngineChoice, EngineTrial, PoolingEngine, ReadPixels
 from vitrail.backbones.poolings import join_poolings
+from vitrail.backbones.same_bytes import verified
 from vitrail.core.errors import UsageError
 from vitrail.core.machine import cache_folder
+from vitrail.fetch.hub import HF
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -60,25 +63,45 @@ class Backbone:
         engine = start(self, pooling=None if held == self.card.pooling else held, threads=threads, batch=batch)
         return engine if wanted == held else PoolingEngine(engine, held=held, wanted=wanted)
 
-    def read_weights(self) -> "dict[str, Tensor]":
-        """Every tensor of the file by our names; raises WeightsError if it cannot be read."""
+    @property
+    def hashed_path(self) -> Path:
+        """What `digest` is of: the file, or the folder that it is in."""
+        return self.file.parent if self.card.name.startswith(HF) else self.file
+
+    def read_weights(self, names: Sequence[str]) -> "dict[str, Tensor]":
+        """Those of these tensors that the file has, by our names; raises WeightsError if it cannot be read."""
         from vitrail.backbones.weights import read_weights
 
-        return read_weights(self.file)
+        with verified(self.hashed_path, self.digest):
+            state = read_weights(self.file)
+            return {name: state[name].clone() for name in names if name in state}
 
     def load_net(self) -> "nn.Module":
         """The torch network with its weights, on the CPU, in evaluation mode; WeightsError if they do not fit."""
-        import torch
+        with verified(self.hashed_path, self.digest):
+            return self._load_net()
 
-        from vitrail.backbones.weights import load_into
-        from vitrail.backbones.weights.positions import fit_positions
+    def _load_net(self) -> "nn.Module":
+        return load_file(self.card, self.file)
 
-        state = fit_positions(self.read_weights(), self.card)
-        with torch.device("meta"):  # its random weights would be drawn for nothing
-            net = build_net(self.card, classes=classes_in(self.card, state))
-        net = net.to_empty(device="cpu")
-        load_into(net, state, file=self.file)
-        return net.eval()
+
+def load_file(card: Card, file: Path) -> "nn.Module":
+    """The network of a card with the weights of a file, whatever its digest, on the CPU, in evaluation mode.
+
+    Raises:
+        WeightsError: the weights do not fit, or cannot be read.
+    """
+    import torch
+
+    from vitrail.backbones.weights import load_into, read_weights
+    from vitrail.backbones.weights.positions import fit_positions
+
+    state = fit_positions(read_weights(file), card)
+    with torch.device("meta"):  # its random weights would be drawn for nothing
+        net = build_net(card, classes=classes_in(card, state))
+    net = net.to_empty(device="cpu")
+    load_into(net, state, file=file)
+    return net.eval()
 
 
 def _start_torch(backbone: Backbone, *, pooling: str | None, threads: int, batch: int | None) -> Engine:

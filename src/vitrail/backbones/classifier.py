@@ -36,9 +36,9 @@ def read_classifier(backbone: Backbone) -> Classifier | None:
 
     None if the file has no classifier, or if the classes of its outputs are unknown.
     """
-    state = backbone.read_weights()
-    layer = CLASSIFIER.get(backbone.card.family)
-    weight, bias = state.get(f"{layer}.weight"), state.get(f"{layer}.bias")
+    names = [f"{CLASSIFIER.get(backbone.card.family)}.{part}" for part in ("weight", "bias")]
+    state = backbone.read_weights(names)
+    weight, bias = (state.get(name) for name in names)
     labels = imagenet_1k()
     if weight is None or bias is None:
         return None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vitrail.backbones.cards import Card, of_local_file
 from vitrail.backbones.catalogue import load_catalogue
+from vitrail.backbones.same_bytes import verified
 from vitrail.core.errors import WeightsError
 from vitrail.core.progress import Progress
 from vitrail.fetch.known_weights import KnownTensors, read_known, remember_tensors
@@ -24,8 +25,13 @@ def describe_local_file(card: Card, file: Path, digest: str, progress: Progress)
     """
     if digest == card.sha256:
         return card
-    published = _find_same_bytes(card, digest) or _find_same_tensors(card, file, progress)
+    published = _find_same_bytes(card, digest) or _find_same_tensors(card, file, digest, progress)
     if published is None:
+        progress.note(
+            f"Vitrail does not know the weights in {file}, and reads images for them as for {card.name}. Weights that "
+            "were trained on other pixels, such as DeiT's under the name of a ViT, fit too, but their features are "
+            "worse."
+        )
         return of_local_file(card, digest)
     if published.name != card.name:
         progress.note(
@@ -55,16 +61,21 @@ def learn_tensors(card: Card, file: Path, digest: str, progress: Progress) -> No
     """Remember the digest of the tensors of a published file, so that local copies of them are recognised."""
     if card.tensors or any((old.name, old.sha256) == (card.name, digest) for old in read_known(progress).published):
         return
+    from vitrail.backbones.weights import digest_tensors, read_weights
+
     with suppress(WeightsError):  # said when the network is loaded
-        known = KnownTensors(name=card.name, sha256=digest, tensors=_digest_file(file))
-        remember_tensors(known, progress)
+        with verified(file, digest):
+            tensors = digest_tensors(read_weights(file))
+        remember_tensors(KnownTensors(name=card.name, sha256=digest, tensors=tensors), progress)
 
 
 def _find_same_bytes(card: Card, digest: str) -> Card | None:
     return next((other for other in _others_last(card) if other.sha256 == digest), None)
 
 
-def _find_same_tensors(card: Card, file: Path, progress: Progress) -> Card | None:
+def _find_same_tensors(card: Card, file: Path, digest: str, progress: Progress) -> Card | None:
+    from vitrail.backbones.weights import digest_tensors, read_weights
+
     learnt = {(known.name, known.sha256): known.tensors for known in read_known(progress).published}
     digests: dict[str, Card] = {}
     for other in filter(lambda other: _network_of(other) == _network_of(card), _others_last(card)):
@@ -73,10 +84,9 @@ def _find_same_tensors(card: Card, file: Path, progress: Progress) -> Card | Non
         }
         for tensors in stated - {""}:
             digests.setdefault(tensors, other)
-    if not digests:
-        return None
-    with suppress(WeightsError):  # said when the network is loaded
-        return digests.get(_digest_file(file))
+    with suppress(WeightsError), verified(file, digest):  # said when the network is loaded
+        state = read_weights(file, progress.note)
+        return digests.get(digest_tensors(state)) if digests else None
     return None
 
 
@@ -88,9 +98,3 @@ def _others_last(card: Card) -> list[Card]:
 def _network_of(card: Card) -> dict[str, str | int]:
     """What the names and shapes of tensors follow from, so that a file is read only where it may be another's."""
     return {"family": card.family} | {key: value for key, value in card.variant.items() if key != "stored"}
-
-
-def _digest_file(file: Path) -> str:
-    from vitrail.backbones.weights import digest_tensors, read_weights
-
-    return digest_tensors(read_weights(file))

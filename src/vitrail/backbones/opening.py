@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from vitrail.backbones.adapters import open_adapted
-from vitrail.backbones.backbone import Backbone
+from vitrail.backbones.backbone import Backbone, load_file
 from vitrail.backbones.cards import Card
 from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.engines import EngineChoice, choose_engine
@@ -38,11 +38,15 @@ def open_backbone(
     if spec.is_adapted:
         return open_adapted(spec, choice, offline=offline, progress=progress)
     card = find_card(spec.name)
-    file = spec.file or _published_file(card, offline=offline, progress=progress)
-    digest = sha256_file(file)
     if spec.file is not None:
+        file, digest = spec.file, spec.given_digest()
         card = describe_local_file(card, file, digest, progress)
-    elif card.repository != EMBEDDED:
+    elif card.repository == EMBEDDED:
+        file = _embedded_file(card)
+        digest = sha256_file(file)
+    else:
+        fetched = fetch_file(card, offline=offline, progress=progress)
+        file, digest = fetched.path, fetched.sha256
         learn_tensors(card, file, digest, progress)
     return Backbone(name=spec.name, card=card, digest=digest, file=file, engine=choice)
 
@@ -57,16 +61,14 @@ def require_fitting_weights(spec: BackboneSpec) -> None:
     """
     if spec.file is None:
         return
-    choice = EngineChoice(name="torch", precision="fp32")
     if spec.is_adapted:
+        choice = EngineChoice(name="torch", precision="fp32")
         open_adapted(spec, choice, offline=True, progress=Silent()).load_net()
     else:
-        Backbone(name=spec.name, card=find_card(spec.name), digest="", file=spec.file, engine=choice).load_net()
+        load_file(find_card(spec.name), spec.file)
 
 
-def _published_file(card: Card, *, offline: bool, progress: Progress) -> Path:
-    if card.repository != EMBEDDED:
-        return fetch_file(card, offline=offline, progress=progress)
+def _embedded_file(card: Card) -> Path:
     path = Path(str(files("vitrail.backbones.weights") / EMBEDDED / f"{card.name}.safetensors"))
     if not path.is_file():
         raise DownloadError(

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.backbones.backbone import Backbone
-from vitrail.backbones.specs import BackboneSpec, digest_of
+from vitrail.backbones.catalogue import find_card
+from vitrail.backbones.opening import EMBEDDED
+from vitrail.backbones.specs import BackboneSpec, digest_of, digest_of_folder
 from vitrail.core.progress import Progress
+from vitrail.fetch.download import read_locked
+from vitrail.fetch.hub import HF, HF_FILES, WEIGHTS_FILE
 from vitrail.fetch.known_weights import KnownFile, read_known, remember_file
 
 
@@ -40,6 +44,24 @@ def is_unchanged(path: Path, digest: str) -> bool:
         return path.exists() and digest_of(path) == digest
     except OSError:
         return False
+
+
+def is_trusted_name(name: str, digest: str) -> bool:
+    """Whether the catalogue, or a download on this machine, says that a name stands for these weights.
+
+    Raises:
+        UsageError: the catalogue does not have the name.
+        DownloadError: the list of downloads cannot be read.
+    """
+    locked = read_locked(name)
+    if name.startswith(HF):
+        return len(locked) == len(HF_FILES) and digest_of_folder(locked) == digest
+    if WEIGHTS_FILE in locked:
+        return locked[WEIGHTS_FILE] == digest
+    if BackboneSpec(name=name).is_adapted:
+        return False
+    card = find_card(name)
+    return card.repository == EMBEDDED or (card.sha256 != "" and card.sha256 == digest)
 
 
 def remember_given(specs: Sequence[BackboneSpec], backbones: Sequence[Backbone], progress: Progress) -> None:

@@ -1,10 +1,11 @@
 """The value of `-b`: a backbone, and possibly a local file with its weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.backbones.short_names import find_short_name
-from vitrail.core.errors import UsageError
+from vitrail.core.errors import UsageError, WeightsError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.fetch.hub import HF, HF_FILES
 
@@ -28,15 +29,32 @@ class BackboneSpec:
         return self.name.startswith((TIMM, HF))
 
     def given_digest(self) -> str:
-        """The digest of the file, "" if there is none."""
-        return digest_of(self.file) if self.file else ""
+        """The digest of the file, "" if there is none; raises WeightsError if it cannot be read."""
+        try:
+            return digest_of(self.file) if self.file else ""
+        except OSError as error:
+            raise WeightsError(
+                f"The weights {self.file} cannot be read ({error.strerror or error}): check the path."
+            ) from error
 
 
 def digest_of(path: Path) -> str:
     """The sha256 of a weights file; of a folder, one over those of its files that its features depend on."""
     if path.is_file():
         return sha256_file(path)
-    return fingerprint({name: sha256_file(path / name) for name in HF_FILES if (path / name).is_file()})
+    return digest_of_folder({file.name: sha256_file(file) for file in files_of(path)})
+
+
+def digest_of_folder(sha256: Mapping[str, str]) -> str:
+    """The digest of a folder, from those of its files by their names."""
+    return fingerprint(dict(sha256))
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that features depend on: the weights file itself, or those of a folder."""
+    if not path.is_dir():
+        return [path]
+    return [path / name for name in HF_FILES if (path / name).is_file()]
 
 
 def parse_spec(text: str) -> BackboneSpec:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vitrail.backbones.cards import Preprocessing
 from vitrail.backbones.libraries import Described, import_library, pooled
 from vitrail.core.errors import UsageError, WeightsError
+from vitrail.core.reasons import say_reason
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,7 +41,7 @@ class TimmNetwork:
             )
         except (RuntimeError, KeyError, ValueError, TypeError, AssertionError) as error:
             raise WeightsError(
-                f"The weights {file} do not fit timm's {self.model} ({' '.join(str(error).split())[:400]}): check that "
+                f"The weights {file} do not fit timm's {self.model} ({say_reason(error)}): check that "
                 f"the file belongs to it."
             ) from error
         return _feature(net)

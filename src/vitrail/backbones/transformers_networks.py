@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from vitrail.backbones.cards import Interpolation, Preprocessing
 from vitrail.backbones.libraries import Described, import_library, pooled
 from vitrail.core.errors import UsageError, WeightsError
+from vitrail.core.reasons import say_reason
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,6 +43,7 @@ class TransformersNetwork:
     def loaded(self, file: Path) -> "nn.Module":
         """With the weights of its folder; a pickle in it is never opened."""
         transformers = import_library("transformers", extra="hf")
+        _require_floating(file)
         try:
             with _quietly(transformers):
                 net, report = transformers.AutoModel.from_pretrained(
@@ -55,7 +57,7 @@ class TransformersNetwork:
                 )
         except Exception as error:  # whatever a damaged file makes transformers raise
             raise WeightsError(
-                f"The weights {file} cannot be read ({' '.join(str(error).split())[:400]}): fetch them again from "
+                f"The weights {file} cannot be read ({say_reason(error)}): fetch them again from "
                 f"where they were published."
             ) from error
         missing = [name for name in report["missing_keys"] if not name.startswith("pooler.")]
@@ -82,7 +84,7 @@ def describe(folder: Path, name: str) -> Described:
     except (KeyError, ValueError, OSError, TypeError) as error:
         raise UsageError(
             f"transformers {transformers.__version__} has no model for the config.json of {name} "
-            f"({' '.join(str(error).split())[:200]}); Vitrail does not run code that comes with a model."
+            f"({say_reason(error)}); Vitrail does not run code that comes with a model."
         ) from error
     if model.main_input_name != "pixel_values":
         raise UsageError(
@@ -99,6 +101,20 @@ def describe(folder: Path, name: str) -> Described:
         classes=0,
         seen_in=f"config.json, preprocessor_config.json and README.md of {name.split(':', 1)[1]}",
     )
+
+
+def _require_floating(file: Path) -> None:
+    """Check the header of the file, since transformers turns every type into float32."""
+    from safetensors import SafetensorError, safe_open
+
+    from vitrail.backbones.weights import require_floating
+
+    try:
+        with safe_open(file, framework="pt") as stored:
+            types = {name: stored.get_slice(name).get_dtype() for name in stored.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return  # transformers says what is wrong with it
+    require_floating({name: kind for name, kind in types.items() if not kind.startswith(("F", "BF"))}, file)
 
 
 @contextmanager
@@ -128,7 +144,8 @@ def _preprocessing(transformers: Any, folder: Path, name: str) -> Preprocessing:
         settings = json.loads(processor.to_json_string())
     except (ValueError, OSError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise UsageError(
-            f"The preprocessor_config.json of {name} cannot be read by transformers ({error}): fetch it again."
+            f"The preprocessor_config.json of {name} cannot be read by transformers ({say_reason(error)}): fetch "
+            "it again."
         ) from error
     size, crop = settings.get("size") or {}, settings.get("crop_size") or {}
     squash = "height" in size

@@ -18,9 +18,7 @@ from vitrail.core.errors import DataError
 from vitrail.evaluation.contestants import Criteria
 from vitrail.evaluation.deciding_metric import DecidingMetric
 from vitrail.evaluation.pairs import Pair, judge_these, number_groups
-from vitrail.runs.folder import DATA
 from vitrail.runs.run import RunRecord
-from vitrail.runs.tables import read_examples
 from vitrail.statistics.intervals import Interval
 from vitrail.statistics.metrics import DecideBy
 
@@ -146,7 +144,7 @@ def _join_groups(runs: Sequence[RunRecord]) -> dict[str, str]:
 
 def _memberships(runs: Sequence[RunRecord]) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
     for place, run in enumerate(runs):
-        examples = read_examples(run.folder / DATA)
+        examples = run.examples()
         for example, group in zip(examples.ids, examples.groups, strict=True):
             if group is not None:
                 yield (EXAMPLE, example), (f"group of run {place}", group)

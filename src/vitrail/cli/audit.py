@@ -65,7 +65,7 @@ def audit(
     from vitrail.data import open_source
 
     if fix:
-        require_files(open_source(data))  # before any image is read
+        require_files(open_source(data, offline=offline))  # before any image is read
     chosen = AuditOptions(
         backbone=backbone, run=run, labels=labels, max_pixels=round(max_megapixels * 1e6), offline=offline
     )

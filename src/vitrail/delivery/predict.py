@@ -7,6 +7,7 @@ precision are the run's unless others are given.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -98,7 +99,8 @@ class Predictor:
 
         Args:
             folder: the folder of a finished run.
-            backbone: "NAME" or "NAME=FILE"; None for the one that the run picked; how sure the pick is, is noted.
+            backbone: "NAME" or "NAME=FILE"; None for the one that the run picked; how sure the pick is, is noted. Only
+                what is named here is downloaded, unless the catalogue, or a download on this machine, has its digest.
             engine: if this and precision are None, both are the run's own if this machine has them.
             precision: the same.
             sets: how sets of classes are made: "lac", "adaptive", or either with "-by-class".
@@ -113,10 +115,11 @@ class Predictor:
         _require_rule(sets)
         run, progress = load_run(Path(folder)), progress or Silent()
         spec = _choose(run, backbone, progress)
-        head, origin = load_head(run.head_file(spec.name))
+        head, origin = run.read(run.head_file(spec.name), load_head)
         _require_origin(origin, run.head_file(spec.name))
-        refusal = load_refusal(
-            run.refusal_file(spec.name), features=len(head.scaling.mean_D), classes=len(head.classes)
+        refusal = run.read(
+            run.refusal_file(spec.name),
+            partial(load_refusal, features=len(head.scaling.mean_D), classes=len(head.classes)),
         )
         if refusal.confidence is None:
             progress.note(
@@ -133,6 +136,7 @@ class Predictor:
             digest=origin["weights_sha256"],
             request=EngineRequest(engine=chosen[0], precision=chosen[1]),
             ranges=origin.get("ranges", ""),
+            may_download=backbone is not None,
             offline=offline,
             progress=progress,
         )
@@ -174,7 +178,7 @@ class Predictor:
         Yields:
             Prediction: one for each image, in order; files of a folder by name, before those of its folders.
         """
-        network = Network(self.engine, self.backbone.card.preprocessing)
+        network = Network.of(self.backbone, self.engine)
         stream = Stream(
             ((image, [network]) for image in _list_images(list_inputs(images))),
             [network],

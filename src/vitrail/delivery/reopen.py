@@ -8,10 +8,10 @@ from pathlib import Path
 
 from vitrail.backbones import Backbone, BackboneSpec, Card, EngineRequest, find_card, open_backbone
 from vitrail.backbones.cards import is_unknown_file
-from vitrail.backbones.remembered import find_remembered
+from vitrail.backbones.remembered import find_remembered, is_trusted_name
 from vitrail.candidates.decoding import decode_as
 from vitrail.candidates.recipes import apply_recipe
-from vitrail.core.errors import WeightsError
+from vitrail.core.errors import RunError, WeightsError
 from vitrail.core.progress import Progress
 from vitrail.runs import RunRecord
 
@@ -23,6 +23,7 @@ def reopen(
     digest: str,
     request: EngineRequest,
     ranges: str = "",
+    may_download: bool,
     offline: bool,
     progress: Progress,
 ) -> Backbone:
@@ -31,15 +32,29 @@ def reopen(
     `spec` has its name in the run, and the file of its weights if a person gave one; without, a file that was used
     before is found by its digest, else the published weights are taken. The backbone that is returned has the name of
     its card. `digest` is the sha256 that the weights must have. `ranges` is for int8 alone: the digest of the images
-    that the run took its ranges from.
+    that the run took its ranges from. A run may be a stranger's, so a name that stands only in its files downloads
+    nothing: `may_download` says that a person named the backbone.
 
-    Raises UsageError if the run has no such backbone, and WeightsError if the weights are others or cannot be found,
-    before they are downloaded or put on an engine if possible.
+    Raises:
+        UsageError: the run has no such backbone.
+        RunError: its files contradict each other.
+        WeightsError: the weights are others, cannot be found, or would have to be downloaded without `may_download`;
+            said before they are downloaded or put on an engine if possible.
     """
     result = run.backbone(spec.name)
+    if result.name not in (result.card.name, f"{result.card.name}+{result.recipe}"):
+        raise RunError(
+            f"The run {run.folder} says that {result.name} is {result.card.name}: its results.json was changed. Use "
+            "an intact copy, or repeat the run."
+        )
     named = BackboneSpec(name=result.card.name, file=spec.file)  # without the recipe
     if spec.file is None:
         named = replace(named, file=_find_file(result.card, digest, spec, progress))
+        if named.file is None and not (may_download or offline or is_trusted_name(named.name, digest)):
+            raise WeightsError(
+                f"The weights of {named.name} would have to be downloaded, and so far only a file of the run "
+                f"{run.folder} says so: give -b {spec.name} to allow it, or -b {spec.name}=FILE."
+            )
     else:
         _require_weights(named.given_digest(), digest, spec, named)
     opened = open_backbone(

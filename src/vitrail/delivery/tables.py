@@ -5,8 +5,7 @@ from typing import Any
 import pyarrow as pa
 
 from vitrail.runs import BackboneResult, Results, RunRecord
-from vitrail.runs.folder import DATA
-from vitrail.runs.tables import PROBABILITY_PREFIX, read_paths
+from vitrail.runs.tables import PROBABILITY_PREFIX
 from vitrail.statistics.intervals import Interval
 
 TEXT, NUMBER, COUNT, YES_OR_NO = pa.string(), pa.float64(), pa.int64(), pa.bool_()
@@ -73,7 +72,7 @@ def pairs_table(results: Results) -> pa.Table:
 def predictions_table(record: RunRecord, name: str) -> pa.Table:
     """A row for each test image; `vitrail.Run.predictions` says what the columns mean."""
     tested, classes = record.predictions(name), record.results.data.classes
-    paths = read_paths(record.folder / DATA)
+    paths = record.paths()
     predicted_N = tested.probability_NC.argmax(axis=1)
     columns = {
         "id": pa.array(tested.ids, pa.string()),

@@ -32,7 +32,6 @@ from vitrail.features.by_id import Paths
 from vitrail.features.engine_choice import KnownEngine, recall_or_try
 from vitrail.features.int8_ranges import attach_range_images
 from vitrail.features.pipeline import fill, open_extractor
-from vitrail.fetch.hub import HF
 
 DEATHS = 4  # of workers over one block, before it is given up
 
@@ -201,7 +200,7 @@ def _report_failure(error: VitrailError) -> BlockResult:
 
 def _with_local_weights(backbone: Backbone, job: Job, source: Source) -> Backbone:
     """The backbone with the weights at the same path on this machine, otherwise those published under its name."""
-    given = backbone.file.parent if backbone.card.name.startswith(HF) else backbone.file
+    given = backbone.hashed_path
     if not given.exists():
         backbone = _published(backbone, given, job)
     elif digest_of(given) != backbone.digest:

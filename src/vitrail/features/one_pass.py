@@ -82,7 +82,7 @@ class Extractor:
                 engine = start_at_pace(
                     self.backbone, images=images, threads=threads, pooling=self.pooling, cache=resources.cache
                 )
-            self._network = Network(engine, self.backbone.card.preprocessing)
+            self._network = Network.of(self.backbone, engine)
         return self._network
 
     def write(self, computed: Computed, cost: ShardCost) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from vitrail.backbones import PIXEL_CODE_VERSION, Backbone
 from vitrail.backbones.engines import FORWARD_CODE_VERSION
 from vitrail.backbones.poolings import join_poolings, take_pooling
+from vitrail.core.errors import WeightsError
 from vitrail.core.resources import Resources
 from vitrail.data import CopyCollector, Dataset, SetAside, Source
 from vitrail.features.by_id import Paths
@@ -25,6 +26,8 @@ from vitrail.features.part import Part
 from vitrail.features.store import FeatureSet, RowReader
 
 ROWS_AT_ONCE = 4096  # of `blocks`
+ROWS_COMPARED = 64  # at a time
+SAME = 1e-6  # of the largest value; rounding depends on an image's place in a batch
 
 Fill = Callable[[Sequence[Extractor], Paths, NDArray[np.bool_]], tuple[dict[str, str], float]]
 
@@ -132,6 +135,9 @@ def extract(
         part: compute only the rows of these examples, for several machines that share a cache.
         elsewhere: computes the rows instead of this process.
         copies: receives the bytes of every image that this process reads.
+
+    Raises:
+        WeightsError: a backbone's features are not finite, or the same for all images.
     """
     extractors = [open_extractor(backbone, resources.cache) for backbone in backbones]
     paths = Paths(dataset.table)
@@ -149,11 +155,13 @@ def extract(
     rejected, decode_s = (elsewhere or here)(extractors, paths, wanted_N)
     unreadable = tuple(sorted(rejected))
     readable = paths.some_ids(paths.less(wanted_N, unreadable))
+    features = [
+        _features(extractor, readable, len(readable) - had) for extractor, had in zip(extractors, before, strict=True)
+    ]
+    for rows in features:
+        _require_distinct(rows, readable)
     return Extraction(
-        features=tuple(
-            _features(extractor, readable, len(readable) - had)
-            for extractor, had in zip(extractors, before, strict=True)
-        ),
+        features=tuple(features),
         set_aside=tuple(
             SetAside(path=path, reason=rejected[id_], kind="unreadable") for id_ in unreadable for path in paths[id_]
         ),
@@ -214,6 +222,27 @@ def _features(extractor: Extractor, ids: pa.Array, computed: int) -> Features:
         ),
         stored=extractor.stored,
     )
+
+
+def _require_distinct(features: Features, ids: pa.Array) -> None:
+    """Refuse a backbone whose features do not depend on the image: no head can tell such images apart.
+
+    Rows are read until two differ, which the first ones nearly always do.
+
+    Raises:
+        WeightsError: all images, two or more, have the same features.
+    """
+    first_D = None
+    for start in range(0, len(ids), ROWS_COMPARED):
+        feature_ND = features.rows(ids[start : start + ROWS_COMPARED])
+        first_D = feature_ND[0] if first_D is None else first_D
+        if np.abs(feature_ND - first_D).max() > SAME * np.abs(first_D).max():
+            return
+    if len(ids) > 1:
+        raise WeightsError(
+            f"{features.backbone} gives all {len(ids):,} images the same features: its weights are empty or damaged, "
+            "or all images look alike. Check its weights, or leave it out."
+        )
 
 
 def _poolings(backbone: Backbone) -> tuple[str, ...]:

@@ -203,12 +203,19 @@ class RowReader:
         return len(self._row_N)
 
     def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The rows with these numbers, in this order, in float32; raises StoreError if a shard is gone."""
+        """The rows with these numbers, in this order, in float32; raises StoreError if a shard is gone or holds NaN."""
         shard_N, row_N = self._shard_N[rows], self._row_N[rows]
         feature_ND = np.empty((len(rows), self.width), np.float32)
         for number in np.unique(shard_N):
             chosen = shard_N == number
             feature_ND[chosen] = self._shards[number].features()[row_N[chosen]]
+        finite_N = np.isfinite(feature_ND).all(axis=1)
+        if not finite_N.all():  # earlier versions stored what a network gave
+            folder = self._shards[int(shard_N[np.argmin(finite_N)])].path.parent
+            raise StoreError(
+                f"The cache holds features that are not finite, of {np.count_nonzero(~finite_N)} of "
+                f"{len(feature_ND)} images: delete {folder} and run the same command again."
+            )
         return feature_ND
 
 

@@ -18,15 +18,15 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vitrail.backbones import Engine, Preprocessing, least_side, to_pixels
+from vitrail.backbones import Backbone, Engine, Preprocessing, least_side, to_pixels
 from vitrail.core.ahead import in_order
-from vitrail.core.errors import DataError
+from vitrail.core.errors import DataError, WeightsError
 from vitrail.data import ImageRejected, Source, read_example
 from vitrail.data.images import Decoded, decode_for, upright_rgb
 from vitrail.data.sources.local import read_file
@@ -127,10 +127,33 @@ def _read_path(path: Path) -> bytes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """A network that is ready to run, and how it wants its pixels."""
+    """A network that is ready to run, how it wants its pixels, and what messages call it."""
 
     engine: Engine
     preprocessing: Preprocessing
+    name: str
+
+    @classmethod
+    def of(cls, backbone: Backbone, engine: Engine) -> Self:
+        """The network of a backbone, as it was started."""
+        name = f"{backbone.name} (engine {backbone.engine.name}, precision {backbone.engine.precision})"
+        return cls(engine, backbone.card.preprocessing, name)
+
+    def compute(self, pixel_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The features, all of them finite.
+
+        Raises:
+            WeightsError: they are not: a number became too large for the precision, or for float32.
+        """
+        feature_BD = self.engine(pixel_BHWC)
+        finite_B = np.isfinite(feature_BD).all(axis=1)
+        if not finite_B.all():
+            raise WeightsError(
+                f"The features of {self.name} are not finite for {np.count_nonzero(~finite_B)} of a batch of "
+                f"{len(feature_BD)} images: its numbers become too large. Give --precision fp32; if that is not "
+                "enough, its weights are damaged, so leave this backbone out or give other weights."
+            )
+        return feature_BD
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -293,7 +316,7 @@ class Stream(Generic[Item]):
         network, number, entries = full
         pixels = [entry.pixel_HWC for entry in entries if entry.pixel_HWC is not None]
         begun = time.monotonic()
-        feature_BD = network.engine(np.stack(pixels)) if pixels else np.empty((0, 0), np.float32)
+        feature_BD = network.compute(np.stack(pixels)) if pixels else np.empty((0, 0), np.float32)
         spent = time.monotonic() - begun if pixels else 0.0
         with self._counting:
             self.forward_s += spent

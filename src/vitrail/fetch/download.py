@@ -3,20 +3,29 @@
 The first download of a name locks its revision and digest (`trust.py`); every later use must have the same.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.core.errors import DownloadError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import config_folder
 from vitrail.core.progress import Progress
-from vitrail.fetch.hub import WEIGHTS_FILE, Published, bring_by_hand, download, find_cached
+from vitrail.fetch.hub import HF_FILES, WEIGHTS_FILE, Published, bring_by_hand, download, find_cached
 from vitrail.fetch.trust import Trusted, read_trusted, remember
 
 LOCK_FILE = "weights.lock.json"
 NEWEST = "main"
 
 
-def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str = WEIGHTS_FILE) -> Path:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetched:
+    """A file that is on this machine, with the digest that was checked."""
+
+    path: Path
+    sha256: str
+
+
+def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str = WEIGHTS_FILE) -> Fetched:
     """One file of a backbone, by default its weights, from the hub's cache or the hub.
 
     The digest of the file is the one that is locked for this name; the first time, it is locked now. A file that is not
@@ -45,7 +54,14 @@ def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str 
     if trusted is None:
         commit = path.parent.name  # the hub's cache keeps a file under snapshots/<commit>/
         remember(lock, key, Trusted(repository=card.repository, revision=commit, sha256=digest))
-    return path
+    return Fetched(path=path, sha256=digest)
+
+
+def read_locked(name: str) -> dict[str, str]:
+    """The digests that are locked for a name, by file; raises DownloadError if the lock cannot be read."""
+    trusted = read_trusted(config_folder() / LOCK_FILE)
+    keys = {file: name if file == WEIGHTS_FILE else f"{name}/{file}" for file in HF_FILES}
+    return {file: trusted[key].sha256 for file, key in keys.items() if key in trusted}
 
 
 def is_fetched(card: Published) -> bool:

@@ -98,14 +98,21 @@ def logits(head: Head, features: NDArray[np.float32]) -> NDArray[np.float64]:
     Computed in float64, so that a row's scores do not depend on other rows.
 
     Raises:
-        DataError: the features are not rows of the head's width.
+        DataError: the features are not rows of the head's width, or they or the scores are not finite.
     """
     if features.ndim != 2 or features.shape[1] != len(head.scaling.mean_D):
         raise DataError(
             f"This head takes rows of {len(head.scaling.mean_D)} features, but got an array of shape "
             f"{features.shape}: give it features of the backbone that it was fitted on."
         )
-    return head.scores.logits(head.scaling.exact(features))
+    logit_NC = head.scores.logits(head.scaling.exact(features))
+    finite_N = np.isfinite(logit_NC).all(axis=1)
+    if not finite_N.all():
+        raise DataError(
+            f"The scores of {np.count_nonzero(~finite_N)} of {len(logit_NC)} rows are not finite: check that the "
+            "features are, and that they are those of the backbone that this head was fitted on."
+        )
+    return logit_NC
 
 
 def probabilities(head: Head, features: NDArray[np.float32]) -> NDArray[np.float64]:

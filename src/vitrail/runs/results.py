@@ -6,9 +6,9 @@ Numbers are plain floats in SI units or fractions in [0, 1].
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from vitrail.backbones import Card
 from vitrail.backbones.engines import EngineTrial
@@ -146,7 +146,7 @@ class BackboneResult:
     weights_sha256: str
     engine: str
     precision: str
-    feature_key: str
+    feature_key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]  # names a folder of the cache
     cost: BackboneCost
     search: SearchSummary
     test: Metrics

@@ -1,15 +1,18 @@
 """One finished benchmark: the folder, what its results say, and how it is put there."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.candidates import Candidate
 from vitrail.core.errors import RunError, UsageError
+from vitrail.core.hashing import sha256_file
+from vitrail.core.same_bytes import ChangedFileError, same_bytes
 from vitrail.core.whole_files import write_whole
 from vitrail.data import Dataset, Split, plan_leave_out
 from vitrail.heads import save_head
@@ -31,6 +34,9 @@ from vitrail.runs.folder import (
 from vitrail.runs.receipt import compare_with_receipt, read_receipt
 from vitrail.runs.results import BackboneResult, Results, read_results, results_to_json
 from vitrail.runs.tables import (
+    ExampleTable,
+    read_examples,
+    read_paths,
     read_predictions,
     read_resplits,
     read_subsets,
@@ -42,13 +48,20 @@ from vitrail.runs.tables import (
 )
 from vitrail.search import Resplit, Search, SubsetScores
 
+Content = TypeVar("Content")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
-    """A finished run. The folder can be moved: nothing in it names its own place."""
+    """A finished run. The folder can be moved: nothing in it names its own place.
+
+    `digests` are those of its files, by their place, that its receipt has; a file is read only as these bytes. A run
+    that was just written, or that `vitrail verify` reads, has none.
+    """
 
     folder: Path
     results: Results
+    digests: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         return f"RunRecord({str(self.folder)!r})"
@@ -67,23 +80,46 @@ class RunRecord:
 
     def predictions(self, name: str) -> Predictions:
         """The test rows of one backbone, with their probabilities."""
-        return read_predictions(prediction_file(self.folder, self.backbone(name).name))
+        return self.read(prediction_file(self.folder, self.backbone(name).name), read_predictions)
 
     def calibration(self, name: str) -> Predictions:
         """The predictions for the calibration split; RunError in a run without one."""
-        return read_predictions(calibration_file(self.folder, self.backbone(name).name))
+        return self.read(calibration_file(self.folder, self.backbone(name).name), read_predictions)
 
     def resplits(self, name: str) -> tuple[Resplit, ...]:
         """The winner's predictions on other splits of train and val; RunError if there are none."""
-        return read_resplits(resplits_file(self.folder, self.backbone(name).name))
+        return self.read(resplits_file(self.folder, self.backbone(name).name), read_resplits)
 
     def subsets(self, name: str) -> SubsetScores:
         """The winner's predictions when fitted on parts of train and val; RunError if there are none."""
-        return read_subsets(subsets_file(self.folder, self.backbone(name).name))
+        return self.read(subsets_file(self.folder, self.backbone(name).name), read_subsets)
 
     def left_out(self, name: str) -> Predictions:
         """The test rows of heads that never saw the value of an image in the column left out; RunError without one."""
-        return read_predictions(left_out_file(self.folder, self.backbone(name).name))
+        return self.read(left_out_file(self.folder, self.backbone(name).name), read_predictions)
+
+    def examples(self) -> ExampleTable:
+        """The examples, column by column."""
+        return self.read(self.folder / DATA, read_examples)
+
+    def paths(self) -> dict[str, str]:
+        """The first path of each example, by id."""
+        return self.read(self.folder / DATA, read_paths)
+
+    def read(self, path: Path, read: Callable[[Path], Content]) -> Content:
+        """The content of one of its files.
+
+        Raises:
+            RunError: the file is not the one that the receipt lists.
+        """
+        digest = self.digests.get(path.relative_to(self.folder).as_posix())
+        if digest is None:
+            return read(path)
+        try:
+            with same_bytes([path], partial(sha256_file, path), digest):
+                return read(path)
+        except ChangedFileError as error:
+            raise RunError(_say_changed(self.folder, path.name)) from error
 
     @property
     def report(self) -> Path:
@@ -105,14 +141,19 @@ def load_run(folder: Path) -> RunRecord:
     Raises:
         RunError: there is no finished run, or one of its files was changed, damaged or deleted.
     """
-    results = read_results(folder / RESULTS)
-    for what, expected, actual in compare_with_receipt(folder, results, read_receipt(folder)):
+    results, receipt = read_results(folder / RESULTS), read_receipt(folder)
+    for what, expected, actual in compare_with_receipt(folder, results, receipt):
         if expected != actual:
-            raise RunError(
-                f"The run {folder} was changed after it finished: {what} was changed, damaged or deleted. `vitrail "
-                "verify` lists all differences. Use an intact copy, or repeat the run."
-            )
-    return RunRecord(folder=folder, results=results)
+            raise RunError(_say_changed(folder, what))
+    record = RunRecord(folder=folder, results=results, digests=receipt.files)
+    return replace(record, results=record.read(folder / RESULTS, read_results))
+
+
+def _say_changed(folder: Path, what: str) -> str:
+    return (
+        f"The run {folder} was changed after it finished: {what} was changed, damaged or deleted. `vitrail verify` "
+        "lists all differences. Use an intact copy, or repeat the run."
+    )
 
 
 def write_run(

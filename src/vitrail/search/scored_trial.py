@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vitrail.core.errors import DataError
 from vitrail.heads import CurvePoint, Fit, ScalingKind
 from vitrail.heads.head import log_softmax
 from vitrail.heads.temperature import fit_temperature
@@ -88,6 +89,8 @@ def score_solved(
 def score_fits(examples: Examples, fits: Sequence[Fit]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Negative log likelihood and correctness of every scored example, from one fit for each holdout.
 
+    NaN and wrong for all if a score is not finite; `select` passes such a trial over.
+
     The probabilities are temperature-scaled first, with one temperature fitted on these very rows. Otherwise a head
     would be chosen for its temperature, which is corrected later anyway, and kinds whose scores are not log
     probabilities could not be compared at all. One number fitted on some hundred rows flatters by about half an
@@ -96,6 +99,8 @@ def score_fits(examples: Examples, fits: Sequence[Fit]) -> tuple[NDArray[np.floa
     pairs = zip(fits, examples.holdouts, strict=True)
     logit_SC = np.concatenate([examples.score(fit, holdout.score) for fit, holdout in pairs])
     label_S = examples.scored_labels
+    if not np.isfinite(logit_SC).all():  # a training that diverged
+        return np.full(len(label_S), np.nan), np.zeros(len(label_S), np.bool_)
     log_SC = log_softmax(logit_SC / fit_temperature(logit_SC, label_S, examples.class_weights(label_S)))
     nll_S = -np.take_along_axis(log_SC, label_S[:, None], axis=1)[:, 0]
     return nll_S, log_SC.argmax(axis=1) == label_S
@@ -133,9 +138,16 @@ def select(
         kind_T: the kind of head of each trial.
         weight_norm_T: its `Trial.weight_norm`.
         weight_S: the weight of each scored example, of mean 1.
+
+    Raises:
+        DataError: no trial has finite losses.
     """
     mean_T = (weight_S * loss_TS).mean(axis=1)
-    best = int(np.argmin(mean_T))
+    if np.isnan(mean_T).all():
+        raise DataError(
+            "The scores of every head that was tried are not finite: check the backbone's weights, or leave it out."
+        )
+    best = int(np.nanargmin(mean_T))
     worse_TS = loss_TS - loss_TS[best]
     error_T = standard_error(worse_TS, weight_S)
     close = np.flatnonzero((weight_S * worse_TS).mean(axis=1) <= error_T).tolist()

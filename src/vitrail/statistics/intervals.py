@@ -30,6 +30,10 @@ class Interval:
     method: str
     n: int
 
+    def __post_init__(self) -> None:
+        if any(math.isnan(figure) for figure in (self.value, self.low, self.high)):
+            raise ValueError(f"{self.value} [{self.low}, {self.high}] is not an interval")
+
 
 def wilson(correct: int, total: int, level: float = LEVEL) -> Interval:
     """The rate correct / total with Wilson's score interval, without continuity correction.

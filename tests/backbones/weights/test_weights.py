@@ -1,5 +1,6 @@
 """Weights go in whole or not at all, and the error lists what does not fit."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -127,3 +128,32 @@ def test_a_safetensors_file_whose_first_byte_is_that_of_another_kind_is_read(fir
             break
     assert file.read_bytes()[0] == first
     assert [tensor.tolist() for tensor in read_weights(file).values()] == [[1.0, 1.0]]
+
+
+def test_an_index_of_shards_says_how_to_join_them(tmp_path):
+    file = tmp_path / "model.safetensors.index.json"
+    shards = {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}
+    file.write_text(json.dumps({"metadata": {}, "weight_map": shards}))
+    with pytest.raises(WeightsError, match=r"index of weights in 2 other files \(model-1-of-2.*join the dictionaries"):
+        read_weights(file)
+
+
+def test_a_pointer_of_git_lfs_is_called_one(tmp_path):
+    (tmp_path / "w.safetensors").write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\n")
+    with pytest.raises(WeightsError, match=r"pointer of Git LFS.*git lfs pull"):
+        read_weights(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int64, torch.bool, torch.complex64])
+@pytest.mark.parametrize("kind", ["safetensors", "pth"])
+def test_weights_that_are_not_floating_point_are_refused(dtype, kind, tmp_path):
+    file, state = tmp_path / f"w.{kind}", {"a.weight": torch.ones(2).to(dtype), "steps": torch.tensor([3])}
+    save_file(state, file) if kind == "safetensors" else torch.save(state, file)
+    with pytest.raises(WeightsError, match=r"are not floating-point: 1 of type|more than plain tensors"):
+        read_weights(file)
+
+
+def test_a_tensor_of_another_type_than_the_networks_is_listed(net, state):
+    state["1.running_mean"] = torch.ones(4, dtype=torch.int32)
+    with pytest.raises(WeightsError, match=r"1 not floating-point: 1\.running_mean \(int32\)"):
+        load_into(net, state, file=FILE)

@@ -107,3 +107,16 @@ def test_a_url_without_a_data_set_is_refused():
     fsspec.filesystem("memory").pipe_file("/notes.txt", b"x")
     with pytest.raises(UsageError, match=r"notes\.txt is not a data set that Vitrail can read from a URL"):
         open_source("memory://notes.txt")
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/images", "https://host/images.zip", "hf://datasets/a/b"])
+def test_offline_no_url_is_opened(url: str):
+    with pytest.raises(UsageError, match=f"{url} is read over the network, which --offline does not allow"):
+        open_source(url, offline=True)
+
+
+def test_offline_a_url_of_this_machine_is_read(tmp_path: Path):
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "a.png").write_bytes(b"pixels")
+    source = open_source(tmp_path.as_uri(), offline=True)
+    assert [file.path for file in source.list_files()] == ["cat/a.png"]

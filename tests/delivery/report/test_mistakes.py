@@ -2,12 +2,17 @@
 
 import base64
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
-from vitrail.delivery.report.mistakes import SIDE, Images, choose_limit, worst_mistakes
+from vitrail.core.hashing import sha256_bytes
+from vitrail.data import Dataset
+from vitrail.data.sources import FolderSource
+from vitrail.delivery.report.mistakes import SIDE, Images, choose_limit, draw_thumbnail, worst_mistakes
 from vitrail.heads.head import Predictions
 
 CLASSES = ("cat", "dog", "owl")
@@ -73,6 +78,17 @@ def test_a_picture_that_cannot_be_had_leaves_its_reason(images: Images | None, r
     (mistake,) = worst_mistakes(PREDICTIONS, CLASSES, images, limit=1)
     assert mistake.picture is None
     assert mistake.missing == reason
+
+
+def test_an_image_that_was_replaced_after_it_was_judged_is_not_shown(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "judged.png")
+    source = FolderSource(tmp_path)
+    sha256 = sha256_bytes((tmp_path / "judged.png").read_bytes())
+    for id_, picture in ((sha256, True), ("c", False)):
+        table = pa.table({"id": [id_], "paths": [["judged.png"]]})
+        dataset = Dataset(name="", table=table, classes=(), set_aside=(), warnings=(), fingerprint="", source=source)
+        uri, _, reason = draw_thumbnail(id_, Images.of(dataset))
+        assert (uri is not None, reason) == (picture, "" if picture else "changed since, or not at hand")
 
 
 def test_the_more_backbones_the_fewer_mistakes_of_each() -> None:

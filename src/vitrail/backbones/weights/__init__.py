@@ -5,6 +5,7 @@ torchvision's names are ours.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,10 +18,13 @@ from vitrail.backbones.weights.npz import read_npz
 from vitrail.backbones.weights.pickled import read_pth
 from vitrail.backbones.weights.renaming import Layout, to_ours
 from vitrail.backbones.weights.safetensors import read_safetensors
+from vitrail.backbones.weights.wrappers import Note, say_nothing, strip_prefixes
+from vitrail.core.bounded import read_json
 from vitrail.core.errors import WeightsError
 from vitrail.core.hashing import fingerprint, sha256_bytes
 
 LISTED_TENSORS = 8  # of each kind, in an error message
+NOT_FLOATING = "not floating-point"
 
 # Counters of training steps that inference never reads. Files from before 2019 lack them.
 UNUSED_COUNTER = ".num_batches_tracked"
@@ -40,19 +44,42 @@ LAYOUTS: tuple[Layout, ...] = (
 )
 
 HDF5_START, ZIP_START, PICKLE_START = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
+LFS_START = b"version https://git-lfs.github.com/spec/"
 LENGTH_BYTES = 8  # of the JSON that a safetensors file begins with
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
+def read_weights(path: Path, note: Note = say_nothing) -> dict[str, torch.Tensor]:
     """The tensors of a weights file, by our names and in our form, floating-point ones as float32.
 
     The file is safetensors, PyTorch's .pth or .bin, NumPy's .npz or Keras' .h5, with the names of timm, torchvision,
-    transformers, keras.applications, or Google's ViT and BiT. Raises WeightsError if it cannot be read, is damaged or
-    hostile, or mixes names.
+    transformers, keras.applications, or Google's ViT and BiT. `note` receives what was taken off: the prefix of a
+    wrapper, what else is in a checkpoint. Raises WeightsError if it cannot be read, is damaged or hostile, mixes names,
+    or has weights that are not floating-point.
     """
-    stored = _reader_of(path)(path)
+    stored = strip_prefixes(_reader_of(path, note)(path), path, note)
     layout = next((layout for layout in LAYOUTS if layout.prefix_in(stored) is not None), None)
-    return stored if layout is None else to_ours(stored, layout, file=path)
+    state = stored if layout is None else to_ours(stored, layout, file=path)
+    require_floating({name: tensor.dtype for name, tensor in state.items() if not tensor.is_floating_point()}, path)
+    return state
+
+
+def require_floating(others: Mapping[str, object], file: Path) -> None:
+    """Refuse weights of another type: without their scale, quantised ones mean nothing.
+
+    Args:
+        others: the types of the tensors that are not floating-point; counters and indices may be integers.
+        file: where they are.
+
+    Raises:
+        WeightsError: one of them is a weight or a bias.
+    """
+    weights = {name: kind for name, kind in others.items() if name.rpartition(".")[2] in ("weight", "bias")}
+    if weights:
+        kinds = ", ".join(sorted({str(kind).removeprefix("torch.") for kind in weights.values()}))
+        raise WeightsError(
+            f"The weights {file} are not floating-point: {_listing(f'of type {kinds}', list(weights))}. Give the "
+            "weights as they were before they were quantised or converted."
+        )
 
 
 def digest_tensors(state: Mapping[str, torch.Tensor]) -> str:
@@ -68,7 +95,7 @@ def digest_tensors(state: Mapping[str, torch.Tensor]) -> str:
     return fingerprint(facts)
 
 
-def _reader_of(path: Path) -> Callable[[Path], dict[str, torch.Tensor]]:
+def _reader_of(path: Path, note: Note) -> Callable[[Path], dict[str, torch.Tensor]]:
     try:
         with path.open("rb") as file:
             start, size = file.read(LENGTH_BYTES + 1), path.stat().st_size
@@ -77,8 +104,32 @@ def _reader_of(path: Path) -> Callable[[Path], dict[str, torch.Tensor]]:
     if start.startswith(HDF5_START):
         return read_h5
     if start.startswith(ZIP_START):
-        return read_npz if any(name.endswith(".npy") for name in member_names(path)) else read_pth
-    return read_pth if start.startswith(PICKLE_START) and not _is_safetensors(start, size) else read_safetensors
+        return read_npz if any(name.endswith(".npy") for name in member_names(path)) else partial(read_pth, note=note)
+    if _is_safetensors(start, size):
+        return read_safetensors
+    _refuse_stand_in(path, start)
+    return partial(read_pth, note=note) if start.startswith(PICKLE_START) else read_safetensors
+
+
+def _refuse_stand_in(path: Path, start: bytes) -> None:
+    """Refuse a text file that only says where the weights are."""
+    if LFS_START.startswith(start) and len(start) > LENGTH_BYTES:
+        raise WeightsError(
+            f"{path} is a pointer of Git LFS, not the weights themselves: run `git lfs pull` in its repository, or "
+            "fetch the file from where it was published."
+        )
+    if not start.lstrip().startswith(b"{"):
+        return
+    try:
+        document = read_json(path)
+        shards = sorted({str(shard) for shard in document["weight_map"].values()})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return
+    raise WeightsError(
+        f"{path} is an index of weights in {len(shards)} other file{'s' * (len(shards) != 1)} "
+        f"({', '.join(shards[:LISTED_TENSORS])}). Vitrail takes one file: load each with safetensors.torch.load_file, "
+        "join the dictionaries, save them with safetensors.torch.save_file, and give that file."
+    )
 
 
 def _is_safetensors(start: bytes, size: int) -> bool:
@@ -93,19 +144,31 @@ def load_into(net: nn.Module, state: Mapping[str, torch.Tensor], *, file: Path) 
     The network is on the CPU; `state` has the network's own names.
 
     Raises:
-        WeightsError: a tensor is unexpected, missing, of another shape, or not finite; the message lists such tensors.
+        WeightsError: a tensor is unexpected, missing, of another shape, not floating-point, or not finite; the message
+            lists such tensors.
     """
     wanted = net.state_dict()
     missing = [name for name in wanted if name not in state and not name.endswith(UNUSED_COUNTER)]
     unexpected = [name for name in state if name not in wanted]
     shared = [name for name in wanted if name in state]
+    not_floating = [
+        f"{name} ({str(state[name].dtype).removeprefix('torch.')})"
+        for name in shared
+        if wanted[name].is_floating_point() and not state[name].is_floating_point()
+    ]
     misshapen = [
         f"{name} (has {_shape(state[name])}, needs {_shape(wanted[name])})"
         for name in shared
         if state[name].shape != wanted[name].shape
     ]
     not_finite = [name for name in shared if not torch.isfinite(state[name]).all()]
-    kinds = {"unexpected": unexpected, "missing": missing, "misshapen": misshapen, "not finite": not_finite}
+    kinds = {
+        "unexpected": unexpected,
+        "missing": missing,
+        "misshapen": misshapen,
+        NOT_FLOATING: not_floating,
+        "not finite": not_finite,
+    }
     faults = [_listing(kind, names) for kind, names in kinds.items() if names]
     if faults:
         raise WeightsError(

@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 
 from vitrail.core.errors import WeightsError
+from vitrail.core.reasons import say_reason
 
 MAX_BYTES = 16 * 2**30  # the largest published backbones, of a billion parameters in float32, have 5
 MAX_RATIO = 100  # trained weights hardly shrink at all; deflate can make a thousand of one
@@ -16,8 +17,8 @@ def member_names(path: Path) -> list[str]:
             return archive.namelist()
     except Exception as error:  # a damaged file can make its reader raise anything
         raise WeightsError(
-            f"The weights {path} are an archive (.npz, .pth) that is cut off or damaged ({error}): fetch the "
-            f"file again from where it was published."
+            f"The weights {path} are an archive (.npz, .pth) that is cut off or damaged ({say_reason(error)}): fetch "
+            "the file again from where it was published."
         ) from error
 
 

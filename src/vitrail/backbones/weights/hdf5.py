@@ -8,6 +8,7 @@ import torch
 
 from vitrail.backbones.weights.archive import MAX_BYTES, MAX_RATIO
 from vitrail.core.errors import UsageError, WeightsError
+from vitrail.core.reasons import say_reason
 
 
 def read_h5(path: Path) -> dict[str, torch.Tensor]:
@@ -40,8 +41,8 @@ def read_h5(path: Path) -> dict[str, torch.Tensor]:
             file.visititems(visit)  # follows no link to another place or file
     except Exception as error:  # a damaged file can make its reader raise anything
         raise WeightsError(
-            f"The weights {path} are not a complete .h5 file of Keras' weights ({error}): fetch the file again from "
-            f"where it was published."
+            f"The weights {path} are not a complete .h5 file of Keras' weights ({say_reason(error)}): fetch the "
+            "file again from where it was published."
         ) from error
     return arrays
 

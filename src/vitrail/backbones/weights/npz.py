@@ -9,6 +9,7 @@ from numpy.lib import format as npy
 
 from vitrail.backbones.weights.archive import require_modest
 from vitrail.core.errors import WeightsError
+from vitrail.core.reasons import say_reason
 
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
@@ -27,8 +28,8 @@ def read_npz(path: Path) -> dict[str, torch.Tensor]:
         raise
     except Exception as error:  # a damaged file can make its reader raise anything
         raise WeightsError(
-            f"The weights {path} are not a complete .npz file of plain arrays ({error}): fetch the file again from "
-            f"where it was published; Vitrail never opens pickled objects."
+            f"The weights {path} are not a complete .npz file of plain arrays ({say_reason(error)}): fetch the "
+            "file again from where it was published; Vitrail never opens pickled objects."
         ) from error
 
 

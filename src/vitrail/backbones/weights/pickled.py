@@ -9,13 +9,16 @@ from typing import Any
 import torch
 
 from vitrail.backbones.weights.archive import require_modest
+from vitrail.backbones.weights.wrappers import Note, say_nothing, take_state
 from vitrail.core.errors import WeightsError
+from vitrail.core.reasons import say_reason
 
 
-def read_pth(path: Path) -> dict[str, torch.Tensor]:
+def read_pth(path: Path, note: Note = say_nothing) -> dict[str, torch.Tensor]:
     """The tensors of a .pth or .bin file, floating-point ones as float32.
 
-    The file has tensors by name, or one dictionary of them under one key, as DeiT publishes it.
+    The file has tensors by name, or a dictionary of them under one of its keys, as DeiT publishes it and as training
+    code saves checkpoints; `note` receives what was left out.
 
     Raises:
         WeightsError: the file is damaged, or holds anything but plain tensors.
@@ -35,14 +38,11 @@ def read_pth(path: Path) -> dict[str, torch.Tensor]:
     except WeightsError:
         raise
     except Exception as error:  # a damaged file can make its reader raise anything
-        reason = str(error).strip().splitlines()[:1]
         raise WeightsError(
-            f"The weights {path} are not a complete PyTorch file ({''.join(reason) or type(error).__name__}): fetch "
-            f"the file again from where it was published."
+            f"The weights {path} are not a complete PyTorch file that can be read safely ({say_reason(error)}): fetch "
+            "the file again from where it was published, or save its tensors with safetensors.torch.save_file."
         ) from error
-    if isinstance(stored, Mapping) and len(stored) == 1 and isinstance(inner := next(iter(stored.values())), Mapping):
-        stored = inner
-    return _only_tensors(stored, path)
+    return _only_tensors(take_state(stored, path, note), path)
 
 
 def _only_tensors(stored: Any, path: Path) -> dict[str, torch.Tensor]:

@@ -7,6 +7,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from vitrail.core.errors import WeightsError
+from vitrail.core.reasons import say_reason
 
 
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
@@ -21,7 +22,7 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         raise WeightsError(f"The weights {path} cannot be read ({error.strerror or error}): check the path.") from error
     except SafetensorError as error:
         raise WeightsError(
-            f"The weights {path} are not a complete safetensors file ({error}), nor PyTorch's, NumPy's or HDF5: fetch "
-            f"the file again from where it was published."
+            f"The weights {path} are not a complete safetensors file ({say_reason(error)}), nor PyTorch's, NumPy's or "
+            "HDF5: fetch the file again from where it was published."
         ) from error
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+LOCAL_URL = "file://"
 KINDS = (
     "a folder with one folder of images per class, a manifest (.csv or .parquet), an archive (.zip, .tar, .tar.gz), "
     "WebDataset shards (a folder of them, or x-{000..009}.tar), Parquet with images, or the URL of one of these "
@@ -44,19 +45,21 @@ def is_url(data: str) -> bool:
     return URL.match(data) is not None
 
 
-def open_source(data: str | Path | None, *, kept_bytes: int = 0) -> Source:
+def open_source(data: str | Path | None, *, kept_bytes: int = 0, offline: bool = False) -> Source:
     """The source that a path or URL names; without one, scikit-learn's digits.
 
     Only its kind is determined: a folder, a manifest, an archive, shards. At most `kept_bytes` of the files at a URL
     are kept in memory between their first and second read.
 
     Raises:
-        UsageError: the path does not exist, or is not of a known kind.
+        UsageError: the path does not exist, or is not of a known kind, or `offline` does not allow the URL.
         DataError: a server refuses to list it.
     """
     if data is None:
         return DigitsSource()
     if is_url(str(data)):
+        if offline and not str(data).casefold().startswith(LOCAL_URL):
+            raise UsageError(f"{data} is read over the network, which --offline does not allow: give a path instead.")
         try:
             source = _open_remote(str(data))
             return KeptDownloads(source, kept_bytes) if kept_bytes else source

@@ -9,7 +9,8 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from vitrail.data import MAX_PIXELS, Dataset, ImageRejected, decode
+from vitrail.core.errors import DataError
+from vitrail.data import MAX_PIXELS, Dataset, ImageRejected, decode, read_example
 from vitrail.heads.head import Predictions
 
 SIDE = 128  # pixels of a thumbnail, shown at about 100: sharp enough on a phone, some 4 kB
@@ -22,7 +23,9 @@ MOST_A_BACKBONE, LEAST_A_BACKBONE, MOST_A_PAGE = 12, 3, 72
 class Images:
     """The images of a data set while they are at hand.
 
-    `read` gives the bytes of an example and raises OSError if its file is gone; `paths` names its file, by id.
+    `read` gives the bytes of an example; it raises OSError if its file is gone, and DataError if the file has other
+    bytes now, which may show another image than the one that was judged, or if a server is not reached. `paths` names
+    its file, by id.
     """
 
     read: Callable[[str], bytes] = field(repr=False)
@@ -33,7 +36,7 @@ class Images:
     def of(cls, dataset: Dataset, *, max_pixels: int = MAX_PIXELS) -> Self:
         """The images of a data set, read from its source when they are asked for."""
         first = {id_: paths[0] for id_, paths in dataset.by_id("paths").items()}
-        return cls(read=lambda id_: dataset.source.read(first[id_]), paths=first, max_pixels=max_pixels)
+        return cls(read=lambda id_: read_example(dataset.source, first[id_], id_), paths=first, max_pixels=max_pixels)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +98,8 @@ def draw_thumbnail(id_: str, images: Images | None) -> tuple[str | None, bool, s
         picture = decode(images.read(id_), max_pixels=images.max_pixels)
     except ImageRejected as error:
         return None, False, error.reason
+    except DataError:
+        return None, False, "changed since, or not at hand"
     except (OSError, KeyError) as error:
         return None, False, getattr(error, "strerror", None) or "not at hand"
     tiny = max(picture.size) <= TINY
