@@ -16,6 +16,7 @@ from vitrail.core.ahead import in_order
 from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Progress, running
 from vitrail.data import Dataset, ImageRejected, decode, inspect
+from vitrail.data.in_flight import one_item
 
 TASK = "Decoding files"
 AHEAD = 32
@@ -102,7 +103,8 @@ def _read_all(
 
     def read(where: Sequence[str]) -> _Read | str:
         try:
-            return _examine(dataset.source.read(where[0]), where, max_pixels)
+            with one_item():
+                return _examine(dataset.source.read(where[0]), where, max_pixels)
         except ImageRejected as error:
             return error.reason
         except OSError as error:

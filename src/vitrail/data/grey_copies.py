@@ -29,6 +29,7 @@ from vitrail.core.progress import running
 from vitrail.core.resources import Resources
 from vitrail.data.dataset import Dataset, read_example, whole
 from vitrail.data.images import ImageRejected, decode_grey
+from vitrail.data.in_flight import PIXELS, one_item
 
 SIDE = 32
 FOLDER = "grey-copies"
@@ -129,10 +130,11 @@ def make_grey_copy(data: bytes, *, max_pixels: int, side: int = SIDE) -> NDArray
     Raises:
         ImageRejected: it cannot be decoded.
     """
-    image = decode_grey(data, at_least=2 * side, max_pixels=max_pixels)
-    if min(image.size) < LEAST_PIXELS:
-        return np.zeros((side, side), np.uint8)
-    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR), dtype=np.uint8)
+    with PIXELS.scope():
+        image = decode_grey(data, at_least=2 * side, max_pixels=max_pixels)
+        if min(image.size) < LEAST_PIXELS:
+            return np.zeros((side, side), np.uint8)
+        return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
 class _Writer:
@@ -177,7 +179,8 @@ def _make(
     def make(item: tuple[int, str, str]) -> NDArray[np.uint8] | None:
         _, id_, path = item
         try:
-            return make_grey_copy(read_example(dataset.source, path, id_), max_pixels=max_pixels)
+            with one_item():
+                return make_grey_copy(read_example(dataset.source, path, id_), max_pixels=max_pixels)
         except (ImageRejected, OSError):
             return None
         finally:
