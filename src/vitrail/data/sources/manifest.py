@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 
+from vitrail.core.bounded import read_bounded
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.sources.folder import SPLIT_WORDS
 from vitrail.data.sources.local import class_name, read_listed, written
-from vitrail.data.sources.table import Row, check_rows, read_rows
+from vitrail.data.sources.table import MOST_TABLE_BYTES, Row, check_rows, read_rows
 
 
 class ManifestSource:
@@ -45,7 +46,7 @@ class ManifestSource:
     @cached_property
     def _rows(self) -> list[Row]:
         try:
-            content = self._path.read_bytes()
+            content = read_bounded(self._path, MOST_TABLE_BYTES)
         except OSError as error:
             raise DataError(f"The manifest {self._path} cannot be read: {error.strerror}.") from error
         return read_rows(content, str(self._path))

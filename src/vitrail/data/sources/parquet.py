@@ -24,15 +24,15 @@ import pyarrow.parquet as pq
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside, SplitName
 from vitrail.data.sources.folder import SPLIT_WORDS
-from vitrail.data.sources.local import as_on_disk, class_name, written
+from vitrail.data.sources.local import MAX_FILE_BYTES, as_on_disk, class_name, written
+from vitrail.data.sources.parquet_limits import DAMAGED, open_parquet, read_batches
 from vitrail.data.sources.ranges import Ranges, as_file
 from vitrail.data.sources.table import find_further, is_text_like
 from vitrail.data.sources.webdataset import split_of_shard
 
 LABEL_NAMES = ("label", "labels", "class", "cls", "target")
 ROW = re.compile(r"(.*?)/(\d{8,})(/[^/]*)?")
-LISTED_ROWS, BATCH_ROWS = 1024, 16
-BUFFER_BYTES = 1 << 20  # else pyarrow reads a whole column of a row group at once, which may be the whole file
+BATCH_ROWS = 16
 KEPT_BYTES = 256 << 20
 KEPT_FILES = 32  # read on from where they were left; any other, from its beginning
 KEPT_BATCHES = 4  # at least, so that threads a few rows apart never make each other read anew
@@ -78,7 +78,7 @@ class ParquetSource:
         for name, split in zip(self._files, splits, strict=True):
             try:
                 yield from self._list_file(name, split if all(splits) else None)
-            except (pa.ArrowException, OSError) as error:
+            except DAMAGED as error:
                 raise DataError(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}.") from error
 
     def _list_file(self, name: str, split: SplitName | None) -> Iterator[ListedFile | SetAside]:
@@ -87,7 +87,7 @@ class ParquetSource:
         wanted = [
             column for column in (columns.label, columns.split, columns.group, columns.path) if column is not None
         ] + list(columns.further)
-        for batch in file.iter_batches(batch_size=LISTED_ROWS, columns=wanted):
+        for batch in read_batches(file, wanted, name):
             for row in batch.to_pylist():
                 inside = (row[columns.image] or {}).get("path") if columns.path else None
                 base = PurePosixPath(str(inside).replace("\\", "/")).name if inside else ""
@@ -109,6 +109,8 @@ class ParquetSource:
             content = images[row].as_py()
         if not content:
             raise OSError(0, "its row holds no bytes")
+        if len(content) > MAX_FILE_BYTES:
+            raise OSError(0, f"it is larger than any image ({len(content) / 1e9:.1f} GB)")
         return bytes(content)
 
     def _advance(self, name: str, wanted: int) -> pa.Array:
@@ -127,7 +129,7 @@ class ParquetSource:
                     if len(self._cursors) > KEPT_FILES:
                         self._cursors.popitem(last=False)
                     return images
-        except (pa.ArrowException, StopIteration) as error:
+        except (*DAMAGED, StopIteration) as error:
             raise OSError(0, "the Parquet file is damaged here") from error
 
     def _from_start(self, name: str) -> Iterator[pa.Array]:
@@ -144,14 +146,15 @@ class ParquetSource:
 
     def _opened(self, name: str) -> pq.ParquetFile:
         """A new reader each time: one may be in the middle of its file when another begins."""
-        return pq.ParquetFile(as_file(self._files[name]()), buffer_size=BUFFER_BYTES)
+        ranges = self._files[name]()
+        return open_parquet(ranges, ranges.size, name)
 
 
 def holds_images(file: Ranges) -> bool:
     """Whether a Parquet file has a column of images, rather than being a manifest of paths, or nothing that is read."""
     try:
-        return _image_column(pq.read_schema(as_file(file))) is not None
-    except (pa.ArrowException, OSError):
+        return _image_column(pq.read_schema(as_file(file, most=MAX_FILE_BYTES))) is not None
+    except DAMAGED:
         return False
 
 
