@@ -171,8 +171,8 @@ def test_a_jpeg_and_a_png_of_one_picture_have_nearly_the_same_grey_copy():
     assert np.abs(copies[0] - copies[1]).max() <= 4
 
 
-def test_a_picture_of_fewer_than_32_pixels_has_a_black_grey_copy():
-    assert not make_grey_copy(encoded(photograph(size=(31, 400))), max_pixels=LIMIT).any()
+def test_a_picture_of_fewer_than_32_pixels_has_no_grey_copy():
+    assert make_grey_copy(encoded(photograph(size=(31, 400))), max_pixels=LIMIT) is None
     assert make_grey_copy(encoded(photograph(size=(32, 400))), max_pixels=LIMIT).any()
 
 
