@@ -58,17 +58,23 @@ def read_file(path: str | Path) -> bytes:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(0, "it is not a regular file")
-        if size > MAX_FILE_BYTES:
-            raise OSError(0, f"it is larger than any image ({size / 1e9:.1f} GB)")
+        _require_image_size(size)
         if size > READ_AT_ONCE:
             FILES.take(size)
         blocks = [os.read(file, size + 1)]
-        if len(blocks[0]) != size:  # some file systems return fewer bytes than requested
+        if len(blocks[0]) != size:  # some file systems return fewer bytes than requested, or state no size
             while block := os.read(file, READ_AT_ONCE):
                 blocks.append(block)
+                size = max(size, sum(map(len, blocks)))
+                _require_image_size(size)
         return b"".join(blocks)
     finally:
         os.close(file)
+
+
+def _require_image_size(size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise OSError(0, f"it is larger than any image ({size / 1e9:.1f} GB)")
 
 
 def read_listed(folder: Path, path: str) -> bytes:
