@@ -109,7 +109,7 @@ def test_grey_copies_and_models_are_verified_too(tmp_path: Path):
     images = draw_folder(tmp_path / "images", per_class=2)
     cache = tmp_path / "cache"
     make_grey_copies(load(open_source(images)), max_pixels=10**8, resources=Resources(cache=cache, cores=1))
-    (copies,) = (cache / "grey-copies" / "v1").iterdir()
+    (copies,) = (cache / "grey-copies" / "v2").iterdir()
     model = cache / "engines" / "ffee"
     model.mkdir(parents=True)
     for name in ("model.xml", "model.bin"):

@@ -98,6 +98,9 @@ def _whiten_exactly(image: PngImagePlugin.PngImageFile, file: IO[bytes], transpa
     """Load a PNG of 16 bits a channel with its transparent colour white; many colours may share its high bytes.
 
     Pillow keeps the high byte of each value. The low bytes are read from a second decode of the same file.
+
+    Raises:
+        NoColourRuleError: all of it is transparent.
     """
     place = file.tell()
     file.seek(0)

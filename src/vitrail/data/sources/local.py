@@ -55,7 +55,7 @@ def read_file(path: str | Path) -> bytes:
         status = os.fstat(file)
         size = status.st_size
         if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(0, "it is not a regular file")
         _require_image_size(size)
