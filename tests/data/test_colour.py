@@ -159,6 +159,14 @@ def test_the_transparent_grey_of_a_shallow_png_is_a_value_as_it_is_stored(bits):
     assert rgb(png(0, bits, [row], (len(values), 1), struct.pack(">H", 1)))[0, :, 0].tolist() == expected
 
 
+def test_metadata_before_the_pixels_do_not_hide_a_transparent_grey():
+    """Pillow decodes a PNG with XMP when it is asked for an orientation."""
+    text = b"XML:com.adobe.xmp\0\0\0\0\0<x:xmpmeta/>"
+    data = png(0, 4, [bytes([0x13, 0x20])], (4, 1), struct.pack(">H", 1))
+    chunk = struct.pack(">I", len(text)) + b"iTXt" + text + struct.pack(">I", zlib.crc32(b"iTXt" + text))
+    assert rgb(data[:33] + chunk + data[33:])[0, :, 0].tolist() == [255, 51, 34, 0]
+
+
 def test_one_of_the_colours_that_share_their_high_bytes_is_transparent():
     row = np.asarray([(0x1299, 0x3499, 0x5699), (0x1298, 0x3499, 0x5699), (0x1200, 0x3400, 0x5600)], ">u2")
     data = png(2, 16, [row.tobytes()] * 2, (3, 2), struct.pack(">HHH", 0x1299, 0x3499, 0x5699))

@@ -256,7 +256,9 @@ def _require_fitting(width: int, height: int, max_pixels: int) -> None:
 
 def _take_memory(image: ImageFile.ImageFile, whole: tuple[int, int], data: bytes, max_pixels: int) -> None:
     """Take what the decode of an opened image needs, and reject one that needs too much; `whole` is its full size."""
-    cost = estimate_cost(image, whole, data, turned=_orientation(image) in TURNS)
+    # Pillow decodes a PNG to look for an orientation behind its pixels, so one that may be there counts as there.
+    may_turn = bool(image.info.keys() & WITH_ORIENTATION) if image.format == "PNG" else _orientation(image) in TURNS
+    cost = estimate_cost(image, whole, data, turned=may_turn)
     what = f"{whole[0]} x {whole[1]} pixels of this kind of {image.format} take"
     most = max(MOST_PIXEL_BYTES, MOST_BYTES_A_PIXEL * max_pixels)
     if cost.bytes > most:

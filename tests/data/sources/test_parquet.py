@@ -137,6 +137,14 @@ def test_few_of_many_files_are_left_in_the_middle(tmp_path: Path, monkeypatch):
             assert len(source._cursors) <= 3
 
 
+def test_metadata_that_are_nested_too_deeply_name_no_classes(tmp_path: Path):
+    deep = pa.table({"image": pa.array([b"1"], pa.binary()), "label": [3]}).replace_schema_metadata(
+        {"huggingface": "[" * 200_000}
+    )
+    pq.write_table(deep, tmp_path / "x.parquet")
+    assert listed(open_source(tmp_path / "x.parquet")) == ({("x.parquet/00000000", "3", None)}, {})
+
+
 def refusal(path: Path) -> str:
     with pytest.raises(DataError) as refused:
         list(open_source(path).list_files())
