@@ -78,16 +78,15 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """The image in bands of rows, each with its first row; a small image is one band and is not copied."""
+    """The image in bands of rows, each with its first row."""
     rows = max(1, BAND_PIXELS // image.width)
-    if rows >= image.height:
-        yield 0, image
-        return
     for top in range(0, image.height, rows):
         yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
 def _convert_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    if image.width * image.height <= BAND_PIXELS:
+        return convert(image)
     rgb = Image.new("RGB", image.size)
     for top, band in _bands(image):
         rgb.paste(convert(band), (0, top))

@@ -45,7 +45,7 @@ def estimate_cost(image: ImageFile.ImageFile, whole: tuple[int, int], data: byte
     """
     pixels = image.width * image.height
     stored = STORED.get(image.mode, 4)
-    after = 0 if image.mode == "RGB" else RGB
+    after = 0 if image.mode == "RGB" and "transparency" not in image.info else RGB
     seconds = 0.0
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         working, seconds = _jpeg_cost(image, whole, data)

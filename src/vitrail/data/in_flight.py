@@ -9,8 +9,6 @@ So threads never wait for each other in a circle.
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 MOST_FILE_BYTES = 200_000_000
 MOST_PIXEL_BYTES = 800_000_000  # 100 megapixels of RGBA, as stored and as RGB
@@ -39,32 +37,51 @@ class ByteBudget:
             self._used += size
         self._thread.bytes = mine + size
 
-    @contextmanager
-    def scope(self) -> Iterator[None]:
-        """Give back at the end what this thread took inside."""
+    def scope(self) -> "Scope":
+        """Give back at the end what this thread takes inside."""
+        return Scope(self)
+
+    def enter(self) -> int | None:
+        """Begin a scope of this thread; what it held in the scope around it, or None if there is none."""
         before = self._held_here()
         self._thread.bytes = before or 0
-        try:
-            yield
-        finally:
-            taken = self._thread.bytes - (before or 0)
-            self._thread.bytes = before
-            if taken:
-                with self._changed:
-                    self._used -= taken
-                    self._changed.notify_all()
+        return before
+
+    def leave(self, before: int | None) -> None:
+        """End the scope that began with these bytes."""
+        taken = self._thread.bytes - (before or 0)
+        self._thread.bytes = before
+        if taken:
+            with self._changed:
+                self._used -= taken
+                self._changed.notify_all()
 
     def _held_here(self) -> int | None:
         """The bytes of this thread; None outside of a scope."""
         return getattr(self._thread, "bytes", None)
 
 
+class Scope:
+    """Gives back what a thread takes inside; a class, since a generator costs each small file some microseconds."""
+
+    __slots__ = ("_before", "_budgets")
+
+    def __init__(self, *budgets: ByteBudget) -> None:
+        self._budgets = budgets
+        self._before: list[int | None] = []
+
+    def __enter__(self) -> None:
+        self._before = [budget.enter() for budget in self._budgets]
+
+    def __exit__(self, *_: object) -> None:
+        for budget, before in zip(self._budgets, self._before, strict=True):
+            budget.leave(before)
+
+
 FILES = ByteBudget(MOST_FILE_BYTES)
 PIXELS = ByteBudget(MOST_PIXEL_BYTES)
 
 
-@contextmanager
-def one_item() -> Iterator[None]:
+def one_item() -> Scope:
     """Hold the bytes of a file, and of the pixels decoded from it, while a thread works on it."""
-    with FILES.scope(), PIXELS.scope():
-        yield
+    return Scope(FILES, PIXELS)
