@@ -28,6 +28,12 @@ def test_many_damaged_files_are_read_or_refused(kind, name, tmp_path: Path):
     assert outcomes(kind, name, tmp_path, range(8, 150)) <= {"read", "refused"}
 
 
+def test_a_column_of_images_with_fewer_rows_than_the_file_says_is_not_read(tmp_path: Path):
+    """The mutant of benchmarks/mutations.py that ended in an IndexError."""
+    mutant = mutate(random.Random("tables 866"), dict(SEEDS["tables"])["images_zstd.parquet"])
+    assert read_file("tables", "images_zstd.parquet", mutant, tmp_path) in {"read", "refused"}
+
+
 def test_a_parquet_file_whose_texts_are_not_utf_8_is_refused(tmp_path: Path):
     content = dict(SEEDS["tables"])["manifest_none.parquet"]
     for text in (b"caf\xc3\xa9", b"images/1.png"):

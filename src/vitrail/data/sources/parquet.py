@@ -137,7 +137,12 @@ class ParquetSource:
         column = columns_of(file.schema_arrow, name).image
         nested = pa.types.is_struct(file.schema_arrow.field(column).type)
         part = f"{column}.bytes" if nested else column
+        left = file.metadata.num_rows
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=[part]):
+            # A damaged column may hold fewer rows than the file says, and every later image would get another label.
+            if len(batch) != min(BATCH_ROWS, left):
+                raise OSError(0, "the Parquet file is damaged here")
+            left -= len(batch)
             yield batch.column(0).field(0) if nested else batch.column(0)
 
     def _forget(self) -> None:

@@ -60,9 +60,10 @@ def read_batches(file: pq.ParquetFile, columns: Sequence[str], where: str) -> It
         ArrowException, OSError, UnicodeDecodeError: the file is damaged.
     """
     _require_little_text(_count_unpacked_bytes(file.metadata, columns), where)
-    text_bytes = 0
+    text_bytes, left = 0, file.metadata.num_rows
     for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
         batch.validate(full=True)
+        left -= len(batch)
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             for texts in _texts_in(column):
                 length_N = _lengths(texts)
@@ -73,6 +74,8 @@ def read_batches(file: pq.ParquetFile, columns: Sequence[str], where: str) -> It
                 text_bytes += pc.sum(length_N).as_py() or 0
         _require_little_text(text_bytes, where)
         yield pa.record_batch([_decode(column) for column in batch.columns], names=batch.schema.names)
+    if left:
+        raise pa.ArrowInvalid(f"{abs(left):,} rows fewer or more than its metadata say")
 
 
 def _require_little_text(text_bytes: int, where: str) -> None:
