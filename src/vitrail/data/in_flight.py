@@ -10,6 +10,9 @@ So threads never wait for each other in a circle.
 
 import threading
 
+from vitrail.core.machine import return_freed_memory
+
+LARGE_ITEM = 50_000_000  # bytes from which on a thread's memory is given back to the system at once
 MOST_FILE_BYTES = 200_000_000
 MOST_PIXEL_BYTES = 800_000_000  # 100 megapixels of RGBA, as stored and as RGB
 
@@ -51,6 +54,8 @@ class ByteBudget:
         """End the scope that began with these bytes."""
         taken = self._thread.bytes - (before or 0)
         self._thread.bytes = before
+        if taken >= LARGE_ITEM:
+            return_freed_memory()
         if taken:
             with self._changed:
                 self._used -= taken
