@@ -2,7 +2,7 @@
 
 The reader builds every offset itself, so a damaged file cannot point outside of its buffers; texts are checked to be
 UTF-8 (`validate`). So a file is parsed in this process: none of 40,000 mutated files, of every compression, crashed it
-(benchmarks/mutations.py repeats a part of them).
+(benchmarks/mutations.py damages others).
 """
 
 from collections.abc import Iterator, Sequence
@@ -57,7 +57,7 @@ def read_batches(file: pq.ParquetFile, columns: Sequence[str], where: str) -> It
 
     Raises:
         DataError: a text is too long, or all of them are.
-        ArrowException, OSError, UnicodeDecodeError: the file is damaged.
+        ArrowInvalid: it is damaged, as any other error of DAMAGED says too.
     """
     _require_little_text(_count_unpacked_bytes(file.metadata, columns), where)
     text_bytes, left = 0, file.metadata.num_rows
