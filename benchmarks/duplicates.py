@@ -270,8 +270,8 @@ def search(data: Path, cache: Path) -> tuple[Dataset, Sequence[NearPair], float]
     """The near-duplicates of a data set and how long they took."""
     dataset = load(open_source(data))
     begun = time.perf_counter()
-    pairs = find_near_duplicates(dataset, max_pixels=MAX_PIXELS, resources=Resources(cache=cache))
-    return dataset, pairs, time.perf_counter() - begun
+    near = find_near_duplicates(dataset, max_pixels=MAX_PIXELS, resources=Resources(cache=cache))
+    return dataset, near.pairs, time.perf_counter() - begun
 
 
 def paths_of(dataset: Dataset) -> dict[str, str]:

@@ -231,8 +231,8 @@ def _group_near_duplicates(
     if not options.near_duplicates:
         return dataset, ()
     with phase(resources.progress, "near-duplicates"):
-        pairs = find_near_duplicates(dataset, max_pixels=options.max_pixels, resources=resources)
-    return keep_together(dataset, pairs), pairs
+        near = find_near_duplicates(dataset, max_pixels=options.max_pixels, resources=resources)
+    return keep_together(dataset, near), near.pairs
 
 
 def _announce(clock: Clock, journal: Journal, *, backbones: int) -> None:

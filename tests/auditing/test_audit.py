@@ -16,7 +16,7 @@ from vitrail.auditing.page import sentence
 from vitrail.auditing.suspects import find_suspects
 from vitrail.backbones import Backbone
 from vitrail.core.errors import UsageError, WeightsError
-from vitrail.data import load, open_source
+from vitrail.data import NearDuplicates, load, open_source
 from vitrail.runs import read_results, write_receipt
 
 NO_LABELS = AuditOptions(labels=False)
@@ -160,7 +160,7 @@ def test_labels_whose_heads_do_not_fit_in_memory_are_not_judged(monkeypatch):
     module = sys.modules["vitrail.auditing.audit"]
     monkeypatch.setattr("vitrail.search.memory.usable_memory", lambda: 10**6)
     monkeypatch.setattr(module, "find_suspects", lambda *_, **__: pytest.fail("labels were judged"))
-    monkeypatch.setattr(module, "find_near_duplicates", lambda *_, **__: ())  # takes time
+    monkeypatch.setattr(module, "find_near_duplicates", lambda *_, **__: NearDuplicates())  # takes time
     found = audit(None).labels
     assert found.judged == 0
     assert "fitted in memory" in found.why_not

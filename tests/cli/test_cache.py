@@ -60,7 +60,7 @@ def test_the_batch_that_a_network_was_fastest_with_is_listed_and_pruned_like_fea
 
 def test_converted_models_and_grey_copies_count_and_can_be_pruned_too(capsys):
     cache = cache_folder()
-    model, copies = cache / "engines" / "ffee" / "model.bin", cache / "grey-copies" / "v1" / "abc.arrow"
+    model, copies = cache / "engines" / "ffee" / "model.bin", cache / "grey-copies" / "v2" / "abc.arrow"
     for file in (model, copies):
         file.parent.mkdir(parents=True)
         file.write_bytes(bytes(3000))

@@ -96,7 +96,7 @@ def test_a_copy_that_is_stored_is_not_made_again(nine: Counted, tmp_path: Path, 
 def test_a_flipped_byte_in_the_cache_is_noticed_and_the_grey_copies_are_made_again(source: Counted, tmp_path):
     dataset = load(source)
     first = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
-    (shard,) = (tmp_path / "grey-copies" / "v1").iterdir()
+    (shard,) = (tmp_path / "grey-copies" / "v2").iterdir()
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
@@ -135,7 +135,8 @@ def test_grey_copies_of_other_data_sets_take_no_memory(nine: Counted, tmp_path: 
     dataset = load(nine)
     first = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     others = np.random.default_rng(0).integers(0, 256, (4000, 32, 32), dtype=np.uint8)
-    grey_copies._write(tmp_path / "grey-copies" / "v1", [f"{row:064d}" for row in range(len(others))], others)
+    ids, small_N = [f"{row:064d}" for row in range(len(others))], np.zeros(len(others), np.bool_)
+    grey_copies._write(tmp_path / "grey-copies" / "v2", ids, others, small_N)
     tracemalloc.start()
     again = make_grey_copies(dataset, max_pixels=LIMIT, resources=Resources(cache=tmp_path, cores=2))
     _, peak = tracemalloc.get_traced_memory()
@@ -171,8 +172,8 @@ def test_a_jpeg_and_a_png_of_one_picture_have_nearly_the_same_grey_copy():
     assert np.abs(copies[0] - copies[1]).max() <= 4
 
 
-def test_a_picture_of_fewer_than_32_pixels_has_a_black_grey_copy():
-    assert not make_grey_copy(encoded(photograph(size=(31, 400))), max_pixels=LIMIT).any()
+def test_a_picture_of_fewer_than_32_pixels_has_no_grey_copy():
+    assert make_grey_copy(encoded(photograph(size=(31, 400))), max_pixels=LIMIT) is None
     assert make_grey_copy(encoded(photograph(size=(32, 400))), max_pixels=LIMIT).any()
 
 

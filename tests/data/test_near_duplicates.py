@@ -1,4 +1,5 @@
 import threading
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +10,16 @@ from PIL import Image, ImageOps
 from tests.data.pictures import MemorySource, dataset_of, encoded, photograph
 from vitrail.core.errors import DataError
 from vitrail.core.resources import Resources
-from vitrail.data import Dataset, NearPair, find_near_duplicates, keep_together, leaking_into, load, make_split
+from vitrail.data import (
+    Dataset,
+    NearDuplicates,
+    NearPair,
+    find_near_duplicates,
+    keep_together,
+    leaking_into,
+    load,
+    make_split,
+)
 from vitrail.data.dataset import ListedFile, fingerprint_of
 
 SIZE = (200, 150)
@@ -22,12 +32,16 @@ def load_files(files: Mapping[str, bytes], labels: Mapping[str, str] | None = No
 
 def found_in(dataset: Dataset, cache: Path) -> dict[tuple[str, str], NearPair]:
     paths = dict(zip(dataset.table["id"].to_pylist(), dataset.table["paths"].to_pylist(), strict=True))
-    pairs = find_near_duplicates(dataset, max_pixels=10**7, resources=Resources(cache=cache))
+    pairs = find_near_duplicates(dataset, max_pixels=10**7, resources=Resources(cache=cache)).pairs
     return {tuple(sorted((paths[pair.a][0], paths[pair.b][0]))): pair for pair in pairs}
 
 
 def pair(a: str, b: str) -> NearPair:
     return NearPair(a=a, b=b, correlation=1.0, overlap=1.0, mirrored=False)
+
+
+def near(*pairs: NearPair) -> NearDuplicates:
+    return NearDuplicates(pairs=pairs)
 
 
 def test_every_kind_of_copy_is_found_and_nothing_else(tmp_path: Path):
@@ -89,11 +103,44 @@ def test_pictures_of_eight_pixels_are_never_near_duplicates(tmp_path: Path):
     assert found_in(load_files(files), tmp_path) == {}
 
 
+def test_what_is_too_small_or_of_one_colour_is_counted_and_said(tmp_path: Path):
+    files = {f"{seed}.png": encoded(photograph(seed, (28, 40))) for seed in range(3)}
+    files |= {f"{size}.png": encoded(Image.new("RGB", (size, size))) for size in (31, 32, 48)}
+    files["photograph.png"] = encoded(photograph(9, SIZE))
+    dataset = load_files(files)
+    for _ in range(2):  # made, then read from the cache
+        found = find_near_duplicates(dataset, max_pixels=10**7, resources=Resources(cache=tmp_path))
+        assert found == NearDuplicates(too_small=4, one_colour=2)
+    told = keep_together(dataset, found)
+    assert (told.duplicates["too_small"], told.duplicates["one_colour"]) == (4, 2)
+    assert any("4 images have fewer than 32 pixels along a side" in warning for warning in told.warnings)
+    assert any("2 images have one colour, or nearly" in warning for warning in told.warnings)
+
+
+def test_frames_of_a_clip_are_one_group_and_two_clips_are_two(tmp_path: Path):
+    draws = np.random.default_rng(0)
+    files = {}
+    for clip in range(4):
+        still_HWC = np.asarray(photograph(clip, (96, 96)), float)
+        for frame in range(4):
+            noisy_HWC = np.clip(still_HWC + draws.normal(0, 4, still_HWC.shape), 0, 255).astype(np.uint8)
+            moved = Image.fromarray(noisy_HWC).crop((frame, 0, 90 + frame, 96))
+            files[f"{clip}_{frame}.jpg"] = encoded(moved, "JPEG", quality=85)
+    dataset = load_files(files)
+    found = find_near_duplicates(dataset, max_pixels=10**7, resources=Resources(cache=tmp_path))
+    table = keep_together(dataset, found).table
+    clips = defaultdict(set)
+    for (path,), group in zip(table["paths"].to_pylist(), table["group"].to_pylist(), strict=True):
+        clips[path[0]].add(group)
+    assert [len(groups) for groups in clips.values()] == [1] * 4
+    assert len(set.union(*clips.values())) == 4
+
+
 def test_near_duplicates_stay_on_one_side_of_a_drawn_split():
     dataset = dataset_of([(f"{row:03d}", row % 2, None, None) for row in range(200)], classes=2)
     pairs = [pair(f"{row:03d}", f"{row + 100:03d}") for row in range(40)]
     apart = make_split(dataset)[1]
-    together = make_split(keep_together(dataset, pairs))[1]
+    together = make_split(keep_together(dataset, near(*pairs)))[1]
 
     def crossing(split) -> int:
         return sum((one.a in split.test) != (one.b in split.test) for one in pairs)
@@ -105,7 +152,7 @@ def test_near_duplicates_stay_on_one_side_of_a_drawn_split():
 def test_groups_are_joined_with_those_that_were_given():
     rows = [("a", 0, "studio", None), ("b", 0, None, None), ("c", 0, "attic", None), ("d", 0, None, None)]
     dataset = dataset_of([*rows, ("e", 0, None, None), ("f", 0, "cellar", None)], classes=1)
-    grouped = keep_together(dataset, [pair("a", "b"), pair("b", "c"), pair("d", "e")])
+    grouped = keep_together(dataset, near(pair("a", "b"), pair("b", "c"), pair("d", "e")))
     groups = dict(zip(grouped.table["id"].to_pylist(), grouped.table["group"].to_pylist(), strict=True))
     assert groups["a"] == groups["b"] == groups["c"] == "attic"
     assert groups["d"] == groups["e"] == "near-duplicates of d"
@@ -115,7 +162,7 @@ def test_groups_are_joined_with_those_that_were_given():
 
 def test_without_pairs_nothing_changes_but_that_it_is_known():
     dataset = dataset_of([("a", 0, None, None)], classes=1)
-    kept = keep_together(dataset, [])
+    kept = keep_together(dataset, near())
     assert kept.table is dataset.table
     assert kept.warnings == dataset.warnings
     assert kept.duplicates["near_pairs"] == 0
@@ -123,8 +170,9 @@ def test_without_pairs_nothing_changes_but_that_it_is_known():
 
 def test_what_crosses_given_splits_or_labels_is_counted_and_said():
     dataset = dataset_of([("a", 0, None, "train"), ("b", 1, None, "test"), ("c", 0, None, "train")], classes=2)
-    grouped = keep_together(dataset, [pair("a", "b"), pair("a", "c")])
-    assert grouped.duplicates == {"near_pairs": 2, "near_examples": 3, "near_across_splits": 1, "near_two_labels": 1}
+    grouped = keep_together(dataset, near(pair("a", "b"), pair("a", "c")))
+    counts = {"near_pairs": 2, "near_examples": 3, "near_across_splits": 1, "near_two_labels": 1}
+    assert grouped.duplicates == counts | {"too_small": 0, "one_colour": 0}
     assert any("Leakage" in warning for warning in grouped.warnings)
     assert any("different labels" in warning for warning in grouped.warnings)
 

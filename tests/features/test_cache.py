@@ -109,7 +109,7 @@ def test_grey_copies_and_models_are_verified_too(tmp_path: Path):
     images = draw_folder(tmp_path / "images", per_class=2)
     cache = tmp_path / "cache"
     make_grey_copies(load(open_source(images)), max_pixels=10**8, resources=Resources(cache=cache, cores=1))
-    (copies,) = (cache / "grey-copies" / "v1").iterdir()
+    (copies,) = (cache / "grey-copies" / "v2").iterdir()
     model = cache / "engines" / "ffee"
     model.mkdir(parents=True)
     for name in ("model.xml", "model.bin"):
@@ -117,7 +117,7 @@ def test_grey_copies_and_models_are_verified_too(tmp_path: Path):
     digests = {name: sha256_file(model / name) for name in ("model.xml", "model.bin")}
     (model / "digests.json").write_text(json.dumps(digests))
     assert {entry.kind: entry.rows for entry in list_cache(cache)} == {"grey copies": 6, "model": None}
-    paths = {"engines/ffee", f"grey-copies/v1/{copies.name}"}
+    paths = {"engines/ffee", f"grey-copies/v2/{copies.name}"}
     assert dict(verify_cache(cache)) == dict.fromkeys(paths, True)
     for path in (copies, model / "model.bin"):
         path.write_bytes(path.read_bytes()[:-1] + b"!")

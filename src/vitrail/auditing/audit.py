@@ -1,7 +1,7 @@
 """The audit: files, copies, labels, balance, in this order. It reads, and changes nothing."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,7 @@ from vitrail.core.resources import Resources
 from vitrail.data import (
     MAX_PIXELS,
     Dataset,
+    NearDuplicates,
     NearPair,
     find_near_duplicates,
     keep_columns,
@@ -140,9 +141,9 @@ def audit(
         _check_judge(parse_spec(options.backbone), run)
     dataset = load(source, max_pixels=options.max_pixels, resources=resources)
     findings, facts, broken = look_through(dataset, max_pixels=options.max_pixels, progress=resources.progress)
-    pairs = find_near_duplicates(dataset, max_pixels=options.max_pixels, resources=resources)
-    grouped = keep_together(dataset, pairs)
-    together = grouped if run is None else _as_in_run(dataset, pairs, run.results.options)
+    near = find_near_duplicates(dataset, max_pixels=options.max_pixels, resources=resources)
+    grouped = keep_together(dataset, near)
+    together = grouped if run is None else _as_in_run(dataset, near, run.results.options)
     if run and run.results.data.fingerprint != together.fingerprint:
         raise UsageError(
             f"The run {run.folder} has other images or labels than {dataset.name}: give the data of that run, or do "
@@ -164,7 +165,7 @@ def audit(
         findings=tuple(findings),
         exact=tuple(_exact(dataset)),
         two_labels=_two_labels(dataset),
-        near=_name_pairs(dataset, pairs),
+        near=_name_pairs(dataset, near.pairs),
         labels=labels,
         balance={name: counted[number] for number, name in enumerate(dataset.classes)},
         duplicates=dict(grouped.duplicates),
@@ -179,10 +180,10 @@ def audit_to_json(report: Audit) -> bytes:
     return to_json(document, indent=2) + b"\n"
 
 
-def _as_in_run(dataset: Dataset, pairs: Sequence[NearPair], options: BenchOptions) -> Dataset:
+def _as_in_run(dataset: Dataset, near: NearDuplicates, options: BenchOptions) -> Dataset:
     """The data set with the groups and further columns that a run with these options has."""
     used = keep_columns(dataset, options.slices, options.search.leave_out)
-    return keep_together(used, pairs) if options.near_duplicates else used
+    return keep_together(used, near) if options.near_duplicates else used
 
 
 def _judge_labels(

@@ -16,6 +16,7 @@ from vitrail.core.ahead import in_order
 from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Progress, running
 from vitrail.data import Dataset, ImageRejected, decode, inspect, read_example
+from vitrail.data.in_flight import one_item
 
 TASK = "Decoding files"
 AHEAD = 32
@@ -103,7 +104,8 @@ def _read_all(
     def read(example: tuple[str, Sequence[str]]) -> _Read | str:
         id_, where = example
         try:
-            return _examine(read_example(dataset.source, where[0], id_), where, max_pixels)
+            with one_item():
+                return _examine(read_example(dataset.source, where[0], id_), where, max_pixels)
         except ImageRejected as error:
             return error.reason
         except OSError as error:

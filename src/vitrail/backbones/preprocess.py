@@ -30,7 +30,7 @@ from vitrail.backbones.cards import Preprocessing
 if TYPE_CHECKING:
     import torch
 
-PIXEL_CODE_VERSION = 1  # bump with any change that moves a pixel: it is part of every feature's key
+PIXEL_CODE_VERSION = 2  # bump with any change that moves a pixel: it is part of every feature's key
 
 # A strip of one by 65,535 pixels would be gigabytes once its short side is resized. Of an image this many times
 # longer than wide only the middle is kept before: what is cut off lies far outside the crop.

@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -82,6 +82,14 @@ def let_waiting_threads_sleep() -> None:
     # 2**20 cycles are 0.4 ms; OpenBLAS's 2**26 outlast the Python code between two products, and 2**4 end within a loop
     # of small products, whose threads must then be woken for each.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
+
+
+def return_freed_memory() -> None:
+    """Give freed memory back to the system, which glibc otherwise keeps for the thread that used it."""
+    import ctypes
+
+    with suppress(OSError, AttributeError, TypeError):  # other systems lack this function and need none
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from vitrail.data.examples import MAX_PIXELS, load
 from vitrail.data.grey_copies import CopyCollector
 from vitrail.data.images import ImageRejected, decode, inspect
 from vitrail.data.leave_out import LeaveOutPlan, plan_leave_out
-from vitrail.data.near_duplicates import NearPair, find_near_duplicates, keep_together, leaking_into
+from vitrail.data.near_duplicates import NearDuplicates, NearPair, find_near_duplicates, keep_together, leaking_into
 from vitrail.data.sealed import SealedTest
 from vitrail.data.sources import is_url, open_source
 from vitrail.data.split import SPLIT_NAMES, Split, SplitOptions, make_split
@@ -21,6 +21,7 @@ __all__ = [
     "ImageRejected",
     "LeaveOutPlan",
     "ListedFile",
+    "NearDuplicates",
     "NearPair",
     "SealedTest",
     "SetAside",

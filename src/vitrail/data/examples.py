@@ -20,6 +20,7 @@ from vitrail.data.duplicates import Example, merge
 from vitrail.data.file_list import FileList
 from vitrail.data.formats import pillow_is_quiet
 from vitrail.data.images import Header, ImageRejected, inspect
+from vitrail.data.in_flight import one_item
 from vitrail.data.left_alone import LeftAlone
 
 MAX_PIXELS = 100_000_000
@@ -158,14 +159,16 @@ def _ids(digest_N: NDArray[np.bytes_], number_M: NDArray[np.int64]) -> NDArray[n
 def _read(source: Source, path: str, max_pixels: int) -> tuple[bytes, Header] | SetAside:
     """The digest and the header of a file, or why it is set aside."""
     try:
-        data = source.read(path)
-        header = inspect(data, max_pixels=max_pixels)
+        with one_item():
+            data = source.read(path)
+            header = inspect(data, max_pixels=max_pixels)
+            digest = bytes.fromhex(sha256_bytes(data))
     except ImageRejected as error:
         reason = error.reason
     except OSError as error:
         reason = f"it cannot be read: {error.strerror or type(error).__name__}"
     else:
-        return bytes.fromhex(sha256_bytes(data)), header
+        return digest, header
     return SetAside(path=path, reason=reason, kind="unreadable")
 
 

@@ -29,10 +29,11 @@ from vitrail.core.progress import running
 from vitrail.core.resources import Resources
 from vitrail.data.dataset import Dataset, read_example, whole
 from vitrail.data.images import ImageRejected, decode_grey
+from vitrail.data.in_flight import PIXELS, one_item
 
 SIDE = 32
 FOLDER = "grey-copies"
-GREY_COPY_VERSION = "1"  # part of the folder's name: bump with any change that moves a pixel
+GREY_COPY_VERSION = "2"  # part of the folder's name: bump with any change that moves a pixel
 TASK = "Looking for near-duplicates"
 AHEAD = 64
 SHARD_COPIES = 4096  # a crash costs at most these
@@ -42,10 +43,14 @@ SHARD = ".arrow"
 
 @dataclass(frozen=True, slots=True)
 class GreyCopies:
-    """The grey copies of the examples that could be decoded, in the order of `ids`."""
+    """The grey copies of the examples that could be decoded, in the order of `ids`.
+
+    An image that is too small has a black copy, which resembles nothing, and is marked in `small_N`.
+    """
 
     ids: tuple[str, ...]
     copy_NSS: NDArray[np.uint8] = field(repr=False)
+    small_N: NDArray[np.bool_] = field(repr=False)
 
 
 def make_grey_copies(dataset: Dataset, *, max_pixels: int, resources: Resources) -> GreyCopies:
@@ -59,10 +64,11 @@ def make_grey_copies(dataset: Dataset, *, max_pixels: int, resources: Resources)
         DataError: a file has changed since the data set was read.
     """
     ids, paths = dataset.table.column("id"), dataset.table.column("paths")
-    copy_NSS, there_N = np.zeros((len(ids), SIDE, SIDE), np.uint8), np.zeros(len(ids), np.bool_)
-    for stored_ids, stored_MSS in _read(_folder(resources.cache), ids):
+    copy_NSS = np.zeros((len(ids), SIDE, SIDE), np.uint8)
+    there_N, small_N = np.zeros(len(ids), np.bool_), np.zeros(len(ids), np.bool_)
+    for stored_ids, stored_MSS, stored_M in _read(_folder(resources.cache), ids):
         rows = np.asarray(pc.index_in(stored_ids, value_set=ids))
-        copy_NSS[rows], there_N[rows] = stored_MSS, True
+        copy_NSS[rows], small_N[rows], there_N[rows] = stored_MSS, stored_M, True
     missing = [(row, ids[row].as_py(), paths[row].as_py()[0]) for row in np.flatnonzero(~there_N).tolist()]
     if missing:
         missing.sort(key=lambda item: item[2])  # neighbours in an archive or on a disk are read together
@@ -71,11 +77,13 @@ def make_grey_copies(dataset: Dataset, *, max_pixels: int, resources: Resources)
             closing(_make(dataset, missing, max_pixels, resources)) as copies,
         ):
             for row, id_, copy in copies:
-                copy_NSS[row], there_N[row] = copy, True
+                there_N[row], small_N[row] = True, copy is None
+                if copy is not None:
+                    copy_NSS[row] = copy
                 writer.add(id_, copy)
     if not there_N.all():
-        ids, copy_NSS = ids.filter(pa.array(there_N)), copy_NSS[there_N]
-    return GreyCopies(tuple(ids.to_pylist()), copy_NSS)
+        ids, copy_NSS, small_N = ids.filter(pa.array(there_N)), copy_NSS[there_N], small_N[there_N]
+    return GreyCopies(tuple(ids.to_pylist()), copy_NSS, small_N)
 
 
 class CopyCollector:
@@ -109,7 +117,7 @@ class CopyCollector:
     def _lacking(self) -> NDArray[np.bool_]:
         """The rows without a copy; found out when the first bytes come, since there may be none."""
         lacks_N = np.ones(len(self._ids), np.bool_)
-        for stored_ids, _ in _read(self._folder, self._ids):
+        for stored_ids, *_ in _read(self._folder, self._ids):
             lacks_N[np.asarray(pc.index_in(stored_ids, value_set=self._ids))] = False
         return lacks_N
 
@@ -118,21 +126,21 @@ class CopyCollector:
         self._writer.close()
 
 
-def make_grey_copy(data: bytes, *, max_pixels: int, side: int = SIDE) -> NDArray[np.uint8]:
+def make_grey_copy(data: bytes, *, max_pixels: int, side: int = SIDE) -> NDArray[np.uint8] | None:
     """The grey copy of one file, squeezed into a square, so that a copy of another aspect has the same.
 
-    An image with fewer than 32 pixels along a side has a black one, which resembles nothing.
-
     Returns:
-        S x S. The decode keeps twice the side, so that its own grid is averaged away.
+        S x S, or None for an image with fewer than 32 pixels along a side. The decode keeps twice the side, so that
+        its own grid is averaged away.
 
     Raises:
         ImageRejected: it cannot be decoded.
     """
-    image = decode_grey(data, at_least=2 * side, max_pixels=max_pixels)
-    if min(image.size) < LEAST_PIXELS:
-        return np.zeros((side, side), np.uint8)
-    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR), dtype=np.uint8)
+    with PIXELS.scope():
+        image = decode_grey(data, at_least=2 * side, max_pixels=max_pixels)
+        if min(image.size) < LEAST_PIXELS:
+            return None
+        return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
 class _Writer:
@@ -142,27 +150,29 @@ class _Writer:
         self._folder, self._lock = folder, threading.Lock()
         self._make_room()
 
-    def add(self, id_: str, copy: NDArray[np.uint8]) -> None:
-        """One more copy; StoreError if a full shard cannot be written."""
+    def add(self, id_: str, copy: NDArray[np.uint8] | None) -> None:
+        """One more copy, or None for an image that is too small; StoreError if a full shard cannot be written."""
         with self._lock:
-            self._copy_MSS[len(self._ids)] = copy
+            self._copy_MSS[len(self._ids)] = 0 if copy is None else copy
+            self._small_M[len(self._ids)] = copy is None
             self._ids.append(id_)
             if len(self._ids) < SHARD_COPIES:
                 return
-            full = self._ids, self._copy_MSS
+            full = self._ids, self._copy_MSS, self._small_M
             self._make_room()
         _write(self._folder, *full)
 
     def close(self) -> None:
         """Write the remaining copies."""
         with self._lock:
-            rest = self._ids, self._copy_MSS[: len(self._ids)]
+            rest = self._ids, self._copy_MSS[: len(self._ids)], self._small_M[: len(self._ids)]
             self._make_room()
         _write(self._folder, *rest)
 
     def _make_room(self) -> None:
         self._ids: list[str] = []
         self._copy_MSS = np.empty((SHARD_COPIES, SIDE, SIDE), np.uint8)
+        self._small_M = np.empty(SHARD_COPIES, np.bool_)
 
 
 def _folder(cache: Path) -> Path:
@@ -171,36 +181,39 @@ def _folder(cache: Path) -> Path:
 
 def _make(
     dataset: Dataset, missing: Sequence[tuple[int, str, str]], max_pixels: int, resources: Resources
-) -> Generator[tuple[int, str, NDArray[np.uint8]]]:
+) -> Generator[tuple[int, str, NDArray[np.uint8] | None]]:
     progress = resources.progress
 
-    def make(item: tuple[int, str, str]) -> NDArray[np.uint8] | None:
+    def make(item: tuple[int, str, str]) -> list[NDArray[np.uint8] | None]:
+        """The copy, in a list that is empty if the image cannot be decoded."""
         _, id_, path = item
         try:
-            return make_grey_copy(read_example(dataset.source, path, id_), max_pixels=max_pixels)
+            with one_item():
+                return [make_grey_copy(read_example(dataset.source, path, id_), max_pixels=max_pixels)]
         except (ImageRejected, OSError):
-            return None
+            return []
         finally:
             progress.advance(TASK)
 
     with running(progress, TASK, total=len(missing), unit="images"):
         pool = ThreadPoolExecutor(resources.threads.decode, thread_name_prefix="grey")
         try:
-            for (row, id_, _), copy in zip(missing, in_order(pool, make, missing, ahead=AHEAD), strict=True):
-                if copy is not None:
+            for (row, id_, _), copies in zip(missing, in_order(pool, make, missing, ahead=AHEAD), strict=True):
+                for copy in copies:
                     yield row, id_, copy
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _write(folder: Path, ids: Sequence[str], copy_MSS: NDArray[np.uint8]) -> None:
+def _write(folder: Path, ids: Sequence[str], copy_MSS: NDArray[np.uint8], small_M: NDArray[np.bool_]) -> None:
     if not ids:
         return
     schema = pa.schema([("id", pa.string()), ("copy", pa.binary(SIDE * SIDE))])
     pixels = pa.py_buffer(np.ascontiguousarray(copy_MSS))
+    large = pa.py_buffer(np.packbits(~small_M, bitorder="little"))
     columns = [
         pa.array(ids, pa.string()),
-        pa.FixedSizeBinaryArray.from_buffers(schema.field("copy").type, len(ids), [None, pixels]),
+        pa.FixedSizeBinaryArray.from_buffers(schema.field("copy").type, len(ids), [large, pixels]),
     ]
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, schema) as writer:
@@ -217,8 +230,11 @@ def _write(folder: Path, ids: Sequence[str], copy_MSS: NDArray[np.uint8]) -> Non
         pa.default_memory_pool().release_unused()  # each thread that writes would keep room for a shard
 
 
-def _read(folder: Path, ids: pa.ChunkedArray) -> Iterator[tuple[pa.Array, NDArray[np.uint8]]]:
-    """The stored copies of these examples, whichever data set they were made for; a damaged file is passed over."""
+def _read(folder: Path, ids: pa.ChunkedArray) -> Iterator[tuple[pa.Array, NDArray[np.uint8], NDArray[np.bool_]]]:
+    """The stored copies of these examples and which are too small, whichever data set they were made for.
+
+    A damaged file is passed over.
+    """
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix == SHARD)
     except OSError:
@@ -232,4 +248,5 @@ def _read(folder: Path, ids: pa.ChunkedArray) -> Iterator[tuple[pa.Array, NDArra
         if table.num_rows:
             copy = table.column("copy").chunk(0)
             content = np.frombuffer(copy.buffers()[1], np.uint8)[copy.offset * SIDE * SIDE :][: len(copy) * SIDE * SIDE]
-            yield table.column("id").chunk(0), content.reshape(-1, SIDE, SIDE)
+            small_M = copy.is_null().to_numpy(zero_copy_only=False)
+            yield table.column("id").chunk(0), content.reshape(-1, SIDE, SIDE), small_M

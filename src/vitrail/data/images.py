@@ -15,7 +15,8 @@ from typing import TypeVar
 from PIL import ExifTags, Image, ImageFile
 
 from vitrail.core.errors import DataError
-from vitrail.data.colour import NoColourRuleError, to_rgb
+from vitrail.data.colour import NoColourRuleError, load_pixels, to_rgb
+from vitrail.data.decode_cost import MOST_SECONDS, estimate_cost
 from vitrail.data.formats import (
     ImageFormat,
     checksums_match,
@@ -26,6 +27,7 @@ from vitrail.data.formats import (
     pillow_is_quiet,
 )
 from vitrail.data.headers import read_plain_size
+from vitrail.data.in_flight import MOST_PIXEL_BYTES, PIXELS
 
 # What Pillow's readers raise on damaged files. Running out of memory is not the file's fault and is left to rise.
 DAMAGED = (
@@ -43,6 +45,9 @@ DAMAGED = (
     zlib.error,
     Image.DecompressionBombError,
 )
+
+# An image may take as much memory as all images at once, or this much for each pixel of a limit that was raised.
+MOST_BYTES_A_PIXEL = 8
 
 REDUCIBLE = "JPEG"  # the one format that is decoded at a fraction of its size
 
@@ -138,7 +143,13 @@ def decode(data: bytes, *, max_pixels: int) -> Image.Image:
     known = _known_format(data)
     if known.name == "PNG" and not checksums_match(data):
         raise ImageRejected("damaged PNG (the checksum of its pixels does not match)")
-    return _guarded(known.name, lambda: _to_upright_rgb(_open(known, data, max_pixels)), max_pixels)
+
+    def read() -> Image.Image:
+        image = _open(known, data, max_pixels)
+        _take_memory(image, image.size, data, max_pixels)
+        return _to_upright_rgb(image)
+
+    return _guarded(known.name, read, max_pixels)
 
 
 def decode_for(data: bytes, least_sides: Collection[int | None], *, max_pixels: int) -> dict[int | None, Decoded]:
@@ -163,6 +174,7 @@ def decode_for(data: bytes, least_sides: Collection[int | None], *, max_pixels: 
             drafted = None if side is None else image.draft(None, (side, side))
             reduced = image.size
             if reduced not in at_size:
+                _take_memory(image, whole, data, max_pixels)
                 at_size[reduced] = _decode_upright(image, whole, drafted[1] if drafted else (0, 0, *whole))
             decoded[side] = at_size[reduced]
         return decoded
@@ -194,7 +206,9 @@ def decode_grey(data: bytes, *, at_least: int, max_pixels: int) -> Image.Image:
 
     def read() -> Image.Image:
         image = _open(known, data, max_pixels)
+        whole = image.size
         image.draft("L", (at_least, at_least))
+        _take_memory(image, whole, data, max_pixels)
         return _to_upright_rgb(image).convert("L")
 
     return _guarded(known.name, read, max_pixels)
@@ -240,6 +254,24 @@ def _require_fitting(width: int, height: int, max_pixels: int) -> None:
         )
 
 
+def _take_memory(image: ImageFile.ImageFile, whole: tuple[int, int], data: bytes, max_pixels: int) -> None:
+    """Take what the decode of an opened image needs, and reject one that needs too much; `whole` is its full size."""
+    # Pillow decodes a PNG to look for an orientation behind its pixels, so one that may be there counts as there.
+    may_turn = bool(image.info.keys() & WITH_ORIENTATION) if image.format == "PNG" else _orientation(image) in TURNS
+    cost = estimate_cost(image, whole, data, turned=may_turn)
+    what = f"{whole[0]} x {whole[1]} pixels of this kind of {image.format} take"
+    most = max(MOST_PIXEL_BYTES, MOST_BYTES_A_PIXEL * max_pixels)
+    if cost.bytes > most:
+        raise ImageRejected(
+            f"too large: {what} {cost.bytes / 1e6:,.0f} MB to decode, over the limit of {most / 1e6:,.0f}"
+        )
+    if cost.seconds > MOST_SECONDS:
+        raise ImageRejected(
+            f"too slow: {what} about {cost.seconds:.0f} s to decode, over the limit of {MOST_SECONDS:.0f}"
+        )
+    PIXELS.take(cost.bytes)
+
+
 def _is_animated(image: ImageFile.ImageFile) -> bool:
     try:
         return bool(getattr(image, "is_animated", False))
@@ -248,13 +280,9 @@ def _is_animated(image: ImageFile.ImageFile) -> bool:
 
 
 def _to_upright_rgb(image: Image.Image) -> Image.Image:
-    image.load()
-    return to_rgb(_upright(image))
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    orientation = _orientation(image)
-    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+    load_pixels(image)
+    rgb, orientation = to_rgb(image), _orientation(image)
+    return rgb.transpose(TURNS[orientation]) if orientation in TURNS else rgb
 
 
 def _orientation(image: Image.Image) -> int | None:

@@ -25,9 +25,9 @@ from vitrail.core.progress import Progress, running
 from vitrail.core.resources import Resources
 from vitrail.data.alignment import Agreement, align, refine
 from vitrail.data.dataset import Dataset, fingerprint_of, read_example
-from vitrail.data.grey_copies import GreyCopies, make_grey_copies, make_grey_copy
+from vitrail.data.grey_copies import LEAST_PIXELS, GreyCopies, make_grey_copies, make_grey_copy
 from vitrail.data.images import ImageRejected
-from vitrail.data.proposals import propose
+from vitrail.data.proposals import describe, propose
 
 LEAST_OF_COPIES = 0.5  # correlation of aligned grey copies under which pixels are not compared
 PIXEL_SIDE = 96  # of the squares that decide
@@ -54,13 +54,23 @@ class NearPair:
     mirrored: bool
 
 
-def find_near_duplicates(dataset: Dataset, *, max_pixels: int, resources: Resources) -> tuple[NearPair, ...]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NearDuplicates:
+    """Every pair, sorted by id; and how many examples could not be searched.
+
+    `too_small` have fewer than 32 pixels along a side, and `one_colour` have nearly no contrast: either would resemble
+    every other image of its kind.
+    """
+
+    pairs: tuple[NearPair, ...] = ()
+    too_small: int = 0
+    one_colour: int = 0
+
+
+def find_near_duplicates(dataset: Dataset, *, max_pixels: int, resources: Resources) -> NearDuplicates:
     """Every pair of examples that show the same image; labels and splits play no part.
 
-    Larger images than `max_pixels` are passed over, as are those that cannot be decoded or are under 32 pixels.
-
-    Returns:
-        The pairs, sorted by id.
+    Larger images than `max_pixels` are passed over, as are those that cannot be decoded.
 
     Raises:
         StoreError: the cache cannot be written.
@@ -71,34 +81,39 @@ def find_near_duplicates(dataset: Dataset, *, max_pixels: int, resources: Resour
     with running(progress, TASKS[0], total=len(copies.ids), unit="images"):
         pairs_P2 = propose(copies.copy_NSS, threads=threads, advance=lambda rows: progress.advance(TASKS[0], rows))
         pairs_P2, agreement = compare_grey_copies(copies.copy_NSS, pairs_P2, threads=threads)
-    return tuple(_decide(dataset, copies, pairs_P2, agreement, max_pixels, progress))
+    flat_N = ~describe(copies.copy_NSS, (0.0, 1.0), (0.0, 1.0)).any(axis=1)
+    return NearDuplicates(
+        pairs=tuple(_decide(dataset, copies, pairs_P2, agreement, max_pixels, progress)),
+        too_small=int(copies.small_N.sum()),
+        one_colour=int((flat_N & ~copies.small_N).sum()),
+    )
 
 
-def keep_together(dataset: Dataset, pairs: Sequence[NearPair]) -> Dataset:
+def keep_together(dataset: Dataset, near: NearDuplicates) -> Dataset:
     """Make near-duplicates one group, joined with the groups that were given, so that no drawn split parts them.
 
     Returns:
         The data set with these groups, counts and warnings, and a new fingerprint.
     """
-    counts = count_near(dataset, pairs)
+    counts, pairs = count_near(dataset, near), near.pairs
+    counted = replace(
+        dataset,
+        duplicates={**dataset.duplicates, **counts},
+        warnings=(*dataset.warnings, *_cautions(counts)),
+    )
     if not pairs:
-        return replace(dataset, duplicates={**dataset.duplicates, **counts})
+        return counted
     table = dataset.table
     group_of = _joined(table.column("id").to_pylist(), table.column("group").to_pylist(), pairs)
     groups = pa.array([group_of.get(id_) for id_ in table.column("id").to_pylist()], pa.string())
     field = table.schema.get_field_index("group")
     grouped = table.set_column(field, table.schema.field("group"), groups)
-    return replace(
-        dataset,
-        table=grouped,
-        fingerprint=fingerprint_of(grouped, dataset.classes),
-        duplicates={**dataset.duplicates, **counts},
-        warnings=(*dataset.warnings, *_cautions(counts)),
-    )
+    return replace(counted, table=grouped, fingerprint=fingerprint_of(grouped, dataset.classes))
 
 
-def count_near(dataset: Dataset, pairs: Sequence[NearPair]) -> dict[str, int]:
-    """The pairs, the examples in them, and how many pairs cross given splits or labels."""
+def count_near(dataset: Dataset, near: NearDuplicates) -> dict[str, int]:
+    """The pairs, the examples in them, how many pairs cross given splits or labels, and what was not searched."""
+    pairs = near.pairs
     columns = (dataset.table.column(name).to_pylist() for name in ("id", "label", "given_split"))
     known = {id_: (label, split) for id_, label, split in zip(*columns, strict=True)}
     return {
@@ -106,6 +121,8 @@ def count_near(dataset: Dataset, pairs: Sequence[NearPair]) -> dict[str, int]:
         "near_examples": len({id_ for pair in pairs for id_ in (pair.a, pair.b)}),
         "near_across_splits": sum(known[pair.a][1] != known[pair.b][1] for pair in pairs),
         "near_two_labels": sum(known[pair.a][0] != known[pair.b][0] for pair in pairs),
+        "too_small": near.too_small,
+        "one_colour": near.one_colour,
     }
 
 
@@ -169,9 +186,10 @@ def _decide(
     def square(row: int) -> NDArray[np.float32]:
         try:
             data = read_example(dataset.source, paths[copies.ids[row]][0], copies.ids[row])
-            return make_grey_copy(data, max_pixels=max_pixels, side=PIXEL_SIDE).astype(np.float32)
+            copy = make_grey_copy(data, max_pixels=max_pixels, side=PIXEL_SIDE)
         except (ImageRejected, OSError):  # it was there a moment ago
-            return np.zeros((PIXEL_SIDE, PIXEL_SIDE), np.float32)
+            copy = None
+        return np.zeros((PIXEL_SIDE, PIXEL_SIDE), np.float32) if copy is None else copy.astype(np.float32)
 
     with running(progress, TASKS[1], total=len(pairs_P2), unit="pairs"):
         for start in range(0, len(pairs_P2), BATCH):
@@ -194,10 +212,21 @@ def _decide(
 
 def _cautions(counts: Mapping[str, int]) -> Iterable[str]:
     pairs, crossing, labels = (counts[key] for key in ("near_pairs", "near_across_splits", "near_two_labels"))
-    yield (
-        f"{counts['near_examples']:,} images have a near-duplicate (resized, re-encoded, cropped, mirrored or "
-        f"brightened; {_pairs(pairs)}): Vitrail puts them on the same side of every split that it draws."
-    )
+    if small := counts["too_small"]:
+        yield (
+            f"{_images(small)} fewer than {LEAST_PIXELS} pixels along a side: near-duplicates are not searched among "
+            "images of this size, so copies of them may be on both sides of the split."
+        )
+    if flat := counts["one_colour"]:
+        yield (
+            f"{_images(flat)} one colour, or nearly: nothing in them can be told apart, and near-duplicates are not "
+            "searched among them."
+        )
+    if pairs:
+        yield (
+            f"{counts['near_examples']:,} images have a near-duplicate (resized, re-encoded, cropped, mirrored or "
+            f"brightened; {_pairs(pairs)}): Vitrail puts them on the same side of every split that it draws."
+        )
     if crossing:
         yield (
             f"Leakage between the given splits: {_pairs(crossing)} of near-duplicates are in two different splits. The "
@@ -208,6 +237,10 @@ def _cautions(counts: Mapping[str, int]) -> Iterable[str]:
             f"Near-duplicates with different labels, so one of the two is wrong: {_pairs(labels)}. `vitrail audit` "
             "shows them."
         )
+
+
+def _images(count: int) -> str:
+    return "1 image has" if count == 1 else f"{count:,} images have"
 
 
 def _pairs(count: int) -> str:

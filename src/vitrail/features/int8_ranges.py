@@ -45,10 +45,9 @@ def _read(backbone: Backbone, dataset: Dataset, ids: Sequence[str], max_pixels: 
     for example in ids:
         try:
             data = read_example(dataset.source, paths[example][0], example)
-            image = decode(data, max_pixels=max_pixels)
+            pixels.append(to_pixels(decode(data, max_pixels=max_pixels), backbone.card.preprocessing))
         except (ImageRejected, OSError):
             continue  # the pass that follows says why
-        pixels.append(to_pixels(image, backbone.card.preprocessing))
     if not pixels:
         raise DataError(
             f"None of the {len(ids)} train images for the int8 ranges of {backbone.name} can be read: fix them, or "

@@ -4,7 +4,8 @@
 
 No core waits for another: decode threads are ahead of the batches by the size of the largest batch and two images for
 each decode thread, and batches are ahead of the reader by two for each compute thread. Beside these, decoded images are
-alive only in the batch that each network is filling, however many images go in. An image is read once for all networks,
+alive only in the batch that each network is filling, however many images go in. Decode threads share a budget of bytes
+(`data/in_flight.py`), so that large images are decoded a few at a time. An image is read once for all networks,
 decoded once at each scale that they need, and resized once for all that share their preprocessing.
 
 Letters: B images of a batch, H rows, W columns, D features.
@@ -29,6 +30,7 @@ from vitrail.core.ahead import in_order
 from vitrail.core.errors import DataError, WeightsError
 from vitrail.data import ImageRejected, Source, read_example
 from vitrail.data.images import Decoded, decode_for, upright_rgb
+from vitrail.data.in_flight import one_item
 from vitrail.data.sources.local import read_file
 
 ImageInput = str | Path | bytes | Image.Image | NDArray[np.uint8]
@@ -116,8 +118,6 @@ def _read_bytes(image: object) -> bytes:
 
 def _read_path(path: Path) -> bytes:
     try:
-        if path.exists() and not path.is_file():
-            raise ImageRejected("it is not a regular file")  # opening a pipe would wait for ever
         return read_file(path)
     except OSError as error:
         raise ImageRejected(f"it cannot be read: {error.strerror or type(error).__name__}") from error
@@ -334,14 +334,16 @@ class Stream(Generic[Item]):
         subject, networks = item
         sides = {wanted: least_side(wanted) for wanted in {network.preprocessing for network in networks}}
         begun = time.thread_time()
-        try:
-            images = self._open(subject, set(sides.values()))
-        except ImageRejected as rejection:
-            return _Decoded(subject, dict.fromkeys(networks), rejection.reason, 0.0)
-        pixels = {
-            wanted: to_pixels(images[side].image, wanted, size=images[side].size, box=images[side].box)
-            for wanted, side in sides.items()
-        }
+        with one_item():
+            try:
+                images = self._open(subject, set(sides.values()))
+            except ImageRejected as rejection:
+                return _Decoded(subject, dict.fromkeys(networks), rejection.reason, 0.0)
+            pixels = {
+                wanted: to_pixels(images[side].image, wanted, size=images[side].size, box=images[side].box)
+                for wanted, side in sides.items()
+            }
+            del images
         spent = time.thread_time() - begun
         with self._counting:
             self.decode_s += spent

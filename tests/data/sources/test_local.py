@@ -56,6 +56,14 @@ def test_a_file_system_may_return_fewer_bytes_than_requested(tmp_path: Path, mon
     assert read_file(tmp_path / "image") == b"12345"
 
 
+def test_a_pipe_and_a_device_are_refused_without_waiting(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to(os.devnull)
+    for name in ("pipe", "device"):
+        with pytest.raises(OSError, match="not a regular file"):
+            read_file(tmp_path / name)
+
+
 def test_a_folder_is_not_read():
     with pytest.raises(OSError, match="directory"):
         read_file(Path(__file__).parent)

@@ -1,6 +1,8 @@
 import json
+import os
 import random
 import threading
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +11,9 @@ import pytest
 
 from tests.data.sources.archives import listed
 from vitrail.core.errors import DataError
-from vitrail.data.sources import ManifestSource, ParquetSource, open_source, parquet
+from vitrail.data.sources import ManifestSource, ParquetSource, manifest, open_source, parquet, parquet_limits, table
+
+SMALL_IMAGES = pa.schema([("image", pa.binary()), ("label", pa.string())])
 
 NAMES = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["cat", "dog"]}, "image": {"_type": "Image"}}}}
 
@@ -150,3 +154,61 @@ def test_a_label_in_a_file_of_images_is_one_value(tmp_path: Path):
     assert {label for _, label, _ in listed(open_source(tmp_path / "y.parquet"))[0]} == {"cat", "dog"}
     (one, other) = of(pa.array(["a", "b"]), split=pa.array([b"Train", b"test"]))[0]
     assert {one[2], other[2]} == {"train", "test"}
+
+
+def test_metadata_that_are_nested_too_deeply_name_no_classes(tmp_path: Path):
+    deep = pa.table({"image": pa.array([b"1"], pa.binary()), "label": [3]}).replace_schema_metadata(
+        {"huggingface": "[" * 200_000}
+    )
+    pq.write_table(deep, tmp_path / "x.parquet")
+    assert listed(open_source(tmp_path / "x.parquet")) == ({("x.parquet/00000000", "3", None)}, {})
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(DataError) as refused:
+        list(open_source(path).list_files())
+    return str(refused.value)
+
+
+def test_a_small_file_that_promises_a_million_rows_is_refused_before_they_are_read(tmp_path: Path):
+    rows = 1_000_000
+    repeated = pa.table({"path": ["a.png"] * rows, "label": ["cat"] * rows})
+    pq.write_table(repeated, tmp_path / "x.parquet")
+    assert (tmp_path / "x.parquet").stat().st_size < 10_000
+    begun = time.process_time()
+    assert "promise 1,000,000 rows" in refusal(tmp_path / "x.parquet")
+    pq.write_table(repeated.rename_columns(["image", "label"]).cast(SMALL_IMAGES), tmp_path / "y.parquet")
+    assert "promise 1,000,000 rows" in refusal(tmp_path / "y.parquet")
+    assert time.process_time() - begun < 2
+
+
+def test_a_table_of_more_rows_than_the_limit_is_refused(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(parquet_limits, "MOST_ROWS", 9)
+    monkeypatch.setattr(table, "MOST_ROWS", 9)
+    rows = [f"{row}.png,cat" for row in range(10)]
+    (tmp_path / "x.csv").write_text("\n".join(["path,label", *rows]))
+    assert "more than 9 rows" in refusal(tmp_path / "x.csv")
+    (tmp_path / "x.csv").write_text("\n".join(["path,label", *rows[:9]]))
+    assert len(list(open_source(tmp_path / "x.csv").list_files())) == 9
+    assert "10 rows, over the limit of 9" in refusal(write(tmp_path / "x.parquet", 10))
+
+
+def test_texts_are_limited_one_by_one_and_together(tmp_path: Path, monkeypatch):
+    def store(name: str, label: list[str]) -> Path:
+        path = tmp_path / name
+        pq.write_table(pa.table({"path": [f"{row}.png" for row in range(len(label))], "label": label}), path)
+        return path
+
+    assert "a text of more than 131,072 bytes in its column label" in refusal(store("x.parquet", ["x" * 200_000]))
+    many = store("y.parquet", ["x" * 100_000] * 2_000)  # 200 MB of text in a few kilobytes
+    assert many.stat().st_size < 200_000
+    monkeypatch.setattr(parquet_limits, "MOST_TEXT_BYTES", 10_000_000)
+    assert "GB of text, over the limit" in refusal(many)
+
+
+def test_a_manifest_that_is_a_pipe_or_too_large_is_refused(tmp_path: Path, monkeypatch):
+    os.mkfifo(tmp_path / "x.csv")
+    assert "not a regular file" in refusal(tmp_path / "x.csv")
+    monkeypatch.setattr(manifest, "MOST_TABLE_BYTES", 10)
+    (tmp_path / "y.csv").write_text("path,label\na.png,cat\n")
+    assert "more than 10 bytes" in refusal(tmp_path / "y.csv")

@@ -1,3 +1,4 @@
+import gzip
 import io
 import tarfile
 from pathlib import Path
@@ -78,3 +79,18 @@ def test_an_archive_cut_short_is_refused(tmp_path: Path, cut: int):
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(DataError, match="fetch it again"):
         listed(open_source(path))
+
+
+def test_a_header_that_claims_more_than_any_header_holds_is_not_read(tmp_path: Path):
+    """An extended header is read whole into memory, and a packed one of zeros is small on disk."""
+    info = tarfile.TarInfo("cat/1.jpg")
+    info.type, info.size = tarfile.XHDTYPE, 200_000_000
+    zeros = io.BytesIO(bytes(1 << 20))
+    path = tmp_path / "x.tar.gz"
+    with gzip.open(path, "wb", compresslevel=1) as packed:
+        packed.write(info.tobuf(tarfile.USTAR_FORMAT))
+        for _ in range(200):
+            packed.write(zeros.getbuffer())
+    assert path.stat().st_size < 2_000_000
+    with pytest.raises(DataError, match="larger than any header"):
+        list(open_source(path).list_files())

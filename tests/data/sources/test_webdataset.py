@@ -112,3 +112,10 @@ def test_numbered_folders_of_archives_without_samples_are_no_classes(tmp_path: P
 )
 def test_a_split_is_the_first_word_of_a_shards_name(name, split):
     assert split_of_shard(name) == split
+
+
+def test_a_label_file_that_is_longer_than_any_label_gives_no_label(tmp_path: Path):
+    files = sample("1", "cat") | sample("2", "dog" + " " * (1 << 20))
+    entries, aside = listed(open_source(tar_of(tmp_path / "x.tar", files)))
+    assert entries == {("1.jpg", "cat", None)}
+    assert "no label" in aside["2.jpg"]

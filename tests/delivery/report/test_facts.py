@@ -4,7 +4,7 @@ from tests.delivery.examples import make_run
 from vitrail.data import Dataset, SetAside, open_source
 from vitrail.data.dataset import EXAMPLE_SCHEMA
 from vitrail.data.duplicates import Duplicates
-from vitrail.data.near_duplicates import count_near
+from vitrail.data.near_duplicates import NearDuplicates, count_near
 from vitrail.delivery.report.facts import DUPLICATES, collect_data_facts, list_options
 
 
@@ -42,7 +42,7 @@ def test_every_count_of_duplicates_has_its_words() -> None:
         fingerprint="",
         source=open_source(None),
     )
-    assert {*Duplicates().as_counts(), *count_near(nothing, [])} == set(DUPLICATES)
+    assert {*Duplicates().as_counts(), *count_near(nothing, NearDuplicates())} == set(DUPLICATES)
     assert collect_data_facts(make_run(["a", "b"])[0]).duplicates[0] == "3 files are byte for byte copies of others"
 
 

@@ -5,19 +5,23 @@ control characters and bytes that are not UTF-8 are written `\xNN`, and a backsl
 spaces and accents included, stay as they are.
 """
 
+import errno
 import os
 import re
+import stat
 from functools import lru_cache
 from pathlib import Path
 
+from vitrail.data.in_flight import FILES
 from vitrail.data.text_identity import normalise
 
 # An image within the default limit of pixels, at 16 bits and four channels, uncompressed, is 0.8 GB. What is larger is
 # a video or a disk image, and reading it would take the memory that everything else needs.
 MAX_FILE_BYTES = 1 << 30
 
-READ_ONLY = os.O_RDONLY | getattr(os, "O_BINARY", 0)  # Windows would translate the ends of lines
-READ_AT_ONCE = 1 << 20
+# Windows would translate the ends of lines, and opening a pipe would wait for its writer.
+READ_ONLY = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+READ_AT_ONCE = 1 << 20  # files of this size or less are not counted in the budget of bytes
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _TO_ESCAPE = re.compile(rf"\\|{_UNPRINTABLE.pattern}")
@@ -50,20 +54,33 @@ def read_file(path: str | Path) -> bytes:
     """The bytes of one file.
 
     Raises:
-        OSError: it cannot be read, or is larger than any image.
+        OSError: it cannot be read, is not a regular file, or is larger than any image.
     """
     file = os.open(path, READ_ONLY)  # Python's file objects call the system twice as often
     try:
-        size = os.fstat(file).st_size
-        if size > MAX_FILE_BYTES:
-            raise OSError(0, f"it is larger than any image ({size / 1e9:.1f} GB)")
+        status = os.fstat(file)
+        size = status.st_size
+        if stat.S_ISDIR(status.st_mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "it is not a regular file")
+        _require_image_size(size)
+        if size > READ_AT_ONCE:
+            FILES.take(size)
         blocks = [os.read(file, size + 1)]
-        if len(blocks[0]) != size:  # some file systems return fewer bytes than requested
+        if len(blocks[0]) != size:  # some file systems return fewer bytes than requested, or state no size
             while block := os.read(file, READ_AT_ONCE):
                 blocks.append(block)
+                size = max(size, sum(map(len, blocks)))
+                _require_image_size(size)
         return b"".join(blocks)
     finally:
         os.close(file)
+
+
+def _require_image_size(size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise OSError(0, f"it is larger than any image ({size / 1e9:.1f} GB)")
 
 
 def read_listed(folder: Path, path: str) -> bytes:

@@ -10,11 +10,12 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 
+from vitrail.core.bounded import read_bounded
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.sources.local import read_listed, written
 from vitrail.data.sources.split_words import SPLIT_WORDS
-from vitrail.data.sources.table import Row, check_rows, lists_images, read_rows
+from vitrail.data.sources.table import MOST_TABLE_BYTES, Row, check_rows, lists_images, read_rows
 from vitrail.data.text_identity import normalise
 
 
@@ -44,7 +45,7 @@ class ManifestSource:
     @cached_property
     def _rows(self) -> list[Row]:
         try:
-            content = self._path.read_bytes()
+            content = read_bounded(self._path, MOST_TABLE_BYTES)
         except OSError as error:
             raise DataError(f"The manifest {self._path} cannot be read: {error.strerror}.") from error
         return read_rows(content, str(self._path))

@@ -9,7 +9,6 @@ A row cannot be read alone: what is read is a few rows, and the last of these ar
 pass over each file. Memory is bounded by KEPT_BYTES, and by a batch and a buffer of each of KEPT_FILES files.
 """
 
-import json
 import re
 import threading
 from collections import OrderedDict
@@ -21,10 +20,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vitrail.core.bounded import parse_json
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside, SplitName
 from vitrail.data.sources.cells import cell_texts, is_category
-from vitrail.data.sources.local import as_on_disk, clean_text, written
+from vitrail.data.sources.local import MAX_FILE_BYTES, as_on_disk, clean_text, written
+from vitrail.data.sources.parquet_limits import DAMAGED, open_parquet, read_batches
 from vitrail.data.sources.ranges import Ranges, as_file
 from vitrail.data.sources.split_words import SPLIT_WORDS
 from vitrail.data.sources.table import find_further
@@ -32,8 +33,7 @@ from vitrail.data.sources.webdataset import split_of_shard
 
 LABEL_NAMES = ("label", "labels", "class", "cls", "target")
 ROW = re.compile(r"(.*?)/(\d{8,})(/[^/]*)?")
-LISTED_ROWS, BATCH_ROWS = 1024, 16
-BUFFER_BYTES = 1 << 20  # else pyarrow reads a whole column of a row group at once, which may be the whole file
+BATCH_ROWS = 16
 KEPT_BYTES = 256 << 20
 KEPT_FILES = 32  # read on from where they were left; any other, from its beginning
 KEPT_BATCHES = 4  # at least, so that threads a few rows apart never make each other read anew
@@ -79,7 +79,7 @@ class ParquetSource:
         for name, split in zip(self._files, splits, strict=True):
             try:
                 yield from self._list_file(name, split if all(splits) else None)
-            except (pa.ArrowException, OSError) as error:
+            except DAMAGED as error:
                 raise DataError(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}.") from error
 
     def _list_file(self, name: str, split: SplitName | None) -> Iterator[ListedFile | SetAside]:
@@ -87,7 +87,7 @@ class ParquetSource:
         columns = columns_of(file.schema_arrow, name)
         read = [column for column in (columns.label, columns.split, columns.group) if column] + list(columns.further)
         wanted = [*read, columns.path] if columns.path else read
-        for batch in file.iter_batches(batch_size=LISTED_ROWS, columns=wanted):
+        for batch in read_batches(file, wanted, name):
             texts = {column: cell_texts(batch.column(column), column, name) for column in read}
             structs = batch.column(columns.image).to_pylist() if columns.path else [None] * batch.num_rows
             for row, struct in enumerate(structs):
@@ -112,6 +112,8 @@ class ParquetSource:
             content = images[row].as_py()
         if not content:
             raise OSError(0, "its row holds no bytes")
+        if len(content) > MAX_FILE_BYTES:
+            raise OSError(0, f"it is larger than any image ({len(content) / 1e9:.1f} GB)")
         return bytes(content)
 
     def _advance(self, name: str, wanted: int) -> pa.Array:
@@ -130,7 +132,7 @@ class ParquetSource:
                     if len(self._cursors) > KEPT_FILES:
                         self._cursors.popitem(last=False)
                     return images
-        except (pa.ArrowException, StopIteration) as error:
+        except (*DAMAGED, StopIteration) as error:
             raise OSError(0, "the Parquet file is damaged here") from error
 
     def _from_start(self, name: str) -> Iterator[pa.Array]:
@@ -138,7 +140,12 @@ class ParquetSource:
         column = columns_of(file.schema_arrow, name).image
         nested = pa.types.is_struct(file.schema_arrow.field(column).type)
         part = f"{column}.bytes" if nested else column
+        left = file.metadata.num_rows
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=[part]):
+            # A damaged column may hold fewer rows than the file says, and every later image would get another label.
+            if len(batch) != min(BATCH_ROWS, left):
+                raise OSError(0, "the Parquet file is damaged here")
+            left -= len(batch)
             yield batch.column(0).field(0) if nested else batch.column(0)
 
     def _forget(self) -> None:
@@ -147,14 +154,15 @@ class ParquetSource:
 
     def _opened(self, name: str) -> pq.ParquetFile:
         """A new reader each time: one may be in the middle of its file when another begins."""
-        return pq.ParquetFile(as_file(self._files[name]()), buffer_size=BUFFER_BYTES)
+        ranges = self._files[name]()
+        return open_parquet(ranges, ranges.size, name)
 
 
 def holds_images(file: Ranges) -> bool:
     """Whether a Parquet file has a column of images, rather than being a manifest of paths, or nothing that is read."""
     try:
-        return _image_column(pq.read_schema(as_file(file))) is not None
-    except (pa.ArrowException, OSError):
+        return _image_column(pq.read_schema(as_file(file, most=MAX_FILE_BYTES))) is not None
+    except DAMAGED:
         return False
 
 
@@ -209,7 +217,7 @@ def _image_column(schema: pa.Schema) -> str | None:
 def _class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
     """The names of classes by column, from what Hugging Face's `datasets` writes into a file."""
     try:
-        features: Any = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        features: Any = parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {
             column: tuple(str(name) for name in feature["names"])
             for column, feature in features.items()

@@ -8,6 +8,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Protocol
 
+from vitrail.core.bounded import open_regular
+
 MOST_OPEN = 64  # of the files of one data set; a process may often have no more than 256 open
 
 
@@ -37,8 +39,8 @@ class FileRanges:
     block = 1 << 14
 
     def __init__(self, path: Path) -> None:
-        """Open it; OSError if it cannot be."""
-        self._file = path.open("rb", buffering=0)
+        """Open it; OSError if it cannot be, or is not a regular file."""
+        self._file = open_regular(path)
         self._size = os.fstat(self._file.fileno()).st_size
         self._position = threading.Lock()
 
@@ -109,17 +111,23 @@ class _Reader(io.RawIOBase):
 class _Buffered(io.BufferedReader):
     """Takes memory for no more than there is, and goes no further, whatever an archive claims to hold."""
 
-    def __init__(self, ranges: Ranges) -> None:
+    def __init__(self, ranges: Ranges, most: int) -> None:
         super().__init__(_Reader(ranges), ranges.block)
-        self._size = ranges.size
+        self._size, self._most = ranges.size, most
 
     def read(self, size: int | None = -1, /) -> bytes:
-        return super().read(size if size is None else min(size, self._size))
+        length = self._size - self.tell() if size is None or size < 0 else min(size, self._size)
+        if length > self._most:
+            raise OSError(f"a part of {length:,} bytes is larger than any header")
+        return super().read(length)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         return super().seek(min(offset, self._size), whence)
 
 
-def as_file(ranges: Ranges) -> io.BufferedReader:
-    """A file object with its own position, for the thread that lists an archive."""
-    return _Buffered(ranges)
+def as_file(ranges: Ranges, *, most: int) -> io.BufferedReader:
+    """A file object with its own position, for the thread that lists an archive.
+
+    Reading more than `most` bytes at once raises OSError.
+    """
+    return _Buffered(ranges, most)

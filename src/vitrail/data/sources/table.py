@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,8 +19,10 @@ import pyarrow.parquet as pq
 from vitrail.core.errors import DataError
 from vitrail.data.sources.cells import cell_texts, is_category
 from vitrail.data.sources.local import clean_text, written
+from vitrail.data.sources.parquet_limits import DAMAGED, MOST_ROWS, open_parquet, read_batches
 from vitrail.data.sources.split_words import SPLIT_WORDS
 
+MOST_TABLE_BYTES = 1 << 30
 TABLES = (".csv", ".tsv", ".parquet")
 REQUIRED = ("path", "label")
 OPTIONAL = ("split", "group")
@@ -51,8 +54,10 @@ def read_rows(content: bytes, where: str) -> list[Row]:
         where: its name, which says whether it is Parquet.
 
     Raises:
-        DataError: it is not a table with the columns path and label.
+        DataError: it is not a table with the columns path and label, or is over a limit.
     """
+    if len(content) > MOST_TABLE_BYTES:  # of an archive; a file's own size is checked before it is read
+        raise DataError(f"The manifest {where} has more than {MOST_TABLE_BYTES:,} bytes: split it into several.")
     return _from_parquet(content, where) if where.lower().endswith(".parquet") else _from_csv(content, where)
 
 
@@ -61,7 +66,7 @@ def lists_images(content: bytes, where: str) -> bool:
     if where.lower().endswith(".parquet"):
         try:
             names = pq.read_schema(pa.BufferReader(content)).names
-        except (pa.ArrowException, OSError):
+        except DAMAGED:
             return False
     else:
         header = re.split(rb"[\r\n]", content, maxsplit=1)[0].decode("utf-8-sig", errors="replace")
@@ -122,9 +127,12 @@ def _from_csv(content: bytes, where: str) -> list[Row]:
         raise DataError(f"The manifest {where} is not UTF-8 in line {line}: save it as CSV UTF-8.") from error
     separator = max(SEPARATORS, key=text.partition("\n")[0].count)
     try:
-        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        table = list(islice(reader, MOST_ROWS + 2))
     except csv.Error as error:
         raise DataError(f"The manifest {where} is not a valid CSV ({error}): check its quotation marks.") from error
+    if len(table) > MOST_ROWS + 1:
+        raise DataError(f"The manifest {where} has more than {MOST_ROWS:,} rows: split it into several data sets.")
     header = table[0] if table else []
     columns = _columns(header, where) | find_further(header)
     width = len(header)
@@ -141,12 +149,12 @@ def _from_csv(content: bytes, where: str) -> list[Row]:
 
 def _from_parquet(content: bytes, where: str) -> list[Row]:
     try:
-        file = pa.BufferReader(content)
-        schema = pq.read_schema(file)
+        file = open_parquet(pa.BufferReader(content), len(content), where)
+        schema = file.schema_arrow
         texts = find_further([name if is_category(schema.field(name).type) else "" for name in schema.names])
         columns = _columns(schema.names, where) | texts
-        table = pq.read_table(file, columns=[schema.names[index] for index in columns.values()])
-    except (pa.ArrowException, OSError) as error:
+        table = pa.Table.from_batches(read_batches(file, [schema.names[index] for index in columns.values()], where))
+    except DAMAGED as error:
         raise DataError(f"The manifest {where} cannot be read as Parquet: {str(error).splitlines()[0]}.") from error
     cell = {
         name: [text or "" for text in cell_texts(table.column(schema.names[index]), name, where)]

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside
+from vitrail.data.in_flight import FILES
 from vitrail.data.sources.clutter import is_clutter
 from vitrail.data.sources.gzipped import GzipRanges
 from vitrail.data.sources.local import MAX_FILE_BYTES, as_on_disk, written
@@ -22,6 +23,8 @@ from vitrail.data.sources.ranges import Ranges, as_file
 from vitrail.data.sources.tree import list_names, why_not_inside
 from vitrail.data.sources.webdataset import holds_samples, list_samples, split_of_shard
 
+MOST_HEADER_BYTES = 1 << 20  # of one member; an extended header is read whole, and may claim any length
+MOST_LABEL_BYTES = 1 << 20  # of a sample's .cls or .json
 ENDING = re.compile(r"\.(tar|tar\.gz|tgz|tar\.bz2|tar\.xz|tar\.zst)$", re.IGNORECASE)
 NUMBERED = re.compile(r"\d/")
 GZIP, OTHERS = b"\x1f\x8b", ((b"BZh", "bzip2"), (b"\xfd7zXZ", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
@@ -47,7 +50,7 @@ class TarArchive:
         self.members: dict[str, tuple[int, int]] = {}  # where it starts, and how long it is
         self.aside: list[SetAside] = []
         try:
-            with tarfile.open(fileobj=as_file(self._ranges), mode="r:") as archive:
+            with tarfile.open(fileobj=as_file(self._ranges, most=MOST_HEADER_BYTES), mode="r:") as archive:
                 for info in archive:
                     self._take(info)
                     archive.members = []  # type: ignore[attr-defined]  # else each header is kept, a kilobyte
@@ -61,10 +64,17 @@ class TarArchive:
     def read(self, name: str) -> bytes:
         """The bytes of one file; raises OSError."""
         start, size = self.members[name]
+        FILES.take(size)
         content = self._ranges.read_at(start, size)
         if len(content) < size:
             raise OSError(0, "the archive ends before this file does")
         return content
+
+    def read_label(self, name: str) -> bytes:
+        """The bytes of a file that holds a label; raises OSError if it is longer than any label."""
+        if self.members[name][1] > MOST_LABEL_BYTES:
+            raise OSError(0, "it is longer than any label")
+        return self.read(name)
 
     def _check_end(self, offset: int) -> None:
         """A header that is cut off or damaged is taken for the end by tarfile, which says nothing."""
@@ -109,7 +119,7 @@ class TarSource:
         if all(holds_samples(archive.members) for archive in self._archives.values()):
             splits = [split_of_shard(name) for name in sorted(self._unopened)]
             for (prefix, archive), split in zip(self._archives.items(), splits, strict=True):
-                yield from list_samples(archive.members, archive.read, prefix, split if all(splits) else None)
+                yield from list_samples(archive.members, archive.read_label, prefix, split if all(splits) else None)
             return
         if len(self._archives) > 1 and all(NUMBERED.search(prefix) for prefix in self._archives):
             raise DataError(

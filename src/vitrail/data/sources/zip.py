@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import Caution, Listed, SetAside
+from vitrail.data.in_flight import FILES
 from vitrail.data.sources.clutter import is_clutter
 from vitrail.data.sources.local import MAX_FILE_BYTES, as_on_disk, written
 from vitrail.data.sources.ranges import Ranges, as_file
@@ -26,6 +27,7 @@ LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of name 
 ENCRYPTED, UTF8 = 0x1, 0x800
 EXTRA, UNICODE_PATH = struct.Struct("<HH"), 0x7075
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+MOST_DIRECTORY_BYTES = 256 << 20  # some millions of names; it is read whole
 BOMB_RATIO, BOMB_BYTES = 200, 10_000_000  # no image shrinks so much, except small ones of a single colour
 
 
@@ -72,7 +74,7 @@ class ZipSource:
     def _listing(self) -> tuple[dict[str, Member], list[SetAside], str | None]:
         """The members by name; what is set aside; and one of the names whose encoding is unknown, if there are any."""
         try:
-            with zipfile.ZipFile(as_file(self._ranges)) as archive:
+            with zipfile.ZipFile(as_file(self._ranges, most=MOST_DIRECTORY_BYTES)) as archive:
                 listed = archive.infolist()
         except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError) as error:
             raise DataError(
@@ -102,6 +104,7 @@ class ZipSource:
         if len(header) < LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
             raise OSError(0, "the archive is damaged where it should begin")
         _, name_length, extra_length = LOCAL_HEADER.unpack(header)
+        FILES.take(member.packed + member.size)
         packed = self._ranges.read_at(member.start + LOCAL_HEADER.size + name_length + extra_length, member.packed)
         content = _unpack(packed, member)
         if len(content) != member.size or zlib.crc32(content) != member.checksum:

@@ -30,6 +30,14 @@ DUPLICATES = {
     "near_examples": ("image is in such a pair", "images are in such a pair"),
     "near_across_splits": ("such pair crosses the given splits", "such pairs cross the given splits"),
     "near_two_labels": ("such pair has two labels", "such pairs have two labels"),
+    "too_small": (
+        "image has fewer than 32 pixels along a side and was not searched for near-duplicates",
+        "images have fewer than 32 pixels along a side and were not searched for near-duplicates",
+    ),
+    "one_colour": (
+        "image has one colour, or nearly, and was not searched for near-duplicates",
+        "images have one colour, or nearly, and were not searched for near-duplicates",
+    ),
     "cut_from_splits": (
         "content was taken out of its given split, since its group lies in a better guarded one",
         "contents were taken out of their given split, since their groups lie in a better guarded one",
