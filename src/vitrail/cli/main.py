@@ -16,7 +16,7 @@ from vitrail.cli.help import ShortGroupHelp, ShortHelp
 from vitrail.cli.predict import predict
 from vitrail.cli.pretrain import pretrain
 from vitrail.cli.reproduce import reproduce
-from vitrail.cli.streams import flush_output, open_streams
+from vitrail.cli.streams import echo, flush_output, open_streams
 from vitrail.cli.verify import verify
 from vitrail.core.errors import VitrailError
 from vitrail.core.machine import let_waiting_threads_sleep
@@ -47,7 +47,7 @@ def _print_version(requested: bool) -> None:
     if requested:
         from importlib.metadata import version
 
-        typer.echo(f"vitrail {version('vitrail')}")
+        echo(f"vitrail {version('vitrail')}")
         raise typer.Exit
 
 
@@ -94,17 +94,14 @@ def _run(arguments: list[str]) -> int:
 
 
 def _say(message: str, code: int, *, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    from rich.console import Console
-
-    Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"[bold red]Error:[/] {_escape(message)}" if code != INTERRUPTED else _escape(message)
-    )
-    return code
-
-
-def _escape(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    from vitrail.core.console import PrintableConsole
+    from vitrail.core.printable import make_printable
+
+    console = PrintableConsole(stderr=True, highlight=False, soft_wrap=True)
+    if debug:
+        console.print(traceback.format_exc(), markup=False)
+    sentence = escape(make_printable(message))
+    console.print(f"[bold red]Error:[/] {sentence}" if code != INTERRUPTED else sentence)
+    return code

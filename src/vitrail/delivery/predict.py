@@ -18,6 +18,7 @@ from vitrail.backbones.engines import choose_engine
 from vitrail.backbones.remembered import remember_given
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.machine import share_threads, usable_cores
+from vitrail.core.printable import make_printable
 from vitrail.core.progress import Progress, Silent, running
 from vitrail.data import MAX_PIXELS, ImageRejected, SetAside
 from vitrail.data.sources.local import written
@@ -151,7 +152,7 @@ class Predictor:
 
     def __repr__(self) -> str:
         engine = self.backbone.engine
-        return (
+        return make_printable(
             f"<Predictor: {self.backbone.name} on {engine.name} {engine.precision}, {len(self.head.classes)} classes>"
         )
 

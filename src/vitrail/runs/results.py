@@ -18,6 +18,7 @@ from vitrail.candidates.parity import Parity
 from vitrail.core.bounded import MOST_JSON, read_bounded
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.machine import Machine, Threads
+from vitrail.core.printable import make_printable
 from vitrail.core.progress import Phase
 from vitrail.data import NearPair, SetAside
 from vitrail.evaluation import (
@@ -167,7 +168,8 @@ class BackboneResult:
     departures: tuple[str, ...]
 
     def __repr__(self) -> str:
-        return f"<BackboneResult of {self.name}: top-1 {self.test.top1.value:.1%} on {self.test.top1.n:,} test images>"
+        top1 = self.test.top1
+        return make_printable(f"<BackboneResult of {self.name}: top-1 {top1.value:.1%} on {top1.n:,} test images>")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,7 +220,9 @@ class Results:
     def __repr__(self) -> str:
         names = ", ".join(result.name for result in self.backbones[:SHOWN_BACKBONES])
         more = f" and {len(self.backbones) - SHOWN_BACKBONES} more" if len(self.backbones) > SHOWN_BACKBONES else ""
-        return f"<Results on {self.data.name} of {names}{more}: {self.decision.choose} chosen, {self.created}>"
+        return make_printable(
+            f"<Results on {self.data.name} of {names}{more}: {self.decision.choose} chosen, {self.created}>"
+        )
 
 
 _RESULTS = TypeAdapter(Results)
