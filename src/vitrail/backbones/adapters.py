@@ -13,6 +13,7 @@ from vitrail.backbones.cards import Card, Commercial, of_local_file
 from vitrail.backbones.engines import Engine, EngineChoice
 from vitrail.backbones.libraries import Described, Network
 from vitrail.backbones.specs import BackboneSpec, digest_of
+from vitrail.core.bounded import is_folder, is_regular_file
 from vitrail.core.errors import DownloadError, UsageError, VitrailError, WeightsError
 from vitrail.core.progress import Progress
 from vitrail.fetch.download import fetch_file
@@ -107,9 +108,9 @@ def _open_transformers(
     from vitrail.backbones.transformers_networks import describe
 
     folder = spec.file or _fetch_folder(OnTheHub(name=spec.name, repository=repository), offline, progress)
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UsageError(f"Give {spec.name} the folder that holds {', '.join(HF_FILES)}, not the file {folder}.")
-    missing = [name for name in HF_FILES if not (folder / name).is_file()]
+    missing = [name for name in HF_FILES if not is_regular_file(folder / name)]
     if missing:
         raise UsageError(
             f"The folder {folder} lacks {', '.join(missing)}, which {spec.name} needs: add the missing files."

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vitrail.backbones.backbone import Backbone
 from vitrail.backbones.specs import BackboneSpec, digest_of
+from vitrail.core.bounded import is_there
 from vitrail.core.progress import Progress
 from vitrail.fetch.known_weights import KnownFile, read_known, remember_file
 
@@ -27,7 +28,7 @@ def find_remembered(digest: str, progress: Progress) -> RememberedFile:
         path = Path(known.path)
         if is_unchanged(path, digest):
             return RememberedFile(path=path)
-        if path.exists():
+        if is_there(path):
             fault = f"{path}, where they were last used, has changed"
         else:
             fault = f"{path}, where they were last used, no longer exists"
@@ -37,7 +38,7 @@ def find_remembered(digest: str, progress: Progress) -> RememberedFile:
 def is_unchanged(path: Path, digest: str) -> bool:
     """Whether a weights file or folder is there and has these bytes."""
     try:
-        return path.exists() and digest_of(path) == digest
+        return is_there(path) and digest_of(path) == digest
     except OSError:
         return False
 

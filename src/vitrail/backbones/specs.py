@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.backbones.short_names import find_short_name
+from vitrail.core.bounded import is_folder, is_regular_file
 from vitrail.core.errors import UsageError
 from vitrail.core.hashing import fingerprint, sha256_file
+from vitrail.core.machine import expand_home
 from vitrail.fetch.hub import HF, HF_FILES
 
 TIMM = "timm:"  # names of timm's networks begin with it
@@ -34,9 +36,9 @@ class BackboneSpec:
 
 def digest_of(path: Path) -> str:
     """The sha256 of a weights file; of a folder, one over those of its files that its features depend on."""
-    if path.is_file():
+    if is_regular_file(path):
         return sha256_file(path)
-    return fingerprint({name: sha256_file(path / name) for name in HF_FILES if (path / name).is_file()})
+    return fingerprint({name: sha256_file(path / name) for name in HF_FILES if is_regular_file(path / name)})
 
 
 def parse_spec(text: str) -> BackboneSpec:
@@ -62,8 +64,8 @@ def parse_spec(text: str) -> BackboneSpec:
             f"A file needs the full name of a backbone, which says its network and preprocessing, but {name} is short: "
             f"give -b {short.card}={file} if they are those of {short.card}; `vitrail backbones` lists the others."
         )
-    path = Path(file).expanduser()
-    if not path.is_file() and not (name.startswith(HF) and path.is_dir()):
+    path = expand_home(file)
+    if not is_regular_file(path) and not (name.startswith(HF) and is_folder(path)):
         raise UsageError(
             f"There is no weights file {file} for the backbone {name}: check the path, or leave out "
             f"={file} to download the published weights."

@@ -8,7 +8,6 @@ Pixels follow the processor's settings, made by Pillow. One rule differs: if a c
 transformers begins it half a pixel above and left, Vitrail at the even number.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitrail.backbones.cards import Interpolation, Preprocessing
 from vitrail.backbones.libraries import Described, import_library, pooled
+from vitrail.core.bounded import is_regular_file, parse_json
 from vitrail.core.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _preprocessing(transformers: Any, folder: Path, name: str) -> Preprocessing:
         processor = transformers.AutoImageProcessor.from_pretrained(
             folder, backend="pil", local_files_only=True, trust_remote_code=False
         )
-        settings = json.loads(processor.to_json_string())
+        settings = parse_json(processor.to_json_string())
     except (ValueError, OSError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise UsageError(
             f"The preprocessor_config.json of {name} cannot be read by transformers ({error}): fetch it again."
@@ -168,7 +168,7 @@ def _licence(folder: Path) -> str:
 
     page = folder / "README.md"
     try:
-        facts = metadata_load(page) if page.is_file() else None
+        facts = metadata_load(page) if is_regular_file(page) else None
     except (ValueError, OSError):
         return ""
     licence = (facts or {}).get("license")

@@ -258,4 +258,5 @@ def _say_part(done: "PartDone", *, as_json: bool) -> None:
 def _command() -> str:
     import shlex
 
-    return shlex.join(["vitrail", *sys.argv[1:]])
+    command = shlex.join(["vitrail", *sys.argv[1:]])
+    return command.encode(errors="backslashreplace").decode()  # bytes of a path that are not UTF-8

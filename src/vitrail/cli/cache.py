@@ -121,13 +121,21 @@ def _draw(entries: "Sequence[CacheEntry]") -> None:
     for entry in entries:
         rows = "" if entry.rows is None else f"{entry.rows:,}"
         damaged = f" [red]({entry.damaged} damaged)[/]" if entry.damaged else ""
-        day = time.strftime("%Y-%m-%d", time.localtime(entry.last_used))
+        day = _day(entry.last_used)
         table.add_row(entry.key[:8], entry.kind, escape(entry.what), rows + damaged, _size(entry.bytes), day)
     PrintableConsole().print(table)
 
 
 def _echo_json(head: dict[str, object], entries: "Sequence[CacheEntry]") -> None:
     echo_json(json.dumps(head | {"entries": [dataclasses.asdict(entry) for entry in entries]}, indent=2))
+
+
+def _day(seconds: float) -> str:
+    """The date of a time stamp; those of a file may lie outside every calendar."""
+    try:
+        return time.strftime("%Y-%m-%d", time.localtime(seconds))
+    except (OSError, OverflowError, ValueError):
+        return "unknown"
 
 
 def _size(count: int) -> str:

@@ -1,5 +1,6 @@
 """Writing a file whole or not at all, whatever interrupts it, under a name that every system takes."""
 
+import errno
 import os
 import re
 import uuid
@@ -63,6 +64,8 @@ def put_if_absent(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def _put(path: Path, write: Callable[[Path], object], put: Callable[[Path], object]) -> None:
+    if not path.name:  # "" and "." name a folder
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     # A process id would not do: machines that share the folder, and containers most of all, have the same ones.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
     try:

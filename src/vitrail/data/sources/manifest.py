@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 
+from vitrail.core.bounded import is_regular_file
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.sources.folder import SPLIT_WORDS
@@ -28,7 +29,7 @@ class ManifestSource:
         check_rows(self._rows, str(self._path))
         for row in self._rows:
             where, on_disk = self._locate(row.path)
-            if not on_disk.is_file():
+            if not is_regular_file(on_disk):
                 yield SetAside(
                     path=where, reason=f"row {row.number} of {self._path.name} names it, but there is no such file"
                 )
@@ -53,7 +54,7 @@ class ManifestSource:
     def _locate(self, given: str) -> tuple[str, Path]:
         """The path as the data set writes it, and where it lies."""
         folder = self._path.parent
-        if "\\" in given and not (folder / given).is_file():
+        if "\\" in given and not is_regular_file(folder / given):
             given = given.replace("\\", "/")  # the table was made on Windows
         path = PurePath(given)
         relative = PurePath(os.path.relpath(path, folder.resolve())) if path.is_absolute() else path

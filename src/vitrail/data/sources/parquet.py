@@ -9,7 +9,6 @@ A row cannot be read alone: what is read is a few rows, and the last of these ar
 pass over each file. Memory is bounded by KEPT_BYTES, and by a batch and a buffer of each of KEPT_FILES files.
 """
 
-import json
 import re
 import threading
 from collections import OrderedDict
@@ -21,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vitrail.core.bounded import parse_json
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside, SplitName
 from vitrail.data.sources.folder import SPLIT_WORDS
@@ -205,7 +205,7 @@ def _image_column(schema: pa.Schema) -> str | None:
 def _class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
     """The names of classes by column, from what Hugging Face's `datasets` writes into a file."""
     try:
-        features: Any = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        features: Any = parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {
             column: tuple(str(name) for name in feature["names"])
             for column, feature in features.items()

@@ -4,11 +4,11 @@ The label is the text of `.cls` (a number or a name) or, in `.json`, what stands
 called train-000, val-000 or test-000 gives its samples to that split, where all shards are called so.
 """
 
-import json
 import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import PurePosixPath
 
+from vitrail.core.bounded import parse_json
 from vitrail.data.dataset import ListedFile, SetAside, SplitName
 from vitrail.data.sources.folder import SPLIT_WORDS
 from vitrail.data.sources.local import class_name, written
@@ -99,8 +99,8 @@ def _label(files: dict[str, str], read: Callable[[str], bytes]) -> str | None:
             continue
         try:
             text = read(files[ending]).decode()
-            label = text if ending == "cls" else _under(json.loads(text))
-        except (OSError, ValueError, RecursionError):
+            label = text if ending == "cls" else _under(parse_json(text))
+        except (OSError, ValueError):
             continue  # damaged, or no UTF-8, or no JSON: the sample has no label
         if label is not None and label.strip():
             return label.strip()
