@@ -44,7 +44,9 @@ def _convert(value: Any) -> Any:
     if isinstance(value, dict):
         return {_convert(key): _convert(inner) for key, inner in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{field.name: _convert(getattr(value, field.name)) for field in fields(value)})
+        before = {field.name: getattr(value, field.name) for field in fields(value)}
+        after = {name: _convert(inner) for name, inner in before.items()}
+        return value if after == before else replace(value, **after)
     return value
 
 

@@ -4,7 +4,8 @@ The types below join those of the packages that made the numbers; pydantic write
 Numbers are plain floats in SI units or fractions in [0, 1].
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +40,7 @@ from vitrail.statistics.calibration_error import ReliabilityBin
 from vitrail.statistics.intervals import Interval
 
 SCHEMA_VERSION: Literal[1] = 1
+LARGEST = 2.0**63  # of all numbers of a run: bytes, parameters, seconds
 SHOWN_BACKBONES = 4  # in a line that stands for the results
 
 
@@ -252,13 +254,50 @@ def read_results(path: Path) -> Results:
             "results.json."
         ) from error
     try:
-        return _RESULTS.validate_json(content)
+        results = _RESULTS.validate_json(content)
     except (ValidationError, UsageError) as error:  # options check themselves and raise a UsageError
         reason = _first_fault(error) if isinstance(error, ValidationError) else f"options: {str(error).rstrip('.')}"
-        raise RunError(
-            f"{path} is not a results.json of schema version {SCHEMA_VERSION} (this is Vitrail {_own_version()}). "
-            f"It is damaged or was written by another version: {reason}."
-        ) from error
+        raise _not_ours(path, reason) from error
+    fault = _unknown_name(results) or _impossible_number(results, "")
+    if fault:
+        raise _not_ours(path, fault)
+    return results
+
+
+def _not_ours(path: Path, reason: str) -> RunError:
+    return RunError(
+        f"{path} is not a results.json of schema version {SCHEMA_VERSION} (this is Vitrail {_own_version()}). "
+        f"It is damaged or was written by another version: {reason}."
+    )
+
+
+def _unknown_name(results: Results) -> str | None:
+    """A place that names a backbone which the run does not have; None if there is none."""
+    names = [result.name for result in results.backbones]
+    if len(set(names)) < len(names):
+        return "backbones: two have the same name"
+    named = {
+        "decision.choose": [results.decision.choose],
+        "decision.losses": list(results.decision.losses),
+        "pairs": [name for pair in results.pairs for name in (pair.a, pair.b)],
+        "winner": [results.winner.name] if results.winner else [],
+    }
+    unknown = ((place, name) for place, found in named.items() for name in found if name not in names)
+    return next((f"{place}: there is no backbone {name!r}" for place, name in unknown), None)
+
+
+def _impossible_number(value: object, place: str) -> str | None:
+    """A number that is not finite or larger than any of a run, by its place; None if there is none."""
+    if isinstance(value, int | float):
+        return None if abs(value) <= LARGEST else f"{place.lstrip('.')}: {value!r:.20} is not a number of a run"
+    inside: Iterable[tuple[object, object]] = ()
+    if is_dataclass(value):
+        inside = ((field.name, getattr(value, field.name)) for field in fields(value))
+    elif isinstance(value, dict):
+        inside = value.items()
+    elif isinstance(value, tuple):
+        inside = enumerate(value)
+    return next((fault for name, inner in inside if (fault := _impossible_number(inner, f"{place}.{name}"))), None)
 
 
 def _own_version() -> str:
