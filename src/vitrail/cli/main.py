@@ -1,5 +1,6 @@
 """The command `vitrail`, and the one place where an error becomes a sentence and an exit code."""
 
+import errno
 import sys
 import traceback
 from typing import Annotated
@@ -23,6 +24,11 @@ from vitrail.core.machine import let_waiting_threads_sleep
 
 INTERRUPTED = 130
 INTERRUPTION = "Interrupted. What was finished is kept: the same command goes on from there."
+NO_MEMORY_PHRASES = ("failed to map segment", "annot allocate memory", "can't alloc", "bad_alloc")
+NO_MEMORY = (
+    "There is not enough memory. Close other programs, raise the limit on this process (`ulimit -a` shows it), or give "
+    "--threads 1. What was finished is kept: the same command goes on from there."
+)
 
 app = typer.Typer(
     name="vitrail",
@@ -86,11 +92,21 @@ def _run(arguments: list[str]) -> int:
     except TyperException as error:
         return _say(error.format_message(), error.exit_code, debug=debug)
     except Exception as error:  # noqa: BLE001 - the edge of the program
+        if _is_lack_of_memory(error):
+            return _say(NO_MEMORY, 1, debug=debug)
         sentence = f"{type(error).__name__}: {error}. This is a fault of Vitrail; --debug shows where it happened."
         return _say(sentence, 1, debug=debug)
     if code == INTERRUPTED:  # typer has caught the interruption itself
         return _say(INTERRUPTION, INTERRUPTED, debug=False)
     return code if isinstance(code, int) else 0
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Whether memory or address space ended: Python, the system, the loader of a library and torch each say it."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    words = str(error)
+    return isinstance(error, MemoryError) or any(phrase in words for phrase in NO_MEMORY_PHRASES)
 
 
 def _say(message: str, code: int, *, debug: bool) -> int:

@@ -35,6 +35,7 @@ from vitrail.core.errors import ClusterError, StoreError, UsageError
 from vitrail.core.machine import Threads, expand_home, share_threads
 from vitrail.core.progress import phase, running
 from vitrail.core.resources import Resources
+from vitrail.core.threads import start_thread
 from vitrail.data import Dataset, is_url
 from vitrail.features.by_id import Missing, Paths
 from vitrail.features.cluster_machines import (
@@ -149,7 +150,7 @@ class Cluster:
         plan = self._plan()
         table = self._deal_out(extractors, paths, missing, plan)
         results: queue.SimpleQueue[BlockResult | Exception | None] = queue.SimpleQueue()
-        threading.Thread(target=_listen, args=(table, results), name=LISTENER, daemon=True).start()
+        start_thread(threading.Thread(target=_listen, args=(table, results), name=LISTENER, daemon=True))
         idle_s = 0.0
         while True:
             try:
