@@ -28,6 +28,9 @@ class ManifestSource:
         """One file a row, set aside where its file is missing; DataError if the table cannot be used."""
         check_rows(self._rows, str(self._path))
         for row in self._rows:
+            if row.fault:
+                yield SetAside(path=f"{written(self._path.name)}, row {row.number}", reason=row.fault)
+                continue
             where, on_disk = self._locate(row.path)
             if not is_regular_file(on_disk):
                 yield SetAside(

@@ -88,7 +88,12 @@ class ParquetSource:
             column for column in (columns.label, columns.split, columns.group, columns.path) if column is not None
         ] + list(columns.further)
         for batch in file.iter_batches(batch_size=LISTED_ROWS, columns=wanted):
-            for row in batch.to_pylist():
+            for row in _rows(batch):
+                if row is None:
+                    reason = "its row has a text that is not UTF-8, or a date outside every calendar"
+                    yield SetAside(path=f"{written(name)}/{number:08d}", reason=reason)
+                    number += 1
+                    continue
                 inside = (row[columns.image] or {}).get("path") if columns.path else None
                 base = PurePosixPath(str(inside).replace("\\", "/")).name if inside else ""
                 path = f"{written(name)}/{number:08d}" + (f"/{written(base)}" if base else "")
@@ -213,6 +218,16 @@ def _class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
         }
     except (KeyError, ValueError, TypeError, AttributeError):
         return {}
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
+    """Each row by column; None for one with a value that Python cannot have."""
+    try:
+        return batch.to_pylist()  # type: ignore[no-any-return]
+    except (ValueError, OverflowError, pa.ArrowException):
+        if batch.num_rows == 1:
+            return [None]
+        return [row for place in range(batch.num_rows) for row in _rows(batch.slice(place, 1))]
 
 
 def _list_row(path: str, row: Mapping[str, Any], columns: Columns, split: SplitName | None) -> ListedFile | SetAside:

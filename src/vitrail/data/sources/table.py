@@ -9,7 +9,7 @@ not. Rows are numbered as a spreadsheet shows them, the header of a CSV being ro
 import csv
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -29,7 +29,10 @@ NAMED_ROWS = 5  # of many bad rows, this many are named
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a manifest, as text without outer spaces; "" where a cell is empty or its column is not there."""
+    """One row of a manifest, as text without outer spaces; "" where a cell is empty or its column is not there.
+
+    A row with a `fault`, a cell that cannot be read as text, is set aside.
+    """
 
     number: int
     path: str
@@ -37,6 +40,7 @@ class Row:
     split: str
     group: str
     further: dict[str, str] = field(default_factory=dict)
+    fault: str = ""
 
 
 def read_rows(content: bytes, where: str) -> list[Row]:
@@ -66,11 +70,12 @@ def lists_images(content: bytes, where: str) -> bool:
 
 
 def check_rows(rows: Sequence[Row], where: str) -> None:
-    """Refuse rows that cannot carry a benchmark; `where` is the manifest's name in errors.
+    """Refuse rows that cannot carry a benchmark, those with a fault apart; `where` is the manifest's name in errors.
 
     Raises:
         DataError: there are none, or some have no path, no label, or an unknown split.
     """
+    rows = [row for row in rows if not row.fault]
     if not rows:
         raise DataError(f"The manifest {where} has no rows: add one row per image below the header.")
     _refuse(rows, where, lambda row: not row.path, "no path", "fill it in or delete the row")
@@ -144,13 +149,25 @@ def _from_parquet(content: bytes, where: str) -> list[Row]:
         texts = find_further([name if is_text_like(schema.field(name).type) else "" for name in schema.names])
         columns = _columns(schema.names, where) | texts
         table = pq.read_table(file, columns=[schema.names[index] for index in columns.values()])
-        cell = {
-            name: [value or "" for value in table.column(schema.names[index]).cast(pa.string()).to_pylist()]
-            for name, index in columns.items()
-        }
+        cell = {name: _texts(table.column(schema.names[index])) for name, index in columns.items()}
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"The manifest {where} cannot be read as Parquet: {str(error).splitlines()[0]}.") from error
     return _make_rows(cell, [True] * table.num_rows, first=1)
+
+
+def _texts(column: pa.ChunkedArray) -> list[str | None]:
+    """Each value as text; None for one that is not text in UTF-8, or a time outside every calendar."""
+    try:
+        return [value or "" for value in column.cast(pa.string()).to_pylist()]
+    except (UnicodeDecodeError, pa.ArrowInvalid):
+        return [_text(value) for value in column]
+
+
+def _text(value: pa.Scalar) -> str | None:
+    try:
+        return value.cast(pa.string()).as_py() or ""
+    except (UnicodeDecodeError, pa.ArrowInvalid):
+        return None
 
 
 def _columns(names: Sequence[str], where: str) -> dict[str, int]:
@@ -194,12 +211,28 @@ def is_text_like(kind: pa.DataType) -> bool:
     return any(test(inner) for test in tests)
 
 
-def _make_rows(cell: dict[str, list[str]], filled: Sequence[bool], *, first: int) -> list[Row]:
+def _make_rows(cells: Mapping[str, Sequence[str | None]], filled: Sequence[bool], *, first: int) -> list[Row]:
+    """The rows that are not empty; a cell that is None has no text that can be read."""
+    faults = {
+        place: f"its {written(name)} cannot be read as text"
+        for name, texts in cells.items()
+        for place, text in enumerate(texts)
+        if text is None
+    }
+    cell = {name: [text or "" for text in texts] for name, texts in cells.items()}
     empty = [""] * len(filled)
     columns = [[text.strip() for text in cell.get(name, empty)] for name in REQUIRED + OPTIONAL]
     further = {name: cells for name, cells in cell.items() if name not in REQUIRED + OPTIONAL}
     return [
-        Row(number, path, label, split, group, {name: texts[number - first].strip() for name, texts in further.items()})
+        Row(
+            number,
+            path,
+            label,
+            split,
+            group,
+            {name: texts[number - first].strip() for name, texts in further.items()},
+            faults.get(number - first, ""),
+        )
         for number, (keep, path, label, split, group) in enumerate(zip(filled, *columns, strict=True), start=first)
         if keep
     ]

@@ -115,6 +115,9 @@ def _from_manifest(
     check_rows(rows, f"{where}/{table}")
     there, listed = set(names), set()
     for row in rows:
+        if row.fault:
+            yield SetAside(path=f"{written(table)}, row {row.number}", reason=row.fault)
+            continue
         name = root + str(PurePosixPath(row.path.replace("\\", "/")))
         if name not in there:
             reason = f"row {row.number} of {written(table)} names it, and there is no such file in {where}"
