@@ -146,7 +146,15 @@ def _opened(
 def _card(name: str, described: Described, repository: str, *, revision: str, digest: str) -> Card:
     from vitrail.backbones.counting import count_net
 
-    counted = count_net(described.network.blank(), side=described.preprocessing.crop)
+    side = described.preprocessing.crop
+    try:
+        counted = count_net(described.network.blank(), side=side)
+    except Exception as error:  # whatever a file from outside makes a library build
+        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
+        raise UsageError(
+            f"The network that {name} describes cannot be built for images of {side} x {side} ({reason}): fetch its "
+            "files again, or choose another backbone."
+        ) from error
     seen_in = {"preprocessing": described.seen_in} | ({"licence": described.seen_in} if described.licence else {})
     return Card(
         name=name,
