@@ -34,15 +34,18 @@ def start_thread(thread: threading.Thread) -> None:
 
 
 def require_room(threads: int) -> None:
-    """Raise a MachineError unless there is address space for more threads.
+    """Make sure that there is address space for more threads.
 
     A thread of Python that finds no memory for its first objects ends without a word, and whoever started it waits for
     ever (CPython's `Thread.start`). Threads of libraries end the process.
+
+    Raises:
+        MachineError: there is not.
     """
     try:
         mmap.mmap(-1, threads * STACK_BYTES + SPARE_BYTES).close()
     except (OSError, MemoryError) as error:
-        raise _refusal() from error
+        raise MachineError(_say_refusal()) from error
 
 
 @contextmanager
@@ -53,11 +56,11 @@ def _starting() -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and REFUSED not in str(error):
             raise
-        raise _refusal() from error
+        raise MachineError(_say_refusal()) from error
 
 
-def _refusal() -> MachineError:
-    return MachineError(
+def _say_refusal() -> str:
+    return (
         f"The system lets this process start no thread beyond the {threading.active_count()} of Python's now. Raise "
         "its limit on memory, address space or processes (`ulimit -a` shows them), or use fewer threads (--threads 1)."
     )

@@ -257,15 +257,15 @@ def read_results(path: Path) -> Results:
         results = _RESULTS.validate_json(content)
     except (ValidationError, UsageError) as error:  # options check themselves and raise a UsageError
         reason = _first_fault(error) if isinstance(error, ValidationError) else f"options: {str(error).rstrip('.')}"
-        raise _not_ours(path, reason) from error
+        raise RunError(_say_not_ours(path, reason)) from error
     fault = _unknown_name(results) or _impossible_number(results, "")
     if fault:
-        raise _not_ours(path, fault)
+        raise RunError(_say_not_ours(path, fault))
     return results
 
 
-def _not_ours(path: Path, reason: str) -> RunError:
-    return RunError(
+def _say_not_ours(path: Path, reason: str) -> str:
+    return (
         f"{path} is not a results.json of schema version {SCHEMA_VERSION} (this is Vitrail {_own_version()}). "
         f"It is damaged or was written by another version: {reason}."
     )
