@@ -4,8 +4,9 @@ Names of files, classes and tensors come from others. An escape sequence in one 
 and a bidirectional control could make one name look like another. Files that are written keep every character.
 """
 
+import operator
 import re
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 LAYOUT = "\n\t"  # what a text of several lines needs
@@ -37,16 +38,20 @@ def make_strings_printable(value: Value) -> Value:
 
 
 def _convert(value: Any) -> Any:
+    """The value itself if nothing in it changes, which is nearly always so."""
     if isinstance(value, str):
-        return make_printable(value)
+        return make_printable(value) if _UNSAFE.search(value) else value
     if isinstance(value, tuple):
-        return tuple(map(_convert, value))
+        converted = tuple(map(_convert, value))
+        return value if all(map(operator.is_, converted, value)) else converted
     if isinstance(value, dict):
-        return {_convert(key): _convert(inner) for key, inner in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        before = {field.name: getattr(value, field.name) for field in fields(value)}
-        after = {name: _convert(inner) for name, inner in before.items()}
-        return value if after == before else replace(value, **after)
+        entries = {_convert(key): _convert(inner) for key, inner in value.items()}
+        same = all(map(operator.is_, entries, value)) and all(map(operator.is_, entries.values(), value.values()))
+        return value if same else entries
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        before = {name: getattr(value, name) for name in value.__dataclass_fields__}
+        changed = {name: after for name, inner in before.items() if (after := _convert(inner)) is not inner}
+        return replace(value, **changed) if changed else value
     return value
 
 

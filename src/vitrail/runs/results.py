@@ -4,8 +4,7 @@ The types below join those of the packages that made the numbers; pydantic write
 Numbers are plain floats in SI units or fractions in [0, 1].
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -258,7 +257,7 @@ def read_results(path: Path) -> Results:
     except (ValidationError, UsageError) as error:  # options check themselves and raise a UsageError
         reason = _first_fault(error) if isinstance(error, ValidationError) else f"options: {str(error).rstrip('.')}"
         raise RunError(_say_not_ours(path, reason)) from error
-    fault = _unknown_name(results) or _impossible_number(results, "")
+    fault = _unknown_name(results) or _impossible_number(results)
     if fault:
         raise RunError(_say_not_ours(path, fault))
     return results
@@ -286,18 +285,21 @@ def _unknown_name(results: Results) -> str | None:
     return next((f"{place}: there is no backbone {name!r}" for place, name in unknown), None)
 
 
-def _impossible_number(value: object, place: str) -> str | None:
-    """A number that is not finite or larger than any of a run, by its place; None if there is none."""
-    if isinstance(value, int | float):
-        return None if abs(value) <= LARGEST else f"{place.lstrip('.')}: {value!r:.20} is not a number of a run"
-    inside: Iterable[tuple[object, object]] = ()
-    if is_dataclass(value):
-        inside = ((field.name, getattr(value, field.name)) for field in fields(value))
-    elif isinstance(value, dict):
-        inside = value.items()
-    elif isinstance(value, tuple):
-        inside = enumerate(value)
-    return next((fault for name, inner in inside if (fault := _impossible_number(inner, f"{place}.{name}"))), None)
+def _impossible_number(results: Results) -> str | None:
+    """Name a number that is not finite, or larger than any of a run; None if there is none."""
+    waiting: list[Any] = [results]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, int | float):
+            if not abs(value) <= LARGEST:  # so is no NaN
+                return f"{value!r:.20} is not a number of a run"
+        elif isinstance(value, tuple):
+            waiting.extend(value)
+        elif isinstance(value, dict):
+            waiting.extend(value.values())
+        elif is_dataclass(value):
+            waiting.extend(getattr(value, name) for name in value.__dataclass_fields__)
+    return None
 
 
 def _own_version() -> str:
