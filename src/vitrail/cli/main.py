@@ -24,7 +24,13 @@ from vitrail.core.machine import let_waiting_threads_sleep
 
 INTERRUPTED = 130
 INTERRUPTION = "Interrupted. What was finished is kept: the same command goes on from there."
-NO_MEMORY_PHRASES = ("failed to map segment", "annot allocate memory", "can't alloc", "bad_alloc")
+NO_MEMORY_PHRASES = (
+    "start new thread",  # in a library: our own threads raise a MachineError
+    "failed to map segment",
+    "annot allocate memory",
+    "can't alloc",
+    "bad_alloc",
+)
 NO_MEMORY = (
     "There is not enough memory. Close other programs, raise the limit on this process (`ulimit -a` shows it), or give "
     "--threads 1. What was finished is kept: the same command goes on from there."

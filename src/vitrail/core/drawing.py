@@ -15,6 +15,7 @@ from vitrail.core.clock import Clock, Left
 from vitrail.core.console import PrintableConsole
 from vitrail.core.printable import make_printable
 from vitrail.core.progress import Phase, Progress, Silent
+from vitrail.core.threads import require_room
 
 
 class RateColumn(ProgressColumn):
@@ -80,6 +81,7 @@ class Drawing:
 
     def __enter__(self) -> Self:
         """Begin to draw."""
+        require_room(1)  # for rich's thread
         self._bars.start()
         return self
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from vitrail.core.bounded import parse_json
+from vitrail.core.bounded import open_regular, parse_json
 from vitrail.core.errors import WeightsError
 from vitrail.heads.head import Head
 from vitrail.heads.scaling import SCALINGS, Scaling
@@ -83,6 +83,7 @@ def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        open_regular(path).close()  # its reader would wait at a pipe
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except OSError as error:

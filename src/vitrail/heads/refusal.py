@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.core.bounded import parse_json
+from vitrail.core.bounded import open_regular, parse_json
 from vitrail.core.errors import WeightsError
 from vitrail.core.hashing import fingerprint, sha256_bytes
 from vitrail.heads.bank import neighbour_distance
@@ -104,6 +104,7 @@ def load_refusal(path: Path, *, features: int | None = None, classes: int | None
     from safetensors import SafetensorError, safe_open
 
     try:
+        open_regular(path).close()  # its reader would wait at a pipe
         with safe_open(path, framework="numpy") as file:
             facts = parse_json((file.metadata() or {})[METADATA_KEY])
             if facts.pop("format_version") != FORMAT_VERSION:

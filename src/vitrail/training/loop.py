@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy, pad
 
-from vitrail.core.bounded import is_there
+from vitrail.core.bounded import is_there, open_regular
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.hashing import fingerprint, sha256_bytes
 from vitrail.core.progress import Progress, running
@@ -233,6 +233,7 @@ def _resume(net: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path, 
     if not is_there(checkpoint):
         return _State()
     try:
+        open_regular(checkpoint).close()  # its reader would wait at a pipe
         with safe_open(checkpoint, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
