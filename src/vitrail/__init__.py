@@ -28,6 +28,7 @@ if _typing.TYPE_CHECKING:
     from vitrail.core.errors import ClusterError as ClusterError
     from vitrail.core.errors import DataError as DataError
     from vitrail.core.errors import DownloadError as DownloadError
+    from vitrail.core.errors import MachineError as MachineError
     from vitrail.core.errors import RunError as RunError
     from vitrail.core.errors import SealError as SealError
     from vitrail.core.errors import StoreError as StoreError
@@ -42,6 +43,7 @@ __all__ = [
     "DataError",
     "Decision",
     "DownloadError",
+    "MachineError",
     "Prediction",
     "Predictor",
     "Progress",

@@ -16,9 +16,11 @@ from torch import Tensor
 from tests.fetch.hub_server import Hub
 from tests.references import noise_image, randomise, timm, timm_config, timm_net, timm_pixels, torchvision
 from vitrail.backbones import open_backbone, parse_spec, to_pixels
-from vitrail.backbones.adapters import AdaptedBackbone
+from vitrail.backbones.adapters import AdaptedBackbone, open_adapted
 from vitrail.backbones.classifier import read_classifier
+from vitrail.backbones.engines import EngineChoice
 from vitrail.backbones.libraries import import_library
+from vitrail.backbones.specs import BackboneSpec
 from vitrail.core.errors import DownloadError, UsageError, WeightsError
 from vitrail.core.progress import Silent
 
@@ -282,7 +284,7 @@ def test_without_published_weights_and_offline_it_says_what_to_do():
 
 @pytest.mark.parametrize("name", ["../../etc", "/etc/passwd", "a/b/c", "a/..", "..", "a b/c", "a\\b"])
 def test_a_name_that_is_no_repository_is_refused(name):
-    with pytest.raises(UsageError, match="does not name a repository"):
+    with pytest.raises(DownloadError, match="does not name a repository"):
         open_backbone(parse_spec(f"hf:{name}"), progress=Silent())
 
 
@@ -311,3 +313,50 @@ def test_a_folder_that_changed_after_it_was_hashed_is_refused(tmp_path):
     (tmp_path / "config.json").write_text((tmp_path / "config.json").read_text() + " ")
     with pytest.raises(WeightsError, match="changed while Vitrail was using them"):
         backbone.load_net()
+
+
+HF_CONFIG = {"model_type": "vit", "hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}
+HF_CONFIG |= {"intermediate_size": 32, "image_size": 32, "patch_size": 8}
+HF_PROCESSOR = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}, "resample": 2}
+HF_PROCESSOR |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "rescale_factor": 1 / 255}
+DEEP = "[" * 200_000
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("config.json", DEEP),
+        ("config.json", "5"),
+        ("config.json", json.dumps(HF_CONFIG | {"hidden_size": -1})),
+        ("config.json", json.dumps(HF_CONFIG | {"hidden_size": "x"})),
+        ("config.json", json.dumps(HF_CONFIG | {"image_size": 0})),
+        ("config.json", json.dumps(HF_CONFIG | {"dtype": "zz"})),
+        ("preprocessor_config.json", DEEP),
+        ("preprocessor_config.json", "{}"),
+        *(
+            ("preprocessor_config.json", json.dumps(HF_PROCESSOR | wrong))
+            for wrong in (
+                {"size": 5},
+                {"size": {"height": -5, "width": -5}},
+                {"size": {"height": "a", "width": "a"}},
+                {"size": {"height": 10**9, "width": 10**9}},
+                {"image_mean": 5},
+                {"image_std": [0, 0, 0]},
+                {"resample": [1]},
+                {"rescale_factor": 0},
+                {"crop_size": [1]},
+                {"crop_pct": 0},
+            )
+        ),
+    ],
+)
+def test_a_folder_from_outside_is_refused_in_one_sentence(tmp_path: Path, file: str, text: str):
+    for name, facts in (("config.json", HF_CONFIG), ("preprocessor_config.json", HF_PROCESSOR)):
+        (tmp_path / name).write_text(json.dumps(facts))
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "README.md").write_text("---\n!!python/object:os.system x\n---\n")
+    spec, choice = BackboneSpec(name="hf:a/b", file=tmp_path), EngineChoice(name="torch", precision="fp32")
+    open_adapted(spec, choice, offline=True, progress=Silent())  # the page alone does not stop it
+    (tmp_path / file).write_text(text)
+    with pytest.raises(UsageError, match="hf:a/b"):
+        open_adapted(spec, choice, offline=True, progress=Silent())

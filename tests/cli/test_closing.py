@@ -171,3 +171,27 @@ def test_details_say_where_the_time_went_longest_part_first():
         "images were decoded in full; compared with a fraction of their size on 64 large JPEGs: 1 answer changed"
         in said
     )
+
+
+def test_names_that_a_terminal_would_obey_are_written_out_and_the_table_stays_aligned():
+    """As in the results of a stranger: names of our own runs have no such characters."""
+
+    def rename(results: Results) -> Results:
+        hostile = "\x1b[2Jnet\u202e"
+        first, *others = results.backbones
+        old = first.name
+        first = replace(first, name=hostile, card=replace(first.card, licence="free\x07\nTake the other"))
+        aside = (SetAside(path="a\rb.png", reason="odd\x9b"),)
+        data = replace(results.data, name="set\x1b]0;owned\x07", set_aside=aside)
+        chosen = hostile if results.decision.choose == old else results.decision.choose
+        decision = replace(results.decision, choose=chosen)
+        return replace(results, backbones=(first, *others), decision=decision, data=data)
+
+    for details in (False, True):
+        shown = closing(change=rename, details=details)
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
+        assert r"\x1b[2Jnet\u202e" in shown
+        assert not any(line.startswith("Take the other") for line in shown.splitlines())
+        heading, hostile, plain = shown[shown.index("  Backbone") :].splitlines()[:3]
+        assert hostile.index("[", hostile.index("u202e")) == plain.index("[")
+        assert len(hostile) == len(plain) == len(heading)

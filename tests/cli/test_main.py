@@ -125,3 +125,23 @@ def test_the_program_alone_prints_its_help_and_no_error(capsys):
     printed = capsys.readouterr()
     assert "bench" in printed.out
     assert printed.err == ""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(12, "Cannot allocate memory"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError("can't start new thread"),
+    ],
+)
+def test_a_lack_of_memory_is_no_fault_of_vitrail(error: Exception, capsys, monkeypatch):
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(importlib.import_module("vitrail.cli.main"), "app", fail)
+    assert _run(["bench"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Error: There is not enough memory.")
+    assert "fault of Vitrail" not in said

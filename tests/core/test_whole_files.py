@@ -61,3 +61,24 @@ def test_without_hard_links_a_file_is_still_put_whole(tmp_path: Path, monkeypatc
     put_if_absent(tmp_path / "file", lambda path: path.write_text("whole"))
     assert (tmp_path / "file").read_text() == "whole"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_pipe_or_device_is_never_replaced(tmp_path: Path):
+    """A rename would put a regular file in its place, for every program of the machine."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/null")
+    for path in (pipe, link):
+        with pytest.raises(FileExistsError, match="not a regular file"):
+            put_in_place(path, lambda temporary: temporary.write_bytes(b"x"))
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert {path.name for path in tmp_path.iterdir()} == {"pipe", "link"}
+
+
+@pytest.mark.parametrize("path", ["", ".", "folder"])
+def test_a_folder_is_never_replaced(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    with pytest.raises(OSError, match=r"Is a directory|not a regular file"):
+        put_in_place(Path(path), lambda temporary: temporary.write_bytes(b"x"))

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.data.pictures import encoded, photograph
 from vitrail.backbones import Engine, Preprocessing
-from vitrail.core.errors import WeightsError
+from vitrail.core.errors import MachineError, WeightsError
 from vitrail.data import ImageRejected
 from vitrail.data.images import Decoded
 from vitrail.features import stream
@@ -230,7 +230,7 @@ def test_a_thread_that_the_machine_refuses_is_the_error_that_the_reader_gets(mon
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refuse_the_last)
-    with pytest.raises(RuntimeError, match="can't start new thread"):
+    with pytest.raises(MachineError, match="Raise its limit"):
         list(run(range(9), network(Brightness(streams=2), PIXELS)))
 
 

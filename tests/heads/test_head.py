@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from safetensors.numpy import save_file
 from tests.heads.test_logistic import problem
 from vitrail.core.errors import DataError, WeightsError
 from vitrail.heads import SCALINGS, Fit, Head, ScalingKind, load_head, logits, probabilities, save_head
+from vitrail.heads.refusal import load_refusal
 from vitrail.heads.scores import FORM_OF
 
 
@@ -150,3 +152,11 @@ def test_rows_that_are_not_finite_are_refused():
     feature_ND[3, 1] = np.inf
     with pytest.raises(DataError, match=rf"scores of 1 of {len(feature_ND)} rows are not finite"):
         probabilities(head, feature_ND)
+
+
+def test_a_pipe_in_the_place_of_a_head_is_refused(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WeightsError, match="not a regular file"):
+        load_head(tmp_path / "pipe")
+    with pytest.raises(WeightsError, match="not a regular file"):
+        load_refusal(tmp_path / "pipe")

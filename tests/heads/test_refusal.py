@@ -15,8 +15,7 @@ from vitrail.heads.bank import unit_rows
 from vitrail.heads.refusal import Refusal, load_refusal, save_refusal
 
 
-@pytest.fixture
-def refusal() -> Refusal:
+def example() -> Refusal:
     draws = np.random.default_rng(0)
     threshold_RC = draws.random((4, 3))
     threshold_RC[2, 1] = np.inf  # a class of too few images to promise anything
@@ -36,6 +35,11 @@ def refusal() -> Refusal:
         distance=0.4,
         bank_BD=bank_BD,
     )
+
+
+@pytest.fixture
+def refusal() -> Refusal:
+    return example()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ findings are suspicions, and such files are used.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -15,6 +14,7 @@ import numpy as np
 from vitrail.core.ahead import in_order
 from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Progress, running
+from vitrail.core.threads import ThreadPool
 from vitrail.data import Dataset, ImageRejected, decode, inspect, read_example
 from vitrail.data.in_flight import one_item
 
@@ -114,7 +114,7 @@ def _read_all(
             progress.advance(TASK)
 
     with running(progress, TASK, total=len(ids), unit="files"):
-        pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="examine")
+        pool = ThreadPool(usable_cores(), thread_name_prefix="examine")
         try:
             yield from zip(ids, paths, in_order(pool, read, zip(ids, paths, strict=True), ahead=AHEAD), strict=True)
         finally:

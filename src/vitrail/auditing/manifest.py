@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.auditing.audit import Audit
+from vitrail.core.bounded import is_folder
 from vitrail.core.errors import RunError, UsageError
+from vitrail.core.machine import expand_home
 from vitrail.core.whole_files import put_in_place
 from vitrail.data import Source
 from vitrail.data.columns import list_columns
@@ -61,8 +63,8 @@ def write_manifest(audit: Audit, data: Path, path: Path) -> Cleaned:
         RunError: it cannot be written.
     """
     require_files(audit.dataset.source)
-    data = data.expanduser()
-    rows = list(_rows(audit, data if data.is_dir() else data.parent, path.parent))
+    data = expand_home(data)
+    rows = list(_rows(audit, data if is_folder(data) else data.parent, path.parent))
     split, group = (any(row[place] for row in rows) for place in (2, 3))
     further = list_columns(audit.dataset)
     wanted = (True, True, split, group, True, *(True for _ in further))

@@ -4,7 +4,6 @@ Each gives a network whose output is the feature, and describes itself: preproce
 made from that on the fly, its size and cost counted on torch's meta device. After that it is a backbone like any other.
 """
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,11 +16,12 @@ from vitrail.backbones.engines import Engine, EngineChoice
 from vitrail.backbones.libraries import Described, Network
 from vitrail.backbones.same_bytes import verified
 from vitrail.backbones.specs import BackboneSpec, digest_of_folder
+from vitrail.core.bounded import is_folder, is_regular_file, is_there
 from vitrail.core.errors import DownloadError, UsageError, VitrailError, WeightsError
 from vitrail.core.progress import Progress
 from vitrail.core.reasons import say_reason
 from vitrail.fetch.download import Fetched, fetch_file
-from vitrail.fetch.hub import HF, HF_FILES, WEIGHTS_FILE
+from vitrail.fetch.hub import HF, HF_FILES, WEIGHTS_FILE, require_repository
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,7 +38,6 @@ COMMERCIAL: dict[str, Commercial] = {
 }
 
 
-REPOSITORY = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,95}(/[0-9A-Za-z_][0-9A-Za-z._-]{0,95})?")
 ADAPTER = "adapter_config.json"
 
 
@@ -120,24 +119,21 @@ def _open_transformers(
 ) -> AdaptedBackbone:
     from vitrail.backbones.transformers_networks import describe
 
-    if not REPOSITORY.fullmatch(repository) or ".." in repository:
-        raise UsageError(
-            f"hf:{repository} does not name a repository of the Hugging Face hub: write hf:OWNER/NAME, such as "
-            "hf:facebook/dinov2-small."
-        )
+    published = OnTheHub(name=spec.name, repository=repository)
+    require_repository(published)
     if spec.file:
         folder, digest = spec.file, spec.given_digest()
     else:
-        fetched = _fetch_folder(OnTheHub(name=spec.name, repository=repository), offline, progress)
+        fetched = _fetch_folder(published, offline, progress)
         folder, digest = fetched.path, fetched.sha256
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UsageError(f"Give {spec.name} the folder that holds {', '.join(HF_FILES)}, not the file {folder}.")
-    missing = [name for name in HF_FILES if not (folder / name).is_file()]
+    missing = [name for name in HF_FILES if not is_regular_file(folder / name)]
     if missing:
         raise UsageError(
             f"The folder {folder} lacks {', '.join(missing)}, which {spec.name} needs: add the missing files."
         )
-    if (folder / ADAPTER).exists():  # transformers would load the weights that it names, which no digest covers
+    if is_there(folder / ADAPTER):  # transformers would load the weights that it names, which no digest covers
         raise UsageError(
             f"The folder {folder} has an {ADAPTER}: merge the adapter into {WEIGHTS_FILE}, and give a folder without "
             "it."
@@ -173,7 +169,15 @@ def _opened(
 def _card(name: str, described: Described, repository: str, *, revision: str, digest: str) -> Card:
     from vitrail.backbones.counting import count_net
 
-    counted = count_net(described.network.blank(), side=described.preprocessing.crop)
+    side = described.preprocessing.crop
+    try:
+        counted = count_net(described.network.blank(), side=side)
+    except Exception as error:  # whatever a file from outside makes a library build
+        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
+        raise UsageError(
+            f"The network that {name} describes cannot be built for images of {side} x {side} ({reason}): fetch its "
+            "files again, or choose another backbone."
+        ) from error
     seen_in = {"preprocessing": described.seen_in} | ({"licence": described.seen_in} if described.licence else {})
     return Card(
         name=name,

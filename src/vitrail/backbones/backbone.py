@@ -15,6 +15,7 @@ from vitrail.backbones.poolings import join_poolings
 from vitrail.backbones.same_bytes import verified
 from vitrail.core.errors import UsageError
 from vitrail.core.machine import cache_folder
+from vitrail.core.threads import require_room
 from vitrail.fetch.hub import HF
 
 if TYPE_CHECKING:
@@ -55,9 +56,10 @@ class Backbone:
         `backbones/poolings.py`; None is the card's. `batch` is the number of images per call; None chooses one that
         suits the network.
 
-        Raises WeightsError if the weights do not fit the network, and UsageError if the cache has no int8 model of it
-        and there are no images to make one from.
+        Raises WeightsError if the weights do not fit the network, UsageError if the cache has no int8 model of it and
+        there are no images to make one from, and MachineError if there is no room for so many threads.
         """
+        require_room(threads)
         held, wanted = join_poolings((self.card.pooling, *self.card.poolings)), pooling or self.card.pooling
         start = _start_openvino if self.engine.name == "openvino" else _start_torch
         engine = start(self, pooling=None if held == self.card.pooling else held, threads=threads, batch=batch)

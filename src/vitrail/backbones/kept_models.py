@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from vitrail.core.bounded import is_there, read_json
 from vitrail.core.hashing import fingerprint, sha256_file
 
 TELEMETRY = "openvino_telemetry"
@@ -82,7 +83,7 @@ def kept_model(facts: Mapping[str, object], make: Callable[[], tuple[Any, object
 def is_whole(folder: Path) -> bool:
     """Whether a folder holds a model whose bytes are those that were written."""
     try:
-        digests = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
+        digests = read_json(folder / DIGESTS)
         return bool(digests == _digests(folder))
     except (OSError, ValueError):
         return False
@@ -97,7 +98,7 @@ def _keep(model: Any, folder: Path) -> None:
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     try:
         _write(model, beside)
-        if folder.exists() and not is_whole(folder):
+        if is_there(folder) and not is_whole(folder):
             shutil.rmtree(folder)  # damaged: made anew
         try:
             beside.rename(folder)

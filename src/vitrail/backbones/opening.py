@@ -11,6 +11,7 @@ from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.engines import EngineChoice, choose_engine
 from vitrail.backbones.local_files import describe_local_file, learn_tensors
 from vitrail.backbones.specs import BackboneSpec
+from vitrail.core.bounded import is_regular_file
 from vitrail.core.errors import DownloadError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.progress import Progress, Silent
@@ -70,7 +71,7 @@ def require_fitting_weights(spec: BackboneSpec) -> None:
 
 def _embedded_file(card: Card) -> Path:
     path = Path(str(files("vitrail.backbones.weights") / EMBEDDED / f"{card.name}.safetensors"))
-    if not path.is_file():
+    if not is_regular_file(path):
         raise DownloadError(
             f"The embedded weights of {card.name} are not in this installation ({path}): install Vitrail again."
         )

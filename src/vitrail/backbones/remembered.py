@@ -8,6 +8,7 @@ from vitrail.backbones.backbone import Backbone
 from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.opening import EMBEDDED
 from vitrail.backbones.specs import BackboneSpec, digest_of, digest_of_folder
+from vitrail.core.bounded import is_there
 from vitrail.core.progress import Progress
 from vitrail.fetch.download import read_locked
 from vitrail.fetch.hub import HF, HF_FILES, WEIGHTS_FILE
@@ -31,7 +32,7 @@ def find_remembered(digest: str, progress: Progress) -> RememberedFile:
         path = Path(known.path)
         if is_unchanged(path, digest):
             return RememberedFile(path=path)
-        if path.exists():
+        if is_there(path):
             fault = f"{path}, where they were last used, has changed"
         else:
             fault = f"{path}, where they were last used, no longer exists"
@@ -41,7 +42,7 @@ def find_remembered(digest: str, progress: Progress) -> RememberedFile:
 def is_unchanged(path: Path, digest: str) -> bool:
     """Whether a weights file or folder is there and has these bytes."""
     try:
-        return path.exists() and digest_of(path) == digest
+        return is_there(path) and digest_of(path) == digest
     except OSError:
         return False
 

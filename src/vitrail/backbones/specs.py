@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.backbones.short_names import find_short_name
+from vitrail.core.bounded import is_folder, is_regular_file
 from vitrail.core.errors import UsageError, WeightsError
 from vitrail.core.hashing import fingerprint, sha256_file
+from vitrail.core.machine import expand_home
 from vitrail.fetch.hub import HF, HF_FILES
 
 TIMM = "timm:"  # names of timm's networks begin with it
@@ -40,7 +42,7 @@ class BackboneSpec:
 
 def digest_of(path: Path) -> str:
     """The sha256 of a weights file; of a folder, one over those of its files that its features depend on."""
-    if path.is_file():
+    if is_regular_file(path):
         return sha256_file(path)
     return digest_of_folder({file.name: sha256_file(file) for file in files_of(path)})
 
@@ -52,9 +54,9 @@ def digest_of_folder(sha256: Mapping[str, str]) -> str:
 
 def files_of(path: Path) -> list[Path]:
     """The files that features depend on: the weights file itself, or those of a folder."""
-    if not path.is_dir():
+    if not is_folder(path):
         return [path]
-    return [path / name for name in HF_FILES if (path / name).is_file()]
+    return [path / name for name in HF_FILES if is_regular_file(path / name)]
 
 
 def parse_spec(text: str) -> BackboneSpec:
@@ -80,8 +82,8 @@ def parse_spec(text: str) -> BackboneSpec:
             f"A file needs the full name of a backbone, which says its network and preprocessing, but {name} is short: "
             f"give -b {short.card}={file} if they are those of {short.card}; `vitrail backbones` lists the others."
         )
-    path = Path(file).expanduser()
-    if not path.is_file() and not (name.startswith(HF) and path.is_dir()):
+    path = expand_home(file)
+    if not is_regular_file(path) and not (name.startswith(HF) and is_folder(path)):
         raise UsageError(
             f"There is no weights file {file} for the backbone {name}: check the path, or leave out "
             f"={file} to download the published weights."

@@ -8,22 +8,69 @@ Pixels follow the processor's settings, made by Pillow. One rule differs: if a c
 transformers begins it half a pixel above and left, Vitrail at the even number.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 from vitrail.backbones.cards import Interpolation, Preprocessing
 from vitrail.backbones.libraries import Described, import_library, pooled
+from vitrail.core.bounded import is_regular_file
 from vitrail.core.errors import UsageError, WeightsError
 from vitrail.core.reasons import say_reason
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+MOST_SIDE = 8192  # of an image that a processor makes
 FILTERS: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers, which a processor stores
+
+
+Side = Annotated[int, Field(gt=0, le=MOST_SIDE)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Settings:
+    """What matters of a processor; other settings are ignored."""
+
+    size: dict[str, Side | None] | None = None
+    crop_size: dict[str, Side | None] | None = None
+    resample: int | None = None
+    do_resize: bool | None = True
+    do_center_crop: bool | None = None
+    do_flip_channel_order: bool | None = None
+    do_rescale: bool | None = True
+    do_normalize: bool | None = True
+    crop_pct: Positive | None = None
+    rescale_factor: Positive | None = None
+    rescale_offset: bool | float | None = None
+    image_mean: tuple[Finite, Finite, Finite] | None = None
+    image_std: tuple[Positive, Positive, Positive] | None = None
+
+    @property
+    def mean(self) -> tuple[float, float, float] | None:
+        """What is subtracted from each channel; None if that is not said."""
+        return self.image_mean if self.do_normalize else (0.0, 0.0, 0.0)
+
+    @property
+    def std(self) -> tuple[float, float, float] | None:
+        """What each channel is divided by after that; None if that is not said."""
+        return self.image_std if self.do_normalize else (1.0, 1.0, 1.0)
+
+    @property
+    def divide_by(self) -> float | None:
+        """What pixels are divided by first; None if that is not said."""
+        if not self.do_rescale:
+            return 1.0
+        return round(1 / self.rescale_factor, 6) if self.rescale_factor else None
+
+
+_SETTINGS = TypeAdapter(_Settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +128,7 @@ def describe(folder: Path, name: str) -> Described:
     try:
         config = _config(folder)
         model = transformers.models.auto.modeling_auto.MODEL_MAPPING[type(config)]
-    except (KeyError, ValueError, OSError, TypeError) as error:
+    except Exception as error:  # whatever a file from outside makes transformers raise
         raise UsageError(
             f"transformers {transformers.__version__} has no model for the config.json of {name} "
             f"({say_reason(error)}); Vitrail does not run code that comes with a model."
@@ -141,41 +188,45 @@ def _preprocessing(transformers: Any, folder: Path, name: str) -> Preprocessing:
         processor = transformers.AutoImageProcessor.from_pretrained(
             folder, backend="pil", local_files_only=True, trust_remote_code=False
         )
-        settings = json.loads(processor.to_json_string())
-    except (ValueError, OSError, KeyError, TypeError, AttributeError, ImportError) as error:
+        settings = _SETTINGS.validate_json(processor.to_json_string())
+    except Exception as error:  # whatever a file from outside makes transformers raise
         raise UsageError(
             f"The preprocessor_config.json of {name} cannot be read by transformers ({say_reason(error)}): fetch "
             "it again."
         ) from error
-    size, crop = settings.get("size") or {}, settings.get("crop_size") or {}
+    size, crop = settings.size or {}, settings.crop_size or {}
     squash = "height" in size
     resize = size.get("height") if squash else size.get("shortest_edge")
     square = not squash or size.get("width") == resize
-    if settings.get("do_center_crop"):
+    if settings.do_center_crop:
         square, side = square and crop.get("height") == crop.get("width"), crop.get("height")
     else:
         square, side = square and squash, resize
-    if "crop_pct" in settings and resize:  # ConvNeXt: below 384 the short side is made longer and the centre cut out
+    if settings.crop_pct and resize:  # ConvNeXt: below 384 the short side is made longer and the centre cut out
         squash, square, side = resize >= 384, True, resize
-        resize = resize if squash else int(resize / settings["crop_pct"])
-    flips, shifts = settings.get("do_flip_channel_order"), settings.get("rescale_offset")
-    known = settings.get("do_resize", True) and not flips and not shifts
-    if not (known and square and resize and side and settings.get("resample") in FILTERS):
+        resize = resize if squash else int(resize / settings.crop_pct)
+    known = settings.do_resize and not settings.do_flip_channel_order and not settings.rescale_offset
+    if not (known and square and resize and side and settings.resample in FILTERS):
         raise UsageError(
             f"The processor of {name} needs preprocessing that Vitrail does not have (size {size}, crop "
             f"{crop or 'none'}, filter "
-            f"{settings.get('resample')}): Vitrail only makes square images, bilinear or bicubic, cropped at the "
+            f"{settings.resample}): Vitrail only makes square images, bilinear or bicubic, cropped at the "
             "centre."
         )
-    normalised = settings.get("do_normalize", True)
+    mean, std, divide_by = settings.mean, settings.std, settings.divide_by
+    if not (mean and std and divide_by):
+        raise UsageError(
+            f"The preprocessor_config.json of {name} does not say how pixels are normalised (image_mean, image_std, "
+            "rescale_factor): fetch it again."
+        )
     return Preprocessing(
         resize=resize,
         crop=side,
-        interpolation=FILTERS[settings["resample"]],
-        mean=tuple(settings["image_mean"]) if normalised else (0.0, 0.0, 0.0),
-        std=tuple(settings["image_std"]) if normalised else (1.0, 1.0, 1.0),
+        interpolation=FILTERS[settings.resample],
+        mean=mean,
+        std=std,
         resize_rule="squash" if squash else "short side",
-        divide_by=round(1 / settings["rescale_factor"], 6) if settings.get("do_rescale", True) else 1.0,
+        divide_by=divide_by,
     )
 
 
@@ -185,8 +236,8 @@ def _licence(folder: Path) -> str:
 
     page = folder / "README.md"
     try:
-        facts = metadata_load(page) if page.is_file() else None
-    except (ValueError, OSError):
+        facts = metadata_load(page) if is_regular_file(page) else None
+    except Exception:  # noqa: BLE001 - whatever a page from outside makes the reader of YAML raise
         return ""
     licence = (facts or {}).get("license")
     return licence if isinstance(licence, str) else ""

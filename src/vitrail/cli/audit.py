@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.cli import options
+from vitrail.cli.streams import echo_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from vitrail.auditing import Audit
+    from vitrail.core.console import PrintableConsole
 
 SHOWN = 5
 
@@ -56,10 +56,11 @@ def audit(
     debug: options.Debug = False,
 ) -> None:
     """Find unreadable and odd files, exact and near-duplicates, labels in conflict and labels that are suspect."""
-    from rich.console import Console
+    from rich.markup import escape
 
     from vitrail.auditing import AuditOptions, audit_to_json, require_files, write_manifest, write_page
     from vitrail.auditing import audit as look
+    from vitrail.core.console import PrintableConsole
     from vitrail.core.drawing import watch
     from vitrail.core.whole_files import safe_name
     from vitrail.data import open_source
@@ -75,21 +76,21 @@ def audit(
     write_page(report, page)
     cleaned = write_manifest(report, Path(data or ""), fix) if fix else None
     if as_json:
-        typer.echo(audit_to_json(report).decode(), nl=False)
+        echo_json(audit_to_json(report).decode())
         return
-    console = Console()
+    console = PrintableConsole()
     _print(report, console)
     if cleaned:
         console.print(
-            f"[dim]Manifest[/]  {fix}: {cleaned.rows:,} rows, {cleaned.left_out:,} examples left out, "
+            f"[dim]Manifest[/]  {escape(str(fix))}: {cleaned.rows:,} rows, {cleaned.left_out:,} examples left out, "
             f"{cleaned.set_aside:,} files set aside, {cleaned.noted:,} with a note"
             + (" (the judge of the labels is too weak)" if report.labels.too_weak else ""),
             soft_wrap=True,
         )
-    console.print(f"[dim]Page[/]  {page}", soft_wrap=True)
+    console.print(f"[dim]Page[/]  {escape(str(page))}", soft_wrap=True)
 
 
-def _print(report: "Audit", console: "Console") -> None:
+def _print(report: "Audit", console: "PrintableConsole") -> None:
     from rich.markup import escape
 
     from vitrail.auditing.page import sentence

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.cli import options
+from vitrail.cli.streams import echo, echo_json
 
 if TYPE_CHECKING:
     from vitrail.backbones import Card
@@ -44,10 +45,10 @@ def backbones(
         short = find_short_name(name)
         card = find_card(short.card if short else name)
         if as_json:
-            typer.echo(json.dumps(dataclasses.asdict(card), indent=2))
+            echo_json(json.dumps(dataclasses.asdict(card), indent=2))
         else:
             if short:
-                typer.echo(short.explain())
+                echo(short.explain())
             _explain(card)
         return
     wanted = Wanted(
@@ -58,9 +59,9 @@ def backbones(
     )
     cards = select(load_catalogue().values(), wanted)
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(card) for card in cards], indent=2))
+        echo_json(json.dumps([dataclasses.asdict(card) for card in cards], indent=2))
     elif not cards:
-        typer.echo("No backbone has all of that: leave out a condition, or raise --max-params.")
+        echo("No backbone has all of that: leave out a condition, or raise --max-params.")
     else:
         _list(cards)
 
@@ -68,10 +69,9 @@ def backbones(
 def _list(cards: "list[Card]") -> None:
     import textwrap
 
-    from rich.console import Console
-
     from vitrail.backbones.short_names import load_short_names
     from vitrail.cli.columns import Column, print_columns
+    from vitrail.core.console import PrintableConsole
     from vitrail.delivery.units import big
 
     columns = [
@@ -83,7 +83,7 @@ def _list(cards: "list[Card]") -> None:
         Column(heading="Pretrained on", cells=[_pretraining(card) for card in cards], is_figure=False),
         Column(heading="Width", cells=[str(card.feature_width) for card in cards]),
     ]
-    console = Console()
+    console = PrintableConsole()
     print_columns(columns, console)
     short_names = {short.card: short.name for short in reversed(load_short_names().values())}
     notes = [
@@ -104,7 +104,9 @@ def _pretraining(card: "Card") -> str:
 
 
 def _explain(card: "Card") -> None:
-    from rich.console import Console
+    from rich.markup import escape
+
+    from vitrail.core.console import PrintableConsole
 
     facts = {
         "network": f"{card.family} {', '.join(f'{key} {value}' for key, value in card.variant.items())}",
@@ -124,8 +126,8 @@ def _explain(card: "Card") -> None:
         "sha256": card.sha256 or "locked at first download",
     }
     facts |= {f"{fact} read in": source for fact, source in card.seen_in.items()}
-    console = Console(highlight=False)
-    console.print(f"[bold]{card.name}[/]")
+    console = PrintableConsole(highlight=False)
+    console.print(f"[bold]{escape(card.name)}[/]")
     width = max(map(len, facts))
     for fact, value in facts.items():
         console.print(f"  {fact:<{width}} {value}", soft_wrap=True, markup=False)

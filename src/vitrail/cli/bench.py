@@ -9,6 +9,7 @@ import typer
 
 from vitrail.cli import options
 from vitrail.cli.help import COMPARE, DECIDE, HEADS, IMAGES, LIMITS, MACHINES
+from vitrail.cli.streams import echo, echo_json
 from vitrail.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -234,22 +235,21 @@ def bench(
             command=_command(),
         )
     if as_json:
-        typer.echo(results_to_json(run.results).decode(), nl=False)
+        echo_json(results_to_json(run.results).decode())
         return
-    from rich.console import Console
-
     from vitrail.cli.closing import print_closing
+    from vitrail.core.console import PrintableConsole
 
-    print_closing(run, Console(), details=details)
+    print_closing(run, PrintableConsole(), details=details)
 
 
 def _say_part(done: "PartDone", *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(done), indent=2))
+        echo_json(json.dumps(dataclasses.asdict(done), indent=2))
         return
     computed = ", ".join(f"{count:,} of {name}" for name, count in done.computed.items())
     unreadable = f" {done.unreadable:,} cannot be read." if done.unreadable else ""
-    typer.echo(
+    echo(
         f"Part {done.part} has {done.in_part:,} of the {done.images:,} images; its rows are in the cache "
         f"(computed now: {computed}).{unreadable} When every part is there, the same command without --part decides."
     )
@@ -258,4 +258,5 @@ def _say_part(done: "PartDone", *, as_json: bool) -> None:
 def _command() -> str:
     import shlex
 
-    return shlex.join(["vitrail", *sys.argv[1:]])
+    command = shlex.join(["vitrail", *sys.argv[1:]])
+    return command.encode(errors="backslashreplace").decode()  # bytes of a path that are not UTF-8

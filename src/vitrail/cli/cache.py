@@ -11,6 +11,7 @@ import typer
 
 from vitrail.cli import options
 from vitrail.cli.help import ShortGroupHelp, ShortHelp
+from vitrail.cli.streams import echo, echo_json
 from vitrail.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def listed(context: typer.Context, as_json: options.Json = False, debug: options
         _echo_json({"cache": str(cache)}, entries)
         return
     _draw(entries)
-    typer.echo(f"{_size(sum(entry.bytes for entry in entries))} in {cache}")
+    echo(f"{_size(sum(entry.bytes for entry in entries))} in {cache}")
 
 
 @app.command(cls=ShortHelp)
@@ -54,12 +55,12 @@ def verify(as_json: options.Json = False, debug: options.Debug = False) -> None:
     damaged = [path for path, whole in outcomes if not whole]
     whole = len(outcomes) - len(damaged)
     if as_json:
-        typer.echo(json.dumps({"cache": str(cache), "whole": whole, "damaged": damaged}, indent=2))
+        echo_json(json.dumps({"cache": str(cache), "whole": whole, "damaged": damaged}, indent=2))
     else:
         for path in damaged:
-            typer.echo(f"damaged: {path}")
+            echo(f"damaged: {path}")
         remedy = " What is damaged is made again when it is next needed." if damaged else ""
-        typer.echo(f"{whole:,} whole, {len(damaged):,} damaged.{remedy}")
+        echo(f"{whole:,} whole, {len(damaged):,} damaged.{remedy}")
     if damaged:
         raise typer.Exit(1)
 
@@ -101,15 +102,16 @@ def prune(
         return
     for entry in gone:
         rows = "" if entry.rows is None else f", {entry.rows:,} rows"
-        typer.echo(f"{entry.key}  {entry.what}{rows}, {_size(entry.bytes)}")
+        echo(f"{entry.key}  {entry.what}{rows}, {_size(entry.bytes)}")
     freed = _size(sum(entry.bytes for entry in gone))
-    typer.echo(f"{freed} would be freed." if dry_run else f"{freed} freed.")
+    echo(f"{freed} would be freed." if dry_run else f"{freed} freed.")
 
 
 def _draw(entries: "Sequence[CacheEntry]") -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from vitrail.core.console import PrintableConsole
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading in ("Key", "Kind", "What"):
@@ -119,13 +121,21 @@ def _draw(entries: "Sequence[CacheEntry]") -> None:
     for entry in entries:
         rows = "" if entry.rows is None else f"{entry.rows:,}"
         damaged = f" [red]({entry.damaged} damaged)[/]" if entry.damaged else ""
-        day = time.strftime("%Y-%m-%d", time.localtime(entry.last_used))
+        day = _day(entry.last_used)
         table.add_row(entry.key[:8], entry.kind, escape(entry.what), rows + damaged, _size(entry.bytes), day)
-    Console().print(table)
+    PrintableConsole().print(table)
 
 
 def _echo_json(head: dict[str, object], entries: "Sequence[CacheEntry]") -> None:
-    typer.echo(json.dumps(head | {"entries": [dataclasses.asdict(entry) for entry in entries]}, indent=2))
+    echo_json(json.dumps(head | {"entries": [dataclasses.asdict(entry) for entry in entries]}, indent=2))
+
+
+def _day(seconds: float) -> str:
+    """The date of a time stamp; those of a file may lie outside every calendar."""
+    try:
+        return time.strftime("%Y-%m-%d", time.localtime(seconds))
+    except (OSError, OverflowError, ValueError):
+        return "unknown"
 
 
 def _size(count: int) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.rule import Rule
 
 from vitrail.backbones.display_names import display_names
 from vitrail.cli.columns import Column, print_columns
 from vitrail.cli.details import print_details
+from vitrail.core.console import PrintableConsole
+from vitrail.core.printable import make_strings_printable
 from vitrail.delivery.answer import Answer, make_answer
 from vitrail.delivery.report import words
 from vitrail.delivery.report.comparison import deciding_rates, sort_best_first
@@ -30,10 +31,11 @@ RULE = 8  # columns of a line on both sides of its title
 MARKS = string.ascii_lowercase
 
 
-def print_closing(run: RunRecord, console: Console, *, details: bool = False) -> None:
+def print_closing(run: RunRecord, console: PrintableConsole, *, details: bool = False) -> None:
     """Everything that a person should know, the answer last; with `details` every figure before it."""
+    run = make_strings_printable(run)  # before any width is measured
     results, names = run.results, display_names(run.results.backbones)
-    answer = make_answer(results, _as_typed(run.folder))
+    answer = make_strings_printable(make_answer(results, _as_typed(run.folder)))
     if details:
         print_details(run, names, console)
     console.print()
@@ -52,7 +54,7 @@ def _as_typed(folder: Path) -> str:
     return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
 
 
-def _print_notes(results: Results, answer: Answer, names: Mapping[str, str], console: Console) -> None:
+def _print_notes(results: Results, answer: Answer, names: Mapping[str, str], console: PrintableConsole) -> None:
     """All caveats but the one that the answer names, what was not done in a search, and what more labels are worth."""
     notes = [("!", caveat) for caveat in answer.caveats]
     for note in dict.fromkeys(note for result in results.backbones for note in result.search.notes):
@@ -67,7 +69,7 @@ def _print_notes(results: Results, answer: Answer, names: Mapping[str, str], con
         _print_hanging(sign, note, console, width=2)
 
 
-def _print_names(names: Mapping[str, str], console: Console) -> None:
+def _print_names(names: Mapping[str, str], console: PrintableConsole) -> None:
     """The full name of each backbone, once."""
     shortened = {name: short for name, short in names.items() if short != name}
     if not shortened:
@@ -80,7 +82,7 @@ def _print_names(names: Mapping[str, str], console: Console) -> None:
         console.print(escape(text), highlight=False, soft_wrap=True)
 
 
-def _print_left_out(results: Results, console: Console, *, details: bool) -> None:
+def _print_left_out(results: Results, console: PrintableConsole, *, details: bool) -> None:
     aside = len(results.data.set_aside)
     took = f"Took {words.duration(results.cost.wall_s)}."
     counted = f" {words.plural(aside, 'file')} set aside." if aside else ""
@@ -119,7 +121,7 @@ def _mark_figures(results: Results) -> _Marks:
     return _Marks(of=of, heading=heading, legend=dict(zip(MARKS, meanings, strict=False)))
 
 
-def _print_table(results: Results, names: Mapping[str, str], console: Console) -> None:
+def _print_table(results: Results, names: Mapping[str, str], console: PrintableConsole) -> None:
     """The backbones, the best first, the pick marked."""
     order, rates, marks = sort_best_first(results), deciding_rates(results), _mark_figures(results)
     picked = [result.name == results.decision.choose for result in order]
@@ -153,7 +155,7 @@ def _say_loss(loss: float | None) -> str:
     return f"≤ {say_distance(max(LEAST_SAID, loss)).split()[0]} pt" if loss else "none"
 
 
-def _print_answer(answer: Answer, folder: Path, console: Console) -> None:
+def _print_answer(answer: Answer, folder: Path, console: PrintableConsole) -> None:
     """The box: between two lines, and without sides, so that commands can be copied from it."""
     with_name = f"{answer.headline} ({answer.full_name})"
     is_named = answer.full_name != answer.name and len(with_name) <= console.width - RULE
@@ -168,7 +170,7 @@ def _print_answer(answer: Answer, folder: Path, console: Console) -> None:
     console.print(Rule())
 
 
-def _print_hanging(label: str, text: str, console: Console, *, width: int) -> None:
+def _print_hanging(label: str, text: str, console: PrintableConsole, *, width: int) -> None:
     """A sentence whose further lines begin below its first word, `width` columns from the left."""
     lines = textwrap.wrap(text, max(console.width - width, LEAST_TEXT), break_on_hyphens=False) or [""]
     console.print(f"[dim]{escape(label):<{width}}[/]{escape(lines[0])}", highlight=False, soft_wrap=True)
@@ -176,7 +178,7 @@ def _print_hanging(label: str, text: str, console: Console, *, width: int) -> No
         console.print(f"{'':<{width}}{escape(line)}", highlight=False, soft_wrap=True)
 
 
-def _print_line(label: str, text: str, console: Console) -> None:
+def _print_line(label: str, text: str, console: PrintableConsole) -> None:
     """One line that the terminal breaks itself, so that it can be copied whole."""
     console.print(f"[dim]{label:<{LABEL}}[/]{escape(text)}", highlight=False, soft_wrap=True)
 

@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.markup import escape
+
+from vitrail.core.console import PrintableConsole
 
 GAP = "  "
 
@@ -29,7 +30,7 @@ class Column:
         return space + text if self.is_figure else text + space
 
 
-def print_columns(columns: Sequence[Column], console: Console, *, bold: Collection[int] = ()) -> None:
+def print_columns(columns: Sequence[Column], console: PrintableConsole, *, bold: Collection[int] = ()) -> None:
     """Print as many of the columns as fit, the first always; the rows whose numbers are in `bold` are set bold."""
     shown = list(columns)
     while len(shown) > 1 and sum(c.width for c in shown) + len(GAP) * (len(shown) - 1) > console.width:
@@ -39,6 +40,6 @@ def print_columns(columns: Sequence[Column], console: Console, *, bold: Collecti
         _print_row(shown, [column.cells[row] for column in shown], console, is_bold=row in bold)
 
 
-def _print_row(columns: Sequence[Column], cells: Sequence[str], console: Console, *, is_bold: bool) -> None:
+def _print_row(columns: Sequence[Column], cells: Sequence[str], console: PrintableConsole, *, is_bold: bool) -> None:
     line = GAP.join(column.pad(cell) for column, cell in zip(columns, cells, strict=True)).rstrip()
     console.print(escape(line), style="bold" if is_bold else None, highlight=False, soft_wrap=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.cli import options
+from vitrail.cli.streams import echo, echo_json
+from vitrail.core.printable import make_strings_printable
 
 if TYPE_CHECKING:
     from vitrail.checks.compare import RunComparison
@@ -46,7 +48,7 @@ def compare(
         criteria = replace(criteria, decide_by=common_metric(*runs))
     comparison = compare_runs(*runs, criteria)
     if as_json:
-        typer.echo(json.dumps(TypeAdapter(RunComparison).dump_python(comparison, mode="json"), indent=2))
+        echo_json(json.dumps(TypeAdapter(RunComparison).dump_python(comparison, mode="json"), indent=2))
     else:
         _print(comparison)
 
@@ -55,17 +57,18 @@ def _print(comparison: "RunComparison") -> None:
     from vitrail.evaluation import DecidingMetric
     from vitrail.evaluation.sentences import say_p, say_points, say_rate
 
+    comparison = make_strings_printable(comparison)
     metric = DecidingMetric(name=comparison.decide_by)
     for number, folder in enumerate(comparison.runs, start=1):
-        typer.echo(f"Run {number} is {folder}.")
-    typer.echo(
+        echo(f"Run {number} is {folder}.")
+    echo(
         f"{comparison.common:,} common test images; {comparison.only_first:,} only in run 1, "
         f"{comparison.only_second:,} only in run 2. What is compared is {metric.word}."
     )
     for name, rate in comparison.accuracy.items():
-        typer.echo(f"  {name}\t{say_rate(rate)}")
+        echo(f"  {name}\t{say_rate(rate)}")
     for pair, flips in zip(comparison.pairs, comparison.flips, strict=True):
-        typer.echo(
+        echo(
             f"{pair.a} minus {pair.b}: {say_points(pair.difference)}; {pair.b} fixes {len(flips.fixed):,} and breaks "
             f"{len(flips.broken):,}; {say_p(pair.adjusted_p)} for all pairs together: {pair.conclusion}"
         )

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from statistics import stdev
 
-from rich.console import Console
 from rich.markup import escape
 
 from vitrail.backbones.display_names import shorten_names
 from vitrail.candidates.decoding import decoding_in_words
 from vitrail.candidates.parity import parity_in_words
 from vitrail.candidates.recipes import DECK
+from vitrail.core.console import PrintableConsole
 from vitrail.delivery.answer import say_untuned
 from vitrail.delivery.report import words
 from vitrail.delivery.units import milliseconds
@@ -20,7 +20,7 @@ SHOWN_SET_ASIDE = 10
 SHOWN_SECONDS = 0.1  # of a part of the run
 
 
-def print_details(run: RunRecord, names: Mapping[str, str], console: Console) -> None:
+def print_details(run: RunRecord, names: Mapping[str, str], console: PrintableConsole) -> None:
     """Backbone by backbone, then the reasons of the decision, what was set aside, and where the time went."""
     for result in run.results.backbones:
         _print_backbone(result, console)
@@ -35,7 +35,7 @@ def print_details(run: RunRecord, names: Mapping[str, str], console: Console) ->
     _print_parts(run, console)
 
 
-def _print_backbone(result: BackboneResult, console: Console) -> None:
+def _print_backbone(result: BackboneResult, console: PrintableConsole) -> None:
     console.print()
     console.print(f"[bold]{escape(result.name)}[/]", soft_wrap=True)
     console.print(f"  test top-1  {_percent(result.test.top1)} %")
@@ -46,10 +46,10 @@ def _print_backbone(result: BackboneResult, console: Console) -> None:
     console.print(f"  ECE (null)  {_plain(result.test.ece)} ({result.test.ece.null:.3f})")
     cost = f"{result.card.gmacs:.3g} GMACs, {milliseconds(result.cost.images_per_s)} ms/image"
     console.print(f"  cost        {cost}")
-    console.print(f"  head        {_head(result)}")
+    console.print(f"  head        {escape(_head(result))}")
 
 
-def _print_run_of(result: BackboneResult, console: Console) -> None:
+def _print_run_of(result: BackboneResult, console: PrintableConsole) -> None:
     """What precision and decoding changed, and how far figures move with other splits, seeds and training images."""
     lines = []
     if result.parity is not None:
@@ -69,7 +69,7 @@ def _print_run_of(result: BackboneResult, console: Console) -> None:
         console.print(f"  [dim]{escape(line)}[/]", soft_wrap=True)
 
 
-def _print_conditions(result: BackboneResult, console: Console) -> None:
+def _print_conditions(result: BackboneResult, console: PrintableConsole) -> None:
     """New values, signs of recall, and what became of the promises of a calibration split."""
     new, refusal = result.conditions.new_values, result.refusal
     if new is not None:
@@ -84,7 +84,7 @@ def _print_conditions(result: BackboneResult, console: Console) -> None:
         console.print(f"  they held the class of test images (classes a set): {held}", soft_wrap=True)
 
 
-def _print_deck(result: BackboneResult, console: Console) -> None:
+def _print_deck(result: BackboneResult, console: PrintableConsole) -> None:
     """The test line and the closing table of the deck: accuracy, and CPU seconds of features and head."""
     if result.recipe == DECK:
         right = round(result.test.top1.value * result.test.top1.n)
@@ -95,7 +95,7 @@ def _print_deck(result: BackboneResult, console: Console) -> None:
         )
 
 
-def _print_set_aside(run: RunRecord, console: Console) -> None:
+def _print_set_aside(run: RunRecord, console: PrintableConsole) -> None:
     aside = run.results.data.set_aside
     if not aside:
         return
@@ -107,7 +107,7 @@ def _print_set_aside(run: RunRecord, console: Console) -> None:
         console.print(f"  and {len(aside) - SHOWN_SET_ASIDE:,} more: results.json names each")
 
 
-def _print_parts(run: RunRecord, console: Console) -> None:
+def _print_parts(run: RunRecord, console: PrintableConsole) -> None:
     """Where the time of the run went, the longest parts first."""
     cost = run.results.cost
     console.print()

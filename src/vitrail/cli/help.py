@@ -45,7 +45,7 @@ class ShortGroupHelp(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Print the help where a command is missing: on stdout, since nobody did anything wrong."""
         if not args and self.no_args_is_help:
-            typer.echo(ctx.get_help())
+            typer.echo(ctx.get_help())  # noqa: TID251 - styled, and all of it is ours
             raise typer.Exit(2)
         return list(super().parse_args(ctx, args))
 
@@ -57,7 +57,7 @@ class ShortGroupHelp(TyperGroup):
 def show_all(context: typer.Context, requested: bool) -> None:
     """Print the whole help and leave: the callback of `--help-all`."""
     if requested:
-        typer.echo(make_help(context.command, context, everything=True))
+        typer.echo(make_help(context.command, context, everything=True))  # noqa: TID251 - likewise
         raise typer.Exit
 
 

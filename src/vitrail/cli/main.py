@@ -1,5 +1,6 @@
 """The command `vitrail`, and the one place where an error becomes a sentence and an exit code."""
 
+import errno
 import sys
 import traceback
 from typing import Annotated
@@ -16,13 +17,24 @@ from vitrail.cli.help import ShortGroupHelp, ShortHelp
 from vitrail.cli.predict import predict
 from vitrail.cli.pretrain import pretrain
 from vitrail.cli.reproduce import reproduce
-from vitrail.cli.streams import flush_output, open_streams
+from vitrail.cli.streams import echo, flush_output, open_streams
 from vitrail.cli.verify import verify
 from vitrail.core.errors import VitrailError
 from vitrail.core.machine import let_waiting_threads_sleep
 
 INTERRUPTED = 130
 INTERRUPTION = "Interrupted. What was finished is kept: the same command goes on from there."
+NO_MEMORY_PHRASES = (
+    "start new thread",  # in a library: our own threads raise a MachineError
+    "failed to map segment",
+    "annot allocate memory",
+    "can't alloc",
+    "bad_alloc",
+)
+NO_MEMORY = (
+    "There is not enough memory. Close other programs, raise the limit on this process (`ulimit -a` shows it), or give "
+    "--threads 1. What was finished is kept: the same command goes on from there."
+)
 
 app = typer.Typer(
     name="vitrail",
@@ -47,7 +59,7 @@ def _print_version(requested: bool) -> None:
     if requested:
         from importlib.metadata import version
 
-        typer.echo(f"vitrail {version('vitrail')}")
+        echo(f"vitrail {version('vitrail')}")
         raise typer.Exit
 
 
@@ -86,6 +98,8 @@ def _run(arguments: list[str]) -> int:
     except TyperException as error:
         return _say(error.format_message(), error.exit_code, debug=debug)
     except Exception as error:  # noqa: BLE001 - the edge of the program
+        if _is_lack_of_memory(error):
+            return _say(NO_MEMORY, 1, debug=debug)
         sentence = f"{type(error).__name__}: {error}. This is a fault of Vitrail; --debug shows where it happened."
         return _say(sentence, 1, debug=debug)
     if code == INTERRUPTED:  # typer has caught the interruption itself
@@ -93,18 +107,23 @@ def _run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Whether memory or address space ended: Python, the system, the loader of a library and torch each say it."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    words = str(error)
+    return isinstance(error, MemoryError) or any(phrase in words for phrase in NO_MEMORY_PHRASES)
+
+
 def _say(message: str, code: int, *, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    from rich.console import Console
-
-    Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"[bold red]Error:[/] {_escape(message)}" if code != INTERRUPTED else _escape(message)
-    )
-    return code
-
-
-def _escape(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    from vitrail.core.console import PrintableConsole
+    from vitrail.core.printable import make_printable
+
+    console = PrintableConsole(stderr=True, highlight=False, soft_wrap=True)
+    if debug:
+        console.print(traceback.format_exc(), markup=False)
+    sentence = escape(make_printable(message))
+    console.print(f"[bold red]Error:[/] {sentence}" if code != INTERRUPTED else sentence)
+    return code

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.cli import options
+from vitrail.cli.streams import echo, echo_json
+from vitrail.core.printable import make_strings_printable
 
 if TYPE_CHECKING:
     from vitrail.delivery.predict import Prediction
@@ -48,15 +50,16 @@ def predict(
         predictor = Predictor.open(run, backbone, sets=sets, offline=offline, progress=progress)
         predictions = predictor.predict(images)
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(prediction) for prediction in predictions], indent=2))
+        echo_json(json.dumps([dataclasses.asdict(prediction) for prediction in predictions], indent=2))
     else:
         for prediction in predictions:
-            typer.echo(_line(prediction))
+            echo(_line(prediction))
     if not any(prediction.label for prediction in predictions):
         raise DataError("No image could be read: each is listed above with its reason. Give image files or folders.")
 
 
 def _line(prediction: "Prediction") -> str:
+    prediction = make_strings_printable(prediction)  # a tab or a new line in a name would make a column or a row
     if prediction.error is not None:
         return f"{prediction.path}\t-\t{prediction.error}"
     best = f"{prediction.label}\t{prediction.probability:.1%}"

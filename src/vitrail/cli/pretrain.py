@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from vitrail.cli import options
+from vitrail.cli.streams import echo, echo_json
 
 
 def pretrain(
@@ -40,9 +41,9 @@ def pretrain(
     with watch(quiet=quiet) as progress:
         report = make(name, chosen, out=out, threads=usable_cores(), progress=progress)
     if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(report), indent=2, default=str))
+        echo_json(json.dumps(dataclasses.asdict(report), indent=2, default=str))
         return
-    typer.echo(
+    echo(
         f"{report.path}: {report.bytes / 1e6:.1f} MB, {100 * report.held_out_accuracy:.1f}% of new drawings "
         f"recognised, {report.seconds:.0f} s"
     )

@@ -7,6 +7,7 @@ import typer
 
 from vitrail.cli import options
 from vitrail.cli.help import ShortGroupHelp, ShortHelp
+from vitrail.cli.streams import echo_json
 
 reproduce = typer.Typer(
     cls=ShortGroupHelp, no_args_is_help=True, help="Compute again what the deck and the papers show."
@@ -20,10 +21,11 @@ def table1(as_json: options.Json = False, debug: options.Debug = False) -> None:
 
     sizes = count_sizes()
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(size) for size in sizes], indent=2))
+        echo_json(json.dumps([dataclasses.asdict(size) for size in sizes], indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from vitrail.core.console import PrintableConsole
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("Network", no_wrap=True)
@@ -37,6 +39,6 @@ def table1(as_json: options.Json = False, debug: options.Debug = False) -> None:
             f"{size.parameters:,}",
             "-" if size.published is None else f"{size.published}M",
         )
-    console = Console()
+    console = PrintableConsole()
     console.print(table)
     console.print(f"Parameters with a classifier of {CLASSES:,} classes; published: arXiv:2010.11929, table 1.")

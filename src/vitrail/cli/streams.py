@@ -1,10 +1,18 @@
-"""Standard output and error, which whoever started the program may have closed, or may close before its end."""
+"""Standard output and error, and all that a command writes to them apart from its consoles.
+
+Whoever started the program may have closed either, or may close it before its end. What is printed is made printable
+here (`core/printable.py`); JSON stays exact.
+"""
 
 import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
+
+import typer
+
+from vitrail.core.printable import LAYOUT, escape_for_json, make_printable
 
 
 def open_streams() -> None:
@@ -14,6 +22,16 @@ def open_streams() -> None:
         # A path may hold bytes that no encoding explains; naming it must not end the program.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def echo(text: str) -> None:
+    """Print lines; what a terminal would obey in them is written out."""
+    typer.echo(make_printable(text, layout=LAYOUT))  # noqa: TID251 - the one place
+
+
+def echo_json(document: str) -> None:
+    """Print a JSON document: who reads it gets every character, and a terminal obeys none."""
+    typer.echo(escape_for_json(document).rstrip("\n"))  # noqa: TID251 - the one place
 
 
 def flush_output() -> bool:

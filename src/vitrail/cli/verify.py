@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from vitrail.cli import options
+from vitrail.cli.streams import echo, echo_json
+from vitrail.core.printable import make_printable
 
 SHOWN = 40
 
@@ -23,15 +25,16 @@ def verify(
 
     verification = verify_run(run, cache=cache_folder())
     if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(verification) | {"equal": verification.equal}, indent=2))
+        echo_json(json.dumps(dataclasses.asdict(verification) | {"equal": verification.equal}, indent=2))
     else:
         for difference in verification.differences[:SHOWN]:
-            typer.echo(f"differs  {difference.where}")
-            typer.echo(f"         stored {difference.stored}\n         found  {difference.recomputed}")
+            echo(f"differs  {make_printable(difference.where)}")
+            for word, value in (("stored", difference.stored), ("found ", difference.recomputed)):
+                echo(f"         {word} {make_printable(str(value))}")
         if len(verification.differences) > SHOWN:
-            typer.echo(f"and {len(verification.differences) - SHOWN} more; --json names each")
-        typer.echo("Not computed again: " + "; ".join(verification.not_recomputed) + ".")
-        typer.echo(f"{verification.compared:,} values compared: " + _result(len(verification.differences)))
+            echo(f"and {len(verification.differences) - SHOWN} more; --json names each")
+        echo("Not computed again: " + "; ".join(verification.not_recomputed) + ".")
+        echo(f"{verification.compared:,} values compared: " + _result(len(verification.differences)))
     if not verification.equal:
         raise typer.Exit(1)
 

@@ -2,16 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
 
 
-def in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Item], Done], items: Iterable[Item], *, ahead: int
-) -> Iterator[Done]:
+def in_order(pool: Executor, work: Callable[[Item], Done], items: Iterable[Item], *, ahead: int) -> Iterator[Done]:
     """Do work on items in threads, which are never more than `ahead` items further than the reader.
 
     Yields:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
@@ -12,7 +12,10 @@ from rich.table import Column
 from rich.text import Text
 
 from vitrail.core.clock import Clock, Left
+from vitrail.core.console import PrintableConsole
+from vitrail.core.printable import make_printable
 from vitrail.core.progress import Phase, Progress, Silent
+from vitrail.core.threads import require_room
 
 
 class RateColumn(ProgressColumn):
@@ -29,7 +32,7 @@ class RateColumn(ProgressColumn):
 class _Bars(RichProgress):
     """The bars of all tasks, and below them a line on the whole run."""
 
-    def __init__(self, *columns: ProgressColumn, clock: Clock, console: Console) -> None:
+    def __init__(self, *columns: ProgressColumn, clock: Clock, console: PrintableConsole) -> None:
         self._clock = clock
         super().__init__(*columns, console=console, expand=True)
 
@@ -60,7 +63,7 @@ def _minutes(seconds: float) -> str:
 class Drawing:
     """A `Progress` that draws on stderr; used as a context manager, it leaves the finished bars on screen."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: PrintableConsole) -> None:
         self._tasks: dict[str, TaskID] = {}
         self._clock = Clock()
         self._bars = _Bars(
@@ -78,6 +81,7 @@ class Drawing:
 
     def __enter__(self) -> Self:
         """Begin to draw."""
+        require_room(1)  # for rich's thread
         self._bars.start()
         return self
 
@@ -90,7 +94,7 @@ class Drawing:
     def start(self, task: str, *, total: int | None, unit: str) -> None:
         """A new bar."""
         self._clock.start(task, total=total, unit=unit)
-        self._tasks[task] = self._bars.add_task(escape(task), total=total, unit=unit)
+        self._tasks[task] = self._bars.add_task(escape(make_printable(task)), total=total, unit=unit)
 
     def advance(self, task: str, amount: int = 1) -> None:
         """The bar grows."""
@@ -140,4 +144,4 @@ class Undrawn:
 
 def watch(*, quiet: bool) -> Drawing | Undrawn:
     """What a verb works under: bars on stderr, or silence."""
-    return Undrawn() if quiet else Drawing(Console(stderr=True))
+    return Undrawn() if quiet else Drawing(PrintableConsole(stderr=True))

@@ -7,6 +7,7 @@ VitrailError                  exit code 1: the work failed
 ├── DownloadError             weights could not be fetched, or are not the trusted ones
 ├── StoreError                the feature store cannot be read or written
 ├── ClusterError              a cluster cannot be reached, or its machines cannot do the work
+├── MachineError              the system refuses the threads or the memory that the work needs
 ├── RunError                  a run folder is missing, damaged or belongs to another run
 └── SealError                 the test labels were opened twice, or too early
 
@@ -44,6 +45,10 @@ class StoreError(VitrailError):
 
 class ClusterError(VitrailError):
     """A cluster is not there, or its machines cannot do the work."""
+
+
+class MachineError(VitrailError):
+    """The system refuses the threads or the memory that the work needs."""
 
 
 class RunError(VitrailError):

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from vitrail.core.errors import UsageError
+
 CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
 CACHE_VERSION = "v1"  # bump with any change of what a file in the cache means: an old file is never read as a new one
@@ -121,7 +123,7 @@ def cache_root() -> Path:
     """The folder that the caches of all versions share: $VITRAIL_CACHE, else the platform's place."""
     given = os.environ.get("VITRAIL_CACHE")
     if given:
-        return Path(given).expanduser()
+        return expand_home(given)
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("vitrail"))
@@ -136,10 +138,22 @@ def config_folder() -> Path:
     """Where weights are locked and openings counted; never pruned: $VITRAIL_CONFIG, else the platform's place."""
     given = os.environ.get("VITRAIL_CONFIG")
     if given:
-        return Path(given).expanduser()
+        return expand_home(given)
     import platformdirs
 
     return Path(platformdirs.user_config_dir("vitrail"))
+
+
+def expand_home(path: str | Path) -> Path:
+    """The path with the folder of a person in place of `~` or `~name`.
+
+    Raises:
+        UsageError: nobody has that name here.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"There is no home folder for {path}: write the path in full.") from error
 
 
 def peak_rss_bytes() -> int:

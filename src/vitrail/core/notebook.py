@@ -14,10 +14,10 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
-
 from vitrail.core.clock import Clock
+from vitrail.core.console import PrintableConsole
 from vitrail.core.drawing import Drawing, Undrawn, say_left
+from vitrail.core.printable import LAYOUT, make_printable
 from vitrail.core.progress import Phase, Progress
 
 EVERY_S = 0.25  # a page that is sent more often is not read more often
@@ -34,7 +34,7 @@ def follow(progress: bool | Progress) -> Iterator[Progress]:
     if not isinstance(progress, bool):
         yield progress
         return
-    console = Console(stderr=True)
+    console = PrintableConsole(stderr=True)
     drawing: AbstractContextManager[Progress] = Undrawn()
     if progress and in_notebook():
         drawing = NotebookDrawing()
@@ -97,7 +97,7 @@ class NotebookDrawing:
         """A new bar."""
         self._clock.start(task, total=total, unit=unit)
         with self._lock:
-            self._latest[task] = _Bar(task, total, unit, time.monotonic())
+            self._latest[task] = _Bar(make_printable(task), total, unit, time.monotonic())
             self._bars.append(self._latest[task])
         self._draw()
 
@@ -113,7 +113,7 @@ class NotebookDrawing:
     def note(self, message: str) -> None:
         """A line above the bars."""
         with self._lock:
-            self._notes.append(message)
+            self._notes.append(make_printable(message, layout=LAYOUT))
         self._draw()
 
     def done(self, task: str) -> None:

@@ -1,5 +1,6 @@
 """Writing a file whole or not at all, whatever interrupts it, under a name that every system takes."""
 
+import errno
 import os
 import re
 import uuid
@@ -8,6 +9,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
+from vitrail.core.bounded import is_regular_file, is_there
 from vitrail.core.errors import RunError
 
 TEMPORARY = ".tmp"
@@ -63,6 +65,10 @@ def put_if_absent(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def _put(path: Path, write: Callable[[Path], object], put: Callable[[Path], object]) -> None:
+    if not path.name:  # "" and "." name a folder
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if is_there(path) and not is_regular_file(path):  # a rename would put a file in the place of a device
+        raise FileExistsError(errno.EEXIST, "it is there and is not a regular file", str(path))
     # A process id would not do: machines that share the folder, and containers most of all, have the same ones.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
     try:

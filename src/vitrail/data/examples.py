@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ from vitrail.core.errors import DataError
 from vitrail.core.hashing import ROWS_AT_ONCE, SHA256_LETTERS, sha256_bytes
 from vitrail.core.progress import Progress, running
 from vitrail.core.resources import Resources
+from vitrail.core.threads import ThreadPool
 from vitrail.data.cautions import find_cautions
 from vitrail.data.columns import FurtherColumns, require_columns
 from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, fingerprint_of
@@ -102,7 +103,7 @@ class _Reading:
         """Read them all; what a thread raises is raised here."""
         # Pillow is quiet for each header as well; around all of them that costs nothing.
         with running(self._progress, TASK, total=len(self._files), unit="files"), pillow_is_quiet():
-            pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
+            pool = ThreadPool(threads, thread_name_prefix="read")
             try:
                 for ended in as_completed([pool.submit(self._work) for _ in range(threads)]):
                     ended.result()

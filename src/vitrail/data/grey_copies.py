@@ -8,9 +8,9 @@ under `grey-copies/` (docs/formats.md).
 Letters: N examples, S the side of a copy.
 """
 
+import os
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,6 +27,7 @@ from vitrail.core.digest_files import matches_its_name, write_digest_file
 from vitrail.core.errors import StoreError
 from vitrail.core.progress import running
 from vitrail.core.resources import Resources
+from vitrail.core.threads import ThreadPool
 from vitrail.data.dataset import Dataset, read_example, whole
 from vitrail.data.images import ImageRejected, decode_grey
 from vitrail.data.in_flight import PIXELS, one_item
@@ -196,7 +197,7 @@ def _make(
             progress.advance(TASK)
 
     with running(progress, TASK, total=len(missing), unit="images"):
-        pool = ThreadPoolExecutor(resources.threads.decode, thread_name_prefix="grey")
+        pool = ThreadPool(resources.threads.decode, thread_name_prefix="grey")
         try:
             for (row, id_, _), copies in zip(missing, in_order(pool, make, missing, ahead=AHEAD), strict=True):
                 for copy in copies:
@@ -241,7 +242,7 @@ def _read(folder: Path, ids: pa.ChunkedArray) -> Iterator[tuple[pa.Array, NDArra
         return
     for path in filter(matches_its_name, paths):
         try:
-            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+            table = pa.ipc.open_file(pa.memory_map(os.fsencode(path))).read_all()
             table = table.filter(pc.is_in(table.column("id"), value_set=ids)).combine_chunks()
         except (OSError, pa.ArrowException):
             continue

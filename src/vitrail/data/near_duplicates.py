@@ -11,7 +11,6 @@ Letters: P pairs, S side in pixels.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -23,6 +22,7 @@ from scipy.sparse.csgraph import connected_components
 
 from vitrail.core.progress import Progress, running
 from vitrail.core.resources import Resources
+from vitrail.core.threads import ThreadPool
 from vitrail.data.alignment import Agreement, align, refine
 from vitrail.data.dataset import Dataset, fingerprint_of, read_example
 from vitrail.data.grey_copies import LEAST_PIXELS, GreyCopies, make_grey_copies, make_grey_copy
@@ -166,7 +166,7 @@ def compare_grey_copies(
         batch_P2 = pairs_P2[start : start + BATCH]
         return align(copy_NSS[batch_P2[:, 0]].astype(np.float32), copy_NSS[batch_P2[:, 1]].astype(np.float32))
 
-    with ThreadPoolExecutor(threads, thread_name_prefix="align") as pool:
+    with ThreadPool(threads, thread_name_prefix="align") as pool:
         agreement = Agreement.joined(list(pool.map(compare, range(0, len(pairs_P2), BATCH))))
     agree_P = agreement.correlation_P > LEAST_OF_COPIES
     return pairs_P2[agree_P], agreement.only(agree_P)

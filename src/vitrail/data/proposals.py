@@ -13,11 +13,12 @@ Letters: N copies, S the side of a copy, D values of a description, P pairs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
+
+from vitrail.core.threads import ThreadPool
 
 FREQUENCIES = 8
 CUT = 0.92
@@ -49,7 +50,7 @@ def propose(copy_NSS: NDArray[np.uint8], *, threads: int, advance: Callable[[int
         return _nearest(matches)[0]
 
     # Each thread multiplies alone: threads inside threads would fight over the cores.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads, "propose") as pool:
+    with threadpool_limits(1, user_api="blas"), ThreadPool(threads, "propose") as pool:
         blocks = list(pool.map(search, range(0, len(copy_NSS), BLOCK)))
     pairs_P2 = np.concatenate([*blocks, np.empty((0, 2), np.int64)])
     return np.unique(np.sort(pairs_P2, axis=1), axis=0)

@@ -5,6 +5,7 @@ from html import escape
 from pathlib import Path
 
 from vitrail.backbones.display_names import display_names, shorten_names
+from vitrail.core.printable import make_printable, make_strings_printable
 from vitrail.delivery.answer import make_answer
 from vitrail.evaluation import DecidingMetric, say_strength
 from vitrail.evaluation.contamination import mark
@@ -23,7 +24,7 @@ def describe_run(results: Results, folder: Path) -> str:
     others = f"{len(names)} backbones: {say_names(names, most=NAMED)}" if len(names) > 1 else "1 backbone"
     pick = next(result for result in results.backbones if result.name == results.decision.choose)
     marked = mark(pick.contamination)
-    return (
+    return make_printable(
         f"<Run on {results.data.name}: take {pick.name}, {metric.word} {say_rate(_expect(results, pick))}"
         f"{f', but it {marked}' if marked else ''} ({say_strength(results.decision)}); {others}; {folder}>"
     )
@@ -39,7 +40,8 @@ def _expect(results: Results, pick: BackboneResult) -> Interval:
 
 def draw_run(results: Results, report: Path) -> str:
     """The answer and a row for each backbone, as HTML without script and style sheet; every text is escaped."""
-    answer, names = make_answer(results, str(report.parent)), display_names(results.backbones)
+    results = make_strings_printable(results)
+    answer, names = make_strings_printable(make_answer(results, str(report.parent))), display_names(results.backbones)
     rows = [_row(result, names[result.name], picked=result.name == answer.full_name) for result in results.backbones]
     full_name = "" if answer.name == answer.full_name else f" ({escape(answer.full_name)})"
     return "\n".join(
@@ -54,7 +56,7 @@ def draw_run(results: Results, report: Path) -> str:
             "</tbody></table>",
             *_folded("Reasons", [shorten_names(reason, names) for reason in results.decision.because]),
             *_folded("Caveats", answer.caveats),
-            f"<p>Report: <code>{escape(str(report))}</code></p>",
+            f"<p>Report: <code>{escape(make_printable(str(report)))}</code></p>",
             "</div>",
         )
     )

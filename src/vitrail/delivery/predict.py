@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from vitrail.backbones import Backbone, BackboneSpec, Engine, EngineRequest, parse_spec
 from vitrail.backbones.engines import choose_engine
 from vitrail.backbones.remembered import remember_given
+from vitrail.core.bounded import is_folder
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.machine import share_threads, usable_cores
+from vitrail.core.printable import make_printable
 from vitrail.core.progress import Progress, Silent, running
 from vitrail.data import MAX_PIXELS, ImageRejected, SetAside
 from vitrail.data.sources.local import written
@@ -155,7 +157,7 @@ class Predictor:
 
     def __repr__(self) -> str:
         engine = self.backbone.engine
-        return (
+        return make_printable(
             f"<Predictor: {self.backbone.name} on {engine.name} {engine.precision}, {len(self.head.classes)} classes>"
         )
 
@@ -266,7 +268,7 @@ def _like_the_run(origin: Mapping[str, str], progress: Progress) -> tuple[str, s
 def _list_images(images: Iterable[ImageInput]) -> Iterator[_ListedImage]:
     """Every image that is meant; a folder means all files below it but clutter, its own files first."""
     for place, image in enumerate(images):
-        if not isinstance(image, str | Path) or not _is_folder(Path(image)):
+        if not isinstance(image, str | Path) or not is_folder(image):
             yield _ListedImage(written(name_image(image, place)), own_image(image))
             continue
         for file in walk(Path(image), ()):
@@ -275,13 +277,6 @@ def _list_images(images: Iterable[ImageInput]) -> Iterator[_ListedImage]:
             else:
                 path = Path(image).joinpath(*file)
                 yield _ListedImage(written(str(path)), path)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
-        return False  # a name too long, or a folder above it that is closed: reading it gives the reason
 
 
 def _prediction(probability_C: NDArray[np.float64], classes: Sequence[str]) -> Prediction:

@@ -3,7 +3,6 @@
 Nothing here reads a feature. The lock of trusted weights is in the config folder and is never touched.
 """
 
-import json
 import os
 import shutil
 import time
@@ -17,6 +16,7 @@ import pyarrow as pa
 
 from vitrail.backbones import kept_models
 from vitrail.backbones.engine_trial import trial_in_words
+from vitrail.core.bounded import is_folder, read_json
 from vitrail.core.digest_files import matches_its_name
 from vitrail.core.errors import StoreError, UsageError
 from vitrail.data import grey_copies
@@ -54,9 +54,9 @@ def list_cache(cache: Path) -> list[CacheEntry]:
     """
     try:
         entries = [
-            *(_features(folder) for folder in _children(cache / FEATURES) if folder.is_dir()),
+            *(_features(folder) for folder in _children(cache / FEATURES) if is_folder(folder)),
             *_grey_copies(cache / grey_copies.FOLDER),
-            *(_model(folder) for folder in _children(cache / kept_models.FOLDER) if folder.is_dir()),
+            *(_model(folder) for folder in _children(cache / kept_models.FOLDER) if is_folder(folder)),
             *(_batch_size(file) for file in _files([cache / pace.FOLDER]) if file.path.suffix == ".json"),
             *(_engine(file) for file in _files([cache / engine_choice.FOLDER]) if file.path.suffix == ".json"),
         ]
@@ -127,7 +127,7 @@ def remove(cache: Path, entries: Sequence[CacheEntry]) -> None:
     for entry in entries:
         place = cache / entry.path
         try:
-            if place.is_dir():
+            if is_folder(place):
                 shutil.rmtree(place)
             else:
                 place.unlink()
@@ -171,8 +171,8 @@ def _last_change(folder: Path, files: Sequence[_File]) -> float:
 def _features(folder: Path) -> CacheEntry:
     facts, files = _read_object(folder / FACTS), _files([folder])
     rows = [_count_rows(file.path) for file in files if file.path.suffix == SHARD]
-    net = facts.get("net", {})
-    variant = " ".join(f"{key} {value}" for key, value in sorted(net.get("variant", {}).items()))
+    net = _object_in(facts, "net")
+    variant = " ".join(f"{key} {value}" for key, value in sorted(_object_in(net, "variant").items()))
     # Facts hold what changes a feature, and a name does not: the network, and how its weights' digest begins.
     backbone = f"{net.get('family', 'unknown')} {variant} ({str(facts.get('weights', 'unknown'))[:12]})"
     details: dict[str, str | int | float] = {
@@ -228,9 +228,8 @@ def _model(folder: Path) -> CacheEntry:
 def _batch_size(file: _File) -> CacheEntry:
     facts = _read_object(file.path)
     backbone, batch = str(facts.get("backbone", "unknown")), pace.batch_in(facts) or 0
-    rates = facts.get("images_per_s")
-    rate = rates.get(str(batch)) if isinstance(rates, dict) else None
-    images_per_s = float(rate) if isinstance(rate, int | float) else 0.0
+    rate = _object_in(facts, "images_per_s").get(str(batch))
+    images_per_s = rate if isinstance(rate, float) else 0.0
     return CacheEntry(
         kind="batch size",
         key=file.path.stem,
@@ -286,10 +285,15 @@ def _engine_details(known: engine_choice.KnownEngine) -> dict[str, str | int | f
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
+        read = read_json(path)
     except (OSError, ValueError):
         return {}
     return read if isinstance(read, dict) else {}
+
+
+def _object_in(facts: dict[str, Any], key: str) -> dict[str, Any]:
+    inner = facts.get(key)
+    return inner if isinstance(inner, dict) else {}
 
 
 def _count_rows(path: Path) -> int | None:
@@ -297,7 +301,7 @@ def _count_rows(path: Path) -> int | None:
     if not matches_its_name(path):
         return None
     try:
-        file = pa.ipc.open_file(pa.memory_map(str(path)))
+        file = pa.ipc.open_file(pa.memory_map(os.fsencode(path)))
         return int(sum(file.get_batch(number).num_rows for number in range(file.num_record_batches)))
     except (OSError, pa.ArrowException):
         return None

@@ -10,7 +10,6 @@ as that brings new rows.
 Letters: N rows.
 """
 
-import json
 import logging
 import queue
 import shutil
@@ -31,10 +30,12 @@ from numpy.typing import NDArray
 
 from vitrail.backbones import Backbone, EngineChoice, EngineRequest
 from vitrail.core import errors
+from vitrail.core.bounded import parse_json
 from vitrail.core.errors import ClusterError, StoreError, UsageError
-from vitrail.core.machine import Threads, share_threads
+from vitrail.core.machine import Threads, expand_home, share_threads
 from vitrail.core.progress import phase, running
 from vitrail.core.resources import Resources
+from vitrail.core.threads import start_thread
 from vitrail.data import Dataset, is_url
 from vitrail.features.by_id import Missing, Paths
 from vitrail.features.cluster_machines import (
@@ -149,7 +150,7 @@ class Cluster:
         plan = self._plan()
         table = self._deal_out(extractors, paths, missing, plan)
         results: queue.SimpleQueue[BlockResult | Exception | None] = queue.SimpleQueue()
-        threading.Thread(target=_listen, args=(table, results), name=LISTENER, daemon=True).start()
+        start_thread(threading.Thread(target=_listen, args=(table, results), name=LISTENER, daemon=True))
         idle_s = 0.0
         while True:
             try:
@@ -327,14 +328,14 @@ def _seen_by_all(data: str | Path | None) -> str | None:
     """The path or URL of the data as a machine with another working folder needs it."""
     if data is None or is_url(str(data)):
         return None if data is None else str(data)
-    return str(Path(data).expanduser().absolute())
+    return str(expand_home(data).absolute())
 
 
 def _listen(table: Any, results: "queue.SimpleQueue[BlockResult | Exception | None]") -> None:
     try:
         for batch in table.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             for row in batch["done"].to_pylist():
-                results.put(BlockResult(**json.loads(row)))
+                results.put(BlockResult(**parse_json(row)))
         results.put(None)
     except Exception as error:  # noqa: BLE001 - raised again by who waits
         results.put(error)

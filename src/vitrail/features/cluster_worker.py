@@ -22,6 +22,7 @@ import pyarrow as pa
 from vitrail.backbones import Backbone, BackboneSpec, EngineChoice, EngineRequest, open_backbone
 from vitrail.backbones.engines import list_engines
 from vitrail.backbones.specs import digest_of
+from vitrail.core.bounded import is_folder, is_there
 from vitrail.core.errors import ClusterError, UsageError, VitrailError
 from vitrail.core.hashing import sha256_bytes
 from vitrail.core.machine import describe_machine
@@ -94,7 +95,7 @@ def inspect_machine(job: Job, *, example: str, path: str, request: EngineRequest
         return (
             f"{here} has Vitrail {version('vitrail')} instead of {vitrail}: install the same version on every machine."
         )
-    if not job.folder.is_dir():
+    if not is_folder(job.folder):
         return (
             f"{here} cannot reach the cache {job.cache}, where every machine writes its features: set VITRAIL_CACHE "
             "to a folder that all of them share."
@@ -201,7 +202,7 @@ def _report_failure(error: VitrailError) -> BlockResult:
 def _with_local_weights(backbone: Backbone, job: Job, source: Source) -> Backbone:
     """The backbone with the weights at the same path on this machine, otherwise those published under its name."""
     given = backbone.hashed_path
-    if not given.exists():
+    if not is_there(given):
         backbone = _published(backbone, given, job)
     elif digest_of(given) != backbone.digest:
         raise UsageError(

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from vitrail.backbones import Backbone, EngineChoice, EngineRequest
 from vitrail.backbones.engine_trial import trial_in_words, try_engines
 from vitrail.backbones.engines import Device, EngineName, EngineTrial, Precision, list_engines
+from vitrail.core.bounded import MOST_JSON, read_bounded
 from vitrail.core.errors import UsageError
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import describe_machine
@@ -108,7 +109,7 @@ def recall_or_try(backbone: Backbone, choices: Sequence[EngineChoice], *, resour
 def read_choice(file: Path) -> KnownEngine | None:
     """A choice as it was written; None if there is none, or the file is damaged or another program's."""
     try:
-        known = _KNOWN.validate_json(file.read_bytes())
+        known = _KNOWN.validate_json(read_bounded(file, MOST_JSON))
     except (OSError, ValueError):  # pydantic's error is a ValueError
         return None
     return None if known.trial is not None and not known.trial.tried else known

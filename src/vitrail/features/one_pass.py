@@ -8,7 +8,7 @@ Letters: N rows, D features.
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +23,7 @@ from vitrail.backbones.poolings import components_of
 from vitrail.core.machine import user_seconds
 from vitrail.core.progress import phase, running
 from vitrail.core.resources import Resources
+from vitrail.core.threads import ThreadPool
 from vitrail.data import CopyCollector, Source
 from vitrail.features.by_id import Missing, Paths
 from vitrail.features.pace import start_at_pace
@@ -113,7 +114,7 @@ class _ShardWriter:
         self._stream, self._compute_threads = stream, compute_threads
         self._begun_user_s = user_seconds()
         self._waiting: defaultdict[Extractor, Computed] = defaultdict(Computed)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._thread = ThreadPool(1, thread_name_prefix="write")
         self._writing: Future[None] | None = None
 
     def add(self, extractor: Extractor, batch: Batch[str]) -> None:

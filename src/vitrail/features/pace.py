@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from vitrail.backbones import Backbone, Engine
+from vitrail.core.bounded import read_json
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import describe_machine
 from vitrail.core.whole_files import put_in_place
@@ -92,12 +93,12 @@ def _key(backbone: Backbone, threads: int) -> str:
 def batch_in(facts: Mapping[str, Any]) -> int | None:
     """The batch that a file of this folder stores, or None if it is not one of those measured."""
     batch = facts.get("batch")
-    return batch if isinstance(batch, int) and batch in BATCHES else None
+    return batch if type(batch) is int and batch in BATCHES else None
 
 
 def _remembered(file: Path) -> int | None:
     try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
+        facts = read_json(file)
     except (OSError, ValueError):
         return None
     return batch_in(facts) if isinstance(facts, dict) else None

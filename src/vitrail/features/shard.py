@@ -7,6 +7,7 @@ Letters: N rows, D features.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from vitrail.core.digest_files import matches_its_name, write_digest_file
 from vitrail.core.errors import StoreError
@@ -31,6 +33,9 @@ class ShardCost:
     user_s: float
 
 
+_COST = TypeAdapter(ShardCost)
+
+
 @dataclass(frozen=True, slots=True)
 class Shard:
     """One file whose bytes were compared with its name."""
@@ -43,7 +48,7 @@ class Shard:
     def features(self) -> NDArray[np.float16] | NDArray[np.float32]:
         """Its rows, mapped only while they are in use: pages that stay mapped would count as memory of this process."""
         try:
-            rows = pa.ipc.open_file(pa.memory_map(str(self.path))).read_all().column("feature").chunk(0)
+            rows = pa.ipc.open_file(pa.memory_map(os.fsencode(self.path))).read_all().column("feature").chunk(0)
         except OSError as error:
             raise StoreError(
                 f"The shard {self.path} can no longer be read; the cache may have been pruned. Run the same command "
@@ -82,13 +87,13 @@ def read_shard(path: Path) -> Shard | None:
         path.open("rb").close()
         if not matches_its_name(path):
             return None
-        with pa.OSFile(str(path)) as file:
+        with pa.OSFile(os.fsencode(path)) as file:
             schema = pa.ipc.open_file(file).schema
             ids_alone = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index("id")])
             read = pa.ipc.open_file(file, options=ids_alone).read_all().column("id").chunk(0)
             ids = read.take(pa.array(np.arange(len(read))))  # what was read holds room for the features too
         width = schema.field("feature").type.list_size
-        cost = ShardCost(**json.loads(schema.metadata[b"cost"]))
+        cost = _COST.validate_json(schema.metadata[b"cost"])
     except PermissionError as error:
         raise StoreError(f"The features in {path} cannot be read ({error.strerror}): fix its permissions.") from error
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError):

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from vitrail.core.bounded import is_there
 from vitrail.core.errors import StoreError
 from vitrail.core.hashing import fingerprint
 from vitrail.core.whole_files import TEMPORARY, put_in_place
@@ -145,7 +146,7 @@ class FeatureSet:
         """
         try:
             facts = self.folder / FACTS
-            if not facts.exists():
+            if not is_there(facts):
                 text = json.dumps(self.facts, indent=2, sort_keys=True)
                 put_in_place(facts, lambda temporary: temporary.write_text(text))
             path = write_shard(self.folder, ids, np.ascontiguousarray(feature_ND.astype(self.storage)), cost)
@@ -233,7 +234,7 @@ def _in_groups(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
 
 def open_features(cache: Path, facts: Mapping[str, object]) -> FeatureSet:
     """The rows of a backbone, in float16 unless float32 was once found necessary; `facts` as for `FeatureSet`."""
-    return FeatureSet(cache, facts, "float32" if _wide_mark(cache, facts).exists() else "float16")
+    return FeatureSet(cache, facts, "float32" if is_there(_wide_mark(cache, facts)) else "float16")
 
 
 def widen(cache: Path, facts: Mapping[str, object]) -> FeatureSet:

@@ -16,7 +16,6 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Self, TypeVar
@@ -28,6 +27,7 @@ from PIL import Image
 from vitrail.backbones import Backbone, Engine, Preprocessing, least_side, to_pixels
 from vitrail.core.ahead import in_order
 from vitrail.core.errors import DataError, WeightsError
+from vitrail.core.threads import ThreadPool, start_thread
 from vitrail.data import ImageRejected, Source, read_example
 from vitrail.data.images import Decoded, decode_for, upright_rgb
 from vitrail.data.in_flight import one_item
@@ -222,7 +222,7 @@ class Stream(Generic[Item]):
         """
         self.decode_s = self.forward_s = 0.0
         self._items, self._open = items, open_item
-        self._decoders = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
+        self._decoders = ThreadPool(decode_threads, thread_name_prefix="decode")
         self._workers = max(network.engine.streams for network in networks)
         self._ahead = max(network.engine.batch for network in networks) + 2 * decode_threads
         self._stopped, self._counting = threading.Event(), threading.Lock()
@@ -237,7 +237,7 @@ class Stream(Generic[Item]):
         started: list[threading.Thread] = []
         try:
             for thread in threads:
-                thread.start()
+                start_thread(thread)
                 started.append(thread)
             yield from self._collect()
         finally:

@@ -10,7 +10,16 @@ from vitrail.core.errors import DownloadError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import config_folder
 from vitrail.core.progress import Progress
-from vitrail.fetch.hub import HF_FILES, WEIGHTS_FILE, Published, bring_by_hand, download, find_cached
+from vitrail.fetch.hub import (
+    HF,
+    HF_FILES,
+    WEIGHTS_FILE,
+    Published,
+    bring_by_hand,
+    download,
+    find_cached,
+    require_repository,
+)
 from vitrail.fetch.trust import Trusted, read_trusted, remember
 
 LOCK_FILE = "weights.lock.json"
@@ -34,11 +43,12 @@ def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str 
     Raises:
         DownloadError: the file is not here and cannot be fetched, or is not the trusted one.
     """
-    if not card.repository:
+    if not card.repository and not card.name.startswith(HF):
         raise DownloadError(
             f"Vitrail cannot download the weights of {card.name}; `vitrail backbones {card.name}` shows where they "
             f"are published: fetch the file and give it as -b {card.name}=FILE."
         )
+    require_repository(card)
     lock, key = config_folder() / LOCK_FILE, card.name if file == WEIGHTS_FILE else f"{card.name}/{file}"
     trusted = read_trusted(lock).get(key)
     revision = trusted.revision if trusted else card.revision or NEWEST

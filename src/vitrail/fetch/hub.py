@@ -24,6 +24,9 @@ WEIGHTS_FILE = "model.safetensors"
 HF = "hf:"  # a backbone of this name is a whole repository: network, weights and pixels
 HF_FILES = ("config.json", WEIGHTS_FILE, "preprocessor_config.json")
 PLAIN_NAME = re.compile(r"[0-9A-Za-z_-]+")  # of a file that is named after what a server said
+# As the hub names them, and no folder above.
+REPOSITORY = re.compile(r"(?!.*(\.\.|--))(?:[\w-][\w.-]*/)?[\w-][\w.-]*", re.ASCII)
+REPOSITORY_LETTERS = 96
 SHA256_DIGITS = 64  # an etag this long is the digest of a file kept in large-file storage
 
 
@@ -45,6 +48,15 @@ class Published(Protocol):
     @property
     def sha256(self) -> str:
         """The digest of its weights."""
+
+
+def require_repository(card: Published) -> None:
+    """Raise a DownloadError unless the name of the repository can be one of the hub's: it becomes a path and a URL."""
+    if len(card.repository) > REPOSITORY_LETTERS or not REPOSITORY.fullmatch(card.repository):
+        raise DownloadError(
+            f"{card.name[:REPOSITORY_LETTERS]!r} does not name a repository of the hub: write OWNER/NAME, as on the "
+            "page of the model."
+        )
 
 
 def find_cached(card: Published, revision: str, *, file: str = WEIGHTS_FILE) -> Path | None:

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 from filelock import FileLock
 from pydantic import StringConstraints, TypeAdapter
 
+from vitrail.core.bounded import open_regular
 from vitrail.core.machine import config_folder
 from vitrail.core.progress import Progress
 from vitrail.core.whole_files import put_in_place
@@ -136,7 +137,7 @@ def _read(path: Path) -> KnownWeights:
         _NewerFormatError: a newer Vitrail wrote it.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         return KnownWeights()

@@ -9,9 +9,12 @@ cache never touches this file. Its form:
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock
+from pydantic import TypeAdapter
 
+from vitrail.core.bounded import read_json
 from vitrail.core.errors import DownloadError
 from vitrail.core.whole_files import put_in_place
 
@@ -27,6 +30,17 @@ class Trusted:
     sha256: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Lock:
+    """The whole file."""
+
+    format: Literal[1]  # FORMAT
+    weights: dict[str, Trusted]
+
+
+_LOCK = TypeAdapter(_Lock)
+
+
 def read_trusted(path: Path) -> dict[str, Trusted]:
     """Everything that is locked, by name; the lock file need not exist.
 
@@ -34,18 +48,20 @@ def read_trusted(path: Path) -> dict[str, Trusted]:
         DownloadError: the file exists and is not a lock of this version.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["format"] != FORMAT:
+        document = read_json(path)
+        written_in = document.get("format") if isinstance(document, dict) else None
+        if isinstance(written_in, int) and written_in != FORMAT:
             raise DownloadError(
-                f"The lock of trusted weights {path} has format {document['format']}, but this version of Vitrail "
+                f"The lock of trusted weights {path} has format {written_in}, but this version of Vitrail "
                 f"reads {FORMAT}: use the newer version that wrote it, or move the file away."
             )
-        return {name: Trusted(**facts) for name, facts in document["weights"].items()}
+        return _LOCK.validate_python(document).weights
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
         raise DownloadError(
-            f"The lock of trusted weights {path} cannot be read ({error}), so no weights can be checked against it: "
+            f"The lock of trusted weights {path} cannot be read ({reason}), so no weights can be checked against it: "
             "repair it, or move it away to trust the next download of each name."
         ) from error
 

@@ -8,12 +8,15 @@ process to process.
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
+from vitrail.core.bounded import open_regular, parse_json
 from vitrail.core.errors import WeightsError
 from vitrail.heads.head import Head
 from vitrail.heads.scaling import SCALINGS, Scaling
@@ -21,6 +24,22 @@ from vitrail.heads.scores import FORM_OF, Array, Neighbours
 
 FORMAT_VERSION = 2
 METADATA_KEY = "vitrail_head"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Facts:
+    """The metadata of a head file."""
+
+    format_version: int
+    kind: str
+    scaling: str
+    classes: tuple[str, ...]
+    temperature: float
+    setting: dict[str, float | int | str]
+    origin: dict[str, str]
+
+
+_FACTS = TypeAdapter(_Facts)
 
 
 def save_head(head: Head, path: Path, origin: dict[str, str]) -> None:
@@ -57,13 +76,14 @@ def load_head(path: Path) -> tuple[Head, dict[str, str]]:
     tensors, metadata = _read(path)
     facts = _facts(metadata, path)
     head = _build(tensors, facts, path)
-    return head, facts["origin"]
+    return head, facts.origin
 
 
 def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        open_regular(path).close()  # its reader would wait at a pipe
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except OSError as error:
@@ -72,11 +92,11 @@ def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         raise WeightsError(f"The head {path} is not a complete safetensors file ({error}): fit it again.") from error
 
 
-def _facts(metadata: dict[str, str], path: Path) -> dict[str, Any]:
+def _facts(metadata: dict[str, str], path: Path) -> _Facts:
     try:
-        facts = json.loads(metadata[METADATA_KEY])
+        facts = parse_json(metadata[METADATA_KEY])
         version = int(facts["format_version"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise WeightsError(
             f"{path} is a safetensors file but not a head of Vitrail: its metadata lack {METADATA_KEY}. "
             "Give a file from the heads folder of a run."
@@ -86,24 +106,28 @@ def _facts(metadata: dict[str, str], path: Path) -> dict[str, Any]:
             f"The head {path} has format version {version}, and this Vitrail reads versions 1 to {FORMAT_VERSION}: "
             "use the Vitrail that wrote it, or fit the head again."
         )
-    return dict(facts)
-
-
-def _build(tensors: dict[str, Array], facts: dict[str, Any], path: Path) -> Head:
     try:
-        form = FORM_OF[str(facts["kind"])]
-        if form is Neighbours and facts["format_version"] == 1:  # its votes had no weights
+        return _FACTS.validate_json(metadata[METADATA_KEY], strict=True)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise WeightsError(f"The head {path} is damaged ({where}: {fault['msg']}): fit it again.") from error
+
+
+def _build(tensors: dict[str, Array], facts: _Facts, path: Path) -> Head:
+    try:
+        form = FORM_OF[facts.kind]
+        if form is Neighbours and facts.format_version == 1:  # its votes had no weights
             tensors = {"class_weight": np.ones_like(tensors["prior"])} | tensors
         unexpected = sorted(set(tensors) - {"mean", "scale", *form.names()})
         head = Head(
-            kind=str(facts["kind"]),
-            classes=tuple(facts["classes"]),
-            scaling=Scaling(tensors["mean"], tensors["scale"], facts["scaling"]),  # type: ignore[arg-type]
+            kind=facts.kind,
+            classes=facts.classes,
+            scaling=Scaling(tensors["mean"], tensors["scale"], facts.scaling),  # type: ignore[arg-type]
             scores=form.of(tensors),
-            temperature=float(facts["temperature"]),
-            setting=dict(facts["setting"]),
+            temperature=facts.temperature,
+            setting=facts.setting,
         )
-        dict(facts["origin"])
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"The head {path} is incomplete ({error!r}): fit it again.") from error
     fault = f"unexpected tensors {', '.join(unexpected)}" if unexpected else _fault(head)

@@ -7,7 +7,7 @@ Letters: N examples, D features, C classes, B rows of the bank, R = 4 rules for 
 """
 
 import json
-import math
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from vitrail.core.bounded import open_regular, parse_json
 from vitrail.core.errors import WeightsError
 from vitrail.core.hashing import fingerprint, sha256_bytes
 from vitrail.heads.bank import neighbour_distance
@@ -23,6 +24,7 @@ from vitrail.statistics.conformal import SCORES, ScoreKind
 
 FORMAT_VERSION = 1
 METADATA_KEY = "vitrail_refusal"
+LARGEST = sys.float_info.max
 RULES: tuple[str, ...] = ("lac", "adaptive", "lac-by-class", "adaptive-by-class")
 SetOn = Literal["out-of-fold", "calibration"]
 
@@ -102,8 +104,9 @@ def load_refusal(path: Path, *, features: int | None = None, classes: int | None
     from safetensors import SafetensorError, safe_open
 
     try:
+        open_regular(path).close()  # its reader would wait at a pipe
         with safe_open(path, framework="numpy") as file:
-            facts = json.loads((file.metadata() or {})[METADATA_KEY])
+            facts = parse_json((file.metadata() or {})[METADATA_KEY])
             if facts.pop("format_version") != FORMAT_VERSION:
                 raise WeightsError(
                     f"{path} was written by another version of Vitrail: use that version, or repeat the run."
@@ -128,7 +131,7 @@ def _wrong_facts(refusal: Refusal) -> str | None:
             fits = type(value) in (int, float) and 0 <= value <= 1
         else:
             unknown = name == "confidence" and value is None
-            fits = unknown or (type(value) in (int, float) and math.isfinite(value))
+            fits = unknown or (type(value) in (int, float) and abs(value) <= LARGEST)  # no NaN either
         if not fits:
             return f"{name} is {value!r}"
     return None

@@ -1,10 +1,11 @@
 """Fits in parallel, since threads that share one small operation wait for each other longer than they work."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
+
+from vitrail.core.threads import ThreadPool
 
 FITS_AT_ONCE = 4  # each has its own copy of scaled features, and memory must not grow with the cores
 
@@ -23,7 +24,7 @@ def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], *, at_on
     """
     threads = torch.get_num_threads()
     workers = min(at_once, threads)
-    pool = ThreadPoolExecutor(workers, "fit", initializer=_set_threads, initargs=(threads // workers,))
+    pool = ThreadPool(workers, "fit", initializer=_set_threads, initargs=(threads // workers,))
     try:
         return list(pool.map(work, items))
     finally:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vitrail.core.bounded import is_folder, is_there
 from vitrail.core.errors import RunError, UsageError, VitrailError
 from vitrail.core.whole_files import TEMPORARY, delete_temporaries, safe_name, unique_name
 from vitrail.runs.journal import FINISHED, Journal
@@ -47,13 +48,13 @@ def require_writable(out: Path | None) -> None:
     """
     folder = (out or RUNS).absolute()
     try:
-        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        nearest = next(path for path in (folder, *folder.parents) if is_there(path))
         started = Journal(folder / LOG)
-        if nearest.is_dir() and (os.access(nearest, os.W_OK | os.X_OK) or started.events(FINISHED)):
+        if is_folder(nearest) and (os.access(nearest, os.W_OK | os.X_OK) or started.events(FINISHED)):
             if out is not None and nearest == folder and started.identity() is None:
                 _refuse_other_files(out)
             return
-        reason = "no right to write there" if nearest.is_dir() else "it is a file"
+        reason = "no right to write there" if is_folder(nearest) else "it is a file"
     except OSError as error:
         nearest, reason = folder, error.strerror or str(error)
     raise RunError(
@@ -78,7 +79,7 @@ def enter_folder(folder: Path, identity: str) -> Iterator[Journal]:
         RunError: the folder cannot be written.
     """
     try:
-        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        made = [path for path in (folder, *folder.parents) if not is_there(path)]
         folder.mkdir(parents=True, exist_ok=True)
         journal = Journal(folder / LOG)
         known = journal.identity()

@@ -17,7 +17,7 @@ MOST_BYTES = 64 << 20
 
 
 class Journal:
-    """An append-only log. A last line cut by a crash is passed over."""
+    """An append-only log. A line that is not an event, such as one cut by a crash, is passed over."""
 
     def __init__(self, path: Path) -> None:
         self.folder = path.parent
@@ -104,7 +104,7 @@ class Journal:
                 entry = parse_json(line)
             except ValueError:
                 continue
-            if isinstance(entry, dict):
+            if isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in ("time", "event")):
                 entries.append(entry)
         return entries
 

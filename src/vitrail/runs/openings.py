@@ -22,6 +22,7 @@ from typing import Literal
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
+from vitrail.core.bounded import parse_json, read_bounded
 from vitrail.core.machine import config_folder
 from vitrail.core.progress import Progress
 from vitrail.core.whole_files import put_in_place
@@ -30,6 +31,7 @@ from vitrail.runs.journal import OPENED, Journal
 LEDGER = "test-openings.jsonl"
 FORMAT: Literal[1] = 1
 SKETCHED = 512
+MOST_BYTES = 256 << 20  # of the ledger; an opening has 8 kB at most
 DIGITS = 12  # 48 bits: two of 512 ids are taken for one less than once in a thousand million ledgers
 SAME_TEST = 0.5
 LOCK_SECONDS = 20.0  # a writer holds the lock for milliseconds
@@ -132,7 +134,7 @@ def read_ledger(path: Path) -> Ledger:
         OSError: it cannot be read.
     """
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_bounded(path, MOST_BYTES).decode(errors="replace").splitlines()
     except FileNotFoundError:
         lines = []
     openings, kept, damaged = [], [], {}
@@ -187,7 +189,7 @@ def _set_aside(path: Path, damaged: dict[int, str], progress: Progress) -> None:
 
 def _is_newer(line: str) -> bool:
     try:
-        document = json.loads(line)
+        document = parse_json(line)
     except ValueError:
         return False
     return isinstance(document, dict) and isinstance(document.get("format"), int) and document["format"] > FORMAT

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from vitrail.core.bounded import MOST_JSON, read_bounded
+from vitrail.core.bounded import MOST_JSON, is_folder, is_regular_file, is_there, read_bounded
 from vitrail.core.errors import RunError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.core.whole_files import write_whole
@@ -73,7 +73,7 @@ def write_receipt(folder: Path, results: Results) -> None:
     Raises:
         RunError: a file of the run is missing, or the receipt cannot be written.
     """
-    names = sorted(_required(results) | {name for name in _optional(results) if (folder / name).is_file()})
+    names = sorted(_required(results) | {name for name in _optional(results) if is_regular_file(folder / name)})
     try:
         log = (folder / LOG).read_bytes()
         files = {name: sha256_file(folder / name) for name in names}
@@ -121,7 +121,7 @@ def compare_with_receipt(folder: Path, results: Results, receipt: Receipt) -> It
     Yields:
         tuple[str, object, object]: what it is, what the receipt says, and what is there.
     """
-    places = _required(results) | {name for name in _optional(results) if (folder / name).exists()}
+    places = _required(results) | {name for name in _optional(results) if is_there(folder / name)}
     for name in sorted(places | receipt.files.keys()):
         known = name in places or name in _optional(results)  # no other name is followed
         yield name, receipt.files.get(name, "not listed"), _digest(folder / name) if known else MISSING
@@ -134,7 +134,7 @@ def compare_with_receipt(folder: Path, results: Results, receipt: Receipt) -> It
 def find_foreign_files(folder: Path, results: Results) -> list[str]:
     """Files in the folder of a run that are not of the run, hidden ones apart."""
     known = _required(results) | _optional(results) | {LOG, RECEIPT}
-    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir()]
+    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not is_folder(path)]
     return [name for name in names if name not in known and not PurePosixPath(name).name.startswith(".")]
 
 

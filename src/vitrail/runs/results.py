@@ -4,7 +4,7 @@ The types below join those of the packages that made the numbers; pydantic write
 Numbers are plain floats in SI units or fractions in [0, 1].
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ from vitrail.candidates.parity import Parity
 from vitrail.core.bounded import MOST_JSON, read_bounded
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.machine import Machine, Threads
+from vitrail.core.printable import make_printable
 from vitrail.core.progress import Phase
 from vitrail.data import NearPair, SetAside
 from vitrail.evaluation import (
@@ -38,6 +39,7 @@ from vitrail.statistics.calibration_error import ReliabilityBin
 from vitrail.statistics.intervals import Interval
 
 SCHEMA_VERSION: Literal[1] = 1
+LARGEST = 2.0**63  # of all numbers of a run: bytes, parameters, seconds
 SHOWN_BACKBONES = 4  # in a line that stands for the results
 
 
@@ -167,7 +169,8 @@ class BackboneResult:
     departures: tuple[str, ...]
 
     def __repr__(self) -> str:
-        return f"<BackboneResult of {self.name}: top-1 {self.test.top1.value:.1%} on {self.test.top1.n:,} test images>"
+        top1 = self.test.top1
+        return make_printable(f"<BackboneResult of {self.name}: top-1 {top1.value:.1%} on {top1.n:,} test images>")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,7 +221,9 @@ class Results:
     def __repr__(self) -> str:
         names = ", ".join(result.name for result in self.backbones[:SHOWN_BACKBONES])
         more = f" and {len(self.backbones) - SHOWN_BACKBONES} more" if len(self.backbones) > SHOWN_BACKBONES else ""
-        return f"<Results on {self.data.name} of {names}{more}: {self.decision.choose} chosen, {self.created}>"
+        return make_printable(
+            f"<Results on {self.data.name} of {names}{more}: {self.decision.choose} chosen, {self.created}>"
+        )
 
 
 _RESULTS = TypeAdapter(Results)
@@ -248,13 +253,53 @@ def read_results(path: Path) -> Results:
             "results.json."
         ) from error
     try:
-        return _RESULTS.validate_json(content)
+        results = _RESULTS.validate_json(content)
     except (ValidationError, UsageError) as error:  # options check themselves and raise a UsageError
         reason = _first_fault(error) if isinstance(error, ValidationError) else f"options: {str(error).rstrip('.')}"
-        raise RunError(
-            f"{path} is not a results.json of schema version {SCHEMA_VERSION} (this is Vitrail {_own_version()}). "
-            f"It is damaged or was written by another version: {reason}."
-        ) from error
+        raise RunError(_say_not_ours(path, reason)) from error
+    fault = _unknown_name(results) or _impossible_number(results)
+    if fault:
+        raise RunError(_say_not_ours(path, fault))
+    return results
+
+
+def _say_not_ours(path: Path, reason: str) -> str:
+    return (
+        f"{path} is not a results.json of schema version {SCHEMA_VERSION} (this is Vitrail {_own_version()}). "
+        f"It is damaged or was written by another version: {reason}."
+    )
+
+
+def _unknown_name(results: Results) -> str | None:
+    """A place that names a backbone which the run does not have; None if there is none."""
+    names = [result.name for result in results.backbones]
+    if len(set(names)) < len(names):
+        return "backbones: two have the same name"
+    named = {
+        "decision.choose": [results.decision.choose],
+        "decision.losses": list(results.decision.losses),
+        "pairs": [name for pair in results.pairs for name in (pair.a, pair.b)],
+        "winner": [results.winner.name] if results.winner else [],
+    }
+    unknown = ((place, name) for place, found in named.items() for name in found if name not in names)
+    return next((f"{place}: there is no backbone {name!r}" for place, name in unknown), None)
+
+
+def _impossible_number(results: Results) -> str | None:
+    """Name a number that is not finite, or larger than any of a run; None if there is none."""
+    waiting: list[Any] = [results]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, int | float):
+            if not abs(value) <= LARGEST:  # so is no NaN
+                return f"{value!r:.20} is not a number of a run"
+        elif isinstance(value, tuple):
+            waiting.extend(value)
+        elif isinstance(value, dict):
+            waiting.extend(value.values())
+        elif is_dataclass(value):
+            waiting.extend(getattr(value, name) for name in value.__dataclass_fields__)
+    return None
 
 
 def _own_version() -> str:

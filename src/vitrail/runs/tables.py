@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from vitrail.core.bounded import open_regular, parse_json
 from vitrail.core.errors import RunError
 from vitrail.data import SPLIT_NAMES, Dataset, Split
 from vitrail.data.dataset import COLUMN_PREFIX
@@ -21,13 +22,23 @@ PROBABILITY_PREFIX = "p:"
 PART_PREFIX = "predicted:"
 
 
+def _write_table(table: pa.Table, path: Path) -> None:
+    with path.open("wb") as file:  # Arrow would take a path such as "s3:/..." for a URL, and only names in UTF-8
+        pq.write_table(table, file)
+
+
+def _read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    with open_regular(path) as file:
+        return pq.read_table(file, columns=columns)
+
+
 def write_examples(path: Path, dataset: Dataset, split: Split) -> None:
     """data.parquet: the data set with its split; null for an example that could not be read."""
     split_of = {id_: name for name in SPLIT_NAMES for id_ in getattr(split, name)}
     names = pa.array([split_of.get(id_) for id_ in dataset.table["id"].to_pylist()], pa.string())
     table = dataset.table.append_column("split", names)
     facts = {"vitrail_table": TABLE_VERSION, "name": dataset.name, "classes": json.dumps(dataset.classes)}
-    pq.write_table(table.replace_schema_metadata(facts), path)
+    _write_table(table.replace_schema_metadata(facts), path)
 
 
 def write_trials(path: Path, trials: Sequence[Trial]) -> None:
@@ -45,7 +56,7 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
         for trial in trials
     ]
     table = pa.Table.from_pylist(rows)
-    pq.write_table(table.replace_schema_metadata({"vitrail_table": TABLE_VERSION}), path)
+    _write_table(table.replace_schema_metadata({"vitrail_table": TABLE_VERSION}), path)
 
 
 def write_resplits(path: Path, resplits: Sequence[Resplit]) -> None:
@@ -58,7 +69,7 @@ def write_resplits(path: Path, resplits: Sequence[Resplit]) -> None:
         "label": pa.array(np.concatenate([resplit.label_M for resplit in resplits]), pa.int32()),
         "predicted": pa.array(np.concatenate([resplit.predicted_M for resplit in resplits]), pa.int32()),
     }
-    pq.write_table(pa.table(columns).replace_schema_metadata({"vitrail_table": TABLE_VERSION}), path)
+    _write_table(pa.table(columns).replace_schema_metadata({"vitrail_table": TABLE_VERSION}), path)
 
 
 def read_resplits(path: Path) -> tuple[Resplit, ...]:
@@ -68,7 +79,7 @@ def read_resplits(path: Path) -> tuple[Resplit, ...]:
         RunError: the file is missing or is not such a table.
     """
     try:
-        table = pq.read_table(path)
+        table = _read_table(path)
         number_N, ids = table["split"].to_numpy(), np.array(table["id"].to_pylist(), dtype=object)
         label_N, predicted_N = _integers(table["label"]), _integers(table["predicted"])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
@@ -90,7 +101,7 @@ def write_subsets(path: Path, scores: SubsetScores) -> None:
     }
     columns |= {PART_PREFIX + name: pa.array(answer_N, pa.int32()) for name, answer_N in scores.predicted.items()}
     facts = {"vitrail_table": TABLE_VERSION, "hardest": json.dumps(scores.hardest)}
-    pq.write_table(pa.table(columns).replace_schema_metadata(facts), path)
+    _write_table(pa.table(columns).replace_schema_metadata(facts), path)
 
 
 def read_subsets(path: Path) -> SubsetScores:
@@ -100,14 +111,14 @@ def read_subsets(path: Path) -> SubsetScores:
         RunError: the file is missing or is not such a table.
     """
     try:
-        table = pq.read_table(path)
+        table = _read_table(path)
         parts = [name for name in table.column_names if name.startswith(PART_PREFIX)]
         return SubsetScores(
             ids=tuple(table["id"].to_pylist()),
             label_N=_integers(table["label"]),
             group_N=_integers(table["group"]),
             fold_N=_integers(table["fold"]),
-            hardest=tuple(int(number) for number in json.loads(table.schema.metadata[b"hardest"])),
+            hardest=tuple(int(number) for number in parse_json(table.schema.metadata[b"hardest"])),
             predicted={name.removeprefix(PART_PREFIX): _integers(table[name]) for name in parts},
         )
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
@@ -124,7 +135,7 @@ def write_predictions(path: Path, predictions: Predictions, classes: Sequence[st
     for index, name in enumerate(classes):
         columns[PROBABILITY_PREFIX + name] = pa.array(predictions.probability_NC[:, index], pa.float64())
     facts = {"vitrail_table": TABLE_VERSION, "backbone": predictions.name}
-    pq.write_table(pa.table(columns).replace_schema_metadata(facts), path)
+    _write_table(pa.table(columns).replace_schema_metadata(facts), path)
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -134,7 +145,7 @@ def read_predictions(path: Path) -> Predictions:
         RunError: the file is missing or is not such a table.
     """
     try:
-        table = pq.read_table(path)
+        table = _read_table(path)
         name = table.schema.metadata[b"backbone"].decode()
         ids, label_N, probability_NC = table["id"].to_pylist(), _integers(table["label"]), _probabilities(table)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
@@ -163,7 +174,7 @@ def read_paths(path: Path) -> dict[str, str]:
         RunError: the file is missing or is not such a table.
     """
     try:
-        table = pq.read_table(path, columns=["id", "paths"])
+        table = _read_table(path, columns=["id", "paths"])
         return {id_: paths[0] for id_, paths in zip(table["id"].to_pylist(), table["paths"].to_pylist(), strict=True)}
     except (OSError, pa.ArrowException, KeyError, TypeError, IndexError) as error:
         raise RunError(f"{path} cannot be read as a table of examples ({error}). Make the run again.") from error
@@ -192,9 +203,9 @@ def read_examples(path: Path) -> ExampleTable:
         RunError: the file is missing or is not such a table.
     """
     try:
-        table = pq.read_table(path)
+        table = _read_table(path)
         return ExampleTable(
-            classes=tuple(json.loads(table.schema.metadata[b"classes"])),
+            classes=tuple(parse_json(table.schema.metadata[b"classes"])),
             ids=table["id"].to_pylist(),
             labels=table["label"].to_pylist(),
             groups=table["group"].to_pylist(),

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vitrail.core.bounded import parse_json
 from vitrail.core.digest_files import read_digest_files, write_digest_file
 from vitrail.core.errors import RunError
 from vitrail.core.machine import user_seconds
@@ -108,7 +109,7 @@ class Ledger:
         for content in read_digest_files(self._folder, step, SUFFIX):
             try:
                 table = pq.read_table(pa.BufferReader(content))
-                facts = json.loads(table.schema.metadata[FACTS])
+                facts = parse_json(table.schema.metadata[FACTS])
                 if (facts["version"], facts["identity"]) == (VERSION, self._identity):
                     return [_trial(row) for row in table.to_pylist()], float(facts["seconds"]), float(facts["user_s"])
             except (pa.ArrowException, KeyError, TypeError, ValueError):
@@ -133,12 +134,12 @@ def _row(trial: ScoredTrial) -> dict[str, object]:
 def _trial(row: dict[str, object]) -> ScoredTrial:
     return ScoredTrial(
         kind=str(row["kind"]),
-        setting=json.loads(str(row["setting"])),
+        setting=parse_json(str(row["setting"])),
         nll_S=np.array(row["nll"], dtype=np.float64),
         right_S=np.array(row["right"], dtype=np.bool_),
         weight_norm=float(str(row["weight_norm"])),
         epochs=int(str(row["epochs"])),
-        curve=tuple(CurvePoint(**point) for point in json.loads(str(row["curve"]))),
+        curve=tuple(CurvePoint(**point) for point in parse_json(str(row["curve"]))),
         seconds=float(str(row["seconds"])),
         point_P=None if row["point"] is None else np.array(row["point"], dtype=np.float32),
     )

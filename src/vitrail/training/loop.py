@@ -25,12 +25,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy, pad
 
+from vitrail.core.bounded import is_there, open_regular
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.hashing import fingerprint, sha256_bytes
 from vitrail.core.progress import Progress, running
@@ -93,6 +95,9 @@ class _State:
     loss_sum: float = 0.0
     correct: int = 0
     points: list[EpochPoint] = field(default_factory=list)
+
+
+_STATE = TypeAdapter(_State)
 
 
 def train(
@@ -225,27 +230,33 @@ def _save(net: nn.Module, optimizer: torch.optim.Optimizer, state: _State, check
 
 
 def _resume(net: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path, question: str) -> _State:
-    if not checkpoint.exists():
+    if not is_there(checkpoint):
         return _State()
     try:
+        open_regular(checkpoint).close()  # its reader would wait at a pipe
         with safe_open(checkpoint, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        facts = json.loads(metadata.get("state", "{}"))
     except (SafetensorError, OSError, ValueError) as error:
-        raise RunError(
-            f"The checkpoint {checkpoint} cannot be read ({error}). Delete it to train from the start."
-        ) from error
+        raise _damaged(checkpoint, error) from error
     if metadata.get("version") != CHECKPOINT_VERSION or metadata.get("question") != question:
         raise RunError(
             f"The checkpoint {checkpoint} belongs to a training with other options, images or another version. Delete "
             "it to train from the start, or give the options that it was made with."
         )
-    net.load_state_dict({name.removeprefix("net."): tensors[name] for name in tensors if name.startswith("net.")})
-    for name, parameter in net.named_parameters():
-        step = {"step": torch.tensor(float(facts["step"]))}
-        optimizer.state[parameter] = step | {
-            average: torch.empty_like(parameter).copy_(tensors[f"{average}.{name}"]).detach() for average in AVERAGES
-        }
-    facts["points"] = [EpochPoint(**point) for point in facts["points"]]
-    return _State(**facts)
+    try:
+        state = _STATE.validate_json(metadata.get("state", ""))
+        net.load_state_dict({name.removeprefix("net."): tensors[name] for name in tensors if name.startswith("net.")})
+        for name, parameter in net.named_parameters():
+            optimizer.state[parameter] = {"step": torch.tensor(float(state.step))} | {
+                average: torch.empty_like(parameter).copy_(tensors[f"{average}.{name}"]).detach()
+                for average in AVERAGES
+            }
+    except (KeyError, ValueError, RuntimeError, OverflowError) as error:
+        raise _damaged(checkpoint, error) from error
+    return state
+
+
+def _damaged(checkpoint: Path, error: Exception) -> RunError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return RunError(f"The checkpoint {checkpoint} cannot be read ({reason}). Delete it to train from the start.")

@@ -10,15 +10,15 @@ from vitrail.data.sources.cells import cell_texts, is_category
 @pytest.mark.parametrize(
     ("column", "texts"),
     [
-        (pa.array(["a", None, ""]), ["a", None, ""]),
+        (pa.array(["a", None, ""]), ["a", "", ""]),
         (pa.array([b"a", "é".encode()]), ["a", "é"]),
         (pa.array([b"a", b"b", b"a"]).dictionary_encode(), ["a", "b", "a"]),
-        (pa.array([1, None, 30]), ["1", None, "30"]),
-        (pa.array([1.0, float("nan"), None, 2.5], from_pandas=False), ["1", None, None, "2.5"]),
-        (pa.chunked_array([[1.0], [float("nan")]]), ["1", None]),
+        (pa.array([1, None, 30]), ["1", "", "30"]),
+        (pa.array([1.0, float("nan"), None, 2.5], from_pandas=False), ["1", "", "", "2.5"]),
+        (pa.chunked_array([[1.0], [float("nan")]]), ["1", ""]),
         (pa.array([True, False]), ["true", "false"]),
         (pa.array([datetime.date(2024, 2, 1)]), ["2024-02-01"]),
-        (pa.nulls(2), [None, None]),
+        (pa.nulls(2), ["", ""]),
     ],
 )
 def test_cells_of_one_value_are_texts(column, texts):
@@ -34,9 +34,10 @@ def test_cells_of_several_values_are_refused(column):
         cell_texts(column, "label", "x.parquet")
 
 
-def test_bytes_that_are_no_text_are_refused():
-    with pytest.raises(DataError, match=r"that are no text .* write them as texts in UTF-8"):
-        cell_texts(pa.array([b"\xff"]), "label", "x.parquet")
+def test_a_value_that_is_no_text_stands_alone():
+    assert cell_texts(pa.array([b"cat", b"\xff", None]), "label", "x.parquet") == ["cat", None, ""]
+    days = pa.array([0, 2**31 - 1], pa.int32()).cast(pa.date32())
+    assert cell_texts(days, "day", "x.parquet")[0] == "1970-01-01"
 
 
 def test_texts_whole_numbers_truth_values_and_days_are_categories():

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data.sources.archives import listed
-from vitrail.core.errors import DataError
+from vitrail.core.errors import DataError, UsageError
 from vitrail.data.sources import ManifestSource, ParquetSource, manifest, open_source, parquet, parquet_limits, table
 
 SMALL_IMAGES = pa.schema([("image", pa.binary()), ("label", pa.string())])
@@ -208,7 +208,8 @@ def test_texts_are_limited_one_by_one_and_together(tmp_path: Path, monkeypatch):
 
 def test_a_manifest_that_is_a_pipe_or_too_large_is_refused(tmp_path: Path, monkeypatch):
     os.mkfifo(tmp_path / "x.csv")
-    assert "not a regular file" in refusal(tmp_path / "x.csv")
+    with pytest.raises(UsageError, match="not a data set that can be read"):
+        open_source(tmp_path / "x.csv")
     monkeypatch.setattr(manifest, "MOST_TABLE_BYTES", 10)
     (tmp_path / "y.csv").write_text("path,label\na.png,cat\n")
     assert "more than 10 bytes" in refusal(tmp_path / "y.csv")

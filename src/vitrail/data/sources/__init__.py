@@ -5,7 +5,9 @@ import re
 from functools import partial
 from pathlib import Path
 
+from vitrail.core.bounded import is_folder, is_regular_file, is_there
 from vitrail.core.errors import DataError, UsageError
+from vitrail.core.machine import expand_home
 from vitrail.data.dataset import Source
 from vitrail.data.sources.digits import DigitsSource
 from vitrail.data.sources.folder import FolderSource
@@ -68,12 +70,12 @@ def open_source(data: str | Path | None, *, kept_bytes: int = 0, offline: bool =
                 f"{data} cannot be read: {error.strerror}. Check the address and your permissions."
             ) from error
     names = list(expand_braces(str(data)))
-    if len(names) > 1 and not Path(data).exists():
-        return _open_listed([Path(name).expanduser() for name in names], str(data))
-    path = Path(data).expanduser()
-    if not path.exists():
+    if len(names) > 1 and not is_there(data):
+        return _open_listed([expand_home(name) for name in names], str(data))
+    path = expand_home(data)
+    if not is_there(path):
         raise UsageError(f"There is nothing at {path}: give {KINDS}.")
-    local = _open_folder(path) if path.is_dir() else _open_file(path)
+    local = _open_folder(path) if is_folder(path) else _open_file(path) if is_regular_file(path) else None
     if local is None:
         raise UsageError(f"{path} is not a data set that can be read: give {KINDS}.")
     return local
@@ -107,7 +109,7 @@ def _shards_in(path: Path) -> Source | None:
 
 
 def _open_listed(paths: list[Path], pattern: str) -> Source:
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not is_regular_file(path)]
     if missing:
         raise UsageError(f"The shard {missing[0]} of {pattern} does not exist: check the numbers in braces.")
     top = os.path.commonpath([path.parent for path in paths])

@@ -6,6 +6,8 @@ import pyarrow.compute as pc
 from vitrail.core.errors import DataError
 from vitrail.data.sources.local import written
 
+UNREADABLE = (pa.ArrowException, UnicodeDecodeError, ValueError, OverflowError)
+
 
 def is_category(kind: pa.DataType) -> bool:
     """Whether values of an Arrow type can be categories: texts, whole numbers, truth values, days."""
@@ -21,12 +23,13 @@ def is_category(kind: pa.DataType) -> bool:
 
 
 def cell_texts(column: pa.Array | pa.ChunkedArray, name: str, where: str) -> list[str | None]:
-    """The cells of a column as texts; None where a cell is missing, as a number that is NaN is.
+    """The cells of a column as texts, "" where one is missing, as a number that is NaN is.
 
-    Bytes are decoded as UTF-8. `name` is that of the column, `where` that of its file, in errors.
+    None stands for bytes that are not UTF-8 and for days outside every calendar. `name` is that of the column, `where`
+    that of its file, in errors.
 
     Raises:
-        DataError: a cell may hold more than one value, or bytes that are no text.
+        DataError: a cell may hold more than one value.
     """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -39,10 +42,13 @@ def cell_texts(column: pa.Array | pa.ChunkedArray, name: str, where: str) -> lis
     if pa.types.is_floating(kind):
         column = pc.if_else(pc.is_nan(column), None, column)
     try:
-        texts: list[str | None] = column.cast(pa.string()).to_pylist()
-    except pa.ArrowException as error:
-        raise DataError(
-            f"The column {written(name)} of {where} has values of type {kind} that are no text "
-            f"({str(error).splitlines()[0]}): write them as texts in UTF-8."
-        ) from error
-    return texts
+        return [text or "" for text in column.cast(pa.string()).to_pylist()]
+    except UNREADABLE:
+        return list(map(_text, column))
+
+
+def _text(cell: pa.Scalar) -> str | None:
+    try:
+        return cell.cast(pa.string()).as_py() or ""
+    except UNREADABLE:
+        return None

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from vitrail.core.bounded import open_regular
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.sources.local import read_file, read_listed, written
@@ -57,7 +58,7 @@ class FolderSource:
         path = self._root.joinpath(*parts)
         if path.suffix.lower() == ".parquet":
             return read_file(path)
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(HEADER_BYTES)
 
     def _list_classes(self, layout: Layout) -> Iterator[ListedFile | SetAside]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 
-from vitrail.core.bounded import read_bounded
+from vitrail.core.bounded import is_regular_file, is_there, read_bounded
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.sources.local import read_listed, written
@@ -61,7 +61,7 @@ class FilesByName:
     def find(self, given: str) -> str | None:
         """The path of a file below the folder as a data set writes it; None if there is no such file."""
         for spelling in spellings(given):
-            if os.path.isfile(self._folder / spelling):  # noqa: PTH113 - false for a path that no file can have
+            if is_regular_file(self._folder / spelling):
                 return self._below(PurePath(spelling))
         alike = self._find_alike(PurePath(spellings(given)[-1]))
         return None if alike is None else self._below(alike)
@@ -69,14 +69,14 @@ class FilesByName:
     def _find_alike(self, path: PurePath) -> PurePath | None:
         here = PurePath(path.anchor)
         for part in path.parts[1:] if path.anchor else path.parts:
-            if os.path.exists(self._folder / here / part):  # noqa: PTH110
+            if is_there(self._folder / here / part):
                 here /= part
                 continue
             names = self._names_in(str(self._folder / here)).get(normalise(part), [])
             if len(names) != 1:
                 return None
             here /= names[0]
-        return here if os.path.isfile(self._folder / here) else None  # noqa: PTH113
+        return here if is_regular_file(self._folder / here) else None
 
     def _names_in(self, folder: str) -> Mapping[str, list[str]]:
         if folder not in self._alike:
@@ -126,6 +126,9 @@ def list_rows(
         start: the path of that folder in the data set, with a slash at the end, or "".
     """
     for row in rows:
+        if row.fault:
+            yield SetAside(path=f"{start}{table}, row {row.number}", reason=row.fault)
+            continue
         path = find(row.path)
         if path is None:
             reason = f"row {row.number} of {table} names it, but there is no such file: paths are relative to {folder}"

@@ -91,10 +91,10 @@ class ParquetSource:
             texts = {column: cell_texts(batch.column(column), column, name) for column in read}
             structs = batch.column(columns.image).to_pylist() if columns.path else [None] * batch.num_rows
             for row, struct in enumerate(structs):
+                cells = {column: values[row] for column, values in texts.items()}
                 inside = (struct or {}).get("path")
                 base = PurePosixPath(str(inside).replace("\\", "/")).name if inside else ""
                 path = f"{written(name)}/{number:08d}" + (f"/{written(base)}" if base else "")
-                cells = {column: clean_text(cells[row] or "") for column, cells in texts.items()}
                 yield _list_row(path, cells, columns, split)
                 number += 1
 
@@ -227,7 +227,12 @@ def _class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
         return {}
 
 
-def _list_row(path: str, cells: Mapping[str, str], columns: Columns, split: SplitName | None) -> ListedFile | SetAside:
+def _list_row(
+    path: str, texts: Mapping[str, str | None], columns: Columns, split: SplitName | None
+) -> ListedFile | SetAside:
+    cells = {column: clean_text(text) for column, text in texts.items() if text is not None}
+    if len(cells) < len(texts):
+        return SetAside(path=path, reason="its row has a text that is not UTF-8, or a date outside every calendar")
     label = cells[columns.label]
     if columns.names is not None and label:
         # -1 is how a test split without labels is published.

@@ -1,8 +1,8 @@
 """Opening Parquet that a user gives, within limits: a few kilobytes can promise a million rows or gigabytes of text.
 
-The reader builds every offset itself, so a damaged file cannot point outside of its buffers; texts are checked to be
-UTF-8 (`validate`). So a file is parsed in this process: none of 40,000 mutated files, of every compression, crashed it
-(benchmarks/mutations.py damages others).
+The reader builds every offset itself, so a damaged file cannot point outside of its buffers, and texts are read as
+bytes, which `cells.py` decodes. So a file is parsed in this process: none of 40,000 mutated files, of every
+compression, crashed it (benchmarks/mutations.py damages others).
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ def open_parquet(file: pa.NativeFile | Ranges, size: int, where: str) -> pq.Parq
 
 
 def read_batches(file: pq.ParquetFile, columns: Sequence[str], where: str) -> Iterator[pa.RecordBatch]:
-    """The rows of some columns, whose texts have been checked and are in one piece each.
+    """The rows of some columns, whose texts are bytes; their offsets have been checked, and they are in one piece each.
 
     Raises:
         DataError: a text is too long, or all of them are.
@@ -62,6 +62,7 @@ def read_batches(file: pq.ParquetFile, columns: Sequence[str], where: str) -> It
     _require_little_text(_count_unpacked_bytes(file.metadata, columns), where)
     text_bytes, left = 0, file.metadata.num_rows
     for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
+        batch = pa.record_batch([_as_bytes(column) for column in batch.columns], names=batch.schema.names)
         batch.validate(full=True)
         left -= len(batch)
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
@@ -113,13 +114,23 @@ def _texts_in(column: pa.Array) -> Iterator[pa.Array]:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind))
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return any(test(kind) for test in tests)
 
 
 def _lengths(texts: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(texts.type):
         return pc.binary_length(texts.dictionary).take(texts.indices)
     return pc.binary_length(texts)
+
+
+def _as_bytes(column: pa.Array) -> pa.Array:
+    """A column of texts as bytes, so that one that is not UTF-8 does not condemn the file; the caller decodes them."""
+    if pa.types.is_dictionary(column.type):
+        return pa.DictionaryArray.from_arrays(column.indices, _as_bytes(column.dictionary))
+    if pa.types.is_string(column.type):
+        return column.view(pa.binary())
+    return column.view(pa.large_binary()) if pa.types.is_large_string(column.type) else column
 
 
 def _decode(column: pa.Array) -> pa.Array:

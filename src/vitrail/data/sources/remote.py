@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -30,7 +30,7 @@ class Remote:
 
     def __init__(self, url: str) -> None:
         """Find out what the URL names; UsageError if that is nothing, DataError if it cannot be reached."""
-        self.url = urlsplit(url)._replace(query="", fragment="").geturl().rstrip("/")
+        self.url = _split(url)._replace(query="", fragment="").geturl().rstrip("/")
         self._system, self._root = _system_of(url)
         self._guard: AbstractContextManager[object] = (
             nullcontext() if isinstance(self._system, pafs.S3FileSystem) else threading.Lock()
@@ -95,7 +95,7 @@ class RemoteFolder:
     @property
     def name(self) -> str:
         """The last part of the URL."""
-        return written(PurePosixPath(urlsplit(self._remote.url).path).name or urlsplit(self._remote.url).netloc)
+        return written(PurePosixPath(_split(self._remote.url).path).name or _split(self._remote.url).netloc)
 
     def list_files(self) -> Iterator[ListedFile | SetAside]:
         """Every object with its label, or the reason why it has none."""
@@ -115,8 +115,15 @@ def _why_not(name: str, size: int) -> str | None:
     return why_not_inside(name)
 
 
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise UsageError(f"{url} is not a URL ({error}): check the spelling.") from error
+
+
 def _system_of(url: str) -> tuple[pafs.FileSystem, str]:
-    scheme = urlsplit(url).scheme
+    scheme = _split(url).scheme
     try:
         if scheme in ("s3", "s3a"):
             system, path = pafs.FileSystem.from_uri(url.replace("s3a://", "s3://", 1))
@@ -126,7 +133,7 @@ def _system_of(url: str) -> tuple[pafs.FileSystem, str]:
         remote, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
         raise UsageError(f"{scheme}:// needs a package that is not installed: {error}.") from error
-    except (ValueError, OSError, pa.ArrowException) as error:
+    except Exception as error:  # each of fsspec's packages raises its own errors
         raise UsageError(f"{url} cannot be opened ({error}): check the spelling.") from error
     return pafs.PyFileSystem(pafs.FSSpecHandler(remote)), str(path)
 

@@ -1,9 +1,11 @@
 """Which of the kinds of archives some files are, wherever they lie: one place for local files and for URLs."""
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 
+from vitrail.core.errors import UsageError
 from vitrail.data.dataset import Source
 from vitrail.data.sources.clutter import is_clutter
 from vitrail.data.sources.parquet import ParquetSource, holds_images
@@ -12,7 +14,8 @@ from vitrail.data.sources.tar import ENDING as TAR
 from vitrail.data.sources.tar import TarSource
 from vitrail.data.sources.zip import ZipSource
 
-BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
+BRACES = re.compile(r"\{(\d{1,9})\.\.(\d{1,9})\}")
+MOST_SHARDS = 100_000  # of one pattern
 PAPERS = frozenset({".md", ".txt", ".json", ".yaml", ".yml", ""})  # files beside shards that describe them
 
 Opener = Callable[[], Ranges]
@@ -65,7 +68,14 @@ def open_shards(shards: Mapping[str, Opener], where: str) -> Source | None:
 
 
 def expand_braces(pattern: str) -> Iterator[str]:
-    """The names in a pattern with numbers in braces: x-{000..002}.tar means three; without braces the name itself."""
+    """The names in a pattern with numbers in braces: x-{000..002}.tar means three; without braces the name itself.
+
+    Raises:
+        UsageError: there are more than MOST_SHARDS.
+    """
+    count = math.prod(max(0, int(last) - int(first) + 1) for first, last in BRACES.findall(pattern))
+    if count > MOST_SHARDS:
+        raise UsageError(f"{pattern} names {count:,} shards, more than {MOST_SHARDS:,}: check the numbers in braces.")
     match = BRACES.search(pattern)
     if match is None:
         yield pattern

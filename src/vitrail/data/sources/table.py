@@ -9,7 +9,7 @@ not. Rows are numbered as a spreadsheet shows them, the header of a CSV being ro
 import csv
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -35,7 +35,8 @@ NAMED_ROWS = 5  # of many bad rows, this many are named
 class Row:
     """One row of a manifest, in the form of `clean_text`; "" where a cell is empty or its column is not there.
 
-    Only the path is as it is written in the table: a file's name may begin or end with a space.
+    Only the path is as it is written in the table: a file's name may begin or end with a space. A row with a `fault`, a
+    cell that cannot be read as text, is set aside.
     """
 
     number: int
@@ -44,6 +45,7 @@ class Row:
     split: str
     group: str
     further: dict[str, str] = field(default_factory=dict)
+    fault: str = ""
 
 
 def read_rows(content: bytes, where: str) -> list[Row]:
@@ -75,11 +77,12 @@ def lists_images(content: bytes, where: str) -> bool:
 
 
 def check_rows(rows: Sequence[Row], where: str) -> None:
-    """Refuse rows that cannot carry a benchmark; `where` is the manifest's name in errors.
+    """Refuse rows that cannot carry a benchmark, those with a fault apart; `where` is the manifest's name in errors.
 
     Raises:
         DataError: there are none, or some have no path, no label, or an unknown split.
     """
+    rows = [row for row in rows if not row.fault]
     if not rows:
         raise DataError(f"The manifest {where} has no rows: add one row per image below the header.")
     _refuse(rows, where, lambda row: not row.path.strip(), "no path", "fill it in or delete the row")
@@ -156,11 +159,23 @@ def _from_parquet(content: bytes, where: str) -> list[Row]:
         table = pa.Table.from_batches(read_batches(file, [schema.names[index] for index in columns.values()], where))
     except DAMAGED as error:
         raise DataError(f"The manifest {where} cannot be read as Parquet: {str(error).splitlines()[0]}.") from error
-    cell = {
-        name: [text or "" for text in cell_texts(table.column(schema.names[index]), name, where)]
-        for name, index in columns.items()
-    }
+    cell = {name: cell_texts(table.column(schema.names[index]), name, where) for name, index in columns.items()}
     return _make_rows(cell, [True] * table.num_rows, first=1)
+
+
+def _texts(column: pa.ChunkedArray) -> list[str | None]:
+    """Each value as text; None for one that is not text in UTF-8, or a time outside every calendar."""
+    try:
+        return [value or "" for value in column.cast(pa.string()).to_pylist()]
+    except (UnicodeDecodeError, pa.ArrowInvalid):
+        return [_text(value) for value in column]
+
+
+def _text(value: pa.Scalar) -> str | None:
+    try:
+        return value.cast(pa.string()).as_py() or ""
+    except (UnicodeDecodeError, pa.ArrowInvalid):
+        return None
 
 
 def _columns(names: Sequence[str], where: str) -> dict[str, int]:
@@ -191,13 +206,29 @@ def find_further(names: Sequence[str]) -> dict[str, int]:
     }
 
 
-def _make_rows(cell: dict[str, list[str]], filled: Sequence[bool], *, first: int) -> list[Row]:
+def _make_rows(cells: Mapping[str, Sequence[str | None]], filled: Sequence[bool], *, first: int) -> list[Row]:
+    """The rows that are not empty; a cell that is None has no text that can be read."""
+    faults = {
+        place: f"its {written(name)} cannot be read as text"
+        for name, texts in cells.items()
+        for place, text in enumerate(texts)
+        if text is None
+    }
+    cell = {name: [text or "" for text in texts] for name, texts in cells.items()}
     cleaned = {name: list(map(clean_text, texts)) for name, texts in cell.items() if name != "path"}
     empty = [""] * len(filled)
     columns = [cleaned.get(name, empty) for name in ("label", *OPTIONAL)]
     further = {name: texts for name, texts in cleaned.items() if name not in REQUIRED + OPTIONAL}
     return [
-        Row(number, path, label, split, group, {name: texts[number - first] for name, texts in further.items()})
+        Row(
+            number,
+            path,
+            label,
+            split,
+            group,
+            {name: texts[number - first] for name, texts in further.items()},
+            faults.get(number - first, ""),
+        )
         for number, (keep, path, label, split, group) in enumerate(
             zip(filled, cell["path"], *columns, strict=True), start=first
         )

@@ -6,10 +6,10 @@ The label is the text of `.cls` (a number or a name) or, in `.json`, what stands
 called train-000, val-000 or test-000 gives its samples to that split, where all shards are called so.
 """
 
-import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 
+from vitrail.core.bounded import parse_json
 from vitrail.data.dataset import ListedFile, SetAside, SplitName
 from vitrail.data.sources.local import clean_text, written
 from vitrail.data.sources.split_words import SPLIT_WORDS
@@ -127,8 +127,8 @@ def _label(files: dict[str, str], read: Callable[[str], bytes]) -> str | None:
             continue
         try:
             text = read(files[ending]).decode()
-            label = text if ending == "cls" else _under(json.loads(text))
-        except (OSError, ValueError, RecursionError):
+            label = text if ending == "cls" else _under(parse_json(text))
+        except (OSError, ValueError):
             continue  # damaged, or no UTF-8, or no JSON: the sample has no label
         if label and (cleaned := clean_text(label)):
             return cleaned
