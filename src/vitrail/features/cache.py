@@ -3,7 +3,6 @@
 Nothing here reads a feature. The lock of trusted weights is in the config folder and is never touched.
 """
 
-import json
 import os
 import shutil
 import time
@@ -11,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 
@@ -22,7 +21,7 @@ from vitrail.core.errors import StoreError, UsageError
 from vitrail.data import grey_copies
 from vitrail.features import engine_choice, pace
 from vitrail.features.shard import SHARD
-from vitrail.features.store import DAMAGED, FACTS, FEATURES
+from vitrail.features.store import DAMAGED, FACTS, FEATURES, read_facts
 
 Kind = Literal["features", "grey copies", "model", "batch size", "engine"]
 
@@ -78,6 +77,10 @@ def verify_cache(cache: Path) -> Iterator[tuple[str, bool]]:
         elif entry.kind in ("features", "grey copies"):
             for path in sorted(place.rglob(f"*{SHARD}")):
                 yield path.relative_to(cache).as_posix(), matches_its_name(path)
+            if (place / FACTS).exists():
+                yield f"{entry.path}/{FACTS}", read_facts(place) is not None
+        else:
+            yield entry.path, not entry.damaged
 
 
 def choose(
@@ -169,7 +172,8 @@ def _last_change(folder: Path, files: Sequence[_File]) -> float:
 
 
 def _features(folder: Path) -> CacheEntry:
-    facts, files = _read_object(folder / FACTS), _files([folder])
+    known, files = read_facts(folder), _files([folder])
+    facts = known or {}
     rows = [_count_rows(file.path) for file in files if file.path.suffix == SHARD]
     net = facts.get("net", {})
     variant = " ".join(f"{key} {value}" for key, value in sorted(net.get("variant", {}).items()))
@@ -191,7 +195,9 @@ def _features(folder: Path) -> CacheEntry:
         bytes=sum(file.bytes for file in files),
         last_used=_last_change(folder, files),
         rows=sum(count for count in rows if count is not None),
-        damaged=rows.count(None) + sum(file.path.suffix == DAMAGED for file in files),
+        damaged=rows.count(None)
+        + sum(file.path.suffix == DAMAGED for file in files)
+        + (known is None and (folder / FACTS).exists()),
         details=details,
     )
 
@@ -226,11 +232,11 @@ def _model(folder: Path) -> CacheEntry:
 
 
 def _batch_size(file: _File) -> CacheEntry:
-    facts = _read_object(file.path)
-    backbone, batch = str(facts.get("backbone", "unknown")), pace.batch_in(facts) or 0
-    rates = facts.get("images_per_s")
-    rate = rates.get(str(batch)) if isinstance(rates, dict) else None
-    images_per_s = float(rate) if isinstance(rate, int | float) else 0.0
+    known = pace.read_pace(file.path)
+    backbone, batch, images_per_s = "unknown", 0, 0.0
+    if known is not None:
+        backbone, batch = known["backbone"], known["batch"]
+        images_per_s = known["images_per_s"][str(batch)]
     return CacheEntry(
         kind="batch size",
         key=file.path.stem,
@@ -282,14 +288,6 @@ def _engine_details(known: engine_choice.KnownEngine) -> dict[str, str | int | f
         for tried in known.trial.tried:
             details[f"{tried.name} {tried.precision} images_per_s"] = tried.images_per_s or 0.0
     return details
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return read if isinstance(read, dict) else {}
 
 
 def _count_rows(path: Path) -> int | None:

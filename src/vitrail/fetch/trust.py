@@ -3,7 +3,8 @@
 The first download of a name writes its revision and digest; every later use must have the same. Pruning the
 cache never touches this file. Its form:
 
-    {"format": 1, "weights": {"<name>": {"repository": "...", "revision": "<commit>", "sha256": "<64 digits>"}}}
+    {"format": 1, "weights": {"<name>": {"repository": "...", "revision": "<commit>", "sha256": "<64 digits>"}},
+     "digest": "<64 digits, of the rest>"}
 """
 
 import json
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from vitrail.core.bounded import read_json
+from vitrail.core.digest_json import add_digest, take_digest
 from vitrail.core.errors import DownloadError
 from vitrail.core.whole_files import put_in_place
 
@@ -34,7 +37,9 @@ def read_trusted(path: Path) -> dict[str, Trusted]:
         DownloadError: the file exists and is not a lock of this version.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = take_digest(read_json(path))
+        if document is None:
+            raise ValueError("its digest does not match its content")
         if document["format"] != FORMAT:
             raise DownloadError(
                 f"The lock of trusted weights {path} has format {document['format']}, but this version of Vitrail "
@@ -61,7 +66,7 @@ def remember(path: Path, name: str, trusted: Trusted) -> None:
         with FileLock(path.with_name(path.name + ".lock")):
             known = {name: trusted} | read_trusted(path)
             weights = {key: asdict(known[key]) for key in sorted(known)}
-            text = json.dumps({"format": FORMAT, "weights": weights}, indent=1) + "\n"
+            text = json.dumps(add_digest({"format": FORMAT, "weights": weights}), indent=1) + "\n"
             put_in_place(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise DownloadError(

@@ -18,7 +18,7 @@ Letters: N examples, B batch, C channels, H rows, W columns.
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from vitrail.core.hashing import fingerprint, sha256_bytes
 from vitrail.core.progress import Progress, running
 from vitrail.core.whole_files import write_whole
 
-CHECKPOINT_VERSION = "1"
+CHECKPOINT_VERSION = "2"
 AVERAGES = ("exp_avg", "exp_avg_sq")  # what torch's AdamW calls them
 BETAS = (0.9, 0.999)
 ADAM_EPS = 1e-8
@@ -221,7 +221,17 @@ def _save(net: nn.Module, optimizer: torch.optim.Optimizer, state: _State, check
         for average in AVERAGES:
             tensors[f"{average}.{name}"] = optimizer.state[parameter][average].contiguous()
     metadata = {"version": CHECKPOINT_VERSION, "question": question, "state": json.dumps(asdict(state))}
+    metadata |= {"digest": _digest_of(tensors, metadata["state"])}
     write_whole(checkpoint, lambda path: save_file(tensors, path, metadata=metadata))
+
+
+def _digest_of(tensors: Mapping[str, Tensor], state: str) -> str:
+    """Of everything in a checkpoint that a training continues from."""
+    parts = {
+        name: [str(tensor.dtype), list(tensor.shape), sha256_bytes(tensor.numpy().tobytes())]
+        for name, tensor in tensors.items()
+    }
+    return fingerprint({"tensors": parts, "state": state})
 
 
 def _resume(net: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path, question: str) -> _State:
@@ -232,6 +242,7 @@ def _resume(net: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path, 
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         facts = json.loads(metadata.get("state", "{}"))
+        damaged = metadata.get("digest") != _digest_of(tensors, metadata.get("state", ""))
     except (SafetensorError, OSError, ValueError) as error:
         raise RunError(
             f"The checkpoint {checkpoint} cannot be read ({error}). Delete it to train from the start."
@@ -240,6 +251,11 @@ def _resume(net: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path, 
         raise RunError(
             f"The checkpoint {checkpoint} belongs to a training with other options, images or another version. Delete "
             "it to train from the start, or give the options that it was made with."
+        )
+    if damaged:
+        raise RunError(
+            f"The checkpoint {checkpoint} is damaged: its digest does not match its content. Delete it to train from "
+            "the start."
         )
     net.load_state_dict({name.removeprefix("net."): tensors[name] for name in tensors if name.startswith("net.")})
     for name, parameter in net.named_parameters():
