@@ -75,7 +75,7 @@ def flip_kind(kind: Kind, root: Path, *, flips: int, runs: int) -> Iterator[tupl
     paths = sorted(root.glob(kind.place))
     if not paths:
         return  # without OpenVINO, there is no model and no batch to remember
-    path = max(paths, key=lambda path: path.stat().st_size)
+    path = max(paths, key=lambda path: sum(file.stat().st_size for file in path.parent.iterdir()))
     draws = np.random.default_rng(SEED)
     size = path.stat().st_size
     bits = list(zip(draws.integers(0, size, flips).tolist(), draws.integers(0, 8, flips).tolist(), strict=True))

@@ -1,6 +1,6 @@
 """Every call of a run and of a training that changes a file fails once in turn, and the next run is as if none had.
 
-    python -m benchmarks.faults [--every N]
+    python -m benchmarks.faults [--first] [--every N]
 
 Opening for writing, writing, syncing, renaming, linking, making and deleting: each fails with an I/O error, or because
 the disk is full from then on (half of a write still gets through), or the process is killed in it. Then the same
@@ -63,6 +63,7 @@ def main() -> None:
     """Disturb every command at every call with every fault, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th call")
+    parser.add_argument("--first", action="store_true", help="only the first of calls in a row that are the same")
     parser.add_argument("--only", choices=[work.name for work in WORKS], help="only this command")
     parser.add_argument("--table", action="store_true", help="write the table beside this file")
     arguments = parser.parse_args()
@@ -71,7 +72,7 @@ def main() -> None:
     Path(os.environ.pop("LD_PRELOAD")).unlink()
     import_everything()
     loop.SAVE_EVERY_S = 0.0  # so that a short training has more than one checkpoint
-    lines = [f"# {(__doc__ or '').splitlines()[0]}", "", f"    python -m benchmarks.faults --every {arguments.every}"]
+    lines = [f"# {(__doc__ or '').splitlines()[0]}", "", f"    python -m benchmarks.faults {' '.join(sys.argv[1:])}"]
     lines += [
         "",
         machine_line(),
@@ -82,7 +83,7 @@ def main() -> None:
     problems = []
     for work in WORKS:
         if arguments.only in (None, work.name):
-            for kind, tally in disturb(work, every=arguments.every).items():
+            for kind, tally in disturb(work, every=arguments.every, first=arguments.first).items():
                 calls = ", ".join(f"{number} {call}" for call, number in sorted(tally.calls.items()))
                 lines.append(f"| {work.name} | {kind} | {tally.points} | {tally.equal} | {tally.went_on} | {calls} |")
                 print(lines[-1], flush=True)
@@ -93,8 +94,8 @@ def main() -> None:
     sys.exit(bool(problems))
 
 
-def disturb(work: Work, *, every: int) -> dict[str, Tally]:
-    """What becomes of a fault of each kind at every N-th call of a command.
+def disturb(work: Work, *, every: int, first: bool) -> dict[str, Tally]:
+    """What becomes of a fault of each kind at every N-th call of a command, or of the `first` of calls in a row.
 
     Raises:
         SystemExit: the command fails, or two undisturbed runs differ.
@@ -107,8 +108,9 @@ def disturb(work: Work, *, every: int) -> dict[str, Tally]:
         calls, wanted = _run_undisturbed(work, Path(root) / "undisturbed", given)
         if _run_undisturbed(work, Path(root) / "again", given)[1] != wanted:
             raise SystemExit(f"Two undisturbed runs of {work.name} differ.")
-        for point in range(1, calls + 1, every):
-            print(f"{work.name}: {point} of {calls}", file=sys.stderr, flush=True)
+        points = [place + 1 for place, call in enumerate(calls) if not first or place == 0 or call != calls[place - 1]]
+        for point in points[::every]:
+            print(f"{work.name}: {point} of {len(calls)}", file=sys.stderr, flush=True)
             for kind, tally in tallies.items():
                 folder = Path(root) / "disturbed"
                 _try(work, folder, given, kind, point, wanted, tally)
@@ -116,12 +118,12 @@ def disturb(work: Work, *, every: int) -> dict[str, Tally]:
     return tallies
 
 
-def _run_undisturbed(work: Work, folder: Path, given: Path) -> tuple[int, object]:
-    """How many calls the command makes that change files, and its outcome."""
+def _run_undisturbed(work: Work, folder: Path, given: Path) -> tuple[list[str], object]:
+    """The calls of the command that change files, and its outcome."""
     ended = run_command(work.command(given), folder, _arm(folder, COUNT_ONLY, 0))
     if ended.exit:
         raise SystemExit(f"{work.name} failed without a fault: {ended.text}")
-    return ended.report.count("\n"), work.read_outcome(folder)
+    return ended.report.splitlines(), work.read_outcome(folder)
 
 
 def _arm(folder: Path, kind: int, point: int) -> Callable[[int], None]:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class Kind:
 
     name: str
     place: str
-    readers: Mapping[str, Read]
+    readers: Mapping[str, Read] = field(default_factory=dict)
     commands: tuple[str, ...] = ()
 
 
@@ -114,7 +114,10 @@ def make_files(folder: Path) -> None:
     for name in ("a", "b"):
         remember(config / "weights.lock.json", name, TRUSTED)
     remember_tensors(KnownTensors(name="a", sha256=DIGITS * 4, tensors=DIGITS * 4), Silent())
-    record_opening(_journal(folder / "stopped"), TEST_IDS, "a", Silent())
+    (folder / "opened").mkdir()
+    _journal(folder / "opened").start("a run")
+    for choices in ("a", "b"):
+        record_opening(_journal(folder / "opened"), TEST_IDS, choices, Silent())
     (folder / "weights").mkdir()
     read_checkpoint(folder, folder / "weights" / "small.checkpoint.safetensors")
     if choose_engine("auto", "auto").name == "openvino":
@@ -175,7 +178,7 @@ def read_step(_: Path, path: Path) -> object:
 
 def read_log(root: Path, _: Path) -> object:
     """As a run continues and opens its test split again."""
-    journal = _journal(root / "stopped")
+    journal = _journal(root / "opened")
     identity = journal.identity()
     if identity is None:
         return NOTICED  # entering the folder says that it holds no run
@@ -186,7 +189,7 @@ def read_log(root: Path, _: Path) -> object:
 def read_openings(root: Path, _: Path) -> object:
     """As a run counts openings; a damaged line is named in a note."""
     notes = Notes()
-    openings = record_opening(_journal(root / "stopped"), TEST_IDS, "a", notes)
+    openings = record_opening(_journal(root / "opened"), TEST_IDS, "a", notes)
     return NOTICED if notes.count else (openings.count, openings.first)
 
 
@@ -285,9 +288,8 @@ def list_kinds() -> tuple[Kind, ...]:
             readers={"next run": read_step},
             commands=(RESUME,),
         ),
-        Kind(
-            name="log of a stopped run", place="stopped/log.jsonl", readers={"next run": read_log}, commands=(RESUME,)
-        ),
+        Kind(name="log of a stopped run", place="opened/log.jsonl", readers={"next run": read_log}),
+        Kind(name="log of a stopped run", place="stopped/log.jsonl", commands=(RESUME,)),
         *(
             Kind(name=name, place=f"run/{place}", readers=finished, commands=(SHOW, VERIFY, PREDICT))
             for name, place in files.items()

@@ -61,7 +61,7 @@ def test_a_crash_while_writing_leaves_the_old_lock(tmp_path, monkeypatch):
 def test_a_lock_that_is_damaged_is_an_error_and_never_read_as_empty(text, tmp_path):
     path = tmp_path / "weights.lock.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(DownloadError, match=r"weights\.lock\.json.*repair it"):
+    with pytest.raises(DownloadError, match=r"weights\.lock\.json.*restore a copy"):
         read_trusted(path)
 
 

@@ -51,7 +51,7 @@ def read_trusted(path: Path) -> dict[str, Trusted]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DownloadError(
             f"The lock of trusted weights {path} cannot be read ({error}), so no weights can be checked against it: "
-            "repair it, or move it away to trust the next download of each name."
+            "restore a copy of it, or move it away to trust the next download of each name."
         ) from error
 
 
