@@ -12,6 +12,8 @@ THEMES = (
     "memory",
     "many_files",
     "kills",
+    "faults",
+    "bit_flips",
     "killed_runs",
     "ridge_path",
     "logistic_path",

@@ -1,6 +1,7 @@
 """JSON objects that hold the sha256 of everything else in them: a flipped bit anywhere is noticed."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,20 @@ def add_digest(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {**facts, DIGEST: fingerprint(dict(facts))}
 
 
-def take_digest(document: object) -> dict[str, Any] | None:
-    """The values that `add_digest` was given; None if the document is not what it gave."""
-    if not isinstance(document, dict) or DIGEST not in document:
-        return None
-    facts = {name: value for name, value in document.items() if name != DIGEST}
-    try:
-        return facts if fingerprint(facts) == document[DIGEST] else None
-    except (RecursionError, ValueError):  # nested too deeply, or with a number that is none
-        return None
+def require_digest(document: object) -> dict[str, Any]:
+    """The values that `add_digest` was given; raises ValueError if the document is not what it gave."""
+    if isinstance(document, dict):
+        facts = {name: value for name, value in document.items() if name != DIGEST}
+        with suppress(RecursionError, ValueError):  # nested too deeply, or with a number that is none
+            if fingerprint(facts) == document.get(DIGEST):
+                return facts
+    raise ValueError("its digest does not match its content")
 
 
 def parse_with_digest(content: bytes | str) -> dict[str, Any] | None:
     """The values in JSON with a digest; None if it is damaged, or was not written with one."""
     try:
-        return take_digest(parse_json(content))
+        return require_digest(parse_json(content))
     except ValueError:
         return None
 
@@ -37,6 +37,6 @@ def parse_with_digest(content: bytes | str) -> dict[str, Any] | None:
 def read_with_digest(path: Path) -> dict[str, Any] | None:
     """The same of a file; None if it cannot be read either."""
     try:
-        return take_digest(read_json(path))
+        return require_digest(read_json(path))
     except (OSError, ValueError):
         return None

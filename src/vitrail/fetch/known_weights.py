@@ -22,7 +22,8 @@ from typing import Annotated, Literal
 from filelock import FileLock
 from pydantic import StringConstraints, TypeAdapter
 
-from vitrail.core.digest_json import add_digest, parse_with_digest
+from vitrail.core.bounded import parse_json
+from vitrail.core.digest_json import add_digest, require_digest
 from vitrail.core.machine import config_folder
 from vitrail.core.progress import Progress
 from vitrail.core.whole_files import put_in_place
@@ -109,7 +110,7 @@ def _change(change: Callable[[KnownWeights], KnownWeights], progress: Progress) 
             changed = change(known)
             if changed != known:
                 text = json.dumps(add_digest(_KNOWN.dump_python(changed, mode="json")), indent=1) + "\n"
-                _KNOWN.validate_python(parse_with_digest(text))  # what could not be read again is not written
+                _KNOWN.validate_python(require_digest(parse_json(text)))  # what could not be read again is not written
                 put_in_place(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     except (OSError, ValueError) as error:
         progress.note(
@@ -145,9 +146,7 @@ def _read(path: Path) -> KnownWeights:
         return KnownWeights()
     if len(content) > MOST_BYTES:
         raise ValueError("it is too large")
-    document = parse_with_digest(content)
-    if document is None:
-        raise ValueError("its digest does not match its content")
+    document = require_digest(parse_json(content))
     newer = document.get("format")
     if isinstance(newer, int) and newer > FORMAT:
         raise _NewerFormatError(f"it has format {newer}, but this version of Vitrail reads {FORMAT}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from vitrail.core.bounded import read_json
-from vitrail.core.digest_json import add_digest, take_digest
+from vitrail.core.digest_json import add_digest, require_digest
 from vitrail.core.errors import DownloadError
 from vitrail.core.whole_files import put_in_place
 
@@ -37,9 +37,7 @@ def read_trusted(path: Path) -> dict[str, Trusted]:
         DownloadError: the file exists and is not a lock of this version.
     """
     try:
-        document = take_digest(read_json(path))
-        if document is None:
-            raise ValueError("its digest does not match its content")
+        document = require_digest(read_json(path))
         if document["format"] != FORMAT:
             raise DownloadError(
                 f"The lock of trusted weights {path} has format {document['format']}, but this version of Vitrail "
