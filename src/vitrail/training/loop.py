@@ -243,7 +243,7 @@ def _resume(net: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path, 
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         facts = json.loads(metadata.get("state", "{}"))
         damaged = metadata.get("digest") != _digest_of(tensors, metadata.get("state", ""))
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise RunError(
             f"The checkpoint {checkpoint} cannot be read ({error}). Delete it to train from the start."
         ) from error
