@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +46,13 @@ TEST_IDS = [f"{number:064x}" for number in range(40)]
 Read = Callable[[Path, Path], object]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Kind:
-    """A kind of file: the place of one, what reads it (given the folder of the test and the file), and which commands.
-
-    A command that is not among `commands` does not read it.
-    """
+    """A kind of file: where one is, what reads it, given the folder of the test and the file, and whole commands."""
 
     name: str
     place: str
-    readers: Mapping[str, Read] = field(default_factory=dict)
+    readers: Mapping[str, Read]
     commands: tuple[str, ...] = ()
 
 
@@ -165,6 +162,11 @@ def read_grey_copies(root: Path, _: Path) -> object:
     return copies.ids, copies.copy_NSS.tobytes()
 
 
+def read_engine(_: Path, path: Path) -> object:
+    """As a run recalls the engine of its data set."""
+    return read_choice(path) or NOTICED
+
+
 def read_model(_: Path, path: Path) -> object:
     """As a backbone is started."""
     return is_whole(path.parent) or NOTICED
@@ -229,93 +231,37 @@ def _bytes(arrays: Mapping[str, NDArray[Any]]) -> dict[str, bytes]:
 
 def list_kinds() -> tuple[Kind, ...]:
     """Every kind of file."""
-    cache, engines = "cache/v1", "cache/v1/engines/*"
-    finished = {"next run, predict": read_finished, "verify": verify}
-    files = {
-        "results": "results.json",
-        "receipt": "receipt.json",
-        "log": "log.jsonl",
-        "report": "report.html",
-        "data": "data.parquet",
-        "trials": "search/*.parquet",
-        "head": "heads/vit_mini.safetensors",
-        "refusal": "heads/*.refusal.safetensors",
-        "predictions": "predictions/*.parquet",
-        "calibration": "calibration/*.parquet",
-        "splits": "splits/*.parquet",
-        "subsets": "subsets/*.parquet",
-    }
+    cache, used = "cache/v1", "next run, predict"
+    finished, read_it = {used: read_finished, "verify": verify}, (SHOW, VERIFY, PREDICT)
+    model, start = {used: read_model}, (BENCH, PREDICT)
     return (
-        Kind(
-            name="features",
-            place=f"{cache}/features/*/*.arrow",
-            readers={"next run": read_shard, "verify": verify},
-            commands=(BENCH, VERIFY),
-        ),
-        Kind(
-            name="facts of features",
-            place=f"{cache}/features/*/facts.json",
-            readers={"verify": verify},
-            commands=(BENCH, VERIFY),
-        ),
-        Kind(
-            name="grey copies",
-            place=f"{cache}/grey-copies/*/*.arrow",
-            readers={"next run": read_grey_copies},
-            commands=(BENCH,),
-        ),
-        Kind(
-            name="engine choice",
-            place=f"{cache}/engine-choices/*.json",
-            readers={"next run": lambda _, path: read_choice(path) or NOTICED},
-            commands=(BENCH,),
-        ),
-        Kind(
-            name="pace", place=f"{cache}/pace/*.json", readers={"next run": lambda _, path: read_pace(path) or NOTICED}
-        ),
-        *(
-            Kind(
-                name=name,
-                place=f"{engines}/{file}",
-                readers={"next run, predict": read_model},
-                commands=(BENCH, PREDICT),
-            )
-            for name, file in (("model", "model.bin"), ("its layers", "model.xml"), ("its digests", "digests.json"))
-        ),
-        Kind(
-            name="step of a search",
-            place="stopped/unfinished/*/logistic*.parquet",
-            readers={"next run": read_step},
-            commands=(RESUME,),
-        ),
-        Kind(name="log of a stopped run", place="opened/log.jsonl", readers={"next run": read_log}),
-        Kind(name="log of a stopped run", place="stopped/log.jsonl", commands=(RESUME,)),
-        *(
-            Kind(name=name, place=f"run/{place}", readers=finished, commands=(SHOW, VERIFY, PREDICT))
-            for name, place in files.items()
-        ),
-        Kind(
-            name="ledger of openings",
-            place="config/test-openings.jsonl",
-            readers={"next run": read_openings},
-            commands=(BENCH,),
-        ),
-        Kind(
-            name="remembered weights",
-            place="config/known-weights.json",
-            readers={"next run, predict": read_remembered},
-            commands=(BENCH, PREDICT),
-        ),
-        Kind(
-            name="lock of weights",
-            place="config/weights.lock.json",
-            readers={"next run, predict": lambda _, path: read_trusted(path)},
-        ),
-        Kind(
-            name="checkpoint of a training",
-            place="weights/small.checkpoint.safetensors",
-            readers={"next training": read_checkpoint},
-        ),
+        Kind("features", f"{cache}/features/*/*.arrow", {"next run": read_shard, "verify": verify}, (BENCH, VERIFY)),
+        Kind("facts of features", f"{cache}/features/*/facts.json", {"verify": verify}, (BENCH, VERIFY)),
+        Kind("grey copies", f"{cache}/grey-copies/*/*.arrow", {"next run": read_grey_copies}, (BENCH,)),
+        Kind("engine choice", f"{cache}/engine-choices/*.json", {"next run": read_engine}, (BENCH,)),
+        Kind("pace", f"{cache}/pace/*.json", {"next run": lambda _, path: read_pace(path) or NOTICED}),
+        Kind("model", f"{cache}/engines/*/model.bin", model, start),
+        Kind("its layers", f"{cache}/engines/*/model.xml", model, start),
+        Kind("its digests", f"{cache}/engines/*/digests.json", model, start),
+        Kind("step of a search", "stopped/unfinished/*/logistic*.parquet", {"next run": read_step}, (RESUME,)),
+        Kind("log of a stopped run", "opened/log.jsonl", {"next run": read_log}),
+        Kind("log of a stopped run", "stopped/log.jsonl", {}, (RESUME,)),
+        Kind("results", "run/results.json", finished, read_it),
+        Kind("receipt", "run/receipt.json", finished, read_it),
+        Kind("log", "run/log.jsonl", finished, read_it),
+        Kind("report", "run/report.html", finished, read_it),
+        Kind("data", "run/data.parquet", finished, read_it),
+        Kind("trials", "run/search/*.parquet", finished, read_it),
+        Kind("head", "run/heads/vit_mini.safetensors", finished, read_it),
+        Kind("refusal", "run/heads/*.refusal.safetensors", finished, read_it),
+        Kind("predictions", "run/predictions/*.parquet", finished, read_it),
+        Kind("calibration", "run/calibration/*.parquet", finished, read_it),
+        Kind("splits", "run/splits/*.parquet", finished, read_it),
+        Kind("subsets", "run/subsets/*.parquet", finished, read_it),
+        Kind("ledger of openings", "config/test-openings.jsonl", {"next run": read_openings}, (BENCH,)),
+        Kind("remembered weights", "config/known-weights.json", {used: read_remembered}, (BENCH, PREDICT)),
+        Kind("lock of weights", "config/weights.lock.json", {used: lambda _, path: read_trusted(path)}),
+        Kind("checkpoint of a training", "weights/small.checkpoint.safetensors", {"next training": read_checkpoint}),
     )
 
 
