@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy, pad
@@ -222,7 +222,8 @@ def _save(net: nn.Module, optimizer: torch.optim.Optimizer, state: _State, check
             tensors[f"{average}.{name}"] = optimizer.state[parameter][average].contiguous()
     metadata = {"version": CHECKPOINT_VERSION, "question": question, "state": json.dumps(asdict(state))}
     metadata |= {"digest": _digest_of(tensors, metadata["state"])}
-    write_whole(checkpoint, lambda path: save_file(tensors, path, metadata=metadata))
+    content = save(tensors, metadata=metadata)  # save_file leaves a file of its own if it is killed
+    write_whole(checkpoint, lambda path: path.write_bytes(content))
 
 
 def _digest_of(tensors: Mapping[str, Tensor], state: str) -> str:
