@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(sys.platform != "linux" or shutil.which("cc") is None, reason="counts calls in C, on Linux")
-@pytest.mark.parametrize(("work", "every"), [("bench", 40), ("pretrain", 8)])
+@pytest.mark.parametrize(("work", "every"), [("bench", 40), ("pretrain", 3)])
 def test_after_a_call_that_failed_the_next_run_is_as_if_none_had(work: str, every: int) -> None:
     run_benchmark("faults", "--first", "--every", str(every), "--only", work)
 
