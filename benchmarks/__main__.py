@@ -13,6 +13,8 @@ THEMES = (
     "same_bytes",
     "many_files",
     "kills",
+    "faults",
+    "bit_flips",
     "killed_runs",
     "ridge_path",
     "logistic_path",

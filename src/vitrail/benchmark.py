@@ -42,6 +42,7 @@ from vitrail.runs import (
     default_folder,
     enter_folder,
     forget_steps,
+    is_finished,
     load_run,
     make_criteria,
     measure_cost,
@@ -103,7 +104,7 @@ def bench(
     identity = question.identity(dataset)
     folder = out or default_folder(dataset.name, identity)
     with enter_folder(folder, identity) as journal:
-        if journal.events(FINISHED):
+        if is_finished(folder):
             forget_steps(folder)
             return load_run(folder)
         journal.start(identity, command=command)

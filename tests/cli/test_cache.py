@@ -6,6 +6,7 @@ import pytest
 
 from tests.features.test_cache import fill
 from vitrail.cli.main import _run
+from vitrail.core.digest_json import add_digest
 from vitrail.core.machine import cache_folder
 
 
@@ -23,7 +24,7 @@ def test_the_cache_is_listed_verified_and_pruned_and_the_trust_lock_stays(capsys
     listing = json.loads(run(capsys, "--json")[1])
     assert [(entry["key"], entry["rows"]) for entry in listing["entries"]] == [(new, 4), (old, 6)]
     assert new[:8] in run(capsys)[1]
-    assert run(capsys, "verify") == (0, "2 whole, 0 damaged.\n")
+    assert run(capsys, "verify") == (0, "4 whole, 0 damaged.\n")  # a shard and the facts of each
     (shard,) = (cache / "features" / old).glob("*.arrow")
     shard.write_bytes(shard.read_bytes()[:-1] + b"!")
     os.utime(shard, (0, 0))
@@ -42,7 +43,8 @@ def test_the_batch_that_a_network_was_fastest_with_is_listed_and_pruned_like_fea
     cache = cache_folder()
     key, file = fill(cache, "new", 4, 1), cache / "pace" / "abcd.json"
     file.parent.mkdir()
-    file.write_text(json.dumps({"version": 1, "backbone": "vit_mini", "batch": 8, "images_per_s": {"8": 1250.0}}))
+    facts = {"version": 1, "backbone": "vit_mini", "batch": 8, "images_per_s": {"8": 1250.0}}
+    file.write_text(json.dumps(add_digest(facts)))
     listing = json.loads(run(capsys, "--json")[1])
     (entry,) = (entry for entry in listing["entries"] if entry["kind"] == "batch size")
     assert entry["key"] == "abcd"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vitrail.core.whole_files import put_if_absent, put_in_place
+from vitrail.core.whole_files import delete_temporaries_of, put_if_absent, put_in_place
 
 
 def test_a_failed_or_interrupted_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path, monkeypatch):
@@ -82,3 +82,12 @@ def test_a_folder_is_never_replaced(path: str, tmp_path: Path, monkeypatch: pyte
     Path("folder").mkdir()
     with pytest.raises(OSError, match=r"Is a directory|not a regular file"):
         put_in_place(Path(path), lambda temporary: temporary.write_bytes(b"x"))
+
+
+def test_what_killed_writers_of_one_file_left_is_deleted_and_nothing_else(tmp_path: Path):
+    names = (".a.bin.0123.tmp", "a.bin", ".ab.bin.0123.tmp", ".a.bin.0123", "notes.tmp")
+    for name in names:
+        (tmp_path / name).write_text("")
+    delete_temporaries_of(tmp_path / "a.bin")
+    assert {path.name for path in tmp_path.iterdir()} == set(names[1:])
+    delete_temporaries_of(tmp_path / "missing" / "a.bin")

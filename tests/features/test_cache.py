@@ -42,11 +42,12 @@ def test_each_key_is_listed_with_what_it_holds_the_last_used_first(tmp_path: Pat
 def test_a_flipped_byte_is_found_and_unused_entries_are_counted(tmp_path: Path):
     key = fill(tmp_path, "a", 3, 0)
     (path,) = (tmp_path / "features" / key).glob("*.arrow")
-    assert list(verify_cache(tmp_path)) == [(f"features/{key}/{path.name}", True)]
+    facts = f"features/{key}/facts.json"
+    assert list(verify_cache(tmp_path)) == [(f"features/{key}/{path.name}", True), (facts, True)]
     content = bytearray(path.read_bytes())
     content[-20] ^= 1
     path.write_bytes(content)
-    assert list(verify_cache(tmp_path)) == [(f"features/{key}/{path.name}", False)]
+    assert list(verify_cache(tmp_path)) == [(f"features/{key}/{path.name}", False), (facts, True)]
     path.rename(path.with_name(path.name + ".damaged"))
     assert (list_cache(tmp_path)[0].rows, list_cache(tmp_path)[0].damaged) == (0, 1)
 

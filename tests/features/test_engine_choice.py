@@ -16,7 +16,7 @@ from vitrail.core.resources import Resources
 from vitrail.data import Dataset, load, open_source
 from vitrail.features import engine_choice
 from vitrail.features.cache import choose, list_cache, remove
-from vitrail.features.engine_choice import KnownEngine, recall_or_try, settle_among, settle_engine
+from vitrail.features.engine_choice import KnownEngine, read_choice, recall_or_try, settle_among, settle_engine
 
 AUTO = EngineRequest()
 FP32 = EngineChoice(name="openvino", precision="fp32", version="2026.4.1")
@@ -161,6 +161,18 @@ def test_a_damaged_or_foreign_choice_is_listed_as_damaged_and_made_again(dataset
     assert (entry.kind, entry.damaged) == ("engine", 1)
     assert machine.settle(dataset).engine == FP32
     assert (file.read_text(), machine.trials) == (good, 2)
+
+
+def test_a_flipped_bit_in_a_figure_of_a_trial_is_noticed_and_the_engines_are_tried_again(dataset, tmp_path):
+    machine = Machine(tmp_path, BF16, FP32, fastest=FP32)
+    machine.settle(dataset)
+    (file,) = tmp_path.glob("engine-choices/*.json")
+    text = file.read_text()
+    file.write_text(text.replace('"images": 36', '"images": 34'))
+    assert file.read_text() != text
+    assert read_choice(file) is None
+    assert machine.settle(dataset).engine == FP32
+    assert (file.read_text(), machine.trials) == (text, 2)
 
 
 def test_a_cache_that_cannot_be_written_is_measured_each_time(dataset, tmp_path):

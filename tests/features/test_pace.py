@@ -71,6 +71,17 @@ def test_remembered_batches_are_listed_last_used_first_and_use_updates_the_order
     assert list_cache(tmp_path)[0].key == first.key
 
 
+def test_a_flipped_bit_in_a_remembered_rate_is_noticed_and_measured_again(tmp_path: Path, started):
+    how = {"images": 5_000, "threads": 2, "pooling": "cls", "cache": tmp_path}
+    start_at_pace(backbone(), **how)
+    (file,) = (tmp_path / "pace").iterdir()
+    text = file.read_text()
+    file.write_text(text.replace("99.0", "98.0"))
+    assert [entry.damaged for entry in list_cache(tmp_path)] == [1]
+    start_at_pace(backbone(), **how)
+    assert file.read_text() == text
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"batch": 3}', '{"batch": "4"}', "{}"])
 def test_an_invalid_remembered_batch_is_measured_again(tmp_path: Path, started, content: str):
     how = {"images": 5_000, "threads": 2, "pooling": "cls", "cache": tmp_path}

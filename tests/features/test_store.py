@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from vitrail.core.errors import StoreError
 from vitrail.features import store
 from vitrail.features.shard import ShardCost
-from vitrail.features.store import FeatureSet, open_features, widen
+from vitrail.features.store import FACTS as FACTS_FILE
+from vitrail.features.store import FeatureSet, open_features, read_facts, widen
 
 ROOT = Path(__file__).parents[2]
 FACTS = {"weights": "abc", "net": {"family": "vit", "size": "S"}}
@@ -66,6 +67,19 @@ def test_a_damaged_shard_is_named_put_out_of_use_and_only_its_rows_are_missing(t
     assert again.set_damaged_aside() == []
     again.seal(*lost, COST)
     assert open_features(tmp_path, FACTS).ids() == {*kept[0], *lost[0]}
+
+
+def test_facts_with_a_flipped_bit_are_none_and_written_again_when_the_rows_are_used(tmp_path: Path):
+    """Without them, `vitrail verify` cannot compute predictions from these rows."""
+    stored = open_features(tmp_path, FACTS)
+    stored.seal(*rows(3), COST)
+    file = stored.folder / FACTS_FILE
+    text = file.read_text()
+    file.write_text(text.replace('"abc"', '"abb"'))
+    assert read_facts(stored.folder) is None
+    open_features(tmp_path, FACTS).mark_used()
+    assert file.read_text() == text
+    assert read_facts(stored.folder) == stored.facts
 
 
 def test_a_writer_killed_before_the_rename_leaves_nothing_that_counts(tmp_path: Path, monkeypatch):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from vitrail.core.digest_json import add_digest
 from vitrail.core.machine import config_folder
 from vitrail.core.progress import Silent
 from vitrail.fetch import known_weights
@@ -112,11 +113,24 @@ def test_a_damaged_list_is_set_aside_and_stops_nothing(content: bytes):
     assert "was moved to known-weights.json.damaged" in heard.notes[1]
 
 
+def test_a_flipped_bit_is_a_damaged_list():
+    """Tensors of another digest would be weights of unknown origin, without a word."""
+    remember_tensors(TENSORS, Silent())
+    digit = TENSORS.tensors[0]
+    text = place().read_text()
+    place().write_text(text.replace(f'"tensors": "{digit}', f'"tensors": "{int(digit, 16) ^ 1:x}'))
+    assert place().read_text() != text
+    heard = Heard()
+    assert read_known(heard) == KnownWeights()
+    assert "its digest does not match" in heard.notes[0]
+
+
 def test_the_list_of_a_newer_version_stays_as_it_is():
-    place().write_text('{"format": 2, "shelves": []}')
+    newer = json.dumps(add_digest({"format": 2, "shelves": []}))
+    place().write_text(newer)
     heard = Heard()
     remember_file(FIRST, heard)
-    assert place().read_text() == '{"format": 2, "shelves": []}'
+    assert place().read_text() == newer
     assert "it has format 2, but this version of Vitrail reads 1" in heard.notes[0]
 
 

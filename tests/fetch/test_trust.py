@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from vitrail.core.digest_json import add_digest
 from vitrail.core.errors import DownloadError
 from vitrail.fetch.trust import Trusted, read_trusted, remember
 
@@ -60,13 +61,21 @@ def test_a_crash_while_writing_leaves_the_old_lock(tmp_path, monkeypatch):
 def test_a_lock_that_is_damaged_is_an_error_and_never_read_as_empty(text, tmp_path):
     path = tmp_path / "weights.lock.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(DownloadError, match=r"weights\.lock\.json.*repair it"):
+    with pytest.raises(DownloadError, match=r"weights\.lock\.json.*restore a copy"):
+        read_trusted(path)
+
+
+def test_a_flipped_bit_in_a_name_does_not_let_the_name_be_trusted_anew(tmp_path):
+    path = tmp_path / "weights.lock.json"
+    remember(path, "a", FIRST)
+    path.write_text(path.read_text().replace('"a"', '"c"'))
+    with pytest.raises(DownloadError, match="digest does not match its content"):
         read_trusted(path)
 
 
 def test_a_lock_of_a_newer_version_is_named(tmp_path):
     path = tmp_path / "weights.lock.json"
-    path.write_text('{"format": 2, "weights": {}}')
+    path.write_text(json.dumps(add_digest({"format": 2, "weights": {}})))
     with pytest.raises(DownloadError, match="has format 2, but this version of Vitrail reads 1"):
         read_trusted(path)
 

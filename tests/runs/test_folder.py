@@ -6,7 +6,7 @@ import pytest
 
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.whole_files import unique_name, write_whole
-from vitrail.runs.folder import default_folder, enter_folder
+from vitrail.runs.folder import default_folder, enter_folder, is_finished
 
 
 def test_the_same_question_goes_on_in_its_folder(tmp_path: Path) -> None:
@@ -90,3 +90,14 @@ def test_names_that_differ_give_files_that_differ() -> None:
     names = ["hf:a/b", "hf:a-b", "hf-a-b", "HF-a-b", "vit_mini", "vit_mini+deck"]
     assert len({unique_name(name).casefold() for name in names}) == len(names)
     assert unique_name("vit_mini") == "vit_mini"
+
+
+def test_a_finished_run_whose_log_lost_its_last_line_is_not_done_again(tmp_path: Path) -> None:
+    """The receipt is written last: a kill after it, or a flipped bit in the log, leaves a finished run."""
+    with enter_folder(tmp_path, "abc") as journal:
+        journal.start("abc")
+        (tmp_path / "receipt.json").write_text("{}")
+    assert is_finished(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with enter_folder(tmp_path, "abc"):
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before, "nothing is locked or swept"

@@ -19,6 +19,17 @@ def test_a_line_cut_by_a_crash_is_skipped_and_the_next_line_is_complete(tmp_path
     assert [entry["backbone"] for entry in journal.events("features")] == ["a"]
 
 
+def test_an_opening_with_a_flipped_bit_is_passed_over(tmp_path: Path) -> None:
+    """With other choices it would count as another opening."""
+    journal = Journal(tmp_path / "log.jsonl")
+    journal.start("abc")
+    journal.record_opening("same")
+    path = tmp_path / "log.jsonl"
+    path.write_text(path.read_text().replace('"same"', '"came"'))
+    assert journal.record_opening("same") == 1
+    assert journal.identity() == "abc"
+
+
 def test_an_opening_with_the_same_choices_counts_once_and_with_others_again(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "log.jsonl")
     journal.start("abc")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vitrail.core.digest_json import add_digest
 from vitrail.core.machine import config_folder
 from vitrail.core.progress import Silent
 from vitrail.runs.journal import Journal
@@ -98,7 +99,7 @@ def test_the_ledger_holds_no_path_no_name_and_no_label(tmp_path: Path) -> None:
     open_test(tmp_path, ids(0, 600), "a")
     (line,) = ledger().read_text().splitlines()
     document = json.loads(line)
-    assert set(document) == {"format", "time", "run", "choices", "images", "sketch"}
+    assert set(document) == {"format", "time", "run", "choices", "images", "sketch", "digest"}
     assert document["images"] == 600
     assert document["sketch"] == sorted(example[:12] for example in ids(0, 600))[:SKETCHED]
     assert len(line) < 10_000
@@ -121,6 +122,17 @@ def test_damaged_lines_are_set_aside_named_and_stop_nothing(damage: str, tmp_pat
     assert len(notes.lines) == 1
 
 
+@pytest.mark.parametrize(("old", "new"), [('"format": 1', '"format": 3'), ('"time": "2', '"time": "1'), ('["0', '["1')])
+def test_a_line_with_a_flipped_bit_is_set_aside_and_not_counted(old: str, new: str, tmp_path: Path) -> None:
+    """A format that reads as a newer one would stay uncounted for ever, another date or image change what is said."""
+    open_test(tmp_path, [f"{number:064x}" for number in range(100)], "a")
+    assert old in ledger().read_text()
+    ledger().write_text(ledger().read_text().replace(old, new, 1))
+    notes = Notes()
+    open_test(tmp_path, ids(0, 100), "b", notes)
+    assert notes.lines[0].endswith("are not counted: 1.")
+
+
 def test_a_line_cut_by_a_crash_loses_no_other(tmp_path: Path) -> None:
     open_test(tmp_path, ids(0, 100), "a")
     ledger().write_bytes(ledger().read_bytes() + b'{"format": 1, "ti\xff')
@@ -130,10 +142,11 @@ def test_a_line_cut_by_a_crash_loses_no_other(tmp_path: Path) -> None:
 
 def test_lines_of_a_newer_format_stay(tmp_path: Path) -> None:
     ledger().parent.mkdir(parents=True, exist_ok=True)
-    ledger().write_text('{"format": 2, "new": true}\n')
+    newer = json.dumps(add_digest({"format": 2, "new": True}))
+    ledger().write_text(newer + "\n")
     notes = Notes()
     assert open_test(tmp_path, ids(0, 100), "a", notes).count == 1
-    assert ledger().read_text().splitlines()[0] == '{"format": 2, "new": true}'
+    assert ledger().read_text().splitlines()[0] == newer
     assert notes.lines == []
 
 

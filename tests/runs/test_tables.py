@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from vitrail.core.errors import RunError
@@ -37,6 +39,15 @@ def test_other_splits_come_back_as_they_were(tmp_path: Path):
     for one, other in zip(wanted, read_resplits(tmp_path / "a.parquet"), strict=True):
         assert (one.number, one.ids, one.accuracy) == (other.number, other.ids, other.accuracy)
         np.testing.assert_array_equal(one.predicted_M, other.predicted_M)
+
+
+def test_a_split_without_a_number_is_one_sentence(tmp_path: Path):
+    path = tmp_path / "a.parquet"
+    write_resplits(path, [Resplit(number=0, ids=("a",), label_M=np.array([0]), predicted_M=np.array([0]))])
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(0, "split", pa.array([None], pa.int32())), path)
+    with pytest.raises(RunError, match="cannot be read as a table of splits"):
+        read_resplits(path)
 
 
 def test_answers_on_parts_come_back_as_they_were(tmp_path: Path):

@@ -133,6 +133,29 @@ def test_a_checkpoint_of_other_options_or_images_is_refused(tmp_path):
             fit(small_net(), options, data, checkpoint=file)
 
 
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    """The library's own writer has an error of its own, and leaves a file when it is killed."""
+
+    def fill_the_disk(self, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", fill_the_disk)
+    with pytest.raises(RunError, match=r"No space left on device.*Free some disk space"):
+        fit(small_net(), checkpoint=tmp_path / "checkpoint.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_noticed(tmp_path):
+    """It would move a weight, and safetensors has no checksum."""
+    file = tmp_path / "checkpoint.safetensors"
+    fit(small_net(), checkpoint=file)
+    content = bytearray(file.read_bytes())
+    content[-2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(RunError, match=r"checkpoint\.safetensors is damaged: .* Delete it"):
+        fit(small_net(), checkpoint=file)
+
+
 def test_a_damaged_checkpoint_is_named_with_what_to_do(tmp_path):
     file = tmp_path / "checkpoint.safetensors"
     fit(small_net(), checkpoint=file)

@@ -23,12 +23,11 @@ from vitrail.checks.conditions import compare_features_again, describe_images, r
 from vitrail.checks.differences import Comparison, Difference
 from vitrail.checks.subsets import check_subsets
 from vitrail.checks.thresholds import check_bank, check_calibration
-from vitrail.core.bounded import read_json
 from vitrail.core.errors import RunError, VitrailError
 from vitrail.core.hashing import fingerprint
 from vitrail.data.dataset import COLUMN_PREFIX
 from vitrail.evaluation import Contestant, JudgedImages, Verdict, assess
-from vitrail.features.store import FACTS, FEATURES, FeatureSet
+from vitrail.features.store import FEATURES, FeatureSet, read_facts
 from vitrail.heads import load_head, probabilities
 from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import Refusal, load_refusal
@@ -234,12 +233,10 @@ def _read_thresholds(
 
 def _stored_features(cache: Path, result: BackboneResult, ids: Sequence[str]) -> NDArray[np.float32] | None:
     """The rows of these images as the head takes them, or None if the cache lacks one."""
-    try:
-        facts = read_json(cache / FEATURES / result.feature_key / FACTS)
-        storage = facts.pop("storage")
-        facts.pop("shard_version")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    facts = read_facts(cache / FEATURES / result.feature_key)
+    if facts is None:
         return None  # there are none, or their facts are damaged: without these nobody knows what the rows are
+    storage = facts.pop("storage", "float32")
     stored = FeatureSet(cache, facts, storage)
     stored.set_damaged_aside()
     if stored.key != result.feature_key or not stored.has(ids).all():

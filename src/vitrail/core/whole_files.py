@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from glob import escape
 from hashlib import sha256
 from pathlib import Path
 
@@ -31,6 +32,13 @@ def delete_temporaries(folder: Path) -> None:
     for path in folder.rglob(f".*{TEMPORARY}"):
         with suppress(OSError):
             path.unlink()
+
+
+def delete_temporaries_of(path: Path) -> None:
+    """Delete what killed writers of one file left beside it; only where no other writer is at work."""
+    for temporary in path.parent.glob(f".{escape(path.name)}.*{TEMPORARY}"):
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def put_in_place(path: Path, write: Callable[[Path], object]) -> None:

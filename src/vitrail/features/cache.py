@@ -16,13 +16,13 @@ import pyarrow as pa
 
 from vitrail.backbones import kept_models
 from vitrail.backbones.engine_trial import trial_in_words
-from vitrail.core.bounded import is_folder, read_json
+from vitrail.core.bounded import is_folder
 from vitrail.core.digest_files import matches_its_name
 from vitrail.core.errors import StoreError, UsageError
 from vitrail.data import grey_copies
 from vitrail.features import engine_choice, pace
 from vitrail.features.shard import SHARD
-from vitrail.features.store import DAMAGED, FACTS, FEATURES
+from vitrail.features.store import DAMAGED, FACTS, FEATURES, read_facts
 
 Kind = Literal["features", "grey copies", "model", "batch size", "engine"]
 
@@ -78,6 +78,10 @@ def verify_cache(cache: Path) -> Iterator[tuple[str, bool]]:
         elif entry.kind in ("features", "grey copies"):
             for path in sorted(place.rglob(f"*{SHARD}")):
                 yield path.relative_to(cache).as_posix(), matches_its_name(path)
+            if (place / FACTS).exists():
+                yield f"{entry.path}/{FACTS}", read_facts(place) is not None
+        else:
+            yield entry.path, not entry.damaged
 
 
 def choose(
@@ -169,7 +173,8 @@ def _last_change(folder: Path, files: Sequence[_File]) -> float:
 
 
 def _features(folder: Path) -> CacheEntry:
-    facts, files = _read_object(folder / FACTS), _files([folder])
+    known, files = read_facts(folder), _files([folder])
+    facts = known or {}
     rows = [_count_rows(file.path) for file in files if file.path.suffix == SHARD]
     net = _object_in(facts, "net")
     variant = " ".join(f"{key} {value}" for key, value in sorted(_object_in(net, "variant").items()))
@@ -191,7 +196,9 @@ def _features(folder: Path) -> CacheEntry:
         bytes=sum(file.bytes for file in files),
         last_used=_last_change(folder, files),
         rows=sum(count for count in rows if count is not None),
-        damaged=rows.count(None) + sum(file.path.suffix == DAMAGED for file in files),
+        damaged=rows.count(None)
+        + sum(file.path.suffix == DAMAGED for file in files)
+        + (known is None and (folder / FACTS).exists()),
         details=details,
     )
 
@@ -226,10 +233,11 @@ def _model(folder: Path) -> CacheEntry:
 
 
 def _batch_size(file: _File) -> CacheEntry:
-    facts = _read_object(file.path)
-    backbone, batch = str(facts.get("backbone", "unknown")), pace.batch_in(facts) or 0
-    rate = _object_in(facts, "images_per_s").get(str(batch))
-    images_per_s = rate if isinstance(rate, float) else 0.0
+    known = pace.read_pace(file.path)
+    backbone, batch, images_per_s = "unknown", 0, 0.0
+    if known is not None:
+        backbone, batch = known["backbone"], known["batch"]
+        images_per_s = known["images_per_s"][str(batch)]
     return CacheEntry(
         kind="batch size",
         key=file.path.stem,
@@ -281,14 +289,6 @@ def _engine_details(known: engine_choice.KnownEngine) -> dict[str, str | int | f
         for tried in known.trial.tried:
             details[f"{tried.name} {tried.precision} images_per_s"] = tried.images_per_s or 0.0
     return details
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        read = read_json(path)
-    except (OSError, ValueError):
-        return {}
-    return read if isinstance(read, dict) else {}
 
 
 def _object_in(facts: dict[str, Any], key: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ machines of a cluster and an audit compute rows under one key, and no row is com
 another result. If several machines begin at once, the first to write its choice decides for all.
 """
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from pydantic import TypeAdapter
 from vitrail.backbones import Backbone, EngineChoice, EngineRequest
 from vitrail.backbones.engine_trial import trial_in_words, try_engines
 from vitrail.backbones.engines import Device, EngineName, EngineTrial, Precision, list_engines
-from vitrail.core.bounded import MOST_JSON, read_bounded
+from vitrail.core.digest_json import add_digest, read_with_digest
 from vitrail.core.errors import UsageError
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import describe_machine
@@ -109,8 +110,8 @@ def recall_or_try(backbone: Backbone, choices: Sequence[EngineChoice], *, resour
 def read_choice(file: Path) -> KnownEngine | None:
     """A choice as it was written; None if there is none, or the file is damaged or another program's."""
     try:
-        known = _KNOWN.validate_json(read_bounded(file, MOST_JSON))
-    except (OSError, ValueError):  # pydantic's error is a ValueError
+        known = _KNOWN.validate_python(read_with_digest(file))
+    except ValueError:  # pydantic's error is one
         return None
     return None if known.trial is not None and not known.trial.tried else known
 
@@ -178,9 +179,9 @@ def _network_facts(backbone: Backbone) -> dict[str, object]:
 
 
 def _write(file: Path, known: KnownEngine, put: Callable[[Path, Callable[[Path], object]], object]) -> None:
-    content = _KNOWN.dump_json(known, indent=1) + b"\n"
+    text = json.dumps(add_digest(_KNOWN.dump_python(known, mode="json")), indent=1) + "\n"
     with suppress(OSError):  # what cannot be written is settled again next time
-        put(file, lambda temporary: temporary.write_bytes(content))
+        put(file, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def _mark_used(file: Path) -> None:

@@ -9,7 +9,6 @@ Letters: B images.
 import json
 import os
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from vitrail.backbones import Backbone, Engine
-from vitrail.core.bounded import read_json
+from vitrail.core.digest_json import add_digest, read_with_digest
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import describe_machine
 from vitrail.core.whole_files import put_in_place
@@ -41,17 +40,22 @@ def start_at_pace(backbone: Backbone, *, images: int, threads: int, pooling: str
     if backbone.engine.name != "openvino" or images < PAYS_FROM:
         return backbone.start(threads=threads, pooling=pooling)
     file = cache / FOLDER / f"{_key(backbone, threads)}.json"
-    batch = _remembered(file)
-    if batch is not None:
+    known = read_pace(file)
+    if known is not None:
         with suppress(OSError):  # a read-only cache does not remember when it was used
             os.utime(file)
-        return backbone.start(threads=threads, pooling=pooling, batch=batch)
+        return backbone.start(threads=threads, pooling=pooling, batch=known["batch"])
     rates = _measure(backbone, threads, pooling, images)
     if not rates:
         return backbone.start(threads=threads, pooling=pooling)
     chosen = min(batch for batch, rate in rates.items() if rate >= NEAR * max(rates.values()))
-    facts = {"version": PACE_VERSION, "backbone": backbone.name, "batch": chosen, "images_per_s": rates}
-    text = json.dumps(facts, indent=1)
+    facts = {
+        "version": PACE_VERSION,
+        "backbone": backbone.name,
+        "batch": chosen,
+        "images_per_s": {str(batch): rate for batch, rate in rates.items()},
+    }
+    text = json.dumps(add_digest(facts), indent=1)
     with suppress(OSError):
         put_in_place(file, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
     return backbone.start(threads=threads, pooling=pooling, batch=chosen)
@@ -90,18 +94,10 @@ def _key(backbone: Backbone, threads: int) -> str:
     return fingerprint(facts)[:32]
 
 
-def batch_in(facts: Mapping[str, Any]) -> int | None:
-    """The batch that a file of this folder stores, or None if it is not one of those measured."""
-    batch = facts.get("batch")
-    return batch if type(batch) is int and batch in BATCHES else None
-
-
-def _remembered(file: Path) -> int | None:
-    try:
-        facts = read_json(file)
-    except (OSError, ValueError):
-        return None
-    return batch_in(facts) if isinstance(facts, dict) else None
+def read_pace(file: Path) -> dict[str, Any] | None:
+    """What a file of this folder holds; None if it cannot be read, is damaged, or has no batch of those measured."""
+    facts = read_with_digest(file)
+    return facts if facts is not None and facts.get("batch") in BATCHES else None
 
 
 def _rate(engine: Engine, count: int, crop: int) -> float:

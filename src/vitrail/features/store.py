@@ -12,14 +12,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from vitrail.core.bounded import is_there
+from vitrail.core.bounded import is_there, read_json
 from vitrail.core.errors import StoreError
 from vitrail.core.hashing import fingerprint
 from vitrail.core.whole_files import TEMPORARY, put_in_place
@@ -55,7 +55,7 @@ class FeatureSet:
         """
         self.storage: Storage = storage
         self.facts = dict(facts) | {"storage": storage, "shard_version": SHARD_VERSION}
-        self.key = fingerprint(self.facts)[:32]
+        self.key = _key_of(self.facts)
         self.folder = cache / FEATURES / self.key
         self._damaged: list[Path] = []
         self._shards: list[Shard] = []
@@ -95,8 +95,13 @@ class FeatureSet:
                         (self.folder / name).unlink()
 
     def mark_used(self) -> None:
-        """Set the time of the last use, by which `vitrail cache` prunes; a read-only cache does not remember it."""
+        """Set the time of the last use, by which `vitrail cache` prunes, and write damaged facts again.
+
+        A read-only cache stays as it is.
+        """
         with suppress(OSError):
+            if self._shards:
+                self._write_facts_if_damaged()
             os.utime(self.folder / FACTS)
 
     def rows(self, ids: Sequence[str]) -> NDArray[np.float32]:
@@ -145,10 +150,7 @@ class FeatureSet:
             StoreError: the disk is full or the cache cannot be written.
         """
         try:
-            facts = self.folder / FACTS
-            if not is_there(facts):
-                text = json.dumps(self.facts, indent=2, sort_keys=True)
-                put_in_place(facts, lambda temporary: temporary.write_text(text))
+            self._write_facts_if_damaged()
             path = write_shard(self.folder, ids, np.ascontiguousarray(feature_ND.astype(self.storage)), cost)
         except OSError as error:
             raise StoreError(
@@ -156,6 +158,11 @@ class FeatureSet:
                 "is kept. Free some disk space or set VITRAIL_CACHE to another folder, then run the same command again."
             ) from error
         self._open_shard(path)
+
+    def _write_facts_if_damaged(self) -> None:
+        if read_facts(self.folder) is None:
+            text = json.dumps(self.facts, indent=2, sort_keys=True)
+            put_in_place(self.folder / FACTS, lambda temporary: temporary.write_text(text))
 
     def _open_shard(self, path: Path) -> None:
         shard = read_shard(path)
@@ -258,6 +265,19 @@ def widen(cache: Path, facts: Mapping[str, object]) -> FeatureSet:
 
 def _wide_mark(cache: Path, facts: Mapping[str, object]) -> Path:
     return cache / FEATURES / f"{fingerprint(dict(facts))[:32]}.float32"
+
+
+def read_facts(folder: Path) -> dict[str, Any] | None:
+    """What the key of a folder was made from; None if its facts are missing, or give another key."""
+    try:
+        facts = read_json(folder / FACTS)
+        return facts if isinstance(facts, dict) and _key_of(facts) == folder.name else None
+    except (OSError, RecursionError, ValueError):
+        return None
+
+
+def _key_of(facts: Mapping[str, object]) -> str:
+    return fingerprint(dict(facts))[:32]
 
 
 def _names_in(folder: Path) -> list[str]:

@@ -7,20 +7,23 @@ it is used, and a file that cannot be read or written stops nothing. Its form:
 
     {"format": 1,
      "files": [{"name": "<backbone>", "sha256": "<64 digits>", "path": "<absolute>"}],
-     "published": [{"name": "<backbone>", "sha256": "<64 digits>", "tensors": "<64 digits>"}]}
+     "published": [{"name": "<backbone>", "sha256": "<64 digits>", "tensors": "<64 digits>"}],
+     "digest": "<64 digits, of the rest>"}
 
 What was written last stands last.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from filelock import FileLock
 from pydantic import StringConstraints, TypeAdapter
 
-from vitrail.core.bounded import open_regular
+from vitrail.core.bounded import open_regular, parse_json
+from vitrail.core.digest_json import add_digest, require_digest
 from vitrail.core.machine import config_folder
 from vitrail.core.progress import Progress
 from vitrail.core.whole_files import put_in_place
@@ -106,9 +109,9 @@ def _change(change: Callable[[KnownWeights], KnownWeights], progress: Progress) 
             known = _read_or_set_aside(path, progress)
             changed = change(known)
             if changed != known:
-                content = _KNOWN.dump_json(changed, indent=1) + b"\n"
-                _KNOWN.validate_json(content)  # what could not be read again is not written
-                put_in_place(path, lambda temporary: temporary.write_bytes(content))
+                text = json.dumps(add_digest(_KNOWN.dump_python(changed, mode="json")), indent=1) + "\n"
+                _KNOWN.validate_python(require_digest(parse_json(text)))  # what could not be read again is not written
+                put_in_place(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     except (OSError, ValueError) as error:
         progress.note(
             f"Vitrail could not remember where weights are, in {path} ({_say(error)}): later commands may ask for "
@@ -143,10 +146,11 @@ def _read(path: Path) -> KnownWeights:
         return KnownWeights()
     if len(content) > MOST_BYTES:
         raise ValueError("it is too large")
-    newer = _FORMAT.validate_json(content).get("format")
+    document = require_digest(parse_json(content))
+    newer = document.get("format")
     if isinstance(newer, int) and newer > FORMAT:
         raise _NewerFormatError(f"it has format {newer}, but this version of Vitrail reads {FORMAT}")
-    return _KNOWN.validate_json(content)
+    return _KNOWN.validate_python(document)
 
 
 class _NewerFormatError(ValueError):
@@ -160,4 +164,3 @@ def _say(error: OSError | ValueError) -> str:
 
 
 _KNOWN = TypeAdapter(KnownWeights)
-_FORMAT = TypeAdapter(dict[str, Any])

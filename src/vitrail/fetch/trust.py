@@ -3,7 +3,8 @@
 The first download of a name writes its revision and digest; every later use must have the same. Pruning the
 cache never touches this file. Its form:
 
-    {"format": 1, "weights": {"<name>": {"repository": "...", "revision": "<commit>", "sha256": "<64 digits>"}}}
+    {"format": 1, "weights": {"<name>": {"repository": "...", "revision": "<commit>", "sha256": "<64 digits>"}},
+     "digest": "<64 digits, of the rest>"}
 """
 
 import json
@@ -15,6 +16,7 @@ from filelock import FileLock
 from pydantic import TypeAdapter
 
 from vitrail.core.bounded import read_json
+from vitrail.core.digest_json import add_digest, require_digest
 from vitrail.core.errors import DownloadError
 from vitrail.core.whole_files import put_in_place
 
@@ -48,8 +50,8 @@ def read_trusted(path: Path) -> dict[str, Trusted]:
         DownloadError: the file exists and is not a lock of this version.
     """
     try:
-        document = read_json(path)
-        written_in = document.get("format") if isinstance(document, dict) else None
+        document = require_digest(read_json(path))
+        written_in = document.get("format")
         if isinstance(written_in, int) and written_in != FORMAT:
             raise DownloadError(
                 f"The lock of trusted weights {path} has format {written_in}, but this version of Vitrail "
@@ -62,7 +64,7 @@ def read_trusted(path: Path) -> dict[str, Trusted]:
         reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
         raise DownloadError(
             f"The lock of trusted weights {path} cannot be read ({reason}), so no weights can be checked against it: "
-            "repair it, or move it away to trust the next download of each name."
+            "restore a copy of it, or move it away to trust the next download of each name."
         ) from error
 
 
@@ -77,7 +79,7 @@ def remember(path: Path, name: str, trusted: Trusted) -> None:
         with FileLock(path.with_name(path.name + ".lock")):
             known = {name: trusted} | read_trusted(path)
             weights = {key: asdict(known[key]) for key in sorted(known)}
-            text = json.dumps({"format": FORMAT, "weights": weights}, indent=1) + "\n"
+            text = json.dumps(add_digest({"format": FORMAT, "weights": weights}), indent=1) + "\n"
             put_in_place(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise DownloadError(

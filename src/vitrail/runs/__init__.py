@@ -1,6 +1,14 @@
 """The run folder: everything that one benchmark stores."""
 
-from vitrail.runs.folder import REPORT, default_folder, enter_folder, forget_steps, require_writable, steps_folder
+from vitrail.runs.folder import (
+    REPORT,
+    default_folder,
+    enter_folder,
+    forget_steps,
+    is_finished,
+    require_writable,
+    steps_folder,
+)
 from vitrail.runs.journal import FINISHED, Journal
 from vitrail.runs.openings import Openings, record_opening, say_openings
 from vitrail.runs.receipt import write_receipt
@@ -39,6 +47,7 @@ __all__ = [
     "default_folder",
     "enter_folder",
     "forget_steps",
+    "is_finished",
     "load_run",
     "make_criteria",
     "measure_cost",

@@ -19,7 +19,7 @@ from pathlib import Path
 from vitrail.core.bounded import is_folder, is_there
 from vitrail.core.errors import RunError, UsageError, VitrailError
 from vitrail.core.whole_files import TEMPORARY, delete_temporaries, safe_name, unique_name
-from vitrail.runs.journal import FINISHED, Journal
+from vitrail.runs.journal import Journal
 
 RESULTS = "results.json"
 REPORT = "report.html"
@@ -36,6 +36,11 @@ def default_folder(data_name: str, identity: str) -> Path:
     return RUNS / f"{safe_name(data_name)}-{identity[:8]}"
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether the run in a folder is complete: its receipt is written last, and a damaged log does not undo it."""
+    return (folder / RECEIPT).exists()
+
+
 def require_writable(out: Path | None) -> None:
     """Check before any work that a run folder can be made or entered; makes nothing.
 
@@ -50,7 +55,7 @@ def require_writable(out: Path | None) -> None:
     try:
         nearest = next(path for path in (folder, *folder.parents) if is_there(path))
         started = Journal(folder / LOG)
-        if is_folder(nearest) and (os.access(nearest, os.W_OK | os.X_OK) or started.events(FINISHED)):
+        if is_folder(nearest) and (os.access(nearest, os.W_OK | os.X_OK) or is_finished(folder)):
             if out is not None and nearest == folder and started.identity() is None:
                 _refuse_other_files(out)
             return
@@ -94,7 +99,7 @@ def enter_folder(folder: Path, identity: str) -> Iterator[Journal]:
             f"The folder {folder} holds a run with other data or other options. "
             "Choose another place with --out, or give the options of that run."
         )
-    if journal.events(FINISHED):
+    if is_finished(folder):
         yield journal
         return
     with _removed_if_unused(folder, made, known), _locked(folder):

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vitrail.core.bounded import parse_json, read_bounded
+from vitrail.core.bounded import read_bounded
+from vitrail.core.digest_json import add_digest, parse_with_digest
 from vitrail.core.errors import RunError
 from vitrail.core.whole_files import put_in_place
 
@@ -17,7 +18,7 @@ MOST_BYTES = 64 << 20
 
 
 class Journal:
-    """An append-only log. A line that is not an event, such as one cut by a crash, is passed over."""
+    """An append-only log. A line that was cut by a crash, or is damaged, is passed over."""
 
     def __init__(self, path: Path) -> None:
         self.folder = path.parent
@@ -100,11 +101,8 @@ class Journal:
             ) from error
         entries = []
         for line in lines:
-            try:
-                entry = parse_json(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in ("time", "event")):
+            entry = parse_with_digest(line)
+            if entry is not None and all(isinstance(entry.get(name), str) for name in ("time", "event")):
                 entries.append(entry)
         return entries
 
@@ -121,4 +119,5 @@ class Journal:
 
 
 def _line(event: str, facts: dict[str, Any]) -> str:
-    return json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event} | facts) + "\n"
+    entry = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event} | facts
+    return json.dumps(add_digest(entry)) + "\n"

@@ -4,7 +4,7 @@ A line of `test-openings.jsonl` is one opening: when, of which run, with which c
 sketch of their ids. It has no path, name or label. Its form:
 
     {"format": 1, "time": "2026-11-29T16:00:00+00:00", "run": "<64 digits>", "choices": "<64 digits>", "images": 2040,
-     "sketch": ["<12 digits>", ...]}
+     "sketch": ["<12 digits>", ...], "digest": "<64 digits, of the rest>"}
 
 The sketch has the 512 smallest ids (a bottom-k sketch: Cohen and Kaplan 2007, PODC, 225-234). Ids are sha256 of the
 images' bytes, so these are a random sample. Which share of a new test set was opened before is read off the new ids
@@ -17,12 +17,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
-from vitrail.core.bounded import parse_json, read_bounded
+from vitrail.core.bounded import read_bounded
+from vitrail.core.digest_json import add_digest, parse_with_digest
 from vitrail.core.machine import config_folder
 from vitrail.core.progress import Progress
 from vitrail.core.whole_files import put_in_place
@@ -139,10 +140,11 @@ def read_ledger(path: Path) -> Ledger:
         lines = []
     openings, kept, damaged = [], [], {}
     for number, line in enumerate(lines, start=1):
+        facts = parse_with_digest(line)
         try:
-            openings.append(_OPENING.validate_json(line, strict=True))
+            openings.append(_OPENING.validate_python(facts))
         except ValidationError:
-            if not _is_newer(line):
+            if not _is_newer(facts):
                 damaged[number] = line
                 continue
         kept.append(line)
@@ -170,7 +172,7 @@ def _append(path: Path, opening: Opening, progress: Progress) -> tuple[Opening, 
         if any((known.run, known.choices) == (opening.run, opening.choices) for known in ledger.openings):
             added = []
         else:
-            added = [json.dumps(asdict(opening))]
+            added = [json.dumps(add_digest(asdict(opening)))]
         if added or ledger.damaged:
             text = "".join(f"{line}\n" for line in (*ledger.lines, *added))
             put_in_place(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
@@ -187,9 +189,5 @@ def _set_aside(path: Path, damaged: dict[int, str], progress: Progress) -> None:
     )
 
 
-def _is_newer(line: str) -> bool:
-    try:
-        document = parse_json(line)
-    except ValueError:
-        return False
-    return isinstance(document, dict) and isinstance(document.get("format"), int) and document["format"] > FORMAT
+def _is_newer(facts: dict[str, Any] | None) -> bool:
+    return facts is not None and isinstance(facts.get("format"), int) and facts["format"] > FORMAT

@@ -80,7 +80,7 @@ def read_resplits(path: Path) -> tuple[Resplit, ...]:
     """
     try:
         table = _read_table(path)
-        number_N, ids = table["split"].to_numpy(), np.array(table["id"].to_pylist(), dtype=object)
+        number_N, ids = _integers(table["split"]), np.array(table["id"].to_pylist(), dtype=object)
         label_N, predicted_N = _integers(table["label"]), _integers(table["predicted"])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} cannot be read as a table of splits ({error}). Repeat the run.") from error

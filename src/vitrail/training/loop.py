@@ -18,7 +18,7 @@ Letters: N examples, B batch, C channels, H rows, W columns.
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy, pad
@@ -38,7 +38,7 @@ from vitrail.core.hashing import fingerprint, sha256_bytes
 from vitrail.core.progress import Progress, running
 from vitrail.core.whole_files import write_whole
 
-CHECKPOINT_VERSION = "1"
+CHECKPOINT_VERSION = "2"
 AVERAGES = ("exp_avg", "exp_avg_sq")  # what torch's AdamW calls them
 BETAS = (0.9, 0.999)
 ADAM_EPS = 1e-8
@@ -226,7 +226,18 @@ def _save(net: nn.Module, optimizer: torch.optim.Optimizer, state: _State, check
         for average in AVERAGES:
             tensors[f"{average}.{name}"] = optimizer.state[parameter][average].contiguous()
     metadata = {"version": CHECKPOINT_VERSION, "question": question, "state": json.dumps(asdict(state))}
-    write_whole(checkpoint, lambda path: save_file(tensors, path, metadata=metadata))
+    metadata |= {"digest": _digest_of(tensors, metadata["state"])}
+    content = save(tensors, metadata=metadata)  # save_file leaves a file of its own if it is killed
+    write_whole(checkpoint, lambda path: path.write_bytes(content))
+
+
+def _digest_of(tensors: Mapping[str, Tensor], state: str) -> str:
+    """Of everything in a checkpoint that a training continues from."""
+    parts = {
+        name: [str(tensor.dtype), list(tensor.shape), sha256_bytes(tensor.numpy().tobytes())]
+        for name, tensor in tensors.items()
+    }
+    return fingerprint({"tensors": parts, "state": state})
 
 
 def _resume(net: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path, question: str) -> _State:
@@ -237,12 +248,18 @@ def _resume(net: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path, 
         with safe_open(checkpoint, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError, ValueError) as error:
+        damaged = metadata.get("digest") != _digest_of(tensors, metadata.get("state", ""))
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise _damaged(checkpoint, error) from error
     if metadata.get("version") != CHECKPOINT_VERSION or metadata.get("question") != question:
         raise RunError(
             f"The checkpoint {checkpoint} belongs to a training with other options, images or another version. Delete "
             "it to train from the start, or give the options that it was made with."
+        )
+    if damaged:
+        raise RunError(
+            f"The checkpoint {checkpoint} is damaged: its digest does not match its content. Delete it to train from "
+            "the start."
         )
     try:
         state = _STATE.validate_json(metadata.get("state", ""))

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from vitrail.backbones.build import CLASSIFIER, build_net
@@ -23,7 +23,7 @@ from vitrail.core.errors import UsageError, WeightsError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import torch_threads
 from vitrail.core.progress import Progress
-from vitrail.core.whole_files import write_whole
+from vitrail.core.whole_files import delete_temporaries_of, write_whole
 from vitrail.nets.vit import VisionTransformer
 from vitrail.training.formula_images import Drawn, draw_set
 from vitrail.training.loop import EpochPoint, LoopOptions, train
@@ -103,10 +103,12 @@ def pretrain(name: str, options: PretrainOptions, *, out: Path, threads: int, pr
     default_options(name)
     card = find_card(name)
     started = time.monotonic()
+    path, checkpoint = out / f"{name}.safetensors", out / f"{name}.checkpoint.safetensors"
+    for file in (path, checkpoint):
+        delete_temporaries_of(file)
     with torch_threads(threads):
         train_set, held_out = _draw(card, options, progress)
         net = new_net(card, options)
-        checkpoint = out / f"{name}.checkpoint.safetensors"
         points = train(
             net,
             train_set.images,
@@ -117,7 +119,6 @@ def pretrain(name: str, options: PretrainOptions, *, out: Path, threads: int, pr
             checkpoint=checkpoint,
         )
         accuracy = _accuracy(net, held_out, card)
-    path = out / f"{name}.safetensors"
     write_weights(path, net, card, _facts(name, options, accuracy))
     checkpoint.unlink(missing_ok=True)
     return PretrainReport(
@@ -169,7 +170,8 @@ def write_weights(path: Path, net: nn.Module, card: Card, facts: Mapping[str, ob
     if size > MAX_BYTES:
         raise WeightsError(f"The weights of {card.name} take {size:,} bytes, and {path} may have {MAX_BYTES:,}.")
     metadata = {METADATA_KEY: json.dumps(facts)}
-    write_whole(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+    content = save(tensors, metadata=metadata)  # save_file leaves a file of its own if it is killed
+    write_whole(path, lambda temporary: temporary.write_bytes(content))
 
 
 def _draw(card: Card, options: PretrainOptions, progress: Progress) -> tuple[Drawn, Drawn]:
