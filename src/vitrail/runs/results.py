@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vitrail.backbones import Card
 from vitrail.backbones.engines import EngineTrial
+from vitrail.candidates.deck import Departure
 from vitrail.candidates.decoding import Decoding
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity
@@ -164,7 +165,7 @@ class BackboneResult:
     decoding: Decoding | None
     top1_without_leaked: Interval | None
     recipe: str
-    departures: tuple[str, ...]
+    departures: tuple[Departure, ...]
 
     def __repr__(self) -> str:
         return f"<BackboneResult of {self.name}: top-1 {self.test.top1.value:.1%} on {self.test.top1.n:,} test images>"
