@@ -8,6 +8,7 @@ from vitrail.candidates.deck import Departure
 from vitrail.data.traces import Evidence
 from vitrail.delivery.report import render_report
 from vitrail.delivery.report.deck import compare_deck
+from vitrail.delivery.units import NOTHING
 from vitrail.evaluation import turn
 
 
