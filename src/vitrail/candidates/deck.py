@@ -19,7 +19,7 @@ Topic = Literal["network", "weights", "pixels", "head", "images", "split"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Departure:
-    """One way in which a run differs from the deck; `topic` is that of the sentence in one word."""
+    """One way in which a run differs from the deck, or may; `topic` is that of the sentence in one word."""
 
     topic: Topic
     sentence: str

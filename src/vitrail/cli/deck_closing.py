@@ -97,9 +97,8 @@ def _print_network(network: DeckNetwork, names: Mapping[str, str], console: Cons
         ),
     ]
     print_columns(columns, console)
-    print_hanging(
-        "", f"Under its recipe it differs from the deck in {say_names(network.topics, most=6)}.", console, width=2
-    )
+    topics = say_names(network.topics, most=len(network.topics))
+    print_hanging("", f"The row `deck` differs from the deck, or may, in {topics}.", console, width=2)
     console.print()
 
 

@@ -131,7 +131,7 @@ class BackboneResult:
     """One backbone: its card, how it ran, its cost, the choice of the search and the results on the test.
 
     `name` is the value of `-b`, with +recipe under a second recipe. `departures` say how a run of the deck's recipe
-    differs from the deck.
+    differs from the deck, or may.
 
     `trial` has the figures that engine and precision were chosen by; None if they were given, or not measured because
     there were few images. `ranges` is the digest of the images that int8 took its ranges from, "" for other precisions;
