@@ -34,7 +34,7 @@ def test_the_decks_recipe_equalises_and_drops_only_on_convolutional_networks(bac
         tried = entry.search_options(QUICK)
         assert entry.backbone.card.preprocessing.equalise
         assert (tried.kinds, tried.batch, tried.patience, tried.refit) == (("softmax",), 24, 5, False)
-        assert tried.optimisers == ("rmsprop",)
+        assert (tried.optimisers, tried.rungs) == (("rmsprop",), ())
     assert vit.search_options(QUICK).dropouts == (0.0,)
     assert (min(resnet.search_options(QUICK).dropouts), max(resnet.search_options(QUICK).dropouts)) == (0.5, 0.8)
 

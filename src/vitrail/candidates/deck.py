@@ -59,6 +59,11 @@ _OF_HEAD = (
         topic="head",
         sentence="Probabilities are divided by a temperature fitted out of fold, which changes the loss but no answer.",
     ),
+    Departure(
+        topic="head",
+        sentence="Of the heads that are not clearly worse on val than the best, the most regularised is chosen; how the "
+        "deck chose, and among how many settings, is not known.",
+    ),
 )
 
 

@@ -18,7 +18,7 @@ from vitrail.search import TuneOptions
 DEFAULT, DECK, DECK_NO_EQUALISE = "default", "deck", "deck-no-equalise"
 RECIPES = (DEFAULT, DECK, DECK_NO_EQUALISE)
 DECK_DROPOUTS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
-DECK_EPOCHS = 100  # the most; early stopping ends nearly all of them before
+DECK_EPOCHS = 100  # the most; early stopping ends most of them before
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +46,7 @@ class Entry:
             batch=24,
             patience=5,
             epochs=DECK_EPOCHS,
+            rungs=(),
             refit=False,
             label_curves=False,  # not for a recipe that we do not recommend; minibatches of 24 make them slow
             splits=0,  # the same
