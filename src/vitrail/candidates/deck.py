@@ -61,8 +61,8 @@ _OF_HEAD = (
     ),
     Departure(
         topic="head",
-        sentence="Of the heads that are not clearly worse on val than the best, the most regularised is chosen; how the "
-        "deck chose, and among how many settings, is not known.",
+        sentence="Of the heads that are not clearly worse on val than the best, the most regularised is chosen; how "
+        "the deck chose, and among how many settings, is not known.",
     ),
 )
 

@@ -31,7 +31,7 @@ def print_deck_closing(run: RunRecord, deck: Deck, console: Console) -> None:
         _print_curves(run.backbone(network.name), names, name_held_out(results), console)
     console.print()
     print_notes(results, answer, names, console)
-    print_names({name: short for name, short in names.items() if "+" not in name}, console)
+    print_names({r.name: names[r.name] for r in results.backbones if r.name == r.card.name}, console)  # no recipe
     print_left_out(results, console, details=True)
     console.print()
     console.print(Rule("[bold]The deck[/]"))
