@@ -82,14 +82,14 @@ class SplitSummary:
 class SearchSummary:
     """What the search tried and chose; every trial is in search/<backbone>.parquet.
 
-    `pooling` says which features the head takes. `curve` is the best softmax head's, epoch by epoch; `temperature` was
-    fitted on out-of-fold probabilities. `seeds` has the winner under several seeds, if training it is stochastic;
-    `splits` has it on other splits of train and val (splits/<backbone>.parquet has the predictions), and is None if it
-    was not fitted on any. `few_shot` says what a few images are worth, on val; `label_curves` say what more images are
-    worth, over the folds of train and val (subsets/<backbone>.parquet has the predictions). `ended_early` says that a
-    time budget ended the search: elsewhere the same budget may end it after more trials or fewer. `streamed` says that
-    the features did not fit in memory: logistic heads alone were fitted, on rows read from disk, and the temperature on
-    val. `notes` are sentences on what was not done in the search, and why.
+    `pooling` says which features the head takes. `curve` is of the winner if it is a softmax head, else of the best
+    one, epoch by epoch; `temperature` was fitted on out-of-fold probabilities. `seeds` has the winner under several
+    seeds, if training it is stochastic; `splits` has it on other splits of train and val (splits/<backbone>.parquet has
+    the predictions), and is None if it was not fitted on any. `few_shot` says what a few images are worth, on val;
+    `label_curves` say what more images are worth, over the folds of train and val (subsets/<backbone>.parquet has the
+    predictions). `ended_early` says that a time budget ended the search: elsewhere the same budget may end it after
+    more trials or fewer. `streamed` says that the features did not fit in memory: logistic heads alone were fitted, on
+    rows read from disk, and the temperature on val. `notes` are sentences on what was not done in the search, and why.
     """
 
     trials: int
