@@ -77,7 +77,7 @@ def photograph(page: Path, picture: Path, *, height: int, trim: bool = False) ->
             left, top, right, bottom = ImageChops.difference(image, empty).getbbox()
             least, most = (max(0, left - EDGE), max(0, top - EDGE)), (min(WIDTH, right + EDGE), bottom + EDGE)
             image = image.crop((*least, *most))
-        image.quantize(128).save(picture, optimize=True)
+        image.quantize(128, Image.Quantize.MAXCOVERAGE).save(picture, optimize=True)  # keeps small coloured marks
 
 
 if __name__ == "__main__":
