@@ -49,7 +49,7 @@ def test_the_experiment_ends_in_the_decks_table(deck: list[str], capsys, monkeyp
         assert text in shown
     table = " ".join(shown[shown.index(" The deck ") :].split())
     assert "The row `deck` differs from the deck, or may, in network, pixels, head and images." in table
-    assert "McNemar's exact p" in table
+    assert "by McNemar's exact test" in table
     assert "showed no sign of having seen" in table
 
 

@@ -80,9 +80,11 @@ def test_equalising_is_tested_on_the_pair_of_the_run_with_the_decks_recipe_first
     assert network.equalise == stored
     turned = replace(results, pairs=tuple(turn(pair) for pair in results.pairs))
     assert compare_deck(turned).networks[0].equalise == stored
-    only = f"right only with it: {stored.only_a}; only without it: {stored.only_b} (McNemar's exact p"
+    only = f"right only with it: {stored.only_a}; only without it: {stored.only_b} (p "
     assert only in network.equalise_sentence
-    assert "corrected for 3 pairs" in network.equalise_sentence
+    assert "by McNemar's exact test, corrected for 3 pairs p " in network.equalise_sentence
+    grouped = replace(results, pairs=tuple(replace(pair, design_effect=1.2) for pair in results.pairs))
+    assert "by McNemar's test for images in groups" in compare_deck(grouped).networks[0].equalise_sentence
     alone = replace(results, backbones=results.backbones[:2])
     assert compare_deck(alone).networks[0].equalise is None
 
