@@ -181,7 +181,7 @@ def bench(
         level: confidence level of every interval, a fraction.
         decide_by: the accuracy on the test images that decides: of all images alike, or the mean of the classes'.
         max_megapixels: larger images are set aside.
-        recipe: "default", what we recommend, "deck", what the deck did, or both in a list.
+        recipe: "default", what we recommend, "deck", what the deck did, "deck-no-equalise", or several in a list.
         trials: settings drawn for heads trained step by step, for each backbone; None for 16, or as many as `budget`
             allows.
         budget: time after which no step of a backbone's search begins: seconds, "2m", "1h30m".

@@ -53,7 +53,10 @@ def test_an_invalid_time_is_refused_with_an_example(text: str | float):
         ({"engine": "abacus"}, "--engine 'abacus' cannot be used: choose auto, torch, torch-compile or openvino"),
         ({"precision": "fp8"}, "--precision 'fp8' cannot be used: choose auto, fp32, bf16, fp16 or int8"),
         ({"decode": "quick"}, "--decode 'quick' cannot be used: choose auto, exact or fast"),
-        ({"recipe": "fancy"}, "--recipe fancy cannot be used: give default or deck, or each of them once"),
+        (
+            {"recipe": "fancy"},
+            "--recipe fancy cannot be used: give default, deck or deck-no-equalise, each at most once",
+        ),
         ({"recipe": ()}, "--recipe nothing cannot be used"),
         ({"recipe": ("deck", "deck")}, "--recipe deck, deck cannot be used"),
         ({"trials": 0}, "--trials 0 cannot be used: give a whole number, 1 or more"),

@@ -8,8 +8,9 @@ from tests.test_benchmark import QUICK
 from vitrail.api import load_run
 from vitrail.backbones import open_backbone, parse_spec
 from vitrail.benchmark import bench
+from vitrail.candidates.deck import NOT_EQUALISED
 from vitrail.candidates.options import BenchOptions
-from vitrail.candidates.recipes import check_recipes, make_entries
+from vitrail.candidates.recipes import RECIPES, check_recipes, make_entries
 from vitrail.core.errors import UsageError
 from vitrail.core.progress import Silent
 
@@ -33,7 +34,7 @@ def test_the_decks_recipe_equalises_and_drops_only_on_convolutional_networks(bac
         tried = entry.search_options(QUICK)
         assert entry.backbone.card.preprocessing.equalise
         assert (tried.kinds, tried.batch, tried.patience, tried.refit) == (("softmax",), 24, 5, False)
-        assert tried.optimisers == ("rmsprop",)
+        assert (tried.optimisers, tried.rungs) == (("rmsprop",), ())
     assert vit.search_options(QUICK).dropouts == (0.0,)
     assert (min(resnet.search_options(QUICK).dropouts), max(resnet.search_options(QUICK).dropouts)) == (0.5, 0.8)
 
@@ -41,8 +42,16 @@ def test_the_decks_recipe_equalises_and_drops_only_on_convolutional_networks(bac
 def test_differences_from_the_deck_are_listed(backbones):
     plain, _, vit, resnet = make_entries(backbones, ["default", "deck"])
     assert plain.departures == ()
-    assert any("AugReg's S/16" in sentence for sentence in vit.departures)
-    assert any("ResNet50" in sentence for sentence in resnet.departures)
+    assert any("ViT-S/16" in departure.sentence for departure in vit.departures)
+    assert any("ResNet50" in departure.sentence for departure in resnet.departures)
+
+
+def test_without_equalising_only_the_pixels_differ_from_the_decks_recipe(backbones):
+    plain, deck, without = (make_entries(backbones[:1], [recipe])[0] for recipe in RECIPES)
+    assert without.search_options(QUICK) == deck.search_options(QUICK)
+    assert not without.backbone.card.preprocessing.equalise
+    assert without.backbone.card == plain.backbone.card
+    assert [one.sentence for one in without.departures if one not in deck.departures] == [NOT_EQUALISED.sentence]
 
 
 @pytest.mark.parametrize("recipes", [(), ("deck", "deck"), ("soup",)])

@@ -145,6 +145,8 @@ def test_the_next_commands_can_be_typed():
     )
     copies = replace(plain, data=replace(plain.data, duplicates={"near_pairs": 1}))
     assert make_answer(copies, "r").next_steps[1].command == "vitrail audit 'my images' --run r"
+    deck = replace(copies, command="vitrail reproduce deck -b vit_mini --data dogs.csv --out r")
+    assert make_answer(deck, "r").next_steps[1].command == "vitrail audit dogs.csv --run r"
     unknown = replace(copies, command="vitrail bench -b x 'my images'")
     assert make_answer(unknown, "r").next_steps[1].command == "vitrail audit DATA --run r"
 

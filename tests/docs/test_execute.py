@@ -10,6 +10,7 @@ from docs.refresh import link_shared
 import vitrail
 from docs import execute
 from examples.translation import SETTINGS
+from tests.pictures import draw_folder
 
 DOCS = execute.DOCS
 MAKEFILE = (DOCS.parent / "Makefile").read_text(encoding="utf-8")
@@ -99,6 +100,17 @@ def test_the_readme_runs_word_by_word(shared, tmp_path):
     assert printed[0] == "", "installing is not repeated here"
     assert "take" in printed[1]
     assert len(printed[2].splitlines()) == 2
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_deck_run_on_small_images_and_print_what_the_page_shows(tmp_path):
+    page = (DOCS / "deck.md").read_text(encoding="utf-8")
+    draw_folder(tmp_path / "pictures", per_class=20)
+    small = re.sub(r"--data \S+ -b \S+ -b \S+", "--data pictures -b vit_mini -b resnet_mini --trials 2", page)
+    assert small.count("--trials 2") == 3
+    shown = execute.replace_outputs(small, execute.run_page(small, {}, tmp_path, DOCS / "deck.md"))
+    assert "The row `deck` differs from the deck" in shown
+    assert "vit_mini+deck\nby epoch" in shown
 
 
 @pytest.mark.slow

@@ -44,6 +44,25 @@ def test_only_missing_rows_are_computed(tmp_path: Path):
     assert second.features[0].cost.forward_s > 0
 
 
+def test_backbones_with_one_key_share_their_rows(tmp_path: Path):
+    """One backbone under two recipes that prepare images alike runs once, and both entries have its rows."""
+    dataset = load(open_source(draw_folder(tmp_path / "data")))
+    plain = open_backbone(BackboneSpec(name="vit_mini"), engine="torch", progress=Silent())
+    prepared = dataclasses.replace(plain.card.preprocessing, equalise=True)
+    equalised = dataclasses.replace(plain, name="c", card=dataclasses.replace(plain.card, preprocessing=prepared))
+    backbones = [dataclasses.replace(plain, name="a"), equalised, dataclasses.replace(plain, name="b")]
+    tasks = Tasks()
+    resources = Resources(cache=tmp_path / "cache", cores=2, progress=tasks)
+    a, c, b = extract(dataset, backbones, max_pixels=10**8, resources=resources).features
+    assert (a.backbone, c.backbone, b.backbone) == ("a", "c", "b")
+    assert a.key == b.key != c.key
+    assert tasks.begun == ["Features of a", "Features of c"]
+    assert [features.cost.computed for features in (a, c, b)] == [36, 36, 36]
+    ids = sorted(a.stored.ids())
+    assert np.array_equal(a.rows(ids), b.rows(ids))
+    assert a.cost == b.cost
+
+
 def test_a_picture_cut_short_is_set_aside_for_all_and_again_on_a_warm_cache(tmp_path: Path):
     data, cache = draw_folder(tmp_path / "data"), tmp_path / "cache"
     cut = data / "red" / "000-0.png"
@@ -286,9 +305,11 @@ class Tasks(Silent):
 
     def __init__(self) -> None:
         self.open: set[str] = set()
+        self.begun: list[str] = []
 
     def start(self, task: str, *, total: int | None, unit: str) -> None:
         self.open.add(task)
+        self.begun.append(task)
 
     def done(self, task: str) -> None:
         self.open.remove(task)

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import qmc
 
 from tests.search.test_tune import FAST, planted
+from vitrail.core.errors import UsageError
 from vitrail.data import make_split
 from vitrail.search import tune
 from vitrail.search.examples import gather
@@ -35,6 +36,21 @@ def test_the_better_half_goes_on(kind):
     assert sorted(len(trial.curve) for trial in trials) == [4, 4, 12, 14]
     after_4 = {len(trial.curve): min(point.val_loss for point in trial.curve[:4]) for trial in trials}
     assert after_4[4] >= max(after_4[12], after_4[14])
+
+
+def test_without_rungs_every_head_is_trained_until_it_stops_by_itself():
+    rows, dataset = planted(400)
+    sealed_dataset, split, _ = make_split(dataset)
+    examples = gather(rows, split, sealed_dataset)
+    options = replace(FAST, kinds=("softmax",), trials=4, epochs=14, patience=14, rungs=())
+    trials = [trial for finished in SOFTMAX.rounds(examples, options, Ledger(None, identity="")) for trial in finished]
+    assert [len(trial.curve) for trial in trials] == [14] * 4
+
+
+@pytest.mark.parametrize("rungs", [(0, 4), (4, 4), (12, 4)])
+def test_rungs_that_do_not_rise_are_refused(rungs):
+    with pytest.raises(UsageError, match="rungs must rise, from 1 or more"):
+        replace(FAST, rungs=rungs)
 
 
 @pytest.mark.parametrize(("N", "tried"), [(400, False), (2000, True)])

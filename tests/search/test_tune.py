@@ -14,7 +14,11 @@ from vitrail.heads import probabilities
 from vitrail.heads.head import balanced_weights
 from vitrail.heads.temperature import fit_temperature
 from vitrail.search import Search, TuneOptions, tune
+from vitrail.search.examples import gather
+from vitrail.search.halving import SOFTMAX
+from vitrail.search.ledger import Ledger
 from vitrail.search.options import KINDS
+from vitrail.search.tune import _choose_curve
 
 FAST = TuneOptions(
     strengths=(1e-2, 1.0),
@@ -226,3 +230,16 @@ def test_a_number_of_trials_without_effect_over_folds_gives_a_note():
 def test_one_split_has_no_spread():
     with pytest.raises(UsageError, match="0 or at least 2"):
         TuneOptions(splits=1)
+
+
+def test_the_curve_is_the_winners_if_it_is_a_softmax_head():
+    """The winner may be a more regularised head than the best."""
+    rows, dataset = planted(400)
+    sealed_dataset, split, _ = make_split(dataset)
+    examples = gather(rows, split, sealed_dataset)
+    options = replace(FAST, kinds=("softmax",), trials=4, epochs=3)
+    trials = [trial for finished in SOFTMAX.rounds(examples, options, Ledger(None, identity="")) for trial in finished]
+    best, *_, worst = sorted(trials, key=lambda trial: trial.mean_nll(examples))
+    assert _choose_curve(examples, trials, worst) == worst.curve
+    assert _choose_curve(examples, trials, replace(worst, kind="ridge")) == best.curve
+    assert _choose_curve(examples, [replace(worst, kind="ridge", curve=())], worst) == worst.curve

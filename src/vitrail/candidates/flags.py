@@ -12,14 +12,14 @@ from typing import Any, Literal, NoReturn, cast, get_args
 from vitrail.backbones.engines import EngineName, Precision
 from vitrail.candidates.decoding import DECODES
 from vitrail.candidates.options import BenchOptions
-from vitrail.candidates.recipes import DEFAULT, RECIPES
+from vitrail.candidates.recipes import DEFAULT, RECIPES, say_recipes
 from vitrail.core.errors import UsageError
 from vitrail.data import SplitOptions
 from vitrail.search import TuneOptions
 from vitrail.statistics.metrics import DECIDE_BY, DecideBy
 
 ChooseBy = Literal["nll", "accuracy"]
-Recipe = Literal["default", "deck"]
+Recipe = Literal["default", "deck", "deck-no-equalise"]
 Decode = Literal["auto", "exact", "fast"]
 
 TIME = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?")
@@ -60,9 +60,7 @@ def make_options(
     _require_name("--decode", decode, DECODES)
     _require_name("--choose-by", choose_by, get_args(ChooseBy))
     if not recipes or len(set(recipes)) < len(recipes) or not set(recipes) <= set(RECIPES):
-        _refuse(
-            "--recipe", ", ".join(map(str, recipes)) or "nothing", f"give {' or '.join(RECIPES)}, or each of them once"
-        )
+        _refuse("--recipe", ", ".join(map(str, recipes)) or "nothing", f"give {say_recipes()}")
     _require_whole("--seed", seed, least=0)
     if trials is not None:
         _require_whole("--trials", trials, least=1)

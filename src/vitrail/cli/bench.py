@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.cli import options
-from vitrail.cli.help import COMPARE, DECIDE, HEADS, IMAGES, LIMITS, MACHINES
+from vitrail.cli.help import COMPARE, DECIDE, HEADS, IMAGES, MACHINES
 from vitrail.cli.streams import echo, echo_json
 from vitrail.core.errors import UsageError
 
@@ -74,34 +74,15 @@ def bench(
         list[str] | None,
         typer.Option(
             "--recipe",
-            metavar="default|deck",
-            help="What we recommend, or what the slide deck did. Give both to compare them; names under the second "
-            "one end in its name.",
+            metavar="default|deck|deck-no-equalise",
+            help="What we recommend, or what the slide deck did, with equalised pixels or without. Give several to "
+            "compare them; names under all but the first end in its name.",
             show_default="default",
             rich_help_panel=HEADS,
         ),
     ] = None,
-    trials: Annotated[
-        int | None,
-        typer.Option(
-            "--trials",
-            metavar="N",
-            help="Settings tried for trained heads. Each backbone gets so many, for heads trained step by step.",
-            min=1,
-            show_default="16, or as --budget allows",
-            rich_help_panel=LIMITS,
-        ),
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            "--budget",
-            metavar="TIME",
-            help="Time for the search on each backbone: 90s, 2m, 1h30m. No step of the search begins after it.",
-            show_default="none",
-            rich_help_panel=LIMITS,
-        ),
-    ] = None,
+    trials: options.Trials = None,
+    budget: options.Budget = None,
     choose_by: Annotated[
         str,
         typer.Option(
@@ -232,7 +213,7 @@ def bench(
             options=chosen,
             resources=Resources(cores=threads, batch=batch, offline=offline, progress=progress),
             cluster=cluster,
-            command=_command(),
+            command=typed_command(),
         )
     if as_json:
         echo_json(results_to_json(run.results).decode())
@@ -255,7 +236,8 @@ def _say_part(done: "PartDone", *, as_json: bool) -> None:
     )
 
 
-def _command() -> str:
+def typed_command() -> str:
+    """The command that was typed, as a shell would take it."""
     import shlex
 
     command = shlex.join(["vitrail", *sys.argv[1:]])

@@ -35,26 +35,26 @@ def print_closing(run: RunRecord, console: PrintableConsole, *, details: bool = 
     """Everything that a person should know, the answer last; with `details` every figure before it."""
     run = make_strings_printable(run)  # before any width is measured
     results, names = run.results, display_names(run.results.backbones)
-    answer = make_strings_printable(make_answer(results, _as_typed(run.folder)))
+    answer = make_strings_printable(make_answer(results, as_typed(run.folder)))
     if details:
         print_details(run, names, console)
     console.print()
-    _print_notes(results, answer, names, console)
-    _print_names(names, console)
-    _print_left_out(results, console, details=details)
+    print_notes(results, answer, names, console)
+    print_names(names, console)
+    print_left_out(results, console, details=details)
     console.print()
     _print_table(results, names, console)
     console.print()
     _print_answer(answer, run.folder, console)
 
 
-def _as_typed(folder: Path) -> str:
+def as_typed(folder: Path) -> str:
     """The folder as it is shortest in a command that is typed here."""
     here = Path.cwd()
     return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
 
 
-def _print_notes(results: Results, answer: Answer, names: Mapping[str, str], console: PrintableConsole) -> None:
+def print_notes(results: Results, answer: Answer, names: Mapping[str, str], console: PrintableConsole) -> None:
     """All caveats but the one that the answer names, what was not done in a search, and what more labels are worth."""
     notes = [("!", caveat) for caveat in answer.caveats]
     for note in dict.fromkeys(note for result in results.backbones for note in result.search.notes):
@@ -66,10 +66,10 @@ def _print_notes(results: Results, answer: Answer, names: Mapping[str, str], con
     if notes:
         console.print("[bold]Also worth knowing[/]")
     for sign, note in notes:
-        _print_hanging(sign, note, console, width=2)
+        print_hanging(sign, note, console, width=2)
 
 
-def _print_names(names: Mapping[str, str], console: PrintableConsole) -> None:
+def print_names(names: Mapping[str, str], console: PrintableConsole) -> None:
     """The full name of each backbone, once."""
     shortened = {name: short for name, short in names.items() if short != name}
     if not shortened:
@@ -82,12 +82,13 @@ def _print_names(names: Mapping[str, str], console: PrintableConsole) -> None:
         console.print(escape(text), highlight=False, soft_wrap=True)
 
 
-def _print_left_out(results: Results, console: PrintableConsole, *, details: bool) -> None:
+def print_left_out(results: Results, console: PrintableConsole, *, details: bool) -> None:
+    """How long the run took, and what is not shown."""
     aside = len(results.data.set_aside)
     took = f"Took {words.duration(results.cost.wall_s)}."
     counted = f" {words.plural(aside, 'file')} set aside." if aside else ""
     more = "" if details else " The same command with --details shows all figures, reasons, files and times."
-    _print_hanging("", f"{took}{counted}{more}", console, width=0)
+    print_hanging("", f"{took}{counted}{more}", console, width=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,7 +146,7 @@ def _print_table(results: Results, names: Mapping[str, str], console: PrintableC
     ]
     print_columns(columns, console, bold=[row for row, pick in enumerate(picked) if pick])
     for letter, meaning in marks.legend.items():
-        _print_hanging(letter, meaning, console, width=2)
+        print_hanging(letter, meaning, console, width=2)
 
 
 def _say_loss(loss: float | None) -> str:
@@ -161,16 +162,16 @@ def _print_answer(answer: Answer, folder: Path, console: PrintableConsole) -> No
     is_named = answer.full_name != answer.name and len(with_name) <= console.width - RULE
     console.print(Rule(f"[bold]{escape(with_name if is_named else answer.headline)}[/]"))
     if answer.full_name != answer.name and not is_named:
-        _print_line("Name", answer.full_name, console)
+        print_line("Name", answer.full_name, console)
     for label, text in answer.rows():
-        _print_hanging(label, text, console, width=LABEL)
+        print_hanging(label, text, console, width=LABEL)
     for place, step in enumerate(answer.next_steps):
-        _print_line("" if place else "Next", step.command, console)
-    _print_line("Report", str(folder / "report.html"), console)
+        print_line("" if place else "Next", step.command, console)
+    print_line("Report", str(folder / "report.html"), console)
     console.print(Rule())
 
 
-def _print_hanging(label: str, text: str, console: PrintableConsole, *, width: int) -> None:
+def print_hanging(label: str, text: str, console: PrintableConsole, *, width: int) -> None:
     """A sentence whose further lines begin below its first word, `width` columns from the left."""
     lines = textwrap.wrap(text, max(console.width - width, LEAST_TEXT), break_on_hyphens=False) or [""]
     console.print(f"[dim]{escape(label):<{width}}[/]{escape(lines[0])}", highlight=False, soft_wrap=True)
@@ -178,7 +179,7 @@ def _print_hanging(label: str, text: str, console: PrintableConsole, *, width: i
         console.print(f"{'':<{width}}{escape(line)}", highlight=False, soft_wrap=True)
 
 
-def _print_line(label: str, text: str, console: PrintableConsole) -> None:
+def print_line(label: str, text: str, console: PrintableConsole) -> None:
     """One line that the terminal breaks itself, so that it can be copied whole."""
     console.print(f"[dim]{label:<{LABEL}}[/]{escape(text)}", highlight=False, soft_wrap=True)
 

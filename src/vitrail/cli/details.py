@@ -87,12 +87,15 @@ def _print_conditions(result: BackboneResult, console: PrintableConsole) -> None
 def _print_deck(result: BackboneResult, console: PrintableConsole) -> None:
     """The test line and the closing table of the deck: accuracy, and CPU seconds of features and head."""
     if result.recipe == DECK:
-        right = round(result.test.top1.value * result.test.top1.n)
-        console.print(
-            f"  the deck's recipe: test loss {result.test.nll.value:.4f}, accuracy {result.test.top1.value:.4f} "
-            f"({right:,} of {result.test.top1.n:,}); user time {result.cost.user_s + result.search.user_s:,.0f} s",
-            soft_wrap=True,
-        )
+        user_s = result.cost.user_s + result.search.user_s
+        console.print(f"  the deck's recipe: {say_test_line(result)}; user time {user_s:,.0f} s", soft_wrap=True)
+
+
+def say_test_line(result: BackboneResult) -> str:
+    """Loss and accuracy on the test images to four digits, as Keras prints them in the deck."""
+    top1 = result.test.top1
+    right = f"{round(top1.value * top1.n):,} of {top1.n:,}"
+    return f"test loss {result.test.nll.value:.4f}, accuracy {top1.value:.4f} ({right})"
 
 
 def _print_set_aside(run: RunRecord, console: PrintableConsole) -> None:

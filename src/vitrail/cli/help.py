@@ -80,7 +80,8 @@ def make_help(command: Any, context: Any, *, everything: bool = False) -> str:
         rows = [(name, other.get_short_help_str(limit=1000)) for name, other in command.commands.items()]
         lines += ["", typer.style("Commands", bold=True), *_columns(rows, width)]
     if len(shown) < len(parameters):
-        names = ", ".join(name[:1].lower() + name[1:] for name in FOLDED)
+        there = {_group_of(each) for each in parameters}
+        names = ", ".join(name[:1].lower() + name[1:] for name in FOLDED if name in there)
         lines += ["", *textwrap.wrap(f"--help-all also shows {names}, and more on each option.", width)]
     return "\n".join(lines)
 

@@ -67,6 +67,27 @@ Margin = Annotated[
         rich_help_panel=DECIDE,
     ),
 ]
+Trials = Annotated[
+    int | None,
+    typer.Option(
+        "--trials",
+        metavar="N",
+        help="Settings tried for trained heads. Each backbone gets so many, for heads trained step by step.",
+        min=1,
+        show_default="16, or as --budget allows",
+        rich_help_panel=LIMITS,
+    ),
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="TIME",
+        help="Time for the search on each backbone: 90s, 2m, 1h30m. No step of the search begins after it.",
+        show_default="none",
+        rich_help_panel=LIMITS,
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(

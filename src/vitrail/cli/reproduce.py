@@ -2,16 +2,77 @@
 
 import dataclasses
 import json
+from typing import Annotated
 
 import typer
 
 from vitrail.cli import options
-from vitrail.cli.help import ShortGroupHelp, ShortHelp
+from vitrail.cli.bench import typed_command
+from vitrail.cli.help import COMPARE, ShortGroupHelp, ShortHelp
 from vitrail.cli.streams import echo_json
 
 reproduce = typer.Typer(
     cls=ShortGroupHelp, no_args_is_help=True, help="Compute again what the deck and the papers show."
 )
+
+
+@reproduce.command(cls=ShortHelp)
+def deck(
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="DATA",
+            help="Stanford Dogs, or other images as `vitrail bench` takes them: a folder with one folder for each "
+            "class, an archive of it, a manifest.",
+            show_default=False,
+            rich_help_panel=COMPARE,
+        ),
+    ] = None,
+    backbone: options.Backbones = None,
+    out: options.Out = None,
+    seed: options.Seed = 0,
+    engine: options.Engine = "auto",
+    precision: options.Precision = "auto",
+    trials: options.Trials = None,
+    budget: options.Budget = None,
+    offline: options.Offline = False,
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+    help_all: options.HelpAll = False,
+) -> None:
+    """The experiment of the slide deck: ResNet50 and ViT-S/16 on Stanford Dogs, beside the figures that it printed.
+
+    Without -b the networks are resnet50.tv_in1k and vit_small_patch16_224.augreg_in21k_ft_in1k. The deck's very
+    weights are files: -b resnet50.keras_in1k=FILE.h5 and -b vit_small_patch16_224.augreg_in21k_ft_in1k=FILE.npz.
+    """
+    from vitrail.candidates import make_options
+    from vitrail.core.drawing import watch
+    from vitrail.core.resources import Resources
+    from vitrail.delivery.report.deck import compare_deck
+    from vitrail.reproduce.deck import reproduce_deck
+
+    chosen = make_options(seed=seed, engine=engine, precision=precision, trials=trials, budget=budget)
+    with watch(quiet=quiet) as progress:
+        run = reproduce_deck(
+            data,
+            backbone or (),
+            out=out,
+            options=chosen,
+            resources=Resources(cores=threads, offline=offline, progress=progress),
+            command=typed_command(),
+        )
+    comparison = compare_deck(run.results)
+    assert comparison is not None  # the deck's recipe was run
+    if as_json:
+        echo_json(json.dumps({"run": str(run.folder)} | dataclasses.asdict(comparison), indent=2))
+        return
+    from vitrail.cli.deck_closing import print_deck_closing
+    from vitrail.core.console import PrintableConsole
+
+    print_deck_closing(run, comparison, PrintableConsole())
 
 
 @reproduce.command(cls=ShortHelp)

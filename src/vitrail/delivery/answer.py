@@ -181,9 +181,11 @@ def _next_steps(results: Results, run: str) -> tuple[NextStep, ...]:
 
 
 def _data_of(command: str) -> str:
-    """The images that a command was given right after its verb."""
+    """The images that a command was given: right after `bench`, or after the option `--data` of `reproduce deck`."""
     try:
         words = shlex.split(command)
     except ValueError:  # a quotation is not closed: the command was typed by hand in Python
         return DATA
-    return words[2] if len(words) > 2 and words[1] == "bench" and not words[2].startswith("-") else DATA
+    if len(words) > 2 and words[1] == "bench" and not words[2].startswith("-"):
+        return words[2]
+    return words[words.index("--data") + 1] if "--data" in words[1:-1] else DATA

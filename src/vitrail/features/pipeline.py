@@ -18,6 +18,7 @@ from vitrail.backbones import PIXEL_CODE_VERSION, Backbone
 from vitrail.backbones.engines import FORWARD_CODE_VERSION
 from vitrail.backbones.poolings import join_poolings, take_pooling
 from vitrail.core.errors import WeightsError
+from vitrail.core.hashing import fingerprint
 from vitrail.core.resources import Resources
 from vitrail.data import CopyCollector, Dataset, SetAside, Source
 from vitrail.features.by_id import Paths
@@ -127,6 +128,8 @@ def extract(
 ) -> Extraction:
     """Compute only the missing rows: one for each backbone and example that can be decoded.
 
+    Backbones with the same key, such as one under two recipes that prepare images alike, share their rows.
+
     Args:
         dataset: the examples.
         backbones: with their engines.
@@ -139,7 +142,12 @@ def extract(
     Raises:
         WeightsError: a backbone's features are not finite, or the same for all images.
     """
-    extractors = [open_extractor(backbone, resources.cache) for backbone in backbones]
+    keys = [fingerprint(_facts(backbone)) for backbone in backbones]
+    extractor_of: dict[str, Extractor] = {}
+    for key, backbone in zip(keys, backbones, strict=True):
+        if key not in extractor_of:
+            extractor_of[key] = open_extractor(backbone, resources.cache)
+    extractors = list(extractor_of.values())
     paths = Paths(dataset.table)
     wanted_N = np.ones(len(paths), np.bool_) if part is None else part.of_ids(paths.ids)
     wanted = paths.some_ids(wanted_N)
@@ -150,18 +158,19 @@ def extract(
             resources.progress.note(
                 f"The shard {name} of {extractor.backbone.name} is damaged; its rows are computed again."
             )
-    before = [int(extractor.stored.has(wanted).sum()) for extractor in extractors]
+    before = {key: int(extractor.stored.has(wanted).sum()) for key, extractor in extractor_of.items()}
     here = partial(fill, source=dataset.source, max_pixels=max_pixels, resources=resources, copies=copies)
     rejected, decode_s = (elsewhere or here)(extractors, paths, wanted_N)
     unreadable = tuple(sorted(rejected))
     readable = paths.some_ids(paths.less(wanted_N, unreadable))
-    features = [
-        _features(extractor, readable, len(readable) - had) for extractor, had in zip(extractors, before, strict=True)
-    ]
+    features = tuple(
+        _features(backbone, extractor_of[key], readable, len(readable) - before[key])
+        for key, backbone in zip(keys, backbones, strict=True)
+    )
     for rows in features:
         _require_distinct(rows, readable)
     return Extraction(
-        features=tuple(features),
+        features=features,
         set_aside=tuple(
             SetAside(path=path, reason=rejected[id_], kind="unreadable") for id_ in unreadable for path in paths[id_]
         ),
@@ -205,14 +214,14 @@ def open_extractor(backbone: Backbone, cache: Path) -> Extractor:
     return Extractor(backbone, join_poolings(_poolings(backbone)), _facts(backbone), cache)
 
 
-def _features(extractor: Extractor, ids: pa.Array, computed: int) -> Features:
+def _features(backbone: Backbone, extractor: Extractor, ids: pa.Array, computed: int) -> Features:
     cost = extractor.stored.cost(ids)
     return Features(
-        backbone=extractor.backbone.name,
+        backbone=backbone.name,
         key=extractor.stored.key,
-        width=extractor.backbone.card.feature_width,
-        pooling=extractor.backbone.card.pooling,
-        poolings=_poolings(extractor.backbone),
+        width=backbone.card.feature_width,
+        pooling=backbone.card.pooling,
+        poolings=_poolings(backbone),
         cost=Cost(
             images=len(ids),
             computed=computed,

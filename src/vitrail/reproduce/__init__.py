@@ -1,1 +1,1 @@
-"""Tables that the deck and the papers print, computed again."""
+"""What the deck and the papers show, computed again."""

@@ -12,6 +12,7 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from vitrail.backbones import Card
 from vitrail.backbones.engines import EngineTrial
+from vitrail.candidates.deck import Departure
 from vitrail.candidates.decoding import Decoding
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity
@@ -83,14 +84,14 @@ class SplitSummary:
 class SearchSummary:
     """What the search tried and chose; every trial is in search/<backbone>.parquet.
 
-    `pooling` says which features the head takes. `curve` is the best softmax head's, epoch by epoch; `temperature` was
-    fitted on out-of-fold probabilities. `seeds` has the winner under several seeds, if training it is stochastic;
-    `splits` has it on other splits of train and val (splits/<backbone>.parquet has the predictions), and is None if it
-    was not fitted on any. `few_shot` says what a few images are worth, on val; `label_curves` say what more images are
-    worth, over the folds of train and val (subsets/<backbone>.parquet has the predictions). `ended_early` says that a
-    time budget ended the search: elsewhere the same budget may end it after more trials or fewer. `streamed` says that
-    the features did not fit in memory: logistic heads alone were fitted, on rows read from disk, and the temperature on
-    val. `notes` are sentences on what was not done in the search, and why.
+    `pooling` says which features the head takes. `curve` is of the winner if it is a softmax head, else of the best
+    one, epoch by epoch; `temperature` was fitted on out-of-fold probabilities. `seeds` has the winner under several
+    seeds, if training it is stochastic; `splits` has it on other splits of train and val (splits/<backbone>.parquet has
+    the predictions), and is None if it was not fitted on any. `few_shot` says what a few images are worth, on val;
+    `label_curves` say what more images are worth, over the folds of train and val (subsets/<backbone>.parquet has the
+    predictions). `ended_early` says that a time budget ended the search: elsewhere the same budget may end it after
+    more trials or fewer. `streamed` says that the features did not fit in memory: logistic heads alone were fitted, on
+    rows read from disk, and the temperature on val. `notes` are sentences on what was not done in the search, and why.
     """
 
     trials: int
@@ -132,7 +133,7 @@ class BackboneResult:
     """One backbone: its card, how it ran, its cost, the choice of the search and the results on the test.
 
     `name` is the value of `-b`, with +recipe under a second recipe. `departures` say how a run of the deck's recipe
-    differs from the deck.
+    differs from the deck, or may.
 
     `trial` has the figures that engine and precision were chosen by; None if they were given, or not measured because
     there were few images. `ranges` is the digest of the images that int8 took its ranges from, "" for other precisions;
@@ -166,7 +167,7 @@ class BackboneResult:
     decoding: Decoding | None
     top1_without_leaked: Interval | None
     recipe: str
-    departures: tuple[str, ...]
+    departures: tuple[Departure, ...]
 
     def __repr__(self) -> str:
         top1 = self.test.top1

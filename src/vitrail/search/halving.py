@@ -1,4 +1,4 @@
-"""Trials of heads that are trained together, step by step; after some epochs only the better half continues.
+"""Trials of heads that are trained together, step by step; after each rung of epochs only the better half continues.
 
 Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943). The heads of one round are one tensor, which `keep`
 makes smaller. The heads that remain stop after `patience` epochs without a lower val loss. A head that was stopped by
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 # Letters: H holdouts, K heads trained together, T trials, A axes.
 
-RUNGS = (4, 12)  # epochs after which the better half continues
 MOST_TRIALS = 4096  # if time alone limits the search
 HIDDEN = 128  # units of a perceptron: it then costs about as much as a softmax head of 128 classes
 MLP_SHARE = 4  # one of so many drawn heads is a perceptron if softmax heads are tried too: it costs more
@@ -127,7 +126,8 @@ class Stepwise:
     ) -> list[ScoredTrial]:
         begun = time.perf_counter()
         trainings = [_start(examples, settings, scaling, options, holdout) for holdout in examples.holdouts]
-        for rung, following in pairwise((*(rung for rung in (0, *RUNGS) if rung < options.epochs), options.epochs)):
+        rungs = [rung for rung in (0, *options.rungs) if rung < options.epochs]
+        for rung, following in pairwise((*rungs, options.epochs)):
             if rung:
                 _keep_the_better_half(trainings)
             for training in trainings:

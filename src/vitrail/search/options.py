@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from vitrail.core.errors import UsageError
@@ -26,10 +27,12 @@ class TuneOptions:
     other kind is given. `trials` counts the settings that are drawn for heads trained
     step by step, a quarter of them perceptrons; the other kinds come in addition. With a `budget_s` (seconds of search
     on each backbone) no new step begins once they are spent, and without `trials` as many are drawn as time allows.
-    `metric` selects the winner. With `balanced` every class counts the same, however many images it has: in the fit of
-    every head, in its temperature, in every comparison of heads on val, and in when a path of strengths or a training
-    ends. `seeds` and `splits` count the trainings of the winner for its spread over seeds, and over other splits of
-    train and val (0 for none). Without `refit` the winner stays as it was trained on train, if there is a val.
+    After each of the `rungs`, in epochs, only the better half of the heads trained together continues; without rungs
+    each head is trained until it stops by itself. `metric` selects the winner. With `balanced` every class counts the
+    same, however many images it has: in the fit of every head, in its temperature, in every comparison of heads on val,
+    and in when a path of strengths or a training ends. `seeds` and `splits` count the trainings of the winner for its
+    spread over seeds, and over other splits of train and val (0 for none). Without `refit` the winner stays as it was
+    trained on train, if there is a val.
     `label_curves` are forty more fits of the winner, on parts of train and val; they also tell how far training on
     other images moves a figure.
     With a `leave_out`, the name of a further column of the manifest, the winner is fitted again without each of its
@@ -52,6 +55,7 @@ class TuneOptions:
     epochs: int = 40
     batch: int = 128
     patience: int = 5
+    rungs: tuple[int, ...] = (4, 12)
     refit: bool = True
     label_curves: bool = True
     leave_out: str | None = None
@@ -76,6 +80,7 @@ class TuneOptions:
             "the budget must be above 0 seconds": self.budget_s is None or self.budget_s > 0,
             "the metric must be nll or accuracy": self.metric in ("nll", "accuracy"),
             "splits must be 0 or at least 2": self.splits == 0 or self.splits >= 2,
+            "rungs must rise, from 1 or more": all(a < b for a, b in pairwise((0, *self.rungs))),
             "epochs, batch, patience and seeds must be at least 1": (
                 min(self.epochs, self.batch, self.patience, self.seeds) >= 1
             ),

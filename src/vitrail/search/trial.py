@@ -99,15 +99,16 @@ class Search:
     `pooling` says which features the head takes; trials on other poolings, which were compared first, come last in
     `trials`. `oof_probability_NC` has a row for each id of `oof_ids`, which are train and val: the probabilities of the
     winning setting for an example when fitted without its fold, scaled with the head's temperature (which was fitted on
-    these very rows). `curve` is that of the best softmax head, whatever kind won. `seeds` has the winner under several
-    seeds, the search's own first; it is empty for a kind that draws nothing. `resplits` has it on other splits of train
-    and val. `subsets` has it fitted on parts of them, None if the options ask for no label curves, which come from it
-    and say what more images are worth, for all classes and for the hardest. The head was fitted on `kept` examples.
-    `without` are heads of the winning setting, each fitted without a fold of values of the column to leave out.
-    `ended_early` says that a budget ended the search, so that on another machine it may end at another step. `streamed`
-    says that the features did not fit in memory, and that `streamed.py` searched: then `oof_ids` are the scored images
-    of val, answered by the winner as it was fitted on train, and there are no `subsets`. `notes` are sentences about
-    what was not done and why. `user_s` is CPU time in user mode, including that of steps done before an interruption.
+    these very rows). `curve` is the winner's if it is a softmax head, else the best softmax head's. `seeds` has the
+    winner under several seeds, the search's own first; it is empty for a kind that draws nothing. `resplits` has it on
+    other splits of train and val. `subsets` has it fitted on parts of them, None if the options ask for no label
+    curves, which come from it and say what more images are worth, for all classes and for the hardest. The head was
+    fitted on `kept` examples. `without` are heads of the winning setting, each fitted without a fold of values of the
+    column to leave out. `ended_early` says that a budget ended the search, so that on another machine it may end at
+    another step. `streamed` says that the features did not fit in memory, and that `streamed.py` searched: then
+    `oof_ids` are the scored images of val, answered by the winner as it was fitted on train, and there are no
+    `subsets`. `notes` are sentences about what was not done and why. `user_s` is CPU time in user mode, including that
+    of steps done before an interruption.
     """
 
     backbone: str

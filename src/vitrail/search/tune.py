@@ -114,7 +114,7 @@ def _search_in_memory(
             head=fit_head(examples, kept_rows),
             oof_ids=examples.ids,
             oof_probability_NC=probability_NC,
-            curve=_best_curve(examples, trials),
+            curve=_choose_curve(examples, trials, winner),
             seeds=train_under_seeds(examples, winner, options),
             resplits=score_on_splits(examples, winner, options),
             few_shot=score_few_shots(examples, seed=options.seed),
@@ -186,6 +186,9 @@ def _in_turn(rounds: Sequence[Iterator[list[ScoredTrial]]]) -> Iterator[list[Sco
         going = still
 
 
-def _best_curve(examples: Examples, trials: Sequence[ScoredTrial]) -> tuple[CurvePoint, ...]:
+def _choose_curve(examples: Examples, trials: Sequence[ScoredTrial], winner: ScoredTrial) -> tuple[CurvePoint, ...]:
+    """The winner's curve if it is a softmax head, else that of the best softmax head."""
+    if winner.kind == "softmax":
+        return winner.curve
     heads = [trial for trial in trials if trial.kind == "softmax" and trial.curve]
     return min(heads, key=lambda trial: trial.mean_nll(examples)).curve if heads else ()

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from vitrail.delivery.report import words
 from vitrail.delivery.report.svg import Axis, drawing, element, fit
+from vitrail.runs import Results
 from vitrail.search import CurvePoint
 
 WIDTH, HEIGHT = 264.0, 176.0
@@ -20,9 +21,13 @@ LEAST_GAP = 12.0  # between the names at the ends of two lines
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Extremes:
-    """What the deck showed of a curve: its least, its greatest and its last figure, and the epochs of the first two."""
+    """What the deck showed of a curve: its least, its greatest and its last figure, and the epochs of the first two.
+
+    `figures` are those of all epochs.
+    """
 
     name: str
+    figures: tuple[float, ...]
     least: str
     least_epoch: int
     greatest: str
@@ -55,16 +60,36 @@ def draw_curves(curves: Mapping[str, Sequence[CurvePoint]], held_out: str) -> di
 
     `held_out` is what the heads were judged on after each epoch, in one word: "val" or "fold".
     """
-    # A head that diverged ends in losses that are no numbers: there is nothing to draw of them.
-    finite = {
-        name: [point for point in curve if math.isfinite(point.train_loss + point.val_loss)]
-        for name, curve in curves.items()
-    }
+    finite = {name: _keep_finite(curve) for name, curve in curves.items()}
     drawn = {name: curve for name, curve in finite.items() if curve}
     if not drawn:
         return {}
     axes = _share_axes([point for curve in drawn.values() for point in curve])
     return {name: _draw(curve, name, held_out, axes) for name, curve in drawn.items()}
+
+
+def name_held_out(results: Results) -> str:
+    """What heads were judged on after each epoch: val, or a fold of train if the split has no val."""
+    return "val" if sum(results.data.counts.get("val", {}).values()) else "fold"
+
+
+def list_extremes(curve: Sequence[CurvePoint], held_out: str) -> tuple[Extremes, ...]:
+    """Loss on train and on what was held out, then accuracy on both; nothing if there is no epoch to show."""
+    points = _keep_finite(curve)
+    if not points:
+        return ()
+    epoch = [point.epoch for point in points]
+    return (
+        _extremes("train loss", epoch, [p.train_loss for p in points], words.figure),
+        _extremes(f"{held_out} loss", epoch, [p.val_loss for p in points], words.figure),
+        _extremes("train accuracy", epoch, [p.train_accuracy for p in points], words.percent),
+        _extremes(f"{held_out} accuracy", epoch, [p.val_accuracy for p in points], words.percent),
+    )
+
+
+def _keep_finite(curve: Sequence[CurvePoint]) -> list[CurvePoint]:
+    """The epochs whose losses are numbers: a head that diverged ends in others, which cannot be drawn."""
+    return [point for point in curve if math.isfinite(point.train_loss + point.val_loss)]
 
 
 def _share_axes(points: Sequence[CurvePoint]) -> _Axes:
@@ -92,12 +117,7 @@ def _draw(curve: Sequence[CurvePoint], name: str, held_out: str, axes: _Axes) ->
     return Curves(
         loss=_chart(frame, train_loss, val_loss, axes.loss, _plain_tick, loss_label),
         accuracy=_chart(frame, train_accuracy, val_accuracy, axes.accuracy, _percent_tick, accuracy_label),
-        extremes=(
-            _extremes("train loss", epoch, train_loss, words.figure),
-            _extremes(f"{held_out} loss", epoch, val_loss, words.figure),
-            _extremes("train accuracy", epoch, train_accuracy, words.percent),
-            _extremes(f"{held_out} accuracy", epoch, val_accuracy, words.percent),
-        ),
+        extremes=list_extremes(curve, held_out),
         epochs=len(curve),
         best_epoch=best,
     )
@@ -163,6 +183,7 @@ def _extremes(name: str, epoch: list[int], values: list[float], show: Callable[[
     least, greatest = min(values), max(values)
     return Extremes(
         name=name,
+        figures=tuple(values),
         least=show(least),
         least_epoch=epoch[values.index(least)],
         greatest=show(greatest),

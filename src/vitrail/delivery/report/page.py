@@ -27,7 +27,7 @@ from vitrail.delivery.report.comparison import (
 )
 from vitrail.delivery.report.conditions import collect_conditions
 from vitrail.delivery.report.confusion import Confusion, draw_confusion
-from vitrail.delivery.report.curves import Curves, draw_curves
+from vitrail.delivery.report.curves import Curves, draw_curves, name_held_out
 from vitrail.delivery.report.deck import compare_deck
 from vitrail.delivery.report.facts import collect_data_facts, list_options, list_warnings
 from vitrail.delivery.report.label_curves import LabelCharts, draw_label_curves
@@ -104,7 +104,7 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
         "spread": compare_spread(results),
         "chapters": _chapters(results, predictions, images),
         "letters": index_classes(results.backbones),
-        "held_out": _held_out(results),
+        "held_out": name_held_out(results),
         "pretraining": _say_pretraining(results, names),
         "parts": words.parts_of(results.cost),
         "images_at_hand": images is not None,
@@ -118,7 +118,7 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
 
 def _chapters(results: Results, predictions: Mapping[str, Predictions], images: Images | None) -> list[Chapter]:
     order, rate = sort_best_first(results), deciding_rates(results)
-    curves = draw_curves({result.name: result.search.curve for result in order}, _held_out(results))
+    curves = draw_curves({result.name: result.search.curve for result in order}, name_held_out(results))
     label_curves = draw_label_curves(
         {result.name: (result.search.few_shot, result.search.label_curves) for result in order}
     )
@@ -140,11 +140,6 @@ def _chapters(results: Results, predictions: Mapping[str, Predictions], images: 
         )
         chapters.append(chapter)
     return chapters
-
-
-def _held_out(results: Results) -> str:
-    """What heads were judged on after each epoch: val, or a fold of train if the split has no val."""
-    return "val" if sum(results.data.counts.get("val", {}).values()) else "fold"
 
 
 def _say_pretraining(results: Results, names: Names) -> tuple[str, ...]:
