@@ -35,7 +35,7 @@ from vitrail.core.errors import ClusterError, StoreError, UsageError
 from vitrail.core.machine import Threads, share_threads
 from vitrail.core.progress import phase, running
 from vitrail.core.resources import Resources
-from vitrail.data import Dataset, is_url
+from vitrail.data import Dataset, find_named, is_url
 from vitrail.features.by_id import Missing, Paths
 from vitrail.features.cluster_machines import (
     WorkerPlan,
@@ -254,6 +254,7 @@ def join(
         folder=resources.cache.absolute() / f".cluster-{uuid.uuid4().hex}",
         data=_seen_by_all(data),
         cache=resources.cache.absolute(),
+        data_dir=None if resources.data_dir is None else resources.data_dir.absolute(),
         max_pixels=max_pixels,
         batch=resources.batch,
         offline=resources.offline,
@@ -324,9 +325,11 @@ def _leave(ray: Any) -> None:
 
 
 def _seen_by_all(data: str | Path | None) -> str | None:
-    """The path or URL of the data as a machine with another working folder needs it."""
+    """The name, path or URL of the data as a machine with another working folder needs it."""
     if data is None or is_url(str(data)):
         return None if data is None else str(data)
+    if (named := find_named(data)) is not None:
+        return str(named)
     return str(Path(data).expanduser().absolute())
 
 

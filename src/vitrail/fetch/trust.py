@@ -1,9 +1,11 @@
-"""The trusted digest of each name: `weights.lock.json` in the config folder.
+"""The trusted digest of each name: `weights.lock.json` and `datasets.lock.json` in the config folder.
 
 The first download of a name writes its revision and digest; every later use must have the same. Pruning the
-cache never touches this file. Its form:
+cache never touches these files. Their form, in which the file's name begins with the key:
 
     {"format": 1, "weights": {"<name>": {"repository": "...", "revision": "<commit>", "sha256": "<64 digits>"}}}
+
+A file of a data set has the name "<data set>/<file>", its address as repository, and no revision.
 """
 
 import json
@@ -37,15 +39,16 @@ def read_trusted(path: Path) -> dict[str, Trusted]:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["format"] != FORMAT:
             raise DownloadError(
-                f"The lock of trusted weights {path} has format {document['format']}, but this version of Vitrail "
-                f"reads {FORMAT}: use the newer version that wrote it, or move the file away."
+                f"The lock of trusted {_kind(path)} {path} has format {document['format']}, but this version of "
+                f"Vitrail reads {FORMAT}: use the newer version that wrote it, or move the file away."
             )
-        return {name: Trusted(**facts) for name, facts in document["weights"].items()}
+        return {name: Trusted(**facts) for name, facts in document[_kind(path)].items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DownloadError(
-            f"The lock of trusted weights {path} cannot be read ({error}), so no weights can be checked against it: "
+            f"The lock of trusted {_kind(path)} {path} cannot be read ({error}), so no {_kind(path)} can be checked "
+            "against it: "
             "repair it, or move it away to trust the next download of each name."
         ) from error
 
@@ -60,11 +63,16 @@ def remember(path: Path, name: str, trusted: Trusted) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(path.name + ".lock")):
             known = {name: trusted} | read_trusted(path)
-            weights = {key: asdict(known[key]) for key in sorted(known)}
-            text = json.dumps({"format": FORMAT, "weights": weights}, indent=1) + "\n"
+            entries = {key: asdict(known[key]) for key in sorted(known)}
+            text = json.dumps({"format": FORMAT, _kind(path): entries}, indent=1) + "\n"
             put_in_place(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise DownloadError(
-            f"The lock of trusted weights {path} could not be written ({error.strerror or error}), and Vitrail does "
-            "not use weights without it: free some disk space, or choose another place with VITRAIL_CONFIG."
+            f"The lock of trusted {_kind(path)} {path} could not be written ({error.strerror or error}), and Vitrail "
+            f"does not use {_kind(path)} without it: free some disk space, or choose another place with VITRAIL_CONFIG."
         ) from error
+
+
+def _kind(path: Path) -> str:
+    """What a lock is of, in words and as its key: weights or datasets."""
+    return path.name.partition(".")[0]

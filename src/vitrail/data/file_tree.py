@@ -1,0 +1,126 @@
+"""The files of a named data set under their official paths, in archives or in folders where they were unpacked."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from vitrail.core.errors import DataError
+from vitrail.data.dataset import SetAside
+from vitrail.data.sources.local import as_on_disk, read_file, read_listed, written
+from vitrail.data.sources.ranges import FileRanges
+from vitrail.data.sources.tar import TarArchive
+from vitrail.data.sources.walk import walk, written_path
+from vitrail.data.sources.zip import ZipArchive
+
+
+class FileTree(Protocol):
+    """Files by their paths, which have forward slashes."""
+
+    @property
+    def where(self) -> str:
+        """The name of all of them in errors."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """Their paths."""
+
+    @property
+    def aside(self) -> Sequence[SetAside]:
+        """What an archive holds and nobody may read, such as links and paths that lead out of it."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one file; raises OSError."""
+
+    def read_part(self, name: str, start: int, length: int) -> bytes:
+        """`length` bytes of one file from `start`, fewer at its end; raises OSError."""
+
+
+class FolderTree:
+    """Files in a folder. Their paths are as a data set writes them."""
+
+    def __init__(self, root: Path) -> None:
+        self.where = str(root)
+        self._root = root
+        entries = list(walk(root, ()))
+        self.aside = [entry for entry in entries if isinstance(entry, SetAside)]
+        self.names = {written_path(entry) for entry in entries if not isinstance(entry, SetAside)}
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one file; raises OSError."""
+        return read_listed(self._root, name)
+
+    def read_part(self, name: str, start: int, length: int) -> bytes:
+        """`length` bytes of one file from `start`, fewer at its end; raises OSError."""
+        with (self._root / as_on_disk(name)).open("rb") as file:
+            file.seek(start)
+            return file.read(length)
+
+
+class ArchiveTree:
+    """Files in tar and zip archives, read in place, and files beside these archives."""
+
+    def __init__(self, files: Mapping[str, Path], where: str) -> None:
+        """List the archives.
+
+        Args:
+            files: each archive or file, by its official name.
+            where: the data set's name in errors.
+
+        Raises:
+            DataError: an archive is damaged.
+        """
+        self.where = where
+        self._loose: dict[str, Path] = {}
+        self._archive: dict[str, TarArchive | ZipArchive] = {}  # by the names of their members
+        self.aside: list[SetAside] = []
+        for name, path in files.items():
+            archive = _open(name, path)
+            if archive is None:
+                self._loose[name] = path
+                continue
+            self.aside += archive.aside
+            self._archive |= dict.fromkeys(map(written, archive.members), archive)
+        self.names = {*self._loose, *self._archive}
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one file; raises OSError."""
+        if name in self._loose:
+            return read_file(self._loose[name])
+        return self._archive[name].read(as_on_disk(name))
+
+    def read_part(self, name: str, start: int, length: int) -> bytes:
+        """`length` bytes of one file from `start`, fewer at its end; raises OSError."""
+        archive = self._archive.get(name)
+        if isinstance(archive, TarArchive):
+            return archive.read_part(as_on_disk(name), start, length)
+        return self.read(name)[start : start + length]
+
+
+def _open(name: str, path: Path) -> TarArchive | ZipArchive | None:
+    """An archive, known by the ending of its name; None for any other file."""
+    ending = Path(name).suffix.lower()
+    try:
+        if ending == ".tar":
+            return TarArchive(FileRanges(path), str(path))
+        return ZipArchive(FileRanges(path), str(path)) if ending == ".zip" else None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def read_needed(tree: FileTree, name: str) -> bytes:
+    """The bytes of a file without which a data set cannot be read; raises a DataError if it is missing."""
+    try:
+        if name in tree.names:
+            return tree.read(name)
+        reason = "there is no such file"
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    raise DataError(f"{tree.where} cannot be read without {name} ({reason}): fetch its files again.")
+
+
+def read_lines(tree: FileTree, name: str) -> list[list[str]]:
+    """The words of each line of an official list that is not empty; raises a DataError if it cannot be read."""
+    try:
+        return [line.split() for line in read_needed(tree, name).decode().splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} of {tree.where} is not a list in UTF-8: fetch its files again.") from error
