@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -61,8 +61,9 @@ class _Answer(BaseHTTPRequestHandler):
         self.end_headers()
         time.sleep(web.slow_s)
         body = content[first:]
-        self.wfile.write(body if web.break_after is None else body[: web.break_after])
-        self.wfile.flush()
+        with suppress(ConnectionError):  # a client that has seen enough hangs up
+            self.wfile.write(body if web.break_after is None else body[: web.break_after])
+            self.wfile.flush()
         if web.break_after is not None:
             self.close_connection = True
             self.connection.close()

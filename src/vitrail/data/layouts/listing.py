@@ -24,7 +24,7 @@ def list_rows(tree: FileTree, rows: Iterable[Row], *, folder: str, lists: str) -
         if path in tree.names:
             yield ListedFile(path=path, label=class_name(label), split=split)
         else:
-            yield SetAside(path=path, reason=f"{lists} names it, and there is no such file")
+            yield SetAside(path=path, reason=f"it is listed in {lists}, and there is no such file")
     for path in sorted(tree.names):
         if path.startswith(folder) and path not in listed:
-            yield SetAside(path=path, reason=f"{lists} does not name it")
+            yield SetAside(path=path, reason=f"it is not listed in {lists}")
