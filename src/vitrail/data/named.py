@@ -64,9 +64,9 @@ def find_named(data: str | Path | None) -> NamedData | None:
     if not isinstance(data, str):
         return None
     if data.startswith(PREFIX):
-        name, _, boxed = data.removeprefix(PREFIX).partition(BOXED)
-        named = NamedData(find_dataset_card(name), boxes=data.endswith(BOXED))
-        if boxed or (named.boxes and named.card.layout not in BOXES):
+        name = data.removeprefix(PREFIX)
+        named = NamedData(find_dataset_card(name.removesuffix(BOXED)), boxes=name.endswith(BOXED))
+        if named.boxes and named.card.layout not in BOXES:
             raise UsageError(f"{named.card.title} has no boxes to crop to: give {PREFIX}{named.card.name}.")
         return named
     if is_url(data) or not PLAIN_NAME.fullmatch(data) or Path(data).exists():

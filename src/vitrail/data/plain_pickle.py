@@ -4,7 +4,8 @@ A pickle is a program: Python's own reader imports and calls what it names. This
 the instructions and keeps values on a stack, as the format prescribes (Python's pickletools.py describes each); the few
 names by which numpy pickles an array stand for a record, and every other name is refused.
 
-CIFAR's archives for Python have such files, written by Python 2.
+CIFAR's archives for Python have such files, written by Python 2. Protocol 5, which pickles arrays in another way, is
+not read.
 """
 
 import pickletools
