@@ -100,7 +100,7 @@ def _draw(cards: "list[DatasetCard]", resources: "Resources") -> None:
 
     console = Console()
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("Name", "Images", "Classes", "Official split", "Licence", "Download", "Here"):
+    for heading in ("Name", "Images", "Classes", "Split", "Licence", "Download"):
         right = heading in ("Images", "Classes", "Download")
         table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "Name")
     for card in cards:
@@ -110,10 +110,10 @@ def _draw(cards: "list[DatasetCard]", resources: "Resources") -> None:
             f"{card.classes:,}",
             _splits(card),
             _short_licence(card.licence),
-            _download_size(card),
-            "yes" if is_stored(card, resources) else "",
+            "here" if is_stored(card, resources) else _download_size(card),
         )
     console.print(table)
+    console.print()
     for line in textwrap.wrap(
         "`vitrail datasets NAME` explains one, `vitrail datasets fetch NAME` fetches it, and every command that takes "
         "images takes NAME, as in `vitrail bench NAME -b BACKBONE`.",
@@ -129,7 +129,7 @@ def _short_licence(licence: str) -> str:
 
 def _splits(card: "DatasetCard") -> str:
     names = [name for name in card.counts if name != "all"] or [name for name in card.class_folders.values() if name]
-    return ", ".join(names) or "none"
+    return "/".join(names) or "none"
 
 
 def _download_size(card: "DatasetCard") -> str:
