@@ -25,6 +25,7 @@ def job(tmp_path: Path, dataset: Dataset, **other) -> Job:
     (tmp_path / "job").mkdir(exist_ok=True)
     return replace(
         Job(
+            data_dir=None,
             folder=tmp_path / "job",
             data=str(tmp_path / "data"),
             cache=tmp_path / "cache",
