@@ -9,9 +9,10 @@ with a name that other tools use. Nothing is written into it.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from vitrail.core.errors import DataError, DownloadError, UsageError
 from vitrail.core.machine import config_folder
@@ -35,20 +36,23 @@ def open_tree(card: DatasetCard, resources: Resources, *, boxes: bool) -> FileTr
         DownloadError: files are missing and cannot be fetched.
     """
     _require_forms(card)
-    if resources.data_dir is not None and not resources.data_dir.is_dir():
-        raise UsageError(f"There is no folder {resources.data_dir}: give one that exists as --data-dir.")
-    for form in card.forms:
-        for root in _roots(card, form, resources):
-            if all((root / mark).exists() for mark in form.marks):
-                return FolderTree(root)
+    if (unpacked := _find_unpacked(card, resources)) is not None:
+        root, form = unpacked
+        return FolderTree(root, sorted(form.tops))
     form = _choose_form(card, resources, boxes=boxes)
     files = {file.stored_as: fetch_file(card, form, file, resources) for file in _needed(form, boxes=boxes)}
     return ArchiveTree(files, card.name)
 
 
 def fetch_files(card: DatasetCard, resources: Resources) -> dict[str, Path]:
-    """Every file of a data set by its official name, with those that only boxes need; raises as `open_tree` does."""
+    """Every file of a data set by its official name, with those that only boxes need; raises as `open_tree` does.
+
+    Of a data set that the user has unpacked, these are its files and folders on top.
+    """
     _require_forms(card)
+    if (unpacked := _find_unpacked(card, resources)) is not None:
+        root, form = unpacked
+        return {top: root / top for top in sorted(form.tops) if (root / top).exists()}
     form = _choose_form(card, resources, boxes=True)
     return {file.name: fetch_file(card, form, file, resources) for file in form.files}
 
@@ -67,8 +71,7 @@ def fetch_file(card: DatasetCard, form: Form, file: DatasetFile, resources: Reso
     place = resources.cache / FOLDER / card.name / file.stored_as
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place.with_name(place.name + ".lock"))
-        with lock:
+        with _alone(card, file, place, resources):
             if place.is_file():
                 return place
             for given in _given(card, form, file, resources):
@@ -88,12 +91,42 @@ def fetch_file(card: DatasetCard, form: Form, file: DatasetFile, resources: Reso
         ) from error
 
 
+@contextmanager
+def _alone(card: DatasetCard, file: DatasetFile, place: Path, resources: Resources) -> Iterator[None]:
+    """Hold the lock of a file, saying so if another process has it."""
+    lock = FileLock(place.with_name(place.name + ".lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        resources.progress.note(f"Another process is fetching {_name(card, file)}: waiting for it.")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _require_forms(card: DatasetCard) -> None:
     if not card.forms:
         raise DataError(
             f"Vitrail cannot fetch {card.title}: get it from {card.page} and give its folder or archive instead of its "
             "name."
         )
+
+
+def _find_unpacked(card: DatasetCard, resources: Resources) -> tuple[Path, Form] | None:
+    """The folder of the user in which a form of the data set has been unpacked.
+
+    Raises:
+        UsageError: the user's folder does not exist.
+    """
+    if resources.data_dir is not None and not resources.data_dir.is_dir():
+        raise UsageError(f"There is no folder {resources.data_dir}: give one that exists as --data-dir.")
+    for form in card.forms:
+        for root in _roots(card, form, resources):
+            if all((root / mark).exists() for mark in form.marks):
+                return root, form
+    return None
 
 
 def _choose_form(card: DatasetCard, resources: Resources, *, boxes: bool) -> Form:
