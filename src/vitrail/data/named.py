@@ -117,6 +117,11 @@ class NamedSource:
         self._lock = threading.Lock()
 
     @property
+    def card(self) -> DatasetCard:
+        """What is known of the data set."""
+        return self._named.card
+
+    @property
     def name(self) -> str:
         """The data set's name."""
         return self._named.card.name + ("-boxes" if self._named.boxes else "")
