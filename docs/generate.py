@@ -95,7 +95,8 @@ $ vitrail bench stanford-dogs -b resnet50 -b dinov2-s
 An existing folder or file of that name is used first; `dataset:stanford-dogs` is never a folder. What is missing
 is fetched when the images are first read, and never with `--offline`. `--data-dir FOLDER` says where you already
 have the archives, under their official names, or the folders that torchvision makes of them. A download continues
-where it was cut, and its digest is checked. The given split is used; where there is no official val, it is cut
+where it was cut, and its digest is checked. While an archive is unpacked into the cache, it takes twice its size
+on the disk. The official split is used; where there is no official val, it is cut
 from train. A fact that no source states is "unknown": read the data set's page before you use the images for
 anything but research.
 
