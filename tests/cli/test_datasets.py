@@ -49,6 +49,7 @@ def test_fetching_stores_the_files_and_says_where(pets, capsys):
     assert _run(["datasets", "fetch", "pets"]) == 0
     shown = capsys.readouterr().out
     assert "images.tar.gz  " in shown
+    assert "Licence: CC-BY-SA-4.0; the copyright of the images remains with their owners." in shown
     assert "vitrail bench oxford-pets -b BACKBONE" in shown
     assert _run(["datasets", "oxford-pets"]) == 0
     assert "yes, in the cache" in capsys.readouterr().out

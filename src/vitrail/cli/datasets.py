@@ -83,6 +83,7 @@ def fetch(
         files = fetch_files(card, Resources(data_dir=data_dir, progress=progress))
     for file, path in files.items():
         typer.echo(f"{file}  {path}")
+    typer.echo(f"Licence: {card.licence or f'unknown; read {card.page} before you use the images'}.")
     typer.echo(f"vitrail bench {card.name} -b BACKBONE -b BACKBONE compares backbones on {card.title}.")
 
 
