@@ -89,6 +89,8 @@ class ArchiveTree:
         """The bytes of one file; raises OSError."""
         if name in self._loose:
             return read_file(self._loose[name])
+        if name not in self._archive:
+            raise OSError(0, "there is no such file")
         return self._archive[name].read(as_on_disk(name))
 
     def read_part(self, name: str, start: int, length: int) -> bytes:

@@ -141,7 +141,11 @@ class NamedSource:
     def read(self, path: str) -> bytes:
         """The bytes of one image, with its box if it is cropped; raises OSError."""
         data = self._opened.layout.read(path)
-        return add_box(data, self._opened.boxes[path]) if self._named.boxes else data
+        if not self._named.boxes:
+            return data
+        if path not in self._opened.boxes:
+            raise OSError(0, "it has no box")
+        return add_box(data, self._opened.boxes[path])
 
     @property
     def _opened(self) -> "_Opened":
