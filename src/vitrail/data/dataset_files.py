@@ -165,9 +165,9 @@ def _find_fault(card: DatasetCard, file: DatasetFile, path: Path) -> str:
     size = path.stat().st_size
     if file.bytes is not None and size != file.bytes:
         return f"it has {size:,} bytes, but {file.bytes:,} are published"
-    digests = Digests()
+    digests = Digests(_web_file(card, file))
     digests.add_file(path)
-    return digests.find_fault(_web_file(card, file)) or _find_change(card, file, digests.sha256)
+    return digests.find_fault() or _find_change(card, file, digests.sha256)
 
 
 def _fetch(card: DatasetCard, file: DatasetFile, place: Path, resources: Resources) -> None:
