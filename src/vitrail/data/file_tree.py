@@ -26,7 +26,7 @@ class FileTree(Protocol):
 
     @property
     def aside(self) -> Sequence[SetAside]:
-        """What an archive holds and nobody may read, such as links and paths that lead out of it."""
+        """Members of an archive that are not read, such as links and paths that lead out of it."""
 
     def read(self, name: str) -> bytes:
         """The bytes of one file; raises OSError."""
