@@ -12,6 +12,7 @@ THEMES = (
     "memory",
     "same_bytes",
     "many_files",
+    "compressed_tars",
     "kills",
     "faults",
     "bit_flips",

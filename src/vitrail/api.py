@@ -25,6 +25,7 @@ from vitrail.core.progress import Progress as Progress
 from vitrail.core.progress import Silent, running
 from vitrail.core.resources import Resources
 from vitrail.data import MAX_PIXELS, ImageRejected
+from vitrail.data import crop_to_boxes as name_cropped
 from vitrail.delivery.display import describe_run, draw_run
 from vitrail.delivery.predict import Prediction as Prediction
 from vitrail.delivery.predict import Predictor as Predictor
@@ -156,6 +157,8 @@ def bench(
     near_duplicates: bool = True,
     slices: str | Sequence[str] = (),
     leave_out: str | None = None,
+    crop_to_boxes: bool = False,
+    data_dir: str | Path | None = None,
     cluster: str | None = None,
     offline: bool = False,
     threads: int | None = None,
@@ -168,7 +171,8 @@ def bench(
 
     Args:
         data: a folder with one folder of images a class, a manifest (CSV, Parquet), an archive, shards, Parquet with
-            images, or the URL of one of these; None for scikit-learn's digits.
+            images, or the URL of one of these; or the name of a public data set, such as "dataset:stanford-dogs", which
+            is fetched if it is not on this machine; None for scikit-learn's digits.
         backbones: "NAME" of the catalogue, "NAME=FILE", "timm:NAME" or "hf:REPO", one or several; may be left out for
             the digits.
         out: the run folder; None for runs/<data>-<8 digits>.
@@ -191,6 +195,8 @@ def bench(
         near_duplicates: find copies of images and keep them on one side of the split.
         slices: columns of the manifest for whose values accuracy is shown; by default those with 2 to 20 values.
         leave_out: a column of the manifest; also judge on values of it that training never saw.
+        crop_to_boxes: crop each image of a named data set to its box.
+        data_dir: a folder that may already have the files of named data sets.
         cluster: a Ray cluster whose machines compute the features, "auto" or host:port; None for this machine.
         offline: never use the network.
         threads: cores that read images and run backbones; None for all.
@@ -225,8 +231,15 @@ def bench(
     )
     names = (backbones,) if isinstance(backbones, str) else backbones
     folder = None if out is None else Path(out)
+    data = name_cropped(data) if crop_to_boxes else data
     with follow(progress) as shown:
-        resources = Resources(cores=threads, batch=batch, offline=offline, progress=shown)
+        resources = Resources(
+            data_dir=None if data_dir is None else Path(data_dir),
+            cores=threads,
+            batch=batch,
+            offline=offline,
+            progress=shown,
+        )
         return Run(run_bench(data, names, out=folder, options=options, resources=resources, cluster=cluster))
 
 

@@ -25,7 +25,7 @@ from vitrail.data import (
     load,
     make_split,
     name_columns,
-    open_source,
+    open_data,
     plan_leave_out,
     require_enough,
 )
@@ -71,7 +71,7 @@ def bench(
 
     Args:
         data: a folder with one folder of images per class, a manifest (CSV, Parquet), an archive, shards, Parquet with
-            images, or the URL of one of these; None for scikit-learn's digits.
+            images, or the URL of one of these; or the name of a public data set; None for scikit-learn's digits.
         backbones: "NAME" of the catalogue or "NAME=FILE"; may be empty for the digits: then our two small ones.
         out: the run folder; None for runs/<data>-<8 digits>.
         options: what may change the answer; None for the defaults.
@@ -93,7 +93,7 @@ def bench(
     question = Question(command=command, options=options, requested=tuple(_name_request(spec) for spec in specs))
     require_writable(out)
     with phase(clock, "reading"):
-        source = open_source(data, kept_bytes=usable_memory() // KEPT_SHARE, offline=resources.offline)
+        source = open_data(data, resources, kept_bytes=usable_memory() // KEPT_SHARE)
     with phase(clock, "starting networks"):
         check_request(specs, options, cluster=cluster)
     with phase(clock, "reading"):
@@ -206,8 +206,7 @@ def compute_part(
     Returns:
         What was done.
     """
-    specs = _choose(data, backbones, resources.progress)
-    source = open_source(data, offline=resources.offline)
+    specs, source = _choose(data, backbones, resources.progress), open_data(data, resources)
     check_request(specs, options, cluster=None)
     dataset = load(source, max_pixels=options.max_pixels, resources=resources)
     if needs_split(options, None):  # copies move images between splits

@@ -29,7 +29,7 @@ from vitrail.data import (
     keep_together,
     load,
     make_split,
-    open_source,
+    open_data,
 )
 from vitrail.delivery.reopen import reopen
 from vitrail.features.engine_choice import settle_engine
@@ -44,13 +44,15 @@ AUDIT_VERSION = 1
 class AuditOptions:
     """Options of an audit. `labels` is whether labels are judged.
 
-    `backbone` None is the run's; without a run the largest one whose weights are on this machine.
+    `backbone` None is the run's; without a run the largest one whose weights are on this machine. `data_dir` is a
+    folder with files of named data sets.
     """
 
     backbone: str | None = None
     run: str | Path | None = None
     labels: bool = True
     max_pixels: int = MAX_PIXELS
+    data_dir: str | Path | None = None
     offline: bool = False
 
 
@@ -134,9 +136,13 @@ def audit(
         WeightsError: the weights are not those of the run, or do not fit the backbone.
     """
     options = options or AuditOptions()
-    resources = Resources(offline=options.offline, progress=progress or Silent())
+    resources = Resources(
+        offline=options.offline,
+        data_dir=None if options.data_dir is None else Path(options.data_dir),
+        progress=progress or Silent(),
+    )
     run = load_run(Path(options.run)) if options.run else None
-    source = open_source(data, offline=options.offline)
+    source = open_data(data, resources)
     if options.labels and options.backbone:
         _check_judge(parse_spec(options.backbone), run)
     dataset = load(source, max_pixels=options.max_pixels, resources=resources)

@@ -7,9 +7,7 @@ images.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import PurePath
 
 import numpy as np
@@ -22,7 +20,9 @@ from vitrail.backbones.classifier import Classifier
 from vitrail.backbones.label_sets import imagenet_1k, imagenet_21k_ids
 from vitrail.candidates.class_names import WORDNET_ID, match_names, synsets
 from vitrail.candidates.untuned import answer_untuned, match_by_answers
-from vitrail.data import Dataset, Split
+from vitrail.data import Dataset, Source, Split
+from vitrail.data.dataset_cards import Overlap, load_dataset_cards
+from vitrail.data.named import NamedSource
 from vitrail.data.traces import MOST, Collection, Evidence, MatchedBy, Pretraining, Traces, say_about
 from vitrail.features import Features
 
@@ -65,6 +65,7 @@ def find_traces(
         *_of_files(named_small_N, SMALL),
         *_of_files(named_large_N & ~named_small_N, LARGE),
         *_of_names(dataset.classes, by_name),
+        *_of_card(dataset.source),
     ]
     untuned = None
     if classifier is not None:
@@ -136,14 +137,14 @@ def _of_files(named_N: NDArray[np.bool_], collection: Collection) -> list[Eviden
 def _of_names(classes: Sequence[str], by_name: Mapping[int, tuple[int, ...]]) -> list[Evidence]:
     evidence = []
     named = synsets(by_name, imagenet_1k())
-    for name, facts in _known_sets().items():
-        members = set(facts["synsets"])
+    for name, overlap in _known_sets().items():
+        members = set(overlap.synsets)
         if (
             len(by_name) == len(classes)
             and len(named & members) >= MOST_OF_A_SET * len(members)
             and _within(by_name, members)
         ):
-            sentence = f"the classes are those of {name}, and {facts['share']} of {name} are in ImageNet's training set"
+            sentence = f"the classes are those of {name}, and {overlap.share} of {name} are in ImageNet's training set"
             evidence.append(
                 Evidence(kind="known data set", strength="probable", collection=SMALL, share=1.0, sentence=sentence)
             )
@@ -158,15 +159,35 @@ def _of_names(classes: Sequence[str], by_name: Mapping[int, tuple[int, ...]]) ->
     return evidence
 
 
+def _of_card(source: Source) -> list[Evidence]:
+    """What the card of a named data set says of an overlap that its classes do not tell; any image may be in it."""
+    if not isinstance(source, NamedSource):
+        return []
+    card, evidence = source.card, []
+    for overlap in card.overlaps:
+        if not overlap.synsets and overlap.collection == SMALL:
+            sentence = f"the data set is {card.title}, and {overlap.share} are in ImageNet's training set"
+            evidence.append(
+                Evidence(kind="known data set", strength="hint", collection=SMALL, share=1.0, sentence=sentence)
+            )
+    return evidence
+
+
 def _within(by_name: Mapping[int, tuple[int, ...]], members: set[str]) -> bool:
     """Whether every class may be one of the members."""
     ids = imagenet_1k().ids
     return all(any(ids[place] in members for place in places) for places in by_name.values())
 
 
-def _known_sets() -> dict[str, dict[str, list[str]]]:
-    table = files("vitrail.candidates") / "known_overlaps.toml"
-    return tomllib.loads(table.read_text(encoding="utf-8"))
+def _known_sets() -> dict[str, Overlap]:
+    """The public data sets whose classes tell that their images are in ImageNet's training set, by title."""
+    cards = load_dataset_cards().values()
+    return {
+        card.title: overlap
+        for card in cards
+        for overlap in card.overlaps
+        if overlap.synsets and overlap.collection == SMALL
+    }
 
 
 def _match_by_answers(
@@ -183,7 +204,7 @@ def _match_by_answers(
     if share < MOST:
         return places, []
     named = synsets(places, classifier.labels)
-    alike = [(len(named & set(facts["synsets"])), name) for name, facts in _known_sets().items()]
+    alike = [(len(named & set(overlap.synsets)), name) for name, overlap in _known_sets().items()]
     count, name = max(alike)
     sentence = (
         f"its own classifier, which knows {len(classifier.labels.ids):,} classes, gives {say_about(share)} of the "

@@ -20,7 +20,8 @@ def audit(
         str | None,
         typer.Argument(
             metavar="[DATA]",
-            help="A folder with one folder of images a class, or a CSV or Parquet manifest. Without it: the digits.",
+            help="A folder with one folder of images a class, a CSV or Parquet manifest, or the name of a public data "
+            "set. Without it: the digits.",
             show_default=False,
         ),
     ] = None,
@@ -50,6 +51,7 @@ def audit(
     max_megapixels: Annotated[
         float, typer.Option("--max-megapixels", metavar="N", help="Larger images are unreadable.", min=0.01)
     ] = 100,
+    data_dir: options.DataDir = None,
     offline: options.Offline = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -62,13 +64,19 @@ def audit(
     from vitrail.auditing import audit as look
     from vitrail.core.console import PrintableConsole
     from vitrail.core.drawing import watch
+    from vitrail.core.resources import Resources
     from vitrail.core.whole_files import safe_name
-    from vitrail.data import open_source
+    from vitrail.data import open_data
 
     if fix:
-        require_files(open_source(data, offline=offline))  # before any image is read
+        require_files(open_data(data, Resources(offline=offline)))  # before any image is read
     chosen = AuditOptions(
-        backbone=backbone, run=run, labels=labels, max_pixels=round(max_megapixels * 1e6), offline=offline
+        backbone=backbone,
+        run=run,
+        labels=labels,
+        max_pixels=round(max_megapixels * 1e6),
+        data_dir=data_dir,
+        offline=offline,
     )
     with watch(quiet=quiet) as progress:
         report = look(data, chosen, progress)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from vitrail.benchmark import PartDone
 
 DATA_HELP = (
-    "Images: a folder with one folder for each class, or a CSV. Without it, scikit-learn's digits are used. The "
+    "Images: a folder with one folder for each class, a CSV, or a name of `vitrail datasets`. Without it, "
+    "scikit-learn's digits are used. The "
     "folder may have train/, val/ and test/ on top. An archive of it (.zip, .tar, .tar.gz), WebDataset shards, Parquet "
     "with images and the URL of one of these (s3://bucket/images) work too. A CSV or Parquet manifest has the columns "
     "path,label[,split][,group] and further ones such as camera."
@@ -139,6 +141,15 @@ def bench(
             rich_help_panel=DECIDE,
         ),
     ] = None,
+    crop_to_boxes: Annotated[
+        bool,
+        typer.Option(
+            "--crop-to-boxes",
+            help="Crop each image of a named data set to its box (stanford-dogs, cub-200-2011).",
+            rich_help_panel=IMAGES,
+        ),
+    ] = False,
+    data_dir: options.DataDir = None,
     part: Annotated[
         str | None,
         typer.Option(
@@ -175,6 +186,7 @@ def bench(
     from vitrail.candidates import make_options
     from vitrail.core.drawing import watch
     from vitrail.core.resources import Resources
+    from vitrail.data import crop_to_boxes as name_cropped
     from vitrail.features import parse_part
     from vitrail.runs import results_to_json
 
@@ -197,12 +209,15 @@ def bench(
         slices=slices or (),
         leave_out=leave_out,
     )
+    data = name_cropped(data) if crop_to_boxes else data
+    resources = partial(Resources, data_dir=data_dir, cores=threads, batch=batch, offline=offline)
     if part is not None:
         if cluster is not None:
             raise UsageError("A cluster deals out the parts itself: give --cluster or --part, not both.")
         with watch(quiet=quiet) as progress:
-            resources = Resources(cores=threads, batch=batch, offline=offline, progress=progress)
-            done = compute_part(data, backbone or (), parse_part(part), options=chosen, resources=resources)
+            done = compute_part(
+                data, backbone or (), parse_part(part), options=chosen, resources=resources(progress=progress)
+            )
         _say_part(done, as_json=as_json)
         return
     with watch(quiet=quiet) as progress:
@@ -211,7 +226,7 @@ def bench(
             backbone or (),
             out=out,
             options=chosen,
-            resources=Resources(cores=threads, batch=batch, offline=offline, progress=progress),
+            resources=resources(progress=progress),
             cluster=cluster,
             command=typed_command(),
         )

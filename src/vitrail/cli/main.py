@@ -13,6 +13,7 @@ from vitrail.cli.backbones import backbones
 from vitrail.cli.bench import bench
 from vitrail.cli.cache import app as cache
 from vitrail.cli.compare import compare
+from vitrail.cli.datasets import app as datasets
 from vitrail.cli.help import ShortGroupHelp, ShortHelp
 from vitrail.cli.predict import predict
 from vitrail.cli.pretrain import pretrain
@@ -51,6 +52,7 @@ app.command(cls=ShortHelp)(verify)
 app.command(cls=ShortHelp)(audit)
 app.command(cls=ShortHelp)(backbones)
 app.command(cls=ShortHelp)(pretrain)
+app.add_typer(datasets, name="datasets")
 app.add_typer(cache, name="cache")
 app.add_typer(reproduce, name="reproduce")
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vitrail.cli.help import COMPARE, DECIDE, ENGINES, LIMITS, OUTPUT, show_all
+from vitrail.cli.help import COMPARE, DECIDE, ENGINES, IMAGES, LIMITS, OUTPUT, show_all
 
 Backbones = Annotated[
     list[str] | None,
@@ -111,6 +111,17 @@ Batch = Annotated[
     ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.", rich_help_panel=LIMITS)]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        metavar="FOLDER",
+        help="Where files of named data sets already are. Archives under their official names, or unpacked as "
+        "torchvision does; what is missing there is fetched.",
+        show_default="the cache alone",
+        rich_help_panel=IMAGES,
+    ),
+]
 Details = Annotated[
     bool,
     typer.Option(

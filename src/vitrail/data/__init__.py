@@ -7,6 +7,7 @@ from vitrail.data.examples import MAX_PIXELS, load
 from vitrail.data.grey_copies import CopyCollector
 from vitrail.data.images import ImageRejected, decode, inspect
 from vitrail.data.leave_out import LeaveOutPlan, plan_leave_out
+from vitrail.data.named import crop_to_boxes, find_named, open_data
 from vitrail.data.near_duplicates import NearDuplicates, NearPair, find_near_duplicates, keep_together, leaking_into
 from vitrail.data.sealed import SealedTest
 from vitrail.data.sources import is_url, open_source
@@ -28,7 +29,9 @@ __all__ = [
     "Source",
     "Split",
     "SplitOptions",
+    "crop_to_boxes",
     "decode",
+    "find_named",
     "find_near_duplicates",
     "inspect",
     "is_url",
@@ -38,6 +41,7 @@ __all__ = [
     "load",
     "make_split",
     "name_columns",
+    "open_data",
     "open_source",
     "plan_leave_out",
     "read_example",

@@ -2,19 +2,20 @@
 
 An image is decoded whole or rejected. Its EXIF orientation is applied, `colour.py` has the rules for everything that
 is not RGB, and of an animation the first frame is used. A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, for which
-libjpeg leaves out most of the work.
+libjpeg leaves out most of the work. Of a file with a box (`boxes.py`), only the box is the image.
 """
 
 import re
 import struct
 import zlib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from PIL import ExifTags, Image, ImageFile
 
 from vitrail.core.errors import DataError
+from vitrail.data.boxes import PixelBox, split_box
 from vitrail.data.colour import NoColourRuleError, load_pixels, to_rgb
 from vitrail.data.decode_cost import MOST_SECONDS, estimate_cost
 from vitrail.data.formats import (
@@ -82,17 +83,18 @@ class ImageRejected(DataError):  # noqa: N818 - it says what happened to the ima
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
-    """The facts in a file's header, before decoding; width and height are in pixels, as stored."""
+    """The facts in a file's header, before decoding; width and height are in pixels, as stored, of the box if any."""
 
     format: str
     width: int
     height: int
     animated: bool
+    boxed: bool = False
 
     @property
     def jpeg_side(self) -> int:
         """The shorter side of an image that can be decoded at a fraction of its size; 0 for one that cannot."""
-        return min(self.width, self.height) if self.format == REDUCIBLE else 0
+        return min(self.width, self.height) if self.format == REDUCIBLE and not self.boxed else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,11 @@ def inspect(data: bytes, *, max_pixels: int) -> Header:
     Raises:
         ImageRejected: the file is empty, not an image, damaged in its header, or too large.
     """
+    data, box = split_box(data)
+    if box is not None:
+        whole = inspect(data, max_pixels=max_pixels)
+        left, top, right, bottom = _inside(box, (whole.width, whole.height))
+        return replace(whole, width=right - left, height=bottom - top, boxed=True)
     known = _known_format(data)
     if size := read_plain_size(known.name, data):
         _require_fitting(*size, max_pixels)
@@ -140,6 +147,7 @@ def decode(data: bytes, *, max_pixels: int) -> Image.Image:
     Raises:
         ImageRejected: the file is empty, not an image, damaged, cut short, too large, or of a kind without a rule.
     """
+    data, box = split_box(data)
     known = _known_format(data)
     if known.name == "PNG" and not checksums_match(data):
         raise ImageRejected("damaged PNG (the checksum of its pixels does not match)")
@@ -147,7 +155,7 @@ def decode(data: bytes, *, max_pixels: int) -> Image.Image:
     def read() -> Image.Image:
         image = _open(known, data, max_pixels)
         _take_memory(image, image.size, data, max_pixels)
-        return _to_upright_rgb(image)
+        return _to_upright_rgb(image, box)
 
     return _guarded(known.name, read, max_pixels)
 
@@ -161,8 +169,8 @@ def decode_for(data: bytes, least_sides: Collection[int | None], *, max_pixels: 
     Raises:
         ImageRejected: `decode` rejects it too.
     """
-    known = _known_format(data)
-    if known.name != REDUCIBLE:
+    known, (_, box) = _known_format(data), split_box(data)
+    if known.name != REDUCIBLE or box is not None:
         return dict.fromkeys(least_sides, Decoded.whole(decode(data, max_pixels=max_pixels)))
 
     def read() -> dict[int | None, Decoded]:
@@ -202,6 +210,8 @@ def decode_grey(data: bytes, *, at_least: int, max_pixels: int) -> Image.Image:
     Raises:
         ImageRejected: `decode` rejects it too.
     """
+    if split_box(data)[1] is not None:
+        return decode(data, max_pixels=max_pixels).convert("L")
     known = _known_format(data)
 
     def read() -> Image.Image:
@@ -279,10 +289,19 @@ def _is_animated(image: ImageFile.ImageFile) -> bool:
         return False  # the second frame is damaged, and it is not used
 
 
-def _to_upright_rgb(image: Image.Image) -> Image.Image:
+def _to_upright_rgb(image: Image.Image, box: PixelBox | None = None) -> Image.Image:
     load_pixels(image)
     rgb, orientation = to_rgb(image), _orientation(image)
-    return rgb.transpose(TURNS[orientation]) if orientation in TURNS else rgb
+    part = rgb if box is None else rgb.crop(_inside(box, rgb.size))
+    return part.transpose(TURNS[orientation]) if orientation in TURNS else part
+
+
+def _inside(box: PixelBox, size: tuple[int, int]) -> PixelBox:
+    """The part of a box that lies in an image; boxes drawn by hand may reach over its edge."""
+    left, top, right, bottom = max(box[0], 0), max(box[1], 0), min(box[2], size[0]), min(box[3], size[1])
+    if left >= right or top >= bottom:
+        raise ImageRejected(f"its box {box} has no pixel of the image, which is {size[0]} x {size[1]}")
+    return left, top, right, bottom
 
 
 def _orientation(image: Image.Image) -> int | None:

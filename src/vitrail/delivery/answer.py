@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from vitrail.backbones.cards import is_unknown_file
 from vitrail.backbones.display_names import display_names, shorten_names
+from vitrail.data import crop_to_boxes
 from vitrail.delivery.units import big, milliseconds
 from vitrail.evaluation import DecidingMetric, say_strength
 from vitrail.evaluation.contamination import mark
@@ -187,5 +188,9 @@ def _data_of(command: str) -> str:
     except ValueError:  # a quotation is not closed: the command was typed by hand in Python
         return DATA
     if len(words) > 2 and words[1] == "bench" and not words[2].startswith("-"):
-        return words[2]
-    return words[words.index("--data") + 1] if "--data" in words[1:-1] else DATA
+        data = words[2]
+    elif "--data" in words[1:-1]:
+        data = words[words.index("--data") + 1]
+    else:
+        return DATA
+    return crop_to_boxes(data) if "--crop-to-boxes" in words else data

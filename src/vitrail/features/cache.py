@@ -19,12 +19,14 @@ from vitrail.backbones.engine_trial import trial_in_words
 from vitrail.core.bounded import is_folder
 from vitrail.core.digest_files import matches_its_name
 from vitrail.core.errors import StoreError, UsageError
-from vitrail.data import grey_copies
+from vitrail.data import dataset_files, grey_copies
 from vitrail.features import engine_choice, pace
 from vitrail.features.shard import SHARD
 from vitrail.features.store import DAMAGED, FACTS, FEATURES, read_facts
 
-Kind = Literal["features", "grey copies", "model", "batch size", "engine"]
+NO_DATA = frozenset({".lock", ".etag"})  # files beside those of a data set
+
+Kind = Literal["features", "grey copies", "model", "batch size", "engine", "data set"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +60,7 @@ def list_cache(cache: Path) -> list[CacheEntry]:
             *_grey_copies(cache / grey_copies.FOLDER),
             *(_model(folder) for folder in _children(cache / kept_models.FOLDER) if is_folder(folder)),
             *(_batch_size(file) for file in _files([cache / pace.FOLDER]) if file.path.suffix == ".json"),
+            *(_data_set(folder) for folder in _children(cache / dataset_files.FOLDER) if folder.is_dir()),
             *(_engine(file) for file in _files([cache / engine_choice.FOLDER]) if file.path.suffix == ".json"),
         ]
     except OSError as error:
@@ -227,6 +230,20 @@ def _model(folder: Path) -> CacheEntry:
         key=folder.name,
         what="a converted model",
         path=f"{kept_models.FOLDER}/{folder.name}",
+        bytes=sum(file.bytes for file in files),
+        last_used=_last_change(folder, files),
+    )
+
+
+def _data_set(folder: Path) -> CacheEntry:
+    """What was downloaded of a named data set, with partial files."""
+    files = _files([folder])
+    names = sorted(file.path.name for file in files if file.path.suffix not in NO_DATA)
+    return CacheEntry(
+        kind="data set",
+        key=folder.name,
+        what=", ".join(names) or "nothing yet",
+        path=f"{dataset_files.FOLDER}/{folder.name}",
         bytes=sum(file.bytes for file in files),
         last_used=_last_change(folder, files),
     )

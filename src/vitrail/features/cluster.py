@@ -36,7 +36,7 @@ from vitrail.core.machine import Threads, expand_home, share_threads
 from vitrail.core.progress import phase, running
 from vitrail.core.resources import Resources
 from vitrail.core.threads import start_thread
-from vitrail.data import Dataset, is_url
+from vitrail.data import Dataset, find_named, is_url
 from vitrail.features.by_id import Missing, Paths
 from vitrail.features.cluster_machines import (
     WorkerPlan,
@@ -255,6 +255,7 @@ def join(
         folder=resources.cache.absolute() / f".cluster-{uuid.uuid4().hex}",
         data=_seen_by_all(data),
         cache=resources.cache.absolute(),
+        data_dir=None if resources.data_dir is None else resources.data_dir.absolute(),
         max_pixels=max_pixels,
         batch=resources.batch,
         offline=resources.offline,
@@ -325,9 +326,11 @@ def _leave(ray: Any) -> None:
 
 
 def _seen_by_all(data: str | Path | None) -> str | None:
-    """The path or URL of the data as a machine with another working folder needs it."""
+    """The name, path or URL of the data as a machine with another working folder needs it."""
     if data is None or is_url(str(data)):
         return None if data is None else str(data)
+    if (named := find_named(data)) is not None:
+        return str(named)
     return str(expand_home(data).absolute())
 
 

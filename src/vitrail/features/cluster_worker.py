@@ -28,7 +28,7 @@ from vitrail.core.hashing import sha256_bytes
 from vitrail.core.machine import describe_machine
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
-from vitrail.data import Dataset, Source, open_source
+from vitrail.data import Dataset, Source, open_data
 from vitrail.features.by_id import Paths
 from vitrail.features.engine_choice import KnownEngine, recall_or_try
 from vitrail.features.int8_ranges import attach_range_images
@@ -39,7 +39,7 @@ DEATHS = 4  # of workers over one block, before it is given up
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """What every worker needs to know: `data` and `cache` are places that all machines see.
+    """What every worker needs to know: `data`, `cache` and `data_dir` are places that all machines see.
 
     `folder` is in the cache and is deleted with the job. `range_images` has the examples that int8 takes its ranges
     from.
@@ -48,10 +48,15 @@ class Job:
     folder: Path
     data: str | None
     cache: Path
+    data_dir: Path | None
     max_pixels: int
     batch: int | None
     offline: bool
     range_images: pa.Table
+
+    def open_source(self) -> Source:
+        """The images, as this machine sees them."""
+        return open_data(self.data, Resources(cache=self.cache, data_dir=self.data_dir, offline=self.offline))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +106,7 @@ def inspect_machine(job: Job, *, example: str, path: str, request: EngineRequest
             "to a folder that all of them share."
         )
     try:
-        same = sha256_bytes(open_source(job.data).read(path)) == example
+        same = sha256_bytes(job.open_source().read(path)) == example
         reason = "" if same else f"{path} has other content there"
     except (VitrailError, OSError, KeyError) as error:
         reason = str(error).rstrip(".")
@@ -119,7 +124,7 @@ def inspect_machine(job: Job, *, example: str, path: str, request: EngineRequest
 def try_on_worker(job: Job, backbone: Backbone, choices: Sequence[EngineChoice], threads: int) -> KnownEngine | str:
     """The engine with which a worker's machine runs a network fastest, or a sentence that says what went wrong."""
     try:
-        local = _with_local_weights(backbone, job, open_source(job.data))
+        local = _with_local_weights(backbone, job, job.open_source())
         resources = Resources(cache=job.cache, cores=threads, offline=job.offline)
         return recall_or_try(local, choices, resources=resources)
     except VitrailError as error:
@@ -148,7 +153,7 @@ class Worker:
         self._resources = Resources(cache=job.cache, cores=threads, batch=job.batch, offline=job.offline)
         self._failure: BlockResult | None = None
         try:
-            self._source = open_source(job.data)
+            self._source = job.open_source()
             self._extractors = [
                 open_extractor(_with_local_weights(backbone, job, self._source), job.cache) for backbone in backbones
             ]

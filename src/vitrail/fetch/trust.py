@@ -1,16 +1,17 @@
-"""The trusted digest of each name: `weights.lock.json` in the config folder.
+"""The trusted digest of each name: `weights.lock.json` and `datasets.lock.json` in the config folder.
 
 The first download of a name writes its revision and digest; every later use must have the same. Pruning the
-cache never touches this file. Its form:
+cache never touches these files. Their form, in which the file's name begins with the key:
 
     {"format": 1, "weights": {"<name>": {"repository": "...", "revision": "<commit>", "sha256": "<64 digits>"}},
      "digest": "<64 digits, of the rest>"}
+
+A file of a data set has the name "<data set>/<file>", its address as repository, and no revision.
 """
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 from filelock import FileLock
 from pydantic import TypeAdapter
@@ -32,15 +33,7 @@ class Trusted:
     sha256: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Lock:
-    """The whole file."""
-
-    format: Literal[1]  # FORMAT
-    weights: dict[str, Trusted]
-
-
-_LOCK = TypeAdapter(_Lock)
+_TRUSTED = TypeAdapter(dict[str, Trusted])
 
 
 def read_trusted(path: Path) -> dict[str, Trusted]:
@@ -52,19 +45,19 @@ def read_trusted(path: Path) -> dict[str, Trusted]:
     try:
         document = require_digest(read_json(path))
         written_in = document.get("format")
-        if isinstance(written_in, int) and written_in != FORMAT:
+        if written_in != FORMAT:
             raise DownloadError(
-                f"The lock of trusted weights {path} has format {written_in}, but this version of Vitrail "
-                f"reads {FORMAT}: use the newer version that wrote it, or move the file away."
+                f"The lock of trusted {_kind(path)} {path} has format {written_in}, but this version of "
+                f"Vitrail reads {FORMAT}: use the newer version that wrote it, or move the file away."
             )
-        return _LOCK.validate_python(document).weights
+        return _TRUSTED.validate_python(document.get(_kind(path)))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
         raise DownloadError(
-            f"The lock of trusted weights {path} cannot be read ({reason}), so no weights can be checked against it: "
-            "restore a copy of it, or move it away to trust the next download of each name."
+            f"The lock of trusted {_kind(path)} {path} cannot be read ({reason}), so no {_kind(path)} can be checked "
+            "against it: restore a copy of it, or move it away to trust the next download of each name."
         ) from error
 
 
@@ -78,11 +71,16 @@ def remember(path: Path, name: str, trusted: Trusted) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(path.name + ".lock")):
             known = {name: trusted} | read_trusted(path)
-            weights = {key: asdict(known[key]) for key in sorted(known)}
-            text = json.dumps(add_digest({"format": FORMAT, "weights": weights}), indent=1) + "\n"
+            entries = {key: asdict(known[key]) for key in sorted(known)}
+            text = json.dumps(add_digest({"format": FORMAT, _kind(path): entries}), indent=1) + "\n"
             put_in_place(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise DownloadError(
-            f"The lock of trusted weights {path} could not be written ({error.strerror or error}), and Vitrail does "
-            "not use weights without it: free some disk space, or choose another place with VITRAIL_CONFIG."
+            f"The lock of trusted {_kind(path)} {path} could not be written ({error.strerror or error}), and Vitrail "
+            f"does not use {_kind(path)} without it: free some disk space, or choose another place with VITRAIL_CONFIG."
         ) from error
+
+
+def _kind(path: Path) -> str:
+    """What a lock is of, in words and as its key: weights or datasets."""
+    return path.name.partition(".")[0]

@@ -5,7 +5,7 @@ import numpy as np
 from PIL import Image
 
 from vitrail.data.dataset import ListedFile
-from vitrail.data.sources.digits import DigitsSource, grey_png
+from vitrail.data.sources.digits import DigitsSource
 
 
 def test_there_are_1797_digits_of_ten_classes():
@@ -29,10 +29,3 @@ def test_the_bytes_are_the_same_on_every_machine():
     source = DigitsSource()
     everything = b"".join(source.read(each.path) for each in source.list_files() if isinstance(each, ListedFile))
     assert hashlib.sha256(everything).hexdigest() == "82be77aa2939271dc94b902b92ae6b4a97fb35c81a82d06c5b7da467be0b10b3"
-
-
-def test_a_png_is_read_back():
-    pixels = np.arange(35, dtype=np.uint8).reshape(5, 7) * 7
-    with Image.open(BytesIO(grey_png(pixels))) as image:
-        assert image.mode == "L"
-        assert np.array_equal(np.asarray(image), pixels)

@@ -19,7 +19,7 @@ from vitrail.data.in_flight import FILES
 from vitrail.data.sources.clutter import is_clutter
 from vitrail.data.sources.gzipped import GzipRanges
 from vitrail.data.sources.local import MAX_FILE_BYTES, as_on_disk, written
-from vitrail.data.sources.ranges import Ranges, as_file
+from vitrail.data.sources.ranges import Ranges, as_file, inside
 from vitrail.data.sources.tree import list_names, why_not_inside
 from vitrail.data.sources.webdataset import holds_samples, list_samples, split_of_shard
 
@@ -75,6 +75,11 @@ class TarArchive:
         if self.members[name][1] > MOST_LABEL_BYTES:
             raise OSError(0, "it is longer than any label")
         return self.read(name)
+
+    def read_part(self, name: str, start: int, length: int) -> bytes:
+        """`length` bytes of one file from `start`, fewer at its end; raises OSError."""
+        offset, size = self.members[name]
+        return self._ranges.read_at(offset + start, inside(start, length, size))
 
     def _check_end(self, offset: int) -> None:
         """A header that is cut off or damaged is taken for the end by tarfile, which says nothing."""

@@ -42,6 +42,60 @@ class Member:
     checksum: int
 
 
+class ZipArchive:
+    """One archive: where each of its files lies.
+
+    `aside` has what is set aside, `unknown` one of the names whose encoding is unknown, if there are any.
+    """
+
+    def __init__(self, ranges: Ranges, where: str) -> None:
+        """List it; `where` is its name in errors.
+
+        Raises:
+            DataError: it is damaged, or an archive bomb.
+        """
+        self._ranges = ranges
+        try:
+            with zipfile.ZipFile(as_file(ranges, most=MOST_DIRECTORY_BYTES)) as archive:
+                listed = archive.infolist()
+        except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError) as error:
+            raise DataError(
+                f"{where} cannot be read as a zip archive ({error}): it was probably cut off or damaged on its "
+                "way here; fetch it again."
+            ) from error
+        _refuse_overlap(listed, where)
+        self.members: dict[str, Member] = {}
+        self.aside: list[SetAside] = []
+        names, self.unknown = decode_names(listed)
+        for info, name in zip(listed, names, strict=True):
+            name = name.replace("\\", "/")  # as old tools of Windows wrote it
+            if info.is_dir() or name.endswith("/") or is_clutter(name):
+                continue
+            if reason := _why_not(info, name):
+                self.aside.append(SetAside(path=written(name), reason=reason))
+                continue
+            if name in self.members:
+                reason = "the archive holds this name more than once: its last file is used"
+                self.aside.append(SetAside(path=written(name), reason=reason))
+            self.members[name] = Member(
+                info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC
+            )
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one file; raises OSError if they are not what the archive promised."""
+        member = self.members[name]
+        header = self._ranges.read_at(member.start, LOCAL_HEADER.size)
+        if len(header) < LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
+            raise OSError(0, "the archive is damaged where it should begin")
+        _, name_length, extra_length = LOCAL_HEADER.unpack(header)
+        FILES.take(member.packed + member.size)
+        packed = self._ranges.read_at(member.start + LOCAL_HEADER.size + name_length + extra_length, member.packed)
+        content = _unpack(packed, member)
+        if len(content) != member.size or zlib.crc32(content) != member.checksum:
+            raise OSError(0, "its bytes do not match the checksum in the archive")
+        return content
+
+
 class ZipSource:
     """Images in a zip archive."""
 
@@ -56,60 +110,22 @@ class ZipSource:
 
     def list_files(self) -> Iterator[Listed]:
         """Every member with its label, or the reason why it has none; DataError if the archive is damaged."""
-        members, aside, unknown = self._listing
-        yield from aside
-        if unknown is not None:
+        yield from self._archive.aside
+        if self._archive.unknown is not None:
             yield Caution(
                 f"{written(PurePosixPath(self._where).name)} does not say how its names are encoded, and they are not "
-                f"UTF-8: they are read in code page 437, as in {written(unknown)}. If class names look wrong, unpack "
-                "the archive and give the folder, or pack it again with names in UTF-8."
+                f"UTF-8: they are read in code page 437, as in {written(self._archive.unknown)}. If class names look "
+                "wrong, unpack the archive and give the folder, or pack it again with names in UTF-8."
             )
-        yield from list_names(list(members), self._where, self._member)
+        yield from list_names(list(self._archive.members), self._where, self._archive.read)
 
     def read(self, path: str) -> bytes:
         """The bytes of one member; raises OSError if they are not what the archive promised."""
-        return self._member(as_on_disk(path))
+        return self._archive.read(as_on_disk(path))
 
     @cached_property
-    def _listing(self) -> tuple[dict[str, Member], list[SetAside], str | None]:
-        """The members by name; what is set aside; and one of the names whose encoding is unknown, if there are any."""
-        try:
-            with zipfile.ZipFile(as_file(self._ranges, most=MOST_DIRECTORY_BYTES)) as archive:
-                listed = archive.infolist()
-        except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError) as error:
-            raise DataError(
-                f"{self._where} cannot be read as a zip archive ({error}): it was probably cut off or damaged on its "
-                "way here; fetch it again."
-            ) from error
-        _refuse_overlap(listed, self._where)
-        members: dict[str, Member] = {}
-        aside: list[SetAside] = []
-        names, unknown = decode_names(listed)
-        for info, name in zip(listed, names, strict=True):
-            name = name.replace("\\", "/")  # as old tools of Windows wrote it
-            if info.is_dir() or name.endswith("/") or is_clutter(name):
-                continue
-            if reason := _why_not(info, name):
-                aside.append(SetAside(path=written(name), reason=reason))
-                continue
-            if name in members:
-                reason = "the archive holds this name more than once: its last file is used"
-                aside.append(SetAside(path=written(name), reason=reason))
-            members[name] = Member(info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC)
-        return members, aside, unknown
-
-    def _member(self, name: str) -> bytes:
-        member = self._listing[0][name]
-        header = self._ranges.read_at(member.start, LOCAL_HEADER.size)
-        if len(header) < LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
-            raise OSError(0, "the archive is damaged where it should begin")
-        _, name_length, extra_length = LOCAL_HEADER.unpack(header)
-        FILES.take(member.packed + member.size)
-        packed = self._ranges.read_at(member.start + LOCAL_HEADER.size + name_length + extra_length, member.packed)
-        content = _unpack(packed, member)
-        if len(content) != member.size or zlib.crc32(content) != member.checksum:
-            raise OSError(0, "its bytes do not match the checksum in the archive")
-        return content
+    def _archive(self) -> ZipArchive:
+        return ZipArchive(self._ranges, self._where)
 
 
 def decode_names(listed: Sequence[zipfile.ZipInfo]) -> tuple[list[str], str | None]:

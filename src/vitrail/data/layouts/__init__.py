@@ -1,0 +1,76 @@
+"""How the files of each named data set say which images it has, with which labels, in which split.
+
+A layout gives a `Layout` for a tree of files and a card. To add one, write a file here and a line in LAYOUTS.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from vitrail.data.boxes import PixelBox
+from vitrail.data.dataset import ListedFile, SetAside
+from vitrail.data.dataset_cards import DatasetCard
+from vitrail.data.file_tree import FileTree
+from vitrail.data.layouts.cifar import CifarFiles
+from vitrail.data.layouts.class_folders import list_class_folders
+from vitrail.data.layouts.cub import list_cub, read_cub_boxes
+from vitrail.data.layouts.dtd import list_dtd
+from vitrail.data.layouts.food101 import list_food101
+from vitrail.data.layouts.oxford_flowers import list_oxford_flowers
+from vitrail.data.layouts.oxford_pets import list_oxford_pets
+from vitrail.data.layouts.stanford_dogs import list_stanford_dogs, read_stanford_dogs_boxes
+from vitrail.data.layouts.svhn import SvhnFiles
+
+
+class Layout(Protocol):
+    """The images of a data set; its functions are those of a `Source`."""
+
+    def list_files(self) -> Iterator[ListedFile | SetAside]:
+        """Every image with its label and split, or the reason why it has none."""
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one image; raises OSError."""
+
+
+Lister = Callable[[FileTree, DatasetCard], Iterator[ListedFile | SetAside]]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFiles:
+    """A layout whose images are files of the tree."""
+
+    lister: Lister
+    tree: FileTree
+    card: DatasetCard
+
+    def list_files(self) -> Iterator[ListedFile | SetAside]:
+        """Every image with its label and split, or the reason why it has none."""
+        yield from self.tree.aside
+        yield from self.lister(self.tree, self.card)
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one image; raises OSError."""
+        return self.tree.read(path)
+
+
+def _image_files(lister: Lister) -> Callable[[FileTree, DatasetCard], Layout]:
+    return lambda tree, card: ImageFiles(lister, tree, card)
+
+
+LAYOUTS: Mapping[str, Callable[[FileTree, DatasetCard], Layout]] = {
+    "cifar": CifarFiles,
+    "class-folders": _image_files(list_class_folders),
+    "cub": _image_files(list_cub),
+    "dtd": _image_files(list_dtd),
+    "food-101": _image_files(list_food101),
+    "oxford-flowers": _image_files(list_oxford_flowers),
+    "oxford-pets": _image_files(list_oxford_pets),
+    "stanford-dogs": _image_files(list_stanford_dogs),
+    "svhn": SvhnFiles,
+}
+
+# The box of each image by its path, for the layouts that have boxes.
+BOXES: Mapping[str, Callable[[FileTree], Mapping[str, PixelBox]]] = {
+    "cub": read_cub_boxes,
+    "stanford-dogs": read_stanford_dogs_boxes,
+}
