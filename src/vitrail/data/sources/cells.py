@@ -42,6 +42,8 @@ def cell_texts(column: pa.Array | pa.ChunkedArray, name: str, where: str) -> lis
     if pa.types.is_floating(kind):
         column = pc.if_else(pc.is_nan(column), None, column)
     try:
+        if pa.types.is_temporal(kind):
+            column.to_pylist()  # raises for a day outside every calendar, which Arrow would write as one
         return [text or "" for text in column.cast(pa.string()).to_pylist()]
     except UNREADABLE:
         return list(map(_text, column))
@@ -49,6 +51,7 @@ def cell_texts(column: pa.Array | pa.ChunkedArray, name: str, where: str) -> lis
 
 def _text(cell: pa.Scalar) -> str | None:
     try:
+        cell.as_py()
         return cell.cast(pa.string()).as_py() or ""
     except UNREADABLE:
         return None
