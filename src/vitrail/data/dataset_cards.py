@@ -7,7 +7,7 @@ the fact. A card without `forms` only describes its data set: the images must be
 """
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import PurePosixPath
@@ -22,7 +22,7 @@ Md5 = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{32})?$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://")]
 
-COMPRESSED = (".tar.gz", ".tgz")
+COMPRESSED, GZIP = (".tar.gz", ".tgz"), ".gz"
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -44,10 +44,10 @@ class DatasetFile:
 
     @property
     def stored_as(self) -> str:
-        """The name of the file that Vitrail keeps: a compressed tar is stored as the plain tar in it."""
+        """The name of the file that Vitrail keeps: a compressed file is stored as the file in it."""
         name = PurePosixPath(self.inside).name or self.name
         ending = next((ending for ending in COMPRESSED if name.lower().endswith(ending)), "")
-        return f"{name.removesuffix(ending)}.tar" if ending else name
+        return f"{name.removesuffix(ending)}.tar" if ending else name.removesuffix(GZIP)
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -56,7 +56,8 @@ class Form:
     """One of the forms in which a data set is published; the first of a card is the one that is downloaded.
 
     `marks` are paths that exist where the files have been unpacked, and `folders` are the names that other tools give
-    to the folder around them.
+    to the folder around them. A form without files is a folder that a person unpacks; a form without marks is not
+    recognised once it is unpacked.
     """
 
     files: tuple[DatasetFile, ...]
@@ -85,7 +86,9 @@ class DatasetCard:
     """Everything known of one data set.
 
     `counts` are the images of each official split, or of "all". `class_folders` and `without_classes` are for the
-    layout "class-folders", and `class_names` for labels that are numbers.
+    layout "class-folders", and `class_names` for labels that are numbers. `files_of` is the card of another data set
+    that has the same files. `tfds` is the folder in which TensorFlow Datasets keeps the data set, such as "eurosat/rgb".
+    `by_hand` says where a person gets files that are not downloaded.
     """
 
     name: str
@@ -103,9 +106,17 @@ class DatasetCard:
     class_names: tuple[str, ...] = ()
     class_folders: dict[str, SplitName | Literal[""]] = field(default_factory=dict)
     without_classes: tuple[str, ...] = ()
+    files_of: str = ""
+    tfds: str = ""
+    by_hand: str = ""
     seen_in: dict[str, str] = field(default_factory=dict)
     forms: tuple[Form, ...] = ()
     overlaps: tuple[Overlap, ...] = ()
+
+    @property
+    def stored_under(self) -> str:
+        """The name of the data set in the cache, where data sets with the same files share them."""
+        return self.files_of or self.name
 
     @property
     def images(self) -> int | None:
@@ -130,4 +141,6 @@ def load_dataset_cards() -> dict[str, DatasetCard]:
         name = path.name.removesuffix(".toml")
         facts = tomllib.loads(path.read_text(encoding="utf-8"))
         cards[name] = _CARD.validate_python({"name": name, **facts})
-    return cards
+    return {
+        name: replace(card, forms=cards[card.files_of].forms) if card.files_of else card for name, card in cards.items()
+    }

@@ -18,7 +18,7 @@ from vitrail.data.boxes import PixelBox, add_box
 from vitrail.data.dataset import ListedFile, SetAside, Source
 from vitrail.data.dataset_cards import DatasetCard, load_dataset_cards
 from vitrail.data.dataset_files import open_tree
-from vitrail.data.layouts import BOXES, LAYOUTS, Layout
+from vitrail.data.layouts import BOXES, Layout, open_layout
 from vitrail.data.sources import KINDS, is_url, open_source
 
 PREFIX, BOXED = "dataset:", ":boxes"
@@ -147,7 +147,7 @@ class NamedSource:
     def _open_once(self) -> "_Opened":
         card, boxes = self._named.card, self._named.boxes
         tree = open_tree(card, self._resources, boxes=boxes)
-        return _Opened(LAYOUTS[card.layout](tree, card), BOXES[card.layout](tree) if boxes else {})
+        return _Opened(open_layout(tree, card), BOXES[card.layout](tree) if boxes else {})
 
     def _compare(self, counts: Counter[str]) -> None:
         """Say where there are fewer or more images than the official ones."""

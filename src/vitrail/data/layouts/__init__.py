@@ -20,6 +20,8 @@ from vitrail.data.layouts.oxford_flowers import list_oxford_flowers
 from vitrail.data.layouts.oxford_pets import list_oxford_pets
 from vitrail.data.layouts.stanford_dogs import list_stanford_dogs, read_stanford_dogs_boxes
 from vitrail.data.layouts.svhn import SvhnFiles
+from vitrail.data.layouts.tfds import PreparedFiles, is_prepared
+from vitrail.data.layouts.vtab import VtabFiles
 
 
 class Layout(Protocol):
@@ -67,6 +69,7 @@ LAYOUTS: Mapping[str, Callable[[FileTree, DatasetCard], Layout]] = {
     "oxford-pets": _image_files(list_oxford_pets),
     "stanford-dogs": _image_files(list_stanford_dogs),
     "svhn": SvhnFiles,
+    "vtab": VtabFiles,
 }
 
 # The box of each image by its path, for the layouts that have boxes.
@@ -74,3 +77,9 @@ BOXES: Mapping[str, Callable[[FileTree], Mapping[str, PixelBox]]] = {
     "cub": read_cub_boxes,
     "stanford-dogs": read_stanford_dogs_boxes,
 }
+
+
+def open_layout(tree: FileTree, card: DatasetCard) -> Layout:
+    """The images of a data set, in its official files or as TensorFlow Datasets has prepared it."""
+    prepared = is_prepared(tree) and LAYOUTS[card.layout] is not VtabFiles
+    return PreparedFiles(tree, card) if prepared else LAYOUTS[card.layout](tree, card)

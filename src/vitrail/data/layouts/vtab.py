@@ -1,0 +1,145 @@
+"""VTAB-1k: 800 images for training, 200 of val and the test of each of 19 tasks, which `vtab.TASKS` describes.
+
+Either TensorFlow Datasets has prepared a data set, or its official files are here; both give the same images, since the
+order that TensorFlow Datasets gives to examples follows from their keys. Where that is not so, or where TensorFlow
+Datasets changes the images in ways that only its own libraries repeat, a card has no official files: the ones of
+Caltech-101 depend on the order in which a disk lists a folder, and those of SUN397 and Retinopathy are made with OpenCV.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from vitrail.core.errors import DataError
+from vitrail.data.dataset import ListedFile, SetAside, SplitName
+from vitrail.data.dataset_cards import DatasetCard, load_dataset_cards
+from vitrail.data.file_tree import FileTree
+from vitrail.data.layouts.cifar import CifarFiles
+from vitrail.data.layouts.class_folders import list_class_folders
+from vitrail.data.layouts.clevr import ClevrRows
+from vitrail.data.layouts.dmlab import DmlabRows
+from vitrail.data.layouts.dsprites import DspritesRows, brighten
+from vitrail.data.layouts.dtd import list_dtd
+from vitrail.data.layouts.kitti import KittiRows
+from vitrail.data.layouts.listed_rows import ListedRows
+from vitrail.data.layouts.oxford_flowers import list_oxford_flowers
+from vitrail.data.layouts.oxford_pets import list_oxford_pets
+from vitrail.data.layouts.smallnorb import SmallNorbRows
+from vitrail.data.layouts.svhn import SvhnFiles
+from vitrail.data.layouts.tfds import PreparedRows, is_prepared
+from vitrail.data.sources.local import class_name
+from vitrail.data.vtab import TASKS, TRAIN_IMAGES, VAL_IMAGES
+
+
+class Rows(Protocol):
+    """The examples of each split of TensorFlow Datasets, in its order."""
+
+    def order(self, split: str) -> Sequence[str]:
+        """The path of each example; raises a DataError if the files cannot be read."""
+
+    def features(self, path: str) -> Mapping[str, Sequence[Any]]:
+        """What an example says, under the names of TensorFlow Datasets; raises OSError."""
+
+    def read(self, path: str) -> bytes:
+        """The image of an example; raises OSError."""
+
+
+def _number(file: ListedFile) -> str:
+    """CIFAR's and SVHN's key: the number of the image in its split."""
+    return str(int(file.path.rpartition("/")[2].removesuffix(".png")))
+
+
+def _file_name(file: ListedFile) -> str:
+    """The key of Flowers and Pets."""
+    return file.path.rpartition("/")[2]
+
+
+def _with_folder(file: ListedFile) -> str:
+    """DTD's key: the class and the name."""
+    return file.path.removeprefix("dtd/images/")
+
+
+def _after_label(file: ListedFile) -> str:
+    """EuroSAT's and RESISC45's key."""
+    return f"{file.label}_{_file_name(file)}"
+
+
+def _listed(lister: Callable[..., Iterator[ListedFile | SetAside]], key: Callable[[ListedFile], str]) -> Any:
+    return lambda tree, card: ListedRows(lister(tree, card), tree.read, key)
+
+
+def _cifar(tree: FileTree, card: DatasetCard) -> Rows:
+    files = CifarFiles(tree, card)
+    return ListedRows(files.list_files(), files.read, _number)
+
+
+def _svhn(tree: FileTree, card: DatasetCard) -> Rows:
+    files = SvhnFiles(tree, card)
+    return ListedRows(files.list_files(), files.read, _number)
+
+
+# How the official files of a task are read.
+OFFICIAL: Mapping[str, Callable[[FileTree, DatasetCard], Rows]] = {
+    "vtab-cifar-100": _cifar,
+    "vtab-dtd": _listed(list_dtd, _with_folder),
+    "vtab-oxford-flowers-102": _listed(list_oxford_flowers, _file_name),
+    "vtab-oxford-pets": _listed(list_oxford_pets, _file_name),
+    "vtab-svhn": _svhn,
+    "vtab-eurosat": _listed(list_class_folders, _after_label),
+    "vtab-resisc45": _listed(list_class_folders, _after_label),
+    "vtab-clevr-count": ClevrRows,
+    "vtab-clevr-distance": ClevrRows,
+    "vtab-dmlab": DmlabRows,
+    "vtab-kitti-distance": KittiRows,
+    "vtab-dsprites-location": DspritesRows,
+    "vtab-dsprites-orientation": DspritesRows,
+    "vtab-smallnorb-azimuth": SmallNorbRows,
+    "vtab-smallnorb-elevation": SmallNorbRows,
+}
+
+
+class VtabFiles:
+    """The images of one task."""
+
+    def __init__(self, tree: FileTree, card: DatasetCard) -> None:
+        self._task, self._tree, self._prepared = TASKS[card.name], tree, is_prepared(tree)
+        described = load_dataset_cards().get(card.files_of, card)
+        self._rows: Rows = PreparedRows(tree) if self._prepared else OFFICIAL[card.name](tree, described)
+        self._dim = self._prepared and card.name.startswith("vtab-dsprites")
+
+    def list_files(self) -> Iterator[ListedFile | SetAside]:
+        """The images of train, val and test; those of classes without a training image are set aside."""
+        yield from self._tree.aside
+        trained: set[str] = set()
+        for split, paths in self._parts():
+            for path in paths:
+                try:
+                    label = class_name(str(self._task.rule(self._rows.features(path))))
+                except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
+                    yield SetAside(path=path, reason=f"its label cannot be read ({error})")
+                    continue
+                if split == "train":
+                    trained.add(label)
+                if label in trained:
+                    yield ListedFile(path=path, label=label, split=split)
+                else:
+                    yield SetAside(path=path, reason=f"the {TRAIN_IMAGES} training images have none of its class")
+
+    def read(self, path: str) -> bytes:
+        """The image of one example; raises OSError."""
+        data = self._rows.read(path)
+        return brighten(data) if self._dim else data
+
+    def _parts(self) -> Iterator[tuple[SplitName, Sequence[str]]]:
+        train = self._rows.order("train")
+        val, test = self._rows.order(self._task.val.split), self._rows.order(self._task.test.split)
+        val_start, test_start = self._task.val.start(len(val)), self._task.test.start(len(test))
+        parts: dict[SplitName, Sequence[str]] = {
+            "train": train[:TRAIN_IMAGES],
+            "val": val[val_start : val_start + VAL_IMAGES],
+            "test": test[test_start:],
+        }
+        if len(set().union(*parts.values())) < sum(map(len, parts.values())) or len(parts["val"]) < VAL_IMAGES:
+            raise DataError(
+                f"{self._tree.where} has too few images for VTAB's {TRAIN_IMAGES} + {VAL_IMAGES}: fetch all its files."
+            )
+        yield from parts.items()

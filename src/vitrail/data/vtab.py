@@ -1,0 +1,75 @@
+"""The 19 tasks of VTAB-1k: group, label rule, and which images are train, val and test.
+
+Source: google-research/task_adaptation d7630d3, task_adaptation/data/*.py and scripts/run_all_tasks.sh, lines 22 to 40;
+groups: Zhai et al. 2019, arXiv:1910.04867.
+
+Each task has 800 training images, the first of a split in the order of TensorFlow Datasets; 200 images of val; and a
+test. Val and test begin after so many per cent of a split.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vitrail.data import vtab_labels as rules
+
+Group = Literal["natural", "specialised", "structured"]
+
+TRAIN_IMAGES, VAL_IMAGES = 800, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The images of a split of TensorFlow Datasets after so many per cent, of which each is rounded down."""
+
+    split: str
+    after: tuple[int, ...] = ()
+
+    def start(self, images: int) -> int:
+        """The place of the first image among all of the split."""
+        return sum(percent * images // 100 for percent in self.after)
+
+
+@dataclass(frozen=True, slots=True)
+class VtabTask:
+    """One task. `source` is the file of task_adaptation that defines it."""
+
+    group: Group
+    source: str
+    val: Part
+    test: Part
+    rule: Callable[[Mapping[str, Sequence[Any]]], int | str] = rules.published_label
+
+
+_VALIDATION, _TEST = Part("validation"), Part("test")
+_LAST_TENTH = Part("train", (90,))
+
+TASKS: Mapping[str, VtabTask] = {
+    "vtab-caltech-101": VtabTask("natural", "caltech.py:54-67", _LAST_TENTH, _TEST),
+    "vtab-cifar-100": VtabTask("natural", "cifar.py:72-83", _LAST_TENTH, _TEST),
+    "vtab-dtd": VtabTask("natural", "dtd.py", _VALIDATION, _TEST),
+    "vtab-oxford-flowers-102": VtabTask("natural", "oxford_flowers102.py", _VALIDATION, _TEST),
+    "vtab-oxford-pets": VtabTask("natural", "oxford_iiit_pet.py", Part("train", (80,)), _TEST),
+    "vtab-sun397": VtabTask("natural", "sun397.py", _VALIDATION, _TEST),
+    "vtab-svhn": VtabTask("natural", "svhn.py", _LAST_TENTH, _TEST),
+    "vtab-patch-camelyon": VtabTask("specialised", "patch_camelyon.py", _VALIDATION, _TEST),
+    "vtab-eurosat": VtabTask("specialised", "eurosat.py", Part("train", (60,)), Part("train", (60, 20))),
+    "vtab-resisc45": VtabTask("specialised", "resisc45.py", Part("train", (60,)), Part("train", (60, 20))),
+    "vtab-retinopathy": VtabTask("specialised", "diabetic_retinopathy.py", _VALIDATION, _TEST),
+    "vtab-clevr-count": VtabTask("structured", "clevr.py", _LAST_TENTH, _VALIDATION, rules.clevr_count),
+    "vtab-clevr-distance": VtabTask("structured", "clevr.py", _LAST_TENTH, _VALIDATION, rules.clevr_distance),
+    "vtab-dmlab": VtabTask("structured", "dmlab.py", _VALIDATION, _TEST),
+    "vtab-kitti-distance": VtabTask("structured", "kitti.py", _VALIDATION, _TEST, rules.kitti_distance),
+    "vtab-dsprites-location": VtabTask(
+        "structured", "dsprites.py", Part("train", (80,)), Part("train", (80, 10)), rules.dsprites_location
+    ),
+    "vtab-dsprites-orientation": VtabTask(
+        "structured", "dsprites.py", Part("train", (80,)), Part("train", (80, 10)), rules.dsprites_orientation
+    ),
+    "vtab-smallnorb-azimuth": VtabTask(
+        "structured", "smallnorb.py", _TEST, Part("test", (50,)), rules.smallnorb_azimuth
+    ),
+    "vtab-smallnorb-elevation": VtabTask(
+        "structured", "smallnorb.py", _TEST, Part("test", (50,)), rules.smallnorb_elevation
+    ),
+}
