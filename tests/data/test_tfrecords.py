@@ -43,7 +43,7 @@ def test_numbers_that_are_not_packed_are_read():
 
 @pytest.mark.parametrize("content", [TENSORFLOWS[:-3], b"\xff" * 20, b"\n\x03abc", b"\n\x05\n\x03\x12\x01"])
 def test_a_damaged_example_is_refused(content):
-    with pytest.raises(ValueError, match="it is|a field|an integer|wire"):
+    with pytest.raises(ValueError, match=r"it is|a field|an integer|wire"):
         parse_example(content)
 
 

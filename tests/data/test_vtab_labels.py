@@ -62,7 +62,7 @@ def test_clevr_distances_are_in_six_bins(depths, label):
     ],
 )
 def test_kitti_takes_the_closest_vehicle(kinds, distances, label):
-    """kitti.py, `_closest_vehicle_distance_pp`: types below 3; thresholds -100, 8, 20, 999; 1000 where there is none."""
+    """kitti.py, `_closest_vehicle_distance_pp`: types below 3; thresholds -100, 8, 20, 999; 1000 if there is none."""
     assert kitti_distance({"objects/type": kinds, "objects/location": places(*distances)}) == label
 
 

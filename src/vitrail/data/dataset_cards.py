@@ -87,8 +87,8 @@ class DatasetCard:
 
     `counts` are the images of each official split, or of "all". `class_folders` and `without_classes` are for the
     layout "class-folders", and `class_names` for labels that are numbers. `files_of` is the card of another data set
-    that has the same files. `tfds` is the folder in which TensorFlow Datasets keeps the data set, such as "eurosat/rgb".
-    `by_hand` says where a person gets files that are not downloaded.
+    that has the same files. `tfds` is the folder in which TensorFlow Datasets keeps the data set, such as
+    "eurosat/rgb". `by_hand` says where a person gets files that are not downloaded.
     """
 
     name: str

@@ -64,13 +64,18 @@ def find_records(tree: FileTree, file: str) -> list[Record]:
             (length,) = HEADER.unpack(header)
             records.append(Record(file, at + HEADER.size, length))
             at += HEADER.size + length + CHECKSUM_BYTES
-        if records and not tree.read_part(file, at - 1, 1):
-            raise ValueError("its last record is cut off")
+        _require_end(tree, file, at)
     except (struct.error, OverflowError, OSError, ValueError) as error:
         raise DataError(
             f"{file} of {tree.where} cannot be read as TFRecord ({error}): prepare or fetch it again."
         ) from error
     return records
+
+
+def _require_end(tree: FileTree, file: str, end: int) -> None:
+    """Check that a file is as long as its last record says; raises ValueError, or OSError."""
+    if end and not tree.read_part(file, end - 1, 1):
+        raise ValueError("its last record is cut off")
 
 
 def parse_example(content: bytes) -> Example:

@@ -46,8 +46,8 @@ def records(contents: Iterable[bytes]) -> bytes:
     return b"".join(struct.pack("<Q4x", len(content)) + content + bytes(4) for content in contents)
 
 
-def picture(number: int) -> bytes:
-    """A small image that no other number gives."""
+def picture(number: int | str) -> bytes:
+    """A small image that no other number or name gives."""
     return plain_png(np.frombuffer(hashlib.sha256(str(number).encode()).digest()[:27], np.uint8).reshape(3, 3, 3))
 
 

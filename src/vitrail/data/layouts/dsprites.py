@@ -3,8 +3,8 @@
 The layout is as tensorflow/datasets 07bcaaa reads it: datasets/dsprites/dsprites_dataset_builder.py,
 `_generate_examples`. The classes of an image are colour, shape, scale, orientation, and place in x and in y.
 
-VTAB multiplies the pixels by 255 (task_adaptation d7630d3, data/dsprites.py, `preprocess_fn`). The images stay in memory
-as bits, 0.4 GB: a single one cannot be read from the file without unpacking many.
+VTAB multiplies the pixels by 255 (task_adaptation d7630d3, data/dsprites.py, `preprocess_fn`). The images stay in
+memory as bits, 0.4 GB: a single one cannot be read from the file without unpacking many.
 """
 
 import io

@@ -76,10 +76,7 @@ def _split_by_video(tree: FileTree) -> dict[str, list[int]]:
     random, number = np.random.RandomState(SEED), max(1, PERCENT * len(images) // 100)
     test = set(random.choice(sorted(images), number, replace=False).tolist())
     validation = set(random.choice(sorted(set(images) - test), number, replace=False).tolist())
-    split_of = {
-        video: "test" if video in test else "validation" if video in validation else "train" for video in images
-    }
     splits: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
     for video, numbers in images.items():
-        splits[split_of[video]] += numbers
+        splits["test" if video in test else "validation" if video in validation else "train"] += numbers
     return splits

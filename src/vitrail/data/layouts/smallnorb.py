@@ -23,7 +23,7 @@ FILES = {
     "train": "smallnorb-5x46789x9x18x6x2x96x96-training",
     "test": "smallnorb-5x01235x9x18x6x2x96x96-testing",
 }
-TYPES = {507333717: np.dtype(np.uint8), 507333716: np.dtype("<i4")}
+TYPES: dict[int, np.dtype[Any]] = {507333717: np.dtype(np.uint8), 507333716: np.dtype("<i4")}
 SIDE, CAMERAS = 96, 2
 HEADER_BYTES = 24  # with four lengths
 PATH = re.compile(r"(train|test)/(\d{5})\.png")

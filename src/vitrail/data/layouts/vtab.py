@@ -1,9 +1,9 @@
 """VTAB-1k: 800 images for training, 200 of val and the test of each of 19 tasks, which `vtab.TASKS` describes.
 
 Either TensorFlow Datasets has prepared a data set, or its official files are here; both give the same images, since the
-order that TensorFlow Datasets gives to examples follows from their keys. Where that is not so, or where TensorFlow
-Datasets changes the images in ways that only its own libraries repeat, a card has no official files: the ones of
-Caltech-101 depend on the order in which a disk lists a folder, and those of SUN397 and Retinopathy are made with OpenCV.
+order that TensorFlow Datasets gives to examples follows from their keys. Some cards have no official files: which of
+Caltech-101's images are train depends on the order in which a disk lists a folder, and OpenCV has changed the images of
+SUN397 and Retinopathy.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
