@@ -7,7 +7,7 @@ from typing import Protocol
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import SetAside
 from vitrail.data.sources.local import as_on_disk, read_file, read_listed, written
-from vitrail.data.sources.ranges import FileRanges
+from vitrail.data.sources.ranges import FileRanges, inside
 from vitrail.data.sources.tar import TarArchive
 from vitrail.data.sources.walk import walk, written_path
 from vitrail.data.sources.zip import ZipArchive
@@ -28,6 +28,9 @@ class FileTree(Protocol):
     def aside(self) -> Sequence[SetAside]:
         """What an archive holds and nobody may read, such as links and paths that lead out of it."""
 
+    def size(self, name: str) -> int:
+        """The length of one file in bytes; raises OSError."""
+
     def read(self, name: str) -> bytes:
         """The bytes of one file; raises OSError."""
 
@@ -44,6 +47,10 @@ class FolderTree:
         entries = list(walk(root, ()))
         self.aside = [entry for entry in entries if isinstance(entry, SetAside)]
         self.names = {written_path(entry) for entry in entries if not isinstance(entry, SetAside)}
+
+    def size(self, name: str) -> int:
+        """The length of one file in bytes; raises OSError."""
+        return (self._root / as_on_disk(name)).stat().st_size
 
     def read(self, name: str) -> bytes:
         """The bytes of one file; raises OSError."""
@@ -82,6 +89,15 @@ class ArchiveTree:
             self._archive |= dict.fromkeys(map(written, archive.members), archive)
         self.names = {*self._loose, *self._archive}
 
+    def size(self, name: str) -> int:
+        """The length of one file in bytes; raises OSError."""
+        if name in self._loose:
+            return self._loose[name].stat().st_size
+        archive = self._archive[name]
+        if isinstance(archive, TarArchive):
+            return archive.members[as_on_disk(name)][1]
+        return archive.members[as_on_disk(name)].size
+
     def read(self, name: str) -> bytes:
         """The bytes of one file; raises OSError."""
         if name in self._loose:
@@ -94,6 +110,20 @@ class ArchiveTree:
         if isinstance(archive, TarArchive):
             return archive.read_part(as_on_disk(name), start, length)
         return self.read(name)[start : start + length]
+
+
+class TreeRanges:
+    """One file of a tree as `Ranges`, for an archive in an archive."""
+
+    block = FileRanges.block
+
+    def __init__(self, tree: FileTree, name: str) -> None:
+        self._tree, self._name = tree, name
+        self.size = tree.size(name)
+
+    def read_at(self, start: int, length: int) -> bytes:
+        """`length` bytes from `start`, fewer at the end; raises OSError."""
+        return self._tree.read_part(self._name, start, inside(start, length, self.size))
 
 
 def _open(name: str, path: Path) -> TarArchive | ZipArchive | None:

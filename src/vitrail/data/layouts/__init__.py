@@ -16,6 +16,7 @@ from vitrail.data.layouts.class_folders import list_class_folders
 from vitrail.data.layouts.cub import list_cub, read_cub_boxes
 from vitrail.data.layouts.dtd import list_dtd
 from vitrail.data.layouts.food101 import list_food101
+from vitrail.data.layouts.imagenet import ImageNetFiles, list_imagenet_v2, name_synsets
 from vitrail.data.layouts.oxford_flowers import list_oxford_flowers
 from vitrail.data.layouts.oxford_pets import list_oxford_pets
 from vitrail.data.layouts.stanford_dogs import list_stanford_dogs, read_stanford_dogs_boxes
@@ -65,6 +66,8 @@ LAYOUTS: Mapping[str, Callable[[FileTree, DatasetCard], Layout]] = {
     "cub": _image_files(list_cub),
     "dtd": _image_files(list_dtd),
     "food-101": _image_files(list_food101),
+    "imagenet": ImageNetFiles,
+    "imagenet-v2": _image_files(list_imagenet_v2),
     "oxford-flowers": _image_files(list_oxford_flowers),
     "oxford-pets": _image_files(list_oxford_pets),
     "stanford-dogs": _image_files(list_stanford_dogs),
@@ -81,5 +84,6 @@ BOXES: Mapping[str, Callable[[FileTree], Mapping[str, PixelBox]]] = {
 
 def open_layout(tree: FileTree, card: DatasetCard) -> Layout:
     """The images of a data set, in its official files or as TensorFlow Datasets has prepared it."""
-    prepared = is_prepared(tree) and LAYOUTS[card.layout] is not VtabFiles
-    return PreparedFiles(tree, card) if prepared else LAYOUTS[card.layout](tree, card)
+    if not is_prepared(tree) or card.layout == "vtab":
+        return LAYOUTS[card.layout](tree, card)
+    return PreparedFiles(tree, card, name_synsets() if card.layout.startswith("imagenet") else {})

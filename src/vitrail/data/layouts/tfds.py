@@ -9,7 +9,7 @@ are the first of that order.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import md5
 
@@ -124,10 +124,13 @@ class PreparedRows:
 
 
 class PreparedFiles:
-    """A whole data set. If only validation has labels, as for ImageNet, it is the test."""
+    """A whole data set. If only validation has labels, as for ImageNet, it is the test.
 
-    def __init__(self, tree: FileTree, card: DatasetCard) -> None:
-        self._rows, self._card = PreparedRows(tree), card
+    `renamed` has other names for classes, for data sets whose classes are named otherwise in their official files.
+    """
+
+    def __init__(self, tree: FileTree, card: DatasetCard, renamed: Mapping[str, str]) -> None:
+        self._rows, self._card, self._renamed = PreparedRows(tree), card, renamed
 
     def list_files(self) -> Iterator[ListedFile | SetAside]:
         """Every example of the splits that are used."""
@@ -147,7 +150,7 @@ class PreparedFiles:
                     yield SetAside(path=path, reason=f"{label} is not a class of {self._card.title}")
                 else:
                     given = None if set(self._card.counts) == {"all"} else split
-                    yield ListedFile(path=path, label=label, split=given)
+                    yield ListedFile(path=path, label=self._renamed.get(label, label), split=given)
 
     def read(self, path: str) -> bytes:
         """The image of one example; raises OSError."""
