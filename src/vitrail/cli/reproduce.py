@@ -2,11 +2,16 @@
 
 import dataclasses
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vitrail.cli import options
 from vitrail.cli.help import ShortGroupHelp, ShortHelp
+
+if TYPE_CHECKING:
+    from vitrail.statistics.intervals import Interval
 
 reproduce = typer.Typer(
     cls=ShortGroupHelp, no_args_is_help=True, help="Compute again what the deck and the papers show."
@@ -40,3 +45,66 @@ def table1(as_json: options.Json = False, debug: options.Debug = False) -> None:
     console = Console()
     console.print(table)
     console.print(f"Parameters with a classifier of {CLASSES:,} classes; published: arXiv:2010.11929, table 1.")
+
+
+@reproduce.command(cls=ShortHelp)
+def real(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run on imagenet-1k.")],
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """The accuracy of a run on ImageNet by its reassessed labels (ReaL), where an image may have several right ones."""
+    from vitrail.core.drawing import watch
+    from vitrail.core.resources import Resources
+    from vitrail.data.dataset_cards import load_dataset_cards
+    from vitrail.data.dataset_files import fetch_files
+    from vitrail.data.real_labels import CARD, parse_real_labels
+    from vitrail.reproduce.real import score_real
+    from vitrail.runs.run import load_run
+
+    record = load_run(run)
+    with watch(quiet=as_json) as progress:
+        (path,) = fetch_files(load_dataset_cards()[CARD], Resources(data_dir=data_dir, progress=progress)).values()
+    scores = score_real(record, parse_real_labels(path.read_bytes(), str(path)))
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(score) for score in scores], indent=2))
+        return
+    for score in scores:
+        typer.echo(
+            f"{score.backbone}: ReaL {_rate(score.real.any_label)} on {score.real.any_label.n:,} images; by one label "
+            f"{_rate(score.real.single_label)} on the same images, {_rate(score.top1)} on all {score.top1.n:,}."
+        )
+    typer.echo(f"{scores[0].real.left_out:,} test images have no reassessed label and are left out (arXiv:2006.07159).")
+
+
+@reproduce.command(cls=ShortHelp)
+def vtab(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs on VTAB's tasks, one a task.")],
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Both means of VTAB over runs on its tasks: of the 19 tasks, and of the three groups."""
+    from vitrail.reproduce.vtab import summarise_vtab
+    from vitrail.runs.run import load_run
+
+    means = summarise_vtab([load_run(run) for run in runs])
+    if as_json:
+        typer.echo(json.dumps({name: dataclasses.asdict(mean) for name, mean in means.items()}, indent=2))
+        return
+    for name, mean in means.items():
+        typer.echo(name)
+        rows = {
+            **mean.accuracy,
+            **{f"mean of {group}": rate for group, rate in mean.groups.items()},
+            f"mean of {len(mean.accuracy)} tasks": mean.mean_of_tasks,
+            f"mean of {len(mean.groups)} groups": mean.mean_of_groups,
+        }
+        for title, rate in rows.items():
+            typer.echo(f"  {title:<26} {_rate(rate)}")
+        if mean.missing:
+            typer.echo(f"  These are not VTAB's means: there is no run of {', '.join(mean.missing)}.")
+
+
+def _rate(rate: "Interval") -> str:
+    return f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%})"

@@ -16,6 +16,7 @@ from vitrail.data import vtab_labels as rules
 Group = Literal["natural", "specialised", "structured"]
 
 TRAIN_IMAGES, VAL_IMAGES = 800, 200
+UNTRAINED = f"the {TRAIN_IMAGES} training images have none of its class"  # so every answer for such an image is wrong
 
 
 @dataclass(frozen=True, slots=True)

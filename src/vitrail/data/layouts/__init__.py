@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from vitrail.core.errors import DataError
 from vitrail.data.boxes import PixelBox
 from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.dataset_cards import DatasetCard
@@ -83,7 +84,13 @@ BOXES: Mapping[str, Callable[[FileTree], Mapping[str, PixelBox]]] = {
 
 
 def open_layout(tree: FileTree, card: DatasetCard) -> Layout:
-    """The images of a data set, in its official files or as TensorFlow Datasets has prepared it."""
+    """The images of a data set, in its official files or as TensorFlow Datasets has prepared it.
+
+    Raises:
+        DataError: the data set has no images.
+    """
+    if not card.layout:
+        raise DataError(f"{card.title} has no images of its own. {card.split.capitalize()}.")
     if not is_prepared(tree) or card.layout == "vtab":
         return LAYOUTS[card.layout](tree, card)
     return PreparedFiles(tree, card, name_synsets() if card.layout.startswith("imagenet") else {})

@@ -27,7 +27,7 @@ from vitrail.data.layouts.smallnorb import SmallNorbRows
 from vitrail.data.layouts.svhn import SvhnFiles
 from vitrail.data.layouts.tfds import PreparedRows, is_prepared
 from vitrail.data.sources.local import class_name
-from vitrail.data.vtab import TASKS, TRAIN_IMAGES, VAL_IMAGES
+from vitrail.data.vtab import TASKS, TRAIN_IMAGES, UNTRAINED, VAL_IMAGES
 
 
 class Rows(Protocol):
@@ -122,7 +122,7 @@ class VtabFiles:
                 if label in trained:
                     yield ListedFile(path=path, label=label, split=split)
                 else:
-                    yield SetAside(path=path, reason=f"the {TRAIN_IMAGES} training images have none of its class")
+                    yield SetAside(path=path, reason=f"{UNTRAINED}: it is in {split}")
 
     def read(self, path: str) -> bytes:
         """The image of one example; raises OSError."""
