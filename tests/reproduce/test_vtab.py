@@ -51,7 +51,7 @@ def made(tmp_path_factory):
     for task in ("vtab-dtd", "vtab-dmlab"):
         shutil.copytree(root / "other", root / task)
         renamed = replace(results, data=replace(results.data, name=task))
-        (root / task / RESULTS).write_text(results_to_json(renamed))
+        (root / task / RESULTS).write_bytes(results_to_json(renamed))
     return root
 
 
