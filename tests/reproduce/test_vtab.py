@@ -15,6 +15,7 @@ from vitrail.data.dataset import SetAside
 from vitrail.data.vtab import TASKS
 from vitrail.reproduce.vtab import summarise_vtab, vtab_means
 from vitrail.runs.folder import RESULTS
+from vitrail.runs.receipt import write_receipt
 from vitrail.runs.results import results_to_json
 from vitrail.runs.run import load_run
 from vitrail.statistics.intervals import wilson
@@ -52,6 +53,7 @@ def made(tmp_path_factory):
         shutil.copytree(root / "other", root / task)
         renamed = replace(results, data=replace(results.data, name=task))
         (root / task / RESULTS).write_bytes(results_to_json(renamed))
+        write_receipt(root / task, renamed)
     return root
 
 

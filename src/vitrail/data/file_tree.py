@@ -106,7 +106,11 @@ class ArchiveTree:
 
     def read_part(self, name: str, start: int, length: int) -> bytes:
         """`length` bytes of one file from `start`, fewer at its end; raises OSError."""
-        archive = self._archive.get(name)
+        if name in self._loose:
+            with self._loose[name].open("rb") as file:
+                file.seek(start)
+                return file.read(length)
+        archive = self._archive[name]
         if isinstance(archive, TarArchive):
             return archive.read_part(as_on_disk(name), start, length)
         return self.read(name)[start : start + length]

@@ -1,6 +1,7 @@
 """Data sets by name: "stanford-dogs", or "dataset:stanford-dogs", which is never a folder.
 
 "dataset:stanford-dogs:boxes" is the same data set with each image cropped to its box, so its examples are others.
+"hf:OWNER/NAME" is a data set on the hub (`hub_sets.py`).
 """
 
 import re
@@ -18,6 +19,7 @@ from vitrail.data.boxes import PixelBox, add_box
 from vitrail.data.dataset import ListedFile, SetAside, Source
 from vitrail.data.dataset_cards import DatasetCard, load_dataset_cards
 from vitrail.data.dataset_files import open_tree
+from vitrail.data.hub_sets import HubSource, is_hub_set
 from vitrail.data.layouts import BOXES, Layout, open_layout
 from vitrail.data.sources import KINDS, is_url, open_source
 
@@ -51,6 +53,8 @@ def open_data(data: str | Path | None, resources: Resources, *, kept_bytes: int 
         UsageError: there is nothing of that name, or it has no boxes.
         DataError: a server refuses to list a URL.
     """
+    if isinstance(data, str) and is_hub_set(data):
+        return HubSource(data, resources)
     named = find_named(data)
     return open_source(data, kept_bytes=kept_bytes) if named is None else NamedSource(named, resources)
 

@@ -5,13 +5,14 @@ A layout gives a `Layout` for a tree of files and a card. To add one, write a fi
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from vitrail.core.errors import DataError
 from vitrail.data.boxes import PixelBox
 from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.dataset_cards import DatasetCard
-from vitrail.data.file_tree import FileTree
+from vitrail.data.file_tree import FileTree, TreeRanges
 from vitrail.data.layouts.cifar import CifarFiles
 from vitrail.data.layouts.class_folders import list_class_folders
 from vitrail.data.layouts.cub import list_cub, read_cub_boxes
@@ -24,6 +25,7 @@ from vitrail.data.layouts.stanford_dogs import list_stanford_dogs, read_stanford
 from vitrail.data.layouts.svhn import SvhnFiles
 from vitrail.data.layouts.tfds import PreparedFiles, is_prepared
 from vitrail.data.layouts.vtab import VtabFiles
+from vitrail.data.sources.parquet import ParquetSource
 
 
 class Layout(Protocol):
@@ -61,6 +63,10 @@ def _image_files(lister: Lister) -> Callable[[FileTree, DatasetCard], Layout]:
     return lambda tree, card: ImageFiles(lister, tree, card)
 
 
+def _parquet(tree: FileTree, card: DatasetCard) -> Layout:
+    return ParquetSource({name: partial(TreeRanges, tree, name) for name in tree.names}, card.title)
+
+
 LAYOUTS: Mapping[str, Callable[[FileTree, DatasetCard], Layout]] = {
     "cifar": CifarFiles,
     "class-folders": _image_files(list_class_folders),
@@ -71,6 +77,7 @@ LAYOUTS: Mapping[str, Callable[[FileTree, DatasetCard], Layout]] = {
     "imagenet-v2": _image_files(list_imagenet_v2),
     "oxford-flowers": _image_files(list_oxford_flowers),
     "oxford-pets": _image_files(list_oxford_pets),
+    "parquet": _parquet,
     "stanford-dogs": _image_files(list_stanford_dogs),
     "svhn": SvhnFiles,
     "vtab": VtabFiles,
