@@ -11,6 +11,7 @@ THEMES = (
     "precision",
     "memory",
     "many_files",
+    "compressed_tars",
     "kills",
     "killed_runs",
     "ridge_path",

@@ -1,4 +1,4 @@
-"""Write the reference pages that follow from the code: commands, public names, and the schema of results.json."""
+"""Write the reference pages that follow from the code: commands, public names, data sets, schema of results.json."""
 
 import inspect
 import json
@@ -10,6 +10,7 @@ from typer.main import get_command
 
 import vitrail
 from vitrail.cli.main import app
+from vitrail.data.dataset_cards import DatasetCard, load_dataset_cards
 from vitrail.runs import results_schema
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -36,6 +37,7 @@ def main() -> None:
         (commands / f"{name}.md").write_text(text, encoding="utf-8")
     (REFERENCE / "cli.md").write_text(command_list(), encoding="utf-8")
     (REFERENCE / "api.md").write_text(public_names(), encoding="utf-8")
+    (REFERENCE / "datasets.md").write_text(data_sets(), encoding="utf-8")
     schema = json.dumps(results_schema(), indent=2, sort_keys=True)
     (REFERENCE / "results.schema.json").write_text(schema + "\n", encoding="utf-8")
 
@@ -77,6 +79,73 @@ def public_names() -> str:
         if directives:
             pages.append(f"## {titles[kind]}\n\n```{{eval-rst}}\n" + "\n".join(directives) + "```\n")
     return "\n".join(pages)
+
+
+DATA_SETS = """# Public data sets
+
+Written by `make docs` from the cards in `src/vitrail/data/catalogue/`. Every command that takes images takes one
+of these names too:
+
+```console
+$ vitrail datasets stanford-dogs
+$ vitrail datasets fetch stanford-dogs
+$ vitrail bench stanford-dogs -b resnet50 -b dinov2-s
+```
+
+An existing folder or file of that name is used first; `dataset:stanford-dogs` is never a folder. What is missing
+is fetched when the images are first read, and never with `--offline`. `--data-dir FOLDER` says where you already
+have the archives, under their official names, or the folders that torchvision makes of them. A download continues
+where it was cut, and its digest is checked. While an archive is unpacked into the cache, it takes twice its size
+on the disk. The official split is used; where there is no official val, it is cut
+from train. A fact that no source states is "unknown": read the data set's page before you use the images for
+anything but research.
+
+`--crop-to-boxes` crops each image to its box, where the data set has boxes. `dataset:NAME:boxes` is its name then.
+"""
+
+
+def data_sets() -> str:
+    """The page of all data sets that have a name."""
+    cards = load_dataset_cards().values()
+    rows = [
+        f"| [{card.name}](#{card.name}) | {card.title} | {_number(card.images)} | {card.classes:,} | "
+        f"{_cell(card.licence.partition(';')[0]) or 'unknown'} |"
+        for card in cards
+    ]
+    table = (
+        "| name | data set | images | classes | licence |\n| --- | --- | --- | --- | --- |\n" + "\n".join(rows) + "\n"
+    )
+    return "\n".join([DATA_SETS, table, *(_data_set(card) for card in cards)])
+
+
+def _data_set(card: DatasetCard) -> str:
+    counts = ", ".join(f"{count:,} {split}" for split, count in card.counts.items()) or "unknown"
+    facts = {
+        "data set": card.title,
+        "also called": ", ".join(f"`{alias}`" for alias in card.aliases),
+        "page": f"<{card.page}>",
+        "images": f"{counts}, in {card.classes:,} classes",
+        "split": card.split,
+        "labels": card.labels,
+        "boxes": card.boxes,
+        "licence": card.licence or "unknown",
+        "citation": card.citation,
+        "files": "; ".join(_file(file.name, file.bytes) for form in card.forms[:1] for file in form.files)
+        or "not fetched by Vitrail: give a folder or an archive of the images",
+        "accepted if you have it": "; ".join(file.name for form in card.forms[1:] for file in form.files),
+    }
+    facts |= {f"in {overlap.collection}": f"{overlap.share}: {overlap.source}" for overlap in card.overlaps}
+    facts |= {f"{fact} read in": source for fact, source in card.seen_in.items()}
+    rows = "\n".join(f"| {fact} | {_cell(value)} |" for fact, value in facts.items() if value)
+    return f"## {card.name}\n\n| fact | |\n| --- | --- |\n{rows}\n"
+
+
+def _file(name: str, size: int | None) -> str:
+    return name if size is None else f"{name} ({size / 1e6:,.1f} MB)"
+
+
+def _number(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,}"
 
 
 def get_program() -> dict[str, Any]:

@@ -182,6 +182,19 @@ def test_folders_as_torchvision_unpacks_them_are_recognised(card, web, tmp_path,
     assert dataset.table["paths"] == archived.table["paths"]
 
 
+def test_only_the_folders_of_the_data_set_are_looked_through(card, tmp_path):
+    """A folder of data sets may have millions of other files beside it."""
+    for content in archives().values():
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            archive.extractall(tmp_path / "mine", filter="data")
+    (tmp_path / "mine" / "imagenet").mkdir()
+    (tmp_path / "mine" / "imagenet" / "1.jpg").write_bytes(jpeg(1))
+    resources = Resources(cache=tmp_path / "cache", data_dir=tmp_path / "mine")
+    tops = {name.split("/")[0] for name in open_tree(card, resources, boxes=False).names}
+    assert tops == {"images", "annotations"}
+    assert list(fetch_files(card, resources)) == ["annotations", "images"]
+
+
 def test_a_folder_that_does_not_exist_is_wrong_usage(card, tmp_path):
     with pytest.raises(UsageError, match=r"There is no folder .*typo"):
         read_card(card, tmp_path, data_dir=tmp_path / "typo")

@@ -9,23 +9,23 @@ from hypothesis import strategies as st
 
 from vitrail.data.plain_pickle import read_plain_pickle
 
+TEXT = st.text("aZ0é☃\n", max_size=8)
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text() | st.binary() | st.floats(allow_nan=False),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4) | st.tuples(inner),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | TEXT
+    | st.binary(min_size=1)
+    | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4) | st.tuples(inner),
     max_leaves=8,
 )
 
 
 @given(PLAIN, st.sampled_from([2, 3, 4, 5]))
 def test_plain_values_are_read_as_pickle_reads_them(value, protocol):
-    """Sets and numbers of more than 255 bytes apart, which no data set here has."""
-    content = pickle.dumps(value, protocol)
-    try:
-        found = read_plain_pickle(content)
-    except ValueError as error:
-        assert "instruction LONG4" in str(error)  # noqa: PT017 - the one refusal that is meant
-    else:
-        assert found == value
+    """Apart from no bytes in protocol 2, which Python 3 writes as a call."""
+    assert read_plain_pickle(pickle.dumps(value, protocol)) == value
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])

@@ -50,7 +50,7 @@ def test_a_damaged_example_is_refused(content):
 def test_records_of_any_length_are_found(tmp_path):
     contents = [b"", b"a" * 5, b"b" * 40_000, b"c", *[bytes([number]) * 700 for number in range(60)]]
     (tmp_path / "a.tfrecord").write_bytes(records(contents))
-    tree = FolderTree(tmp_path)
+    tree = FolderTree(tmp_path, ["a.tfrecord"])
     found = find_records(tree, "a.tfrecord")
     assert [tree.read_part(record.file, record.start, record.length) for record in found] == contents
 
@@ -59,9 +59,9 @@ def test_records_of_any_length_are_found(tmp_path):
 def test_a_file_that_is_cut_off_is_one_sentence(tmp_path, cut):
     (tmp_path / "a.tfrecord").write_bytes(records([b"x" * 30, b"y" * 10])[:-cut])
     with pytest.raises(DataError, match=r"a\.tfrecord of .* cannot be read as TFRecord"):
-        find_records(FolderTree(tmp_path), "a.tfrecord")
+        find_records(FolderTree(tmp_path, ["a.tfrecord"]), "a.tfrecord")
 
 
 def test_an_empty_file_has_no_records(tmp_path):
     (tmp_path / "a.tfrecord").write_bytes(b"")
-    assert find_records(FolderTree(tmp_path), "a.tfrecord") == []
+    assert find_records(FolderTree(tmp_path, ["a.tfrecord"]), "a.tfrecord") == []

@@ -145,6 +145,8 @@ def test_the_next_commands_can_be_typed():
     )
     copies = replace(plain, data=replace(plain.data, duplicates={"near_pairs": 1}))
     assert make_answer(copies, "r").next_steps[1].command == "vitrail audit 'my images' --run r"
+    boxes = replace(copies, command="vitrail bench dogs --crop-to-boxes -b x")
+    assert make_answer(boxes, "r").next_steps[1].command == "vitrail audit dataset:stanford-dogs:boxes --run r"
     unknown = replace(copies, command="vitrail bench -b x 'my images'")
     assert make_answer(unknown, "r").next_steps[1].command == "vitrail audit DATA --run r"
 

@@ -11,6 +11,8 @@ from vitrail.backbones import Card, find_card
 from vitrail.backbones.cards import of_local_file
 from vitrail.candidates.traces import find_traces
 from vitrail.core.label_sets import imagenet_1k
+from vitrail.core.resources import Resources
+from vitrail.data.named import NamedSource, find_named
 from vitrail.data.traces import say_about
 from vitrail.evaluation.contamination import decide_fairly, mark, weigh
 from vitrail.evaluation.decision import decide
@@ -31,8 +33,9 @@ IMAGENETTE = ["tench", "English springer", "cassette player", "chain saw", "chur
 IMAGENETTE += ["garbage truck", "gas pump", "golf ball", "parachute"]
 
 
-def look(classes, path, *, card=IMAGENET, classifier=True, wrong=0.0, places=DOGS):
+def look(classes, path, *, card=IMAGENET, classifier=True, wrong=0.0, places=DOGS, source=None):
     dataset, split, label_of = make_data(classes, path)
+    dataset = replace(dataset, source=source or dataset.source)
     features = make_features(label_of, len(classes), wrong=wrong)
     trained_ids = (*split.train, *split.val)
     known = make_classifier(places) if classifier else None
@@ -124,6 +127,18 @@ def test_classes_of_a_known_data_set_make_contamination_probable_but_not_certain
     assert "it probably saw the test images, and its accuracy may come from memory" in found.sentence
     assert "if you took these photographs yourself, it did not see them" in found.sentence
     assert mark(found) == "probably saw the test images"
+
+
+def test_what_the_card_of_a_named_data_set_says_is_a_hint_about_any_image():
+    """The former page of CUB-200-2011 warns that its images overlap with ImageNet's."""
+    birds = NamedSource(find_named("dataset:cub"), Resources())
+    traces, found = look(["cat", "cow", "hen party"], "birds/{number}.jpg", classifier=False, source=birds)
+    assert [(sign.kind, sign.strength) for sign in traces.evidence] == [("known data set", "hint")]
+    assert found.verdict == "cannot tell"
+    assert "the data set is CUB-200-2011, and an unknown number of its images are in ImageNet's" in found.sentence
+    dogs = NamedSource(find_named("dataset:pets"), Resources())
+    _, found = look(["cat", "cow", "hen party"], "birds/{number}.jpg", classifier=False, source=dogs)
+    assert (found.verdict, found.evidence) == ("no sign", ())
 
 
 def test_a_few_named_files_of_a_known_data_set_leave_the_others_probable():

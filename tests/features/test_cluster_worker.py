@@ -13,6 +13,7 @@ from vitrail.core.resources import Resources
 from vitrail.data import Dataset, load, open_source
 from vitrail.features import extract
 from vitrail.features.by_id import Paths
+from vitrail.features.cluster import _seen_by_all
 from vitrail.features.cluster_worker import DEATHS, Job, MachineReport, Worker, inspect_machine
 
 
@@ -25,6 +26,7 @@ def job(tmp_path: Path, dataset: Dataset, **other) -> Job:
     (tmp_path / "job").mkdir(exist_ok=True)
     return replace(
         Job(
+            data_dir=None,
             folder=tmp_path / "job",
             data=str(tmp_path / "data"),
             cache=tmp_path / "cache",
@@ -49,6 +51,13 @@ def inspect(tmp_path: Path, dataset: Dataset, *, work: Job, **other) -> MachineR
         "vitrail": version("vitrail"),
     }
     return inspect_machine(work, **(options | other))
+
+
+def test_a_named_data_set_has_the_same_name_on_every_machine(tmp_path, dataset):
+    named = job(tmp_path, dataset, data=_seen_by_all("pets"))
+    assert named.data == "dataset:oxford-pets"
+    assert named.open_source().name == "oxford-pets"
+    assert "images.tar.gz of oxford-pets is not on this machine" in inspect(tmp_path, dataset, work=named)
 
 
 def test_a_machine_that_sees_everything_says_what_it_would_run(tmp_path, dataset):

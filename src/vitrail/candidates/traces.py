@@ -20,8 +20,9 @@ from vitrail.backbones.classifier import Classifier
 from vitrail.candidates.class_names import WORDNET_ID, match_names, synsets
 from vitrail.candidates.untuned import answer_untuned, match_by_answers
 from vitrail.core.label_sets import imagenet_1k, imagenet_21k_ids
-from vitrail.data import Dataset, Split
+from vitrail.data import Dataset, Source, Split
 from vitrail.data.dataset_cards import Overlap, load_dataset_cards
+from vitrail.data.named import NamedSource
 from vitrail.data.traces import MOST, Collection, Evidence, MatchedBy, Pretraining, Traces, say_about
 from vitrail.features import Features
 
@@ -64,6 +65,7 @@ def find_traces(
         *_of_files(named_small_N, SMALL),
         *_of_files(named_large_N & ~named_small_N, LARGE),
         *_of_names(dataset.classes, by_name),
+        *_of_card(dataset.source),
     ]
     untuned = None
     if classifier is not None:
@@ -154,6 +156,20 @@ def _of_names(classes: Sequence[str], by_name: Mapping[int, tuple[int, ...]]) ->
             share = count / len(classes)
             hint = Evidence(kind="class names", strength="hint", collection=collection, share=share, sentence=sentence)
             evidence.append(hint)
+    return evidence
+
+
+def _of_card(source: Source) -> list[Evidence]:
+    """What the card of a named data set says of an overlap that its classes do not tell; any image may be in it."""
+    if not isinstance(source, NamedSource):
+        return []
+    card, evidence = source.card, []
+    for overlap in card.overlaps:
+        if not overlap.synsets and overlap.collection == SMALL:
+            sentence = f"the data set is {card.title}, and {overlap.share} are in ImageNet's training set"
+            evidence.append(
+                Evidence(kind="known data set", strength="hint", collection=SMALL, share=1.0, sentence=sentence)
+            )
     return evidence
 
 

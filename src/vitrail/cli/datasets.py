@@ -83,6 +83,7 @@ def fetch(
         files = fetch_files(card, Resources(data_dir=data_dir, progress=progress))
     for file, path in files.items():
         typer.echo(f"{file}  {path}")
+    typer.echo(f"Licence: {card.licence or f'unknown; read {card.page} before you use the images'}.")
     typer.echo(f"vitrail bench {card.name} -b BACKBONE -b BACKBONE compares backbones on {card.title}.")
 
 
@@ -100,7 +101,7 @@ def _draw(cards: "list[DatasetCard]", resources: "Resources") -> None:
 
     console = Console()
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("Name", "Images", "Classes", "Official split", "Licence", "Download", "Here"):
+    for heading in ("Name", "Images", "Classes", "Split", "Licence", "Download"):
         right = heading in ("Images", "Classes", "Download")
         table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "Name")
     for card in cards:
@@ -110,10 +111,10 @@ def _draw(cards: "list[DatasetCard]", resources: "Resources") -> None:
             f"{card.classes:,}",
             _splits(card),
             _short_licence(card.licence),
-            _download_size(card),
-            "yes" if is_stored(card, resources) else "",
+            "here" if is_stored(card, resources) else _download_size(card),
         )
     console.print(table)
+    console.print()
     for line in textwrap.wrap(
         "`vitrail datasets NAME` explains one, `vitrail datasets fetch NAME` fetches it, and every command that takes "
         "images takes NAME, as in `vitrail bench NAME -b BACKBONE`.",
@@ -129,7 +130,7 @@ def _short_licence(licence: str) -> str:
 
 def _splits(card: "DatasetCard") -> str:
     names = [name for name in card.counts if name != "all"] or [name for name in card.class_folders.values() if name]
-    return ", ".join(names) or "none"
+    return "/".join(names) or "none"
 
 
 def _download_size(card: "DatasetCard") -> str:

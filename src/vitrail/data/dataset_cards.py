@@ -55,14 +55,21 @@ class DatasetFile:
 class Form:
     """One of the forms in which a data set is published; the first of a card is the one that is downloaded.
 
-    `marks` are paths that exist where the files have been unpacked, and `folders` are the names that other tools give
-    to the folder around them. A form without files is a folder that a person unpacks; a form without marks is not
-    recognised once it is unpacked.
+    `marks` are paths that exist where the files have been unpacked, `with_boxes` one that only boxes need, `beside`
+    those that may lie beside them, and `folders` are the names that other tools give to the folder around them. A form
+    without files is a folder that a person unpacks; a form without marks is not recognised once it is unpacked.
     """
 
     files: tuple[DatasetFile, ...]
     marks: tuple[str, ...]
+    with_boxes: str = ""
+    beside: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+
+    @property
+    def tops(self) -> set[str]:
+        """The files and folders on top that belong to the data set; whatever lies beside them does not."""
+        return {path.split("/")[0] for path in (*self.marks, *self.beside, self.with_boxes) if path}
 
 
 @with_config(ConfigDict(extra="forbid"))

@@ -9,9 +9,10 @@ with a name that other tools use. Nothing is written into it.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from vitrail.core.errors import DataError, DownloadError, UsageError
 from vitrail.core.machine import config_folder
@@ -34,14 +35,12 @@ def open_tree(card: DatasetCard, resources: Resources, *, boxes: bool) -> FileTr
         DataError: the card has no files, or an archive is damaged.
         DownloadError: files are missing and cannot be fetched.
     """
-    if resources.data_dir is not None and not resources.data_dir.is_dir():
-        raise UsageError(f"There is no folder {resources.data_dir}: give one that exists as --data-dir.")
-    for form in card.forms:
-        for root in _roots(card, form, resources):
-            if form.marks and all((root / mark).exists() for mark in form.marks):
-                return FolderTree(root)
-    if not boxes and (prepared := _find_prepared(card, resources)):
-        return FolderTree(prepared)
+    if (unpacked := _find_unpacked(card, resources)) is not None:
+        root, form = unpacked
+        return FolderTree(root, sorted(form.tops))
+    if not boxes and (prepared := _find_prepared(card, resources)) is not None:
+        root, versions = prepared
+        return FolderTree(root, versions)
     _require_forms(card)
     form = _choose_form(card, resources, boxes=boxes)
     files = {file.stored_as: fetch_file(card, form, file, resources) for file in _needed(form, boxes=boxes)}
@@ -49,8 +48,14 @@ def open_tree(card: DatasetCard, resources: Resources, *, boxes: bool) -> FileTr
 
 
 def fetch_files(card: DatasetCard, resources: Resources) -> dict[str, Path]:
-    """Every file of a data set by its official name, with those that only boxes need; raises as `open_tree` does."""
+    """Every file of a data set by its official name, with those that only boxes need; raises as `open_tree` does.
+
+    Of a data set that the user has unpacked, these are its files and folders on top.
+    """
     _require_forms(card)
+    if (unpacked := _find_unpacked(card, resources)) is not None:
+        root, form = unpacked
+        return {top: root / top for top in sorted(form.tops) if (root / top).exists()}
     form = _choose_form(card, resources, boxes=True)
     return {file.name: fetch_file(card, form, file, resources) for file in form.files}
 
@@ -69,8 +74,7 @@ def fetch_file(card: DatasetCard, form: Form, file: DatasetFile, resources: Reso
     place = resources.cache / FOLDER / card.stored_under / file.stored_as
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place.with_name(place.name + ".lock"))
-        with lock:
+        with _alone(card, file, place, resources):
             if place.is_file():
                 return place
             for given in _given(card, form, file, resources):
@@ -90,13 +94,30 @@ def fetch_file(card: DatasetCard, form: Form, file: DatasetFile, resources: Reso
         ) from error
 
 
-def _find_prepared(card: DatasetCard, resources: Resources) -> Path | None:
-    """The folder of the user that holds the versions that TensorFlow Datasets has prepared."""
+def _find_prepared(card: DatasetCard, resources: Resources) -> tuple[Path, list[str]] | None:
+    """The folder of the user with what TensorFlow Datasets has prepared, and the versions in it."""
     if resources.data_dir is None or not card.tfds:
         return None
     builder = card.tfds.partition("/")[0]
-    roots = (resources.data_dir / card.tfds, resources.data_dir)
-    return next((root for root in roots if any(root.glob(f"*/{builder}-*.tfrecord-*-of-*"))), None)
+    for root in (resources.data_dir / card.tfds, resources.data_dir):
+        if versions := {path.parent.name for path in root.glob(f"*/{builder}-*.tfrecord-*-of-*")}:
+            return root, sorted(versions)
+    return None
+
+
+@contextmanager
+def _alone(card: DatasetCard, file: DatasetFile, place: Path, resources: Resources) -> Iterator[None]:
+    """Hold the lock of a file, saying so if another process has it."""
+    lock = FileLock(place.with_name(place.name + ".lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        resources.progress.note(f"Another process is fetching {_name(card, file)}: waiting for it.")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _require_forms(card: DatasetCard) -> None:
@@ -107,6 +128,21 @@ def _require_forms(card: DatasetCard) -> None:
             else f"get it from {card.page} and give its folder or archive instead of its name."
         )
         raise DataError(f"Vitrail cannot fetch {card.title}: {how}")
+
+
+def _find_unpacked(card: DatasetCard, resources: Resources) -> tuple[Path, Form] | None:
+    """The folder of the user in which a form of the data set has been unpacked.
+
+    Raises:
+        UsageError: the user's folder does not exist.
+    """
+    if resources.data_dir is not None and not resources.data_dir.is_dir():
+        raise UsageError(f"There is no folder {resources.data_dir}: give one that exists as --data-dir.")
+    for form in card.forms:
+        for root in _roots(card, form, resources):
+            if form.marks and all((root / mark).exists() for mark in form.marks):
+                return root, form
+    return None
 
 
 def _choose_form(card: DatasetCard, resources: Resources, *, boxes: bool) -> Form:

@@ -1,6 +1,6 @@
 """The files of a named data set under their official paths, in archives or in folders where they were unpacked."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from vitrail.data.dataset import SetAside
 from vitrail.data.sources.local import as_on_disk, read_file, read_listed, written
 from vitrail.data.sources.ranges import FileRanges, inside
 from vitrail.data.sources.tar import TarArchive
-from vitrail.data.sources.walk import walk, written_path
+from vitrail.data.sources.walk import Parts, walk, written_path
 from vitrail.data.sources.zip import ZipArchive
 
 
@@ -41,10 +41,13 @@ class FileTree(Protocol):
 class FolderTree:
     """Files in a folder. Their paths are as a data set writes them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, tops: Iterable[str]) -> None:
+        """List the files and folders on top that are named `tops`, and nothing beside them."""
         self.where = str(root)
         self._root = root
-        entries = list(walk(root, ()))
+        folders = [top for top in tops if (root / top).is_dir()]
+        entries: list[Parts | SetAside] = [(top,) for top in tops if (root / top).is_file()]
+        entries += [entry for folder in folders for entry in walk(root, (folder,))]
         self.aside = [entry for entry in entries if isinstance(entry, SetAside)]
         self.names = {written_path(entry) for entry in entries if not isinstance(entry, SetAside)}
 
@@ -102,6 +105,8 @@ class ArchiveTree:
         """The bytes of one file; raises OSError."""
         if name in self._loose:
             return read_file(self._loose[name])
+        if name not in self._archive:
+            raise OSError(0, "there is no such file")
         return self._archive[name].read(as_on_disk(name))
 
     def read_part(self, name: str, start: int, length: int) -> bytes:

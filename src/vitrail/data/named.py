@@ -121,6 +121,11 @@ class NamedSource:
         self._lock = threading.Lock()
 
     @property
+    def card(self) -> DatasetCard:
+        """What is known of the data set."""
+        return self._named.card
+
+    @property
     def name(self) -> str:
         """The data set's name."""
         return self._named.card.name + ("-boxes" if self._named.boxes else "")
@@ -140,7 +145,11 @@ class NamedSource:
     def read(self, path: str) -> bytes:
         """The bytes of one image, with its box if it is cropped; raises OSError."""
         data = self._opened.layout.read(path)
-        return add_box(data, self._opened.boxes[path]) if self._named.boxes else data
+        if not self._named.boxes:
+            return data
+        if path not in self._opened.boxes:
+            raise OSError(0, "it has no box")
+        return add_box(data, self._opened.boxes[path])
 
     @property
     def _opened(self) -> "_Opened":

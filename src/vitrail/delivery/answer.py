@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from vitrail.backbones.cards import is_unknown_file
 from vitrail.backbones.display_names import display_names, shorten_names
+from vitrail.data import crop_to_boxes
 from vitrail.delivery.units import big, milliseconds
 from vitrail.evaluation import DecidingMetric, say_strength
 from vitrail.evaluation.contamination import mark
@@ -186,4 +187,6 @@ def _data_of(command: str) -> str:
         words = shlex.split(command)
     except ValueError:  # a quotation is not closed: the command was typed by hand in Python
         return DATA
-    return words[2] if len(words) > 2 and words[1] == "bench" and not words[2].startswith("-") else DATA
+    if len(words) < 3 or words[1] != "bench" or words[2].startswith("-"):
+        return DATA
+    return crop_to_boxes(words[2]) if "--crop-to-boxes" in words else words[2]

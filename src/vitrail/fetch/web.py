@@ -121,7 +121,7 @@ def _download_from(url: str, file: WebFile, part: Path, progress: Progress) -> s
             digests = Digests()
             if arrived:
                 digests.add_file(part)
-            with running(progress, file.what, total=total, unit="bytes"):
+            with running(progress, file.what, total=total or file.bytes, unit="bytes"):
                 progress.advance(file.what, arrived)
                 for block in _blocks(response):
                     arrived += len(block)

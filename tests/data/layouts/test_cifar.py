@@ -127,6 +127,25 @@ def test_a_label_that_no_class_has_is_one_sentence(web, tmp_path):
         list(open_card(card, tmp_path / "b").list_files())
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"labels": [-1] * 20}, "has a label -1"),
+        ({"labels": [0] * 19}, "do not fit together"),
+        ({"labels": ["cat"] * 20}, "do not fit together"),
+        ({"data": pixels(1, 20)[:, :100]}, "do not fit together"),
+        ({"data": "x"}, "cannot be read"),
+    ],
+)
+def test_batches_for_python_that_cannot_be_are_one_sentence(web, tmp_path, changed, message):
+    batch = {"data": pixels(1, 20), "labels": [0] * 20} | changed
+    files = {"cifar-10-batches-py/batches.meta": python2_pickle({"label_names": class_names(10)})}
+    files |= {f"cifar-10-batches-py/{name}": python2_pickle(batch) for name in batches(10)}
+    card = serve(web, "cifar-10", {"cifar-10-python.tar.gz": tar_bytes(files, gz=True)}, form=1)
+    with pytest.raises(DataError, match=message):
+        list(open_card(card, tmp_path).list_files())
+
+
 def test_a_pickle_that_wants_to_run_something_is_refused_and_runs_nothing(web, tmp_path):
     class Hostile:
         def __reduce__(self):

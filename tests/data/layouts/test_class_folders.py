@@ -31,6 +31,16 @@ def test_eurosat_is_read_in_its_zip_and_has_no_split(web, tmp_path):
     assert (tmp_path / "datasets" / "eurosat" / "EuroSAT.zip").is_file()
 
 
+def test_tensorflow_flowers_have_the_text_of_their_licence_beside_the_classes(web, tmp_path):
+    """tensorflow/datasets 0560e68, image_classification/flowers.py, `_generate_examples`: the folder is the label."""
+    labels = ("daisy", "tulips")
+    files = {f"flower_photos/{label}/{n}_{label}.jpg": jpeg(n + 50 * len(label)) for label in labels for n in range(8)}
+    files["flower_photos/LICENSE.txt"] = b"All images in this archive are licensed"
+    dataset = read_card(serve(web, "tf-flowers", {"flower_photos.tgz": tar_bytes(files, gz=True)}), tmp_path)
+    assert counts(dataset) == {("daisy", None): 8, ("tulips", None): 8}
+    assert [each.path for each in dataset.set_aside] == ["flower_photos/LICENSE.txt"]
+
+
 def caltech(inside: str = "caltech-101/101_ObjectCategories.tar.gz") -> dict[str, bytes]:
     labels = ("BACKGROUND_Google", "accordion", "yin_yang")
     files = {

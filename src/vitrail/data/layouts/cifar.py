@@ -68,7 +68,7 @@ class CifarFiles:
         class_names = self._read_class_names()
         for batch, split in self._names.batches.items():
             for number, label in enumerate(self._labels[batch]):
-                if label >= len(class_names):
+                if not 0 <= label < len(class_names):
                     raise DataError(f"{batch} of {self._tree.where} has a label {label}: fetch its files again.")
                 yield ListedFile(path=f"{batch}/{number:05d}.png", label=class_names[label], split=split)
 

@@ -52,7 +52,7 @@ def read_stanford_dogs_boxes(tree: FileTree) -> Mapping[str, PixelBox]:
                 image = f"{IMAGES}{name.removeprefix(ANNOTATION)}.jpg"
                 boxes[image] = max(found, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
     if not boxes:
-        raise DataError(f"{tree.where} has no boxes: fetch annotation.tar too.")
+        raise DataError(f"{tree.where} has no boxes: unpack annotation.tar there too.")
     return boxes
 
 

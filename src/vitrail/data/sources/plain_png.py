@@ -18,6 +18,9 @@ def plain_png(pixels: NDArray[np.uint8]) -> bytes:
     """An 8-bit PNG, uncompressed, the same bytes on every machine.
 
     `pixels` is H x W for grey or H x W x 3 for RGB, of at most 65,535 bytes with one more a row.
+
+    Raises:
+        ValueError: there are more pixels.
     """
     height, width = pixels.shape[:2]
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)  # filter 0 before each row
