@@ -20,7 +20,7 @@ def test_every_fact_of_a_card_has_a_source(card):
     stated = {fact for facts in card.seen_in for fact in facts.split(", ")}
     assert stated <= known
     needed = {"files"} if card.forms else set()
-    needed |= {"licence"} if card.licence else set()
+    needed |= {"licence"} if card.licence and not card.files_of else set()
     assert needed <= stated
     assert all(overlap.source for overlap in card.overlaps)
 

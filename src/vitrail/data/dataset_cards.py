@@ -126,6 +126,12 @@ class DatasetCard:
         return self.files_of or self.name
 
     @property
+    def downloads(self) -> tuple[DatasetFile, ...]:
+        """The files that are downloaded; none if a person must fetch them."""
+        files = next((form.files for form in self.forms if form.files), ())
+        return files if all(file.urls for file in files) else ()
+
+    @property
     def images(self) -> int | None:
         """How many images it has, if a source states it."""
         return sum(self.counts.values()) or None
@@ -148,6 +154,9 @@ def load_dataset_cards() -> dict[str, DatasetCard]:
         name = path.name.removesuffix(".toml")
         facts = tomllib.loads(path.read_text(encoding="utf-8"))
         cards[name] = _CARD.validate_python({"name": name, **facts})
-    return {
-        name: replace(card, forms=cards[card.files_of].forms) if card.files_of else card for name, card in cards.items()
-    }
+    return {name: _with_files(card, cards[card.files_of]) if card.files_of else card for name, card in cards.items()}
+
+
+def _with_files(card: DatasetCard, other: DatasetCard) -> DatasetCard:
+    """A card with the files of another, and with what is known of their images."""
+    return replace(card, forms=other.forms, licence=other.licence, overlaps=other.overlaps)
