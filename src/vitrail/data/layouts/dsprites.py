@@ -10,7 +10,6 @@ memory as bits, 0.4 GB: a single one cannot be read from the file without unpack
 import io
 import re
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,48 +33,48 @@ class DspritesRows:
     """The examples, all in train; their key is their number."""
 
     def __init__(self, tree: FileTree, card: DatasetCard) -> None:
-        self._tree = tree
+        self._pixels, self._classes = _read_arrays(tree)
 
     def order(self, split: str) -> Sequence[str]:
         """The paths of the examples, in the order of TensorFlow Datasets."""
-        return [f"{number:06d}.png" for number in prepared_order(range(len(self._arrays[1])), split)]
+        return [f"{number:06d}.png" for number in prepared_order(range(len(self._classes)), split)]
 
     def features(self, path: str) -> dict[str, list[int]]:
         """Orientation and place; raises OSError."""
-        classes = self._arrays[1][self._number_of(path)]
+        classes = self._classes[self._number_of(path)]
         return {"label_orientation": [int(classes[ORIENTATION])], "label_x_position": [int(classes[PLACE_X])]}
 
     def read(self, path: str) -> bytes:
         """The PNG of one image, black and white; raises OSError."""
-        bits = self._arrays[0][self._number_of(path)]
+        bits = self._pixels[self._number_of(path)]
         return plain_png(np.unpackbits(bits).reshape(SIDE, SIDE) * np.uint8(255))
 
     def _number_of(self, path: str) -> int:
         match = PATH.fullmatch(path)
-        if match is None or int(match[1]) >= len(self._arrays[1]):
+        if match is None or int(match[1]) >= len(self._classes):
             raise OSError(0, "it is not an image of dSprites")
         return int(match[1])
 
-    @cached_property
-    def _arrays(self) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-        """The pixels of each image as bits, and its classes."""
-        try:
-            import h5py
-        except ImportError as error:
-            raise UsageError(
-                'dSprites is an HDF5 file, which h5py reads: pip install "vitrail[keras]", or give the data set as '
-                "TensorFlow Datasets prepares it."
-            ) from error
-        content = io.BytesIO(read_needed(self._tree, FILE))
-        try:
-            with h5py.File(content, "r") as file:
-                pixels, class_NL = file["imgs"], file["latents/classes"][()]
-                if pixels.shape != (len(class_NL), SIDE, SIDE) or class_NL.shape[1:] != (LATENTS,):
-                    raise ValueError("it has arrays of other shapes")
-                slabs = [_pack(pixels[start : start + AT_ONCE]) for start in range(0, len(class_NL), AT_ONCE)]
-        except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-            raise DataError(f"{FILE} of {self._tree.where} cannot be read ({error}): fetch it again.") from error
-        return np.concatenate(slabs), class_NL
+
+def _read_arrays(tree: FileTree) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    """The pixels of each image as bits, and its classes."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise UsageError(
+            'dSprites is an HDF5 file, which h5py reads: pip install "vitrail[keras]", or give the data set as '
+            "TensorFlow Datasets prepares it."
+        ) from error
+    content = io.BytesIO(read_needed(tree, FILE))
+    try:
+        with h5py.File(content, "r") as file:
+            pixels, class_NL = file["imgs"], file["latents/classes"][()]
+            if pixels.shape != (len(class_NL), SIDE, SIDE) or class_NL.shape[1:] != (LATENTS,):
+                raise ValueError("it has arrays of other shapes")
+            slabs = [_pack(pixels[start : start + AT_ONCE]) for start in range(0, len(class_NL), AT_ONCE)]
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise DataError(f"{FILE} of {tree.where} cannot be read ({error}): fetch it again.") from error
+    return np.concatenate(slabs), class_NL
 
 
 def _pack(pixels_NHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
