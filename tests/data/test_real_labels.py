@@ -1,5 +1,7 @@
 import pytest
 
+from tests.data.layouts.conftest import web as web
+from tests.data.layouts.miniature import open_card, serve
 from vitrail.core.errors import DataError
 from vitrail.data.dataset_cards import load_dataset_cards
 from vitrail.data.real_labels import CARD, number_in_val, parse_real_labels
@@ -27,5 +29,8 @@ def test_images_of_val_are_known_by_their_names():
     assert number_in_val("n01440764.tar/n01440764_18.JPEG") is None
 
 
-def test_the_labels_have_a_card():
+def test_the_card_of_the_labels_says_whose_images_they_are(web, tmp_path):
     assert [file.name for file in load_dataset_cards()[CARD].forms[0].files] == ["real.json"]
+    source = open_card(serve(web, CARD, {"real.json": b"[[]]"}), tmp_path)
+    with pytest.raises(DataError, match=r"has no images of its own\. The images are those of imagenet-1k's test"):
+        list(source.list_files())

@@ -84,7 +84,8 @@ def fetch(
     for file, path in files.items():
         typer.echo(f"{file}  {path}")
     typer.echo(f"Licence: {card.licence or f'unknown; read {card.page} before you use the images'}.")
-    typer.echo(f"vitrail bench {card.name} -b BACKBONE -b BACKBONE compares backbones on {card.title}.")
+    if card.layout:
+        typer.echo(f"vitrail bench {card.name} -b BACKBONE -b BACKBONE compares backbones on {card.title}.")
 
 
 def _facts(card: "DatasetCard", resources: "Resources") -> dict[str, object]:

@@ -104,6 +104,7 @@ def vtab(
             typer.echo(f"  {title:<26} {_rate(rate)}")
         if mean.missing:
             typer.echo(f"  These are not VTAB's means: there is no run of {', '.join(mean.missing)}.")
+    typer.echo("Intervals are over draws of test images; other training images move the figures too.")
 
 
 def _rate(rate: "Interval") -> str:

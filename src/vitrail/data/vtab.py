@@ -33,10 +33,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class VtabTask:
-    """One task. `source` is the file of task_adaptation that defines it."""
+    """One task."""
 
     group: Group
-    source: str
     val: Part
     test: Part
     rule: Callable[[Mapping[str, Sequence[Any]]], int | str] = rules.published_label
@@ -46,31 +45,27 @@ _VALIDATION, _TEST = Part("validation"), Part("test")
 _LAST_TENTH = Part("train", (90,))
 
 TASKS: Mapping[str, VtabTask] = {
-    "vtab-caltech-101": VtabTask("natural", "caltech.py:54-67", _LAST_TENTH, _TEST),
-    "vtab-cifar-100": VtabTask("natural", "cifar.py:72-83", _LAST_TENTH, _TEST),
-    "vtab-dtd": VtabTask("natural", "dtd.py", _VALIDATION, _TEST),
-    "vtab-oxford-flowers-102": VtabTask("natural", "oxford_flowers102.py", _VALIDATION, _TEST),
-    "vtab-oxford-pets": VtabTask("natural", "oxford_iiit_pet.py", Part("train", (80,)), _TEST),
-    "vtab-sun397": VtabTask("natural", "sun397.py", _VALIDATION, _TEST),
-    "vtab-svhn": VtabTask("natural", "svhn.py", _LAST_TENTH, _TEST),
-    "vtab-patch-camelyon": VtabTask("specialised", "patch_camelyon.py", _VALIDATION, _TEST),
-    "vtab-eurosat": VtabTask("specialised", "eurosat.py", Part("train", (60,)), Part("train", (60, 20))),
-    "vtab-resisc45": VtabTask("specialised", "resisc45.py", Part("train", (60,)), Part("train", (60, 20))),
-    "vtab-retinopathy": VtabTask("specialised", "diabetic_retinopathy.py", _VALIDATION, _TEST),
-    "vtab-clevr-count": VtabTask("structured", "clevr.py", _LAST_TENTH, _VALIDATION, rules.clevr_count),
-    "vtab-clevr-distance": VtabTask("structured", "clevr.py", _LAST_TENTH, _VALIDATION, rules.clevr_distance),
-    "vtab-dmlab": VtabTask("structured", "dmlab.py", _VALIDATION, _TEST),
-    "vtab-kitti-distance": VtabTask("structured", "kitti.py", _VALIDATION, _TEST, rules.kitti_distance),
+    "vtab-caltech-101": VtabTask("natural", _LAST_TENTH, _TEST),
+    "vtab-cifar-100": VtabTask("natural", _LAST_TENTH, _TEST),
+    "vtab-dtd": VtabTask("natural", _VALIDATION, _TEST),
+    "vtab-oxford-flowers-102": VtabTask("natural", _VALIDATION, _TEST),
+    "vtab-oxford-pets": VtabTask("natural", Part("train", (80,)), _TEST),
+    "vtab-sun397": VtabTask("natural", _VALIDATION, _TEST),
+    "vtab-svhn": VtabTask("natural", _LAST_TENTH, _TEST),
+    "vtab-patch-camelyon": VtabTask("specialised", _VALIDATION, _TEST),
+    "vtab-eurosat": VtabTask("specialised", Part("train", (60,)), Part("train", (60, 20))),
+    "vtab-resisc45": VtabTask("specialised", Part("train", (60,)), Part("train", (60, 20))),
+    "vtab-retinopathy": VtabTask("specialised", _VALIDATION, _TEST),
+    "vtab-clevr-count": VtabTask("structured", _LAST_TENTH, _VALIDATION, rules.clevr_count),
+    "vtab-clevr-distance": VtabTask("structured", _LAST_TENTH, _VALIDATION, rules.clevr_distance),
+    "vtab-dmlab": VtabTask("structured", _VALIDATION, _TEST),
+    "vtab-kitti-distance": VtabTask("structured", _VALIDATION, _TEST, rules.kitti_distance),
     "vtab-dsprites-location": VtabTask(
-        "structured", "dsprites.py", Part("train", (80,)), Part("train", (80, 10)), rules.dsprites_location
+        "structured", Part("train", (80,)), Part("train", (80, 10)), rules.dsprites_location
     ),
     "vtab-dsprites-orientation": VtabTask(
-        "structured", "dsprites.py", Part("train", (80,)), Part("train", (80, 10)), rules.dsprites_orientation
+        "structured", Part("train", (80,)), Part("train", (80, 10)), rules.dsprites_orientation
     ),
-    "vtab-smallnorb-azimuth": VtabTask(
-        "structured", "smallnorb.py", _TEST, Part("test", (50,)), rules.smallnorb_azimuth
-    ),
-    "vtab-smallnorb-elevation": VtabTask(
-        "structured", "smallnorb.py", _TEST, Part("test", (50,)), rules.smallnorb_elevation
-    ),
+    "vtab-smallnorb-azimuth": VtabTask("structured", _TEST, Part("test", (50,)), rules.smallnorb_azimuth),
+    "vtab-smallnorb-elevation": VtabTask("structured", _TEST, Part("test", (50,)), rules.smallnorb_elevation),
 }

@@ -1,7 +1,6 @@
 """The accuracy of a finished run on ImageNet's val by the reassessed labels ("ReaL"), beside the usual one."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,15 +34,19 @@ def score_real(record: RunRecord, labels: RealLabels) -> tuple[RealScore, ...]:
     Raises:
         UsageError: the test images or the classes are not ImageNet's, or no test image has a right label.
     """
-    place_C = _places_of_classes(record)
+    place_C, numbers = _places_of_classes(record), _numbers_in_val(record, most=len(labels))
+    table = read_examples(record.folder / DATA)
+    group_of = {example: group for example, group in zip(table.ids, table.groups, strict=True) if group is not None}
     scores = []
     for result in record.results.backbones:
         tested = record.predictions(result.name)
-        right_N = _right_labels(record, tested.ids, labels)
-        predicted_N = place_C[tested.probability_NC.argmax(axis=1)]
-        group_N = _groups(record, tested.ids)
-        level = result.test.top1.level
-        real = score_several_labels(predicted_N, place_C[tested.label_N], right_N, group_N, level=level)
+        real = score_several_labels(
+            place_C[tested.probability_NC.argmax(axis=1)],
+            place_C[tested.label_N],
+            [labels[numbers[example] - 1] for example in tested.ids],
+            number_groups(group_of, tested.ids),
+            level=result.test.top1.level,
+        )
         if real is None:
             raise UsageError(f"No test image of {record.folder} has a reassessed label: there is nothing to score.")
         scores.append(RealScore(backbone=result.name, top1=result.test.top1, real=real))
@@ -67,21 +70,15 @@ def _places_of_classes(record: RunRecord) -> NDArray[np.int64]:
     return np.array([place_of[synset[0]] for synset in synsets if synset])
 
 
-def _right_labels(record: RunRecord, ids: Sequence[str], labels: RealLabels) -> list[frozenset[int]]:
-    paths = read_paths(record.folder / DATA)
-    right = []
-    for example in ids:
+def _numbers_in_val(record: RunRecord, *, most: int) -> dict[str, int]:
+    """The number of each test image in ImageNet's val, by id; at most `most` have labels."""
+    paths, numbers = read_paths(record.folder / DATA), {}
+    for example in record.predictions(record.results.backbones[0].name).ids:
         number = number_in_val(paths[example])
-        if number is None or not 0 < number <= len(labels):
+        if number is None or not 0 < number <= most:
             raise UsageError(
                 f"{paths[example]}, a test image of {record.folder}, is not an image of ImageNet's val: reassessed "
                 "labels are for runs whose test is that val."
             )
-        right.append(labels[number - 1])
-    return right
-
-
-def _groups(record: RunRecord, ids: Sequence[str]) -> NDArray[np.int64] | None:
-    table = read_examples(record.folder / DATA)
-    group_of = {example: group for example, group in zip(table.ids, table.groups, strict=True) if group is not None}
-    return number_groups(group_of, ids)
+        numbers[example] = number
+    return numbers

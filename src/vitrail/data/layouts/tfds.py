@@ -25,11 +25,12 @@ SHARD = re.compile(r"(?P<folder>(?:.*/)?)[^/]+?-(?P<split>[^/-]+)\.tfrecord-(?P<
 PATH = re.compile(r"([^/]+)/(\d{7})")
 LABEL_NAMES = "label.labels.txt"
 SPLITS: dict[str, SplitName] = {"train": "train", "validation": "val", "test": "test"}
+VALIDATION_IS_TEST: dict[str, SplitName] = {"train": "train", "validation": "test"}
 
 
 def is_prepared(tree: FileTree) -> bool:
     """Whether TensorFlow Datasets prepared these files."""
-    return any(name.rpartition("/")[2] == INFO for name in tree.names)
+    return bool(_list_versions(tree))
 
 
 def prepared_order(keys: Iterable[str | bytes | int], split: str) -> list[int]:
@@ -59,13 +60,11 @@ class PreparedRows:
             DataError: shards are missing.
         """
         self._tree = tree
-        versions = [name.rpartition("/")[0] for name in tree.names if name.rpartition("/")[2] == INFO]
-        folder = max(versions, key=_version)
-        self.folder = f"{folder}/" if folder else ""
+        self._folder = max(_list_versions(tree), key=_version)
         self._shards: dict[str, list[str]] = defaultdict(list)
         for name in sorted(tree.names):
             match = SHARD.fullmatch(name)
-            if match and match["folder"] == self.folder:
+            if match and match["folder"] == self._folder:
                 self._shards[match["split"]].append(name)
         for split, names in self._shards.items():
             match = SHARD.fullmatch(names[0])
@@ -83,7 +82,7 @@ class PreparedRows:
     @cached_property
     def label_names(self) -> list[str]:
         """The classes' names, in the order of their numbers; empty if they have none."""
-        name = self.folder + LABEL_NAMES
+        name = self._folder + LABEL_NAMES
         if name not in self._tree.names:
             return []
         return [line.strip() for line in read_needed(self._tree, name).decode(errors="replace").splitlines()]
@@ -135,6 +134,7 @@ class PreparedFiles:
     def list_files(self) -> Iterator[ListedFile | SetAside]:
         """Every example of the splits that are used."""
         unused = {name.casefold() for name in self._card.without_classes}
+        is_split = bool(set(self._card.counts) - {"all"})  # else the split is not an official one
         for name in self._rows.splits:
             split = self._meaning_of(name)
             if split is None:
@@ -149,7 +149,7 @@ class PreparedFiles:
                 if label.casefold() in unused:
                     yield SetAside(path=path, reason=f"{label} is not a class of {self._card.title}")
                 else:
-                    given = None if set(self._card.counts) == {"all"} else split
+                    given = split if is_split else None
                     yield ListedFile(path=path, label=self._renamed.get(label, label), split=given)
 
     def read(self, path: str) -> bytes:
@@ -159,12 +159,17 @@ class PreparedFiles:
     def _meaning_of(self, name: str) -> SplitName | None:
         """The split that one of TensorFlow Datasets stands for; None if it is not used."""
         only_validation = "val" not in self._card.counts and "test" in self._card.counts
-        if only_validation and "validation" in self._rows.splits:
-            return {"train": "train", "validation": "test"}.get(name)  # type: ignore[return-value]
-        return SPLITS.get(name)
+        is_test = only_validation and "validation" in self._rows.splits
+        return (VALIDATION_IS_TEST if is_test else SPLITS).get(name)
+
+
+def _list_versions(tree: FileTree) -> set[str]:
+    """The folders with records that TensorFlow Datasets finished, with a slash at the end."""
+    folders = {match["folder"] for name in tree.names if (match := SHARD.fullmatch(name))}
+    return {folder for folder in folders if folder + INFO in tree.names}
 
 
 def _version(folder: str) -> tuple[int, ...]:
-    """The numbers of a version folder, such as 3.0.2; other folders come first."""
-    words = folder.rpartition("/")[2].split(".")
+    """The numbers of a version folder, such as 3.0.2/; other folders come first."""
+    words = folder.rstrip("/").rpartition("/")[2].split(".")
     return tuple(int(word) for word in words) if all(word.isdigit() for word in words) else ()
