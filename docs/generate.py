@@ -102,6 +102,7 @@ from train. A fact that no source states is "unknown": read the data set's page 
 anything but research.
 
 `--crop-to-boxes` crops each image to its box, where the data set has boxes. `dataset:NAME:boxes` is its name then.
+A head that learned from crops expects crops: crop new images likewise before `vitrail predict`.
 
 ## Data sets of the Hugging Face hub
 

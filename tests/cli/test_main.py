@@ -95,7 +95,7 @@ def test_an_interruption_is_said_in_words(monkeypatch, capsys):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(importlib.import_module("vitrail.benchmark"), "open_source", interrupted)
+    monkeypatch.setattr(importlib.import_module("vitrail.benchmark"), "open_data", interrupted)
     assert _run(["bench", "-q"]) == 130
     assert "goes on from there" in capsys.readouterr().err
 

@@ -185,9 +185,9 @@ def _find_fault(card: DatasetCard, file: DatasetFile, path: Path) -> str:
         return f"it has {size:,} bytes, but {file.bytes:,} are published"
     if not (file.sha256 or file.md5 or _key(card, file) in read_trusted(_lock_path())):
         return ""  # nothing to compare with, and reading a file of 138 GB for that would take minutes
-    digests = Digests()
+    digests = Digests(_web_file(card, file))
     digests.add_file(path)
-    return digests.find_fault(_web_file(card, file)) or _find_change(card, file, digests.sha256)
+    return digests.find_fault() or _find_change(card, file, digests.sha256)
 
 
 def _fetch(card: DatasetCard, file: DatasetFile, place: Path, resources: Resources) -> None:

@@ -80,44 +80,48 @@ class ArchiveTree:
             DataError: an archive is damaged.
         """
         self.where = where
-        self._loose: dict[str, Path] = {}
-        self._archive: dict[str, TarArchive | ZipArchive] = {}  # by the names of their members
+        self._place: dict[str, TarArchive | ZipArchive | Path] = {}  # of each file: its archive, or where it is
         self.aside: list[SetAside] = []
         for name, path in files.items():
             archive = _open(name, path)
             if archive is None:
-                self._loose[name] = path
+                self._place[name] = path
                 continue
             self.aside += archive.aside
-            self._archive |= dict.fromkeys(map(written, archive.members), archive)
-        self.names = {*self._loose, *self._archive}
+            self._place |= dict.fromkeys(map(written, archive.members), archive)
+
+    @property
+    def names(self) -> Collection[str]:
+        """The paths of all files."""
+        return self._place.keys()
 
     def size(self, name: str) -> int:
         """The length of one file in bytes; raises OSError."""
-        if name in self._loose:
-            return self._loose[name].stat().st_size
-        archive = self._archive[name]
-        if isinstance(archive, TarArchive):
-            return archive.members[as_on_disk(name)][1]
-        return archive.members[as_on_disk(name)].size
+        place = self._place.get(name)
+        if place is None:
+            raise OSError(0, "there is no such file")
+        if isinstance(place, Path):
+            return place.stat().st_size
+        if isinstance(place, TarArchive):
+            return place.members[as_on_disk(name)][1]
+        return place.members[as_on_disk(name)].size
 
     def read(self, name: str) -> bytes:
         """The bytes of one file; raises OSError."""
-        if name in self._loose:
-            return read_file(self._loose[name])
-        if name not in self._archive:
+        place = self._place.get(name)
+        if place is None:
             raise OSError(0, "there is no such file")
-        return self._archive[name].read(as_on_disk(name))
+        return read_file(place) if isinstance(place, Path) else place.read(as_on_disk(name))
 
     def read_part(self, name: str, start: int, length: int) -> bytes:
         """`length` bytes of one file from `start`, fewer at its end; raises OSError."""
-        if name in self._loose:
-            with self._loose[name].open("rb") as file:
+        place = self._place.get(name)
+        if isinstance(place, Path):
+            with place.open("rb") as file:
                 file.seek(start)
                 return file.read(length)
-        archive = self._archive[name]
-        if isinstance(archive, TarArchive):
-            return archive.read_part(as_on_disk(name), start, length)
+        if isinstance(place, TarArchive):
+            return place.read_part(as_on_disk(name), start, length)
         return self.read(name)[start : start + length]
 
 

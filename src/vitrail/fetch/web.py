@@ -49,15 +49,18 @@ class _UnreachableError(Exception):
 
 
 class Digests:
-    """The digests of bytes that arrive in blocks."""
+    """The digests of a file whose bytes arrive in blocks: sha256, and md5 if it is published."""
 
-    def __init__(self) -> None:
-        self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    def __init__(self, file: WebFile) -> None:
+        self._file = file
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False) if file.md5 else None
 
     def update(self, block: bytes) -> None:
         """Add a block."""
         self._sha256.update(block)
-        self._md5.update(block)
+        if self._md5 is not None:
+            self._md5.update(block)
 
     def add_file(self, path: Path) -> None:
         """Add a whole file; raises OSError."""
@@ -70,12 +73,10 @@ class Digests:
         """The sha256 so far."""
         return self._sha256.hexdigest()
 
-    def find_fault(self, file: WebFile) -> str:
+    def find_fault(self) -> str:
         """Which published digest the bytes do not have, as a clause; empty if they have all."""
-        for kind, published, found in (
-            ("sha256", file.sha256, self.sha256),
-            ("md5", file.md5, self._md5.hexdigest()),
-        ):
+        md5 = self._md5.hexdigest() if self._md5 is not None else ""
+        for kind, published, found in (("sha256", self._file.sha256, self.sha256), ("md5", self._file.md5, md5)):
             if published and published != found:
                 return f"its {kind} is {found}, but {published} is published"
         return ""
@@ -92,10 +93,10 @@ def download(file: WebFile, part: Path, progress: Progress) -> str:
             stays for the next time, unless it can never become the file.
     """
     if file.bytes is not None and part.exists() and part.stat().st_size == file.bytes:  # stopped before the check
-        digests = Digests()
+        digests = Digests(file)
         with _disk_errors(file, part):
             digests.add_file(part)
-        if not digests.find_fault(file):
+        if not digests.find_fault():
             return digests.sha256
         forget_part(part)
     failures = []
@@ -118,7 +119,7 @@ def _download_from(url: str, file: WebFile, part: Path, progress: Progress) -> s
         limit = total or file.bytes or MOST_BYTES
         with _disk_errors(file, part), part.open("ab" if arrived else "wb") as writer:
             _require_space(file, part, (total or file.bytes or 0) - arrived)
-            digests = Digests()
+            digests = Digests(file)
             if arrived:
                 digests.add_file(part)
             with running(progress, file.what, total=total or file.bytes, unit="bytes"):
@@ -134,7 +135,7 @@ def _download_from(url: str, file: WebFile, part: Path, progress: Progress) -> s
                 os.fsync(writer.fileno())
                 if arrived < (total or 0):
                     raise _UnreachableError(f"the connection was cut after {arrived:,} of {total:,} bytes")
-    fault = f"it has more than {limit:,} bytes" if arrived > limit else digests.find_fault(file)
+    fault = f"it has more than {limit:,} bytes" if arrived > limit else digests.find_fault()
     if fault:
         forget_part(part)
         raise DownloadError(
