@@ -113,12 +113,15 @@ bytes, also with `--offline`. For a private or gated data set, fetch the files y
 
 ## VTAB-1k
 
-The 19 tasks begin with `vtab-`: 800 images train, 200 are val, and the test is the benchmark's. They are the very images
-that the benchmark takes, since the order of TensorFlow Datasets follows from the keys of the examples. Official archives
-and what TensorFlow Datasets has prepared give the same images; the tasks that say "by hand" need the latter, or a folder
-that you unpack. `vitrail reproduce vtab RUN...` prints both means of finished runs: of the 19 tasks, and of the three
-groups (natural, specialised, structured). Papers print either, and these may differ by points. Test images of a class
-that has no training image are set aside, which happens in `vtab-sun397`; `vitrail reproduce vtab` counts them as wrong.
+The 19 tasks begin with `vtab-`: 800 images train, 200 are val, and the test is the benchmark's. They are the very
+images that the benchmark takes, since the order of TensorFlow Datasets follows from the keys of the examples. Official
+archives and what TensorFlow Datasets has prepared give the same images; the tasks that say "by hand" need the latter,
+or a folder that you unpack. The folder `vtab-1k` with `train800.txt`, `val200.txt` and `test.txt` for each task, which
+many repositories use, is read too; its images were stored as JPEG once more, which may change figures a little.
+
+`vitrail reproduce vtab RUN...` prints both means of finished runs: of the 19 tasks, and of the three groups (natural,
+specialised, structured). Papers print either, and these may differ by points. Test images of a class that has no
+training image are set aside, which happens in `vtab-sun397`; `vitrail reproduce vtab` counts them as wrong.
 
 ## ImageNet's reassessed labels
 

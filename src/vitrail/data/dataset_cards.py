@@ -159,4 +159,5 @@ def load_dataset_cards() -> dict[str, DatasetCard]:
 
 def _with_files(card: DatasetCard, other: DatasetCard) -> DatasetCard:
     """A card with the files of another, and with what is known of their images."""
-    return replace(card, forms=other.forms, licence=other.licence, overlaps=other.overlaps)
+    forms = (*(form for form in other.forms if form.files), *card.forms)
+    return replace(card, forms=forms, licence=other.licence, overlaps=other.overlaps)

@@ -1,9 +1,9 @@
 """VTAB-1k: 800 images for training, 200 of val and the test of each of 19 tasks, which `vtab.TASKS` describes.
 
-Either TensorFlow Datasets has prepared a data set, or its official files are here; both give the same images, since the
-order that TensorFlow Datasets gives to examples follows from their keys. Some cards have no official files: which of
-Caltech-101's images are train depends on the order in which a disk lists a folder, and OpenCV has changed the images of
-SUN397 and Retinopathy.
+Either TensorFlow Datasets has prepared a data set, or its official files are here, or lists (`vtab_lists.py`). The
+first two give the same images, since the order that TensorFlow Datasets gives to examples follows from their keys. Some
+cards have no official files: which of Caltech-101's images are train depends on the order in which a disk lists a
+folder, OpenCV has changed the images of SUN397 and Retinopathy, and those of PatchCamelyon are compressed many at once.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +26,7 @@ from vitrail.data.layouts.oxford_pets import list_oxford_pets
 from vitrail.data.layouts.smallnorb import SmallNorbRows
 from vitrail.data.layouts.svhn import SvhnFiles
 from vitrail.data.layouts.tfds import PreparedRows, is_prepared
+from vitrail.data.layouts.vtab_lists import VtabLists, find_lists
 from vitrail.data.sources.local import class_name
 from vitrail.data.vtab import TASKS, TRAIN_IMAGES, UNTRAINED, VAL_IMAGES
 
@@ -97,39 +98,34 @@ OFFICIAL: Mapping[str, Callable[[FileTree, DatasetCard], Rows]] = {
 }
 
 
-class VtabFiles:
+class TaskImages(Protocol):
     """The images of one task."""
 
-    def __init__(self, tree: FileTree, card: DatasetCard) -> None:
-        self._task, self._tree, self._prepared = TASKS[card.name], tree, is_prepared(tree)
-        described = load_dataset_cards().get(card.files_of, card)
-        self._rows: Rows = PreparedRows(tree) if self._prepared else OFFICIAL[card.name](tree, described)
-        self._dim = self._prepared and card.name.startswith("vtab-dsprites")
+    def parts(self) -> Mapping[SplitName, Sequence[str]]:
+        """The paths of train, val and test; raises a DataError if the files cannot be read."""
 
-    def list_files(self) -> Iterator[ListedFile | SetAside]:
-        """The images of train, val and test; those of classes without a training image are set aside."""
-        yield from self._tree.aside
-        trained: set[str] = set()
-        for split, paths in self._parts():
-            for path in paths:
-                try:
-                    label = class_name(str(self._task.rule(self._rows.features(path))))
-                except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
-                    yield SetAside(path=path, reason=f"its label cannot be read ({error})")
-                    continue
-                if split == "train":
-                    trained.add(label)
-                if label in trained:
-                    yield ListedFile(path=path, label=label, split=split)
-                else:
-                    yield SetAside(path=path, reason=f"{UNTRAINED}: it is in {split}")
+    def label(self, path: str) -> int | str:
+        """The label of one image; raises OSError if it cannot be read."""
 
     def read(self, path: str) -> bytes:
-        """The image of one example; raises OSError."""
-        data = self._rows.read(path)
-        return brighten(data) if self._dim else data
+        """The bytes of one image; raises OSError."""
 
-    def _parts(self) -> Iterator[tuple[SplitName, Sequence[str]]]:
+
+class TaskRows:
+    """The images of one task among those of a data set."""
+
+    def __init__(self, tree: FileTree, card: DatasetCard) -> None:
+        self._task, self._where, prepared = TASKS[card.name], tree.where, is_prepared(tree)
+        described = load_dataset_cards().get(card.files_of, card)
+        self._rows: Rows = PreparedRows(tree) if prepared else OFFICIAL[card.name](tree, described)
+        self._is_dim = prepared and card.name.startswith("vtab-dsprites")
+
+    def parts(self) -> Mapping[SplitName, Sequence[str]]:
+        """The first 800 of train, 200 of val and the test.
+
+        Raises:
+            DataError: there are too few images.
+        """
         train = self._rows.order("train")
         val, test = self._rows.order(self._task.val.split), self._rows.order(self._task.test.split)
         val_start, test_start = self._task.val.start(len(val)), self._task.test.start(len(test))
@@ -140,6 +136,52 @@ class VtabFiles:
         }
         if len(set().union(*parts.values())) < sum(map(len, parts.values())) or len(parts["val"]) < VAL_IMAGES:
             raise DataError(
-                f"{self._tree.where} has too few images for VTAB's {TRAIN_IMAGES} + {VAL_IMAGES}: fetch all its files."
+                f"{self._where} has too few images for VTAB's {TRAIN_IMAGES} + {VAL_IMAGES}: fetch all its files."
             )
-        yield from parts.items()
+        return parts
+
+    def label(self, path: str) -> int | str:
+        """The label that the task's rule gives an image.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        try:
+            return self._task.rule(self._rows.features(path))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise OSError(0, f"what is said of it does not have the task's features: {error}") from error
+
+    def read(self, path: str) -> bytes:
+        """The image of one example; raises OSError."""
+        data = self._rows.read(path)
+        return brighten(data) if self._is_dim else data
+
+
+class VtabFiles:
+    """The images of one task, from a data set or from lists."""
+
+    def __init__(self, tree: FileTree, card: DatasetCard) -> None:
+        self._aside, folder = tree.aside, find_lists(tree)
+        self._images: TaskImages = TaskRows(tree, card) if folder is None else VtabLists(tree, folder)
+
+    def list_files(self) -> Iterator[ListedFile | SetAside]:
+        """The images of train, val and test; those of classes without a training image are set aside."""
+        yield from self._aside
+        trained: set[str] = set()
+        for split, paths in self._images.parts().items():
+            for path in paths:
+                try:
+                    label = class_name(str(self._images.label(path)))
+                except OSError as error:
+                    yield SetAside(path=path, reason=f"its label cannot be read ({error.strerror})")
+                    continue
+                if split == "train":
+                    trained.add(label)
+                if label in trained:
+                    yield ListedFile(path=path, label=label, split=split)
+                else:
+                    yield SetAside(path=path, reason=f"{UNTRAINED}: it is in {split}")
+
+    def read(self, path: str) -> bytes:
+        """The image of one example; raises OSError."""
+        return self._images.read(path)
