@@ -114,6 +114,7 @@ def test_other_bytes_than_the_hub_announced_are_refused(web, tmp_path):
     ("files", "message"),
     [
         ({"pets.py": b"raise"}, "has no Parquet files, and Vitrail runs no script of a data set"),
+        ({"train/0.parquet": b"", "data/train/0.parquet": b""}, r"train/0\.parquet .* for the same part of a data set"),
         ({"default/partial-train/0000.parquet": b""}, "converted only a part of hf:me/pets"),
     ],
 )

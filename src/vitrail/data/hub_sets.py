@@ -158,6 +158,9 @@ def _by_config(files: Sequence[HubFile]) -> dict[str, dict[str, HubFile]]:
 
     A repository has <config>/<split>-<shard>.parquet, or data/<split>-<shard>.parquet if it has one configuration only;
     what the hub makes of it is <config>/<split>/<shard>.parquet.
+
+    Raises:
+        DataError: two files would have the same name.
     """
     configs: dict[str, dict[str, HubFile]] = defaultdict(dict)
     for file in files:
@@ -168,5 +171,11 @@ def _by_config(files: Sequence[HubFile]) -> dict[str, dict[str, HubFile]]:
         if folders and split_of_shard(name) is None:
             name = f"{folders.pop()}-{name}"
         config = "/".join(folders)
-        configs["default" if config in ("", ONLY_FOLDER) else config][name] = file
+        config = "default" if config in ("", ONLY_FOLDER) else config
+        if name in configs[config]:
+            raise DataError(
+                f"The hub has {configs[config][name].path} and {file.path} for the same part of a data set: fetch the "
+                "files that you want and give their folder."
+            )
+        configs[config][name] = file
     return dict(configs)

@@ -3,7 +3,7 @@
 Either TensorFlow Datasets has prepared a data set, or its official files are here, or lists (`vtab_lists.py`). The
 first two give the same images, since the order that TensorFlow Datasets gives to examples follows from their keys. Some
 cards have no official files: which of Caltech-101's images are train depends on the order in which a disk lists a
-folder, OpenCV has changed the images of SUN397 and Retinopathy, and those of PatchCamelyon are compressed many at once.
+folder, OpenCV has changed the images of SUN397 and Retinopathy, and there is no reader for PatchCamelyon's files.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
