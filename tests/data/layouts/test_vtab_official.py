@@ -329,6 +329,35 @@ def test_dsprites(web, tmp_path, name, column, labels):
     assert np.array_equal(pixels(source.read(found["test"][0].path)), images[numbers(found["test"])[0]] * 255)
 
 
+def hdf5(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array, compression="gzip")
+    return buffer.getvalue()
+
+
+def test_patch_camelyon(web, tmp_path):
+    rng = np.random.default_rng(0)
+    counts, files, images = {"train": 820, "valid": 210, "test": 20}, {}, {}
+    for split, count in counts.items():
+        images[split] = rng.integers(0, 256, (count, 96, 96, 3), dtype=np.uint8)
+        labels = (np.arange(count) % 2).astype(np.uint8).reshape(count, 1, 1, 1)
+        for what, content in {"x": hdf5(x=images[split]), "y": hdf5(y=labels)}.items():
+            files[f"camelyonpatch_level_2_split_{split}_{what}.h5.gz"] = gzip.compress(content, 1)
+    source = open_card(serve(web, "vtab-patch-camelyon", files), tmp_path)
+    found = listed(source)
+    for split, prepared, name, most in (
+        ("train", "train", "train", 800),
+        ("val", "validation", "valid", 200),
+        ("test", "test", "test", None),
+    ):
+        order = first([f"{name}_{number}" for number in range(counts[name])], prepared)[:most]
+        assert numbers(found[split]) == [int(key.partition("_")[2]) for key in order]
+        assert [int(file.label) for file in found[split]] == [number % 2 for number in numbers(found[split])]
+    assert np.array_equal(pixels(source.read(found["val"][5].path)), images["valid"][numbers(found["val"])[5]])
+
+
 def test_damaged_files_are_one_sentence(web, tmp_path):
     sprites = {"dsprites_ndarray_co1sh3sc6or40x32y32_64x64.hdf5": b"no HDF5"}
     with pytest.raises(DataError, match=r"32y32_64x64\.hdf5 of vtab-dsprites-location cannot be read"):

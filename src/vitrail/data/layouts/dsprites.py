@@ -1,4 +1,4 @@
-"""dSprites: all 737,280 images of 64 x 64 in one HDF5 file, as zeros and ones. Needs the extra `keras`, which is h5py.
+"""dSprites: all 737,280 images of 64 x 64 in one HDF5 file, as zeros and ones.
 
 The layout is as tensorflow/datasets 07bcaaa reads it: datasets/dsprites/dsprites_dataset_builder.py,
 `_generate_examples`. The classes of an image are colour, shape, scale, orientation, and place in x and in y.
@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vitrail.core.errors import DataError, UsageError
+from vitrail.core.errors import DataError
 from vitrail.data.dataset_cards import DatasetCard
-from vitrail.data.file_tree import FileTree, read_needed
+from vitrail.data.file_tree import FileTree
+from vitrail.data.hdf5 import open_arrays
 from vitrail.data.layouts.tfds import prepared_order
 from vitrail.data.sources.plain_png import plain_png
 
@@ -58,23 +59,11 @@ class DspritesRows:
 
 def _read_arrays(tree: FileTree) -> tuple[NDArray[np.uint8], NDArray[Any]]:
     """The pixels of each image as bits, and its classes."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise UsageError(
-            'dSprites is an HDF5 file, which h5py reads: pip install "vitrail[keras]", or give the data set as '
-            "TensorFlow Datasets prepares it."
-        ) from error
-    content = io.BytesIO(read_needed(tree, FILE))
-    try:
-        with h5py.File(content, "r") as file:
-            pixels, class_NL = file["imgs"], file["latents/classes"][()]
-            if pixels.shape != (len(class_NL), SIDE, SIDE) or class_NL.shape[1:] != (LATENTS,):
-                raise ValueError("it has arrays of other shapes")
-            slabs = [_pack(pixels[start : start + AT_ONCE]) for start in range(0, len(class_NL), AT_ONCE)]
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise DataError(f"{FILE} of {tree.where} cannot be read ({error}): fetch it again.") from error
-    return np.concatenate(slabs), class_NL
+    pixels, classes = open_arrays(tree, FILE, ["imgs", "latents/classes"])
+    if pixels.shape != (len(classes), SIDE, SIDE) or classes.shape[1:] != (LATENTS,):
+        raise DataError(f"{FILE} of {tree.where} has arrays of other shapes than dSprites: fetch it again.")
+    slabs = [_pack(pixels[start : start + AT_ONCE]) for start in range(0, len(classes), AT_ONCE)]
+    return np.concatenate(slabs), classes[()]
 
 
 def _pack(pixels_NHW: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 Either TensorFlow Datasets has prepared a data set, or its official files are here, or lists (`vtab_lists.py`). The
 first two give the same images, since the order that TensorFlow Datasets gives to examples follows from their keys. Some
 cards have no official files: which of Caltech-101's images are train depends on the order in which a disk lists a
-folder, OpenCV has changed the images of SUN397 and Retinopathy, and there is no reader for PatchCamelyon's files.
+folder, and OpenCV has changed the images of SUN397 and Retinopathy.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +23,7 @@ from vitrail.data.layouts.kitti import KittiRows
 from vitrail.data.layouts.listed_rows import ListedRows
 from vitrail.data.layouts.oxford_flowers import list_oxford_flowers
 from vitrail.data.layouts.oxford_pets import list_oxford_pets
+from vitrail.data.layouts.patch_camelyon import PatchCamelyonRows
 from vitrail.data.layouts.smallnorb import SmallNorbRows
 from vitrail.data.layouts.svhn import SvhnFiles
 from vitrail.data.layouts.tfds import PreparedRows, is_prepared
@@ -86,6 +87,7 @@ OFFICIAL: Mapping[str, Callable[[FileTree, DatasetCard], Rows]] = {
     "vtab-oxford-pets": _listed(list_oxford_pets, _file_name),
     "vtab-svhn": _svhn,
     "vtab-eurosat": _listed(list_class_folders, _after_label),
+    "vtab-patch-camelyon": PatchCamelyonRows,
     "vtab-resisc45": _listed(list_class_folders, _after_label),
     "vtab-clevr-count": ClevrRows,
     "vtab-clevr-distance": ClevrRows,
