@@ -14,7 +14,7 @@ from vitrail.core.errors import UsageError
 from vitrail.core.label_sets import imagenet_1k
 from vitrail.core.resources import Resources
 from vitrail.data import dataset_cards, real_labels
-from vitrail.reproduce.real import score_real
+from vitrail.reproduce.real import find_val_images, score_real
 from vitrail.runs.folder import DATA
 from vitrail.runs.run import load_run
 from vitrail.runs.tables import read_paths
@@ -58,7 +58,7 @@ def write_labels(record, backbone: str, *, right: int) -> list[list[int]]:
 def test_right_images_are_counted_beside_the_usual_accuracy(made):
     record = load_run(made / "run")
     labels = [frozenset(some) for some in write_labels(record, "vit_mini", right=7)]
-    first, second = score_real(record, labels)
+    first, second = score_real(record, find_val_images(record), labels)
     assert (first.backbone, second.backbone) == ("vit_mini", "resnet_mini")
     assert (first.real.any_label.value, first.real.any_label.n, first.real.left_out) == (7 / 8, 8, 4)
     assert first.top1 == record.backbone("vit_mini").test.top1
@@ -68,18 +68,21 @@ def test_right_images_are_counted_beside_the_usual_accuracy(made):
 def test_the_published_labels_give_the_usual_accuracy(made):
     record = load_run(made / "run")
     labels = [frozenset({PLACES[IDS[number]]}) for number in TRUTH]
-    for score in score_real(record, labels):
+    for score in score_real(record, find_val_images(record), labels):
         assert score.real.any_label == score.real.single_label == score.top1
 
 
-def test_runs_on_other_images_are_one_sentence(made):
+def test_runs_on_other_images_are_one_sentence(made, capsys):
     with pytest.raises(UsageError, match=r"The class .* is not one of ImageNet-1k: reassessed labels are for runs"):
-        score_real(load_run(made / "other"), [frozenset({1})])
+        find_val_images(load_run(made / "other"))
+    assert _run(["reproduce", "real", str(made / "other")]) == 2  # before anything is fetched
+    assert "is not one of ImageNet-1k" in capsys.readouterr().err
     record = load_run(made / "run")
-    with pytest.raises(UsageError, match="is not an image of ImageNet's val"):
-        score_real(record, [frozenset({1})] * 3)
+    images = find_val_images(record)
+    with pytest.raises(UsageError, match="There are labels for 3 images, fewer than ImageNet's val has"):
+        score_real(record, images, [frozenset({1})] * 3)
     with pytest.raises(UsageError, match=r"No test image of .* has a reassessed label"):
-        score_real(record, [frozenset()] * 12)
+        score_real(record, images, [frozenset()] * 12)
 
 
 def test_the_command_prints_both(made, tmp_path, capsys, monkeypatch):

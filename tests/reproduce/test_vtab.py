@@ -62,8 +62,8 @@ def test_runs_are_summed_up_and_what_is_missing_is_said(made, capsys):
     shown = capsys.readouterr().out
     top1 = load_run(made / "vtab-dtd").backbone("vit_mini").test.top1
     assert f"vtab-dtd                   {top1.value:.1%} ({top1.low:.1%} to {top1.high:.1%})" in shown
-    assert "mean of 2 tasks" in shown
-    assert "mean of 2 groups" in shown
+    assert "mean of tasks (2)" in shown
+    assert "mean of groups (2)" in shown
     assert "These are not VTAB's means: there is no run of vtab-caltech-101, " in shown
     assert _run(["reproduce", "vtab", str(made / "vtab-dtd"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["vit_mini"]["mean_of_tasks"]["value"] == pytest.approx(top1.value)

@@ -60,13 +60,14 @@ def real(
     from vitrail.data.dataset_cards import load_dataset_cards
     from vitrail.data.dataset_files import fetch_files
     from vitrail.data.real_labels import CARD, parse_real_labels
-    from vitrail.reproduce.real import score_real
+    from vitrail.reproduce.real import find_val_images, score_real
     from vitrail.runs.run import load_run
 
     record = load_run(run)
+    images = find_val_images(record)
     with watch(quiet=as_json) as progress:
         (path,) = fetch_files(load_dataset_cards()[CARD], Resources(data_dir=data_dir, progress=progress)).values()
-    scores = score_real(record, parse_real_labels(path.read_bytes(), str(path)))
+    scores = score_real(record, images, parse_real_labels(path.read_bytes(), str(path)))
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(score) for score in scores], indent=2))
         return
@@ -97,13 +98,13 @@ def vtab(
         rows = {
             **mean.accuracy,
             **{f"mean of {group}": rate for group, rate in mean.groups.items()},
-            f"mean of {len(mean.accuracy)} tasks": mean.mean_of_tasks,
-            f"mean of {len(mean.groups)} groups": mean.mean_of_groups,
+            f"mean of tasks ({len(mean.accuracy)})": mean.mean_of_tasks,
+            f"mean of groups ({len(mean.groups)})": mean.mean_of_groups,
         }
         for title, rate in rows.items():
             typer.echo(f"  {title:<26} {_rate(rate)}")
-        if mean.missing:
-            typer.echo(f"  These are not VTAB's means: there is no run of {', '.join(mean.missing)}.")
+    if missing := next(iter(means.values())).missing:
+        typer.echo(f"These are not VTAB's means: there is no run of {', '.join(missing)}.")
     typer.echo("Intervals are over draws of test images; other training images move the figures too.")
 
 

@@ -1,6 +1,7 @@
 """The accuracy of a finished run on ImageNet's val by the reassessed labels ("ReaL"), beside the usual one."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,22 +29,50 @@ class RealScore:
     real: SeveralLabels
 
 
-def score_real(record: RunRecord, labels: RealLabels) -> tuple[RealScore, ...]:
-    """Score every backbone of a run whose test images are images of ImageNet's val.
+@dataclass(frozen=True, slots=True)
+class ValImages:
+    """The test images of a run: the place of each class among ImageNet-1k's, and the number of each image in val."""
+
+    place_C: NDArray[np.int64]
+    number: Mapping[str, int]
+
+
+def find_val_images(record: RunRecord) -> ValImages:
+    """Which images of ImageNet's val the test images of a run are.
 
     Raises:
-        UsageError: the test images or the classes are not ImageNet's, or no test image has a right label.
+        UsageError: the test images or the classes are not ImageNet's.
     """
-    place_C, numbers = _places_of_classes(record), _numbers_in_val(record, most=len(labels))
+    place_C, paths = _places_of_classes(record), read_paths(record.folder / DATA)
+    numbers = {}
+    for example in record.predictions(record.results.backbones[0].name).ids:
+        number = number_in_val(paths[example])
+        if number is None:
+            raise UsageError(
+                f"{paths[example]}, a test image of {record.folder}, is not an image of ImageNet's val: reassessed "
+                "labels are for runs whose test is that val."
+            )
+        numbers[example] = number
+    return ValImages(place_C, numbers)
+
+
+def score_real(record: RunRecord, images: ValImages, labels: RealLabels) -> tuple[RealScore, ...]:
+    """Score every backbone of a run on ImageNet's val.
+
+    Raises:
+        UsageError: there are labels for too few images, or no test image has a right label.
+    """
+    if max(images.number.values()) > len(labels):
+        raise UsageError(f"There are labels for {len(labels):,} images, fewer than ImageNet's val has.")
     table = read_examples(record.folder / DATA)
     group_of = {example: group for example, group in zip(table.ids, table.groups, strict=True) if group is not None}
     scores = []
     for result in record.results.backbones:
         tested = record.predictions(result.name)
         real = score_several_labels(
-            place_C[tested.probability_NC.argmax(axis=1)],
-            place_C[tested.label_N],
-            [labels[numbers[example] - 1] for example in tested.ids],
+            images.place_C[tested.probability_NC.argmax(axis=1)],
+            images.place_C[tested.label_N],
+            [labels[images.number[example] - 1] for example in tested.ids],
             number_groups(group_of, tested.ids),
             level=result.test.top1.level,
         )
@@ -68,17 +97,3 @@ def _places_of_classes(record: RunRecord) -> NDArray[np.int64]:
             "whose classes begin with WordNet ids, such as those of `vitrail bench imagenet-1k`."
         )
     return np.array([place_of[synset[0]] for synset in synsets if synset])
-
-
-def _numbers_in_val(record: RunRecord, *, most: int) -> dict[str, int]:
-    """The number of each test image in ImageNet's val, by id; at most `most` have labels."""
-    paths, numbers = read_paths(record.folder / DATA), {}
-    for example in record.predictions(record.results.backbones[0].name).ids:
-        number = number_in_val(paths[example])
-        if number is None or not 0 < number <= most:
-            raise UsageError(
-                f"{paths[example]}, a test image of {record.folder}, is not an image of ImageNet's val: reassessed "
-                "labels are for runs whose test is that val."
-            )
-        numbers[example] = number
-    return numbers
