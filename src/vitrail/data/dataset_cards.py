@@ -2,8 +2,8 @@
 
 A card has three kinds of facts: words for people (licence, citation, split), what a download needs (files, sizes,
 digests), and how the files are read (`layout`, a key of `layouts.LAYOUTS`). A fact is on a card only if it was read in
-a source, which `seen_in` names; a key of `seen_in` may name several facts. An empty text means that nobody has stated
-the fact. A card without `forms` only describes its data set: the images must be given as a folder or an archive.
+a source, which `seen_in` names; a key of `seen_in` may name several facts. An empty text means that the fact is
+unknown. A card without `forms` only describes its data set: the images must be given as a folder or an archive.
 """
 
 import tomllib

@@ -26,7 +26,7 @@ class FileTree(Protocol):
 
     @property
     def aside(self) -> Sequence[SetAside]:
-        """What an archive holds and nobody may read, such as links and paths that lead out of it."""
+        """Members of an archive that are not read, such as links and paths that lead out of it."""
 
     def size(self, name: str) -> int:
         """The length of one file in bytes; raises OSError."""

@@ -42,7 +42,7 @@ class NamedData:
 def open_data(data: str | Path | None, resources: Resources, *, kept_bytes: int = 0) -> Source:
     """The source that a name, a path or a URL stands for; without one, scikit-learn's digits.
 
-    Only its kind is determined. What is missing of a named data set is fetched when it is first read.
+    Only its kind is determined. Missing files of a named data set are fetched when it is first read.
 
     Args:
         data: what the user gave; a path that exists is never a name.

@@ -1,5 +1,5 @@
 """The miniature has the layout that torchvision 0.28 reads, datasets/svhn.py, lines 79 to 93: X with rows, columns,
-colours and images, and y with labels from 1, of which 10 is the digit 0.
+colours and images, and y with labels from 1, where 10 means the digit 0.
 """
 
 import io

@@ -1,7 +1,7 @@
 """Describable Textures: dtd/images/<class>/<name>.jpg, with dtd/labels/train1.txt, val1.txt and test1.txt.
 
-The layout is as torchvision 0.28 reads it: datasets/dtd.py, lines 57 to 79. There are ten official splits, of which the
-first is used, as in VTAB.
+The layout is as torchvision 0.28 reads it: datasets/dtd.py, lines 57 to 79. There are ten official splits; the first
+is used.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """SVHN, format 2: digits of 32 x 32 in train_32x32.mat and test_32x32.mat.
 
 The layout is as torchvision 0.28 reads it: datasets/svhn.py, lines 79 to 93. X has the pixels, as rows, columns,
-colours and images, and y the labels, in which 10 is the digit 0. The pixels of both files, 0.3 GB, stay in memory.
+colours and images, and y the labels, where 10 means the digit 0. The pixels of both files, 0.3 GB, stay in memory.
 """
 
 import re
