@@ -66,7 +66,7 @@ SPLITS = {(label, split): number for label in ("cat", "dog") for split, number i
 def test_parquet_of_the_repository_is_fetched_at_one_commit_and_read(web, tmp_path):
     push(web, TWO | {"README.md": b"a card", "pets.py": b"import os; os.abort()"})
     source = open_data("hf:me/pets", Resources(cache=tmp_path))
-    assert source.name == "me--pets"
+    assert source.name == "hf--me--pets"
     assert counts(load(source)) == SPLITS
     assert source.read("train-00000-of-00001.parquet/00000003/3.png") == picture(3)
     assert not any(path.endswith(("README.md", "pets.py")) for path, _ in web.requests)
@@ -97,7 +97,7 @@ def test_one_of_several_configurations_must_be_given(web, tmp_path):
     with pytest.raises(UsageError, match="has the configurations a, b: give one, as in hf:me/pets:a"):
         load(open_data("hf:me/pets", Resources(cache=tmp_path)))
     dataset = load(open_data("hf:me/pets:b", Resources(cache=tmp_path)))
-    assert (dataset.name, dataset.table.num_rows) == ("me--pets--b", 20)
+    assert (dataset.name, dataset.table.num_rows) == ("hf--me--pets--b", 20)
     with pytest.raises(UsageError, match="has the configurations a, b"):
         load(open_data("hf:me/pets:c", Resources(cache=tmp_path)))
 
@@ -106,7 +106,7 @@ def test_other_bytes_than_the_hub_announced_are_refused(web, tmp_path):
     push(web, TWO)
     name = f"/datasets/me/pets/resolve/{COMMIT}/data/test-00000-of-00001.parquet"
     web.files[name] = web.files[name][:-1] + b"?"
-    with pytest.raises(DownloadError, match=r"test-00000-of-00001\.parquet of me--pets"):
+    with pytest.raises(DownloadError, match=r"test-00000-of-00001\.parquet of hf--me--pets"):
         load(open_data("hf:me/pets", Resources(cache=tmp_path)))
 
 
@@ -144,7 +144,7 @@ def test_names_that_the_hub_cannot_have_are_one_sentence(name, tmp_path):
 def test_a_damaged_card_says_what_to_delete(web, tmp_path):
     push(web, TWO)
     load(open_data("hf:me/pets", Resources(cache=tmp_path)))
-    (tmp_path / "datasets" / "me--pets" / "card.json").write_text("{")
+    (tmp_path / "datasets" / "hf--me--pets" / "card.json").write_text("{")
     with pytest.raises(DataError, match=r"card\.json is damaged: delete it"):
         load(open_data("hf:me/pets", Resources(cache=tmp_path)))
 

@@ -53,7 +53,7 @@ class DatasetFile:
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Form:
-    """One of the forms in which a data set is published; the first of a card is the one that is downloaded.
+    """One of the forms in which a data set is published; the first with files is the one that is downloaded.
 
     `marks` are paths that exist where the files have been unpacked, `with_boxes` one that only boxes need, `beside`
     those that may lie beside them, and `folders` are the names that other tools give to the folder around them. A form

@@ -59,8 +59,8 @@ class HubSource:
 
     @property
     def name(self) -> str:
-        """The data set's name as a folder can have it."""
-        return re.sub(r"[/:]", "--", self._data.removeprefix(PREFIX))
+        """The data set's name as a folder can have it, and as no card has it: hf--OWNER--NAME."""
+        return re.sub(r"[/:]", "--", self._data)
 
     def list_files(self) -> Iterator[ListedFile | SetAside]:
         """Every row with its label.
