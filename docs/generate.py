@@ -94,7 +94,8 @@ $ vitrail bench stanford-dogs -b resnet50 -b dinov2-s
 
 An existing folder or file of that name is used first; `dataset:stanford-dogs` is never a folder. What is missing
 is fetched when the images are first read, and never with `--offline`. `--data-dir FOLDER` says where you already
-have the archives, under their official names, or the folders that torchvision makes of them. A download continues
+have the archives, under their official names, the folders that torchvision makes of them, or what TensorFlow
+Datasets has prepared (`--data-dir ~/tensorflow_datasets`). A download continues
 where it was cut, and its digest is checked. While an archive is unpacked into the cache, it takes twice its size
 on the disk. The official split is used; where there is no official val, it is cut
 from train. A fact that no source states is "unknown": read the data set's page before you use the images for
@@ -102,6 +103,31 @@ anything but research.
 
 `--crop-to-boxes` crops each image to its box, where the data set has boxes. `dataset:NAME:boxes` is its name then.
 A head that learned from crops expects crops: crop new images likewise before `vitrail predict`.
+
+## Data sets of the Hugging Face hub
+
+`hf:OWNER/NAME` is a data set of the hub, as in `vitrail bench hf:OWNER/NAME -b resnet50`; `hf:OWNER/NAME:CONFIG` is one
+of its configurations. Vitrail reads Parquet files, those of the repository or those that the hub has made of it, and
+runs no script. The commit and the digests of the files are kept with them in the cache, so later runs read the same
+bytes, also with `--offline`. For a private or gated data set, fetch the files yourself and give their folder.
+
+## VTAB-1k
+
+The 19 tasks begin with `vtab-`: 800 images train, 200 are val, and the test is the benchmark's. They are the very
+images that the benchmark takes, since the order of TensorFlow Datasets follows from the keys of the examples. Official
+archives and what TensorFlow Datasets has prepared give the same images; the tasks that say "by hand" need the latter,
+or a folder that you unpack. The folder `vtab-1k` with `train800.txt`, `val200.txt` and `test.txt` for each task, which
+many repositories use, is read too; its images were stored as JPEG once more, which may change figures a little.
+
+`vitrail reproduce vtab RUN...` prints both means of finished runs: of the 19 tasks, and of the three groups (natural,
+specialised, structured). Papers print either, and these may differ by points. Test images of a class that has no
+training image are set aside, which happens in `vtab-sun397`; `vitrail reproduce vtab` counts them as wrong.
+
+## ImageNet's reassessed labels
+
+`vitrail reproduce real RUN` scores a finished run on `imagenet-1k` by the
+[reassessed labels](https://arxiv.org/abs/2006.07159) ("ReaL"): an image may have several right labels, and images with
+none are left out. The usual accuracy stands beside it.
 """
 
 
@@ -132,7 +158,10 @@ def _data_set(card: DatasetCard) -> str:
         "licence": card.licence or "unknown",
         "citation": card.citation,
         "files": "; ".join(_file(file.name, file.bytes) for form in card.forms[:1] for file in form.files)
+        or (card.by_hand and "a folder")
         or "not fetched by Vitrail: give a folder or an archive of the images",
+        "by hand": card.by_hand,
+        "TensorFlow Datasets": f"`{card.tfds}` in `--data-dir` is read too" if card.tfds else "",
         "accepted if you have it": "; ".join(file.name for form in card.forms[1:] for file in form.files),
     }
     facts |= {f"in {overlap.collection}": f"{overlap.share}: {overlap.source}" for overlap in card.overlaps}

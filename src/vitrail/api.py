@@ -171,8 +171,8 @@ def bench(
 
     Args:
         data: a folder with one folder of images a class, a manifest (CSV, Parquet), an archive, shards, Parquet with
-            images, or the URL of one of these; or the name of a public data set, such as "dataset:stanford-dogs", which
-            is fetched if it is not on this machine; None for scikit-learn's digits.
+            images, or the URL of one of these; or the name of a public data set, such as "dataset:stanford-dogs" or
+            "hf:OWNER/NAME", which is fetched if it is not on this machine; None for scikit-learn's digits.
         backbones: "NAME" of the catalogue, "NAME=FILE", "timm:NAME" or "hf:REPO", one or several; may be left out for
             the digits.
         out: the run folder; None for runs/<data>-<8 digits>.

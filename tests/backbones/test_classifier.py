@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from vitrail.backbones import BackboneSpec, find_card, open_backbone
 from vitrail.backbones.build import build_net
 from vitrail.backbones.classifier import Classifier, read_classifier
-from vitrail.backbones.label_sets import imagenet_1k
+from vitrail.core.label_sets import imagenet_1k
 from vitrail.core.progress import Silent
 
 NAMES = {

@@ -1,7 +1,7 @@
 import pytest
 
-from vitrail.backbones.label_sets import imagenet_1k
 from vitrail.candidates.class_names import match_names, plain_words, synsets
+from vitrail.core.label_sets import imagenet_1k
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from vitrail.backbones.classifier import Classifier
-from vitrail.backbones.label_sets import imagenet_1k
+from vitrail.core.label_sets import imagenet_1k
 from vitrail.data import Dataset, Split, SplitOptions, make_split
 from vitrail.data.dataset import EXAMPLE_SCHEMA
 

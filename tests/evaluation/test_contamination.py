@@ -9,8 +9,8 @@ from tests.evaluation.data import make_classifier, make_data, make_features
 from tests.evaluation.test_decision import contender, make_pairs
 from vitrail.backbones import Card, find_card
 from vitrail.backbones.cards import of_local_file
-from vitrail.backbones.label_sets import imagenet_1k
 from vitrail.candidates.traces import find_traces
+from vitrail.core.label_sets import imagenet_1k
 from vitrail.core.resources import Resources
 from vitrail.data.named import NamedSource, find_named
 from vitrail.data.traces import say_about

@@ -22,6 +22,7 @@ class Web:
     lengths: bool = True  # whether the length is announced
     slow_s: float = 0.0  # before a body
     redirect: str = ""
+    codes: dict[str, str] = field(default_factory=dict)  # the hub's code of an error, by path
     requests: list[tuple[str, str | None]] = field(default_factory=list)
 
 
@@ -39,6 +40,12 @@ class _Answer(BaseHTTPRequestHandler):
             self.end_headers()
             return
         content = web.files.get(self.path.partition("?")[0])
+        if content is None and (code := web.codes.get(self.path.partition("?")[0])):
+            self.send_response(404)
+            self.send_header("X-Error-Code", code)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if content is None:
             self.send_error(404)
             return

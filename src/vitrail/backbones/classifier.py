@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from vitrail.backbones.backbone import Backbone
 from vitrail.backbones.build import CLASSIFIER
-from vitrail.backbones.label_sets import LabelSet, imagenet_1k
+from vitrail.core.label_sets import LabelSet, imagenet_1k
 
 # Letters: N examples, D features, K classes of the classifier.
 

@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from vitrail.backbones.label_sets import LabelSet
+from vitrail.core.label_sets import LabelSet
 
 WORDNET_ID = re.compile(r"^n\d{8}(?!\d)")
 NUMBER_IN_FRONT = re.compile(r"^\d+[\s._-]+(?=\D)")

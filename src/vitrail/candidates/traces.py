@@ -17,9 +17,9 @@ from vitrail.backbones import Card
 from vitrail.backbones.cards import is_unknown_file
 from vitrail.backbones.catalogue import load_catalogue
 from vitrail.backbones.classifier import Classifier
-from vitrail.backbones.label_sets import imagenet_1k, imagenet_21k_ids
 from vitrail.candidates.class_names import WORDNET_ID, match_names, synsets
 from vitrail.candidates.untuned import answer_untuned, match_by_answers
+from vitrail.core.label_sets import imagenet_1k, imagenet_21k_ids
 from vitrail.data import Dataset, Source, Split
 from vitrail.data.dataset_cards import Overlap, load_dataset_cards
 from vitrail.data.named import NamedSource

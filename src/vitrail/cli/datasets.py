@@ -85,7 +85,8 @@ def fetch(
     for file, path in files.items():
         echo(f"{file}  {path}")
     echo(f"Licence: {card.licence or f'unknown; read {card.page} before you use the images'}.")
-    echo(f"vitrail bench {card.name} -b BACKBONE -b BACKBONE compares backbones on {card.title}.")
+    if card.layout:
+        echo(f"vitrail bench {card.name} -b BACKBONE -b BACKBONE compares backbones on {card.title}.")
 
 
 def _facts(card: "DatasetCard", resources: "Resources") -> dict[str, object]:
@@ -135,9 +136,9 @@ def _splits(card: "DatasetCard") -> str:
 
 
 def _download_size(card: "DatasetCard") -> str:
-    if not card.forms:
+    sizes = [file.bytes for file in card.downloads if not file.for_boxes]
+    if not sizes:
         return "by hand"
-    sizes = [file.bytes for file in card.forms[0].files if not file.for_boxes]
     return "unknown" if None in sizes else f"{sum(size or 0 for size in sizes) / 1e6:,.0f} MB"
 
 
@@ -163,8 +164,10 @@ def _explain(card: "DatasetCard", resources: "Resources") -> None:
         for file in form.files:
             name = "file" if place == 0 else "file, if given"
             facts[f"{name} {file.name}"] = _describe(file.bytes, file.sha256, file.md5, file.urls)
-    if not card.forms:
-        facts["files"] = "not fetched: give a folder or an archive of its images"
+    if not card.downloads:
+        facts["files"] = f"by hand: {card.by_hand or 'give a folder or an archive of its images'}"
+    if card.tfds:
+        facts["prepared"] = f"--data-dir finds {card.tfds}, as TensorFlow Datasets writes it"
     facts |= {f"{fact} read in": source for fact, source in card.seen_in.items()}
     console = PrintableConsole(highlight=False)
     console.print(f"[bold]{card.title}[/]  {card.name}")

@@ -2,14 +2,18 @@
 
 import dataclasses
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vitrail.cli import options
 from vitrail.cli.bench import typed_command
 from vitrail.cli.help import COMPARE, ShortGroupHelp, ShortHelp
-from vitrail.cli.streams import echo_json
+from vitrail.cli.streams import echo, echo_json
+
+if TYPE_CHECKING:
+    from vitrail.statistics.intervals import Interval
 
 reproduce = typer.Typer(
     cls=ShortGroupHelp, no_args_is_help=True, help="Compute again what the deck and the papers show."
@@ -103,3 +107,68 @@ def table1(as_json: options.Json = False, debug: options.Debug = False) -> None:
     console = PrintableConsole()
     console.print(table)
     console.print(f"Parameters with a classifier of {CLASSES:,} classes; published: arXiv:2010.11929, table 1.")
+
+
+@reproduce.command(cls=ShortHelp)
+def real(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run on imagenet-1k.")],
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """The accuracy of a run on ImageNet by its reassessed labels (ReaL), where an image may have several right ones."""
+    from vitrail.core.drawing import watch
+    from vitrail.core.resources import Resources
+    from vitrail.data.dataset_cards import load_dataset_cards
+    from vitrail.data.dataset_files import fetch_files
+    from vitrail.data.real_labels import CARD, parse_real_labels
+    from vitrail.reproduce.real import find_val_images, score_real
+    from vitrail.runs.run import load_run
+
+    record = load_run(run)
+    images = find_val_images(record)
+    with watch(quiet=as_json) as progress:
+        (path,) = fetch_files(load_dataset_cards()[CARD], Resources(data_dir=data_dir, progress=progress)).values()
+    scores = score_real(record, images, parse_real_labels(path.read_bytes(), str(path)))
+    if as_json:
+        echo_json(json.dumps([dataclasses.asdict(score) for score in scores], indent=2))
+        return
+    for score in scores:
+        echo(
+            f"{score.backbone}: ReaL {_rate(score.real.any_label)} on {score.real.any_label.n:,} images; by one label "
+            f"{_rate(score.real.single_label)} on the same images, {_rate(score.top1)} on all {score.top1.n:,}."
+        )
+    echo(f"{scores[0].real.left_out:,} test images have no reassessed label and are left out (arXiv:2006.07159).")
+
+
+@reproduce.command(cls=ShortHelp)
+def vtab(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs on VTAB's tasks, one a task.")],
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Both means of VTAB over runs on its tasks: of the 19 tasks, and of the three groups."""
+    from vitrail.reproduce.vtab import summarise_vtab
+    from vitrail.runs.run import load_run
+
+    means = summarise_vtab([load_run(run) for run in runs])
+    if as_json:
+        echo_json(json.dumps({name: dataclasses.asdict(mean) for name, mean in means.items()}, indent=2))
+        return
+    for name, mean in means.items():
+        echo(name)
+        rows = {
+            **mean.accuracy,
+            **{f"mean of {group}": rate for group, rate in mean.groups.items()},
+            f"mean of tasks ({len(mean.accuracy)})": mean.mean_of_tasks,
+            f"mean of groups ({len(mean.groups)})": mean.mean_of_groups,
+        }
+        for title, rate in rows.items():
+            echo(f"  {title:<26} {_rate(rate)}")
+    if missing := next(iter(means.values())).missing:
+        echo(f"These are not VTAB's means: there is no run of {', '.join(missing)}.")
+    echo("Intervals are over draws of test images; other training images move the figures too.")
+
+
+def _rate(rate: "Interval") -> str:
+    return f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%})"

@@ -5,6 +5,7 @@ from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, 
 from vitrail.data.enough import require_enough
 from vitrail.data.examples import MAX_PIXELS, load
 from vitrail.data.grey_copies import CopyCollector
+from vitrail.data.hub_sets import is_hub_set
 from vitrail.data.images import ImageRejected, decode, inspect
 from vitrail.data.leave_out import LeaveOutPlan, plan_leave_out
 from vitrail.data.named import crop_to_boxes, find_named, open_data
@@ -34,6 +35,7 @@ __all__ = [
     "find_named",
     "find_near_duplicates",
     "inspect",
+    "is_hub_set",
     "is_url",
     "keep_columns",
     "keep_together",

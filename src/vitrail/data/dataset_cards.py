@@ -7,7 +7,7 @@ unknown. A card without `forms` only describes its data set: the images must be 
 """
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import PurePosixPath
@@ -22,7 +22,7 @@ Md5 = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{32})?$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://")]
 
-COMPRESSED = (".tar.gz", ".tgz")
+COMPRESSED, GZIP = (".tar.gz", ".tgz"), ".gz"
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -44,30 +44,32 @@ class DatasetFile:
 
     @property
     def stored_as(self) -> str:
-        """The name of the file that Vitrail keeps: a compressed tar is stored as the plain tar in it."""
+        """The name of the file that Vitrail keeps: a compressed file is stored as the file in it."""
         name = PurePosixPath(self.inside).name or self.name
         ending = next((ending for ending in COMPRESSED if name.lower().endswith(ending)), "")
-        return f"{name.removesuffix(ending)}.tar" if ending else name
+        return f"{name.removesuffix(ending)}.tar" if ending else name.removesuffix(GZIP)
 
 
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Form:
-    """One of the forms in which a data set is published; the first of a card is the one that is downloaded.
+    """One of the forms in which a data set is published; the first with files is the one that is downloaded.
 
-    `marks` are paths that exist where the files have been unpacked, `with_boxes` one that only boxes need, and
-    `folders` are the names that other tools give to the folder around them.
+    `marks` are paths that exist where the files have been unpacked, `with_boxes` one that only boxes need, `beside`
+    those that may lie beside them, and `folders` are the names that other tools give to the folder around them. A form
+    without files is a folder that a person unpacks; a form without marks is not recognised once it is unpacked.
     """
 
     files: tuple[DatasetFile, ...]
     marks: tuple[str, ...]
     with_boxes: str = ""
+    beside: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
 
     @property
     def tops(self) -> set[str]:
         """The files and folders on top that belong to the data set; whatever lies beside them does not."""
-        return {path.split("/")[0] for path in (*self.marks, self.with_boxes) if path}
+        return {path.split("/")[0] for path in (*self.marks, *self.beside, self.with_boxes) if path}
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -91,7 +93,9 @@ class DatasetCard:
     """Everything known of one data set.
 
     `counts` are the images of each official split, or of "all". `class_folders` and `without_classes` are for the
-    layout "class-folders", and `class_names` for labels that are numbers.
+    layout "class-folders", and `class_names` for labels that are numbers. `files_of` is the card of another data set
+    that has the same files. `tfds` is the folder in which TensorFlow Datasets keeps the data set, such as
+    "eurosat/rgb". `by_hand` says where a person gets files that are not downloaded.
     """
 
     name: str
@@ -109,9 +113,23 @@ class DatasetCard:
     class_names: tuple[str, ...] = ()
     class_folders: dict[str, SplitName | Literal[""]] = field(default_factory=dict)
     without_classes: tuple[str, ...] = ()
+    files_of: str = ""
+    tfds: str = ""
+    by_hand: str = ""
     seen_in: dict[str, str] = field(default_factory=dict)
     forms: tuple[Form, ...] = ()
     overlaps: tuple[Overlap, ...] = ()
+
+    @property
+    def stored_under(self) -> str:
+        """The name of the data set in the cache, where data sets with the same files share them."""
+        return self.files_of or self.name
+
+    @property
+    def downloads(self) -> tuple[DatasetFile, ...]:
+        """The files that are downloaded; none if a person must fetch them."""
+        files = next((form.files for form in self.forms if form.files), ())
+        return files if all(file.urls for file in files) else ()
 
     @property
     def images(self) -> int | None:
@@ -136,4 +154,10 @@ def load_dataset_cards() -> dict[str, DatasetCard]:
         name = path.name.removesuffix(".toml")
         facts = tomllib.loads(path.read_text(encoding="utf-8"))
         cards[name] = _CARD.validate_python({"name": name, **facts})
-    return cards
+    return {name: _with_files(card, cards[card.files_of]) if card.files_of else card for name, card in cards.items()}
+
+
+def _with_files(card: DatasetCard, other: DatasetCard) -> DatasetCard:
+    """A card with the files of another, and with what is known of their images."""
+    forms = (*(form for form in other.forms if form.files), *card.forms)
+    return replace(card, forms=forms, licence=other.licence, overlaps=other.overlaps)

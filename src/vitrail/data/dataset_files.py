@@ -36,10 +36,13 @@ def open_tree(card: DatasetCard, resources: Resources, *, boxes: bool) -> FileTr
         DataError: the card has no files, or an archive is damaged.
         DownloadError: files are missing and cannot be fetched.
     """
-    _require_forms(card)
     if (unpacked := _find_unpacked(card, resources)) is not None:
         root, form = unpacked
         return FolderTree(root, sorted(form.tops))
+    if not boxes and (prepared := _find_prepared(card, resources)) is not None:
+        root, versions = prepared
+        return FolderTree(root, versions)
+    _require_forms(card)
     form = _choose_form(card, resources, boxes=boxes)
     files = {file.stored_as: fetch_file(card, form, file, resources) for file in _needed(form, boxes=boxes)}
     return ArchiveTree(files, card.name)
@@ -69,7 +72,7 @@ def fetch_file(card: DatasetCard, form: Form, file: DatasetFile, resources: Reso
     Raises:
         DownloadError: it is not on this machine and cannot be fetched.
     """
-    place = resources.cache / FOLDER / card.name / file.stored_as
+    place = resources.cache / FOLDER / card.stored_under / file.stored_as
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with _alone(card, file, place, resources):
@@ -92,6 +95,17 @@ def fetch_file(card: DatasetCard, form: Form, file: DatasetFile, resources: Reso
         ) from error
 
 
+def _find_prepared(card: DatasetCard, resources: Resources) -> tuple[Path, list[str]] | None:
+    """The folder of the user with what TensorFlow Datasets has prepared, and the versions in it."""
+    if resources.data_dir is None or not card.tfds:
+        return None
+    builder = card.tfds.partition("/")[0]
+    for root in (resources.data_dir / card.tfds, resources.data_dir):
+        if versions := {path.parent.name for path in root.glob(f"*/{builder}-*.tfrecord-*-of-*")}:
+            return root, sorted(versions)
+    return None
+
+
 @contextmanager
 def _alone(card: DatasetCard, file: DatasetFile, place: Path, resources: Resources) -> Iterator[None]:
     """Hold the lock of a file, saying so if another process has it."""
@@ -108,11 +122,13 @@ def _alone(card: DatasetCard, file: DatasetFile, place: Path, resources: Resourc
 
 
 def _require_forms(card: DatasetCard) -> None:
-    if not card.forms:
-        raise DataError(
-            f"Vitrail cannot fetch {card.title}: get it from {card.page} and give its folder or archive instead of its "
-            "name."
+    if not any(form.files for form in card.forms):
+        how = (
+            f"{card.by_hand} and give its folder as --data-dir FOLDER."
+            if card.by_hand
+            else f"get it from {card.page} and give its folder or archive instead of its name."
         )
+        raise DataError(f"Vitrail cannot fetch {card.title}: {how}")
 
 
 def _find_unpacked(card: DatasetCard, resources: Resources) -> tuple[Path, Form] | None:
@@ -125,19 +141,20 @@ def _find_unpacked(card: DatasetCard, resources: Resources) -> tuple[Path, Form]
         raise UsageError(f"There is no folder {resources.data_dir}: give one that exists as --data-dir.")
     for form in card.forms:
         for root in _roots(card, form, resources):
-            if all(is_there(root / mark) for mark in form.marks):
+            if form.marks and all(is_there(root / mark) for mark in form.marks):
                 return root, form
     return None
 
 
 def _choose_form(card: DatasetCard, resources: Resources, *, boxes: bool) -> Form:
     """The first form whose files are all on this machine, else the one that is downloaded."""
-    for form in card.forms:
+    forms = [form for form in card.forms if form.files]
+    for form in forms:
         needed = _needed(form, boxes=boxes)
         if all(any(_given(card, form, file, resources)) for file in needed):
             return form
-    stored = (form for form in card.forms if _is_cached(card, form, resources, boxes=boxes))
-    return next(stored, card.forms[0])
+    stored = (form for form in forms if _is_cached(card, form, resources, boxes=boxes))
+    return next(stored, forms[0])
 
 
 def _needed(form: Form, *, boxes: bool) -> Sequence[DatasetFile]:
@@ -145,14 +162,15 @@ def _needed(form: Form, *, boxes: bool) -> Sequence[DatasetFile]:
 
 
 def _is_cached(card: DatasetCard, form: Form, resources: Resources, *, boxes: bool) -> bool:
-    folder = resources.cache / FOLDER / card.name
-    return all(is_regular_file(folder / file.stored_as) for file in _needed(form, boxes=boxes))
+    folder = resources.cache / FOLDER / card.stored_under
+    needed = _needed(form, boxes=boxes)
+    return bool(needed) and all(is_regular_file(folder / file.stored_as) for file in needed)
 
 
 def _roots(card: DatasetCard, form: Form, resources: Resources) -> Iterator[Path]:
     """The folders of the user that may hold the data set."""
     if resources.data_dir is not None:
-        for name in ("", card.name, *card.aliases, *form.folders):
+        for name in ("", card.stored_under, card.name, *card.aliases, *form.folders):
             yield resources.data_dir / name
 
 
@@ -166,6 +184,8 @@ def _find_fault(card: DatasetCard, file: DatasetFile, path: Path) -> str:
     size = path.stat().st_size
     if file.bytes is not None and size != file.bytes:
         return f"it has {size:,} bytes, but {file.bytes:,} are published"
+    if not (file.sha256 or file.md5 or _key(card, file) in read_trusted(_lock_path())):
+        return ""  # nothing to compare with, and reading a file of 138 GB for that would take minutes
     digests = Digests(_web_file(card, file))
     digests.add_file(path)
     return digests.find_fault() or _find_change(card, file, digests.sha256)
@@ -212,7 +232,8 @@ def _web_file(card: DatasetCard, file: DatasetFile) -> WebFile:
 
 
 def _by_hand(card: DatasetCard, file: DatasetFile) -> str:
-    return f"get {file.name} from {card.page} in another way and give its folder as --data-dir FOLDER."
+    how = card.by_hand or f"get {file.name} from {card.page} in another way"
+    return f"{how} and give its folder as --data-dir FOLDER."
 
 
 def _name(card: DatasetCard, file: DatasetFile) -> str:
@@ -220,7 +241,7 @@ def _name(card: DatasetCard, file: DatasetFile) -> str:
 
 
 def _key(card: DatasetCard, file: DatasetFile) -> str:
-    return f"{card.name}/{file.name}"
+    return f"{card.stored_under}/{file.name}"
 
 
 def _lock_path() -> Path:

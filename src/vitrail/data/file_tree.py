@@ -7,7 +7,7 @@ from typing import Protocol
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import SetAside
 from vitrail.data.sources.local import as_on_disk, read_file, read_listed, written
-from vitrail.data.sources.ranges import FileRanges
+from vitrail.data.sources.ranges import FileRanges, inside
 from vitrail.data.sources.tar import TarArchive
 from vitrail.data.sources.walk import Parts, walk, written_path
 from vitrail.data.sources.zip import ZipArchive
@@ -28,6 +28,9 @@ class FileTree(Protocol):
     def aside(self) -> Sequence[SetAside]:
         """Members of an archive that are not read, such as links and paths that lead out of it."""
 
+    def size(self, name: str) -> int:
+        """The length of one file in bytes; raises OSError."""
+
     def read(self, name: str) -> bytes:
         """The bytes of one file; raises OSError."""
 
@@ -47,6 +50,10 @@ class FolderTree:
         entries += [entry for folder in folders for entry in walk(root, (folder,))]
         self.aside = [entry for entry in entries if isinstance(entry, SetAside)]
         self.names = {written_path(entry) for entry in entries if not isinstance(entry, SetAside)}
+
+    def size(self, name: str) -> int:
+        """The length of one file in bytes; raises OSError."""
+        return (self._root / as_on_disk(name)).stat().st_size
 
     def read(self, name: str) -> bytes:
         """The bytes of one file; raises OSError."""
@@ -88,6 +95,17 @@ class ArchiveTree:
         """The paths of all files."""
         return self._place.keys()
 
+    def size(self, name: str) -> int:
+        """The length of one file in bytes; raises OSError."""
+        place = self._place.get(name)
+        if place is None:
+            raise OSError(0, "there is no such file")
+        if isinstance(place, Path):
+            return place.stat().st_size
+        if isinstance(place, TarArchive):
+            return place.members[as_on_disk(name)][1]
+        return place.members[as_on_disk(name)].size
+
     def read(self, name: str) -> bytes:
         """The bytes of one file; raises OSError."""
         place = self._place.get(name)
@@ -98,9 +116,27 @@ class ArchiveTree:
     def read_part(self, name: str, start: int, length: int) -> bytes:
         """`length` bytes of one file from `start`, fewer at its end; raises OSError."""
         place = self._place.get(name)
+        if isinstance(place, Path):
+            with place.open("rb") as file:
+                file.seek(start)
+                return file.read(length)
         if isinstance(place, TarArchive):
             return place.read_part(as_on_disk(name), start, length)
         return self.read(name)[start : start + length]
+
+
+class TreeRanges:
+    """One file of a tree as `Ranges`, for an archive in an archive."""
+
+    block = FileRanges.block
+
+    def __init__(self, tree: FileTree, name: str) -> None:
+        self._tree, self._name = tree, name
+        self.size = tree.size(name)
+
+    def read_at(self, start: int, length: int) -> bytes:
+        """`length` bytes from `start`, fewer at the end; raises OSError."""
+        return self._tree.read_part(self._name, start, inside(start, length, self.size))
 
 
 def _open(name: str, path: Path) -> TarArchive | ZipArchive | None:

@@ -1,6 +1,7 @@
 """Data sets by name: "stanford-dogs", or "dataset:stanford-dogs", which is never a folder.
 
 "dataset:stanford-dogs:boxes" is the same data set with each image cropped to its box, so its examples are others.
+"hf:OWNER/NAME" is a data set on the hub (`hub_sets.py`).
 """
 
 import re
@@ -19,7 +20,8 @@ from vitrail.data.boxes import PixelBox, add_box
 from vitrail.data.dataset import ListedFile, SetAside, Source
 from vitrail.data.dataset_cards import DatasetCard, load_dataset_cards
 from vitrail.data.dataset_files import open_tree
-from vitrail.data.layouts import BOXES, LAYOUTS, Layout
+from vitrail.data.hub_sets import HubSource, is_hub_set
+from vitrail.data.layouts import BOXES, Layout, open_layout
 from vitrail.data.sources import KINDS, is_url, open_source
 
 PREFIX, BOXED = "dataset:", ":boxes"
@@ -52,6 +54,8 @@ def open_data(data: str | Path | None, resources: Resources, *, kept_bytes: int 
         UsageError: there is nothing of that name, it has no boxes, or it is a URL and the network may not be used.
         DataError: a server refuses to list a URL.
     """
+    if isinstance(data, str) and is_hub_set(data):
+        return HubSource(data, resources)
     named = find_named(data)
     if named is not None:
         return NamedSource(named, resources)
@@ -159,7 +163,7 @@ class NamedSource:
     def _open_once(self) -> "_Opened":
         card, boxes = self._named.card, self._named.boxes
         tree = open_tree(card, self._resources, boxes=boxes)
-        return _Opened(LAYOUTS[card.layout](tree, card), BOXES[card.layout](tree) if boxes else {})
+        return _Opened(open_layout(tree, card), BOXES[card.layout](tree) if boxes else {})
 
     def _compare(self, counts: Counter[str]) -> None:
         """Say where there are fewer or more images than the official ones."""

@@ -36,7 +36,7 @@ from vitrail.core.machine import Threads, expand_home, share_threads
 from vitrail.core.progress import phase, running
 from vitrail.core.resources import Resources
 from vitrail.core.threads import start_thread
-from vitrail.data import Dataset, find_named, is_url
+from vitrail.data import Dataset, find_named, is_hub_set, is_url
 from vitrail.features.by_id import Missing, Paths
 from vitrail.features.cluster_machines import (
     WorkerPlan,
@@ -327,7 +327,7 @@ def _leave(ray: Any) -> None:
 
 def _seen_by_all(data: str | Path | None) -> str | None:
     """The name, path or URL of the data as a machine with another working folder needs it."""
-    if data is None or is_url(str(data)):
+    if data is None or is_url(str(data)) or is_hub_set(data):
         return None if data is None else str(data)
     if (named := find_named(data)) is not None:
         return str(named)

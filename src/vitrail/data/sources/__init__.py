@@ -38,7 +38,7 @@ LOCAL_URL = "file://"
 KINDS = (
     "a folder with one folder of images per class, a manifest (.csv or .parquet), an archive (.zip, .tar, .tar.gz), "
     "WebDataset shards (a folder of them, or x-{000..009}.tar), Parquet with images, the URL of one of these "
-    "(s3://bucket/images), or a name that `vitrail datasets` lists"
+    "(s3://bucket/images), a name that `vitrail datasets` lists, or hf:OWNER/NAME for one of the Hugging Face hub"
 )
 
 
