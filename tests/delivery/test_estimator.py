@@ -129,6 +129,16 @@ def test_the_head_is_scikit_learns_at_that_strength(paths: list[Path], labels: N
     np.testing.assert_allclose(log_NC - log_NC.mean(axis=1)[:, None], theirs_NC, atol=1e-3)
 
 
+def test_for_two_classes_scikit_learns_strength_is_twice_as_large(paths: list[Path], labels: NDArray[np.str_]):
+    """It fits one weight for both classes, and so penalises a difference half as much."""
+    two, y = [paths[place] for place in np.flatnonzero(labels != "red")], labels[labels != "red"]
+    estimator = make(strength=0.1).fit(two, y)
+    scaled_ND = StandardScaler().fit_transform(estimator.transform(two).astype(np.float64))
+    theirs = LogisticRegression(C=0.2, tol=1e-8, max_iter=10_000).fit(scaled_ND, y)
+    own_CD = estimator.head_.scores.weight_CD
+    np.testing.assert_allclose(own_CD[1] - own_CD[0], theirs.coef_[0], atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("head", "strength", "setting"),
     [("ridge", 10.0, {"alpha": 10.0}), ("knn", np.int64(3), {"k": 3}), ("centroid", None, {})],

@@ -7,8 +7,7 @@ Letters: N images, D features, C classes.
 """
 
 import math
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, fields
 from numbers import Integral, Real
 from pathlib import Path
@@ -22,15 +21,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeatures
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
-from vitrail.backbones import Backbone, BackboneSpec, open_backbone, parse_spec
-from vitrail.backbones.engines import choose_engine
-from vitrail.backbones.remembered import find_remembered, is_trusted_name, remember_given
-from vitrail.core.errors import DataError, UsageError, WeightsError
+from vitrail.backbones import Backbone, open_backbone, parse_spec
+from vitrail.backbones.remembered import remember_given
+from vitrail.core.errors import DataError, UsageError
 from vitrail.core.machine import cache_folder
 from vitrail.core.notebook import follow
 from vitrail.core.progress import Progress
 from vitrail.core.resources import Resources
-from vitrail.delivery.estimator_folder import Settings, read_estimator, write_estimator
+from vitrail.delivery.estimator_folder import Settings, find_weights, open_again, read_estimator, write_estimator
 from vitrail.features.given_images import GivenImages, compute_rows
 from vitrail.features.stream import ImageInput
 from vitrail.heads import SCALINGS, probabilities
@@ -56,8 +54,8 @@ class FrozenClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfo
     Args:
         backbone: "NAME" of the catalogue or "NAME=FILE".
         head: "logistic", "ridge", "knn" (nearest neighbours) or "centroid".
-        strength: C of a logistic head, alpha of ridge, k of nearest neighbours, as scikit-learn has them. None chooses
-            it by five-fold cross-validation, as a benchmark does.
+        strength: scikit-learn's C of a logistic head (for two classes, half its C), alpha of ridge, or the number of
+            nearest neighbours. None chooses it by five-fold cross-validation, as a benchmark does.
         scaling: of the features: "standardise", "l2" or "none"; None chooses between the first two likewise.
         pooling: of the network's tokens, such as "cls+mean"; None is the backbone's own. `vitrail backbones NAME` lists
             them.
@@ -207,8 +205,8 @@ class FrozenClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transfo
         """
         settings, classes_C, head, origin = read_estimator(Path(folder))
         with follow(progress) as shown:
-            spec = parse_spec(backbone) if backbone else _find_weights(origin, offline=offline, progress=shown)
-            opened = _open_again(spec, origin, offline=offline, progress=shown)
+            spec = parse_spec(backbone) if backbone else find_weights(origin, offline=offline, progress=shown)
+            opened = open_again(spec, origin, offline=offline, progress=shown)
             remember_given([spec], [opened], shown)
         name = backbone or (f"{spec.name}={spec.file}" if spec.file else spec.name)
         estimator = cls(name, cache=cache, offline=offline, progress=progress, **asdict(settings))
@@ -291,40 +289,6 @@ def _require_pooling(backbone: Backbone, pooling: str | None) -> str:
     if pooling is not None and pooling not in offered:
         raise UsageError(f"{backbone.name} has no pooling {pooling!r}: choose {', '.join(offered)}.")
     return pooling or backbone.card.pooling
-
-
-def _find_weights(origin: Mapping[str, str], *, offline: bool, progress: Progress) -> BackboneSpec:
-    """Where the weights of a stored estimator are; its folder may be a stranger's, so its name alone downloads nothing.
-
-    Raises:
-        WeightsError: they would have to be downloaded.
-    """
-    name, digest = origin["backbone"], origin["weights_sha256"]
-    remembered = find_remembered(digest, progress)
-    if remembered.path is None and not offline and not is_trusted_name(name, digest):
-        raise WeightsError(
-            f"The weights of {name} with sha256 {digest[:12]}... are not here ({remembered.fault}), and so far only "
-            f'the folder says to download them: give backbone="{name}" to allow it, or backbone="{name}=FILE".'
-        )
-    return BackboneSpec(name=name, file=remembered.path)
-
-
-def _open_again(spec: BackboneSpec, origin: Mapping[str, str], *, offline: bool, progress: Progress) -> Backbone:
-    """The backbone of a stored estimator, with its engine if it is here; WeightsError if its weights are others."""
-    engine, precision = origin["engine"], origin["precision"]
-    try:
-        choose_engine(engine, precision)
-    except UsageError:
-        text = f"This machine does not have {engine} {precision}, which was fitted with: probabilities may differ."
-        warnings.warn(text, stacklevel=3)
-        engine = precision = "auto"
-    opened = open_backbone(spec, engine=engine, precision=precision, offline=offline, progress=progress)
-    if opened.digest != origin["weights_sha256"]:
-        raise WeightsError(
-            f"The head was fitted on features of weights with sha256 {origin['weights_sha256'][:12]}..., but "
-            f'{spec.file or spec.name} has {opened.digest[:12]}...: give backbone="{spec.name}=FILE" with those.'
-        )
-    return opened
 
 
 def _to_plain(value: Any) -> Any:

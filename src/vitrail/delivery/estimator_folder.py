@@ -7,7 +7,8 @@ The JSON is written last and names the head, so a folder that is written again h
 """
 
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,10 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from vitrail.backbones import Backbone, BackboneSpec, open_backbone
+from vitrail.backbones.engines import choose_engine
+from vitrail.backbones.remembered import find_remembered, is_trusted_name
 from vitrail.core.digest_files import NAME_DIGITS, write_digest_file
 from vitrail.core.digest_json import add_digest, read_with_digest
-from vitrail.core.errors import RunError, UsageError
+from vitrail.core.errors import RunError, UsageError, WeightsError
 from vitrail.core.hashing import sha256_bytes, sha256_file
+from vitrail.core.progress import Progress
 from vitrail.core.same_bytes import ChangedFileError, same_bytes
 from vitrail.core.whole_files import put_in_place
 from vitrail.heads import Head, head_to_bytes, load_head
@@ -126,6 +131,40 @@ def read_estimator(folder: Path) -> tuple[Settings, NDArray[np.generic], Head, O
     if list(head.classes) != [str(label) for label in class_C.tolist()]:
         raise RunError(f"The classes in {folder / FACTS} are not those of its head: use an intact copy, or fit again.")
     return facts.settings, class_C, head, origin
+
+
+def find_weights(origin: Mapping[str, str], *, offline: bool, progress: Progress) -> BackboneSpec:
+    """Where the weights of a stored estimator are; its folder may be a stranger's, so its name alone downloads nothing.
+
+    Raises:
+        WeightsError: they would have to be downloaded.
+    """
+    name, digest = origin["backbone"], origin["weights_sha256"]
+    remembered = find_remembered(digest, progress)
+    if remembered.path is None and not offline and not is_trusted_name(name, digest):
+        raise WeightsError(
+            f"The weights of {name} with sha256 {digest[:12]}... are not here ({remembered.fault}), and so far only "
+            f'the folder says to download them: give backbone="{name}" to allow it, or backbone="{name}=FILE".'
+        )
+    return BackboneSpec(name=name, file=remembered.path)
+
+
+def open_again(spec: BackboneSpec, origin: Mapping[str, str], *, offline: bool, progress: Progress) -> Backbone:
+    """The backbone of a stored estimator, with its engine if it is here; WeightsError if its weights are others."""
+    engine, precision = origin["engine"], origin["precision"]
+    try:
+        choose_engine(engine, precision)
+    except UsageError:
+        text = f"This machine does not have {engine} {precision}, which was fitted with: probabilities may differ."
+        warnings.warn(text, stacklevel=3)
+        engine = precision = "auto"
+    opened = open_backbone(spec, engine=engine, precision=precision, offline=offline, progress=progress)
+    if opened.digest != origin["weights_sha256"]:
+        raise WeightsError(
+            f"The head was fitted on features of weights with sha256 {origin['weights_sha256'][:12]}..., but "
+            f'{spec.file or spec.name} has {opened.digest[:12]}...: give backbone="{spec.name}=FILE" with those.'
+        )
+    return opened
 
 
 def _require_plain(labels: list[object]) -> list[Label]:
