@@ -25,6 +25,7 @@ THEMES = (
     "search_resumed",
     "heads_against_sklearn",
     "small_heads",
+    "estimator",
     "coverage",
     "promises",
     "coverage_forecast",

@@ -22,7 +22,17 @@ from vitrail.core.progress import Silent
 
 def test_the_public_names_are_these():
     verbs = ["audit", "bench", "extract_features", "load_run"]
-    types = ["Audit", "AuditOptions", "Decision", "Prediction", "Predictor", "Progress", "Results", "Run"]
+    types = [
+        "Audit",
+        "AuditOptions",
+        "Decision",
+        "FrozenClassifier",
+        "Prediction",
+        "Predictor",
+        "Progress",
+        "Results",
+        "Run",
+    ]
     errors = [name for name, value in vars(core.errors).items() if isinstance(value, type)]
     assert vitrail.__all__ == sorted(types + errors) + verbs
     assert dir(vitrail) == sorted(vitrail.__all__)

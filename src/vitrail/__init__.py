@@ -6,8 +6,9 @@
     >>> run.table().to_pandas()
     >>> run.predictor().predict("new.jpg")
 
-`bench` compares backbones, `load_run` opens a finished run, `audit` looks a data set through and `extract_features`
-gives the features of images. Every error on purpose is a `VitrailError`.
+`bench` compares backbones, `load_run` opens a finished run, `audit` looks a data set through, `extract_features` gives
+the features of images, and `FrozenClassifier` is a backbone with a head for scikit-learn. Every error on purpose is a
+`VitrailError`.
 """
 
 import typing as _typing
@@ -16,6 +17,7 @@ if _typing.TYPE_CHECKING:
     from vitrail.api import Audit as Audit
     from vitrail.api import AuditOptions as AuditOptions
     from vitrail.api import Decision as Decision
+    from vitrail.api import FrozenClassifier as FrozenClassifier
     from vitrail.api import Prediction as Prediction
     from vitrail.api import Predictor as Predictor
     from vitrail.api import Progress as Progress
@@ -43,6 +45,7 @@ __all__ = [
     "DataError",
     "Decision",
     "DownloadError",
+    "FrozenClassifier",
     "MachineError",
     "Prediction",
     "Predictor",

@@ -1,7 +1,7 @@
 """From files to examples to a split with sealed test labels."""
 
 from vitrail.data.columns import keep_columns, name_columns
-from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, SetAside, Source, read_example
+from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, Reader, SetAside, Source, read_example
 from vitrail.data.enough import require_enough
 from vitrail.data.examples import MAX_PIXELS, load
 from vitrail.data.grey_copies import CopyCollector
@@ -25,6 +25,7 @@ __all__ = [
     "ListedFile",
     "NearDuplicates",
     "NearPair",
+    "Reader",
     "SealedTest",
     "SetAside",
     "Source",

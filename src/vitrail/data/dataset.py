@@ -63,18 +63,22 @@ class Caution:
 Listed = ListedFile | SetAside | Caution
 
 
-class Source(Protocol):
-    """Where files come from. One implementation a file in `data/sources`."""
+class Reader(Protocol):
+    """What gives the bytes of files that are listed already."""
 
     @property
     def name(self) -> str:
         """A short name for the data set, used for the run folder."""
 
-    def list_files(self) -> Iterator[Listed]:
-        """Every file with its label, or the reason why it has none; DataError if the files cannot be listed."""
-
     def read(self, path: str) -> bytes:
         """The bytes of one file; raises OSError if it cannot be read."""
+
+
+class Source(Reader, Protocol):
+    """Where files come from. One implementation a file in `data/sources`."""
+
+    def list_files(self) -> Iterator[Listed]:
+        """Every file with its label, or the reason why it has none; DataError if the files cannot be listed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,7 +164,7 @@ def _blocks(column: pa.ChunkedArray) -> Iterator[list[Any]]:
         yield column.slice(start, ROWS_AT_ONCE).to_pylist()
 
 
-def read_example(source: Source, path: str, example_id: str) -> bytes:
+def read_example(source: Reader, path: str, example_id: str) -> bytes:
     """The bytes of an example, by one of its paths: those that its id is the digest of, and no others.
 
     Raises:

@@ -24,7 +24,7 @@ from vitrail.core.machine import user_seconds
 from vitrail.core.progress import phase, running
 from vitrail.core.resources import Resources
 from vitrail.core.threads import ThreadPool
-from vitrail.data import CopyCollector, Source
+from vitrail.data import CopyCollector, Reader
 from vitrail.features.by_id import Missing, Paths
 from vitrail.features.pace import start_at_pace
 from vitrail.features.shard import ShardCost
@@ -155,7 +155,7 @@ def find_missing(extractors: Sequence[Extractor], paths: Paths, wanted_N: NDArra
 
 
 def run_pass(
-    source: Source,
+    source: Reader,
     paths: Paths,
     missing: Missing[Extractor],
     max_pixels: int,

@@ -20,7 +20,7 @@ from vitrail.backbones.poolings import join_poolings, take_pooling
 from vitrail.core.errors import WeightsError
 from vitrail.core.hashing import fingerprint
 from vitrail.core.resources import Resources
-from vitrail.data import CopyCollector, Dataset, SetAside, Source
+from vitrail.data import CopyCollector, Dataset, Reader, SetAside
 from vitrail.features.by_id import Paths
 from vitrail.features.one_pass import Extractor, find_missing, run_pass
 from vitrail.features.part import Part
@@ -184,7 +184,7 @@ def fill(
     paths: Paths,
     wanted_N: NDArray[np.bool_],
     *,
-    source: Source,
+    source: Reader,
     max_pixels: int,
     resources: Resources,
     copies: CopyCollector | None = None,

@@ -28,7 +28,7 @@ from vitrail.backbones import Backbone, Engine, Preprocessing, least_side, to_pi
 from vitrail.core.ahead import in_order
 from vitrail.core.errors import DataError, WeightsError
 from vitrail.core.threads import ThreadPool, start_thread
-from vitrail.data import ImageRejected, Source, read_example
+from vitrail.data import ImageRejected, Reader, read_example
 from vitrail.data.images import Decoded, decode_for, upright_rgb
 from vitrail.data.in_flight import one_item
 from vitrail.data.sources.local import read_file
@@ -56,7 +56,7 @@ def open_image(image: ImageInput, least_sides: LeastSides, *, max_pixels: int) -
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             raise ImageRejected(f"an array of shape {image.shape} and type {image.dtype} is not H x W x 3 in uint8")
         return dict.fromkeys(least_sides, Decoded.whole(Image.fromarray(image)))
-    return decode_for(_read_bytes(image), least_sides, max_pixels=max_pixels)
+    return decode_for(read_bytes(image), least_sides, max_pixels=max_pixels)
 
 
 def list_inputs(images: ImageInput | Iterable[ImageInput]) -> Iterable[ImageInput]:
@@ -78,7 +78,7 @@ def name_image(image: ImageInput, place: int) -> str:
 
 
 def open_example(
-    source: Source,
+    source: Reader,
     path: str,
     example: str,
     least_sides: LeastSides,
@@ -108,7 +108,8 @@ def open_example(
     return decode_for(data, least_sides, max_pixels=max_pixels)
 
 
-def _read_bytes(image: object) -> bytes:
+def read_bytes(image: object) -> bytes:
+    """The bytes of a file that is given as a path or as they are; raises ImageRejected for anything else."""
     if isinstance(image, bytes):
         return image
     if isinstance(image, str | Path):

@@ -8,6 +8,7 @@ from vitrail.heads.head import Fit as Fit
 from vitrail.heads.head import Head as Head
 from vitrail.heads.head import logits as logits
 from vitrail.heads.head import probabilities as probabilities
+from vitrail.heads.head_file import head_to_bytes as head_to_bytes
 from vitrail.heads.head_file import load_head as load_head
 from vitrail.heads.head_file import save_head as save_head
 from vitrail.heads.scaling import SCALINGS as SCALINGS

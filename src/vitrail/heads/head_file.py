@@ -43,7 +43,12 @@ _FACTS = TypeAdapter(_Facts)
 
 
 def save_head(head: Head, path: Path, origin: dict[str, str]) -> None:
-    """Write a head, the same bytes for the same head; a file that is there already is overwritten.
+    """Write a head; a file that is there already is overwritten. `origin` as for `head_to_bytes`."""
+    path.write_bytes(head_to_bytes(head, origin))  # save_file makes files that only their owner can read
+
+
+def head_to_bytes(head: Head, origin: dict[str, str]) -> bytes:
+    """The file of a head, the same bytes for the same head.
 
     Args:
         origin: which features the head was fitted on: backbone, the weights' digest, engine, pooling and so on.
@@ -60,7 +65,7 @@ def save_head(head: Head, path: Path, origin: dict[str, str]) -> None:
         "origin": origin,
     }
     metadata = {METADATA_KEY: json.dumps(facts, sort_keys=True, allow_nan=False)}
-    path.write_bytes(save(head.tensors(), metadata=metadata))  # save_file makes files that only their owner can read
+    return save(head.tensors(), metadata=metadata)
 
 
 def load_head(path: Path) -> tuple[Head, dict[str, str]]:

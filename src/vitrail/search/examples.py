@@ -158,7 +158,7 @@ def gather(features: PooledRows, split: "Split", dataset: "Dataset", *, balanced
         return np.array(sorted(row[id_] for id_ in wanted), dtype=np.int64)
 
     all_rows = np.arange(len(ids))
-    folds = _make_folds(all_rows, [rows(fold) for fold in split.folds if fold])
+    folds = make_folds(all_rows, [rows(fold) for fold in split.folds if fold])
     return Examples(
         ids=ids,
         feature_ND=np.ascontiguousarray(features.rows(ids), dtype=np.float32),
@@ -172,7 +172,8 @@ def gather(features: PooledRows, split: "Split", dataset: "Dataset", *, balanced
     )
 
 
-def _make_folds(all_rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]]) -> tuple[Holdout, ...]:
+def make_folds(all_rows: NDArray[np.int64], folds: Sequence[NDArray[np.int64]]) -> tuple[Holdout, ...]:
+    """Each fold in turn is scored by a fit on the others; `folds` are the rows of each."""
     return tuple(
         Holdout(np.setdiff1d(all_rows, fold), fold, folds[(number + 1) % len(folds)])
         for number, fold in enumerate(folds)
