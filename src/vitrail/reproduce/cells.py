@@ -100,11 +100,11 @@ def _run(name: str, planned: PlannedCell, request: CellRequest) -> RunRecord:
     folder, backbone = planned.runs[name], planned.cell.network.backbone
     if is_finished(folder):
         return load_run(folder)
-    spec = request.weights.get(backbone)
+    weights = request.weights.get(backbone)
     request.resources.progress.note(f"{planned.cell.name}: {backbone} on {request.data_of(name)}, in {folder}.")
     return bench(
         request.data_of(name),
-        [backbone if spec is None else f"{backbone}={spec.file}"],
+        [backbone if weights is None else f"{backbone}={weights.file}"],
         out=folder,
         options=request.options,
         resources=request.resources,

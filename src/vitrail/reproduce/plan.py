@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from vitrail.backbones import BackboneSpec, find_card, parse_spec
+from vitrail.backbones import Card, parse_spec
+from vitrail.backbones.catalogue import load_catalogue
 from vitrail.backbones.opening import EMBEDDED
 from vitrail.candidates import BenchOptions
 from vitrail.core.bounded import is_there
@@ -40,6 +41,14 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LocalWeights:
+    """A weights file and its digest."""
+
+    file: Path
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CellRequest:
     """What cells are measured with. `weights` and `images` are local ones, by the names of their cards.
 
@@ -51,7 +60,7 @@ class CellRequest:
     resources: Resources
     command: str
     fetch: bool = False
-    weights: Mapping[str, BackboneSpec] = field(default_factory=dict)
+    weights: Mapping[str, LocalWeights] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
 
     def data_of(self, name: str) -> str:
@@ -60,11 +69,11 @@ class CellRequest:
 
     def folder_of(self, name: str, backbone: str) -> Path:
         """The run folder of a data set and a backbone."""
-        spec, given = self.weights.get(backbone), self.data_of(name)
+        weights, given = self.weights.get(backbone), self.data_of(name)
         question = {
             "data": str(Path(given).absolute()) if is_there(Path(given)) else given,
             "backbone": backbone,
-            "weights": spec.given_digest() if spec else "",
+            "weights": weights.sha256 if weights else "",
             "options": asdict(self.options),
         }
         return self.out / f"{safe_name(f'{name}-{backbone}')}-{fingerprint(question)[:8]}"
@@ -95,16 +104,18 @@ class PlannedCell:
 
 def read_given(
     cells: Sequence[Cell], backbones: Sequence[str], data: Sequence[str], resources: Resources
-) -> tuple[dict[str, BackboneSpec], dict[str, str]]:
+) -> tuple[dict[str, LocalWeights], dict[str, str]]:
     """Local weights and images by the names of their cards, from NAME=FILE and NAME=DATA.
 
     Raises:
         UsageError: a value has another form, a name is given twice or is needed by no cell, or a file is not there.
     """
-    specs = [parse_spec(text) for text in backbones]
-    for spec in specs:
+    files = []
+    for text in backbones:
+        spec = parse_spec(text)
         if spec.file is None:
             raise UsageError(f"-b {spec.name} needs a file here: give NAME=FILE, and choose networks with --cells.")
+        files.append((spec, spec.file))
     images = []
     for text in data:
         name, equals, given = (part.strip() for part in text.partition("="))
@@ -112,20 +123,21 @@ def read_given(
             raise UsageError(f"--data {text} cannot be used: give NAME=DATA, such as oxford-pets=FOLDER.")
         images.append((find_dataset_card(name).name, given))
         open_data(given, resources)  # a path that does not exist is said now
-    _require("-b", [spec.name for spec in specs], [cell.network.backbone for cell in cells])
+    _require("-b", [spec.name for spec, _ in files], [cell.network.backbone for cell in cells])
     _require("--data", [name for name, _ in images], [name for cell in cells for name in cell.images.data])
-    return {spec.name: spec for spec in specs}, dict(images)
+    return {spec.name: LocalWeights(file=file, sha256=spec.given_digest()) for spec, file in files}, dict(images)
 
 
 def plan_cells(cells: Iterable[Cell], request: CellRequest) -> list[PlannedCell]:
     """What each cell needs; raises as `find_on_disk`, and if a list of trusted digests cannot be read."""
-    counted: dict[str, int | None] = {}
-    return [_plan(cell, request, counted) for cell in cells]
+    cards, counted = load_catalogue(), dict[str, int | None]()
+    return [_plan(cell, cards.get(cell.network.backbone), request, counted) for cell in cells]
 
 
 def estimate_times(planned: Sequence[PlannedCell], resources: Resources) -> tuple[list[PlannedCell], dict[Kind, Speed]]:
     """The cells with seconds of what is left, and the speeds of this machine that these follow from."""
-    kinds = {each.cell.name: _kind(each) for each in planned if each.gmacs_left and each.data.state != "missing"}
+    cards = load_catalogue()
+    kinds = {each.cell.name: kind_of(cards[each.cell.network.backbone]) for each in planned if each.gmacs_left}
     speeds = {kind: measure_speed(kind, threads=resources.threads.compute) for kind in dict.fromkeys(kinds.values())}
     return [
         replace(each, seconds=(each.gmacs_left or 0) / speeds[kinds[each.cell.name]].gmacs_per_s)
@@ -146,32 +158,29 @@ def say_missing(planned: PlannedCell, request: CellRequest) -> str:
     return ", ".join(reasons)
 
 
-def _kind(planned: PlannedCell) -> Kind:
-    return kind_of(find_card(planned.cell.network.backbone))
-
-
-def _plan(cell: Cell, request: CellRequest, counted: dict[str, int | None]) -> PlannedCell:
-    backbone, names = cell.network.backbone, cell.images.data
-    runs = {name: request.folder_of(name, backbone) for name in names} if backbone else {}
-    left = [name for name in names if not (backbone and is_finished(runs[name]))]
+def _plan(cell: Cell, card: Card | None, request: CellRequest, counted: dict[str, int | None]) -> PlannedCell:
+    """One cell with the card of its backbone, if there is one; `counted` remembers images that were counted."""
+    names = cell.images.data
+    runs = {name: request.folder_of(name, card.name) for name in names} if card else {}
+    left = [name for name in names if name not in runs or not is_finished(runs[name])]
     needed = [*left, *([REAL_LABELS] if cell.metric == "any right label" else [])]
     finished = Place(state="here", where="the finished run")
     nothing_left = finished if names else Place(state="missing", where=f"Vitrail does not have {cell.images.title}")
     images = {name: _count_images(name, request, counted) for name in names}
     return PlannedCell(
         cell=cell,
-        weights=_place_weights(cell, request) if left or not names else finished,
+        weights=_place_weights(cell, card, request) if left or not names else finished,
         data=_join({name: _place_images(name, request) for name in needed}) if needed else nothing_left,
         runs=runs,
         images=_add([images[name] for name in names]) if names else None,
-        gmacs=_count_gmacs(backbone, images.values()) if names else None,
-        gmacs_left=_count_gmacs(backbone, [images[name] for name in left]) if names else None,
+        gmacs=_count_gmacs(card, images.values()) if names else None,
+        gmacs_left=_count_gmacs(card, [images[name] for name in left]) if names else None,
     )
 
 
-def _count_gmacs(backbone: str, images: Iterable[int | None]) -> float | None:
+def _count_gmacs(card: Card | None, images: Iterable[int | None]) -> float | None:
     total = _add(images)
-    return None if total is None or not backbone else total * find_card(backbone).gmacs
+    return None if total is None or card is None else total * card.gmacs
 
 
 def _add(counts: Iterable[int | None]) -> int | None:
@@ -184,13 +193,11 @@ def _add(counts: Iterable[int | None]) -> int | None:
     return total
 
 
-def _place_weights(cell: Cell, request: CellRequest) -> Place:
-    if not cell.network.backbone:
+def _place_weights(cell: Cell, card: Card | None, request: CellRequest) -> Place:
+    if card is None:
         return Place(state="missing", where=cell.network.weights)
-    card = find_card(cell.network.backbone)
-    spec = request.weights.get(card.name)
-    if spec is not None:
-        return Place(state="here", where=str(spec.file))
+    if card.name in request.weights:
+        return Place(state="here", where=str(request.weights[card.name].file))
     if card.repository == EMBEDDED:
         return Place(state="here", where="they come with Vitrail")
     if is_fetched(card):
@@ -203,7 +210,7 @@ def _join(places: Mapping[str, Place]) -> Place:
     state = min((place.state for place in places.values()), key=WORST.index)
     where = dict.fromkeys(place.where for place in places.values() if place.state == state)
     count = sum(place.state == state for place in places.values())
-    of_all = "" if len(places) == 1 else f"{count} of {len(places)} data sets; "
+    of_all = "" if len(places) == 1 else f"{count} of {len(places)} that are needed; "
     return Place(state=state, where=of_all + "; ".join(where))
 
 
