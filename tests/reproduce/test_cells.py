@@ -20,7 +20,6 @@ from vitrail.cli.main import _run
 from vitrail.core.errors import DataError
 from vitrail.core.resources import Resources
 from vitrail.data import dataset_cards, real_labels
-from vitrail.delivery.units import NOTHING
 from vitrail.reproduce import cells as cells_module
 from vitrail.reproduce import real
 from vitrail.reproduce.cells import Comparison, compare_cells, describe_comparison
@@ -145,7 +144,7 @@ def test_the_mean_per_class_is_compared_with_the_same(tmp_path):
     )
     (folder,) = comparison.planned.runs.values()
     assert comparison.measured == load_run(folder).backbone("vit_mini").test.balanced_accuracy
-    assert "Both figures are: mean per class." in comparison.departures
+    assert "Both figures are the mean of the classes' accuracies." in comparison.departures
     assert any(text.endswith("Caltech-101 has 101 classes.") for text in comparison.departures)
 
 
@@ -196,8 +195,8 @@ def test_the_command_measures_a_cell_on_a_miniature_with_local_weights(flowers, 
     assert all(len(line) <= 80 for line in shown.splitlines())
     said = " ".join(shown.split())
     assert "Oxford Flowers-102 94.70 " in said
-    assert "The weights are a local file of which it is not known whether it has those of resnet50.tv_in1k." in said
-    assert "Both figures are: mean per class." in said
+    assert "The weights are a local file that Vitrail does not know; they may not be those of resnet50.tv_in1k." in said
+    assert "Both figures are the mean of the classes' accuracies." in said
     assert "1 of 1 figures measured." in said
     assert _run([*arguments, "--json"]) == 0
     (facts,) = json.loads(capsys.readouterr().out)
@@ -217,7 +216,7 @@ def test_the_plan_of_table_2_fits_a_terminal_and_names_every_network(capsys, mon
     for network in load_published("vit-table2").tables[0].networks:
         assert f"({network.name})" in shown
     said = " ".join(shown.split())
-    assert "CIFAR-10 60,000 3,693 " in said
+    assert "CIFAR-10 99.15 ± 0.03 60,000 3,693 " in said
     assert "Hours are an estimate of the forward pass alone" in said
     assert "these are not the same thing" in said
 
@@ -226,7 +225,7 @@ def test_published_figures_are_printed_although_nothing_can_be_measured(capsys, 
     monkeypatch.setenv("COLUMNS", "80")
     assert _run(["reproduce", "vit-table2", "--cells", "bit-l", "--offline"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert f"VTAB (19 tasks) 76.29 ± 1.70 {NOTHING}" in said
+    assert "images by hand: ImageNet 87.54 ± 0.02, ImageNet ReaL 90.54, VTAB (19 tasks) 76.29 ± 1.70." in said
     assert "standard deviation of three fine-tuning runs" in said
     assert "9.9k TPUv3-core-days" in said
     assert "0 of 7 figures measured." in said

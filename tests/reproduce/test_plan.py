@@ -57,7 +57,10 @@ def test_what_is_missing_is_fetched_only_if_that_was_asked_for(tmp_path):
 
 def test_what_vitrail_has_no_card_for_is_never_run(tmp_path):
     planned, request = plan("probes", "mae-h14/food-101", "dinov2-s14/voc-2007", out=tmp_path, fetch=True)
-    assert [say_missing(each, request) for each in planned] == ["no card for the weights", "no card for the images"]
+    assert [say_missing(each, request) for each in planned] == [
+        "weights unknown to Vitrail",
+        "images unknown to Vitrail",
+    ]
     assert planned[0].gmacs is None
     assert planned[0].runs == {}
     assert planned[1].images is None

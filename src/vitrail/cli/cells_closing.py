@@ -15,6 +15,7 @@ from vitrail.reproduce.cells import Comparison
 from vitrail.reproduce.plan import CellRequest, PlannedCell, say_missing
 from vitrail.reproduce.published import Cell, PublishedNetwork, PublishedTable
 from vitrail.reproduce.speed import Kind, Speed
+from vitrail.statistics.intervals import Interval
 
 Row = TypeVar("Row")
 Key = TypeVar("Key", bound=Hashable)
@@ -23,43 +24,43 @@ UNIT_GMACS = 1e3  # the plan counts in 1e12 multiply-adds
 
 
 def print_comparisons(comparisons: Sequence[Comparison], console: PrintableConsole) -> None:
-    """Each network with its cells; below, what differs between published and measured figures."""
+    """Each network with its measured figures, and the published ones that were not measured, with the reason."""
     comparisons = make_strings_printable(comparisons)
     for table, network, of_network in _group(comparisons, lambda comparison: comparison.planned.cell):
         _print_headings(table, network, console)
-        print_columns(
-            [
-                _name_images([each.planned.cell for each in of_network]),
-                Column(heading="Published %", cells=[_say_published(each.planned.cell) for each in of_network]),
-                Column(heading="Measured %", cells=[_say_measured(each) for each in of_network]),
-                Column(heading="Points", cells=[_say_difference(each) for each in of_network]),
-                Column(heading="Within", cells=[_say_within(each) for each in of_network], is_figure=False),
-            ],
-            console,
-        )
-        for each in of_network:
-            for departure in each.departures:
-                print_hanging("  ·", f"{each.planned.cell.images.title}: {departure}", console, width=4)
-        for reason, titles in _collect((each.not_run, each.planned.cell.images.title) for each in of_network):
-            if reason:
-                print_hanging("  ·", f"Not run, {reason}: {', '.join(titles)}.", console, width=4)
+        _print_measured([each for each in of_network if each.measured is not None], network, console)
+        missing = [each for each in of_network if each.measured is None]
+        for reason, figures in _collect((each.not_run, _say_figure(each.planned.cell)) for each in missing):
+            print_hanging("  ·", f"Not measured, {reason}: {', '.join(figures)}.", console, width=4)
     measured = [comparison.measured for comparison in comparisons if comparison.measured is not None]
     console.print()
     if measured:
-        level = f"{100 * measured[0].level:g}%"
-        print_hanging(
-            "",
-            f"Intervals are {level}, over draws of test images alone. Within: whether the published "
-            "figure lies in the measured interval. Points: measured minus published.",
-            console,
-            width=0,
+        text = (
+            f"Intervals are {100 * measured[0].level:g}%, over draws of test images alone. Within: whether the "
+            "published figure lies in the measured interval. Points: measured minus published."
         )
-    print_hanging(
-        "",
-        f"{len(measured)} of {len(comparisons)} figures measured. --plan says what the others need.",
-        console,
-        width=0,
-    )
+        print_hanging("", text, console, width=0)
+    text = f"{len(measured)} of {len(comparisons)} figures measured. --plan says what the others need."
+    print_hanging("", text, console, width=0)
+
+
+def _print_measured(measured: Sequence[Comparison], network: PublishedNetwork, console: PrintableConsole) -> None:
+    """The measured figures of a network, and in what they differ from the published ones."""
+    if not measured:
+        return
+    columns = [
+        _name_images([each.planned.cell for each in measured]),
+        Column(heading="Published %", cells=[_say_published(each.planned.cell) for each in measured]),
+        Column(heading="Measured %", cells=[_say_rate(each.measured) for each in measured]),
+        Column(heading="Points", cells=[f"{each.difference:+.2f}" for each in measured]),
+        Column(heading="Within", cells=["yes" if each.within else "no" for each in measured], is_figure=False),
+    ]
+    print_columns(columns, console)
+    for departure, titles in _collect(
+        (departure, each.planned.cell.images.title) for each in measured for departure in each.departures
+    ):
+        if departure != network.weights:  # which the heading says
+            print_hanging("  ·", f"{', '.join(titles)}: {departure}", console, width=4)
 
 
 def print_plan(
@@ -69,30 +70,33 @@ def print_plan(
     planned = make_strings_printable(planned)
     for table, network, of_network in _group(planned, lambda each: each.cell):
         _print_headings(table, network, console)
-        weights = of_network[0].weights
-        if weights.state != "missing":  # otherwise the heading says why
-            print_hanging("  ", f"Weights {weights.state}: {weights.where}", console, width=2)
+        for place, figures in _collect((each.weights, _say_figure(each.cell)) for each in of_network):
+            text = ", ".join(figures) if place.state == "unknown" else place.where
+            print_hanging("  ", f"Weights {place.state}: {text}", console, width=2)
+        if not network.backbone:
+            continue
         print_columns(
             [
                 _name_images([each.cell for each in of_network]),
+                Column(heading="Published %", cells=[_say_published(each.cell) for each in of_network]),
                 Column(heading="Images", cells=[_say_count(each.images) for each in of_network]),
                 Column(heading="T multiply-adds", cells=[_say_tera(each.gmacs) for each in of_network]),
-                Column(heading="Hours, estimated", cells=[_say_hours(each) for each in of_network]),
+                Column(heading="Hours", cells=[_say_hours(each) for each in of_network]),
                 Column(heading="Data", cells=[each.data.state for each in of_network], is_figure=False),
             ],
             console,
         )
     console.print()
     for place, titles in _collect((each.data, each.cell.images.title) for each in planned):
-        if place.state != "missing":
+        if place.state != "unknown":
             print_hanging("·", f"{', '.join(titles)}, {place.state}: {place.where}", console, width=2)
     _print_estimate(speeds, console)
     ready = {tuple(each.runs.values()): each.seconds for each in planned if not say_missing(each, request)}
-    figures = sum(not say_missing(each, request) for each in planned)
+    count = sum(not say_missing(each, request) for each in planned)
     hours = sum(seconds or 0 for seconds in ready.values()) / HOUR
     time = f", in an estimated {hours:,.1f} h" if hours else ""
     more = "" if request.fetch else " --cells NETWORK/IMAGES fetches what is missing for a figure."
-    print_hanging("", f"{figures} of {len(planned)} figures can be measured now{time}.{more}", console, width=0)
+    print_hanging("", f"{count} of {len(planned)} figures can be measured now{time}.{more}", console, width=0)
 
 
 def _print_estimate(speeds: Mapping[Kind, Speed], console: PrintableConsole) -> None:
@@ -128,7 +132,9 @@ def _print_headings(table: PublishedTable | None, network: PublishedNetwork, con
     console.print()
     if table is not None:
         console.print(f"[bold]{escape(table.title)}[/]", highlight=False, soft_wrap=True)
-        print_hanging("", f"Source: {table.source} (read in a {table.read_in}). {table.method}", console, width=0)
+        read_in = "the primary source" if table.read_in == "primary source" else "a second-hand copy"
+        text = f"Source: {table.source}; figures read in {read_in}. {table.method}"
+        print_hanging("", text, console, width=0)
         if table.spread:
             print_hanging("", table.spread, console, width=0)
         console.print()
@@ -147,19 +153,13 @@ def _say_published(cell: Cell) -> str:
     return f"{cell.percent:.2f}{spread}"
 
 
-def _say_measured(comparison: Comparison) -> str:
-    rate = comparison.measured
-    if rate is None:
-        return NOTHING
+def _say_figure(cell: Cell) -> str:
+    return f"{cell.images.title} {_say_published(cell)}"
+
+
+def _say_rate(rate: Interval | None) -> str:
+    assert rate is not None  # only measured figures are drawn
     return f"{100 * rate.value:.2f} [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
-
-
-def _say_difference(comparison: Comparison) -> str:
-    return NOTHING if comparison.difference is None else f"{comparison.difference:+.2f}"
-
-
-def _say_within(comparison: Comparison) -> str:
-    return NOTHING if comparison.within is None else "yes" if comparison.within else "no"
 
 
 def _say_count(images: int | None) -> str:

@@ -1,6 +1,6 @@
 """Published accuracies beside measured ones. Each cell is a benchmark of one frozen backbone with a run folder."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from vitrail.backbones import find_card
@@ -9,10 +9,16 @@ from vitrail.benchmark import bench
 from vitrail.data.dataset_cards import DatasetCard, load_dataset_cards
 from vitrail.evaluation.contamination import mark
 from vitrail.reproduce.plan import CellRequest, PlannedCell, say_missing
+from vitrail.reproduce.published import Metric
 from vitrail.reproduce.real import fetch_real_labels, find_val_images, score_real
 from vitrail.reproduce.vtab import task_accuracy, vtab_means
 from vitrail.runs import RunRecord, is_finished, load_run
 from vitrail.statistics.intervals import Interval
+
+METRICS: Mapping[Metric, str] = {
+    "mean per class": "Both figures are the mean of the classes' accuracies.",
+    "any right label": "Both figures count an answer as right if it is any of the reassessed labels.",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,14 +139,14 @@ def _find_departures(planned: PlannedCell, records: dict[str, RunRecord]) -> Ite
     for name, record in records.items():
         result, card = record.results.backbones[0], find_card(cell.network.backbone)
         if is_unknown_file(result.card):
-            yield f"The weights are a local file of which it is not known whether it has those of {card.name}."
+            yield f"The weights are a local file that Vitrail does not know; they may not be those of {card.name}."
         elif result.card.repository != card.repository:
             yield f"The weights are those of {result.card.repository}, given for {card.name}."
         yield from _compare_images(record, load_dataset_cards()[name])
         if marked := mark(result.contamination):
             yield f"The backbone {marked} in pretraining."
-    if cell.metric != "accuracy":
-        yield f"Both figures are: {cell.metric}."
+    if cell.metric in METRICS:
+        yield METRICS[cell.metric]
     if cell.images.protocol:
         yield cell.images.protocol
     if cell.note:

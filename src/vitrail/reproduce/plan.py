@@ -28,13 +28,13 @@ from vitrail.reproduce.published import Cell
 from vitrail.reproduce.speed import Kind, Speed, kind_of, measure_speed
 from vitrail.runs import is_finished
 
-State = Literal["here", "to fetch", "by hand", "missing"]
-WORST: tuple[State, ...] = ("missing", "by hand", "to fetch", "here")
+State = Literal["here", "to fetch", "by hand", "unknown"]
+WORST: tuple[State, ...] = ("unknown", "by hand", "to fetch", "here")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where weights or images come from. "missing" are those that Vitrail has no card for."""
+    """Where weights or images come from. "unknown" are those that Vitrail has no card for."""
 
     state: State
     where: str
@@ -149,12 +149,14 @@ def estimate_times(planned: Sequence[PlannedCell], resources: Resources) -> tupl
 
 def say_missing(planned: PlannedCell, request: CellRequest) -> str:
     """Why a cell is not run, in a few words; "" if it can be."""
-    reasons = []
-    for what, place in (("weights", planned.weights), ("images", planned.data)):
-        if place.state == "missing":
-            reasons.append(f"no card for the {what}")
-        elif place.state == "by hand" or (place.state == "to fetch" and not request.fetch):
-            reasons.append(f"{what} {place.state}")
+    places = {"weights": planned.weights, "images": planned.data}
+    if unknown := [what for what, place in places.items() if place.state == "unknown"]:
+        return f"{' and '.join(unknown)} unknown to Vitrail"
+    reasons = [
+        f"{what} {place.state}"
+        for what, place in places.items()
+        if place.state == "by hand" or (place.state == "to fetch" and not request.fetch)
+    ]
     return ", ".join(reasons)
 
 
@@ -165,7 +167,7 @@ def _plan(cell: Cell, card: Card | None, request: CellRequest, counted: dict[str
     left = [name for name in names if name not in runs or not is_finished(runs[name])]
     needed = [*left, *([REAL_LABELS] if cell.metric == "any right label" else [])]
     finished = Place(state="here", where="the finished run")
-    nothing_left = finished if names else Place(state="missing", where=f"Vitrail does not have {cell.images.title}")
+    nothing_left = finished if names else Place(state="unknown", where=f"Vitrail does not have {cell.images.title}")
     images = {name: _count_images(name, request, counted) for name in names}
     return PlannedCell(
         cell=cell,
@@ -195,7 +197,7 @@ def _add(counts: Iterable[int | None]) -> int | None:
 
 def _place_weights(cell: Cell, card: Card | None, request: CellRequest) -> Place:
     if card is None:
-        return Place(state="missing", where=cell.network.weights)
+        return Place(state="unknown", where=cell.network.weights)
     if card.name in request.weights:
         return Place(state="here", where=str(request.weights[card.name].file))
     if card.repository == EMBEDDED:
