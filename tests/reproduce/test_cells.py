@@ -31,7 +31,6 @@ from vitrail.reproduce.published import (
     PublishedNetwork,
     PublishedTable,
     list_cells,
-    load_published,
 )
 from vitrail.reproduce.vtab import vtab_means
 from vitrail.runs import load_run
@@ -206,26 +205,3 @@ def test_the_command_measures_a_cell_on_a_miniature_with_local_weights(flowers, 
     assert _run([*arguments, "--plan"]) == 0
     assert " done " in capsys.readouterr().out
     assert _run(["verify", folder]) == 0
-
-
-def test_the_plan_of_table_2_fits_a_terminal_and_names_every_network(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    assert _run(["reproduce", "vit-table2", "--plan"]) == 0
-    shown = capsys.readouterr().out
-    assert all(len(line) <= 80 or "https://" in line for line in shown.splitlines())
-    for network in load_published("vit-table2").tables[0].networks:
-        assert f"({network.name})" in shown
-    said = " ".join(shown.split())
-    assert "CIFAR-10 99.15 ± 0.03 60,000 3,693 " in said
-    assert "Hours are an estimate of the forward pass alone" in said
-    assert "these are not the same thing" in said
-
-
-def test_published_figures_are_printed_although_nothing_can_be_measured(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    assert _run(["reproduce", "vit-table2", "--cells", "bit-l", "--offline"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "images by hand: ImageNet 87.54 ± 0.02, ImageNet ReaL 90.54, VTAB (19 tasks) 76.29 ± 1.70." in said
-    assert "standard deviation of three fine-tuning runs" in said
-    assert "9.9k TPUv3-core-days" in said
-    assert "0 of 7 figures measured." in said
