@@ -17,7 +17,7 @@ from tests.pictures import draw_folder
 from vitrail.backbones import find_card
 from vitrail.backbones.build import build_net
 from vitrail.cli.main import _run
-from vitrail.core.errors import DataError
+from vitrail.core.errors import DataError, DownloadError
 from vitrail.core.resources import Resources
 from vitrail.data import dataset_cards, real_labels
 from vitrail.reproduce import cells as cells_module
@@ -165,6 +165,15 @@ def test_a_figure_by_any_right_label_needs_the_labels_and_uses_the_run_of_imagen
     monkeypatch.setattr(real, "load_dataset_cards", lambda: cards)
     scored = compare(published("imagenet-1k", metric="any right label"), tmp_path / "out", data_dir=tmp_path)
     assert (scored.measured.value, scored.measured.n) == (1.0, 6)
+
+
+def test_an_archive_that_is_not_the_published_one_is_not_replaced_by_a_download(flowers, tmp_path):
+    """It has the official name, so the cell is run; nobody asked for a download."""
+    (flowers / "flowers-102" / "setid.mat").write_bytes(b"another file")
+    cells = list_cells(published(FLOWERS))
+    request = CellRequest(out=tmp_path / "out", options=FAST, resources=Resources(data_dir=flowers), command="")
+    with pytest.raises(DownloadError, match=r"setid\.mat of oxford-flowers-102 is not on this machine"):
+        compare_cells(plan_cells(cells, request), request)
 
 
 def test_what_is_not_at_hand_is_said_and_not_run(tmp_path):

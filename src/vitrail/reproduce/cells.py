@@ -7,6 +7,7 @@ from vitrail.backbones import find_card
 from vitrail.backbones.cards import is_unknown_file
 from vitrail.benchmark import bench
 from vitrail.data.dataset_cards import DatasetCard, load_dataset_cards
+from vitrail.data.real_labels import CARD as REAL_LABELS
 from vitrail.evaluation.contamination import mark
 from vitrail.reproduce.plan import CellRequest, PlannedCell, say_missing
 from vitrail.reproduce.published import Metric
@@ -65,6 +66,8 @@ def describe_comparison(comparison: Comparison) -> dict[str, object]:
         "metric": cell.metric,
         "source": cell.table.source,
         "read_in": cell.table.read_in,
+        "method": cell.table.method,
+        "spread": cell.table.spread,
         "core_days": cell.network.core_days,
         "measured": None if comparison.measured is None else asdict(comparison.measured),
         "difference": comparison.difference,
@@ -113,7 +116,7 @@ def _run(name: str, planned: PlannedCell, request: CellRequest) -> RunRecord:
         [backbone if weights is None else f"{backbone}={weights.file}"],
         out=folder,
         options=request.options,
-        resources=request.resources,
+        resources=request.resources_for(name),
         command=request.command,
     )
 
@@ -125,7 +128,7 @@ def _measure(planned: PlannedCell, records: dict[str, RunRecord], request: CellR
         case "mean of tasks":
             return vtab_means({task: task_accuracy(run, backbone) for task, run in records.items()}).mean_of_tasks
         case "any right label":
-            labels = fetch_real_labels(request.resources)
+            labels = fetch_real_labels(request.resources_for(REAL_LABELS))
             return score_real(record, find_val_images(record), labels)[0].real.any_label
         case "mean per class":
             return record.backbone(backbone).test.balanced_accuracy

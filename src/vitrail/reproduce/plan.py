@@ -67,6 +67,12 @@ class CellRequest:
         """What a benchmark is given for a data set."""
         return self.images.get(name, f"{PREFIX}{name}")
 
+    def resources_for(self, name: str) -> Resources:
+        """What a run on a data set may use: the network only if files may be fetched, or its images were given."""
+        if self.fetch or name in self.images:
+            return self.resources
+        return replace(self.resources, offline=True)
+
     def folder_of(self, name: str, backbone: str) -> Path:
         """The run folder of a data set and a backbone."""
         weights, given = self.weights.get(backbone), self.data_of(name)
