@@ -49,7 +49,7 @@ docs: $(VENV)/.dev
 	test -z "$$(git status --porcelain -- docs/reference)"
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-# Renews what the README, the tutorial and the pages about Python and the deck print, and their pictures. Needs ../shared
+# Renews what the README, the tutorial and the pages about Python, the deck and published figures print, and their pictures. Needs ../shared
 # and Chromium.
 refresh: $(VENV)/.dev
 	$(BIN)/python -m docs.refresh

@@ -1,4 +1,4 @@
-"""Run the README, the tutorial and the pages about Python and the deck, and renew what they print and their pictures.
+"""Run the README, the tutorial and three other pages, and renew what they print and their pictures.
 
     make refresh
 
@@ -35,6 +35,7 @@ def main(*only: str) -> None:
             photograph(place / "runs" / "flowers" / "report.html", PICTURES / "verdict.png", height=HEIGHT)
             refresh_page(DOCS / "tutorial.md", {}, place)
             refresh_page(DOCS / "python.md", {}, place)
+            refresh_page(DOCS / "reproduce.md", {}, place)
         refresh_page(DOCS / "deck.md", {}, place)
         report = place / "runs" / "deck" / "report.html"
         photograph_section(report, "deck", PICTURES / "deck-table.png")

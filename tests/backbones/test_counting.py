@@ -39,6 +39,7 @@ PUBLISHED = {  # parameters and 1e9 multiply-adds, counted on timm 1.0.31's netw
     "vit_small_patch32_224.augreg_in21k": (22_493_952, 1.143),
     "vit_base_patch32_224.augreg_in21k": (87_455_232, 4.409),
     "vit_large_patch32_224.orig_in21k": (305_510_400, 15.378),
+    "vit_large_patch16_224.orig_in21k": (303_301_632, 61.555),
     "vit_huge_patch14_224.orig_in21k": (630_764_800, 167.295),
     "resnet18.tv_in1k": (11_176_512, 1.814),
     "resnet34.tv_in1k": (21_284_672, 3.664),

@@ -21,7 +21,7 @@ from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import SetAside
 from vitrail.data.dataset_cards import load_dataset_cards
-from vitrail.data.dataset_files import fetch_files, is_stored, open_tree
+from vitrail.data.dataset_files import fetch_files, find_on_disk, is_stored, open_tree
 from vitrail.fetch.trust import read_trusted
 
 
@@ -64,6 +64,20 @@ def test_files_are_fetched_once_and_stored_as_plain_tars(card, web, tmp_path):
     web.requests.clear()
     assert counts(read_card(card, tmp_path, offline=True)) == even(*BREEDS)
     assert web.requests == []
+
+
+def test_files_on_this_machine_are_found_in_the_cache_and_among_those_of_the_user(card, web, tmp_path):
+    cache, given = tmp_path / "cache", tmp_path / "given"
+    resources = Resources(cache=cache, data_dir=given)
+    given.mkdir()
+    (given / "images.tar.gz").write_bytes(archives()["images.tar.gz"])
+    assert find_on_disk(card, resources) is None  # its other archive is not here
+    (given / "annotations.tar.gz").write_bytes(archives()["annotations.tar.gz"])
+    assert find_on_disk(card, resources) == given
+    assert find_on_disk(card, Resources(cache=cache)) is None
+    assert web.requests == []
+    fetch_files(card, Resources(cache=cache))
+    assert find_on_disk(card, Resources(cache=cache, offline=True)) == cache / "datasets" / "oxford-pets"
 
 
 def test_offline_without_the_files_says_what_to_do_and_asks_nobody(card, web, tmp_path):

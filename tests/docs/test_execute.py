@@ -114,6 +114,17 @@ def test_the_commands_of_the_deck_run_on_small_images_and_print_what_the_page_sh
 
 
 @pytest.mark.slow
+@pytest.mark.shared
+def test_the_command_about_published_figures_runs_on_small_images(shared, tmp_path):
+    (tmp_path / "weights").symlink_to(shared / "weights")
+    draw_folder(tmp_path / "flowers", per_class=12)
+    page = (DOCS / "reproduce.md").read_text(encoding="utf-8")
+    small = page.replace(" --quiet\n", " --quiet --trials 1\n")
+    shown = execute.replace_outputs(small, execute.run_page(small, {}, tmp_path, DOCS / "reproduce.md"))
+    assert "Measured with 36 images in 3 classes" in shown
+
+
+@pytest.mark.slow
 def test_the_examples_in_python_run_word_by_word(tmp_path):
     printed = run(DOCS / "python.md", tmp_path)
     assert printed[0] == "resnet_mini is proven\n"

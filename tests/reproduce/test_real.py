@@ -14,6 +14,7 @@ from vitrail.core.errors import UsageError
 from vitrail.core.label_sets import imagenet_1k
 from vitrail.core.resources import Resources
 from vitrail.data import dataset_cards, real_labels
+from vitrail.reproduce import real
 from vitrail.reproduce.real import find_val_images, score_real
 from vitrail.runs.folder import DATA
 from vitrail.runs.run import load_run
@@ -93,7 +94,7 @@ def test_the_command_prints_both(made, tmp_path, capsys, monkeypatch):
     card = cards[real_labels.CARD]
     file = replace(card.forms[0].files[0], bytes=len(content), sha256="")
     cards[real_labels.CARD] = replace(card, forms=(replace(card.forms[0], files=(file,)),))
-    monkeypatch.setattr(dataset_cards, "load_dataset_cards", lambda: cards)
+    monkeypatch.setattr(real, "load_dataset_cards", lambda: cards)
     assert _run(["reproduce", "real", str(made / "run"), "--data-dir", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "vit_mini: ReaL 87.5% (" in shown

@@ -10,6 +10,7 @@ import typer
 from vitrail.cli import options
 from vitrail.cli.bench import typed_command
 from vitrail.cli.help import COMPARE, ShortGroupHelp, ShortHelp
+from vitrail.cli.reproduce_cells import probes, vit_table2
 from vitrail.cli.streams import echo, echo_json
 
 if TYPE_CHECKING:
@@ -110,6 +111,10 @@ def table1(as_json: options.Json = False, debug: options.Debug = False) -> None:
     console.print(f"Parameters with a classifier of {CLASSES:,} classes; published: arXiv:2010.11929, table 1.")
 
 
+reproduce.command("vit-table2", cls=ShortHelp)(vit_table2)
+reproduce.command(cls=ShortHelp)(probes)
+
+
 @reproduce.command(cls=ShortHelp)
 def real(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run on imagenet-1k.")],
@@ -120,17 +125,14 @@ def real(
     """The accuracy of a run on ImageNet by its reassessed labels (ReaL), where an image may have several right ones."""
     from vitrail.core.drawing import watch
     from vitrail.core.resources import Resources
-    from vitrail.data.dataset_cards import load_dataset_cards
-    from vitrail.data.dataset_files import fetch_files
-    from vitrail.data.real_labels import CARD, parse_real_labels
-    from vitrail.reproduce.real import find_val_images, score_real
+    from vitrail.reproduce.real import fetch_real_labels, find_val_images, score_real
     from vitrail.runs.run import load_run
 
     record = load_run(run)
     images = find_val_images(record)
     with watch(quiet=as_json) as progress:
-        (path,) = fetch_files(load_dataset_cards()[CARD], Resources(data_dir=data_dir, progress=progress)).values()
-    scores = score_real(record, images, parse_real_labels(path.read_bytes(), str(path)))
+        labels = fetch_real_labels(Resources(data_dir=data_dir, progress=progress))
+    scores = score_real(record, images, labels)
     if as_json:
         echo_json(json.dumps([dataclasses.asdict(score) for score in scores], indent=2))
         return

@@ -66,6 +66,25 @@ def is_stored(card: DatasetCard, resources: Resources) -> bool:
     return any(_is_cached(card, form, resources, boxes=False) for form in card.forms)
 
 
+def find_on_disk(card: DatasetCard, resources: Resources) -> Path | None:
+    """Where the files that a benchmark needs are on this machine: their folder, or the only file; None if some are not.
+
+    Files of the user are found by their names alone. Nothing is fetched.
+
+    Raises:
+        UsageError: the user's folder does not exist.
+    """
+    if (unpacked := _find_unpacked(card, resources)) is not None:
+        return unpacked[0]
+    if (prepared := _find_prepared(card, resources)) is not None:
+        return prepared[0]
+    for form in card.forms:
+        places = [_find_file(card, form, file, resources) for file in _needed(form, boxes=False)]
+        if places and all(places):
+            return places[0] if len(places) == 1 or places[0] is None else places[0].parent
+    return None
+
+
 def fetch_file(card: DatasetCard, form: Form, file: DatasetFile, resources: Resources) -> Path:
     """One file: from the cache, the user's folder, or its source.
 
@@ -177,6 +196,12 @@ def _roots(card: DatasetCard, form: Form, resources: Resources) -> Iterator[Path
 def _given(card: DatasetCard, form: Form, file: DatasetFile, resources: Resources) -> Iterator[Path]:
     """The files of the user that may be this one."""
     return (path for root in _roots(card, form, resources) if is_regular_file(path := root / file.name))
+
+
+def _find_file(card: DatasetCard, form: Form, file: DatasetFile, resources: Resources) -> Path | None:
+    """Where one file is: in the cache, or among the user's; None if it is in neither."""
+    stored = resources.cache / FOLDER / card.stored_under / file.stored_as
+    return stored if is_regular_file(stored) else next(_given(card, form, file, resources), None)
 
 
 def _find_fault(card: DatasetCard, file: DatasetFile, path: Path) -> str:

@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from vitrail.core.errors import UsageError
 from vitrail.core.label_sets import imagenet_1k
-from vitrail.data.real_labels import RealLabels, number_in_val
+from vitrail.core.resources import Resources
+from vitrail.data.dataset_cards import load_dataset_cards
+from vitrail.data.dataset_files import fetch_files
+from vitrail.data.real_labels import CARD, RealLabels, number_in_val, parse_real_labels
 from vitrail.evaluation.pairs import number_groups
 from vitrail.runs.folder import DATA
 from vitrail.runs.run import RunRecord
@@ -35,6 +38,17 @@ class ValImages:
 
     place_C: NDArray[np.int64]
     number: Mapping[str, int]
+
+
+def fetch_real_labels(resources: Resources) -> RealLabels:
+    """The reassessed labels, from this machine or their source.
+
+    Raises:
+        DataError: the file is damaged.
+        DownloadError: it is missing and cannot be fetched.
+    """
+    (path,) = fetch_files(load_dataset_cards()[CARD], resources).values()
+    return parse_real_labels(path.read_bytes(), str(path))
 
 
 def find_val_images(record: RunRecord) -> ValImages:

@@ -73,10 +73,12 @@ def summarise_vtab(records: Sequence[RunRecord]) -> dict[str, VtabMeans]:
     shared = [name for name in names[0] if all(name in other for other in names)] if names else []
     if not shared:
         raise UsageError("No backbone is in all of these runs: benchmark the same backbones on each task.")
-    return {name: vtab_means({task: _accuracy(record, name) for task, record in of_task.items()}) for name in shared}
+    return {
+        name: vtab_means({task: task_accuracy(record, name) for task, record in of_task.items()}) for name in shared
+    }
 
 
-def _accuracy(record: RunRecord, name: str) -> Interval:
+def task_accuracy(record: RunRecord, name: str) -> Interval:
     """The accuracy on the whole test, with images that nobody could have right."""
     top1 = record.backbone(name).test.top1
     lost = sum(aside.reason == f"{UNTRAINED}: it is in test" for aside in record.results.data.set_aside)
