@@ -5,6 +5,8 @@
 Letters: B images, D features, C classes, H hidden units, M stored rows.
 """
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -48,7 +50,7 @@ class ScalingModule(nn.Module):
         if self.kind == "none":
             return feature_BD
         if self.kind == "l2":
-            return unit(feature_BD) * feature_BD.shape[1] ** 0.5
+            return unit(feature_BD) * math.sqrt(feature_BD.shape[1])
         return (feature_BD - self.mean_D) / self.scale_D
 
 
