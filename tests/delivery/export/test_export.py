@@ -4,31 +4,29 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.exports import CHANGES, certify_folder
 
 from tests.delivery.export.conftest import Finished
 from tests.pictures import draw_folder
-from vitrail.backbones.poolings import components_of
+from vitrail.cli.main import _run
 from vitrail.core.errors import DataError, RunError, UsageError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.core.resources import Resources
 from vitrail.delivery.export import export as export_module
-from vitrail.delivery.export.answers import answer_with_folder, answer_with_torch
+from vitrail.delivery.export.answers import answer_with_torch
 from vitrail.delivery.export.certificate import Certificate
-from vitrail.delivery.export.export import certify, export_run, write_model
+from vitrail.delivery.export.export import export_run
 from vitrail.delivery.export.graphs import FORMATS, RUNTIME, ExportFormat
 from vitrail.delivery.export.network import Classifier
 from vitrail.delivery.predict import Predictor
 
 NAMES = ("resnet_mini", "vit_mini")
-LIMIT = 10**8
-RUN_DIGEST = "0" * 64
 
 
 def require(export_format: str) -> None:
@@ -37,45 +35,13 @@ def require(export_format: str) -> None:
 
 
 def certify_changed(
-    finished: Finished,
-    tmp_path: Path,
-    name: str,
-    export_format: ExportFormat,
-    change: Callable[[Classifier], Classifier],
+    finished: Finished, folder: Path, name: str, export_format: ExportFormat, change: str | None
 ) -> Certificate:
     """The certificate of a folder that is written from a changed classifier and compared with the right one."""
-    classifier, files, resources = finished.open(name), finished.test_files(name), Resources(cores=1, offline=True)
-    torch = answer_with_torch(classifier, files, max_pixels=LIMIT, resources=resources)
-    write_model(tmp_path, change(classifier), RUN_DIGEST, export_format, max_pixels=LIMIT)
-    measured = answer_with_folder(tmp_path, files, resources=resources)
-    return certify(finished.run, classifier, torch, measured, folder=tmp_path, export_format=export_format)
-
-
-def change_preprocessing(classifier: Classifier, **changes: Any) -> Classifier:
-    card = classifier.backbone.card
-    changed = replace(card, preprocessing=replace(card.preprocessing, **changes))
-    return replace(classifier, backbone=replace(classifier.backbone, card=changed))
-
-
-def reverse_pooling(classifier: Classifier) -> Classifier:
-    """Another pooling of the same width: the other component, or the same ones in another order."""
-    parts = components_of(classifier.pooling)
-    wrong = "+".join(reversed(parts)) if len(parts) > 1 else {"cls": "mean", "mean": "cls"}[classifier.pooling]
-    return replace(classifier, pooling=wrong)
-
-
-TWINS: dict[str, tuple[str, Callable[[Classifier], Classifier]]] = {
-    "BGR": ("resnet_mini", lambda classifier: change_preprocessing(classifier, channels="BGR")),
-    "wrong pooling": ("vit_mini", reverse_pooling),
-    "no temperature": (
-        "resnet_mini",
-        lambda classifier: replace(classifier, head=replace(classifier.head, temperature=1.0)),
-    ),
-    "no antialiasing": (
-        "resnet_mini",
-        lambda classifier: change_preprocessing(classifier, interpolation="bilinear", antialias=False),
-    ),
-}
+    classifier, files = finished.open(name), finished.test_files(name)
+    torch = answer_with_torch(classifier, files, max_pixels=10**8, resources=Resources(offline=True))
+    written = CHANGES[change](classifier) if change else classifier
+    return certify_folder(finished.run, classifier, written, torch, files, export_format=export_format, folder=folder)
 
 
 @pytest.mark.slow
@@ -83,22 +49,22 @@ TWINS: dict[str, tuple[str, Callable[[Classifier], Classifier]]] = {
 @pytest.mark.parametrize("export_format", FORMATS)
 def test_a_faithful_export_is_certified(finished: Finished, tmp_path: Path, export_format: ExportFormat, name: str):
     require(export_format)
-    certificate = certify_changed(finished, tmp_path, name, export_format, lambda classifier: classifier)
+    certificate = certify_changed(finished, tmp_path, name, export_format, None)
     assert certificate.faults() == ()
     assert certificate.fidelity.largest_difference < 2e-5
     assert certificate.fidelity.images == certificate.fidelity.reduced == len(finished.test_files(name).ids)
     assert {"numpy", "PIL", RUNTIME[export_format]} <= set(certificate.imported)
-    assert certificate.shift.largest_difference < 2e-5, "the run is in float32 too"
+    assert certificate.shift.largest_difference < 1e-3, "the run is in float32 too; the store rounds features"
     assert certificate.shift.promises.sets[0].coverage.n == certificate.fidelity.images
     assert certificate.speed.best.images_per_s >= certificate.speed.alone.images_per_s > 0
     assert certificate.bytes > 1e6
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("twin", TWINS)
-def test_a_wrong_export_is_refused(finished: Finished, tmp_path: Path, twin: str):
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_wrong_export_is_refused(finished: Finished, tmp_path: Path, change: str):
     require("openvino")
-    name, change = TWINS[twin]
+    name = "vit_mini" if change == "wrong pooling" else "resnet_mini"  # only the first has two
     certificate = certify_changed(finished, tmp_path, name, "openvino", change)
     assert certificate.fidelity.largest_difference > 1e-4
     assert any("from the same network's on torch" in fault for fault in certificate.faults())
@@ -203,3 +169,23 @@ def test_images_are_not_downloaded_because_a_run_says_so(finished: Finished, tmp
     run = replace(finished.run, results=results)
     with pytest.raises(UsageError, match="say with --data"):
         open_test_files(run, (), None, Resources())
+
+
+@pytest.mark.slow
+def test_the_command_prints_what_was_checked(finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    require("openvino")
+    out = tmp_path / "model"
+    asked = ["export", str(finished.run.folder), "--format", "openvino", "--out", str(out), "--offline", "-q"]
+    assert _run(asked) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["Model", "Fidelity", "Run", "Speed", "Next"]
+    assert "12 test images" in lines[1]
+    assert lines[-1] == f"Next      python {out / 'classify.py'} IMAGE"
+    assert _run(asked) == 2
+    assert "already there" in capsys.readouterr().err
+
+
+def test_the_command_exports_no_other_precision(finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    asked = ["export", str(finished.run.folder), "--precision", "int8", "--out", str(tmp_path / "model"), "-q"]
+    assert _run(asked) == 2
+    assert "give --precision fp32" in capsys.readouterr().err

@@ -83,6 +83,8 @@ class Fidelity:
 class Shift:
     """The export against the predictions that the run stored, computed with `engine` in `precision`.
 
+    They differ a little even in float32, since the store of features rounds them.
+
     `pair` has the export as `a` and the run as `b`, compared by `pair_metric`. `promises` are the run's thresholds on
     the export's answers. `conclusion` says what the paired test shows.
     """
