@@ -17,7 +17,7 @@ from benchmarks.report import Page
 from vitrail.backbones.poolings import components_of
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
-from vitrail.delivery.export.answers import TestFiles, answer_with_folder, answer_with_torch, open_test_files
+from vitrail.delivery.export.answers import ImageFiles, answer_with_folder, answer_with_torch, open_test_files
 from vitrail.delivery.export.certificate import Answers, Certificate
 from vitrail.delivery.export.export import certify, write_model
 from vitrail.delivery.export.graphs import FORMATS, ExportFormat
@@ -57,7 +57,7 @@ def certify_folder(
     classifier: Classifier,
     written: Classifier,
     torch: Answers,
-    files: TestFiles,
+    files: ImageFiles,
     *,
     export_format: ExportFormat,
     folder: Path,

@@ -19,7 +19,7 @@ from vitrail.core.errors import DataError, RunError, UsageError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.core.resources import Resources
 from vitrail.delivery.export import export as export_module
-from vitrail.delivery.export.answers import answer_with_torch
+from vitrail.delivery.export.answers import answer_with_torch, open_test_files
 from vitrail.delivery.export.certificate import Certificate
 from vitrail.delivery.export.export import export_run
 from vitrail.delivery.export.graphs import FORMATS, RUNTIME, ExportFormat
@@ -163,12 +163,18 @@ def test_an_unknown_format_is_refused(finished: Finished, tmp_path: Path):
 
 
 def test_images_are_not_downloaded_because_a_run_says_so(finished: Finished, tmp_path: Path):
-    from vitrail.delivery.export.answers import open_test_files
+    for command in ("vitrail bench https://example.org/images.zip", "vitrail bench /no/such/folder", "vitrail.bench"):
+        run = replace(finished.run, results=replace(finished.run.results, command=command))
+        with pytest.raises(UsageError, match="say with --data"):
+            open_test_files(run, (), None, Resources())
 
-    results = replace(finished.run.results, command="vitrail bench https://example.org/images.zip")
-    run = replace(finished.run, results=results)
+
+def test_a_folder_of_the_name_of_the_digits_is_not_the_digits(finished: Finished):
+    results = finished.run.results
+    named = replace(results, command="vitrail.bench", data=replace(results.data, name="digits"))
+    ids = finished.run.predictions("vit_mini").ids
     with pytest.raises(UsageError, match="say with --data"):
-        open_test_files(run, (), None, Resources())
+        open_test_files(replace(finished.run, results=named), ids, None, Resources())
 
 
 @pytest.mark.slow

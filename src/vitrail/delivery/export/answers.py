@@ -37,8 +37,8 @@ MOST_WORDS = 2000  # characters of what a process printed before it failed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TestFiles:
-    """The files of the test images of a run, in the order of its predictions; `paths` as in data.parquet."""
+class ImageFiles:
+    """The files of the test images of a run, in the order of its predictions; `paths` has the path of each id."""
 
     source: Source
     ids: Sequence[str]
@@ -68,7 +68,7 @@ class Measured:
     facts: dict[str, Any]
 
 
-def open_test_files(run: RunRecord, ids: Sequence[str], data: str | None, resources: Resources) -> TestFiles:
+def open_test_files(run: RunRecord, ids: Sequence[str], data: str | None, resources: Resources) -> ImageFiles:
     """Find the test images of a run.
 
     Args:
@@ -78,19 +78,29 @@ def open_test_files(run: RunRecord, ids: Sequence[str], data: str | None, resour
         resources: how they may be read.
 
     Raises:
-        UsageError: the command does not say where the images are, or names a URL.
+        UsageError: the command does not say where the images are, or names a URL, or they are not there.
     """
+    paths = run.paths()
     named = data or data_of(run.results.command)
     digits = DigitsSource()
     if named == DATA and run.results.data.name == digits.name:
-        return TestFiles(source=digits, ids=ids, paths=run.paths())
+        listed = {file.path for file in digits.list_files()}
+        if listed.issuperset(paths[example] for example in ids):
+            return ImageFiles(source=digits, ids=ids, paths=paths)
     if named == DATA or (data is None and is_url(named)):
         raise UsageError(f"The export is checked on the test images of {run.folder}: say with --data where they are.")
-    allowed = resources if data is not None else replace(resources, offline=True)
-    return TestFiles(source=open_data(named, allowed), ids=ids, paths=run.paths())
+    if data is not None:
+        return ImageFiles(source=open_data(data, resources), ids=ids, paths=paths)
+    try:
+        return ImageFiles(source=open_data(named, replace(resources, offline=True)), ids=ids, paths=paths)
+    except UsageError as error:
+        raise UsageError(
+            f"The export is checked on the test images of {run.folder}, and they are not at {named}, where its command "
+            "had them: say with --data where they are."
+        ) from error
 
 
-def answer_with_torch(classifier: Classifier, files: TestFiles, *, max_pixels: int, resources: Resources) -> Answers:
+def answer_with_torch(classifier: Classifier, files: ImageFiles, *, max_pixels: int, resources: Resources) -> Answers:
     """The answers of the network that was exported, on torch in float32.
 
     Raises:
@@ -120,7 +130,7 @@ def answer_with_torch(classifier: Classifier, files: TestFiles, *, max_pixels: i
     )
 
 
-def answer_with_folder(folder: Path, files: TestFiles, *, resources: Resources) -> Measured:
+def answer_with_folder(folder: Path, files: ImageFiles, *, resources: Resources) -> Measured:
     """The answers of a model folder to the bytes of the files, in a process that imports nothing of Vitrail.
 
     Raises:
@@ -151,7 +161,7 @@ def answer_with_folder(folder: Path, files: TestFiles, *, resources: Resources) 
             )
 
 
-def _send_files(files: TestFiles, pipe: IO[bytes], progress: Progress) -> None:
+def _send_files(files: ImageFiles, pipe: IO[bytes], progress: Progress) -> None:
     """Write every file as `measure.py` reads them, and end the stream."""
     with pipe, running(progress, FOLDER_TASK, total=len(files.ids), unit="images"):
         for example in files.ids:

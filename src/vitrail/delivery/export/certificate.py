@@ -222,18 +222,19 @@ def compare_with_run(
 
 def say_conclusion(pair: Pair, margin: float) -> str:
     """What the paired test shows of the export's accuracy and the run's, in a clause."""
-    low, high, points = 100 * pair.difference.low, 100 * pair.difference.high, 100 * margin
+    low, high = 100 * pair.difference.low, 100 * pair.difference.high
+    within = "1 point" if margin == 0.01 else f"{100 * margin:g} points"
     interval = f"export less run: {100 * pair.difference.value:+.1f} points [{low:.1f}, {high:.1f}]"
     match pair.conclusion:
         case "a is better" | "b is better":
             word = "higher" if pair.conclusion == "a is better" else "lower"
             return f"its accuracy is {word} than the run's ({interval})"
         case "equivalent":
-            return f"its accuracy is the run's within {points:g} points ({interval})"
+            return f"its accuracy is the run's within {within} ({interval})"
         case _:
             return (
-                f"no difference in accuracy is shown, and this test is too small to show that it is within {points:g} "
-                f"points ({interval})"
+                f"no difference in accuracy is shown, and this test is too small to show that it is within {within} "
+                f"({interval})"
             )
 
 

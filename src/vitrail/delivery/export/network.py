@@ -38,7 +38,7 @@ class Classifier:
         """
         spec = BackboneSpec(name=run.results.decision.choose) if backbone is None else parse_spec(backbone)
         result = run.backbone(spec.name)
-        head, origin = run.read(run.head_file(result.name), load_head)
+        head, _ = run.read(run.head_file(result.name), load_head)
         read_refusal = partial(load_refusal, features=len(head.scaling.mean_D), classes=len(head.classes))
         opened = reopen(
             run,
@@ -52,7 +52,7 @@ class Classifier:
         return cls(
             result=result,
             backbone=replace(opened, engine=EngineChoice(name="torch", precision="fp32")),
-            pooling=origin["pooling"],
+            pooling=result.search.pooling,
             head=head,
             refusal=run.read(run.refusal_file(result.name), read_refusal),
         )
