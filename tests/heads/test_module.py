@@ -52,9 +52,9 @@ def test_votes_of_neighbours_have_the_weight_of_their_class():
     head, feature_ND = fitted("knn")
     assert isinstance(head.scores, Neighbours)
     weighted = replace(head, scores=replace(head.scores, class_weight_C=np.array([1, 5, 0.2, 2], np.float32)))
-    found_NC = run(HeadModule(weighted), feature_ND)
-    np.testing.assert_allclose(found_NC, probabilities(weighted, feature_ND), atol=TOLERANCE, rtol=0)
-    assert np.abs(found_NC - probabilities(head, feature_ND)).max() > 0.01
+    module_NC = run(HeadModule(weighted), feature_ND)
+    np.testing.assert_allclose(module_NC, probabilities(weighted, feature_ND), atol=TOLERANCE, rtol=0)
+    assert np.abs(module_NC - probabilities(head, feature_ND)).max() > 0.01
 
 
 def test_all_stored_rows_may_vote_alike():

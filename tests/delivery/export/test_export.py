@@ -181,17 +181,17 @@ def test_a_folder_of_the_name_of_the_digits_is_not_the_digits(finished: Finished
 def test_the_command_prints_what_was_checked(finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     require("openvino")
     out = tmp_path / "model"
-    asked = ["export", str(finished.run.folder), "--format", "openvino", "--out", str(out), "--offline", "-q"]
-    assert _run(asked) == 0
+    arguments = ["export", str(finished.run.folder), "--format", "openvino", "--out", str(out), "--offline", "-q"]
+    assert _run(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["Model", "Fidelity", "Run", "Speed", "Next"]
     assert "12 test images" in lines[1]
     assert lines[-1] == f"Next      python {out / 'classify.py'} IMAGE"
-    assert _run(asked) == 2
+    assert _run(arguments) == 2
     assert "already there" in capsys.readouterr().err
 
 
 def test_the_command_exports_no_other_precision(finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    asked = ["export", str(finished.run.folder), "--precision", "int8", "--out", str(tmp_path / "model"), "-q"]
-    assert _run(asked) == 2
+    arguments = ["export", str(finished.run.folder), "--precision", "int8", "--out", str(tmp_path / "model"), "-q"]
+    assert _run(arguments) == 2
     assert "give --precision fp32" in capsys.readouterr().err

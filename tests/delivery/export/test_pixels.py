@@ -104,9 +104,9 @@ def our_pixels(data: bytes, preprocessing: Preprocessing) -> np.ndarray:
 def test_every_kind_of_picture_has_the_same_pixels(name: str):
     module = load_module(PREPROCESSINGS[name])
     for kind, data in FILES.items():
-        found_HWC = module.to_crop(module.decode_file(data))
-        assert found_HWC.dtype == np.uint8
-        assert np.array_equal(found_HWC, our_pixels(data, PREPROCESSINGS[name])), kind
+        pixel_HWC = module.to_crop(module.decode_file(data))
+        assert pixel_HWC.dtype == np.uint8
+        assert np.array_equal(pixel_HWC, our_pixels(data, PREPROCESSINGS[name])), kind
 
 
 def test_the_kinds_of_preprocessing_differ():
