@@ -19,7 +19,7 @@ from vitrail.core.errors import DataError, RunError, UsageError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.core.resources import Resources
 from vitrail.delivery.export import export as export_module
-from vitrail.delivery.export.answers import answer_with_torch, open_test_files
+from vitrail.delivery.export.answers import answer_with_folder, answer_with_torch, open_test_files
 from vitrail.delivery.export.certificate import Certificate
 from vitrail.delivery.export.export import export_run
 from vitrail.delivery.export.graphs import FORMATS, RUNTIME, ExportFormat
@@ -147,6 +147,13 @@ def test_other_images_end_an_export(finished: Finished, tmp_path: Path):
         with pytest.raises(error, match=message):
             export_run(finished.run.folder, tmp_path / "model", export_format="openvino", data=str(folder))
     assert not (tmp_path / "model").exists()
+
+
+def test_a_model_that_cannot_answer_ends_the_export_with_its_words(finished: Finished, tmp_path: Path):
+    (tmp_path / "preprocess.py").write_text("")
+    (tmp_path / "classify.py").write_text("raise SystemExit('the model is damaged')")
+    with pytest.raises(RunError, match=r"nothing was exported\. It ended with: the model is damaged"):
+        answer_with_folder(tmp_path, finished.test_files("vit_mini"), resources=Resources(offline=True))
 
 
 def test_a_folder_that_is_there_is_not_replaced(finished: Finished, tmp_path: Path):
