@@ -66,7 +66,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 # axe-playwright-python is taken for the axe-core in it alone: its Playwright would bring browsers of its own.
 # moto, the S3 server of the tests, needs an older python-dateutil than ours, so it lives apart.
 $(VENV)/.dev: $(VENV)/.installed
-	$(PIP) install --constraint constraints.txt --editable ".[openvino,int8,cluster,dev]"
+	$(PIP) install --constraint constraints.txt --editable ".[openvino,int8,cluster,export,dev]"
 	$(PIP) install --constraint constraints.txt --no-deps torchvision timm axe-playwright-python
 	test -x $(VENV)/moto/bin/python || $(PYTHON) -m venv $(VENV)/moto
 	$(VENV)/moto/bin/python -m pip --disable-pip-version-check --quiet install --requirement tests/data/sources/moto.txt

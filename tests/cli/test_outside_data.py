@@ -31,6 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ["bench", "-b", "vit_mini=PATH"],
         ["bench", "-b", "hf:PATH", "--offline"],
         ["predict", "PATH", "a.png"],
+        ["export", "PATH", "--format", "openvino", "--out", "model"],
         ["verify", "PATH"],
         ["compare", "PATH", "PATH"],
         ["backbones", "PATH"],
@@ -39,7 +40,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ids=" ".join,
 )
 def test_a_path_to_nothing_is_one_sentence(command: list[str], path: str, capsys: pytest.CaptureFixture[str]):
-    quiet = ["-q"] if command[0] in ("audit", "bench", "predict") else []
+    quiet = ["-q"] if command[0] in ("audit", "bench", "export", "predict") else []
     assert _run([part.replace("PATH", path) for part in command] + quiet) in (1, 2)
     said = capsys.readouterr().err
     assert said.startswith("Error: ")

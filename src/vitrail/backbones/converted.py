@@ -51,7 +51,7 @@ def convert(
 
     def make() -> tuple[Any, object]:
         # A module's weights are shared with what is converted from it, so it stays alive until the model is written.
-        return _trace(normalising(load_net(), preprocessing, pooling), preprocessing.crop)
+        return trace(normalising(load_net(), preprocessing, pooling), preprocessing.crop)
 
     return kept_model({**facts, "pooling": pooling, "torch": torch.__version__}, make, cache=cache)
 
@@ -119,7 +119,8 @@ def normalising(net: "nn.Module", preprocessing: Preprocessing, pooling: str | N
     return Normalising().eval()
 
 
-def _trace(module: "nn.Module", crop: int) -> tuple[Any, object]:
+def trace(module: "nn.Module", crop: int) -> tuple[Any, object]:
+    """The OpenVINO model of a module that takes 8-bit `pixel_BHWC`, and what its weights belong to."""
     import torch
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder

@@ -14,6 +14,7 @@ from vitrail.cli.bench import bench
 from vitrail.cli.cache import app as cache
 from vitrail.cli.compare import compare
 from vitrail.cli.datasets import app as datasets
+from vitrail.cli.export import export
 from vitrail.cli.help import ShortGroupHelp, ShortHelp
 from vitrail.cli.predict import predict
 from vitrail.cli.pretrain import pretrain
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 app.command(cls=ShortHelp)(bench)
 app.command(cls=ShortHelp)(predict)
+app.command(cls=ShortHelp)(export)
 app.command(cls=ShortHelp)(compare)
 app.command(cls=ShortHelp)(verify)
 app.command(cls=ShortHelp)(audit)

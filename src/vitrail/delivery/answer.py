@@ -176,12 +176,12 @@ def _next_steps(results: Results, run: str) -> tuple[NextStep, ...]:
     folder = shlex.quote(run)
     steps = [NextStep(purpose="classify new images", command=f"vitrail predict {folder} IMAGE")]
     if results.data.leaked or any(results.data.duplicates.get(kind) for kind in WORTH_AN_AUDIT):
-        data = shlex.quote(_data_of(results.command))
+        data = shlex.quote(data_of(results.command))
         steps.append(NextStep(purpose="see copies and labels", command=f"vitrail audit {data} --run {folder}"))
     return tuple(steps)
 
 
-def _data_of(command: str) -> str:
+def data_of(command: str) -> str:
     """The images that a command was given: right after `bench`, or after the option `--data` of `reproduce deck`."""
     try:
         words = shlex.split(command)

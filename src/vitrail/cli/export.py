@@ -1,0 +1,91 @@
+"""vitrail export: a run's backbone and head as a model folder that needs neither Vitrail nor torch."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vitrail.cli import options
+from vitrail.cli.streams import echo, echo_json
+from vitrail.core.printable import make_printable
+
+if TYPE_CHECKING:
+    from vitrail.delivery.export.certificate import Certificate
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The model folder to make.")],
+    export_format: Annotated[
+        str, typer.Option("--format", metavar="onnx|openvino", help="Which runtime the model is for.")
+    ] = "onnx",
+    precision: Annotated[
+        str, typer.Option("--precision", metavar="fp32", help="Arithmetic of the exported model.")
+    ] = "fp32",
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone",
+            "-b",
+            metavar="NAME[=FILE]",
+            help="Which backbone of the run; with =FILE where its weights are.",
+            show_default="the one the run picked",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="DATA",
+            help="The images of the run: the model is checked on its test images.",
+            show_default="as the run's command has it",
+        ),
+    ] = None,
+    offline: options.Offline = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Export a backbone with its head, checked on the run's test images."""
+    from vitrail.core.drawing import watch
+    from vitrail.core.errors import UsageError
+    from vitrail.core.resources import Resources
+    from vitrail.delivery.export.export import export_run
+
+    if precision != "fp32":
+        raise UsageError(f"A model cannot be exported in {precision}: give --precision fp32.")
+    with watch(quiet=quiet) as progress:
+        finished = export_run(
+            run,
+            out,
+            export_format=export_format,
+            backbone=backbone,
+            data=data,
+            resources=Resources(offline=offline, progress=progress),
+        )
+    if as_json:
+        echo_json(json.dumps(dataclasses.asdict(finished.certificate), indent=2))
+    else:
+        for line in _lines(finished.certificate, out):
+            echo(make_printable(line))
+
+
+def _lines(certificate: "Certificate", out: Path) -> list[str]:
+    fidelity, shift, speed = certificate.fidelity, certificate.shift, certificate.speed
+    return [
+        f"Model     {out}: {certificate.backbone}, {certificate.format} {certificate.precision}, "
+        f"{certificate.bytes / 1e6:.1f} MB",
+        f"Fidelity  on {_count(fidelity.images, 'test image')} no probability differs by more than "
+        f"{fidelity.largest_difference:.1e} from the same network on torch in fp32 "
+        f"({fidelity.allowed_difference:g} is allowed); {_count(len(fidelity.flips), 'other answer')}",
+        f"Run       ({shift.engine} {shift.precision}) {shift.conclusion}; {_count(len(shift.flips), 'other answer')}",
+        f"Speed     {speed.alone.images_per_s:.0f} images/s one at a time, {speed.best.images_per_s:.0f} in batches of "
+        f"{speed.best.batch}, without decoding, on {_count(speed.threads, 'thread')}",
+        f"Next      python {out / 'classify.py'} IMAGE",
+    ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

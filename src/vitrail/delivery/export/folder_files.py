@@ -1,0 +1,159 @@
+"""The model folder: its files, its receipt, and how it gets its name.
+
+    model.onnx, or model.xml and model.bin    pixels in, probabilities and distances out
+    model.json                                classes, thresholds, weights, run
+    preprocess.py, classify.py                from files to pixels, and an example; requirements.txt has their packages
+    certificate.json                          what it answered on the test images
+    receipt.json                              sha256 of every other file
+
+It is filled under a temporary name beside its own, and renamed once its certificate has been passed.
+"""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitrail.core.bounded import is_folder, is_there
+from vitrail.core.errors import RunError, UsageError
+from vitrail.core.hashing import fingerprint, sha256_file
+from vitrail.core.whole_files import TEMPORARY
+from vitrail.delivery.export.graphs import MODEL_FILE, OUTPUTS, PIXELS, RUNTIME, ExportFormat
+from vitrail.delivery.export.network import Classifier
+from vitrail.delivery.export.pixels import write_preprocess
+from vitrail.heads.refusal import RULES
+from vitrail.heads.scores import Neighbours
+
+MODEL_VERSION = 1
+RECEIPT_VERSION = 1
+FACTS, CERTIFICATE, RECEIPT = "model.json", "certificate.json", "receipt.json"
+NO_THRESHOLD = 2.0  # stands for infinity, which JSON lacks: no score of a class is above 1
+STORED_ROWS = "The nearest-neighbours head stores features of training images"
+BANK_ROWS = "The model stores features of training images, with which new images are compared"
+
+
+def describe_model(classifier: Classifier, run_digest: str, export_format: ExportFormat) -> dict[str, Any]:
+    """The facts of model.json, which are also in the metadata of the graph."""
+    card, refusal = classifier.backbone.card, classifier.refusal
+    stored = [BANK_ROWS] + ([STORED_ROWS] if isinstance(classifier.head.scores, Neighbours) else [])
+    return {
+        "model_version": MODEL_VERSION,
+        "vitrail_version": version("vitrail"),
+        "run": run_digest,
+        "backbone": classifier.result.name,
+        "format": export_format,
+        "precision": "fp32",
+        "input": {"name": PIXELS, "shape": ["batch", card.preprocessing.crop, card.preprocessing.crop, 3]},
+        "outputs": list(OUTPUTS),
+        "classes": list(classifier.head.classes),
+        "thresholds": {
+            "sets": {
+                rule: np.minimum(threshold_C, NO_THRESHOLD).tolist()
+                for rule, threshold_C in zip(RULES, refusal.threshold_RC, strict=True)
+            },
+            "alpha": refusal.alpha,
+            "confidence": refusal.confidence,
+            "precision": refusal.precision,
+            "distance": refusal.distance,
+            "set_on": refusal.set_on,
+        },
+        "head": {
+            "kind": classifier.head.kind,
+            "scaling": classifier.head.scaling.kind,
+            "temperature": classifier.head.temperature,
+        },
+        "pooling": classifier.pooling,
+        "preprocessing": asdict(card.preprocessing),
+        "weights": {
+            "sha256": classifier.backbone.digest,
+            "licence": card.licence,
+            "commercial": card.commercial,
+            "repository": card.repository,
+            "revision": card.revision,
+            "pretraining": list(card.pretraining),
+        },
+        "training_images": f"{'. '.join(stored)}.",
+    }
+
+
+def write_files(folder: Path, classifier: Classifier, facts: dict[str, Any], *, max_pixels: int) -> None:
+    """Write everything of a folder but the model, its certificate and its receipt."""
+    export_format: ExportFormat = facts["format"]
+    templates = files("vitrail.delivery.export") / "folder"
+    example = "".join(
+        (templates / f"classify_{part}.py.txt").read_text(encoding="utf-8") for part in (export_format, "main")
+    )
+    needed = ("numpy", "pillow", RUNTIME[export_format])
+    texts = {
+        FACTS: json.dumps(facts, indent=2) + "\n",
+        "preprocess.py": write_preprocess(classifier.backbone.card.preprocessing, max_pixels=max_pixels),
+        "classify.py": example,
+        "requirements.txt": "".join(f"{name}=={version(name)}\n" for name in needed),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def digest_model(folder: Path, export_format: ExportFormat) -> dict[str, str]:
+    """The sha256 of each file of the model."""
+    stem = Path(MODEL_FILE[export_format]).stem
+    paths = [path for path in folder.iterdir() if path.name.startswith(f"{stem}.") and path.name != FACTS]
+    return {path.name: sha256_file(path) for path in sorted(paths)}
+
+
+def write_receipt(folder: Path, run_digest: str) -> None:
+    """Write receipt.json: the run, the sha256 of every other file, and the digest of both, which names the folder."""
+    facts = {
+        "receipt_version": RECEIPT_VERSION,
+        "run": run_digest,
+        "files": {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()},
+    }
+    text = json.dumps(facts | {"digest": fingerprint(facts)}, indent=2, sort_keys=True) + "\n"
+    (folder / RECEIPT).write_text(text, encoding="utf-8")
+
+
+def require_new_folder(out: Path) -> None:
+    """Check before any work that a folder can be made.
+
+    Raises:
+        UsageError: there is something already.
+    """
+    if is_there(out) and not (is_folder(out) and not any(out.iterdir())):
+        raise UsageError(f"{out} is already there: choose another folder with --out, or delete it.")
+
+
+@contextmanager
+def filled_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out`, which gets that name when the block ends; after an error nothing is left.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    beside = out.with_name(f".{out.name}.{uuid.uuid4().hex}{TEMPORARY}")
+    try:
+        beside.mkdir(parents=True)
+        yield beside
+        for cache in beside.glob("__pycache__"):
+            shutil.rmtree(cache)
+        for path in beside.iterdir():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+        if is_folder(out):
+            out.rmdir()  # it is empty
+        beside.rename(out)
+    except OSError as error:
+        raise RunError(
+            f"The model folder {out} could not be written ({error.strerror or error}). Free some disk space or choose "
+            "another place with --out, then run the same command again."
+        ) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

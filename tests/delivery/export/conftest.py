@@ -1,0 +1,45 @@
+"""A small finished run whose test images are larger than its network's, so that a wrong resize shows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.pictures import draw_folder
+from vitrail.benchmark import bench
+from vitrail.candidates.options import BenchOptions
+from vitrail.core.progress import Silent
+from vitrail.core.resources import Resources
+from vitrail.delivery.export.answers import ImageFiles, open_test_files
+from vitrail.delivery.export.network import Classifier
+from vitrail.runs import RunRecord, load_run
+from vitrail.search import TuneOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A run and where its images are."""
+
+    run: RunRecord
+    data: Path
+
+    def open(self, name: str) -> Classifier:
+        return Classifier.open(self.run, name, offline=True, progress=Silent())
+
+    def test_files(self, name: str) -> ImageFiles:
+        return open_test_files(self.run, self.run.predictions(name).ids, str(self.data), Resources(offline=True))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    folder = tmp_path_factory.mktemp("export")
+    data = draw_folder(folder / "pictures", per_class=20, side=72)
+    options = BenchOptions(engine="torch", precision="fp32", search=TuneOptions(trials=1), near_duplicates=False)
+    bench(
+        data,
+        ["resnet_mini", "vit_mini"],
+        out=folder / "run",
+        options=options,
+        command=f"vitrail bench {data}",
+    )
+    return Finished(run=load_run(folder / "run"), data=data)

@@ -1,0 +1,204 @@
+"""Model folders from a real run: what is in them, what they answer, and which wrong ones are refused."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benchmarks.exports import CHANGES, certify_folder
+
+from tests.delivery.export.conftest import Finished
+from tests.pictures import draw_folder
+from vitrail.cli.main import _run
+from vitrail.core.errors import DataError, RunError, UsageError
+from vitrail.core.hashing import fingerprint, sha256_file
+from vitrail.core.resources import Resources
+from vitrail.delivery.export import export as export_module
+from vitrail.delivery.export.answers import answer_with_folder, answer_with_torch, open_test_files
+from vitrail.delivery.export.certificate import Certificate
+from vitrail.delivery.export.export import export_run
+from vitrail.delivery.export.graphs import FORMATS, RUNTIME, ExportFormat
+from vitrail.delivery.export.network import Classifier
+from vitrail.delivery.predict import Predictor
+
+NAMES = ("resnet_mini", "vit_mini")
+
+
+def require(export_format: str) -> None:
+    if find_spec(RUNTIME[export_format]) is None:
+        pytest.skip(f"needs {RUNTIME[export_format]}")
+
+
+def certify_changed(
+    finished: Finished, folder: Path, name: str, export_format: ExportFormat, change: str | None
+) -> Certificate:
+    """The certificate of a folder that is written from a changed classifier and compared with the right one."""
+    classifier, files = finished.open(name), finished.test_files(name)
+    torch = answer_with_torch(classifier, files, max_pixels=10**8, resources=Resources(offline=True))
+    written = CHANGES[change](classifier) if change else classifier
+    return certify_folder(finished.run, classifier, written, torch, files, export_format=export_format, folder=folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("export_format", FORMATS)
+def test_a_faithful_export_is_certified(finished: Finished, tmp_path: Path, export_format: ExportFormat, name: str):
+    require(export_format)
+    certificate = certify_changed(finished, tmp_path, name, export_format, None)
+    assert certificate.faults() == ()
+    assert certificate.fidelity.largest_difference < 2e-5
+    assert certificate.fidelity.images == certificate.fidelity.reduced == len(finished.test_files(name).ids)
+    assert {"numpy", "PIL", RUNTIME[export_format]} <= set(certificate.imported)
+    assert certificate.shift.largest_difference < 1e-3, "the run is in float32 too; the store rounds features"
+    assert certificate.shift.promises.sets[0].coverage.n == certificate.fidelity.images
+    assert certificate.speed.best.images_per_s >= certificate.speed.alone.images_per_s > 0
+    assert certificate.bytes > 1e6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_wrong_export_is_refused(finished: Finished, tmp_path: Path, change: str):
+    require("openvino")
+    name = "vit_mini" if change == "wrong pooling" else "resnet_mini"  # only the first has two
+    certificate = certify_changed(finished, tmp_path, name, "openvino", change)
+    assert certificate.fidelity.largest_difference > 1e-4
+    assert any("from the same network's on torch" in fault for fault in certificate.faults())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("export_format", FORMATS)
+def test_a_model_folder_is_whole_and_answers_as_predict_does(
+    finished: Finished, tmp_path: Path, export_format: ExportFormat
+):
+    require(export_format)
+    out, before = tmp_path / "model", digest_folder(finished.run.folder)
+    result = export_run(finished.run.folder, out, export_format=export_format, resources=Resources(offline=True))
+    assert digest_folder(finished.run.folder) == before, "a finished run never changes"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert result.certificate.faults() == ()
+
+    receipt = json.loads((out / "receipt.json").read_text())
+    assert receipt["files"] == {
+        path.name: sha256_file(path) for path in sorted(out.iterdir()) if path.name != "receipt.json"
+    }
+    assert receipt.pop("digest") == fingerprint(receipt)
+    facts = json.loads((out / "model.json").read_text())
+    run_digest = json.loads((finished.run.folder / "receipt.json").read_text())["digest"]
+    assert facts["run"] == receipt["run"] == result.certificate.run == run_digest
+    assert facts["weights"]["licence"] == "Apache-2.0"
+    assert "training images" in facts["training_images"]
+    assert read_metadata(out, export_format) == facts
+
+    pictures = sorted(finished.data.rglob("*.png"))[::9]
+    done = subprocess.run(
+        [sys.executable, str(out / "classify.py"), *map(str, pictures)], capture_output=True, text=True, check=True
+    )
+    predictor = Predictor.open(finished.run.folder, offline=True)
+    for line, prediction in zip(done.stdout.splitlines(), predictor.predict(pictures), strict=True):
+        path, answer, probability, likely = line.split("\t")
+        assert path == prediction.path
+        assert answer == prediction.label or (prediction.doubt and "I do not know" in answer)
+        assert abs(float(probability.rstrip("%")) - 100 * prediction.probability) < 0.06
+        assert tuple(re.findall(r"'(\w+)'", likely)) == prediction.set
+
+
+def digest_folder(folder: Path) -> dict[str, str]:
+    return {str(path): sha256_file(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def read_metadata(folder: Path, export_format: ExportFormat) -> Any:
+    if export_format == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(folder / "model.onnx")
+        return json.loads(session.get_modelmeta().custom_metadata_map["vitrail"])
+    import openvino
+
+    return json.loads(openvino.Core().read_model(folder / "model.xml").get_rt_info(["vitrail"]).astype(str))
+
+
+@pytest.mark.slow
+def test_a_refused_export_leaves_nothing(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    require("openvino")
+    join = export_module.join_network
+
+    def join_untempered(classifier: Classifier) -> Any:
+        return join(replace(classifier, head=replace(classifier.head, temperature=9.0)))
+
+    monkeypatch.setattr(export_module, "join_network", join_untempered)
+    with pytest.raises(RunError, match="does not answer the test images as the run did") as error:
+        export_run(finished.run.folder, tmp_path / "model", export_format="openvino", resources=Resources(offline=True))
+    assert "a probability differs by" in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_other_images_end_an_export(finished: Finished, tmp_path: Path):
+    require("openvino")
+    for folder, error, message in (
+        (draw_folder(tmp_path / "others", per_class=20, side=71), DataError, "cannot be read|changed"),
+        (tmp_path / "gone", UsageError, "There is nothing at"),
+    ):
+        with pytest.raises(error, match=message):
+            export_run(finished.run.folder, tmp_path / "model", export_format="openvino", data=str(folder))
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_model_that_cannot_answer_ends_the_export_with_its_words(finished: Finished, tmp_path: Path):
+    (tmp_path / "preprocess.py").write_text("")
+    (tmp_path / "classify.py").write_text("raise SystemExit('the model is damaged')")
+    with pytest.raises(RunError, match=r"nothing was exported\. It ended with: the model is damaged"):
+        answer_with_folder(tmp_path, finished.test_files("vit_mini"), resources=Resources(offline=True))
+
+
+def test_a_folder_that_is_there_is_not_replaced(finished: Finished, tmp_path: Path):
+    require("openvino")
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="already there"):
+        export_run(finished.run.folder, tmp_path, export_format="openvino")
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_an_unknown_format_is_refused(finished: Finished, tmp_path: Path):
+    with pytest.raises(UsageError, match="choose onnx or openvino"):
+        export_run(finished.run.folder, tmp_path / "model", export_format="coreml")
+
+
+def test_images_are_not_downloaded_because_a_run_says_so(finished: Finished, tmp_path: Path):
+    for command in ("vitrail bench https://example.org/images.zip", "vitrail bench /no/such/folder", "vitrail.bench"):
+        run = replace(finished.run, results=replace(finished.run.results, command=command))
+        with pytest.raises(UsageError, match="say with --data"):
+            open_test_files(run, (), None, Resources())
+
+
+def test_a_folder_of_the_name_of_the_digits_is_not_the_digits(finished: Finished):
+    results = finished.run.results
+    named = replace(results, command="vitrail.bench", data=replace(results.data, name="digits"))
+    ids = finished.run.predictions("vit_mini").ids
+    with pytest.raises(UsageError, match="say with --data"):
+        open_test_files(replace(finished.run, results=named), ids, None, Resources())
+
+
+@pytest.mark.slow
+def test_the_command_prints_what_was_checked(finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    require("openvino")
+    out = tmp_path / "model"
+    arguments = ["export", str(finished.run.folder), "--format", "openvino", "--out", str(out), "--offline", "-q"]
+    assert _run(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["Model", "Fidelity", "Run", "Speed", "Next"]
+    assert "12 test images" in lines[1]
+    assert lines[-1] == f"Next      python {out / 'classify.py'} IMAGE"
+    assert _run(arguments) == 2
+    assert "already there" in capsys.readouterr().err
+
+
+def test_the_command_exports_no_other_precision(finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arguments = ["export", str(finished.run.folder), "--precision", "int8", "--out", str(tmp_path / "model"), "-q"]
+    assert _run(arguments) == 2
+    assert "give --precision fp32" in capsys.readouterr().err

@@ -1,0 +1,84 @@
+"""Heads of every kind in the files of other runtimes, for any number of images."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.heads.test_head import fitted
+from vitrail.core.errors import UsageError, WeightsError
+from vitrail.delivery.export import graphs
+from vitrail.delivery.export.graphs import FORMATS, RUNTIME, ExportFormat, require_format, write_graph
+from vitrail.heads import Head
+from vitrail.heads.module import HeadModule
+from vitrail.heads.scores import FORM_OF
+
+CROP = 6
+
+
+class Network(nn.Module):
+    """Features that are a linear function of the pixels, a head, and a distance that is their first feature."""
+
+    weight_PD: Tensor
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        draws = torch.Generator().manual_seed(0)
+        width = len(head.scaling.mean_D)
+        self.register_buffer("weight_PD", torch.randn(CROP * CROP * 3, width, generator=draws) / 500)
+        self.head = HeadModule(head)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        feature_BD = (pixels.float() - 128).flatten(1) @ self.weight_PD
+        return self.head(feature_BD), feature_BD[:, 0]
+
+
+def run_graph(export_format: str, folder: Path, pixel_BHWC: np.ndarray) -> list[np.ndarray]:
+    if export_format == "onnx":
+        import onnxruntime
+
+        return onnxruntime.InferenceSession(folder / "model.onnx").run(
+            ["probability", "distance"], {"pixels": pixel_BHWC}
+        )
+    import openvino
+
+    model = openvino.Core().compile_model(folder / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return [model(pixel_BHWC)[name].copy() for name in ("probability", "distance")]
+
+
+@pytest.mark.parametrize("export_format", FORMATS)
+@pytest.mark.parametrize(
+    ("kind", "scaling"), [*((kind, "standardise") for kind in FORM_OF), ("knn", "l2"), ("mlp", "none")]
+)
+def test_a_head_of_every_kind_answers_as_on_torch(tmp_path: Path, export_format: ExportFormat, kind: str, scaling: Any):
+    if find_spec(RUNTIME[export_format]) is None:
+        pytest.skip(f"needs {RUNTIME[export_format]}")
+    network = Network(fitted(kind, scaling)[0]).eval()
+    write_graph(export_format, network, crop=CROP, facts={"classes": ["é <b>", "\n"]}, folder=tmp_path)
+    draws = np.random.default_rng(0)
+    for images in (1, 2, 7):
+        pixel_BHWC = draws.integers(0, 256, (images, CROP, CROP, 3)).astype(np.uint8)
+        with torch.inference_mode():
+            outputs = network(torch.from_numpy(pixel_BHWC))
+        for ours, theirs in zip(outputs, run_graph(export_format, tmp_path, pixel_BHWC), strict=True):
+            assert ours.shape == theirs.shape
+            np.testing.assert_allclose(theirs, ours.numpy(), atol=5e-6, rtol=1e-5)
+
+
+def test_what_cannot_be_written_is_an_error_that_names_the_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*arguments: object) -> None:
+        raise RuntimeError("no such operation")
+
+    monkeypatch.setitem(graphs.WRITERS, "onnx", refuse)
+    with pytest.raises(WeightsError, match=r"cannot be written as onnx \(RuntimeError: no such operation\)"):
+        write_graph("onnx", nn.Identity(), crop=CROP, facts={}, folder=tmp_path)
+
+
+def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(graphs, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"needs onnx, onnxscript, onnxruntime: pip install 'vitrail\[export\]'"):
+        require_format("onnx")
