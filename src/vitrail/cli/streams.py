@@ -34,18 +34,19 @@ def echo_json(document: str) -> None:
     typer.echo(escape_for_json(document).rstrip("\n"))  # noqa: TID251 - the one place
 
 
-def flush_output() -> bool:
+def flush_output() -> str:
     """Write what is left, and discard what cannot be written, so that Python does not report it once more.
 
     Returns:
-        False if output is lost that somebody may have wanted: the disk is full, for example.
+        The system's reason if output is lost that somebody may have wanted: the disk is full, for example. Else "".
     """
     try:
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return isinstance(error, BrokenPipeError)  # whoever read the output has read enough
-    return True
+        # Whoever closed a pipe has read enough.
+        return "" if isinstance(error, BrokenPipeError) else error.strerror or str(error)
+    return ""
 
 
 def _discard() -> TextIO:

@@ -24,17 +24,30 @@ from vitrail.data.sources.parquet_files import ParquetFiles, holds_images
 from vitrail.data.sources.parquet_manifest import read_cells, read_column_names
 from vitrail.data.sources.parquet_pipe import Pipe
 
-MOST_MEMORY = 4 << 30  # bytes of address space above what the process has at its start; Windows has no such limit
-MOST_SECONDS = 60.0  # between two messages; waiting for the parent is not counted
 KEPT_SOURCES = 4  # whose place in their files is remembered
 ROWS_A_MESSAGE = 1024
+
+
+class Countdown:
+    """Ends this process after some seconds, even if it is inside of its parser by then."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def start(self) -> None:
+        """Begin anew."""
+        faulthandler.dump_traceback_later(self._seconds, exit=True)
+
+    def cancel(self) -> None:
+        """Let time pass."""
+        faulthandler.cancel_dump_traceback_later()
 
 
 class AskedRanges:
     """A file whose bytes the parent reads."""
 
-    def __init__(self, parent: Pipe, source: int, name: str) -> None:
-        self._parent, self._file = parent, {"source": source, "name": name}
+    def __init__(self, parent: Pipe, countdown: "Countdown", name: str) -> None:
+        self._parent, self._countdown, self._name = parent, countdown, name
         facts, _ = self._ask({"wants": "size"})
         self.size: int = facts["size"]
         self.block: int = facts["block"]
@@ -44,10 +57,10 @@ class AskedRanges:
         return self._ask({"wants": "range", "start": start, "length": length})[1]
 
     def _ask(self, question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        faulthandler.cancel_dump_traceback_later()
-        self._parent.send(question | self._file)
+        self._countdown.cancel()
+        self._parent.send(question | {"name": self._name})
         answer, content = self._parent.receive()
-        _start_countdown()
+        self._countdown.start()
         if "failed" in answer:
             raise OSError(0, answer["failed"])
         return answer, content
@@ -56,8 +69,8 @@ class AskedRanges:
 class Server:
     """Answers the parent's requests, one after the other."""
 
-    def __init__(self, parent: Pipe) -> None:
-        self._parent = parent
+    def __init__(self, parent: Pipe, countdown: Countdown) -> None:
+        self._parent, self._countdown = parent, countdown
         self._sources: OrderedDict[int, ParquetFiles] = OrderedDict()
 
     def answer(self, request: dict[str, Any]) -> None:
@@ -65,7 +78,7 @@ class Server:
         try:
             for answer, content in getattr(self, f"_{request['do']}")(request):
                 self._parent.send(answer, content)
-                _start_countdown()
+                self._countdown.start()
         except (DataError, MemoryError, OSError) as error:
             kind = next(kind for kind in (DataError, MemoryError, OSError) if isinstance(error, kind))
             reason = getattr(error, "strerror", None) or str(error)
@@ -76,13 +89,13 @@ class Server:
             self._parent.send({"wants": "end"})
 
     def _holds_images(self, request: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bytes]]:
-        yield {"value": holds_images(self._ranges(request["source"], request["name"]))}, b""
+        yield {"value": holds_images(self._ranges(request["name"]))}, b""
 
     def _column_names(self, request: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bytes]]:
-        yield {"value": read_column_names(self._ranges(request["source"], request["name"]))}, b""
+        yield {"value": read_column_names(self._ranges(request["name"]))}, b""
 
     def _cells(self, request: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bytes]]:
-        for cells in read_cells(self._ranges(request["source"], request["name"]), request["name"]):
+        for cells in read_cells(self._ranges(request["name"]), request["name"]):
             yield {"value": cells}, b""
 
     def _list(self, request: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bytes]]:
@@ -94,43 +107,44 @@ class Server:
         yield {}, self._files(request["source"]).read(request["name"], request["row"])
 
     def _files(self, source: int) -> ParquetFiles:
-        files = self._sources.pop(source, None) or ParquetFiles(lambda name: self._ranges(source, name))
+        files = self._sources.pop(source, None) or ParquetFiles(self._ranges)
         self._sources[source] = files
         if len(self._sources) > KEPT_SOURCES:
             self._sources.popitem(last=False)
         return files
 
-    def _ranges(self, source: int, name: str) -> AskedRanges:
-        return AskedRanges(self._parent, source, name)
+    def _ranges(self, name: str) -> AskedRanges:
+        return AskedRanges(self._parent, self._countdown, name)
 
 
-def serve() -> None:
-    """Answer requests until the parent ends."""
+def serve(most_bytes: int, most_seconds: float) -> None:
+    """Answer requests until the parent ends.
+
+    Args:
+        most_bytes: of address space, above what the process has at its start. Windows has no such limit.
+        most_seconds: between two messages; waiting for the parent is not counted.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to both; the parent decides
     parent = Pipe(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints must not come between messages
     pa.set_cpu_count(1)
-    _limit_memory()
-    server = Server(parent)
+    _limit_memory(most_bytes)
+    countdown = Countdown(most_seconds)
+    server = Server(parent, countdown)
     with suppress(EOFError):
         parent.send({"wants": "end"})
         while True:
             request, _ = parent.receive()
-            _start_countdown()
+            countdown.start()
             server.answer(request)
-            faulthandler.cancel_dump_traceback_later()
+            countdown.cancel()
 
 
-def _start_countdown() -> None:
-    """End this process after MOST_SECONDS, even if it is inside of its parser by then."""
-    faulthandler.dump_traceback_later(MOST_SECONDS, exit=True)
-
-
-def _limit_memory() -> None:
+def _limit_memory(most_bytes: int) -> None:
     with suppress(ImportError, ValueError, OSError):  # Windows has none, and a lower limit stays
         import resource
 
-        most = psutil.Process().memory_info().vms + MOST_MEMORY
+        most = psutil.Process().memory_info().vms + most_bytes
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

@@ -17,7 +17,9 @@ from vitrail.core.errors import DataError, MachineError, VitrailError
 from vitrail.data.sources.parquet_pipe import Pipe
 from vitrail.data.sources.ranges import Ranges
 
-HANG = 1  # the exit status of a process that took too long; see `parquet_child.py`
+MOST_BYTES = 4 << 30
+MOST_SECONDS = 60.0
+HANG = 1  # the exit status of a process that took too long; faulthandler gives it
 
 Opened = Callable[[str], Ranges]
 
@@ -29,7 +31,9 @@ class ParquetCrashError(OSError):
 class ParquetProcess:
     """The process, and the connection to it. Several threads may call it; each waits for the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = MOST_BYTES, most_seconds: float = MOST_SECONDS) -> None:
+        """Nothing is started yet; `serve` of `parquet_child.py` explains the limits."""
+        self._limits = most_bytes, most_seconds
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Pipe | None = None
@@ -48,11 +52,12 @@ class ParquetProcess:
             MachineError: the process cannot be started.
         """
         with self._lock:
-            pipe = self._pipe or self._start()
+            if self._process is not None and self._process.poll() is not None:  # somebody else ended it
+                self._stop()
             try:
-                return _converse(pipe, request, opened)
+                return _converse(self._pipe or self._start(), request, opened)
             except EOFError as error:
-                raise ParquetCrashError(0, _say_end(self._stop())) from error
+                raise ParquetCrashError(0, self._say_end(self._stop())) from error
             except (VitrailError, OSError, MemoryError):
                 raise  # in an answer, after which the process waits for the next request
             except BaseException:  # an interruption leaves messages unread
@@ -62,7 +67,10 @@ class ParquetProcess:
     def _start(self) -> Pipe:
         # Not by `-m`, which would import files of the current folder first; not by multiprocessing, which would run a
         # script of the user a second time.
-        code = f"import sys; sys.path[:] = {sys.path!r}; from vitrail.data.sources.parquet_child import serve; serve()"
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; "
+            f"from vitrail.data.sources.parquet_child import serve; serve{self._limits}"
+        )
         memory = {"ARROW_DEFAULT_MEMORY_POOL": "system"}  # others reserve address space that the limit would count
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this Python, and a module of this package
@@ -96,6 +104,10 @@ class ParquetProcess:
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
+
+    def _say_end(self, status: int) -> str:
+        reason = f"took longer than {self._limits[1]:g} s" if status == HANG else f"crashed (exit status {status})"
+        return f"the process that parses it {reason}, so it seems damaged: write it again, or fetch it again"
 
 
 def _converse(pipe: Pipe, request: Mapping[str, Any], opened: Opened) -> list[tuple[dict[str, Any], bytes]]:
@@ -131,11 +143,6 @@ def _as_error(kind: str, reason: str) -> Exception:
     if kind == "OSError":
         return OSError(0, reason)
     return {"DataError": DataError, "MemoryError": MemoryError}.get(kind, RuntimeError)(reason)
-
-
-def _say_end(status: int) -> str:
-    ended = "took longer than a minute" if status == HANG else f"crashed on it (status {status})"
-    return f"the process that parses it {ended}, so it is damaged; write it again or fetch it again"
 
 
 PROCESS = ParquetProcess()
