@@ -36,10 +36,6 @@ NO_MEMORY = (
     "There is not enough memory. Close other programs, raise the limit on this process (`ulimit -a` shows it), or give "
     "--threads 1. What was finished is kept: the same command goes on from there."
 )
-OUTPUT_LOST = (
-    "The output of this command could not be written ({}). Free some disk space or send the output elsewhere, then run "
-    "the same command again."
-)
 
 app = typer.Typer(
     name="vitrail",
@@ -83,8 +79,10 @@ def main() -> None:
     let_waiting_threads_sleep()
     open_streams()
     code = _run(sys.argv[1:])
-    if lost := flush_output():
-        code = _say(OUTPUT_LOST.format(lost), code or 1, debug=False)
+    try:
+        flush_output()
+    except VitrailError as error:
+        code = code or _say(str(error), error.exit_code, debug=False)
     sys.exit(code)
 
 
@@ -107,8 +105,6 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the edge of the program
         if _is_lack_of_memory(error):
             return _say(NO_MEMORY, 1, debug=debug)
-        if isinstance(error, OSError) and (lost := flush_output()):  # still in its buffer, so it fails again
-            return _say(OUTPUT_LOST.format(lost), 1, debug=debug)
         sentence = f"{type(error).__name__}: {error}. This is a fault of Vitrail; --debug shows where it happened."
         return _say(sentence, 1, debug=debug)
     if code == INTERRUPTED:  # typer has caught the interruption itself

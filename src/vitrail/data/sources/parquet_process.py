@@ -50,6 +50,8 @@ class ParquetProcess:
             OSError: as the parser says, or the file cannot be read.
             DataError: the file is over a limit.
             MachineError: the process cannot be started.
+            MemoryError: the file needs more memory than the process may have.
+            VitrailError: as `opened` and the ranges of bytes raise it.
         """
         with self._lock:
             if self._process is not None and self._process.poll() is not None:  # somebody else ended it
