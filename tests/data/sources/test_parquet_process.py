@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vitrail.core.errors import DataError
+from vitrail.data.sources import ParquetSource, parquet
 from vitrail.data.sources.parquet_process import ParquetCrashError, ParquetProcess
 from vitrail.data.sources.ranges import FileRanges, ReadRanges
 
@@ -98,7 +99,8 @@ def test_no_process_is_left_when_the_run_ends(tmp_path: Path, end: signal.Signal
     manifest(["a"], tmp_path / "x.parquet")
     program = (
         "import sys, time; from vitrail.data.sources.table import read_rows; "
-        "from vitrail.data.sources.parquet_process import PROCESS; "
+        "from vitrail.data.sources import ParquetSource, parquet
+from vitrail.data.sources.parquet_process import PROCESS; "
         "read_rows(open('x.parquet', 'rb').read(), 'x.parquet'); print(PROCESS._process.pid, flush=True); "
         "sys.stdin.read()"
     )
@@ -114,3 +116,16 @@ def test_no_process_is_left_when_the_run_ends(tmp_path: Path, end: signal.Signal
     while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_a_file_that_has_crashed_its_parser_is_not_parsed_again(tmp_path: Path, monkeypatch):
+    process = ParquetProcess(most_seconds=0.05)
+    monkeypatch.setattr(parquet, "PROCESS", process)
+    table = pa.table({"image": [b"x" * (200 << 20)], "label": ["a"]})
+    pq.write_table(table, tmp_path / "x.parquet", compression="zstd", use_dictionary=False)
+    source = ParquetSource({"x.parquet": lambda: FileRanges(tmp_path / "x.parquet")}, "x.parquet")
+    for _ in range(2):
+        with pytest.raises(OSError) as crash:
+            source.read("x.parquet/00000000")
+        assert "took longer than 0.05 s" in crash.value.strerror
+        assert process._process is None

@@ -79,10 +79,13 @@ class Server:
             for answer, content in getattr(self, f"_{request['do']}")(request):
                 self._parent.send(answer, content)
                 self._countdown.start()
-        except (DataError, MemoryError, OSError) as error:
-            kind = next(kind for kind in (DataError, MemoryError, OSError) if isinstance(error, kind))
-            reason = getattr(error, "strerror", None) or str(error)
-            self._parent.send({"wants": "end", "error": kind.__name__, "reason": reason})
+        except DataError as error:
+            self._parent.send({"wants": "end", "error": "DataError", "reason": str(error)})
+        except OSError as error:
+            self._parent.send({"wants": "end", "error": "OSError", "reason": error.strerror or str(error)})
+        except MemoryError:
+            reason = "it needs more memory than the process that parses it may take"
+            self._parent.send({"wants": "end", "error": "OSError", "reason": reason})
         except Exception:  # noqa: BLE001 - the edge of the program: the parent raises it
             self._parent.send({"wants": "end", "error": "fault", "reason": traceback.format_exc()})
         else:

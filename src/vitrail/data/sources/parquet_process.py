@@ -50,7 +50,6 @@ class ParquetProcess:
             OSError: as the parser says, or the file cannot be read.
             DataError: the file is over a limit.
             MachineError: the process cannot be started.
-            MemoryError: the file needs more memory than the process may have.
             VitrailError: as `opened` and the ranges of bytes raise it.
         """
         with self._lock:
@@ -60,7 +59,7 @@ class ParquetProcess:
                 return _converse(self._pipe or self._start(), request, opened)
             except EOFError as error:
                 raise ParquetCrashError(0, self._say_end(self._stop())) from error
-            except (VitrailError, OSError, MemoryError):
+            except (VitrailError, OSError):
                 raise  # in an answer, after which the process waits for the next request
             except BaseException:  # an interruption leaves messages unread
                 self._stop()
@@ -144,7 +143,7 @@ def _converse(pipe: Pipe, request: Mapping[str, Any], opened: Opened) -> list[tu
 def _as_error(kind: str, reason: str) -> Exception:
     if kind == "OSError":
         return OSError(0, reason)
-    return {"DataError": DataError, "MemoryError": MemoryError}.get(kind, RuntimeError)(reason)
+    return DataError(reason) if kind == "DataError" else RuntimeError(reason)
 
 
 PROCESS = ParquetProcess()
