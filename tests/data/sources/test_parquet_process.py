@@ -98,9 +98,8 @@ def test_modules_of_the_current_folder_are_not_imported(tmp_path: Path, process:
 def test_no_process_is_left_when_the_run_ends(tmp_path: Path, end: signal.Signals | None):
     manifest(["a"], tmp_path / "x.parquet")
     program = (
-        "import sys, time; from vitrail.data.sources.table import read_rows; "
-        "from vitrail.data.sources import ParquetSource, parquet
-from vitrail.data.sources.parquet_process import PROCESS; "
+        "import sys; from vitrail.data.sources.table import read_rows; "
+        "from vitrail.data.sources.parquet_process import PROCESS; "
         "read_rows(open('x.parquet', 'rb').read(), 'x.parquet'); print(PROCESS._process.pid, flush=True); "
         "sys.stdin.read()"
     )
@@ -125,7 +124,6 @@ def test_a_file_that_has_crashed_its_parser_is_not_parsed_again(tmp_path: Path, 
     pq.write_table(table, tmp_path / "x.parquet", compression="zstd", use_dictionary=False)
     source = ParquetSource({"x.parquet": lambda: FileRanges(tmp_path / "x.parquet")}, "x.parquet")
     for _ in range(2):
-        with pytest.raises(OSError) as crash:
+        with pytest.raises(OSError, match=r"took longer than 0\.05 s"):
             source.read("x.parquet/00000000")
-        assert "took longer than 0.05 s" in crash.value.strerror
         assert process._process is None

@@ -17,7 +17,7 @@ from typing import Any
 from vitrail.core.errors import DataError
 from vitrail.data.sources.local import clean_text, written
 from vitrail.data.sources.parquet_limits import MOST_ROWS
-from vitrail.data.sources.parquet_process import PROCESS, ParquetCrashError
+from vitrail.data.sources.parquet_process import PROCESS
 from vitrail.data.sources.ranges import ReadRanges
 from vitrail.data.sources.split_words import SPLIT_WORDS
 
@@ -67,7 +67,7 @@ def lists_images(content: bytes, where: str) -> bool:
     if where.lower().endswith(".parquet"):
         try:
             ((answer, _),) = _call("column_names", content, where)
-        except ParquetCrashError:
+        except OSError:
             return False
         names = answer["value"]
     else:
