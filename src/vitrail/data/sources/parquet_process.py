@@ -6,6 +6,7 @@ the next request starts another.
 
 import atexit
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +20,8 @@ from vitrail.data.sources.ranges import Ranges
 
 MOST_BYTES = 4 << 30
 MOST_SECONDS = 60.0
-HANG = 1  # the exit status of a process that took too long; faulthandler gives it
+PIPE_BYTES = 1 << 20  # on Linux, where 64 KB are the default and most images are larger
+HANG = {1, -getattr(signal, "SIGALRM", 0)}  # exit statuses of a process that took too long; see `Countdown`
 
 Opened = Callable[[str], Ranges]
 
@@ -79,6 +81,7 @@ class ParquetProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                pipesize=PIPE_BYTES,
                 env=os.environ | memory,
             )
             self._pipe = Pipe(cast(IO[bytes], self._process.stdout), cast(IO[bytes], self._process.stdin))
@@ -107,7 +110,7 @@ class ParquetProcess:
             return process.wait()
 
     def _say_end(self, status: int) -> str:
-        reason = f"took longer than {self._limits[1]:g} s" if status == HANG else f"crashed (exit status {status})"
+        reason = f"took longer than {self._limits[1]:g} s" if status in HANG else f"crashed (exit status {status})"
         return f"the process that parses it {reason}, so it seems damaged: write it again, or fetch it again"
 
 
