@@ -52,7 +52,8 @@ def main() -> None:
                     for place, read in (("another", through_process(path)), ("the same", in_this_process(path))):
                         spent = read_all(read, given.images, threads, decoded=task != "read")
                         seconds.setdefault((task, threads, place), []).append(spent)
-    lines = [(__doc__ or "").splitlines()[0], "", "    python -m benchmarks.parquet_process", "", machine_line(), ""]
+    command = f"    python -m benchmarks.parquet_process --images {given.images} --repeats {given.repeats}"
+    lines = [(__doc__ or "").splitlines()[0], "", command, "", machine_line(), ""]
     lines += ["| task | threads | parsed in | seconds | images/s |", "| --- | --- | --- | --- | --- |"]
     for (task, threads, place), times in seconds.items():
         rate = given.images / statistics.median(times)
