@@ -4,7 +4,9 @@
 
 Valid files of every kind are damaged at random (bits, bytes, lengths, cuts, repeats) and read as a run reads them, in a
 process of its own, so that a crash is counted and does not end the measurement. An internal error is any exception that
-is not an answer to the user. Memory is the most that one item adds to the process (VmHWM), time is CPU time.
+is not an answer to the user. Memory is the most that one item adds to the process (VmHWM), time is CPU time. Vitrail
+parses Parquet in one more process, which has limits of its own: a crash there is a refusal, and its memory and time are
+not counted.
 """
 
 import argparse
@@ -54,6 +56,7 @@ def main() -> None:
         faults += [f"- {item['seed']}, mutant {item['number']}: {item['outcome']}" for item in items if is_fault(item)]
         print(lines[-1], flush=True)
     lines += ["", "MB are 10^6 bytes above the process before the item; seconds of CPU. Other work ran on the machine."]
+    lines += ["The process that parses Parquet is not counted: a crash there is a refusal."]
     lines += ["", "Faults: " + ("none." if not faults else ""), *faults]
     write_results("mutations", lines)
 

@@ -111,13 +111,14 @@ def test_output_that_nobody_reads_is_not_an_error(command: str, ending: str):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_output_that_cannot_be_written_fails_in_one_sentence():
+@pytest.mark.parametrize("command", ["backbones", "backbones --json", "--version", "bench --help"])
+def test_output_that_cannot_be_written_fails_in_one_sentence(command: str):
     with Path("/dev/full").open("w") as full:
-        arguments = [sys.executable, "-m", "vitrail", "backbones", "--json"]
+        arguments = [sys.executable, "-m", "vitrail", *command.split()]
         ended = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True)
     assert ended.returncode == 1
-    assert "No space left" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert ended.stderr.startswith("Error: The output of this command could not be written (No space left on device).")
+    assert ended.stderr.count("\n") == 1
 
 
 def test_the_program_alone_prints_its_help_and_no_error(capsys):

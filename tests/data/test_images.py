@@ -246,3 +246,13 @@ def test_a_jpeg_with_a_second_picture_is_the_first_one():
     header = inspect(data, max_pixels=LIMIT)
     assert (header.format, header.animated) == ("JPEG", False)
     assert np.array_equal(pixels(data), pixels(encoded(picture(), "JPEG")))
+
+
+def test_a_damaged_tiff_prints_nothing(capfd):
+    whole = encoded(picture(size=(64, 64)), "TIFF", compression="tiff_adobe_deflate")
+    for place in range(8, 400, 8):
+        damaged = bytearray(whole)
+        damaged[place : place + 8] = b"\xff" * 8
+        with suppress(ImageRejected):
+            decode(bytes(damaged), max_pixels=10_000)
+    assert capfd.readouterr() == ("", "")

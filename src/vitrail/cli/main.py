@@ -81,8 +81,11 @@ def main() -> None:
     let_waiting_threads_sleep()
     open_streams()
     code = _run(sys.argv[1:])
-    complete = flush_output()
-    sys.exit(code or int(not complete))
+    try:
+        flush_output()
+    except VitrailError as error:
+        code = code or _say(str(error), error.exit_code, debug=False)
+    sys.exit(code)
 
 
 def _run(arguments: list[str]) -> int:

@@ -7,10 +7,11 @@ The classes are called directly rather than through `PIL.Image.open`, which comp
 global MAX_IMAGE_PIXELS: our own limit is an argument, and may be above or below Pillow's.
 """
 
+import ctypes
 import importlib
+import logging
 import re
 import threading
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ from functools import cache
 from io import BytesIO
 
 from PIL import Image, ImageFile
+
+from vitrail.core.hidden_warnings import HiddenWarnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,33 +92,30 @@ def _opener(plugin: str) -> type[ImageFile.ImageFile]:
     return opener
 
 
-_quiet_lock = threading.Lock()
-_quiet_users = 0
-# The comment inside makes the pattern ours, so that taking it away never takes away a filter of somebody else.
-_PILLOW = r"PIL\.(?#while an image is opened)"
+_PILLOW_WARNINGS = HiddenWarnings(r"PIL\.")
 
 
 @contextmanager
 def pillow_is_quiet() -> Iterator[None]:
     """Hide Pillow's warnings inside this block: they are about odd metadata, not about pixels.
 
-    `warnings.catch_warnings` puts the whole list of filters back when it ends, which undoes what another thread did
-    meanwhile. Here one filter, for Pillow alone, is there as long as any thread is inside.
+    What libtiff and Pillow print in other ways is hidden from then on; Pillow raises what matters.
     """
-    global _quiet_users  # noqa: PLW0603
-    with _quiet_lock:
-        if _quiet_users == 0:
-            warnings.filterwarnings("ignore", module=_PILLOW)
-        _quiet_users += 1
-    try:
+    _hide_lines()
+    with _PILLOW_WARNINGS:
         yield
-    finally:
-        with _quiet_lock:
-            _quiet_users -= 1
-            # Where another thread's catch_warnings has taken the filter away already, there is nothing to do.
-            if _quiet_users == 0 and isinstance(warnings.filters, list):
-                with suppress(ValueError):
-                    warnings.filters.remove(("ignore", None, Warning, re.compile(_PILLOW), 0))
+
+
+@cache
+def _hide_lines() -> None:
+    """Without a handler libtiff prints nothing. Where it cannot be reached, as in Pillow for Windows, it still does."""
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # without a handler, errors go to the terminal
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(importlib.import_module("PIL._imaging").__file__)
+        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            set_handler = getattr(library, name)
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_handler(None)
 
 
 _limit_lock = threading.Lock()

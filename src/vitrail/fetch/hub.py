@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
+from vitrail.core.bounded import is_there
 from vitrail.core.errors import DownloadError
 from vitrail.core.progress import Progress, running
 
@@ -92,7 +93,7 @@ def download(
         blob = _blobs_folder(card) / about.etag
         blob.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(blob.with_name(f"{about.etag}.vitrail.lock")):
-            if not blob.exists():
+            if not is_there(blob):
                 partial_file = blob.with_name(f"{about.etag}.vitrail.part")
                 _complete(partial_file, card, file, about, progress)
                 _check_or_delete(partial_file, check, about.etag)
@@ -121,7 +122,7 @@ def _complete(partial_file: Path, card: Published, name: str, about: "HfFileMeta
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # public by its documentation
 
-    arrived = partial_file.stat().st_size if partial_file.exists() else 0
+    arrived = partial_file.stat().st_size if is_there(partial_file) else 0
     goes_on = about.size is not None and arrived <= about.size
     task = f"weights of {card.name}"
     with (

@@ -34,6 +34,12 @@ def test_a_dictionary_under_one_key_is_opened(file):
     assert list(read_pth(file)) == ["a"]
 
 
+def test_torch_says_nothing_about_pickle_protocols(file, recwarn):
+    torch.save({"a": torch.ones(2)}, file, pickle_protocol=3)
+    assert list(read_pth(file)) == ["a"]
+    assert not recwarn.list
+
+
 def test_parameters_are_tensors_too(file):
     torch.save(torch.nn.Linear(2, 2).state_dict(keep_vars=True), file)
     assert set(read_pth(file)) == {"weight", "bias"}

@@ -11,7 +11,18 @@ import pytest
 
 from tests.data.sources.archives import listed
 from vitrail.core.errors import DataError, UsageError
-from vitrail.data.sources import ManifestSource, ParquetSource, manifest, open_source, parquet, parquet_limits, table
+from vitrail.data.sources import (
+    ManifestSource,
+    ParquetSource,
+    manifest,
+    open_source,
+    parquet_files,
+    parquet_limits,
+    table,
+)
+from vitrail.data.sources.parquet_files import ParquetFiles
+from vitrail.data.sources.parquet_manifest import read_cells
+from vitrail.data.sources.ranges import FileRanges
 
 SMALL_IMAGES = pa.schema([("image", pa.binary()), ("label", pa.string())])
 
@@ -63,16 +74,16 @@ def test_rows_without_label_or_bytes_are_set_aside(tmp_path: Path):
 
 def test_reading_in_order_costs_one_pass_and_bounded_memory(tmp_path: Path, monkeypatch):
     passes = []
-    from_start = ParquetSource._from_start
-    monkeypatch.setattr(ParquetSource, "_from_start", lambda self, name: passes.append(name) or from_start(self, name))
-    monkeypatch.setattr(parquet, "KEPT_BYTES", 1)
-    source = open_source(write(tmp_path / "x.parquet", 400))
-    paths = sorted(path for path, _, _ in listed(source)[0])
+    from_start = ParquetFiles._from_start
+    monkeypatch.setattr(ParquetFiles, "_from_start", lambda self, name: passes.append(name) or from_start(self, name))
+    monkeypatch.setattr(parquet_files, "KEPT_BYTES", 1)
+    write(tmp_path / "x.parquet", 400)
+    files = ParquetFiles(lambda name: FileRanges(tmp_path / name))
     late = {0: 40, 1: 0, 2: 20, 3: 7}  # as threads of which some are rows behind the others
-    for path in sorted(paths, key=lambda path: int(path.split("/")[1]) + late[int(path.split("/")[1]) % 4]):
-        assert source.read(path) == int(path.split("/")[1]).to_bytes(2, "big") * 50
+    for row in sorted(range(400), key=lambda row: row + late[row % 4]):
+        assert files.read("x.parquet", row) == row.to_bytes(2, "big") * 50
     assert len(passes) == 1
-    assert len(source._kept) == parquet.KEPT_BATCHES
+    assert len(files._kept) == parquet_files.KEPT_BATCHES
 
 
 def test_an_ambiguous_column_must_be_named(tmp_path: Path):
@@ -127,14 +138,14 @@ def test_columns_called_split_and_group_are_honoured(tmp_path: Path):
 
 
 def test_few_of_many_files_are_left_in_the_middle(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(parquet, "KEPT_FILES", 3)
+    monkeypatch.setattr(parquet_files, "KEPT_FILES", 3)
     for number in range(8):
         write(tmp_path / f"x-{number}.parquet", 20, first=20 * number)
-    source = open_source(tmp_path)
+    files = ParquetFiles(lambda name: FileRanges(tmp_path / name))
     for row in (0, 19):
         for number in range(8):
-            assert source.read(f"x-{number}.parquet/{row:08d}") == (20 * number + row).to_bytes(2, "big") * 50
-            assert len(source._cursors) <= 3
+            assert files.read(f"x-{number}.parquet", row) == (20 * number + row).to_bytes(2, "big") * 50
+            assert len(files._cursors) <= 3
 
 
 def test_a_label_in_a_file_of_images_is_one_value(tmp_path: Path):
@@ -190,7 +201,9 @@ def test_a_table_of_more_rows_than_the_limit_is_refused(tmp_path: Path, monkeypa
     assert "more than 9 rows" in refusal(tmp_path / "x.csv")
     (tmp_path / "x.csv").write_text("\n".join(["path,label", *rows[:9]]))
     assert len(list(open_source(tmp_path / "x.csv").list_files())) == 9
-    assert "10 rows, over the limit of 9" in refusal(write(tmp_path / "x.parquet", 10))
+    write(tmp_path / "x.parquet", 10)
+    with pytest.raises(DataError, match="10 rows, over the limit of 9"):
+        list(ParquetFiles(lambda name: FileRanges(tmp_path / name)).list_file("x.parquet", None))
 
 
 def test_texts_are_limited_one_by_one_and_together(tmp_path: Path, monkeypatch):
@@ -203,7 +216,8 @@ def test_texts_are_limited_one_by_one_and_together(tmp_path: Path, monkeypatch):
     many = store("y.parquet", ["x" * 100_000] * 2_000)  # 200 MB of text in a few kilobytes
     assert many.stat().st_size < 200_000
     monkeypatch.setattr(parquet_limits, "MOST_TEXT_BYTES", 10_000_000)
-    assert "GB of text, over the limit" in refusal(many)
+    with pytest.raises(DataError, match="GB of text, over the limit"):
+        list(read_cells(FileRanges(many), "y.parquet"))
 
 
 def test_a_manifest_that_is_a_pipe_or_too_large_is_refused(tmp_path: Path, monkeypatch):

@@ -11,7 +11,10 @@ import torch
 from vitrail.backbones.weights.archive import require_modest
 from vitrail.backbones.weights.wrappers import Note, say_nothing, take_state
 from vitrail.core.errors import WeightsError
+from vitrail.core.hidden_warnings import HiddenWarnings
 from vitrail.core.reasons import say_reason
+
+_TORCH_WARNINGS = HiddenWarnings("torch")  # about pickle protocols, to torch's developers
 
 
 def read_pth(path: Path, note: Note = say_nothing) -> dict[str, torch.Tensor]:
@@ -27,7 +30,7 @@ def read_pth(path: Path, note: Note = say_nothing) -> dict[str, torch.Tensor]:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 require_modest(path, archive)
-        with path.open("rb") as file:  # of a path, torch believes the suffix
+        with path.open("rb") as file, _TORCH_WARNINGS:  # of a path, torch believes the suffix
             stored: Any = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(

@@ -1,8 +1,7 @@
 """Opening Parquet that a user gives, within limits: a few kilobytes can promise a million rows or gigabytes of text.
 
-The reader builds every offset itself, so a damaged file cannot point outside of its buffers, and texts are read as
-bytes, which `cells.py` decodes. So a file is parsed in this process: none of 40,000 mutated files, of every
-compression, crashed it (benchmarks/mutations.py damages others).
+This runs in the process of `parquet_child.py`, since pyarrow ends its process on some damaged files, and since metadata
+may promise less than a file holds. Texts are read as bytes, which `cells.py` decodes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,21 +26,22 @@ BUFFER_BYTES = 1 << 20  # else pyarrow reads a whole column of a row group at on
 DAMAGED = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
-def open_parquet(file: pa.NativeFile | Ranges, size: int, where: str) -> pq.ParquetFile:
-    """Open a file of `size` bytes and check what its metadata promise; texts are read with each value stored once.
+def open_parquet(file: Ranges, where: str) -> pq.ParquetFile:
+    """Open a file and check what its metadata promise; texts are read with each value stored once.
 
     Raises:
         DataError: it has too many rows.
         ArrowException, OSError, UnicodeDecodeError: it is damaged.
     """
-    source = file if isinstance(file, pa.NativeFile) else as_file(file, most=MAX_FILE_BYTES)
+    source = as_file(file, most=MAX_FILE_BYTES)
     metadata = pq.read_metadata(source)
     rows = metadata.num_rows
     if rows > MOST_ROWS:
         raise DataError(f"{where} has {rows:,} rows, over the limit of {MOST_ROWS:,}: split it into several data sets.")
-    if rows > PLAIN_ROWS and rows > MOST_ROWS_A_BYTE * size:
+    if rows > PLAIN_ROWS and rows > MOST_ROWS_A_BYTE * file.size:
         raise DataError(
-            f"{where} is refused: its {size:,} bytes promise {rows:,} rows, which can only be the same rows many times."
+            f"{where} is refused: its {file.size:,} bytes promise {rows:,} rows, which can only be the same rows many "
+            "times."
         )
     source.seek(0)
     texts = [
@@ -61,7 +61,7 @@ def read_batches(file: pq.ParquetFile, columns: Sequence[str], where: str) -> It
     """
     _require_little_text(_count_unpacked_bytes(file.metadata, columns), where)
     text_bytes, left = 0, file.metadata.num_rows
-    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
+    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns), use_threads=False):
         batch = pa.record_batch([_as_bytes(column) for column in batch.columns], names=batch.schema.names)
         batch.validate(full=True)
         left -= len(batch)

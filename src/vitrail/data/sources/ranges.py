@@ -63,6 +63,20 @@ class FileRanges:
             self._file.close()
 
 
+class ReadRanges:
+    """A file that has been read."""
+
+    block = 1 << 14
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.size = len(content)
+
+    def read_at(self, start: int, length: int) -> bytes:
+        """`length` bytes from `start`, fewer at the end."""
+        return self._content[start : start + length]
+
+
 class _Reopened:
     """One of many files, opened again where others were read since."""
 

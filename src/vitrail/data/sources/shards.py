@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from vitrail.core.errors import UsageError
 from vitrail.data.dataset import Source
 from vitrail.data.sources.clutter import is_clutter
-from vitrail.data.sources.parquet import ParquetSource, holds_images
+from vitrail.data.sources.parquet import ParquetSource
 from vitrail.data.sources.ranges import Ranges, keep_few_open
 from vitrail.data.sources.tar import ENDING as TAR
 from vitrail.data.sources.tar import TarSource
@@ -30,8 +30,9 @@ def open_archive(name: str, opened: Opener) -> Source | None:
         return ZipSource(opened(), name)
     if TAR.search(name):
         return TarSource({PurePosixPath(name).name: opened}, name)
-    if name.lower().endswith(".parquet") and holds_images(opened()):
-        return ParquetSource({PurePosixPath(name).name: opened}, name)
+    if name.lower().endswith(".parquet"):
+        source = ParquetSource({PurePosixPath(name).name: opened}, name)
+        return source if source.holds_images() else None
     return None
 
 
@@ -61,9 +62,9 @@ def open_shards(shards: Mapping[str, Opener], where: str) -> Source | None:
     """
     if shards and all(TAR.search(name) for name in shards):
         return TarSource(keep_few_open(shards), where)
-    parquet = all(name.lower().endswith(".parquet") for name in shards)
-    if shards and parquet and holds_images(next(iter(shards.values()))()):
-        return ParquetSource(keep_few_open(shards), where)
+    if shards and all(name.lower().endswith(".parquet") for name in shards):
+        source = ParquetSource(shards, where)
+        return source if source.holds_images() else None
     return None
 
 

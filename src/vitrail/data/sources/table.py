@@ -12,14 +12,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import Any
 
 from vitrail.core.errors import DataError
-from vitrail.data.sources.cells import cell_texts, is_category
 from vitrail.data.sources.local import clean_text, written
-from vitrail.data.sources.parquet_limits import DAMAGED, MOST_ROWS, open_parquet, read_batches
+from vitrail.data.sources.parquet_limits import MOST_ROWS
+from vitrail.data.sources.parquet_process import PROCESS
+from vitrail.data.sources.ranges import ReadRanges
 from vitrail.data.sources.split_words import SPLIT_WORDS
 
 MOST_TABLE_BYTES = 1 << 30
@@ -67,9 +66,10 @@ def lists_images(content: bytes, where: str) -> bool:
     """Whether a table has the columns of a manifest, rather than being some other table that lies about."""
     if where.lower().endswith(".parquet"):
         try:
-            names = pq.read_schema(pa.BufferReader(content)).names
-        except DAMAGED:
+            ((answer, _),) = _call("column_names", content, where)
+        except OSError:
             return False
+        names = answer["value"]
     else:
         header = re.split(rb"[\r\n]", content, maxsplit=1)[0].decode("utf-8-sig", errors="replace")
         names = re.split(f"[{''.join(SEPARATORS)}]", header.replace('"', ""))
@@ -137,7 +137,7 @@ def _from_csv(content: bytes, where: str) -> list[Row]:
     if len(table) > MOST_ROWS + 1:
         raise DataError(f"The manifest {where} has more than {MOST_ROWS:,} rows: split it into several data sets.")
     header = table[0] if table else []
-    columns = _columns(header, where) | find_further(header)
+    columns = find_columns(header, where) | find_further(header)
     width = len(header)
     for number, cells in enumerate(table[1:], start=2):
         if cells and len(cells) != width:
@@ -152,33 +152,21 @@ def _from_csv(content: bytes, where: str) -> list[Row]:
 
 def _from_parquet(content: bytes, where: str) -> list[Row]:
     try:
-        file = open_parquet(pa.BufferReader(content), len(content), where)
-        schema = file.schema_arrow
-        texts = find_further([name if is_category(schema.field(name).type) else "" for name in schema.names])
-        columns = _columns(schema.names, where) | texts
-        table = pa.Table.from_batches(read_batches(file, [schema.names[index] for index in columns.values()], where))
-    except DAMAGED as error:
-        raise DataError(f"The manifest {where} cannot be read as Parquet: {str(error).splitlines()[0]}.") from error
-    cell = {name: cell_texts(table.column(schema.names[index]), name, where) for name, index in columns.items()}
-    return _make_rows(cell, [True] * table.num_rows, first=1)
+        answers = _call("cells", content, where)
+    except OSError as error:
+        raise DataError(f"The manifest {where} cannot be read as Parquet: {error.strerror}.") from error
+    cells: dict[str, list[str | None]] = {}
+    for answer, _ in answers:
+        for name, texts in answer["value"].items():
+            cells.setdefault(name, []).extend(texts)
+    return _make_rows(cells, [True] * len(cells["path"]), first=1)
 
 
-def _texts(column: pa.ChunkedArray) -> list[str | None]:
-    """Each value as text; None for one that is not text in UTF-8, or a time outside every calendar."""
-    try:
-        return [value or "" for value in column.cast(pa.string()).to_pylist()]
-    except (UnicodeDecodeError, pa.ArrowInvalid):
-        return [_text(value) for value in column]
+def _call(operation: str, content: bytes, where: str) -> list[tuple[dict[str, Any], bytes]]:
+    return PROCESS.call({"do": operation, "source": -1, "name": where}, lambda name: ReadRanges(content))
 
 
-def _text(value: pa.Scalar) -> str | None:
-    try:
-        return value.cast(pa.string()).as_py() or ""
-    except (UnicodeDecodeError, pa.ArrowInvalid):
-        return None
-
-
-def _columns(names: Sequence[str], where: str) -> dict[str, int]:
+def find_columns(names: Sequence[str], where: str) -> dict[str, int]:
     """Where each column that we know is found."""
     known = [name.strip().lower() for name in names]
     missing = [name for name in REQUIRED if name not in known]
