@@ -131,8 +131,10 @@ class Run:
             An open predictor: `.predict(images)`.
         """
         with follow(progress) as shown:
-            predictor = Predictor.open(self.folder, backbone, offline=offline, progress=shown)
-        return replace(predictor, progress=Silent()) if isinstance(progress, bool) else predictor
+            resources = Resources(offline=offline, progress=shown)
+            predictor = Predictor.open(self.folder, backbone, resources=resources)
+        silent = replace(resources, progress=Silent())
+        return replace(predictor, resources=silent) if isinstance(progress, bool) else predictor
 
 
 def bench(
