@@ -27,8 +27,8 @@ from vitrail.core.resources import Resources
 from vitrail.data import MAX_PIXELS, ImageRejected
 from vitrail.data import crop_to_boxes as name_cropped
 from vitrail.delivery.display import describe_run, draw_run
-from vitrail.delivery.predict import Prediction as Prediction
 from vitrail.delivery.predict import Predictor as Predictor
+from vitrail.delivery.prediction import Prediction as Prediction
 from vitrail.delivery.tables import backbones_table, pairs_table, predictions_table
 from vitrail.evaluation import Decision as Decision
 from vitrail.features.stream import (

@@ -287,6 +287,23 @@ def test_what_cannot_be_read_keeps_its_row_and_its_reason(
     assert all((a.label, a.probability, a.top) == (None, None, ()) for a in answers if a.error)
 
 
+def test_labels_and_the_split_of_a_known_image_come_with_the_answer(
+    run: Path, backbone: Brightness, draw: Callable[[str, int], Path]
+) -> None:
+    known, new, broken = draw("known.png", 9), draw("new.png", 230), draw("broken.png", 5)
+    broken.write_bytes(b"train")  # the run of these tests has an example with these very bytes
+    table = known.with_name("list.csv")
+    table.write_text("path,label,group\nknown.png,dark,film\nnew.png,Bright,\nbroken.png,dim,\n")
+    answers = Predictor.open(run).predict(table)
+    assert [(a.path, a.true_label, a.group) for a in answers] == [
+        ("known.png", "dark", "film"),
+        ("new.png", "Bright", None),
+        ("broken.png", "dim", None),
+    ]
+    assert [a.id for a in answers] == [sha256_file(path) for path in (known, new, broken)]
+    assert [a.run_split for a in answers] == [None, None, "train"]
+
+
 def test_answers_come_while_later_images_are_still_unread(
     run: Path, backbone: Brightness, draw: Callable[[str, int], Path]
 ) -> None:
@@ -300,7 +317,7 @@ def test_answers_come_while_later_images_are_still_unread(
 
     stream = Predictor.open(run, resources=Resources(cores=2)).stream(endless())
     answers = [next(stream) for _ in range(10)]
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert len(answers) == 10
     in_hand = backbone.batch * (1 + backbone.streams)
     assert asked <= 12 + in_hand + in_hand + 1

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from textwrap import indent
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -78,7 +78,7 @@ def predict(
     if out is not None:
         require_format(out)
         _require_other_file(out, images)
-    given = [read_list(sys.stdin.buffer) if image == STDIN else [image] for image in images]
+    given = [read_list(_stdin()) if image == STDIN else [image] for image in images]
     with watch(quiet=quiet) as progress:
         resources = Resources(data_dir=data_dir, offline=offline, progress=progress)
         predictor = Predictor.open(run, backbone, sets=sets, resources=resources)
@@ -108,11 +108,20 @@ def predict(
         raise DataError(f"No image could be read: each is listed {where} with its reason. Give image files or folders.")
 
 
-def _require_other_file(out: Path, images: Iterable[str]) -> None:
-    """Refuse to replace what is to be read; a list that is given by mistake, such as `*.csv`, may name it."""
+def _stdin() -> BinaryIO:
     from vitrail.core.errors import UsageError
 
-    if any(image != STDIN and Path(image).absolute() == out.absolute() for image in images):
+    if sys.stdin is None:
+        raise UsageError("There is no list to read: stdin is closed. Pipe one into the command, or give files.")
+    return sys.stdin.buffer
+
+
+def _require_other_file(out: Path, images: Iterable[str]) -> None:
+    """Refuse to replace what is to be read; a list that is given by mistake, such as `*.csv`, may name it."""
+    from vitrail.core.bounded import is_regular_file
+    from vitrail.core.errors import UsageError
+
+    if is_regular_file(out) and any(is_regular_file(image) and out.samefile(image) for image in images):
         raise UsageError(f"--out {out} is one of the files to read, and would be replaced: give another name.")
 
 

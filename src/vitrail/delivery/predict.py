@@ -4,7 +4,7 @@ A head is of use only on the very features it was fitted on: the weights must be
 precision are the run's unless others are given.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -152,7 +152,7 @@ class Predictor:
         """
         return list(self.stream(images))
 
-    def stream(self, images: ImageInput | Iterable[ImageInput]) -> Iterator[Prediction]:
+    def stream(self, images: ImageInput | Iterable[ImageInput]) -> Generator[Prediction]:
         """The same, each as soon as its batch is ready, in memory that does not grow with the number of images.
 
         Args:

@@ -55,7 +55,7 @@ def require_format(path: Path) -> None:
         UsageError: no format has this ending, or the library for it is not installed.
     """
     if path.suffix.lower() not in WRITERS:
-        raise UsageError(f"--out {path} does not say which format: end it with {', '.join(WRITERS)}.")
+        raise UsageError(f"--out {path} does not say which format: end it with .csv, .xlsx, .parquet or .jsonl.")
     if path.suffix.lower() == ".xlsx" and find_spec("openpyxl") is None:
         raise UsageError(f"--out {path} needs openpyxl, which is not installed: pip install 'vitrail[excel]', or .csv.")
 
@@ -135,11 +135,14 @@ def _write_excel(rows: Iterator[Row], path: Path) -> None:
             cell.number_format = "0.0%" if isinstance(value, float) else "General"
         return cell
 
-    sheet.append(COLUMNS.names)
-    for number, row in enumerate(rows, start=2):
-        if number > EXCEL_ROWS:
-            raise DataError(f"A sheet of Excel has {EXCEL_ROWS:,} rows, too few: give --out a name that ends in .csv.")
-        sheet.append([make_cell(_as_json(value) if isinstance(value, list) else value) for value in row.values()])
+    try:
+        sheet.append(COLUMNS.names)
+        for number, row in enumerate(rows, start=2):
+            if number > EXCEL_ROWS:
+                raise DataError(f"A sheet has {EXCEL_ROWS:,} rows, too few: give --out a name that ends in .csv.")
+            sheet.append([make_cell(_as_json(value) if isinstance(value, list) else value) for value in row.values()])
+    finally:
+        sheet.close()  # otherwise openpyxl complains on stderr when an unfinished sheet is collected
     book.save(path)
 
 

@@ -30,7 +30,7 @@ class RunImages:
 
     def split_of(self, image_id: str) -> SplitName | None:
         """The split of the image with this id; None if the run does not have it."""
-        key = np.bytes_(bytes.fromhex(image_id))
+        key = np.array([bytes.fromhex(image_id)], self.id_N.dtype)[0]  # numpy drops zeros at the end of both
         place = int(np.searchsorted(self.id_N, key))
         if place == len(self.id_N) or self.id_N[place] != key:
             return None
