@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_outside_data import PATHS
 from tests.pictures import draw_folder
 from vitrail.cli.main import _run
 
@@ -102,6 +104,17 @@ def test_where_no_image_could_be_read_the_table_says_why(run: Path, capsys: pyte
     assert _run(["predict", str(run), "gone.png", "--out", "out.csv", "-q"]) == 1
     assert "No image could be read: each is listed in out.csv with its reason" in capsys.readouterr().err
     assert rows_of("out.csv")[0]["why"] == "it cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    "image", [*PATHS, "*\0", "[", "hf:../x", "dataset:nope", "**/*.tif"], ids=lambda image: ascii(image)[:20]
+)
+def test_an_image_that_is_nothing_is_one_sentence(run: Path, image: str, capsys: pytest.CaptureFixture[str]):
+    assert _run(["predict", str(run), "--offline", "-q", "--", image]) in (1, 2)
+    said = capsys.readouterr()
+    assert said.err.startswith("Error: ")
+    assert "fault of Vitrail" not in said.err
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", said.err + said.out)
 
 
 def test_without_stdin_a_list_is_refused(
