@@ -41,9 +41,13 @@ class InSource:
         """
         try:
             return self.source.read(self.path)
-        except (OSError, LookupError, ValueError) as error:  # what was set aside may not be a file at all
-            why = error.strerror if isinstance(error, OSError) else None
-            raise ImageRejected(self.reason or f"it cannot be read: {why or type(error).__name__}") from error
+        except OSError as error:
+            why = self.reason or f"it cannot be read: {error.strerror or type(error).__name__}"
+            raise ImageRejected(why) from error
+        except (LookupError, ValueError) as error:
+            if not self.reason:
+                raise
+            raise ImageRejected(self.reason) from error  # what was set aside may not be a file at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class NewImage:
 def list_new_images(given: str | Path, resources: Resources) -> Iterator[NewImage]:
     """The images that a person means by one text or path.
 
-    A path that exists is a folder (every file in it, below it and in its archives of shards), an archive, a manifest or
+    A path that exists is a folder (every file in and below it, or every image of its shards), an archive, a manifest or
     an image. A Path is never anything else. A text may also be a URL, the name of a data set, shards (x-{000..009}.tar)
     or a pattern such as photos/*.jpg.
 
