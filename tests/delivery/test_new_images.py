@@ -1,6 +1,9 @@
 import io
 import os
 import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -52,8 +55,6 @@ def test_a_flat_archive_without_labels_is_predicted_too(folder: Path):
 
 def test_a_member_that_no_archive_gives_keeps_its_reason(folder: Path):
     shutil.make_archive("some", "zip", folder)
-    import zipfile
-
     with zipfile.ZipFile("some.zip", "a") as archive:
         archive.writestr("../out.png", b"no")
     (aside,) = [image for image in listed("some.zip") if "out" in image.name]
@@ -145,3 +146,10 @@ def test_a_list_longer_than_a_block_is_separated_by_its_only_zeros():
 def test_a_path_that_is_not_utf8_is_the_same_file():
     (path,) = read_list(io.BytesIO(b"caf\xe9.png\n"))
     assert os.fsencode(path) == b"caf\xe9.png"
+
+
+def test_what_lists_counts_and_writes_predictions_imports_no_torch():
+    names = ("new_images", "prediction", "prediction_files", "prediction_summary")
+    imports = "".join(f"import vitrail.delivery.{name}\n" for name in names)
+    code = f"import sys\n{imports}assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""What is said of one new image, whatever said it. This module needs no torch."""
+"""The prediction for one new image. This module needs no torch."""
 
 from dataclasses import dataclass
 
