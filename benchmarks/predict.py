@@ -24,6 +24,7 @@ from benchmarks.report import VIT_TI, Page, pictures, spread, weights
 from vitrail.backbones import Backbone, open_backbone
 from vitrail.benchmark import bench
 from vitrail.candidates import BenchOptions
+from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, load, open_source
@@ -42,7 +43,9 @@ def main() -> None:
     page = Page(__doc__.split("\n", 1)[0] if __doc__ else "", "benchmarks.predict")
     files = draw_files(WORK / "dogs")
     dataset = load(open_source(WORK / "dogs"))
-    page.say(f"{len(files):,} dogs of {CLASSES} breeds. Median of {ROUNDS} rounds in turns, with least and most.", "")
+    page.say(f"{len(files):,} dogs of {CLASSES} breeds. Median of {ROUNDS} rounds in turns, with least and most.")
+    load = os.getloadavg()[2]
+    page.say(f"Processes that wanted a core in the 15 minutes before: {load:.1f}, on {usable_cores()} cores.", "")
     page.head(
         "backbone",
         "extraction img/s",
