@@ -44,8 +44,8 @@ def main() -> None:
     files = draw_files(WORK / "dogs")
     dataset = load(open_source(WORK / "dogs"))
     page.say(f"{len(files):,} dogs of {CLASSES} breeds. Median of {ROUNDS} rounds in turns, with least and most.")
-    load = os.getloadavg()[2]
-    page.say(f"Processes that wanted a core in the 15 minutes before: {load:.1f}, on {usable_cores()} cores.", "")
+    busy = os.getloadavg()[2]
+    page.say(f"Processes that wanted a core in the 15 minutes before: {busy:.1f}, on {usable_cores()} cores.", "")
     page.head(
         "backbone",
         "extraction img/s",
