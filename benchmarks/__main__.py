@@ -9,6 +9,7 @@ THEMES = (
     "extraction",
     "large_photographs",
     "precision",
+    "predict",
     "memory",
     "same_bytes",
     "many_files",

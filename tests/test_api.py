@@ -17,6 +17,7 @@ from tests.data.pictures import photograph
 from tests.pictures import draw_folder
 from vitrail import core
 from vitrail.core.errors import DataError, UsageError
+from vitrail.core.hashing import sha256_file
 from vitrail.core.progress import Silent
 
 
@@ -211,11 +212,13 @@ def test_an_image_has_one_prediction_in_all_its_forms_alone_or_in_a_list(data: P
     path = data / "red" / "000-0.png"
     array = np.asarray(Image.open(path).convert("RGB"))
     forms = [path, str(path), path.read_bytes(), Image.open(path), array]
+    of_the_file = {"path": "", "id": None, "run_split": None}  # pixels in memory have no bytes of a file
     (wanted,) = predictor.predict([path])
+    assert {answer.id for answer in predictor.predict(forms[:3])} == {sha256_file(path)}
     for form in forms:
         (alone,) = predictor.predict(form)
-        assert replace(alone, path="") == replace(wanted, path="")
-    mixed = [replace(answer, path="") for answer in predictor.predict(forms)]
+        assert replace(alone, **of_the_file) == replace(wanted, **of_the_file)
+    mixed = [replace(answer, **of_the_file) for answer in predictor.predict(forms)]
     assert mixed == mixed[:1] * len(forms)
     assert (mixed[0].label, mixed[0].probability) == (wanted.label, pytest.approx(wanted.probability))
     assert len(predictor.predict(np.stack([array, array]))) == 2

@@ -28,8 +28,8 @@ from vitrail.data import MAX_PIXELS, ImageRejected
 from vitrail.data import crop_to_boxes as name_cropped
 from vitrail.delivery.display import describe_run, draw_run
 from vitrail.delivery.estimator import FrozenClassifier as FrozenClassifier
-from vitrail.delivery.predict import Prediction as Prediction
 from vitrail.delivery.predict import Predictor as Predictor
+from vitrail.delivery.prediction import Prediction as Prediction
 from vitrail.delivery.tables import backbones_table, pairs_table, predictions_table
 from vitrail.evaluation import Decision as Decision
 from vitrail.features.stream import (
@@ -132,8 +132,10 @@ class Run:
             An open predictor: `.predict(images)`.
         """
         with follow(progress) as shown:
-            predictor = Predictor.open(self.folder, backbone, offline=offline, progress=shown)
-        return replace(predictor, progress=Silent()) if isinstance(progress, bool) else predictor
+            resources = Resources(offline=offline, progress=shown)
+            predictor = Predictor.open(self.folder, backbone, resources=resources)
+        silent = replace(resources, progress=Silent())
+        return replace(predictor, resources=silent) if isinstance(progress, bool) else predictor
 
 
 def bench(

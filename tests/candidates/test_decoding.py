@@ -97,7 +97,7 @@ def test_photographs_are_reduced_and_predicted_as_in_the_run(photographs: Path, 
     verification = verify_run(run.folder, cache=cache_folder())
     assert verification.equal
     tested = run.predictions("vit_mini")
-    predictor = Predictor.open(run.folder, offline=True)
+    predictor = Predictor.open(run.folder, resources=Resources(offline=True))
     assert predictor.backbone.card.preprocessing.decode == "fast"
     paths = load(open_source(photographs)).by_id("paths")
     files = [photographs / paths[example][0] for example in tested.ids]

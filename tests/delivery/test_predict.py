@@ -1,5 +1,6 @@
 """Predictions for new images, with a backbone that only measures brightness."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -8,6 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,8 +21,9 @@ from vitrail.backbones.engines import EngineChoice
 from vitrail.backbones.specs import BackboneSpec
 from vitrail.candidates.thresholds import fit_refusal
 from vitrail.core.errors import DownloadError, RunError, UsageError, WeightsError
-from vitrail.core.hashing import sha256_file
+from vitrail.core.hashing import sha256_bytes, sha256_file
 from vitrail.core.progress import Silent
+from vitrail.core.resources import Resources
 from vitrail.delivery import predict, reopen
 from vitrail.delivery.predict import Predictor
 from vitrail.heads import Head, Linear, Scaling, save_head
@@ -110,13 +114,23 @@ def _write(folder: Path, results: Results, origin: dict[str, str]) -> Path:
 def _seal(folder: Path) -> None:
     """Make the rest of a run, which no prediction reads, and a receipt of it all as it is now."""
     results = read_results(folder / "results.json")
-    others = [folder / name for name in ("report.html", "data.parquet", "log.jsonl")]
+    others = [folder / name for name in ("report.html", "log.jsonl")]
     for result in results.backbones:
         others += [search_file(folder, result.name), prediction_file(folder, result.name)]
     for path in others:
         path.parent.mkdir(exist_ok=True)
         path.touch()
+    _write_table(folder / "data.parquet")
     write_receipt(folder, results)
+
+
+def _write_table(path: Path) -> None:
+    """The table of a run on one image of each split, whose ids are the digests of these names."""
+    names = ("train", "val", "test")
+    ids = [sha256_bytes(name.encode()) for name in names]
+    columns = {"id": ids, "label": [0, 0, None], "group": [None] * 3, "given_split": [None] * 3, "split": list(names)}
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    pq.write_table(table.replace_schema_metadata({"classes": json.dumps(CLASSES)}), path)
 
 
 def _save_refusal(refusal: Refusal, run: Path) -> None:
@@ -169,7 +183,7 @@ def test_an_image_gets_its_class_with_all_probabilities(
 
 def test_the_engine_of_the_run_is_used_unless_another_is_asked_for(run: Path, backbone: Brightness) -> None:
     Predictor.open(run)
-    Predictor.open(run, NAME, engine="torch", offline=True)
+    Predictor.open(run, NAME, engine="torch", resources=Resources(offline=True))
     assert [(o["engine"], o["precision"], o["offline"]) for _, o in backbone.opened] == [
         ("openvino", "bf16", False),
         ("torch", "auto", True),
@@ -184,7 +198,7 @@ def test_an_engine_that_this_machine_has_not_is_replaced_and_said(
 
     monkeypatch.setattr(predict, "choose_engine", refuse)
     progress = Notes()
-    Predictor.open(run, progress=progress)
+    Predictor.open(run, resources=Resources(progress=progress))
     ((_, options),) = backbone.opened
     assert (options["engine"], options["precision"]) == ("auto", "auto")
     assert "The run used openvino bf16, which is not here: probabilities may differ a little." in progress.notes
@@ -196,11 +210,11 @@ def test_a_head_without_a_confidence_threshold_says_so(
     unset, sure = Notes(), Notes()
     found = replace(load_refusal(refusal_file(run, NAME)), confidence=None, distance=2.0)
     _save_refusal(found, run)
-    (answer,) = Predictor.open(run, progress=unset).predict([draw("a.png", 230)])
+    (answer,) = Predictor.open(run, resources=Resources(progress=unset)).predict([draw("a.png", 230)])
     assert [note for note in unset.notes if "no confidence threshold" in note]
     assert (answer.doubt, answer.least_probability) == (None, None)
     _save_refusal(replace(found, confidence=0.999999), run)
-    (answer,) = Predictor.open(run, progress=sure).predict([draw("a.png", 230)])
+    (answer,) = Predictor.open(run, resources=Resources(progress=sure)).predict([draw("a.png", 230)])
     assert not [note for note in sure.notes if "no confidence threshold" in note]
     assert answer.doubt is not None
     assert answer.least_probability == 0.999999
@@ -273,6 +287,23 @@ def test_what_cannot_be_read_keeps_its_row_and_its_reason(
     assert all((a.label, a.probability, a.top) == (None, None, ()) for a in answers if a.error)
 
 
+def test_labels_and_the_split_of_a_known_image_come_with_the_answer(
+    run: Path, backbone: Brightness, draw: Callable[[str, int], Path]
+) -> None:
+    known, new, broken = draw("known.png", 9), draw("new.png", 230), draw("broken.png", 5)
+    broken.write_bytes(b"train")  # the run of these tests has an example with these very bytes
+    table = known.with_name("list.csv")
+    table.write_text("path,label,group\nknown.png,dark,film\nnew.png,Bright,\nbroken.png,dim,\n")
+    answers = Predictor.open(run).predict(table)
+    assert [(a.path, a.true_label, a.group) for a in answers] == [
+        ("known.png", "dark", "film"),
+        ("new.png", "Bright", None),
+        ("broken.png", "dim", None),
+    ]
+    assert [a.id for a in answers] == [sha256_file(path) for path in (known, new, broken)]
+    assert [a.run_split for a in answers] == [None, None, "train"]
+
+
 def test_answers_come_while_later_images_are_still_unread(
     run: Path, backbone: Brightness, draw: Callable[[str, int], Path]
 ) -> None:
@@ -284,9 +315,9 @@ def test_answers_come_while_later_images_are_still_unread(
             asked += 1
             yield image
 
-    stream = replace(Predictor.open(run), threads=2).stream(endless())
+    stream = Predictor.open(run, resources=Resources(cores=2)).stream(endless())
     answers = [next(stream) for _ in range(10)]
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert len(answers) == 10
     in_hand = backbone.batch * (1 + backbone.streams)
     assert asked <= 12 + in_hand + in_hand + 1
@@ -342,13 +373,15 @@ def test_without_a_name_the_pick_is_used_and_how_sure_it_is_is_said(tmp_path: Pa
     losses = {NAME: 0.03, OTHER: 0.0204}
     picked = replace(results.decision, choose=OTHER, strength="practical", losses=losses)
     progress = Notes()
-    Predictor.open(_write(tmp_path / "run", replace(results, decision=picked), ORIGIN), progress=progress)
+    Predictor.open(
+        _write(tmp_path / "run", replace(results, decision=picked), ORIGIN), resources=Resources(progress=progress)
+    )
     assert backbone.opened[0][0].name == OTHER
     assert progress.notes[0] == (
         f"Predicting with {OTHER}, the pick of the run (practical: at most 2.1 points less accurate than the best)."
     )
     progress.notes.clear()
-    Predictor.open(tmp_path / "run", NAME, progress=progress)
+    Predictor.open(tmp_path / "run", NAME, resources=Resources(progress=progress))
     assert not [note for note in progress.notes if "Predicting with" in note]
 
 
@@ -402,7 +435,9 @@ def test_a_run_alone_downloads_nothing(run: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(DownloadError, match="it went to the hub"):
         Predictor.open(run, NAME)
     with pytest.raises(DownloadError, match="it went to the hub"):
-        Predictor.open(run, offline=True)  # where nothing is downloaded, but may be in the hub's cache
+        Predictor.open(
+            run, resources=Resources(offline=True)
+        )  # where nothing is downloaded, but may be in the hub's cache
 
 
 def test_a_name_that_hides_another_repository_is_refused(tmp_path: Path, backbone: Brightness) -> None:

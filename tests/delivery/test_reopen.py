@@ -12,6 +12,7 @@ from tests.test_benchmark import FAST
 from vitrail.backbones import BackboneSpec, open_backbone
 from vitrail.benchmark import bench
 from vitrail.cli.main import _run
+from vitrail.core.digest_json import DIGEST, add_digest
 from vitrail.core.machine import config_folder
 from vitrail.core.progress import Silent
 from vitrail.fetch.known_weights import KNOWN_WEIGHTS
@@ -37,7 +38,9 @@ def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     copy = tmp_path / "copy"
     shutil.copytree(made, copy)
     known = copy / "config" / KNOWN_WEIGHTS
-    known.write_text(known.read_text().replace(str(made), str(copy)))
+    facts = json.loads(known.read_text().replace(str(made), str(copy)))
+    del facts[DIGEST]
+    known.write_text(json.dumps(add_digest(facts)))
     monkeypatch.setenv("VITRAIL_CONFIG", str(copy / "config"))
     return copy
 

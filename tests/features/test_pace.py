@@ -100,6 +100,14 @@ def test_few_images_and_torch_are_not_measured(tmp_path: Path, started):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_remembered_batch_is_taken_for_an_unknown_number_of_images(tmp_path: Path, started):
+    how = {"threads": 2, "pooling": "cls", "cache": tmp_path}
+    start_at_pace(backbone(), images=5_000, **how)
+    started.clear()
+    start_at_pace(backbone(), images=0, **how)
+    assert started == [2]
+
+
 def test_a_pass_too_short_to_measure_for_is_not_measured(tmp_path: Path, started, monkeypatch):
     how = {"threads": 2, "pooling": "cls", "cache": tmp_path}
     monkeypatch.setattr(pace, "PAYS_FROM_S", 24.1)  # 1,205 images at the 50 a second of the smallest batch

@@ -1,9 +1,14 @@
 """vitrail predict: what a run's head says of new images."""
 
-import dataclasses
 import json
+import sys
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from textwrap import indent
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -12,12 +17,31 @@ from vitrail.cli.streams import echo, echo_json
 from vitrail.core.printable import make_strings_printable
 
 if TYPE_CHECKING:
-    from vitrail.delivery.predict import Prediction
+    from vitrail.delivery.prediction import Prediction
+
+STDIN = "-"
 
 
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
-    images: Annotated[list[str], typer.Argument(metavar="IMAGES...", help="Image files, and folders of them.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGES...",
+            help="Image files and folders of them, patterns, and all data that `vitrail bench` takes. With - a list of "
+            "paths is read from stdin, one a line or as `find -print0` writes them.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Write a table, in the format of its ending: .csv, .xlsx, .parquet or .jsonl.",
+            show_default="lines on stdout",
+        ),
+    ] = None,
     backbone: Annotated[
         str | None,
         typer.Option(
@@ -36,6 +60,7 @@ def predict(
             help="How sets of classes are made: small on average, or growing with doubt; the same for each class.",
         ),
     ] = "lac",
+    data_dir: options.DataDir = None,
     offline: options.Offline = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -44,18 +69,73 @@ def predict(
     """Predict the class of new images with the head that a run has tuned."""
     from vitrail.core.drawing import watch
     from vitrail.core.errors import DataError
+    from vitrail.core.resources import Resources
+    from vitrail.delivery.new_images import read_list
     from vitrail.delivery.predict import Predictor
+    from vitrail.delivery.prediction_files import require_format, write_predictions
+    from vitrail.delivery.prediction_summary import PredictionCounter, say_summary
 
+    if out is not None:
+        require_format(out)
+        _require_other_file(out, images)
+    given = [read_list(_stdin()) if image == STDIN else [image] for image in images]
     with watch(quiet=quiet) as progress:
-        predictor = Predictor.open(run, backbone, sets=sets, offline=offline, progress=progress)
-        predictions = predictor.predict(images)
-    if as_json:
-        echo_json(json.dumps([dataclasses.asdict(prediction) for prediction in predictions], indent=2))
-    else:
-        for prediction in predictions:
-            echo(_line(prediction))
-    if not any(prediction.label for prediction in predictions):
-        raise DataError("No image could be read: each is listed above with its reason. Give image files or folders.")
+        resources = Resources(data_dir=data_dir, offline=offline, progress=progress)
+        predictor = Predictor.open(run, backbone, sets=sets, resources=resources)
+    counter = PredictionCounter(predictor.head.classes)
+    # On a terminal, lines of predictions show the progress themselves, and bars would be drawn between them.
+    with watch(quiet=quiet or (out is None and sys.stdout.isatty())) as progress:
+        predictor = replace(predictor, resources=replace(resources, progress=progress))
+        with closing(predictor.stream(chain.from_iterable(given))) as stream:
+            predictions = counter.watch(stream)
+            if out is not None:
+                write_predictions(out, predictions)
+            elif as_json:
+                _print_json(predictions)
+            else:
+                for prediction in predictions:
+                    echo(_line(prediction))
+    summary = counter.summary()
+    if out is not None and as_json:
+        echo_json(json.dumps(asdict(summary), indent=2))
+    elif out is not None:
+        echo("\n".join([*say_summary(summary), f"Written to {out}"]))
+    elif not quiet:
+        for sentence in say_summary(summary):
+            echo(sentence, err=True)
+    if summary.images == summary.unreadable:
+        where = f"in {out}" if out is not None else "above"
+        raise DataError(f"No image could be read: each is listed {where} with its reason. Give image files or folders.")
+
+
+def _stdin() -> BinaryIO:
+    from vitrail.core.errors import UsageError
+
+    if sys.stdin is None:
+        raise UsageError("There is no list to read: stdin is closed. Pipe one into the command, or give files.")
+    return sys.stdin.buffer
+
+
+def _require_other_file(out: Path, images: Iterable[str]) -> None:
+    """Refuse to replace what is to be read; a list that is given by mistake, such as `*.csv`, may name it."""
+    from vitrail.core.bounded import is_regular_file
+    from vitrail.core.errors import UsageError
+
+    if is_regular_file(out) and any(is_regular_file(image) and out.samefile(image) for image in images):
+        raise UsageError(f"--out {out} is one of the files to read, and would be replaced: give another name.")
+
+
+def _print_json(predictions: Iterable["Prediction"]) -> None:
+    """An array, printed as the predictions come."""
+    echo_json("[")
+    before = None
+    for prediction in predictions:
+        if before is not None:
+            echo_json(f"{before},")
+        before = indent(json.dumps(asdict(prediction), indent=2), "  ")
+    if before is not None:
+        echo_json(before)
+    echo_json("]")
 
 
 def _line(prediction: "Prediction") -> str:

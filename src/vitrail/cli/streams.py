@@ -34,9 +34,9 @@ def open_streams() -> None:
     sys.stdout, sys.stderr = sys.stdout or _discard(), sys.stderr or _discard()
 
 
-def echo(text: str) -> None:
-    """Print lines; what a terminal would obey in them is written out."""
-    typer.echo(make_printable(text, layout=LAYOUT))  # noqa: TID251 - the one place
+def echo(text: str, *, err: bool = False) -> None:
+    """Print lines, on standard error with `err`; what a terminal would obey in them is written out."""
+    typer.echo(make_printable(text, layout=LAYOUT), err=err)  # noqa: TID251 - the one place
 
 
 def echo_json(document: str) -> None:

@@ -34,7 +34,8 @@ class _Bars(RichProgress):
 
     def __init__(self, *columns: ProgressColumn, clock: Clock, console: PrintableConsole) -> None:
         self._clock = clock
-        super().__init__(*columns, console=console, expand=True)
+        # Rich would print on stderr what a command prints on stdout meanwhile.
+        super().__init__(*columns, console=console, expand=True, redirect_stdout=False)
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """The bars, and the line if it is known what is to come."""

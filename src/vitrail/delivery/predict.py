@@ -4,7 +4,7 @@ A head is of use only on the very features it was fitted on: the weights must be
 precision are the run's unless others are given.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,16 +17,19 @@ from numpy.typing import NDArray
 from vitrail.backbones import Backbone, BackboneSpec, Engine, EngineRequest, parse_spec
 from vitrail.backbones.engines import choose_engine
 from vitrail.backbones.remembered import remember_given
-from vitrail.core.bounded import is_folder
 from vitrail.core.errors import RunError, UsageError
-from vitrail.core.machine import share_threads, usable_cores
+from vitrail.core.hashing import sha256_bytes
 from vitrail.core.printable import make_printable
-from vitrail.core.progress import Progress, Silent, running
+from vitrail.core.progress import Progress, running
+from vitrail.core.resources import Resources
 from vitrail.data import MAX_PIXELS, ImageRejected, SetAside
 from vitrail.data.sources.local import written
-from vitrail.data.sources.walk import walk
+from vitrail.delivery.new_images import InSource, list_new_images
+from vitrail.delivery.prediction import TOP, Prediction
 from vitrail.delivery.reopen import reopen
+from vitrail.delivery.run_images import RunImages
 from vitrail.evaluation import say_strength
+from vitrail.features.pace import start_at_pace
 from vitrail.features.stream import (
     Batch,
     ImageInput,
@@ -38,34 +41,13 @@ from vitrail.features.stream import (
     name_image,
     open_image,
     own_image,
+    read_image,
 )
 from vitrail.heads import Head, load_head, probabilities
 from vitrail.heads.refusal import RULES, Refusal, load_refusal
 from vitrail.runs import RunRecord, load_run
 
 TASK = "Predicting"
-TOP = 5
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prediction:
-    """The prediction for one image. If it could not be read, `error` says why and nothing else is known.
-
-    An image that was not given as a path goes by its place, such as "images[3]". `top` has the most probable classes,
-    at most five, the answer first. `set` holds the true class as often as the run promised (90%), if the image is like
-    the training images. If `doubt` says why, the honest answer is "I do not know": the image looks like none of the
-    training images, or no class has the `least_probability` for the promised precision. That is None if the run's test
-    found no such threshold: then no answer is in doubt for being unsure.
-    """
-
-    path: str
-    label: str | None
-    probability: float | None
-    top: tuple[tuple[str, float], ...]
-    error: str | None
-    set: tuple[str, ...] = ()
-    doubt: str | None = None
-    least_probability: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,17 +55,18 @@ class Predictor:
     """A backbone with the head that a run chose for it, and the thresholds of that head.
 
     `sets` is the rule by which sets of classes are made, one of `vitrail.heads.refusal.RULES`. Images of more than
-    `max_pixels` are not read; a run says how many it allowed.
+    `max_pixels` are not read; a run says how many it allowed. `run_images` are those that the head learned from, or was
+    tested on.
     """
 
     backbone: Backbone
     engine: Engine
     head: Head
     refusal: Refusal
-    threads: int
+    run_images: RunImages
     sets: str = RULES[0]
     max_pixels: int = MAX_PIXELS
-    progress: Progress = field(default_factory=Silent)
+    resources: Resources = field(default_factory=Resources)
 
     @classmethod
     def open(
@@ -94,8 +77,7 @@ class Predictor:
         engine: str | None = None,
         precision: str | None = None,
         sets: str = RULES[0],
-        offline: bool = False,
-        progress: Progress | None = None,
+        resources: Resources | None = None,
     ) -> Self:
         """Open the head of a run and the backbone it belongs to.
 
@@ -106,8 +88,7 @@ class Predictor:
             engine: if this and precision are None, both are the run's own if this machine has them.
             precision: the same.
             sets: how sets of classes are made: "lac", "adaptive", or either with "-by-class".
-            offline: never use the network.
-            progress: receives downloads and every image.
+            resources: its progress receives downloads and every image.
 
         Raises:
             RunError: there is no finished run in the folder.
@@ -115,7 +96,8 @@ class Predictor:
             WeightsError: the head or its thresholds are missing or damaged, or the weights are not those of the run.
         """
         _require_rule(sets)
-        run, progress = load_run(Path(folder)), progress or Silent()
+        run, resources = load_run(Path(folder)), resources or Resources()
+        progress = resources.progress
         spec = _choose(run, backbone, progress)
         head, origin = run.read(run.head_file(spec.name), load_head)
         _require_origin(origin, run.head_file(spec.name))
@@ -130,7 +112,6 @@ class Predictor:
             )
         if run.results.options.search.balanced:
             progress.note("Probabilities are for classes that are equally frequent: the run was made with --balanced.")
-        threads = share_threads(usable_cores())
         chosen = (engine or "auto", precision or "auto") if engine or precision else _like_the_run(origin, progress)
         opened = reopen(
             run,
@@ -139,20 +120,22 @@ class Predictor:
             request=EngineRequest(engine=chosen[0], precision=chosen[1]),
             ranges=origin.get("ranges", ""),
             may_download=backbone is not None,
-            offline=offline,
+            offline=resources.offline,
             progress=progress,
         )
-        started = opened.start(threads=threads.compute, pooling=origin["pooling"])
+        started = start_at_pace(
+            opened, images=0, threads=resources.threads.compute, pooling=origin["pooling"], cache=resources.cache
+        )
         remember_given([spec], [opened], progress)
         return cls(
             backbone=opened,
             engine=started,
             head=head,
-            threads=threads.decode,
             refusal=refusal,
+            run_images=RunImages.of(run),
             sets=sets,
             max_pixels=run.results.options.max_pixels,
-            progress=progress,
+            resources=resources,
         )
 
     def __repr__(self) -> str:
@@ -162,48 +145,62 @@ class Predictor:
         )
 
     def predict(self, images: ImageInput | Iterable[ImageInput]) -> list[Prediction]:
-        """The prediction for every image, in order; a folder stands for all files under it.
+        """The prediction for every image, in order; a folder, an archive or a manifest stands for all of its images.
 
         Args:
             images: as for `stream`; one image or folder alone need not be in a list.
         """
         return list(self.stream(images))
 
-    def stream(self, images: ImageInput | Iterable[ImageInput]) -> Iterator[Prediction]:
+    def stream(self, images: ImageInput | Iterable[ImageInput]) -> Generator[Prediction]:
         """The same, each as soon as its batch is ready, in memory that does not grow with the number of images.
 
         Args:
-            images: paths of files and folders, the bytes of a file, images of Pillow, arrays H x W x 3 in uint8; one
-                alone, or several, mixed as they come. Images of Pillow and arrays are whole images, also where the run
-                decoded large JPEGs at a fraction of their size.
+            images: what `list_new_images` takes (paths of files and folders, manifests, archives, names of data sets),
+                the bytes of a file, images of Pillow, arrays H x W x 3 in uint8; one alone, or several, mixed as they
+                come. Images of Pillow and arrays are whole images, also where the run decoded large JPEGs at a fraction
+                of their size.
 
         Yields:
             Prediction: one for each image, in order; files of a folder by name, before those of its folders.
         """
         network = Network.of(self.backbone, self.engine)
+        progress = self.resources.progress
         stream = Stream(
-            ((image, [network]) for image in _list_images(list_inputs(images))),
+            ((image, [network]) for image in _list_images(list_inputs(images), self.resources)),
             [network],
             self._open_image,
-            decode_threads=self.threads,
+            decode_threads=self.resources.threads.decode,
         )
-        with running(self.progress, TASK, total=None, unit="images"), closing(iter(stream)) as batches:
+        with running(progress, TASK, total=None, unit="images"), closing(iter(stream)) as batches:
             for batch in batches:
                 yield from self._predictions(batch)
-                self.progress.advance(TASK, len(batch.items))
+                progress.advance(TASK, len(batch.items))
 
     def _open_image(self, listed: "_ListedImage", least_sides: LeastSides) -> Images:
-        if isinstance(listed.image, SetAside):
-            raise ImageRejected(listed.image.reason)
-        return open_image(listed.image, least_sides, max_pixels=self.max_pixels)
+        content = listed.content
+        if isinstance(content, SetAside):
+            raise ImageRejected(content.reason)
+        if isinstance(content, InSource):
+            content = content.read()
+        elif isinstance(content, str | Path):
+            content = read_image(Path(content))
+        if isinstance(content, bytes):
+            listed.id = sha256_bytes(content)
+        return open_image(content, least_sides, max_pixels=self.max_pixels)
 
     def _predictions(self, batch: Batch["_ListedImage"]) -> Iterator[Prediction]:
         answers = iter(self._answers(batch.feature_BD) if len(batch.feature_BD) else ())
         for listed, reason in zip(batch.items, batch.reasons, strict=True):
-            if reason is None:
-                yield replace(next(answers), path=listed.name)
-            else:
-                yield Prediction(path=listed.name, label=None, probability=None, top=(), error=reason)
+            answer = _no_answer(reason) if reason is not None else next(answers)
+            yield replace(
+                answer,
+                path=listed.name,
+                id=listed.id,
+                true_label=listed.label,
+                group=listed.group,
+                run_split=None if listed.id is None else self.run_images.split_of(listed.id),
+            )
 
     def _answers(self, feature_ND: NDArray[np.float32]) -> list[Prediction]:
         """One prediction a row, with what the thresholds say of it; the path is the caller's to fill in."""
@@ -222,12 +219,15 @@ class Predictor:
         ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _ListedImage:
-    """An image with the name of its prediction; a file of a folder may have been set aside already."""
+    """An image with the name of its prediction and what the data say of it; its id is known once it has been read."""
 
     name: str
-    image: ImageInput | SetAside
+    content: ImageInput | InSource | SetAside
+    label: str | None = None
+    group: str | None = None
+    id: str | None = None
 
 
 def _require_rule(sets: str) -> None:
@@ -265,18 +265,18 @@ def _like_the_run(origin: Mapping[str, str], progress: Progress) -> tuple[str, s
     return engine, precision
 
 
-def _list_images(images: Iterable[ImageInput]) -> Iterator[_ListedImage]:
-    """Every image that is meant; a folder means all files below it but clutter, its own files first."""
+def _list_images(images: Iterable[ImageInput], resources: Resources) -> Iterator[_ListedImage]:
+    """Every image that is meant, those in memory under their place."""
     for place, image in enumerate(images):
-        if not isinstance(image, str | Path) or not is_folder(image):
+        if isinstance(image, str | Path):
+            for new in list_new_images(image, resources):
+                yield _ListedImage(new.name, new.content, new.label, new.group)
+        else:
             yield _ListedImage(written(name_image(image, place)), own_image(image))
-            continue
-        for file in walk(Path(image), ()):
-            if isinstance(file, SetAside):
-                yield _ListedImage(f"{written(str(Path(image)))}/{file.path}", file)
-            else:
-                path = Path(image).joinpath(*file)
-                yield _ListedImage(written(str(path)), path)
+
+
+def _no_answer(error: str) -> Prediction:
+    return Prediction(path="", label=None, probability=None, top=(), error=error)
 
 
 def _prediction(probability_C: NDArray[np.float64], classes: Sequence[str]) -> Prediction:

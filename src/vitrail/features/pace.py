@@ -35,9 +35,10 @@ NEAR = 0.98  # of the fastest: the smallest batch that reaches this needs the le
 def start_at_pace(backbone: Backbone, *, images: int, threads: int, pooling: str, cache: Path) -> Engine:
     """Start a backbone with the batch that suits this machine and the number of images that it will see.
 
-    A choice that cannot be written to the cache is measured again next time.
+    The choice of an earlier pass is taken for any number of images; `images` is 0 if it is not known. A choice that
+    cannot be written to the cache is measured again next time.
     """
-    if backbone.engine.name != "openvino" or images < PAYS_FROM:
+    if backbone.engine.name != "openvino":
         return backbone.start(threads=threads, pooling=pooling)
     file = cache / FOLDER / f"{_key(backbone, threads)}.json"
     known = read_pace(file)
@@ -45,7 +46,7 @@ def start_at_pace(backbone: Backbone, *, images: int, threads: int, pooling: str
         with suppress(OSError):  # a read-only cache does not remember when it was used
             os.utime(file)
         return backbone.start(threads=threads, pooling=pooling, batch=known["batch"])
-    rates = _measure(backbone, threads, pooling, images)
+    rates = _measure(backbone, threads, pooling, images) if images >= PAYS_FROM else {}
     if not rates:
         return backbone.start(threads=threads, pooling=pooling)
     chosen = min(batch for batch, rate in rates.items() if rate >= NEAR * max(rates.values()))

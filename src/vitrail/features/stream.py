@@ -113,11 +113,12 @@ def read_bytes(image: object) -> bytes:
     if isinstance(image, bytes):
         return image
     if isinstance(image, str | Path):
-        return _read_path(Path(image))
+        return read_image(Path(image))
     raise ImageRejected(f"it is a {type(image).__name__}, not a path, bytes, an image of Pillow or an array of numpy")
 
 
-def _read_path(path: Path) -> bytes:
+def read_image(path: Path) -> bytes:
+    """The bytes of a file; ImageRejected if it cannot be read."""
     try:
         return read_file(path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Where images come from. A new kind is a new file here, and a line in `_open_file` or in `shards.py`."""
+"""Where images come from. A new kind is a new file here, and a line in `open_file` or in `shards.py`."""
 
 import os
 import re
@@ -30,6 +30,7 @@ __all__ = [
     "TarSource",
     "ZipSource",
     "is_url",
+    "open_file",
     "open_source",
 ]
 
@@ -75,13 +76,18 @@ def open_source(data: str | Path | None, *, kept_bytes: int = 0, offline: bool =
     path = expand_home(data)
     if not is_there(path):
         raise UsageError(f"There is nothing at {path}: give {KINDS}.")
-    local = _open_folder(path) if is_folder(path) else _open_file(path) if is_regular_file(path) else None
+    local = _open_folder(path) if is_folder(path) else open_file(path) if is_regular_file(path) else None
     if local is None:
         raise UsageError(f"{path} is not a data set that can be read: give {KINDS}.")
     return local
 
 
-def _open_file(path: Path) -> Source | None:
+def open_file(path: Path) -> Source | None:
+    """The source in a file, known by its ending; None if it is neither an archive nor a manifest.
+
+    Raises:
+        DataError: it has the ending of one and cannot be read.
+    """
     try:
         source = open_archive(str(path), partial(FileRanges, path))
     except OSError as error:

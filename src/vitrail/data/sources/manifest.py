@@ -7,7 +7,7 @@ else under the one name that reads the same, since a Mac writes accents in anoth
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path, PurePath, PurePosixPath
 
 from vitrail.core.bounded import is_regular_file, is_there, read_bounded
@@ -15,7 +15,15 @@ from vitrail.core.errors import DataError
 from vitrail.data.dataset import ListedFile, SetAside
 from vitrail.data.sources.local import read_listed, written
 from vitrail.data.sources.split_words import SPLIT_WORDS
-from vitrail.data.sources.table import MOST_TABLE_BYTES, Row, check_rows, lists_images, read_rows
+from vitrail.data.sources.table import (
+    MOST_TABLE_BYTES,
+    REQUIRED,
+    Row,
+    check_paths,
+    check_rows,
+    lists_images,
+    read_rows,
+)
 from vitrail.data.text_identity import normalise
 
 
@@ -32,23 +40,33 @@ class ManifestSource:
 
     def list_files(self) -> Iterator[ListedFile | SetAside]:
         """One file a row, set aside where its file is missing; DataError if the table cannot be used."""
-        folder = self._path.parent
-        check_rows(self._rows, str(self._path))
-        yield from list_rows(
-            self._rows, FilesByName(folder).find, table=written(self._path.name), folder=written(str(folder))
-        )
+        rows = self._read_rows(REQUIRED)
+        check_rows(rows, str(self._path))
+        yield from self._list_rows(rows)
+
+    def list_new(self) -> Iterator[ListedFile | SetAside]:
+        """The same for images that are predicted: only the path is needed, and a label may be "".
+
+        Splits are not read: whatever the table says, these images are new.
+        """
+        rows = self._read_rows(("path",))
+        check_paths(rows, str(self._path))
+        yield from self._list_rows([replace(row, split="") for row in rows])
 
     def read(self, path: str) -> bytes:
         """The bytes of one file."""
         return read_listed(self._path.parent, path)
 
-    @cached_property
-    def _rows(self) -> list[Row]:
+    def _list_rows(self, rows: Sequence[Row]) -> Iterator[ListedFile | SetAside]:
+        folder = self._path.parent
+        return list_rows(rows, FilesByName(folder).find, table=written(self._path.name), folder=written(str(folder)))
+
+    def _read_rows(self, required: Sequence[str]) -> list[Row]:
         try:
             content = read_bounded(self._path, MOST_TABLE_BYTES)
         except OSError as error:
             raise DataError(f"The manifest {self._path} cannot be read: {error.strerror}.") from error
-        return read_rows(content, str(self._path))
+        return read_rows(content, str(self._path), required)
 
 
 class FilesByName:

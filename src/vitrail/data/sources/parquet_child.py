@@ -106,7 +106,7 @@ class Server:
         yield {"value": read_column_names(self._ranges(request["name"]))}, b""
 
     def _cells(self, request: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bytes]]:
-        for cells in read_cells(self._ranges(request["name"]), request["name"]):
+        for cells in read_cells(self._ranges(request["name"]), request["name"], request["required"]):
             yield {"value": cells}, b""
 
     def _list(self, request: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bytes]]:

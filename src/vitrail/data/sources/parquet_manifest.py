@@ -1,6 +1,6 @@
 """Manifests in Parquet, as `table.py` describes them. Runs in the process of `parquet_child.py`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow.parquet as pq
 
@@ -20,17 +20,17 @@ def read_column_names(file: Ranges) -> list[str]:
         return []
 
 
-def read_cells(file: Ranges, where: str) -> Iterator[dict[str, list[str | None]]]:
+def read_cells(file: Ranges, where: str, required: Sequence[str]) -> Iterator[dict[str, list[str | None]]]:
     """The texts of some rows by column, None for one that cannot be read as text; all columns are in each dictionary.
 
     Raises:
-        DataError: the file is damaged, is over a limit, or has not the columns path and label.
+        DataError: the file is damaged, is over a limit, or lacks a column of `required`.
     """
     try:
         parquet = open_parquet(file, where)
         schema = parquet.schema_arrow
         texts = find_further([name if is_category(schema.field(name).type) else "" for name in schema.names])
-        columns = find_columns(schema.names, where) | texts
+        columns = find_columns(schema.names, where, required) | texts
         yield {name: [] for name in columns}
         for batch in read_batches(parquet, [schema.names[index] for index in columns.values()], where):
             yield {name: cell_texts(batch.column(schema.names[index]), name, where) for name, index in columns.items()}

@@ -47,19 +47,22 @@ class Row:
     fault: str = ""
 
 
-def read_rows(content: bytes, where: str) -> list[Row]:
+def read_rows(content: bytes, where: str, required: Sequence[str] = REQUIRED) -> list[Row]:
     """The rows of a manifest that are not empty, in order.
 
     Args:
         content: the whole file.
         where: its name, which says whether it is Parquet.
+        required: the columns that it must have.
 
     Raises:
-        DataError: it is not a table with the columns path and label, or is over a limit.
+        DataError: it is not a table with these columns, or is over a limit.
     """
     if len(content) > MOST_TABLE_BYTES:  # of an archive; a file's own size is checked before it is read
         raise DataError(f"The manifest {where} has more than {MOST_TABLE_BYTES:,} bytes: split it into several.")
-    return _from_parquet(content, where) if where.lower().endswith(".parquet") else _from_csv(content, where)
+    if where.lower().endswith(".parquet"):
+        return _from_parquet(content, where, required)
+    return _from_csv(content, where, required)
 
 
 def lists_images(content: bytes, where: str) -> bool:
@@ -82,10 +85,7 @@ def check_rows(rows: Sequence[Row], where: str) -> None:
     Raises:
         DataError: there are none, or some have no path, no label, or an unknown split.
     """
-    rows = [row for row in rows if not row.fault]
-    if not rows:
-        raise DataError(f"The manifest {where} has no rows: add one row per image below the header.")
-    _refuse(rows, where, lambda row: not row.path.strip(), "no path", "fill it in or delete the row")
+    rows = check_paths(rows, where)
     _refuse(rows, where, lambda row: not row.label, "no label", "fill it in or delete the row")
     if any(row.split for row in rows):
         _refuse(
@@ -105,6 +105,19 @@ def check_rows(rows: Sequence[Row], where: str) -> None:
         )
 
 
+def check_paths(rows: Sequence[Row], where: str) -> list[Row]:
+    """The rows without a fault, each of which has a path; `where` is the manifest's name in errors.
+
+    Raises:
+        DataError: there are none, or some have no path.
+    """
+    rows = [row for row in rows if not row.fault]
+    if not rows:
+        raise DataError(f"The manifest {where} has no rows: add one row per image below the header.")
+    _refuse(rows, where, lambda row: not row.path.strip(), "no path", "fill it in or delete the row")
+    return rows
+
+
 def _refuse(
     rows: Sequence[Row],
     where: str,
@@ -122,7 +135,7 @@ def _refuse(
         raise DataError(f"{noun} {named}{more} of {where} {verb} {what}: {remedy}.")
 
 
-def _from_csv(content: bytes, where: str) -> list[Row]:
+def _from_csv(content: bytes, where: str, required: Sequence[str]) -> list[Row]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -137,7 +150,7 @@ def _from_csv(content: bytes, where: str) -> list[Row]:
     if len(table) > MOST_ROWS + 1:
         raise DataError(f"The manifest {where} has more than {MOST_ROWS:,} rows: split it into several data sets.")
     header = table[0] if table else []
-    columns = find_columns(header, where) | find_further(header)
+    columns = find_columns(header, where, required) | find_further(header)
     width = len(header)
     for number, cells in enumerate(table[1:], start=2):
         if cells and len(cells) != width:
@@ -150,9 +163,9 @@ def _from_csv(content: bytes, where: str) -> list[Row]:
     return _make_rows(cell, filled, first=2)
 
 
-def _from_parquet(content: bytes, where: str) -> list[Row]:
+def _from_parquet(content: bytes, where: str, required: Sequence[str]) -> list[Row]:
     try:
-        answers = _call("cells", content, where)
+        answers = _call("cells", content, where, required=list(required))
     except OSError as error:
         raise DataError(f"The manifest {where} cannot be read as Parquet: {error.strerror}.") from error
     cells: dict[str, list[str | None]] = {}
@@ -162,19 +175,20 @@ def _from_parquet(content: bytes, where: str) -> list[Row]:
     return _make_rows(cells, [True] * len(cells["path"]), first=1)
 
 
-def _call(operation: str, content: bytes, where: str) -> list[tuple[dict[str, Any], bytes]]:
-    return PROCESS.call({"do": operation, "source": -1, "name": where}, lambda name: ReadRanges(content))
+def _call(operation: str, content: bytes, where: str, **more: list[str]) -> list[tuple[dict[str, Any], bytes]]:
+    return PROCESS.call({"do": operation, "source": -1, "name": where} | more, lambda name: ReadRanges(content))
 
 
-def find_columns(names: Sequence[str], where: str) -> dict[str, int]:
+def find_columns(names: Sequence[str], where: str, required: Sequence[str]) -> dict[str, int]:
     """Where each column that we know is found."""
     known = [name.strip().lower() for name in names]
-    missing = [name for name in REQUIRED if name not in known]
+    missing = [name for name in required if name not in known]
     if missing:
         listed = ", ".join(written(name.strip()) for name in names) or "none"
+        may = [name for name in REQUIRED + OPTIONAL if name not in required]
         raise DataError(
             f"The manifest {where} has no column {' and no column '.join(missing)} (found: {listed}): "
-            "its first row must name path and label, and may name split and group."
+            f"its first row must name {' and '.join(required)}, and may name {' and '.join(may)}."
         )
     twice = [name for name in REQUIRED + OPTIONAL if known.count(name) > 1]
     if twice:
