@@ -38,6 +38,8 @@ class InSource:
 
         Raises:
             ImageRejected: there are none.
+            LookupError: the source does not have the path.
+            ValueError: the same.
         """
         try:
             return self.source.read(self.path)

@@ -253,8 +253,7 @@ def _batch_size(file: _File) -> CacheEntry:
     known = pace.read_pace(file.path)
     backbone, batch, images_per_s = "unknown", 0, 0.0
     if known is not None:
-        backbone, batch = known["backbone"], known["batch"]
-        images_per_s = known["images_per_s"][str(batch)]
+        backbone, batch, images_per_s = known.backbone, known.batch, known.images_per_s[known.batch]
     return CacheEntry(
         kind="batch size",
         key=file.path.stem,

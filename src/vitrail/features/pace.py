@@ -10,10 +10,12 @@ import json
 import os
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final, Literal
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from vitrail.backbones import Backbone, Engine
 from vitrail.core.digest_json import add_digest, read_with_digest
@@ -21,7 +23,7 @@ from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import describe_machine
 from vitrail.core.whole_files import put_in_place
 
-PACE_VERSION = 1
+PACE_VERSION: Final = 1
 FOLDER = "pace"
 BATCHES = (1, 2, 4, 8, 16, 32)
 PAYS_FROM = 1_000  # images; for fewer, measuring costs more than the best batch can save
@@ -30,6 +32,19 @@ LONG_S = 2.0  # a pass that takes this long is not followed by one with a larger
 SHORT_S = 0.3  # passes are repeated for at least this long
 TURNS = 3  # batches of every stream in one measurement
 NEAR = 0.98  # of the fastest: the smallest batch that reaches this needs the least memory
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """What a file of the folder holds: the best batch of a backbone, and images a second by batch as measured."""
+
+    version: Literal[1] = PACE_VERSION
+    backbone: str
+    batch: Literal[1, 2, 4, 8, 16, 32]  # BATCHES
+    images_per_s: dict[int, float]
+
+
+_PACE = TypeAdapter(Pace)
 
 
 def start_at_pace(backbone: Backbone, *, images: int, threads: int, pooling: str, cache: Path) -> Engine:
@@ -45,18 +60,13 @@ def start_at_pace(backbone: Backbone, *, images: int, threads: int, pooling: str
     if known is not None:
         with suppress(OSError):  # a read-only cache does not remember when it was used
             os.utime(file)
-        return backbone.start(threads=threads, pooling=pooling, batch=known["batch"])
+        return backbone.start(threads=threads, pooling=pooling, batch=known.batch)
     rates = _measure(backbone, threads, pooling, images) if images >= PAYS_FROM else {}
     if not rates:
         return backbone.start(threads=threads, pooling=pooling)
     chosen = min(batch for batch, rate in rates.items() if rate >= NEAR * max(rates.values()))
-    facts = {
-        "version": PACE_VERSION,
-        "backbone": backbone.name,
-        "batch": chosen,
-        "images_per_s": {str(batch): rate for batch, rate in rates.items()},
-    }
-    text = json.dumps(add_digest(facts), indent=1)
+    measured = _PACE.validate_python({"backbone": backbone.name, "batch": chosen, "images_per_s": rates})
+    text = json.dumps(add_digest(_PACE.dump_python(measured, mode="json")), indent=1)
     with suppress(OSError):
         put_in_place(file, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
     return backbone.start(threads=threads, pooling=pooling, batch=chosen)
@@ -95,10 +105,13 @@ def _key(backbone: Backbone, threads: int) -> str:
     return fingerprint(facts)[:32]
 
 
-def read_pace(file: Path) -> dict[str, Any] | None:
-    """What a file of this folder holds; None if it cannot be read, is damaged, or has no batch of those measured."""
-    facts = read_with_digest(file)
-    return facts if facts is not None and facts.get("batch") in BATCHES else None
+def read_pace(file: Path) -> Pace | None:
+    """What a file of this folder holds; None if it cannot be read or is damaged."""
+    try:
+        known = _PACE.validate_python(read_with_digest(file))
+    except ValueError:  # pydantic's error is one
+        return None
+    return known if known.batch in known.images_per_s else None
 
 
 def _rate(engine: Engine, count: int, crop: int) -> float:

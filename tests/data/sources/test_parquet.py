@@ -217,7 +217,7 @@ def test_texts_are_limited_one_by_one_and_together(tmp_path: Path, monkeypatch):
     assert many.stat().st_size < 200_000
     monkeypatch.setattr(parquet_limits, "MOST_TEXT_BYTES", 10_000_000)
     with pytest.raises(DataError, match="GB of text, over the limit"):
-        list(read_cells(FileRanges(many), "y.parquet"))
+        list(read_cells(FileRanges(many), "y.parquet", ["path"]))
 
 
 def test_a_manifest_that_is_a_pipe_or_too_large_is_refused(tmp_path: Path, monkeypatch):

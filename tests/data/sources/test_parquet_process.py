@@ -17,7 +17,7 @@ from vitrail.data.sources import ParquetSource, parquet
 from vitrail.data.sources.parquet_process import ParquetCrashError, ParquetProcess
 from vitrail.data.sources.ranges import FileRanges, ReadRanges
 
-CELLS = {"do": "cells", "name": "x.parquet"}
+CELLS = {"do": "cells", "name": "x.parquet", "required": ["path", "label"]}
 
 
 @pytest.fixture
