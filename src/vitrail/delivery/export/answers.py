@@ -147,7 +147,8 @@ def answer_with_folder(folder: Path, files: ImageFiles, *, resources: Resources)
                     _send_files(files, process.stdin, resources.progress)
             code = process.returncode
         if code:
-            text = words.read_text(encoding="utf-8", errors="replace")[-MOST_WORDS:].strip()
+            lines = words.read_text(encoding="utf-8", errors="replace")[-MOST_WORDS:].strip().splitlines()
+            text = lines[-1] if lines else f"exit status {code}"
             raise RunError(
                 f"The exported model could not answer the test images, so nothing was exported. It ended with: {text}"
             )

@@ -75,6 +75,7 @@ class Extract:
 
 
 EXTRACTS = (
+    Extract(module="vitrail.core.hidden_warnings"),
     Extract(module="vitrail.data.in_flight", only=("MOST_PIXEL_BYTES",)),
     Extract(module="vitrail.data.boxes", without=("add_box",)),
     Extract(module="vitrail.data.formats"),
