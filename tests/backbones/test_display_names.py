@@ -77,6 +77,12 @@ def test_an_unknown_file_is_not_said_to_be_the_published_weights():
     assert display_names([deit]) == {deit.name: "DeiT-Ti/16 local"}
 
 
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224.augreg_in21k_ft_in1k", "resnet50.a1_in1k"])
+def test_a_card_of_a_damaged_file_keeps_its_full_name(name: str):
+    card = replace(find_card(name), variant={})
+    assert display_names([Named(name, card)]) == {name: name}
+
+
 def test_a_second_recipe_is_part_of_the_name():
     card = find_card("resnet50.a1_in1k")
     results = [Named(card.name, card), Named(f"{card.name}+deck", card)]

@@ -11,6 +11,8 @@ from typing import Protocol
 
 from vitrail.backbones.cards import Card, is_unknown_file
 
+LIBRARIES = ("timm", "hf")  # families whose networks have other names
+NAMED_BY = {"resnet": ("depth",), "bit": ("size",)}  # of a variant; the other families are named by size and patch
 LONGEST_AS_IT_IS = 12  # characters; a name of so few is its own short name
 LOCAL = "local"  # in place of the training method, where a file is not known to be the published one
 METHODS = {
@@ -69,9 +71,10 @@ def _stages(backbone: Card | HasCard) -> tuple[str, ...]:
     """A backbone's names from the shortest to the full one."""
     card = backbone if isinstance(backbone, Card) else backbone.card
     recipe = backbone.name.removeprefix(card.name)
-    if len(card.name) <= LONGEST_AS_IT_IS:
+    stated = NAMED_BY.get(card.family, ("size", "patch"))
+    if len(card.name) <= LONGEST_AS_IT_IS or (card.family not in LIBRARIES and not card.variant.keys() >= set(stated)):
         return (backbone.name,)
-    if card.family in ("timm", "hf"):
+    if card.family in LIBRARIES:
         model = card.name.split(":", 1)[-1].rsplit("/", 1)[-1]
         return (model.split(".")[0] + recipe, model + recipe, backbone.name)
     method = METHODS.get(_tag(card), "")
