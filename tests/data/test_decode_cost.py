@@ -60,7 +60,7 @@ def test_an_image_that_is_turned_upright_is_copied():
 
 def test_an_image_that_takes_too_much_memory_is_not_begun():
     data = bytearray(encoded(photograph(size=(16, 16)), "JPEG2000", no_jp2=True))
-    data[8:16] = (9000).to_bytes(4) * 2  # columns and rows in the SIZ segment
+    data[8:16] = (9000).to_bytes(4) * 2  # columns and rows in the header
     for read in (decode, lambda data, max_pixels: decode_grey(data, at_least=64, max_pixels=max_pixels)):
         with pytest.raises(ImageRejected, match=r"too large: 9000 x 9000 .* MB to decode, over the limit of 800"):
             read(bytes(data), max_pixels=LIMIT)
