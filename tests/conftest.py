@@ -35,6 +35,15 @@ def folders_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield
 
 
+@pytest.fixture(autouse=True, scope="module")
+def folders_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nor does a run of one module count as an earlier opening of the same images in another."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VITRAIL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("VITRAIL_CONFIG", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test touches the caches or the locks of the person who runs it, or finds weights there."""

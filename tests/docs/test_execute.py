@@ -115,7 +115,7 @@ def test_the_commands_of_the_deck_run_on_small_images_and_print_what_the_page_sh
     page = (DOCS / "deck.md").read_text(encoding="utf-8")
     draw_folder(tmp_path / "pictures", per_class=20)
     small = re.sub(r"--data \S+ -b \S+ -b \S+", "--data pictures -b vit_mini -b resnet_mini --trials 2", page)
-    assert small.count("--trials 2") == 3
+    assert small.count("--trials 2") == 2
     shown = execute.replace_outputs(small, execute.run_page(small, {}, tmp_path, DOCS / "deck.md"))
     assert "The row `deck` differs from the deck" in shown
     assert "vit_mini+deck\nby epoch" in shown

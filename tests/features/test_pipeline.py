@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -156,16 +157,23 @@ def test_rows_that_are_read_when_needed_are_those_of_the_pooling(tmp_path: Path,
 def test_an_interrupted_pass_keeps_what_was_computed(tmp_path: Path, monkeypatch):
     data, cache = draw_folder(tmp_path / "data"), tmp_path / "cache"
     undisturbed = run(data, tmp_path / "other", "vit_mini")
-    decode, calls = stream.decode_for, []
+    decode, compute, calls, computed = stream.decode_for, stream.Network.compute, [], threading.Event()
 
     def interrupted(*arguments, **options):
         calls.append(1)
         if len(calls) > 30:
+            computed.wait(60)  # on a busy machine all may be decoded before the first batch is computed
             raise KeyboardInterrupt
         return decode(*arguments, **options)
 
+    def compute_and_say(*arguments):
+        feature_BD = compute(*arguments)
+        computed.set()
+        return feature_BD
+
     with monkeypatch.context() as patch:
         patch.setattr(stream, "decode_for", interrupted)
+        patch.setattr(stream.Network, "compute", compute_and_say)
         with pytest.raises(KeyboardInterrupt):
             run(data, cache, "vit_mini")
     resumed = run(data, cache, "vit_mini")

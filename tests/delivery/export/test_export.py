@@ -98,7 +98,7 @@ def test_a_model_folder_is_whole_and_answers_as_predict_does(
     done = subprocess.run(
         [sys.executable, str(out / "classify.py"), *map(str, pictures)], capture_output=True, text=True, check=True
     )
-    predictor = Predictor.open(finished.run.folder, offline=True)
+    predictor = Predictor.open(finished.run.folder, resources=Resources(offline=True))
     for line, prediction in zip(done.stdout.splitlines(), predictor.predict(pictures), strict=True):
         path, answer, probability, likely = line.split("\t")
         assert path == prediction.path
