@@ -124,7 +124,7 @@ def _flip_all(
             outcome = "noticed" if value is NOTICED else "no effect" if value == intact else "silent change"
         except VitrailError:
             outcome = "noticed"
-        except Exception as error:  # noqa: BLE001 - what an error of the program would be
+        except Exception as error:  # noqa: BLE001 - every other error is counted as internal
             outcome = "internal error"
             print(f"{path.name} {bit}: {error!r}", file=sys.stderr)
         report.write(f"{outcome}\n")

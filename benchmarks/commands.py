@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import IO
 
@@ -33,9 +34,8 @@ class Ended:
 
 def import_everything() -> None:
     """Import what the commands import, without starting a thread that a fork would lose."""
-    import pyarrow.parquet  # noqa: F401
-    import scipy.stats  # noqa: F401
-    import torch  # noqa: F401
+    for module in ("pyarrow.parquet", "scipy.stats", "torch"):
+        import_module(module)
 
     from vitrail.backbones.kept_models import import_openvino
 

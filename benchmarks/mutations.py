@@ -124,7 +124,7 @@ def read_file(kind: str, name: str, content: bytes, folder: Path) -> str:
         read(name, content, folder)
     except VitrailError:
         return "refused"
-    except Exception as error:  # noqa: BLE001 - which exceptions there are is what is measured
+    except Exception as error:  # noqa: BLE001 - every other exception is counted
         return f"internal error: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     return "read"
 

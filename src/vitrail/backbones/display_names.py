@@ -88,7 +88,7 @@ def _stages(backbone: Card | HasCard) -> tuple[str, ...]:
 
 
 def _tag(card: Card) -> str:
-    """The first word after the dot: "tv" of resnet50.tv_in1k, "" if there is no dot."""
+    """The first word after the dot: "tv" of resnet50.tv_in1k; empty without a dot."""
     return re.split("[_@]", card.name.partition(".")[2])[0]
 
 

@@ -158,7 +158,7 @@ def _require_floating(file: Path) -> None:
 
     try:
         with safe_open(file, framework="pt") as stored:
-            types = {name: stored.get_slice(name).get_dtype() for name in stored.keys()}  # noqa: SIM118
+            types = {name: stored.get_slice(name).get_dtype() for name in stored.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError):
         return  # transformers says what is wrong with it
     require_floating({name: kind for name, kind in types.items() if not kind.startswith(("F", "BF"))}, file)
@@ -237,7 +237,7 @@ def _licence(folder: Path) -> str:
     page = folder / "README.md"
     try:
         facts = metadata_load(page) if is_regular_file(page) else None
-    except Exception:  # noqa: BLE001 - whatever a page from outside makes the reader of YAML raise
+    except Exception:  # noqa: BLE001 - a damaged page can make the YAML reader raise anything
         return ""
     licence = (facts or {}).get("license")
     return licence if isinstance(licence, str) else ""

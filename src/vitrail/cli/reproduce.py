@@ -10,7 +10,7 @@ import typer
 from vitrail.cli import options
 from vitrail.cli.bench import typed_command
 from vitrail.cli.help import COMPARE, ShortGroupHelp, ShortHelp
-from vitrail.cli.reproduce_cells import probes, vit_table2
+from vitrail.cli.reproduce_cells import HELP, compare_published
 from vitrail.cli.streams import echo, echo_json
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ def table1(as_json: options.Json = False, debug: options.Debug = False) -> None:
     console.print(f"Parameters with a classifier of {CLASSES:,} classes; published: arXiv:2010.11929, table 1.")
 
 
-reproduce.command("vit-table2", cls=ShortHelp)(vit_table2)
-reproduce.command(cls=ShortHelp)(probes)
+for figures, text in HELP.items():
+    reproduce.command(figures, cls=ShortHelp, help=text)(compare_published)
 
 
 @reproduce.command(cls=ShortHelp)

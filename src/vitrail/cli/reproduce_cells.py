@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from vitrail.candidates import BenchOptions
     from vitrail.core.resources import Resources
 
+HELP = {
+    "vit-table2": "The ViT paper's table 2: its fine-tuned figures beside measured ones of frozen features.\n\n"
+    "Runs what needs no download; --cells also fetches. Finished cells are not computed again.",
+    "probes": "Published figures of frozen features beside measured ones.\n\n"
+    "Runs what needs no download; --cells also fetches. Finished cells are not computed again.",
+}
 Cells = Annotated[
     list[str] | None,
     typer.Option(
@@ -68,7 +74,8 @@ CellsOut = Annotated[
 ]
 
 
-def vit_table2(
+def compare_published(
+    context: typer.Context,
     cells: Cells = None,
     plan: Plan = False,
     backbone: LocalWeights = None,
@@ -87,55 +94,12 @@ def vit_table2(
     debug: options.Debug = False,
     help_all: options.HelpAll = False,
 ) -> None:
-    """The ViT paper's table 2: its fine-tuned figures beside measured ones of frozen features.
-
-    Runs what needs no download; --cells also fetches. Finished cells are not computed again.
-    """
+    """Compare the figures that the command is named after; its help is one of HELP."""
     from vitrail.candidates import make_options
     from vitrail.core.resources import Resources
 
     flags = _Flags(
-        figures="vit-table2",
-        cells=cells or [],
-        weights=backbone or [],
-        images=data or [],
-        out=out,
-        only_plan=plan,
-        as_json=as_json,
-        quiet=quiet,
-    )
-    chosen = make_options(seed=seed, engine=engine, precision=precision, trials=trials, budget=budget)
-    _show(flags, chosen, Resources(data_dir=data_dir, cores=threads, offline=offline))
-
-
-def probes(
-    cells: Cells = None,
-    plan: Plan = False,
-    backbone: LocalWeights = None,
-    data: LocalImages = None,
-    data_dir: options.DataDir = None,
-    out: CellsOut = None,
-    seed: options.Seed = 0,
-    engine: options.Engine = "auto",
-    precision: options.Precision = "auto",
-    trials: options.Trials = None,
-    budget: options.Budget = None,
-    offline: options.Offline = False,
-    threads: options.Threads = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
-    help_all: options.HelpAll = False,
-) -> None:
-    """Published figures of frozen features beside measured ones.
-
-    Runs what needs no download; --cells also fetches. Finished cells are not computed again.
-    """
-    from vitrail.candidates import make_options
-    from vitrail.core.resources import Resources
-
-    flags = _Flags(
-        figures="probes",
+        figures="probes" if context.info_name == "probes" else "vit-table2",
         cells=cells or [],
         weights=backbone or [],
         images=data or [],

@@ -19,7 +19,7 @@ def add_box(data: bytes, box: PixelBox) -> bytes:
 
 
 def split_box(data: bytes) -> tuple[bytes, PixelBox | None]:
-    """The bytes of the file alone, and its box; None if there is no box."""
+    """The bytes of the file alone, and its box or None."""
     if not data.endswith(MARK) or len(data) < _TRAILER.size:
         return data, None
     left, top, right, bottom, _ = _TRAILER.unpack_from(data, len(data) - _TRAILER.size)

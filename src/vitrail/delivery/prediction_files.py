@@ -1,7 +1,7 @@
 """Predictions as a table: CSV, JSON lines, Parquet or an Excel sheet, with the same columns and a row for each image.
 
-`label` is empty where there is no answer, so that a script cannot take a refused image for an answered one; the label
-that would have been given is `top_1`. The first column is `file`, not `path`: a table with the columns path and label
+`label` is empty for a refused image, so that a script cannot use it by mistake; `top_1` has the label that it would
+have got. The first column is `file`, not `path`: a table with the columns path and label
 is a manifest, and a benchmark must not take predictions for labels. Rows are written as they come, so memory does not
 grow with their number.
 """

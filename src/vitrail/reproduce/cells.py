@@ -49,7 +49,7 @@ class Comparison:
 
 
 def compare_cells(planned: Sequence[PlannedCell], request: CellRequest) -> list[Comparison]:
-    """Run the cells whose weights and images can be had, and compare; a finished run is read and not computed again.
+    """Run the cells whose weights and images are here or may be fetched, and compare. Finished runs are only read.
 
     Raises:
         VitrailError: as `bench`; the same request continues with the cell that failed.

@@ -35,9 +35,10 @@ class ImageSet:
 class PublishedNetwork:
     """One network of a table.
 
-    `backbone` is the card that stands for it, "" if there is none. `weights` says how the card's weights differ from
-    the published network's, or why there is no card. `core_days` are TPUv3-core-days of pretraining. `figures` are by
-    the name of the test images: the accuracy and, where one was printed, its plus-minus. `notes` are sentences on some.
+    `backbone` is the card that stands for it, or empty. `weights` says how the card's weights differ from
+    the published network's, or why the catalogue lacks it. `core_days` are TPUv3-core-days of pretraining. `figures`
+    are by the name of the test images: the accuracy and, where one was printed, its plus-minus. `notes` are sentences
+    on some.
     """
 
     name: str

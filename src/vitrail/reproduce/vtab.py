@@ -56,7 +56,7 @@ def summarise_vtab(records: Sequence[RunRecord]) -> dict[str, VtabMeans]:
     """The means of each backbone that all runs have, by its name.
 
     Raises:
-        UsageError: there is no run, a run is not of a task, two are of the same task, or no backbone is in all of them.
+        UsageError: no run was given, a run is of another data set, two are of one task, or they share no backbone.
     """
     of_task: dict[str, RunRecord] = {}
     for record in records:
