@@ -32,17 +32,8 @@ from vitrail.delivery.predict import Predictor as Predictor
 from vitrail.delivery.prediction import Prediction as Prediction
 from vitrail.delivery.tables import backbones_table, pairs_table, predictions_table
 from vitrail.evaluation import Decision as Decision
-from vitrail.features.stream import (
-    ImageInput,
-    Images,
-    LeastSides,
-    Network,
-    Stream,
-    list_inputs,
-    name_image,
-    open_image,
-    own_image,
-)
+from vitrail.features.open_images import ImageInput, Images, LeastSides, list_inputs, name_image, open_image, own_image
+from vitrail.features.stream import Network, Stream
 from vitrail.runs import Results as Results
 from vitrail.runs import RunRecord
 from vitrail.runs import load_run as load_record

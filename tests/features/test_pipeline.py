@@ -18,7 +18,7 @@ from vitrail.core.errors import DataError, StoreError, WeightsError
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import load, open_source
-from vitrail.features import Extraction, extract, pipeline, stream
+from vitrail.features import Extraction, extract, open_images, pipeline, stream
 from vitrail.features.pipeline import _facts
 from vitrail.features.store import FeatureSet, open_features
 
@@ -157,7 +157,7 @@ def test_rows_that_are_read_when_needed_are_those_of_the_pooling(tmp_path: Path,
 def test_an_interrupted_pass_keeps_what_was_computed(tmp_path: Path, monkeypatch):
     data, cache = draw_folder(tmp_path / "data"), tmp_path / "cache"
     undisturbed = run(data, tmp_path / "other", "vit_mini")
-    decode, compute, calls, computed = stream.decode_for, stream.Network.compute, [], threading.Event()
+    decode, compute, calls, computed = open_images.decode_for, stream.Network.compute, [], threading.Event()
 
     def interrupted(*arguments, **options):
         calls.append(1)
@@ -172,7 +172,7 @@ def test_an_interrupted_pass_keeps_what_was_computed(tmp_path: Path, monkeypatch
         return feature_BD
 
     with monkeypatch.context() as patch:
-        patch.setattr(stream, "decode_for", interrupted)
+        patch.setattr(open_images, "decode_for", interrupted)
         patch.setattr(stream.Network, "compute", compute_and_say)
         with pytest.raises(KeyboardInterrupt):
             run(data, cache, "vit_mini")

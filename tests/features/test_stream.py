@@ -18,7 +18,8 @@ from vitrail.core.errors import MachineError, WeightsError
 from vitrail.data import ImageRejected
 from vitrail.data.images import Decoded
 from vitrail.features import stream
-from vitrail.features.stream import Network, Stream, name_image, open_image
+from vitrail.features.open_images import name_image, open_image
+from vitrail.features.stream import Network, Stream
 
 PIXELS = Preprocessing(resize=8, crop=8, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
 DECODERS = 3

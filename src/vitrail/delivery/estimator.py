@@ -30,7 +30,7 @@ from vitrail.core.progress import Progress
 from vitrail.core.resources import Resources
 from vitrail.delivery.estimator_folder import Settings, find_weights, open_again, read_estimator, write_estimator
 from vitrail.features.given_images import GivenImages, compute_rows
-from vitrail.features.stream import ImageInput
+from vitrail.features.open_images import ImageInput
 from vitrail.heads import SCALINGS, probabilities
 from vitrail.search.examples import number_groups
 from vitrail.search.fit_head import fit_head, join_groups

@@ -29,20 +29,18 @@ from vitrail.delivery.prediction import TOP, Prediction
 from vitrail.delivery.reopen import reopen
 from vitrail.delivery.run_images import RunImages
 from vitrail.evaluation import say_strength
-from vitrail.features.pace import start_at_pace
-from vitrail.features.stream import (
-    Batch,
+from vitrail.features.open_images import (
     ImageInput,
     Images,
     LeastSides,
-    Network,
-    Stream,
     list_inputs,
     name_image,
     open_image,
     own_image,
     read_image,
 )
+from vitrail.features.pace import start_at_pace
+from vitrail.features.stream import Batch, Network, Stream
 from vitrail.heads import Head, load_head, probabilities
 from vitrail.heads.refusal import RULES, Refusal, load_refusal
 from vitrail.runs import RunRecord, load_run

@@ -19,8 +19,8 @@ from vitrail.data import MAX_PIXELS, ImageRejected
 from vitrail.data.sources.local import written
 from vitrail.data.sources.plain_png import plain_png
 from vitrail.features.by_id import Paths
+from vitrail.features.open_images import ImageInput, name_image, open_image, read_bytes
 from vitrail.features.pipeline import fill, open_extractor
-from vitrail.features.stream import ImageInput, name_image, open_image, read_bytes
 
 
 class GivenImages:

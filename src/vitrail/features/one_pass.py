@@ -26,10 +26,11 @@ from vitrail.core.resources import Resources
 from vitrail.core.threads import ThreadPool
 from vitrail.data import CopyCollector, Reader
 from vitrail.features.by_id import Missing, Paths
+from vitrail.features.open_images import Images, LeastSides, open_example
 from vitrail.features.pace import start_at_pace
 from vitrail.features.shard import ShardCost
 from vitrail.features.store import open_features, widen
-from vitrail.features.stream import Batch, Images, LeastSides, Network, Stream, open_example
+from vitrail.features.stream import Batch, Network, Stream
 
 SHARD_ROWS = 256
 SHARD_SECONDS = 10.0  # a crash costs at most this much work for each backbone
