@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 from vitrail.core.bounded import is_there
 from vitrail.core.errors import DownloadError
 from vitrail.core.progress import Progress, running
+from vitrail.core.reasons import say_reason
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
@@ -199,7 +200,7 @@ def _errors_in_one_sentence(card: Published, revision: str, file: str) -> Iterat
                 f"The weights of {card.name} could not be written to the hub's cache ({error}): free some disk space, "
                 f"or choose another place with HF_HOME, and run the same command again."
             ) from error
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = say_reason(error)
         raise DownloadError(
             f"The weights of {card.name} could not be fetched from the hub ({reason}): check the connection, "
             "HF_ENDPOINT and your proxy and run the same command again (it continues the download); or "

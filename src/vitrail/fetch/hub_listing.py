@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vitrail.core.errors import DownloadError
+from vitrail.core.reasons import say_reason
 
 MAIN = "main"
 CONVERTED = "refs/convert/parquet"  # the branch in which the hub keeps every data set as Parquet
@@ -40,7 +41,7 @@ def list_hub_files(repository: str, revision: str) -> Sequence[HubFile] | None:
             "another way and give their folder."
         ) from error
     except Exception as error:  # the hub's library lets errors of the library below it through
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = say_reason(error)
         raise DownloadError(
             f"The hub could not be asked for the files of {repository} ({reason}): check the connection, HF_ENDPOINT "
             "and your proxy, and run the same command again."

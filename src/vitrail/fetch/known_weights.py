@@ -26,6 +26,7 @@ from vitrail.core.bounded import open_regular, parse_json
 from vitrail.core.digest_json import add_digest, require_digest
 from vitrail.core.machine import config_folder
 from vitrail.core.progress import Progress
+from vitrail.core.reasons import say_reason
 from vitrail.core.whole_files import put_in_place
 
 KNOWN_WEIGHTS = "known-weights.json"
@@ -160,7 +161,4 @@ class _NewerFormatError(ValueError):
 def _say(error: OSError | ValueError) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    return str(error).splitlines()[0]
-
-
-_KNOWN = TypeAdapter(KnownWeights)
+    return say_reason(error)

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from vitrail.core.bounded import read_json
 from vitrail.core.digest_json import add_digest, require_digest
 from vitrail.core.errors import DownloadError
+from vitrail.core.reasons import say_reason
 from vitrail.core.whole_files import put_in_place
 
 FORMAT = 1
@@ -54,7 +55,7 @@ def read_trusted(path: Path) -> dict[str, Trusted]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+        reason = error.strerror if isinstance(error, OSError) else say_reason(error)
         raise DownloadError(
             f"The lock of trusted {_kind(path)} {path} cannot be read ({reason}), so no {_kind(path)} can be checked "
             "against it: restore a copy of it, or move it away to trust the next download of each name."

@@ -36,6 +36,7 @@ from vitrail.core.bounded import is_there, open_regular
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.hashing import fingerprint, sha256_bytes
 from vitrail.core.progress import Progress, running
+from vitrail.core.reasons import say_reason
 from vitrail.core.whole_files import write_whole
 
 CHECKPOINT_VERSION = "2"
@@ -275,5 +276,5 @@ def _resume(net: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path, 
 
 
 def _damaged(checkpoint: Path, error: Exception) -> RunError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    reason = say_reason(error)
     return RunError(f"The checkpoint {checkpoint} cannot be read ({reason}). Delete it to train from the start.")

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from vitrail.core.bounded import parse_json
 from vitrail.core.errors import DataError
+from vitrail.core.reasons import say_reason
 from vitrail.data.dataset import ListedFile, SetAside, SplitName
 from vitrail.data.sources.cells import cell_texts, is_category
 from vitrail.data.sources.local import MAX_FILE_BYTES, clean_text, written
@@ -68,7 +69,7 @@ class ParquetFiles:
         try:
             yield from self._list_file(name, split)
         except DAMAGED as error:
-            raise DataError(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}.") from error
+            raise DataError(f"{name} cannot be read as Parquet: {say_reason(error)}.") from error
 
     def _list_file(self, name: str, split: SplitName | None) -> Iterator[ListedFile | SetAside]:
         file, number = self._opened(name), 0

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow.parquet as pq
 
 from vitrail.core.errors import DataError
+from vitrail.core.reasons import say_reason
 from vitrail.data.sources.cells import cell_texts, is_category
 from vitrail.data.sources.local import MAX_FILE_BYTES
 from vitrail.data.sources.parquet_limits import DAMAGED, open_parquet, read_batches
@@ -35,4 +36,4 @@ def read_cells(file: Ranges, where: str, required: Sequence[str]) -> Iterator[di
         for batch in read_batches(parquet, [schema.names[index] for index in columns.values()], where):
             yield {name: cell_texts(batch.column(schema.names[index]), name, where) for name, index in columns.items()}
     except DAMAGED as error:
-        raise DataError(f"The manifest {where} cannot be read as Parquet: {str(error).splitlines()[0]}.") from error
+        raise DataError(f"The manifest {where} cannot be read as Parquet: {say_reason(error)}.") from error
