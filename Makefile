@@ -63,10 +63,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 # torchvision has no CPU build of its own: without its dependencies it matches the torch that is there.
-# axe-playwright-python is taken for the axe-core in it alone: its Playwright would bring browsers of its own.
+# axe-playwright-python is taken for the axe-core in it alone.
 # moto, the S3 server of the tests, needs an older python-dateutil than ours, so it lives apart.
 $(VENV)/.dev: $(VENV)/.installed
-	$(PIP) install --constraint constraints.txt --editable ".[openvino,int8,cluster,export,dev]"
+	$(PIP) install --constraint constraints.txt --editable ".[openvino,int8,cluster,export,serve,dev]"
 	$(PIP) install --constraint constraints.txt --no-deps torchvision timm axe-playwright-python
 	test -x $(VENV)/moto/bin/python || $(PYTHON) -m venv $(VENV)/moto
 	$(VENV)/moto/bin/python -m pip --disable-pip-version-check --quiet install --requirement tests/data/sources/moto.txt
