@@ -4,7 +4,7 @@ From the predictions come all figures on the test images, the pairs, the winner 
 parts of train and val the label curves and what training on other images would change; from those of heads which never
 saw a value of a column the accuracy on new values; from data.parquet the slices, the counts and the data's fingerprint;
 from heads and stored features, where the cache has them, the predictions and the comparison of test and training.
-What cannot be computed again is named.
+What cannot be computed again is named. A file that is not the one in the receipt is named and not read.
 """
 
 from collections import Counter
@@ -31,13 +31,13 @@ from vitrail.features.store import FEATURES, FeatureSet, read_facts
 from vitrail.heads import load_head, probabilities
 from vitrail.heads.head import Predictions
 from vitrail.heads.refusal import Refusal, load_refusal
-from vitrail.runs.folder import DATA, LOG, RECEIPT, RESULTS
+from vitrail.runs.folder import DATA, LOG, RECEIPT, RESULTS, prediction_file
 from vitrail.runs.journal import Journal
 from vitrail.runs.receipt import compare_with_receipt, find_foreign_files, read_receipt
 from vitrail.runs.results import BackboneResult, Results, read_results
 from vitrail.runs.run import RunRecord
 from vitrail.runs.summary import make_criteria
-from vitrail.runs.tables import ExampleTable, read_examples
+from vitrail.runs.tables import ExampleTable
 from vitrail.search import spread_of
 
 HEAD_ROUNDING = 1e-6  # of a probability: a head file keeps float32, its fit may have been finer
@@ -70,11 +70,12 @@ def verify_run(folder: Path, *, cache: Path) -> Verification:
     Raises:
         RunError: the folder holds no finished run, or one whose tables cannot be read.
     """
-    run = RunRecord(folder=folder, results=read_results(folder / RESULTS))
-    comparison = Comparison()
-    _check_receipt(run, comparison)
-    examples = read_examples(folder / DATA)
-    predictions = [run.predictions(result.name) for result in run.results.backbones]
+    results, comparison = read_results(folder / RESULTS), Comparison()
+    run = _open_run(folder, results, comparison)
+    if run is None:
+        return _end(comparison, "any figure: this needs the receipt, the images and all predictions as they were")
+    examples = run.examples()
+    predictions = [run.predictions(result.name) for result in results.backbones]
     _check_rows(predictions, examples, comparison)
     _check_data(run.results, examples, predictions[0], comparison)
     _check_openings(run, comparison)
@@ -91,23 +92,35 @@ def verify_run(folder: Path, *, cache: Path) -> Verification:
         comparison.differ("predictions", "probabilities of the test images", str(error))
     else:
         _check_verdict(run.results, verdict, comparison)
+    return _end(comparison, *NEVER_RECOMPUTED)
+
+
+def _end(comparison: Comparison, *not_recomputed: str) -> Verification:
     return Verification(
         compared=comparison.compared,
         differences=tuple(comparison.differences),
-        not_recomputed=(*dict.fromkeys(comparison.not_recomputed), *NEVER_RECOMPUTED),
+        not_recomputed=(*dict.fromkeys(comparison.not_recomputed), *not_recomputed),
     )
 
 
-def _check_receipt(run: RunRecord, comparison: Comparison) -> None:
+def _open_run(folder: Path, results: Results, comparison: Comparison) -> RunRecord | None:
+    """The run, which reads no file that differs from its receipt; None if every figure needs one that does."""
     try:
-        receipt = read_receipt(run.folder)
+        receipt = read_receipt(folder)
     except RunError as error:
         comparison.differ(RECEIPT, "a receipt", str(error))
-        return
-    for what, expected, actual in compare_with_receipt(run.folder, run.results, receipt):
+        return None
+    changed = set()
+    for what, expected, actual in compare_with_receipt(folder, results, receipt):
         comparison.compare(f"{RECEIPT}: {what}", expected, actual)
-    for name in find_foreign_files(run.folder, run.results):
+        if expected != actual:
+            changed.add(what)
+    for name in find_foreign_files(folder, results):
         comparison.differ(f"{RECEIPT}: {name}", "not listed", "a file that does not belong to the run")
+    predictions = {prediction_file(Path(), result.name).as_posix() for result in results.backbones}
+    if changed & {DATA, *predictions}:
+        return None
+    return RunRecord(folder=folder, results=results, digests=receipt.files)
 
 
 def _check_rows(predictions: list[Predictions], examples: ExampleTable, comparison: Comparison) -> None:
@@ -223,9 +236,8 @@ def _read_thresholds(
     """The thresholds of a head; None, and a difference, where the file is missing or does not fit the head."""
     path = run.refusal_file(result.name)
     try:
-        return load_refusal(
-            path, features=None if stored is None else stored.shape[1], classes=rows.probability_NC.shape[1]
-        )
+        features = None if stored is None else stored.shape[1]
+        return run.read(path, partial(load_refusal, features=features, classes=rows.probability_NC.shape[1]))
     except VitrailError as error:
         comparison.differ(path.name, "thresholds", str(error))
         return None
@@ -280,7 +292,7 @@ def _check_head(
 ) -> None:
     where += " against its head and features"
     try:
-        head, origin = load_head(run.head_file(result.name))
+        head, origin = run.read(run.head_file(result.name), load_head)
         again_NC = probabilities(head, feature_ND)
     except VitrailError as error:
         comparison.differ(where, "a head that fits", str(error))
