@@ -21,14 +21,17 @@ from vitrail.delivery.export.certificate import (
     compare_exactly,
     compare_with_run,
 )
+from vitrail.delivery.export.certificate_page import render_certificate
 from vitrail.delivery.export.folder_files import (
     CERTIFICATE,
+    CERTIFICATE_PAGE,
     describe_model,
     digest_model,
     filled_folder,
     require_new_folder,
     write_files,
     write_receipt,
+    write_text,
 )
 from vitrail.delivery.export.graphs import RUNTIME, ExportFormat, require_format, write_graph
 from vitrail.delivery.export.network import Classifier, join_network
@@ -85,6 +88,7 @@ def export_run(
         certificate = certify(run, classifier, torch, measured, folder=folder, export_format=chosen_format)
         require_passed(certificate, out)
         (folder / CERTIFICATE).write_bytes(_CERTIFICATE.dump_json(certificate, indent=2) + b"\n")
+        write_text(folder / CERTIFICATE_PAGE, render_certificate(certificate, run.paths()))
         write_receipt(folder, digest)
     return Export(folder=out, certificate=certificate)
 

@@ -3,7 +3,7 @@
     model.onnx, or model.xml and model.bin    pixels in, probabilities and distances out
     model.json                                classes, thresholds, weights, run
     preprocess.py, classify.py                from files to pixels, and an example; requirements.txt has their packages
-    certificate.json                          what it answered on the test images
+    certificate.json, certificate.html        what it answered on the test images, and the same for people
     receipt.json                              sha256 of every other file
 
 It is filled under a temporary name beside its own, and renamed once its certificate has been passed.
@@ -36,6 +36,7 @@ from vitrail.heads.scores import Neighbours
 MODEL_VERSION = 1
 RECEIPT_VERSION = 1
 FACTS, CERTIFICATE, RECEIPT = "model.json", "certificate.json", "receipt.json"
+CERTIFICATE_PAGE = "certificate.html"
 NO_THRESHOLD = 2.0  # stands for infinity, which JSON lacks: no score of a class is above 1
 STORED_ROWS = "The nearest-neighbours head stores features of training images"
 BANK_ROWS = "The model stores features of training images, with which new images are compared"
@@ -100,7 +101,12 @@ def write_files(folder: Path, classifier: Classifier, facts: dict[str, Any], *, 
         "requirements.txt": "".join(f"{name}=={version(name)}\n" for name in needed),
     }
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_text(folder / name, text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8; a name that is no Unicode becomes an escape."""
+    path.write_bytes(text.encode("utf-8", errors="backslashreplace"))
 
 
 def digest_model(folder: Path, export_format: ExportFormat) -> dict[str, str]:
@@ -118,7 +124,7 @@ def write_receipt(folder: Path, run_digest: str) -> None:
         "files": {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()},
     }
     text = json.dumps(facts | {"digest": fingerprint(facts)}, indent=2, sort_keys=True) + "\n"
-    (folder / RECEIPT).write_text(text, encoding="utf-8")
+    write_text(folder / RECEIPT, text)
 
 
 def require_new_folder(out: Path) -> None:
