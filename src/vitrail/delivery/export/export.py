@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
+from vitrail.core.bounded import read_json
 from vitrail.core.errors import RunError
 from vitrail.core.machine import describe_machine
 from vitrail.core.resources import Resources
@@ -32,7 +33,8 @@ from vitrail.delivery.export.folder_files import (
     write_text,
 )
 from vitrail.delivery.export.graphs import ExportFormat, require_format, write_graph
-from vitrail.delivery.export.layout import CERTIFICATE, CERTIFICATE_PAGE, RUNTIME
+from vitrail.delivery.export.layout import CARD, CERTIFICATE, CERTIFICATE_PAGE, FACTS, RUNTIME
+from vitrail.delivery.export.model_card import render_card
 from vitrail.delivery.export.network import Classifier, join_network
 from vitrail.evaluation.pairs import number_groups
 from vitrail.runs import RunRecord, load_run, make_criteria
@@ -88,6 +90,7 @@ def export_run(
         require_passed(certificate, out)
         (folder / CERTIFICATE).write_bytes(_CERTIFICATE.dump_json(certificate, indent=2) + b"\n")
         write_text(folder / CERTIFICATE_PAGE, render_certificate(certificate, run.paths()))
+        write_text(folder / CARD, render_card(run.results, read_json(folder / FACTS), certificate))
         write_receipt(folder, digest)
     return Export(folder=out, certificate=certificate)
 

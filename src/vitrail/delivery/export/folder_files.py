@@ -44,8 +44,6 @@ from vitrail.heads.refusal import RULES
 from vitrail.heads.scores import Neighbours
 
 NO_THRESHOLD = 2.0  # stands for infinity, which JSON lacks: no score of a class is above 1
-STORED_ROWS = "The nearest-neighbours head stores features of training images"
-BANK_ROWS = "The model stores features of training images, with which new images are compared"
 
 
 def describe_model(
@@ -53,7 +51,6 @@ def describe_model(
 ) -> dict[str, Any]:
     """The facts of model.json, which are also in the metadata of the graph."""
     card, refusal = classifier.backbone.card, classifier.refusal
-    stored = [BANK_ROWS] + ([STORED_ROWS] if isinstance(classifier.head.scores, Neighbours) else [])
     return {
         "model_version": MODEL_VERSION,
         "vitrail_version": version("vitrail"),
@@ -91,8 +88,17 @@ def describe_model(
             "revision": card.revision,
             "pretraining": list(card.pretraining),
         },
-        "training_images": f"{'. '.join(stored)}.",
+        "training_images": _say_stored(classifier),
     }
+
+
+def _say_stored(classifier: Classifier) -> str:
+    """How many training images the model holds features of."""
+    stored = f"The model holds features of {len(classifier.refusal.bank_BD):,} training images, with which new images "
+    stored += "are compared."
+    if isinstance(classifier.head.scores, Neighbours):
+        stored += f" Its nearest-neighbours head holds features of {len(classifier.head.scores.row_MD):,} of them."
+    return stored
 
 
 def write_files(folder: Path, classifier: Classifier, facts: dict[str, Any]) -> None:
