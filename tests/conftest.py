@@ -9,6 +9,7 @@ from huggingface_hub import constants
 
 from tests.fetch.hub_fixtures import card as card
 from tests.fetch.hub_fixtures import hub as hub
+from tests.fetch.upload_fixtures import upload_hub as upload_hub
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

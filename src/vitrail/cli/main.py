@@ -18,6 +18,7 @@ from vitrail.cli.export import export
 from vitrail.cli.help import ShortGroupHelp, ShortHelp
 from vitrail.cli.predict import predict
 from vitrail.cli.pretrain import pretrain
+from vitrail.cli.push import push
 from vitrail.cli.reproduce import reproduce
 from vitrail.cli.streams import echo, flush_output, open_streams
 from vitrail.cli.verify import verify
@@ -49,6 +50,7 @@ app = typer.Typer(
 app.command(cls=ShortHelp)(bench)
 app.command(cls=ShortHelp)(predict)
 app.command(cls=ShortHelp)(export)
+app.command(cls=ShortHelp)(push)
 app.command(cls=ShortHelp)(compare)
 app.command(cls=ShortHelp)(verify)
 app.command(cls=ShortHelp)(audit)

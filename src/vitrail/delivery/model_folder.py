@@ -316,7 +316,7 @@ def _start(folder: Path, facts: ModelFacts, certificate: Certificate, *, threads
     try:
         with same_bytes(
             [folder / name for name in names],
-            partial(_digest_files, folder, names),
+            partial(digest_files, folder, names),
             fingerprint(dict(certificate.model)),
         ):
             _require_own_files(main, names)
@@ -333,7 +333,8 @@ def _start(folder: Path, facts: ModelFacts, certificate: Certificate, *, threads
         raise _changed(folder, main.name) from error
 
 
-def _digest_files(folder: Path, names: list[str]) -> str:
+def digest_files(folder: Path, names: list[str]) -> str:
+    """The digest of the names of files and of their bytes."""
     return fingerprint({name: sha256_file(folder / name) for name in names})
 
 
