@@ -102,15 +102,15 @@ def _is_loopback(host: str) -> bool:
 @contextmanager
 def _without_bars() -> Iterator[None]:
     """Progress is shown by Vitrail."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub import utils
 
-    before = are_progress_bars_disabled()
-    disable_progress_bars()
+    before = utils.are_progress_bars_disabled()  # type: ignore[attr-defined]  # public by its documentation
+    utils.disable_progress_bars()  # type: ignore[attr-defined]
     try:
         yield
     finally:
         if not before:
-            enable_progress_bars()
+            utils.enable_progress_bars()  # type: ignore[attr-defined]
 
 
 @contextmanager
