@@ -95,9 +95,7 @@ class Results:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestLimits:
-    """What one request may have. `bytes` are those of its body, `pixels` those of one image; it must arrive within
-    `seconds`.
-    """
+    """What one request may have: bytes of its body, pixels of each image, images, and seconds until it is there."""
 
     bytes: int
     pixels: int
