@@ -149,4 +149,4 @@ class Status:
 
 def as_json(reply: Any) -> bytes:
     """A reply as the bytes that are sent."""
-    return json.dumps(asdict(reply), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return json.dumps(asdict(reply), allow_nan=False, separators=(",", ":")).encode()
