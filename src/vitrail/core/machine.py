@@ -144,6 +144,11 @@ def config_folder() -> Path:
     return Path(platformdirs.user_config_dir("vitrail"))
 
 
+def service_key() -> str | None:
+    """The API key of `vitrail serve`, if $VITRAIL_API_KEY has one."""
+    return os.environ.get("VITRAIL_API_KEY") or None
+
+
 def expand_home(path: str | Path) -> Path:
     """The path with the folder of a person in place of `~` or `~name`.
 

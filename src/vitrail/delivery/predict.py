@@ -4,7 +4,7 @@ A head is of use only on the very features it was fitted on: the weights must be
 precision are the run's unless others are given.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,7 +25,7 @@ from vitrail.core.resources import Resources
 from vitrail.data import MAX_PIXELS, ImageRejected, SetAside
 from vitrail.data.sources.local import written
 from vitrail.delivery.new_images import InSource, list_new_images
-from vitrail.delivery.prediction import TOP, Prediction
+from vitrail.delivery.prediction import Prediction, make_predictions, require_rule
 from vitrail.delivery.reopen import reopen
 from vitrail.delivery.run_images import RunImages
 from vitrail.evaluation import say_strength
@@ -93,7 +93,7 @@ class Predictor:
             UsageError: the run has no such backbone.
             WeightsError: the head or its thresholds are missing or damaged, or the weights are not those of the run.
         """
-        _require_rule(sets)
+        require_rule(sets)
         run, resources = load_run(Path(folder)), resources or Resources()
         progress = resources.progress
         spec = _choose(run, backbone, progress)
@@ -201,20 +201,9 @@ class Predictor:
             )
 
     def _answers(self, feature_ND: NDArray[np.float32]) -> list[Prediction]:
-        """One prediction a row, with what the thresholds say of it; the path is the caller's to fill in."""
-        probability_NC = probabilities(self.head, feature_ND)
-        answers = [_prediction(probability_C, self.head.classes) for probability_C in probability_NC]
-        set_NC = self.refusal.sets(probability_NC, self.sets)
-        doubts = _doubts(self.refusal, probability_NC, feature_ND)
-        return [
-            replace(
-                answer,
-                set=tuple(self.head.classes[int(c)] for c in np.flatnonzero(set_C)),
-                doubt=doubt,
-                least_probability=self.refusal.confidence,
-            )
-            for answer, set_C, doubt in zip(answers, set_NC, doubts, strict=True)
-        ]
+        """One prediction a row; the path is the caller's to fill in."""
+        probability_NC, distance_N = probabilities(self.head, feature_ND), self.refusal.distances(feature_ND)
+        return make_predictions(self.head.classes, self.refusal, probability_NC, distance_N, rule=self.sets)
 
 
 @dataclass(slots=True)
@@ -226,11 +215,6 @@ class _ListedImage:
     label: str | None = None
     group: str | None = None
     id: str | None = None
-
-
-def _require_rule(sets: str) -> None:
-    if sets not in RULES:
-        raise UsageError(f"There is no rule {sets!r} for sets of classes: choose {', '.join(RULES)}.")
 
 
 def _choose(run: RunRecord, backbone: str | BackboneSpec | None, progress: Progress) -> BackboneSpec:
@@ -275,19 +259,3 @@ def _list_images(images: Iterable[ImageInput], resources: Resources) -> Iterator
 
 def _no_answer(error: str) -> Prediction:
     return Prediction(path="", label=None, probability=None, top=(), error=error)
-
-
-def _prediction(probability_C: NDArray[np.float64], classes: Sequence[str]) -> Prediction:
-    order = np.argsort(-probability_C, kind="stable")[:TOP]
-    top = tuple((classes[int(c)], float(probability_C[c])) for c in order)
-    return Prediction(path="", label=top[0][0], probability=top[0][1], top=top, error=None)
-
-
-def _doubts(refusal: Refusal, probability_NC: NDArray[np.float64], feature_ND: NDArray[np.float32]) -> list[str | None]:
-    """Why each row should not be answered, or None."""
-    strange_N, sure_N = refusal.strange(feature_ND), refusal.sure(probability_NC)
-    unsure = f"less sure than the {refusal.confidence or 0:.1%} that answers right in {refusal.precision:.0%} ask for"
-    return [
-        "unlike any training image" if strange else None if sure else unsure
-        for strange, sure in zip(strange_N.tolist(), sure_N.tolist(), strict=True)
-    ]

@@ -22,7 +22,6 @@ from vitrail.delivery.export.certificate import (
     compare_with_run,
 )
 from vitrail.delivery.export.folder_files import (
-    CERTIFICATE,
     describe_model,
     digest_model,
     filled_folder,
@@ -30,7 +29,8 @@ from vitrail.delivery.export.folder_files import (
     write_files,
     write_receipt,
 )
-from vitrail.delivery.export.graphs import RUNTIME, ExportFormat, require_format, write_graph
+from vitrail.delivery.export.graphs import ExportFormat, require_format, write_graph
+from vitrail.delivery.export.layout import CERTIFICATE, RUNTIME
 from vitrail.delivery.export.network import Classifier, join_network
 from vitrail.evaluation.pairs import number_groups
 from vitrail.runs import RunRecord, load_run, make_criteria
@@ -93,10 +93,10 @@ def write_model(
     folder: Path, classifier: Classifier, run_digest: str, export_format: ExportFormat, *, max_pixels: int
 ) -> None:
     """Write everything that can be written before the model has answered."""
-    facts = describe_model(classifier, run_digest, export_format)
+    facts = describe_model(classifier, run_digest, export_format, max_pixels=max_pixels)
     crop = classifier.backbone.card.preprocessing.crop
     write_graph(export_format, join_network(classifier), crop=crop, facts=facts, folder=folder)
-    write_files(folder, classifier, facts, max_pixels=max_pixels)
+    write_files(folder, classifier, facts)
 
 
 def certify(

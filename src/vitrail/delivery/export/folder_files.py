@@ -27,21 +27,30 @@ from vitrail.core.bounded import is_folder, is_there
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.core.whole_files import TEMPORARY
-from vitrail.delivery.export.graphs import MODEL_FILE, OUTPUTS, PIXELS, RUNTIME, ExportFormat
+from vitrail.delivery.export.graphs import ExportFormat
+from vitrail.delivery.export.layout import (
+    FACTS,
+    MODEL_FILE,
+    MODEL_VERSION,
+    OUTPUTS,
+    PIXELS,
+    RECEIPT,
+    RECEIPT_VERSION,
+    RUNTIME,
+)
 from vitrail.delivery.export.network import Classifier
 from vitrail.delivery.export.pixels import write_preprocess
 from vitrail.heads.refusal import RULES
 from vitrail.heads.scores import Neighbours
 
-MODEL_VERSION = 1
-RECEIPT_VERSION = 1
-FACTS, CERTIFICATE, RECEIPT = "model.json", "certificate.json", "receipt.json"
 NO_THRESHOLD = 2.0  # stands for infinity, which JSON lacks: no score of a class is above 1
 STORED_ROWS = "The nearest-neighbours head stores features of training images"
 BANK_ROWS = "The model stores features of training images, with which new images are compared"
 
 
-def describe_model(classifier: Classifier, run_digest: str, export_format: ExportFormat) -> dict[str, Any]:
+def describe_model(
+    classifier: Classifier, run_digest: str, export_format: ExportFormat, *, max_pixels: int
+) -> dict[str, Any]:
     """The facts of model.json, which are also in the metadata of the graph."""
     card, refusal = classifier.backbone.card, classifier.refusal
     stored = [BANK_ROWS] + ([STORED_ROWS] if isinstance(classifier.head.scores, Neighbours) else [])
@@ -73,6 +82,7 @@ def describe_model(classifier: Classifier, run_digest: str, export_format: Expor
         },
         "pooling": classifier.pooling,
         "preprocessing": asdict(card.preprocessing),
+        "max_pixels": max_pixels,
         "weights": {
             "sha256": classifier.backbone.digest,
             "licence": card.licence,
@@ -85,7 +95,7 @@ def describe_model(classifier: Classifier, run_digest: str, export_format: Expor
     }
 
 
-def write_files(folder: Path, classifier: Classifier, facts: dict[str, Any], *, max_pixels: int) -> None:
+def write_files(folder: Path, classifier: Classifier, facts: dict[str, Any]) -> None:
     """Write everything of a folder but the model, its certificate and its receipt."""
     export_format: ExportFormat = facts["format"]
     templates = files("vitrail.delivery.export") / "folder"
@@ -95,7 +105,7 @@ def write_files(folder: Path, classifier: Classifier, facts: dict[str, Any], *, 
     needed = ("numpy", "pillow", RUNTIME[export_format])
     texts = {
         FACTS: json.dumps(facts, indent=2) + "\n",
-        "preprocess.py": write_preprocess(classifier.backbone.card.preprocessing, max_pixels=max_pixels),
+        "preprocess.py": write_preprocess(classifier.backbone.card.preprocessing, max_pixels=facts["max_pixels"]),
         "classify.py": example,
         "requirements.txt": "".join(f"{name}=={version(name)}\n" for name in needed),
     }

@@ -1,0 +1,1 @@
+"""`vitrail serve`: a model folder behind HTTP, without torch."""
