@@ -59,7 +59,7 @@ async function openModel() {
     model = await readModel();
   } catch (failure) {
     if (failure.code === "key") return askKey();
-    byId("model-failure-text").textContent = words.texts.failures[failure.code]({});
+    byId("model-failure-text").textContent = words.texts.failures[failure.code];
     byId("model-failure").hidden = false;
     return;
   }

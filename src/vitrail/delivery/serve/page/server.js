@@ -12,12 +12,11 @@ export function useKey(text) {
   key = text;
 }
 
-/** Why there is no answer: a name that texts.js has words for, and perhaps the server's reason. */
+/** Why there is no answer, as a name that texts.js has words for. */
 export class Failure extends Error {
-  constructor(code, reason = "") {
+  constructor(code) {
     super(code);
     this.code = code;
-    this.reason = reason;
   }
 }
 
@@ -57,9 +56,8 @@ async function send(path, options) {
 
 async function makeFailure(reply) {
   const body = await reply.json().catch(() => ({}));
-  const unreadable = body.results?.[0]?.error;
-  if (unreadable?.code === "too_many_pixels") return new Failure("pixels");
-  return new Failure(FAILURES[reply.status] ?? "server", unreadable?.text);
+  if (body.results?.[0]?.error?.code === "image_too_large") return new Failure("pixels");
+  return new Failure(FAILURES[reply.status] ?? "server");
 }
 
 async function requireReadable(file) {

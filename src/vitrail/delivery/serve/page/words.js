@@ -71,13 +71,11 @@ export class Words {
   }
 
   /** Why an image has no result, and what to do. */
-  failure({ code, reason }, file) {
+  failure({ code }, file) {
     const { bytes, pixels } = this.model?.limits ?? {};
-    const values = {
-      bytes: { size: this.size(file.size), limit: bytes && this.size(bytes) },
-      pixels: { limit: pixels && this.number.format(pixels / 1e6) },
-    };
-    return this.texts.failures[code](values[code] ?? { reason });
+    if (code === "bytes") return this.texts.tooManyBytes(this.size(file.size), bytes && this.size(bytes));
+    if (code === "pixels") return this.texts.tooManyPixels(pixels && this.number.format(pixels / 1e6));
+    return this.texts.failures[code];
   }
 
   /** The outcome for an image in one line, for those who hear it. */
