@@ -57,8 +57,10 @@ def serve(
     from vitrail.core.errors import UsageError
     from vitrail.core.machine import cache_folder, usable_cores
     from vitrail.delivery.model_folder import ModelFolder, is_model_folder
+    from vitrail.delivery.serve import require_packages
     from vitrail.delivery.serve.keys import read_key
 
+    require_packages()
     key = read_key(api_key_file)
     if not is_model_folder(model):
         from vitrail.delivery.serve.certified import find_export

@@ -36,10 +36,8 @@ class Classifier:
     async def answer(self, images: Sequence[UploadedImage]) -> tuple[Result, ...]:
         """A result for each image, in order."""
         begun = time.perf_counter()
-        pending = [self._start(image) for image in images]
-        return tuple(
-            [await self._finish(image.name, begun, *parts) for image, parts in zip(images, pending, strict=True)]
-        )
+        started = [(image.name, *self._start(image)) for image in images]
+        return tuple([await self._finish(name, begun, size, answer) for name, size, answer in started])
 
     def close(self) -> None:
         """Answer what was accepted, and end the threads."""

@@ -1,8 +1,8 @@
 """What every request passes before the application sees it, and every reply afterwards.
 
 The Host header is checked while the service listens on this machine only: otherwise a page on the web could reach it
-through a name that it lets point here (DNS rebinding). So is the Origin, since a form on another page may send files
-without asking. The API key is compared in constant time.
+through a name that it lets point here (DNS rebinding). What a form on another page sends is refused: a browser sends
+files in such a form without asking the service first. The API key is compared in constant time.
 """
 
 import hmac
@@ -23,6 +23,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+READING = ("GET", "HEAD", "OPTIONS")
 NEED_KEY = ("/v1/model", "/v1/predict", "/metrics")
 KNOWN_PATHS = frozenset(
     {*NEED_KEY, "/", "/openapi.json", "/v1/health", "/v1/health/live", "/v1/health/ready"}
@@ -78,12 +79,11 @@ class Guard:
     def _refuse(self, scope: Scope) -> Reply | None:
         """Why a request is refused; None if it is not."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        host, origin = headers.get(b"host", ""), headers.get(b"origin")
-        if self.is_loopback and not LOOPBACK_HOST.fullmatch(host):
+        if self.is_loopback and not LOOPBACK_HOST.fullmatch(headers.get(b"host", "")):
             return Reply(
                 421, "wrong_host", "This service answers on this machine only. Open it as localhost or 127.0.0.1."
             )
-        if origin is not None and origin.partition("://")[2] != host:
+        if scope["method"] not in READING and _is_from_another_page(headers):
             return Reply(403, "wrong_origin", "Another page has sent this request. Use the page of the service itself.")
         if self.api_key is not None and scope["path"] in NEED_KEY and not self._has_key(headers):
             return Reply(401, "no_key", "The API key is missing or wrong. Send it as `Authorization: Bearer KEY`.")
@@ -93,6 +93,17 @@ class Guard:
         assert self.api_key is not None, "only asked for if there is one"
         scheme, _, key = headers.get(b"authorization", "").partition(" ")
         return hmac.compare_digest(key.strip().encode(), self.api_key.encode()) and scheme.lower() == "bearer"
+
+
+def _is_from_another_page(headers: dict[bytes, str]) -> bool:
+    """Whether a browser says so; other clients say nothing.
+
+    Browsers that do not send Sec-Fetch-Site, or not over plain HTTP, send the Origin.
+    """
+    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    return origin is not None and origin.partition("://")[2] != headers.get(b"host")
 
 
 async def send_reply(reply: Reply, send: Send) -> None:

@@ -27,7 +27,7 @@ def read_key(file: Path | None) -> str | None:
             raise UsageError(f"The API key in {file} cannot be read ({error.strerror or error}).") from error
     if not LEAST_LENGTH <= len(key) <= MOST_LENGTH or not all("!" <= character <= "~" for character in key):
         raise UsageError(
-            f"The API key in {where} cannot be used: it needs {LEAST_LENGTH} to {MOST_LENGTH} visible ASCII characters, "
-            "such as those that `openssl rand -hex 32` prints."
+            f"The API key in {where} cannot be used: it needs {LEAST_LENGTH} to {MOST_LENGTH} visible ASCII "
+            "characters, such as those that `openssl rand -hex 32` prints."
         )
     return key

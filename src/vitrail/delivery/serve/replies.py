@@ -98,9 +98,7 @@ class Results:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestLimits:
-    """What one request may have. `bytes` are those of its body, `pixels` those of one image; it must arrive within
-    `seconds`.
-    """
+    """What one request may have: bytes of its body, pixels of each image, images, and seconds until it is there."""
 
     bytes: int
     pixels: int
@@ -158,4 +156,4 @@ class Status:
 
 def as_json(reply: Any) -> bytes:
     """A reply as the bytes that are sent."""
-    return json.dumps(asdict(reply), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return json.dumps(asdict(reply), allow_nan=False, separators=(",", ":")).encode()

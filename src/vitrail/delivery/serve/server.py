@@ -54,18 +54,13 @@ def listen(host: str, port: int) -> socket.socket:
         UsageError: there is no such address, or another program has the port.
     """
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
-        listener = socket.socket(family, kind)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)  # type: ignore[arg-type]
     except OSError as error:
         raise UsageError(
             f"The service cannot listen at {host}, port {port} ({error.strerror or error}): choose another address "
             "with --host or --port."
         ) from error
-    return listener
 
 
 def is_loopback(listener: socket.socket) -> bool:

@@ -17,6 +17,7 @@ MOST_PART_HEADERS, MOST_PART_HEADER_BYTES = 8, 1024
 MOST_NAME = 255  # characters
 IMAGE_TYPE = re.compile(r"image/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 UNNAMED_TYPES = frozenset({"", "application/octet-stream"})  # of a part whose program knows no better
+TOO_LARGE = f"A request may have {MOST_BODY_BYTES / 1e6:.0f} MB. Send a smaller image, or fewer at once."
 WANTED = f"Send one image with a Content-Type of image/*, or several as {MULTIPART} in fields named {FIELD!r}."
 
 
@@ -52,7 +53,7 @@ async def read_images(headers: Mapping[str, str], chunks: AsyncIterator[bytes], 
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in chunks:
                 if upload.bytes + len(chunk) > MOST_BODY_BYTES:
-                    raise _too_large()
+                    raise RequestRefused(413, "too_large", TOO_LARGE)
                 upload.take(len(chunk))
                 if parts is None:
                     whole.append(chunk)
@@ -71,13 +72,7 @@ async def read_images(headers: Mapping[str, str], chunks: AsyncIterator[bytes], 
 def _require_length(stated: str | None) -> None:
     """Refuse a body that is stated to be too large before it is read."""
     if stated is not None and stated.isdecimal() and int(stated[:20]) > MOST_BODY_BYTES:
-        raise _too_large()
-
-
-def _too_large() -> RequestRefused:
-    return RequestRefused(
-        413, "too_large", f"A request may have {MOST_BODY_BYTES / 1e6:.0f} MB. Send a smaller image, or fewer at once."
-    )
+        raise RequestRefused(413, "too_large", TOO_LARGE)
 
 
 class _Parts:
