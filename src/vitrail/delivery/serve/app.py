@@ -133,6 +133,7 @@ class Service:
             docs_url=None,
             redoc_url=None,
             openapi_url="/openapi.json",
+            redirect_slashes=False,  # it would send people to whatever the Host header says
         )
         _add_errors(application)
         _add_page(application)

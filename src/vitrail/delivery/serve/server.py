@@ -25,7 +25,15 @@ def serve(service: Service, listener: socket.socket, on_ready: Callable[[], None
 
     A second signal ends it at once.
     """
-    config = uvicorn.Config(
+    try:
+        _Server(make_config(service), service, on_ready).run(sockets=[listener])
+    finally:
+        service.classifier.close()
+
+
+def make_config(service: Service) -> uvicorn.Config:
+    """How uvicorn runs the service."""
+    return uvicorn.Config(
         service.guard,
         backlog=BACKLOG,
         h11_max_incomplete_event_size=MOST_HEADER_BYTES,
@@ -41,10 +49,6 @@ def serve(service: Service, listener: socket.socket, on_ready: Callable[[], None
         timeout_keep_alive=KEEP_SECONDS,
         ws="none",
     )
-    try:
-        _Server(config, service, on_ready).run(sockets=[listener])
-    finally:
-        service.classifier.close()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -55,7 +59,7 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)  # type: ignore[arg-type]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         raise UsageError(
             f"The service cannot listen at {host}, port {port} ({error.strerror or error}): choose another address "
