@@ -14,6 +14,8 @@ import httpx
 import pytest
 
 from tests.delivery.export.conftest import Finished
+from tests.delivery.serve.browsing import browser as browser
+from tests.delivery.serve.browsing import open_page as open_page
 from vitrail.delivery.model_folder import ModelFolder
 
 KEY = "a key for tests, in a header".replace(" ", "-")

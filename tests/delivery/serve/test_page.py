@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.delivery.serve.browsing import Open, browser, cards, give, open_page, transfer  # noqa: F401
+from tests.delivery.serve.browsing import Open, cards, give, transfer
 from tests.delivery.serve.conftest import Server, start_server
 
 pytest.importorskip("playwright.sync_api")
 
-from playwright.sync_api import Page, Route, expect  # noqa: E402
+from playwright.sync_api import Page, Route, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 KEY = "a-key-for-tests-0123456789"
@@ -47,7 +47,8 @@ def require_answer(page: Page, result: dict[str, Any]) -> None:
     )
     rows = cards(page).locator(".bars li").all_inner_texts()
     assert [row.split("\n")[0] for row in rows] == [row["label"] for row in result["top"]]
-    expect(cards(page).locator(".file")).to_contain_text(f"{result['width']} × {result['height']} pixels")
+    size = f"{result['width']} \N{MULTIPLICATION SIGN} {result['height']} pixels"
+    expect(cards(page).locator(".file")).to_contain_text(size)
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +213,8 @@ def test_the_page_asks_for_the_key_and_keeps_it_in_memory_only(open_page: Open, 
         page.get_by_role("button", name="Use this key").click()
         expect(cards(page, "answered")).to_have_count(1)
         expect(page.locator("#key-form")).to_be_hidden()
-        assert page.evaluate("[document.cookie, ...Object.values(localStorage), ...Object.values(sessionStorage)]") == [""]
+        kept = "[document.cookie, ...Object.values(localStorage), ...Object.values(sessionStorage)]"
+        assert page.evaluate(kept) == [""]
         page.reload()
         expect(page.locator("#key-form")).to_be_visible()
     finally:

@@ -10,7 +10,8 @@ export function fillAbout(words) {
   if (model === null) return;
   byId("lead-in").textContent = texts.leadIn(number.format(model.classes.length));
   byId("limits").textContent = texts.limits(words.size(model.limits.bytes), number.format(model.limits.pixels / 1e6));
-  byId("facts").replaceChildren(...listFacts(words).flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]));
+  const rows = listFacts(words).map(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]);
+  byId("facts").replaceChildren(...rows.flat());
   byId("classes-title").textContent = texts.classesTitle(number.format(model.classes.length));
   byId("classes").replaceChildren(...model.classes.map((label) => make("li", {}, make("bdi", {}, label))));
 }
@@ -22,7 +23,7 @@ function listFacts(words) {
   const [promised, ...rates] = [setCheck.promised, value, low, high].map((rate) => percent.format(rate));
   const facts = [
     [texts.model, texts.modelText(model.name, model.format, model.precision, model.crop)],
-    [texts.fidelity, texts.fidelityText(number.format(images), words.difference(largest_difference))],
+    [texts.fidelity, texts.fidelityText(number.format(images), words.largest(largest_difference))],
     [texts.sets, texts.setsText(promised, ...rates, number.format(n))],
   ];
   if (promises.confidence === null) facts.push([texts.confidence, texts.noConfidence]);

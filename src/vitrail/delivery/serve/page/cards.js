@@ -1,5 +1,5 @@
-// The card of an image: its picture, and the answer as a sentence, the reason of a doubt, bars and the set of classes; or
-// why there is no answer.
+// The card of an image: a preview, and the answer as a sentence, the reason of a doubt, bars and the set of classes; or why
+// there is no answer.
 
 const MOST_PREVIEW_PIXELS = 50e6; // a browser may need gigabytes to draw more
 const SMALL = 64; // pixels along a side; a smaller image is drawn with its pixels visible
@@ -30,7 +30,8 @@ export function fillCard(item, words, onRetry) {
   card.className = failure ? "failed" : result?.doubt ? "doubt" : result ? "answered" : "working";
   card.querySelector(".no-preview")?.replaceChildren(words.texts.noPreview);
   card.querySelector(".remove").ariaLabel = words.texts.remove(item.file.name);
-  const parts = failure ? drawFailure(item, words, onRetry) : result ? drawResult(result, words) : drawWork(item, words);
+  const draw = failure ? drawFailure : result ? drawResult : drawWork;
+  const parts = draw(item, words, onRetry);
   card.querySelector(".body").replaceChildren(...parts, drawFile(item, words));
 }
 
@@ -48,12 +49,13 @@ function drawFailure({ failure, file }, words, onRetry) {
   ];
 }
 
-function drawResult(result, words) {
+function drawResult({ result }, words) {
   const name = (label) => make("bdi", { className: "name" }, label);
+  const bars = result.top.map((row) => drawBar(row, words));
   return [
     make("h3", {}, ...words.answer(result, name)),
     ...(result.doubt ? [make("p", { className: "reason" }, ...words.doubt(result, name))] : []),
-    make("ul", { className: "bars", ariaLabel: words.texts.probabilities }, ...result.top.map((row) => drawBar(row, words))),
+    make("ul", { className: "bars", ariaLabel: words.texts.probabilities }, ...bars),
     make("p", { className: "set" }, ...words.set(result, name)),
   ];
 }

@@ -8,8 +8,8 @@ import { Words } from "./words.js";
 
 const AT_ONCE = 4; // images that are sent at the same time
 const LANGUAGE = "vitrail-language"; // where the browser keeps the language that a person chose
-
 const SENDABLE = /^[\x21-\x7e]+$/; // what a header can carry
+const UNKNOWN = ["", "application/octet-stream"]; // types of files that the browser does not know: the server looks
 
 const byId = (id) => document.getElementById(id);
 const items = []; // the newest choice first; within it, in its order
@@ -45,7 +45,8 @@ function show(language) {
   words = new Words(language, model);
   document.documentElement.lang = language;
   document.title = words.texts.title;
-  for (const element of document.querySelectorAll("[data-text]")) element.textContent = words.texts[element.dataset.text];
+  const named = document.querySelectorAll("[data-text]");
+  for (const element of named) element.textContent = words.texts[element.dataset.text];
   for (const button of byId("languages").children) button.ariaPressed = String(button.lang === language);
   fillAbout(words);
   for (const item of items) fill(item);
@@ -103,7 +104,7 @@ function makeItem(file) {
 }
 
 function findFailure(file) {
-  if (file.type && !file.type.startsWith("image/")) return new Failure("notImage");
+  if (!UNKNOWN.includes(file.type) && !file.type.startsWith("image/")) return new Failure("notImage");
   if (model && file.size > model.limits.bytes) return new Failure("bytes");
   return null;
 }
@@ -149,7 +150,8 @@ async function send(item) {
 
 function announce(item) {
   const done = items.filter(({ result, failure }) => result || failure).length;
-  say(items.length > 1 ? words.texts.done(done, items.length) : "", words.texts.heard(item.file.name, words.outcome(item)));
+  const shown = items.length > 1 ? words.texts.done(done, items.length) : "";
+  say(shown, words.texts.heard(item.file.name, words.outcome(item)));
 }
 
 /** Tell what happened: in sight, and to a screen reader, which also hears what the cards show. */

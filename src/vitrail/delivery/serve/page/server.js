@@ -4,7 +4,18 @@ const TRIES = 5; // of an image that a busy server turns away
 const LONGEST_WAIT_S = 30;
 
 // What a person can do about a reply, as a name that texts.js has words for. A proxy in front may send these as well.
-const FAILURES = { 400: "notImage", 401: "key", 408: "time", 413: "bytes", 415: "notImage", 422: "notImage", 429: "busy", 502: "offline", 503: "busy", 504: "time" };
+const FAILURES = {
+  400: "notImage",
+  401: "key",
+  408: "time",
+  413: "bytes",
+  415: "notImage",
+  422: "notImage",
+  429: "busy",
+  502: "offline",
+  503: "busy",
+  504: "time",
+};
 
 let key = null; // in memory only
 

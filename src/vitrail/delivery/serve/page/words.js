@@ -1,5 +1,5 @@
-// Sentences and numbers in the reader's language, about one model. A sentence is a list of parts, in which a label is what
-// `name` makes of it: an element for those who see it, a text for those who hear it.
+// Sentences and numbers in the reader's language, about one model. A sentence is a list of parts, in which a label is
+// what `name` makes of it: an element for those who see it, a text for those who hear it.
 
 import { TEXTS } from "./texts.js";
 
@@ -27,9 +27,10 @@ export class Words {
     return new Intl.NumberFormat(this.language, { style: "unit", unit, maximumFractionDigits: 1 }).format(size);
   }
 
-  /** A difference of probabilities, such as 0.0000008. */
-  difference(value) {
-    return new Intl.NumberFormat(this.language, { maximumSignificantDigits: 1, maximumFractionDigits: 20 }).format(value);
+  /** The largest of some small differences: rounded up, so that none is larger than what is shown. */
+  largest(difference) {
+    const format = { maximumSignificantDigits: 1, roundingMode: "ceil" };
+    return new Intl.NumberFormat(this.language, format).format(difference);
   }
 
   /** What the run promised, and how the model kept it on the test images; undefined until the server has said. */
