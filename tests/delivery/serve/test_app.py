@@ -145,8 +145,8 @@ def test_too_many_images_are_refused(client: TestClient, picture: bytes):
 
 
 def test_a_full_service_says_when_to_come_back(client: TestClient, service: Service, picture: bytes):
-    with service.admission.admitted("others", service.admission.room // 2):
-        with service.admission.admitted("more", service.admission.room // 2):
+    with service.admission.admitted("others", service.admission.share):
+        with service.admission.admitted("more", service.admission.share):
             reply = client.post("/v1/predict", content=picture, headers=PNG)
             assert error_of(reply) == (503, "busy")
             assert int(reply.headers["retry-after"]) >= 1

@@ -30,17 +30,22 @@ class Admission:
     _by_client: Counter[str] = field(default_factory=Counter)
 
     @property
+    def share(self) -> int:
+        """Images of one client that may be in the service at once, at least one request's."""
+        return max(MOST_IMAGES, int(WAITING_SECONDS * self.images_per_s / 2))
+
+    @property
     def room(self) -> int:
-        """Images that may be in the service at once: what the model answers in some seconds, two requests at least."""
-        return max(2 * MOST_IMAGES, int(WAITING_SECONDS * self.images_per_s))
+        """Images of all clients: what the model answers in some seconds."""
+        return 2 * self.share
 
     def require_room(self, client: str, images: int = 1) -> None:
         """Raise RequestRefused if so many images of a client would be too many now."""
-        if self._by_client[client] + images > self.room // 2:
+        if self._by_client[client] + images > self.share:
             raise RequestRefused(
                 429,
                 "too_many_requests",
-                f"This client has {self._by_client[client]} images waiting, and may have {self.room // 2}. Wait for "
+                f"This client has {self._by_client[client]} images waiting, and may have {self.share}. Wait for "
                 "answers before sending more.",
                 retry_after=self._retry_after(),
             )
