@@ -9,6 +9,8 @@ import pytest
 from benchmarks.service import Server, start_server
 
 from tests.delivery.export.conftest import Finished
+from tests.delivery.serve.browsing import browser as browser
+from tests.delivery.serve.browsing import open_page as open_page
 from vitrail.delivery.model_folder import ModelFolder
 
 READY_SECONDS = 120.0  # on a machine with other work

@@ -105,6 +105,7 @@ class Service:
                 images=certificate.fidelity.images,
                 largest_difference=certificate.fidelity.largest_difference,
                 conclusion=certificate.shift.conclusion,
+                promises=certificate.shift.promises,
                 images_per_s=certificate.speed.best.images_per_s,
                 best_batch=certificate.speed.best.batch,
             ),

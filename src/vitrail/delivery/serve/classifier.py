@@ -64,7 +64,7 @@ class Classifier:
             columns_rows = await size
         except ImageRejected as error:
             self._metrics.images.labels("unreadable").inc()
-            return Result.unreadable(name, str(error), _milliseconds(begun))
+            return Result.unreadable(name, error, _milliseconds(begun))
         prediction = await asyncio.wrap_future(answer)
         self._metrics.images.labels("doubt" if prediction.doubt else "answered").inc()
         return Result.of(name, prediction, columns_rows, _milliseconds(begun))

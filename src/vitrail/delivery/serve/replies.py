@@ -4,9 +4,11 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from vitrail.data.images import ImageRejected, ImageTooLarge
 from vitrail.delivery.prediction import STRANGE, Prediction
+from vitrail.evaluation import RefusalCheck
 
-UNREADABLE = "unreadable"
+UNREADABLE, TOO_LARGE = "unreadable", "image_too_large"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,9 +82,10 @@ class Result:
         )
 
     @classmethod
-    def unreadable(cls, name: str, text: str, milliseconds: float) -> "Result":
+    def unreadable(cls, name: str, rejected: ImageRejected, milliseconds: float) -> "Result":
         """What is sent for a file that is no image, or cannot be used."""
-        return cls(name=name, error=ErrorText(code=UNREADABLE, text=text), milliseconds=milliseconds)
+        code = TOO_LARGE if isinstance(rejected, ImageTooLarge) else UNREADABLE
+        return cls(name=name, error=ErrorText(code=code, text=str(rejected)), milliseconds=milliseconds)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,11 +108,15 @@ class RequestLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CertifiedFacts:
-    """What the certificate of the model says: on how many test images it was checked, and the outcome."""
+    """What the certificate of the model says: on how many test images it was checked, and the outcome.
+
+    `promises` are the thresholds of the run on its answers.
+    """
 
     images: int
     largest_difference: float
     conclusion: str
+    promises: RefusalCheck
     images_per_s: float
     best_batch: int
 
