@@ -4,10 +4,13 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import time
 import venv
 from importlib.metadata import requires
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 from packaging.requirements import Requirement
@@ -78,24 +81,22 @@ def test_hadolint_finds_nothing_in_the_recipe(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_steps_of_the_recipe_make_an_environment_that_predicts(
-    finished: Finished, onnx_folder: Path, wheel: Path, tmp_path: Path
-):
-    """The steps of RUN, in an environment that has nothing but pip, beside the files that COPY puts there."""
+def test_the_steps_of_the_recipe_make_a_service(finished: Finished, onnx_folder: Path, wheel: Path, tmp_path: Path):
+    """They run in an environment that has nothing but pip, beside the files that COPY puts there."""
     home, install = tmp_path / "venv", tmp_path / "install"
     venv.create(home, with_pip=True)
     install.mkdir()
-    instructions = read_instructions((onnx_folder / "Dockerfile").read_text())
-    patterns = next(rest for name, rest in instructions if name == "COPY").split()
-    assert patterns.pop() == "./"
-    context = shutil.copytree(onnx_folder, tmp_path / "context")
+    context = shutil.copytree(onnx_folder, tmp_path / "model")
     shutil.copy(wheel, context)
+    instructions = read_instructions((context / "Dockerfile").read_text())
+    *patterns, place = next(rest for name, rest in instructions if name == "COPY").split()
+    assert place == "./"
     for pattern in patterns:
         (file,) = context.glob(pattern)
         shutil.copy(file, install)
-    scripts = home / ("Scripts" if os.name == "nt" else "bin")
+    found, scripts = dict(instructions), home / ("Scripts" if os.name == "nt" else "bin")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment["PATH"] = f"{scripts}{os.pathsep}{environment['PATH']}"
+    environment |= {"PATH": f"{scripts}{os.pathsep}{environment['PATH']}", "HOME": str(tmp_path / "no-home")}
     for step in (rest for name, rest in instructions if name == "RUN"):
         done = subprocess.run(
             step, shell=True, cwd=install, env=environment, capture_output=True, text=True, check=False
@@ -103,14 +104,40 @@ def test_the_steps_of_the_recipe_make_an_environment_that_predicts(
         if NO_INDEX.search(done.stderr):
             pytest.skip("needs the index of Python packages")
         assert done.returncode == 0, done.stderr[-3000:]
-
-    def run(*command: str) -> str:
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout
-
-    installed = {canonicalize_name(each["name"]) for each in json.loads(run("pip", "list", "--format", "json"))}
+    installed = {path.name.partition("-")[0].lower() for path in home.glob("**/*.dist-info")}
     assert {"vitrail", "onnxruntime", "uvicorn"} <= installed
-    assert not {"torch", "scikit-learn"} & installed
-    pictures = sorted(finished.data.rglob("*.png"))[:3]
-    assert len(json.loads(run("vitrail", "predict", str(context), *map(str, pictures), "--json", "-q"))) == 3
+    assert not {"torch", "scikit_learn"} & installed
+
+    environment |= dict(setting.split("=") for setting in found["ENV"].replace("/tmp/", f"{tmp_path}/tmp/").split())
+    before = list_files(home) | list_files(context)
+    serve_and_stop(found, context, environment, sorted(finished.data.rglob("*.png"))[0])
+    assert list_files(home) | list_files(context) == before, "the root file system may be read-only"
+
+
+def list_files(folder: Path) -> set[tuple[Path, int]]:
+    return {(path, path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+def serve_and_stop(found: dict[str, str], context: Path, environment: dict[str, str], image: Path) -> None:
+    """Start what ENTRYPOINT starts, wait as HEALTHCHECK does, ask for a prediction, and stop it as a container is."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    changed = {"/model": str(context), "0.0.0.0": "127.0.0.1"}
+    command = [changed.get(word, word) for word in json.loads(found["ENTRYPOINT"])]
+    check = json.loads(found["HEALTHCHECK"].partition("CMD ")[2].replace(":8000/", f":{port}/"))
+    with subprocess.Popen(
+        [*command, "--port", str(port)], cwd=context.parent, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        end = time.monotonic() + 120
+        while subprocess.run(check, env=environment, capture_output=True, check=False).returncode:
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < end, "it is not ready"
+        request = Request(
+            f"http://127.0.0.1:{port}/v1/predict", data=image.read_bytes(), headers={"Content-Type": "image/png"}
+        )
+        with urlopen(request, timeout=30) as reply:
+            (result,) = json.load(reply)["results"]
+        assert 0 < result["probability"] <= 1
+        process.terminate()
+        assert process.wait(timeout=60) == 0
