@@ -30,7 +30,9 @@ def test_the_outcome_comes_first_in_one_sentence():
     assert say_outcome(make_certificate()) == f"Passed: {model} gives all 200 test images the run's answer."
     assert say_outcome(make_certificate(flips=3)) == f"Passed: {model} gives 197 of 200 test images the run's answer."
     refused = say_outcome(make_certificate(flips=60))
-    assert refused.startswith(f"Not passed: of {model}, its accuracy is higher than the run's (export less run: +30.0")
+    assert refused.startswith(
+        f"Not passed: {model}, since its accuracy is higher than the run's (export less run: +30.0"
+    )
     text = read_text(render_certificate(make_certificate(flips=3), make_paths()))
     assert text.index(say_outcome(make_certificate(flips=3))) < text.index("Fidelity no probability differs")
 

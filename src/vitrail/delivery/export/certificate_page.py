@@ -35,7 +35,7 @@ def say_outcome(certificate: Certificate) -> str:
     model = f"{certificate.backbone} as {certificate.format} in {certificate.precision}"
     faults = certificate.faults()
     if faults:
-        return f"Not passed: of {model}, {'; '.join(faults)}."
+        return f"Not passed: {model}, since {'; '.join(faults)}."
     if not flips:
         return f"Passed: {model} gives {'all ' if images > 1 else ''}{plural(images, 'test image')} the run's answer."
     return f"Passed: {model} gives {images - flips:,} of {plural(images, 'test image')} the run's answer."
