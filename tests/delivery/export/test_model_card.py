@@ -161,6 +161,14 @@ def test_many_classes_are_not_all_listed():
     assert f"`class {SHOWN_CLASSES - 1}` and 12 more, which `model.json` lists." in text
 
 
+def test_the_card_names_no_place_of_the_machine():
+    warnings = (r"/home/eve/train and C:\Users\eve\test have the name of splits: put train/ and test/ on top.",)
+    results = make_results()
+    results = replace(results, data=replace(results.data, warnings=warnings))
+    text = render_card(results, describe(results), make_certificate())
+    assert "- train and test have the name of splits: put train/ and test/ on top." in text
+
+
 def test_texts_of_users_are_neither_markup_nor_metadata():
     results = make_results(INJECTIONS)
     warnings = tuple(f"The folder {text} is odd." for text in INJECTIONS)

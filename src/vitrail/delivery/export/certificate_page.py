@@ -44,3 +44,8 @@ def say_outcome(certificate: Certificate) -> str:
 def hide_place(path: str) -> str:
     """The path of an image as the folder may show it to others: of one that names a place of this machine, its end."""
     return re.split(r"[/\\]", path)[-1] if PLACE.search(path) else path
+
+
+def hide_places(text: str) -> str:
+    """The same for each path in a sentence."""
+    return re.sub(r"\S+", lambda word: hide_place(word[0]), text)

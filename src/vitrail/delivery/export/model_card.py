@@ -18,7 +18,7 @@ from vitrail.core.resources import Resources
 from vitrail.data.hub_sets import NAME, HubSource
 from vitrail.delivery.answer import data_of
 from vitrail.delivery.export.certificate import Certificate
-from vitrail.delivery.export.certificate_page import say_outcome
+from vitrail.delivery.export.certificate_page import hide_places, say_outcome
 from vitrail.delivery.report import words
 from vitrail.delivery.report.facts import collect_data_facts
 from vitrail.evaluation import DecidingMetric
@@ -138,7 +138,7 @@ def _list_caveats(results: Results, result: BackboneResult) -> list[str]:
     of_run = results.decision.caveats if result.name == results.decision.choose else ()
     elsewhere = (result.contamination.sentence, *_say_luck(results, result))
     caveats = dict.fromkeys((*of_run, *results.data.warnings))
-    return [caveat for caveat in caveats if caveat not in elsewhere]
+    return [hide_places(caveat) for caveat in caveats if caveat not in elsewhere]
 
 
 def _find_base(facts: Mapping[str, Any]) -> str | None:
