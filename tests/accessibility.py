@@ -35,7 +35,7 @@ class Violation:
 
 def find_violations(page: str, folder: Path, *, width: int, dark: bool) -> list[Violation]:
     """Every rule of axe-core that a page breaks at a width in pixels, in the light or the dark scheme."""
-    copy = FOLD.sub("<details open", POLICY.sub("", page)).replace("</body>", RUN.format(axe=_read_axe()) + "</body>")
+    copy = FOLD.sub("<details open", POLICY.sub("", page)).replace("</body>", RUN.format(axe=read_axe()) + "</body>")
     (folder / "page.html").write_text(copy, encoding="utf-8")
     dom = run_chromium(
         folder,
@@ -51,7 +51,8 @@ def find_violations(page: str, folder: Path, *, width: int, dark: bool) -> list[
     return [Violation(impact=impact, rule=rule, places=tuple(places)) for impact, rule, places in json.loads(text)]
 
 
-def _read_axe() -> str:
+def read_axe() -> str:
+    """The script of axe-core. Without it the test is skipped."""
     package = importlib.util.find_spec("axe_playwright_python")
     if package is None or package.origin is None:
         pytest.skip("needs axe-core: pip install --no-deps axe-playwright-python")

@@ -19,10 +19,15 @@ FLAGS = (
 )
 
 
+def find_chromium() -> str:
+    """Its path. Without Chromium the test is skipped."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("needs Chromium: run `make browser`")
+    return path
+
+
 def run_chromium(folder: Path, *arguments: str) -> str:
     """Run it with a profile of its own in `folder`; what it printed. Without Chromium the test is skipped."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("needs Chromium: run `make browser`")
-    command = [found, *FLAGS, f"--user-data-dir={folder / 'profile'}", *arguments]
+    command = [find_chromium(), *FLAGS, f"--user-data-dir={folder / 'profile'}", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout

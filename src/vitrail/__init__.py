@@ -34,6 +34,7 @@ if _typing.TYPE_CHECKING:
     from vitrail.core.errors import RunError as RunError
     from vitrail.core.errors import SealError as SealError
     from vitrail.core.errors import StoreError as StoreError
+    from vitrail.core.errors import UploadError as UploadError
     from vitrail.core.errors import UsageError as UsageError
     from vitrail.core.errors import VitrailError as VitrailError
     from vitrail.core.errors import WeightsError as WeightsError
@@ -55,6 +56,7 @@ __all__ = [
     "RunError",
     "SealError",
     "StoreError",
+    "UploadError",
     "UsageError",
     "VitrailError",
     "WeightsError",

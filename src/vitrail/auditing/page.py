@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
 from vitrail.auditing.audit import Audit, NearCopies
 from vitrail.auditing.suspects import SuspectLabel, say_judge
 from vitrail.core.whole_files import write_whole
 from vitrail.delivery.report import words
+from vitrail.delivery.report.environment import make_environment
 from vitrail.delivery.report.mistakes import Images, draw_thumbnail
 
 MOST_PAIRS, MOST_SUSPECTS, MOST_LINES = 60, 60, 300
@@ -53,15 +52,7 @@ def write_page(audit: Audit, path: Path) -> None:
 
 def render_page(audit: Audit) -> str:
     """The page as text, HTML."""
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("vitrail.auditing"), PackageLoader("vitrail.delivery.report")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(words.FILTERS)
-    return environment.get_template("audit.html.j2").render(_context(audit))
+    return make_environment("vitrail.auditing").get_template("audit.html.j2").render(_context(audit))
 
 
 def _context(audit: Audit) -> dict[str, Any]:

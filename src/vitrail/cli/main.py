@@ -18,7 +18,9 @@ from vitrail.cli.export import export
 from vitrail.cli.help import ShortGroupHelp, ShortHelp
 from vitrail.cli.predict import predict
 from vitrail.cli.pretrain import pretrain
+from vitrail.cli.push import push
 from vitrail.cli.reproduce import reproduce
+from vitrail.cli.serve import serve
 from vitrail.cli.streams import echo, flush_output, open_streams
 from vitrail.cli.verify import verify
 from vitrail.core.errors import VitrailError
@@ -49,6 +51,8 @@ app = typer.Typer(
 app.command(cls=ShortHelp)(bench)
 app.command(cls=ShortHelp)(predict)
 app.command(cls=ShortHelp)(export)
+app.command(cls=ShortHelp)(push)
+app.command(cls=ShortHelp)(serve)
 app.command(cls=ShortHelp)(compare)
 app.command(cls=ShortHelp)(verify)
 app.command(cls=ShortHelp)(audit)

@@ -5,6 +5,7 @@ VitrailError                  exit code 1: the work failed
 ├── DataError                 the images, labels or manifest are not valid for a benchmark
 ├── WeightsError              a weights file does not fit, is damaged or is hostile
 ├── DownloadError             weights could not be fetched, or are not the trusted ones
+├── UploadError               files could not be uploaded
 ├── StoreError                the feature store cannot be read or written
 ├── ClusterError              a cluster cannot be reached, or its machines cannot do the work
 ├── MachineError              the system refuses the threads or the memory that the work needs
@@ -37,6 +38,10 @@ class WeightsError(VitrailError):
 
 class DownloadError(VitrailError):
     """Weights could not be fetched, or are not the ones locked before."""
+
+
+class UploadError(VitrailError):
+    """Files could not be uploaded, or the other side refuses them."""
 
 
 class StoreError(VitrailError):

@@ -3,8 +3,8 @@
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -94,19 +94,6 @@ def return_freed_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """PyTorch computes with this many threads inside; on its own it knows the affinity but not the cgroup's quota."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def describe_machine() -> Machine:
     """The machine as the results name it. Imports no heavy package: versions come from metadata."""
     return Machine(
@@ -142,6 +129,11 @@ def config_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_config_dir("vitrail"))
+
+
+def service_key() -> str | None:
+    """The API key of `vitrail serve`, if $VITRAIL_API_KEY has one."""
+    return os.environ.get("VITRAIL_API_KEY") or None
 
 
 def expand_home(path: str | Path) -> Path:

@@ -81,6 +81,10 @@ class ImageRejected(DataError):  # noqa: N818 - it says what happened to the ima
         self.reason = reason
 
 
+class ImageTooLarge(ImageRejected):
+    """It has too many pixels, or would take too much memory or time: a smaller version of the image can be used."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
     """The facts in a file's header, before decoding; width and height are in pixels, as stored, of the box if any."""
@@ -259,7 +263,7 @@ def _open(known: ImageFormat, data: bytes, max_pixels: int) -> ImageFile.ImageFi
 def _require_fitting(width: int, height: int, max_pixels: int) -> None:
     pixels = width * height
     if pixels > max_pixels:
-        raise ImageRejected(
+        raise ImageTooLarge(
             f"too large: {width} x {height} is {pixels / 1e6:.4g} megapixels, over the limit of {max_pixels / 1e6:.4g}"
         )
 
@@ -272,11 +276,11 @@ def _take_memory(image: ImageFile.ImageFile, whole: tuple[int, int], data: bytes
     what = f"{whole[0]} x {whole[1]} pixels of this kind of {image.format} take"
     most = max(MOST_PIXEL_BYTES, MOST_BYTES_A_PIXEL * max_pixels)
     if cost.bytes > most:
-        raise ImageRejected(
+        raise ImageTooLarge(
             f"too large: {what} {cost.bytes / 1e6:,.0f} MB to decode, over the limit of {most / 1e6:,.0f}"
         )
     if cost.seconds > MOST_SECONDS:
-        raise ImageRejected(
+        raise ImageTooLarge(
             f"too slow: {what} about {cost.seconds:.0f} s to decode, over the limit of {MOST_SECONDS:.0f}"
         )
     PIXELS.take(cost.bytes)

@@ -30,37 +30,18 @@ SetOn = Literal["out-of-fold", "calibration"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
-    """The guarantees and their thresholds, which are never set on test images.
+class Limits:
+    """The thresholds that decide what is said of an image, once its probabilities and its distance are known.
 
-    `set_on` says on which `images` thresholds and confidence were set: out-of-fold probabilities of train and val
-    (cross-conformal), or a calibration split that was used for nothing else (split conformal). `groups` counts the
-    groups of these images; an image without one is a group of its own. With groups every promise is about an image
-    drawn from a new group, and each group counts the same. `threshold_RC` has a row for each of RULES; a class with a
-    score above it is not in the set. An answer needs `confidence` for `precision`; None if the test found no such
-    confidence. `bank_BD` has training features of length 1. `distance` is a cosine distance to the `neighbours`-th of
-    them: a share of 1 - `alarms` of the training images is nearer than that to training images of other groups.
+    `threshold_RC` has a row for each of RULES; a class with a score above it is not in the set. An answer needs
+    `confidence` for `precision`; None if the test found no such confidence. An image at more than `distance` from the
+    training images is strange.
     """
 
-    set_on: SetOn
-    images: int
-    groups: int
-    alpha: float
     threshold_RC: NDArray[np.float64] = field(repr=False)
     precision: float
-    risk: float
     confidence: float | None
-    neighbours: int
-    alarms: float
     distance: float
-    bank_BD: NDArray[np.float16] = field(repr=False)
-
-    @property
-    def digest(self) -> str:
-        """Identifies everything here, to the last bit."""
-        return fingerprint(
-            [_facts(self), *(sha256_bytes(array.tobytes()) for array in (self.threshold_RC, self.bank_BD))]
-        )
 
     def sets(self, probability_NC: NDArray[np.float64], rule: str = "lac") -> NDArray[np.bool_]:
         """Which classes are in the set of each example, N x C, by one of RULES."""
@@ -73,9 +54,46 @@ class Refusal:
         """Whether each answer has the confidence for the precision; without such a confidence all count as sure."""
         return np.asarray(probability_NC.max(axis=1) >= (0.0 if self.confidence is None else self.confidence))
 
+    def far(self, distance_N: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether each example is further from the training images than they are from one another."""
+        return np.asarray(distance_N > self.distance)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal(Limits):
+    """The guarantees of a head with their thresholds, which are never set on test images.
+
+    `set_on` says on which `images` thresholds and confidence were set: out-of-fold probabilities of train and val
+    (cross-conformal), or a calibration split that was used for nothing else (split conformal). `groups` counts the
+    groups of these images; an image without one is a group of its own. With groups every promise is about an image
+    drawn from a new group, and each group counts the same. `bank_BD` has training features of length 1. `distance` is a
+    cosine distance to the `neighbours`-th of them: a share of 1 - `alarms` of the training images is nearer than that
+    to training images of other groups.
+    """
+
+    set_on: SetOn
+    images: int
+    groups: int
+    alpha: float
+    risk: float
+    neighbours: int
+    alarms: float
+    bank_BD: NDArray[np.float16] = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Identifies everything here, to the last bit."""
+        return fingerprint(
+            [_facts(self), *(sha256_bytes(array.tobytes()) for array in (self.threshold_RC, self.bank_BD))]
+        )
+
+    def distances(self, feature_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The cosine distance of each example to the training images."""
+        return neighbour_distance(feature_ND, self.bank_BD, self.neighbours)
+
     def strange(self, feature_ND: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Whether each example is further from the training images than they are from one another."""
-        return neighbour_distance(feature_ND, self.bank_BD, self.neighbours) > self.distance
+        return self.far(self.distances(feature_ND))
 
 
 def save_refusal(refusal: Refusal, path: Path) -> None:

@@ -22,7 +22,8 @@ from vitrail.delivery.export import export as export_module
 from vitrail.delivery.export.answers import answer_with_folder, answer_with_torch, open_test_files
 from vitrail.delivery.export.certificate import Certificate
 from vitrail.delivery.export.export import export_run
-from vitrail.delivery.export.graphs import FORMATS, RUNTIME, ExportFormat
+from vitrail.delivery.export.graphs import FORMATS, ExportFormat
+from vitrail.delivery.export.layout import RUNTIME
 from vitrail.delivery.export.network import Classifier
 from vitrail.delivery.predict import Predictor
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from tests.heads.test_head import fitted
 from vitrail.core.errors import UsageError, WeightsError
 from vitrail.delivery.export import graphs
-from vitrail.delivery.export.graphs import FORMATS, RUNTIME, ExportFormat, require_format, write_graph
+from vitrail.delivery.export.graphs import FORMATS, ExportFormat, require_format, write_graph
+from vitrail.delivery.export.layout import RUNTIME
 from vitrail.heads import Head
 from vitrail.heads.module import HeadModule
 from vitrail.heads.scores import FORM_OF

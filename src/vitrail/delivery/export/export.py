@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
+from vitrail.core.bounded import read_json
 from vitrail.core.errors import RunError
 from vitrail.core.machine import describe_machine
 from vitrail.core.resources import Resources
@@ -21,16 +22,19 @@ from vitrail.delivery.export.certificate import (
     compare_exactly,
     compare_with_run,
 )
+from vitrail.delivery.export.certificate_page import render_certificate
 from vitrail.delivery.export.folder_files import (
-    CERTIFICATE,
     describe_model,
     digest_model,
     filled_folder,
     require_new_folder,
     write_files,
     write_receipt,
+    write_text,
 )
-from vitrail.delivery.export.graphs import RUNTIME, ExportFormat, require_format, write_graph
+from vitrail.delivery.export.graphs import ExportFormat, require_format, write_graph
+from vitrail.delivery.export.layout import CARD, CERTIFICATE, CERTIFICATE_PAGE, FACTS, RUNTIME
+from vitrail.delivery.export.model_card import render_card
 from vitrail.delivery.export.network import Classifier, join_network
 from vitrail.evaluation.pairs import number_groups
 from vitrail.runs import RunRecord, load_run, make_criteria
@@ -85,6 +89,8 @@ def export_run(
         certificate = certify(run, classifier, torch, measured, folder=folder, export_format=chosen_format)
         require_passed(certificate, out)
         (folder / CERTIFICATE).write_bytes(_CERTIFICATE.dump_json(certificate, indent=2) + b"\n")
+        write_text(folder / CERTIFICATE_PAGE, render_certificate(certificate, run.paths()))
+        write_text(folder / CARD, render_card(run.results, read_json(folder / FACTS), certificate))
         write_receipt(folder, digest)
     return Export(folder=out, certificate=certificate)
 
@@ -93,10 +99,10 @@ def write_model(
     folder: Path, classifier: Classifier, run_digest: str, export_format: ExportFormat, *, max_pixels: int
 ) -> None:
     """Write everything that can be written before the model has answered."""
-    facts = describe_model(classifier, run_digest, export_format)
+    facts = describe_model(classifier, run_digest, export_format, max_pixels=max_pixels)
     crop = classifier.backbone.card.preprocessing.crop
     write_graph(export_format, join_network(classifier), crop=crop, facts=facts, folder=folder)
-    write_files(folder, classifier, facts, max_pixels=max_pixels)
+    write_files(folder, classifier, facts)
 
 
 def certify(

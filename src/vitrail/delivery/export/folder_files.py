@@ -3,7 +3,9 @@
     model.onnx, or model.xml and model.bin    pixels in, probabilities and distances out
     model.json                                classes, thresholds, weights, run
     preprocess.py, classify.py                from files to pixels, and an example; requirements.txt has their packages
-    certificate.json                          what it answered on the test images
+    Dockerfile, requirements-serve.txt        a container that serves the folder, and what it installs beside
+    README.md                                 a model card
+    certificate.json, certificate.html        what it answered on the test images, and the same for people
     receipt.json                              sha256 of every other file
 
 It is filled under a temporary name beside its own, and renamed once its certificate has been passed.
@@ -12,6 +14,7 @@ It is filled under a temporary name beside its own, and renamed once its certifi
 import json
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,24 +30,31 @@ from vitrail.core.bounded import is_folder, is_there
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.core.whole_files import TEMPORARY
-from vitrail.delivery.export.graphs import MODEL_FILE, OUTPUTS, PIXELS, RUNTIME, ExportFormat
+from vitrail.delivery.export.graphs import ExportFormat
+from vitrail.delivery.export.layout import (
+    FACTS,
+    MODEL_FILE,
+    MODEL_VERSION,
+    OUTPUTS,
+    PIXELS,
+    RECEIPT,
+    RECEIPT_VERSION,
+    RUNTIME,
+)
 from vitrail.delivery.export.network import Classifier
 from vitrail.delivery.export.pixels import write_preprocess
 from vitrail.heads.refusal import RULES
 from vitrail.heads.scores import Neighbours
 
-MODEL_VERSION = 1
-RECEIPT_VERSION = 1
-FACTS, CERTIFICATE, RECEIPT = "model.json", "certificate.json", "receipt.json"
+TEMPLATES = files("vitrail.delivery.export") / "folder"
 NO_THRESHOLD = 2.0  # stands for infinity, which JSON lacks: no score of a class is above 1
-STORED_ROWS = "The nearest-neighbours head stores features of training images"
-BANK_ROWS = "The model stores features of training images, with which new images are compared"
 
 
-def describe_model(classifier: Classifier, run_digest: str, export_format: ExportFormat) -> dict[str, Any]:
+def describe_model(
+    classifier: Classifier, run_digest: str, export_format: ExportFormat, *, max_pixels: int
+) -> dict[str, Any]:
     """The facts of model.json, which are also in the metadata of the graph."""
     card, refusal = classifier.backbone.card, classifier.refusal
-    stored = [BANK_ROWS] + ([STORED_ROWS] if isinstance(classifier.head.scores, Neighbours) else [])
     return {
         "model_version": MODEL_VERSION,
         "vitrail_version": version("vitrail"),
@@ -73,6 +83,7 @@ def describe_model(classifier: Classifier, run_digest: str, export_format: Expor
         },
         "pooling": classifier.pooling,
         "preprocessing": asdict(card.preprocessing),
+        "max_pixels": max_pixels,
         "weights": {
             "sha256": classifier.backbone.digest,
             "licence": card.licence,
@@ -81,26 +92,48 @@ def describe_model(classifier: Classifier, run_digest: str, export_format: Expor
             "revision": card.revision,
             "pretraining": list(card.pretraining),
         },
-        "training_images": f"{'. '.join(stored)}.",
+        "training_images": _say_stored(classifier),
     }
 
 
-def write_files(folder: Path, classifier: Classifier, facts: dict[str, Any], *, max_pixels: int) -> None:
+def _say_stored(classifier: Classifier) -> str:
+    """How many training images the model holds features of."""
+    stored = f"The model holds features of {len(classifier.refusal.bank_BD):,} training images, with which new images "
+    stored += "are compared."
+    if isinstance(classifier.head.scores, Neighbours):
+        stored += f" Its nearest-neighbours head holds features of {len(classifier.head.scores.row_MD):,} of them."
+    return stored
+
+
+def write_files(folder: Path, classifier: Classifier, facts: dict[str, Any]) -> None:
     """Write everything of a folder but the model, its certificate and its receipt."""
     export_format: ExportFormat = facts["format"]
-    templates = files("vitrail.delivery.export") / "folder"
     example = "".join(
-        (templates / f"classify_{part}.py.txt").read_text(encoding="utf-8") for part in (export_format, "main")
+        (TEMPLATES / f"classify_{part}.py.txt").read_text(encoding="utf-8") for part in (export_format, "main")
     )
     needed = ("numpy", "pillow", RUNTIME[export_format])
     texts = {
         FACTS: json.dumps(facts, indent=2) + "\n",
-        "preprocess.py": write_preprocess(classifier.backbone.card.preprocessing, max_pixels=max_pixels),
+        "preprocess.py": write_preprocess(classifier.backbone.card.preprocessing, max_pixels=facts["max_pixels"]),
         "classify.py": example,
         "requirements.txt": "".join(f"{name}=={version(name)}\n" for name in needed),
+        "requirements-serve.txt": (TEMPLATES / "requirements-serve.txt").read_text(encoding="utf-8"),
+        "Dockerfile": make_dockerfile(),
     }
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_text(folder / name, text)
+
+
+def make_dockerfile() -> str:
+    """The recipe of a container that serves the folder, with this release of Python, for which the packages exist."""
+    text = (TEMPLATES / "Dockerfile.txt").read_text(encoding="utf-8")
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return text.replace("{python}", python).replace("{vitrail}", version("vitrail"))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8; a name that is no Unicode becomes an escape."""
+    path.write_bytes(text.encode("utf-8", errors="backslashreplace"))
 
 
 def digest_model(folder: Path, export_format: ExportFormat) -> dict[str, str]:
@@ -118,7 +151,7 @@ def write_receipt(folder: Path, run_digest: str) -> None:
         "files": {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()},
     }
     text = json.dumps(facts | {"digest": fingerprint(facts)}, indent=2, sort_keys=True) + "\n"
-    (folder / RECEIPT).write_text(text, encoding="utf-8")
+    write_text(folder / RECEIPT, text)
 
 
 def require_new_folder(out: Path) -> None:

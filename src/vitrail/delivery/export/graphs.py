@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from vitrail.backbones.converted import TRACED_BATCH, trace
 from vitrail.backbones.kept_models import import_openvino
 from vitrail.core.errors import UsageError, WeightsError
+from vitrail.delivery.export.layout import MODEL_FILE, OUTPUTS, PIXELS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,9 +21,6 @@ ExportFormat = Literal["onnx", "openvino"]
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("openvino",)}
 EXTRA = {"onnx": "export", "openvino": "openvino"}
-RUNTIME = {"onnx": "onnxruntime", "openvino": "openvino"}
-MODEL_FILE = {"onnx": "model.onnx", "openvino": "model.xml"}
-PIXELS, OUTPUTS = "pixels", ("probability", "distance")
 METADATA = "vitrail"  # the graph's entry with the same facts as model.json
 
 

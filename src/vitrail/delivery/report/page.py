@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vitrail.core.whole_files import write_whole
@@ -29,6 +28,7 @@ from vitrail.delivery.report.conditions import collect_conditions
 from vitrail.delivery.report.confusion import Confusion, draw_confusion
 from vitrail.delivery.report.curves import Curves, draw_curves, name_held_out
 from vitrail.delivery.report.deck import compare_deck
+from vitrail.delivery.report.environment import make_environment
 from vitrail.delivery.report.facts import collect_data_facts, list_options, list_warnings
 from vitrail.delivery.report.label_curves import LabelCharts, draw_label_curves
 from vitrail.delivery.report.mistakes import Images, Mistake, choose_limit, worst_mistakes
@@ -83,7 +83,7 @@ def render_report(
 ) -> str:
     """The page as HTML; `run` is the folder as it is typed in a command."""
     context = _context(results, predictions, images) | {"answer": make_answer(results, run)}
-    return _environment().get_template(TEMPLATE).render(context)
+    return make_environment().get_template(TEMPLATE).render(context)
 
 
 def _context(results: Results, predictions: Mapping[str, Predictions], images: Images | None) -> dict[str, Any]:
@@ -157,15 +157,3 @@ def _over_seeds(result: BackboneResult) -> str | None:
         return None
     rates = [100 * seeded.val_accuracy for seeded in seeds]
     return f"Under {len(seeds)} seeds: {mean(rates):.2f} ± {stdev(rates):.2f}% right."
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("vitrail.delivery.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(words.FILTERS)
-    return environment

@@ -1,0 +1,120 @@
+"""A connection that may not keep the service waiting: uvicorn's, with deadlines and with errors in JSON.
+
+uvicorn waits for ever for the rest of a header, for a client that sends on after its reply, and for one that does not
+read. A deadline begins with each of these and is not extended by bytes that trickle in. The time for a body is kept
+where bodies are read (`uploads.py`).
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from vitrail.delivery.serve.guard import HEADERS, list_headers
+from vitrail.delivery.serve.refused import Reply
+from vitrail.delivery.serve.replies import ErrorText, Failure, as_json
+
+MOST_CONNECTIONS = 512
+HEADER_SECONDS = 10.0  # for a whole header
+REST_SECONDS = 2.0  # for the rest of a body whose request has been refused: a client that is cut off sees no reply
+READ_SECONDS = 30.0  # in which a client must read on
+STOP_SECONDS = 0.25  # for a request that is on its way when the service stops
+FULL = Reply(503, "busy", "The service has as many connections as it takes. Try again a little later.", 1)
+DAMAGED = Reply(400, "damaged_request", "This is not a request of HTTP/1.1 with a header of at most 16 kB.")
+
+
+class Connection(H11Protocol):
+    """One client's connection."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._waits_for: str | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._read_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a client, or turn it away if there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._turn_away(FULL)
+        else:
+            self._wait_for("header")
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of a request."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Go on after a reply."""
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadlines."""
+        self._wait_for(None)
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait for a client that does not read, until its deadline."""
+        super().pause_writing()
+        self._read_deadline = self.loop.call_later(READ_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on with a client that reads."""
+        super().resume_writing()
+        if self._read_deadline is not None:
+            self._read_deadline.cancel()
+            self._read_deadline = None
+
+    def shutdown(self) -> None:
+        """Close the connection once its request is answered, and once one that is on its way had time to arrive."""
+        if self._is_idle():
+            self.loop.call_later(STOP_SECONDS, self._close_if_idle)
+        else:
+            super().shutdown()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self._turn_away(DAMAGED)
+        else:
+            self.transport.close()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _close_if_idle(self) -> None:
+        if self._is_idle() and not self.transport.is_closing():
+            self.transport.close()
+
+    def _watch(self) -> None:
+        """Begin or end a deadline, by what the client has to send next."""
+        if self.transport.is_closing():
+            self._wait_for(None)
+        elif self.conn.their_state is h11.IDLE:
+            self._wait_for("header" if self.conn.trailing_data[0] else None)
+        else:
+            is_refused = self.conn.their_state is h11.SEND_BODY and self.cycle.response_complete
+            self._wait_for("rest" if is_refused else None)
+
+    def _wait_for(self, what: str | None) -> None:
+        if what == self._waits_for:
+            return
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._waits_for = what
+        seconds = {"header": HEADER_SECONDS, "rest": REST_SECONDS}
+        self._deadline = None if what is None else self.loop.call_later(seconds[what], self.transport.abort)
+
+    def _turn_away(self, reply: Reply) -> None:
+        """Send a reply to what is no request, and close."""
+        body = as_json(Failure(error=ErrorText(code=reply.code, text=reply.text)))
+        headers = [*list_headers(reply, body), *HEADERS.items(), (b"connection", b"close")]
+        lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}".encode()]
+        lines += [name + b": " + value for name, value in headers]
+        self.transport.write(b"\r\n".join([*lines, b"", body]))
+        self.transport.close()

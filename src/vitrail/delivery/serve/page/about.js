@@ -1,0 +1,38 @@
+// What the page says about the model: its classes, what was measured of it, its licence, and what the server accepts.
+
+import { make } from "./cards.js";
+
+const byId = (id) => document.getElementById(id);
+
+export function fillAbout(words) {
+  const { model, number, texts } = words;
+  byId("about").hidden = model === null;
+  if (model === null) return;
+  byId("lead-in").textContent = texts.leadIn(number.format(model.classes.length));
+  byId("limits").textContent = texts.limits(words.size(model.limits.bytes), number.format(model.limits.pixels / 1e6));
+  const rows = listFacts(words).map(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]);
+  byId("facts").replaceChildren(...rows.flat());
+  byId("classes-title").textContent = texts.classesTitle(number.format(model.classes.length));
+  byId("classes").replaceChildren(...model.classes.map((label) => make("li", {}, make("bdi", {}, label))));
+}
+
+function listFacts(words) {
+  const { model, number, percent, promises, setCheck, texts } = words;
+  const { images, largest_difference } = model.certificate;
+  const { value, low, high, n } = setCheck.coverage;
+  const [promised, ...rates] = [setCheck.promised, value, low, high].map((rate) => percent.format(rate));
+  const facts = [
+    [texts.model, texts.modelText(model.name, model.format, model.precision, model.crop)],
+    [texts.fidelity, texts.fidelityText(number.format(images), words.largest(largest_difference))],
+    [texts.sets, texts.setsText(promised, ...rates, number.format(n))],
+  ];
+  if (promises.confidence === null) facts.push([texts.confidence, texts.noConfidence]);
+  if (promises.precision) {
+    const { value, low, high } = promises.precision;
+    const rates = [promises.target_precision, value, low, high].map((rate) => percent.format(rate));
+    facts.push([texts.confidence, texts.confidenceText(words.share(promises.confidence), ...rates)]);
+  }
+  facts.push([texts.licence, model.licence || texts.noLicence]);
+  facts.push([texts.run, model.run.slice(0, 12)]);
+  return facts;
+}
