@@ -65,7 +65,8 @@ class Server:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        self.process.communicate(timeout=60)
+        return self.process.returncode
 
 
 def start_server(*arguments: str | Path, environment: dict[str, str] | None = None) -> Server:
