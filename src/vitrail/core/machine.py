@@ -3,8 +3,8 @@
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -93,19 +93,6 @@ def return_freed_memory() -> None:
 
     with suppress(OSError, AttributeError, TypeError):  # other systems lack this function and need none
         ctypes.CDLL(None).malloc_trim(0)
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """PyTorch computes with this many threads inside; on its own it knows the affinity but not the cgroup's quota."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def describe_machine() -> Machine:
