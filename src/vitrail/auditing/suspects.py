@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from vitrail.auditing.planted import Judge, PlantedErrors, plant_errors, say_own, say_planted, why_too_weak
 from vitrail.backbones import Backbone
-from vitrail.core.machine import torch_threads, usable_cores
+from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Progress, running
 from vitrail.core.resources import Resources
+from vitrail.core.torch_threads import torch_threads
 from vitrail.data import Dataset, Split
 from vitrail.evaluation.sentences import say_rate
 from vitrail.features import extract

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vitrail.backbones.fixed_batches import in_batches
 from vitrail.core.errors import UsageError
-from vitrail.core.machine import torch_threads
+from vitrail.core.torch_threads import torch_threads
 
 if TYPE_CHECKING:
     from torch import nn

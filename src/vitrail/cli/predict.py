@@ -1,4 +1,4 @@
-"""vitrail predict: what a run's head says of new images."""
+"""vitrail predict: what a run or a model folder says of new images."""
 
 import json
 import sys
@@ -17,13 +17,22 @@ from vitrail.cli.streams import echo, echo_json
 from vitrail.core.printable import make_strings_printable
 
 if TYPE_CHECKING:
+    from vitrail.core.resources import Resources
+    from vitrail.delivery.predict import Predictor
+    from vitrail.delivery.predict_folder import FolderPredictor
     from vitrail.delivery.prediction import Prediction
 
 STDIN = "-"
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|MODEL",
+            help="The folder of a finished run, or a model folder that `vitrail export` wrote, which needs no torch.",
+        ),
+    ],
     images: Annotated[
         list[str],
         typer.Argument(
@@ -48,7 +57,7 @@ def predict(
             "--backbone",
             "-b",
             metavar="NAME[=FILE]",
-            help="Which backbone of the run; with =FILE where its weights are.",
+            help="Which backbone of the run; with =FILE where its weights are. A model folder has one.",
             show_default="the one the run picked",
         ),
     ] = None,
@@ -66,12 +75,11 @@ def predict(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Predict the class of new images with the head that a run has tuned."""
+    """Predict the class of new images with the head that a run has tuned, or with an exported model."""
     from vitrail.core.drawing import watch
     from vitrail.core.errors import DataError
     from vitrail.core.resources import Resources
     from vitrail.delivery.new_images import read_list
-    from vitrail.delivery.predict import Predictor
     from vitrail.delivery.prediction_files import require_format, write_predictions
     from vitrail.delivery.prediction_summary import PredictionCounter, say_summary
 
@@ -81,8 +89,8 @@ def predict(
     given = [read_list(_stdin()) if image == STDIN else [image] for image in images]
     with watch(quiet=quiet) as progress:
         resources = Resources(data_dir=data_dir, offline=offline, progress=progress)
-        predictor = Predictor.open(run, backbone, sets=sets, resources=resources)
-    counter = PredictionCounter(predictor.head.classes)
+        predictor = _open(run, backbone, sets=sets, resources=resources)
+    counter = PredictionCounter(predictor.classes, knows_run=predictor.knows_run)
     # On a terminal, lines of predictions show the progress themselves, and bars would be drawn between them.
     with watch(quiet=quiet or (out is None and sys.stdout.isatty())) as progress:
         predictor = replace(predictor, resources=replace(resources, progress=progress))
@@ -106,6 +114,24 @@ def predict(
     if summary.images == summary.unreadable:
         where = f"in {out}" if out is not None else "above"
         raise DataError(f"No image could be read: each is listed {where} with its reason. Give image files or folders.")
+
+
+def _open(folder: Path, backbone: str | None, *, sets: str, resources: "Resources") -> "Predictor | FolderPredictor":
+    """Open a run or a model folder, by its files; torch is imported for a run only."""
+    from vitrail.core.errors import UsageError
+    from vitrail.delivery.model_folder import is_model_folder
+
+    if not is_model_folder(folder):
+        from vitrail.delivery.predict import Predictor
+
+        return Predictor.open(folder, backbone, sets=sets, resources=resources)
+    from vitrail.delivery.predict_folder import FolderPredictor
+
+    if backbone is not None:
+        raise UsageError(
+            f"--backbone chooses one of a run, and {folder} is a model folder, which has one: leave it out."
+        )
+    return FolderPredictor.open(folder, sets=sets, resources=resources)
 
 
 def _stdin() -> BinaryIO:

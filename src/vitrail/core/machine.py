@@ -3,8 +3,8 @@
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +15,7 @@ from vitrail.core.errors import UsageError
 
 CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
+EXPORTS = "exports"  # in the cache: model folders of runs that are served
 CACHE_VERSION = "v1"  # bump with any change of what a file in the cache means: an old file is never read as a new one
 # Reads of small files mostly wait: with four threads a core a cold disk gives twice as many as with one. No disk serves
 # more than DISK_THREADS at once much faster, and many threads that wait for the interpreter hinder each other.
@@ -92,19 +93,6 @@ def return_freed_memory() -> None:
 
     with suppress(OSError, AttributeError, TypeError):  # other systems lack this function and need none
         ctypes.CDLL(None).malloc_trim(0)
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """PyTorch computes with this many threads inside; on its own it knows the affinity but not the cgroup's quota."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def describe_machine() -> Machine:

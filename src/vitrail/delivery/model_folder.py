@@ -238,7 +238,7 @@ def check_receipt(folder: Path) -> FolderReceipt:
                 f"{folder / name} cannot be read ({error.strerror or error}). Use an intact copy."
             ) from error
         if actual != digest:
-            raise _changed(folder, name)
+            raise RunError(_say_changed(folder, name))
     return receipt
 
 
@@ -270,7 +270,7 @@ def _parse(folder: Path, name: str, receipt: FolderReceipt, schema: TypeAdapter[
             "the run again."
         ) from error
     if sha256_bytes(content) != receipt.files.get(name):
-        raise _changed(folder, name)
+        raise RunError(_say_changed(folder, name))
     try:
         return schema.validate_json(content, strict=True)
     except ValidationError as error:
@@ -320,7 +320,7 @@ def _start(folder: Path, facts: ModelFacts, certificate: Certificate, *, threads
                 streams=streams,
             )
     except ChangedFileError as error:
-        raise _changed(folder, main.name) from error
+        raise RunError(_say_changed(folder, main.name)) from error
 
 
 def _digest_files(folder: Path, names: list[str]) -> str:
@@ -354,5 +354,5 @@ def _list_other_versions(runtime: Mapping[str, str]) -> list[str]:
     return notes
 
 
-def _changed(folder: Path, name: str) -> RunError:
-    return RunError(f"{folder / name} is not the file that the receipt of the model folder names. Use an intact copy.")
+def _say_changed(folder: Path, name: str) -> str:
+    return f"{folder / name} is not the file that the receipt of the model folder names. Use an intact copy."

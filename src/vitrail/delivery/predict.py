@@ -4,9 +4,8 @@ A head is of use only on the very features it was fitted on: the weights must be
 precision are the run's unless others are given.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -18,34 +17,21 @@ from vitrail.backbones import Backbone, BackboneSpec, Engine, EngineRequest, par
 from vitrail.backbones.engines import choose_engine
 from vitrail.backbones.remembered import remember_given
 from vitrail.core.errors import RunError, UsageError
-from vitrail.core.hashing import sha256_bytes
 from vitrail.core.printable import make_printable
-from vitrail.core.progress import Progress, running
+from vitrail.core.progress import Progress
 from vitrail.core.resources import Resources
-from vitrail.data import MAX_PIXELS, ImageRejected, SetAside
-from vitrail.data.sources.local import written
-from vitrail.delivery.new_images import InSource, list_new_images
-from vitrail.delivery.prediction import Prediction, make_predictions, require_rule
+from vitrail.data import MAX_PIXELS
+from vitrail.delivery.predict_images import stream_predictions
+from vitrail.delivery.prediction import Prediction, make_predictions, require_rule, say_no_confidence
 from vitrail.delivery.reopen import reopen
 from vitrail.delivery.run_images import RunImages
 from vitrail.evaluation import say_strength
-from vitrail.features.open_images import (
-    ImageInput,
-    Images,
-    LeastSides,
-    list_inputs,
-    name_image,
-    open_image,
-    own_image,
-    read_image,
-)
+from vitrail.features.open_images import ImageInput
 from vitrail.features.pace import start_at_pace
-from vitrail.features.stream import Batch, Network, Stream
+from vitrail.features.stream import Network
 from vitrail.heads import Head, load_head, probabilities
 from vitrail.heads.refusal import RULES, Refusal, load_refusal
 from vitrail.runs import RunRecord, load_run
-
-TASK = "Predicting"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,10 +90,7 @@ class Predictor:
             partial(load_refusal, features=len(head.scaling.mean_D), classes=len(head.classes)),
         )
         if refusal.confidence is None:
-            progress.note(
-                f"This head has no confidence threshold: the run's test found none above which {refusal.precision:.0%} "
-                "of answers are right. No answer is withheld for being unsure."
-            )
+            progress.note(say_no_confidence(refusal))
         if run.results.options.search.balanced:
             progress.note("Probabilities are for classes that are equally frequent: the run was made with --balanced.")
         chosen = (engine or "auto", precision or "auto") if engine or precision else _like_the_run(origin, progress)
@@ -136,6 +119,16 @@ class Predictor:
             resources=resources,
         )
 
+    @property
+    def knows_run(self) -> bool:
+        """Whether `run_split` of a prediction says which images are those of the run."""
+        return True
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that an answer may be."""
+        return self.head.classes
+
     def __repr__(self) -> str:
         engine = self.backbone.engine
         return make_printable(
@@ -159,62 +152,22 @@ class Predictor:
                 come. Images of Pillow and arrays are whole images, also where the run decoded large JPEGs at a fraction
                 of their size.
 
-        Yields:
-            Prediction: one for each image, in order; files of a folder by name, before those of its folders.
+        Returns:
+            One for each image, in order; files of a folder by name, before those of its folders.
         """
-        network = Network.of(self.backbone, self.engine)
-        progress = self.resources.progress
-        stream = Stream(
-            ((image, [network]) for image in _list_images(list_inputs(images), self.resources)),
-            [network],
-            self._open_image,
-            decode_threads=self.resources.threads.decode,
+        return stream_predictions(
+            images,
+            Network.of(self.backbone, self.engine),
+            self._answers,
+            self.run_images.split_of,
+            max_pixels=self.max_pixels,
+            resources=self.resources,
         )
-        with running(progress, TASK, total=None, unit="images"), closing(iter(stream)) as batches:
-            for batch in batches:
-                yield from self._predictions(batch)
-                progress.advance(TASK, len(batch.items))
-
-    def _open_image(self, listed: "_ListedImage", least_sides: LeastSides) -> Images:
-        content = listed.content
-        if isinstance(content, SetAside):
-            raise ImageRejected(content.reason)
-        if isinstance(content, InSource):
-            content = content.read()
-        elif isinstance(content, str | Path):
-            content = read_image(Path(content))
-        if isinstance(content, bytes):
-            listed.id = sha256_bytes(content)
-        return open_image(content, least_sides, max_pixels=self.max_pixels)
-
-    def _predictions(self, batch: Batch["_ListedImage"]) -> Iterator[Prediction]:
-        answers = iter(self._answers(batch.feature_BD) if len(batch.feature_BD) else ())
-        for listed, reason in zip(batch.items, batch.reasons, strict=True):
-            answer = _no_answer(reason) if reason is not None else next(answers)
-            yield replace(
-                answer,
-                path=listed.name,
-                id=listed.id,
-                true_label=listed.label,
-                group=listed.group,
-                run_split=None if listed.id is None else self.run_images.split_of(listed.id),
-            )
 
     def _answers(self, feature_ND: NDArray[np.float32]) -> list[Prediction]:
         """One prediction a row; the path is the caller's to fill in."""
         probability_NC, distance_N = probabilities(self.head, feature_ND), self.refusal.distances(feature_ND)
         return make_predictions(self.head.classes, self.refusal, probability_NC, distance_N, rule=self.sets)
-
-
-@dataclass(slots=True)
-class _ListedImage:
-    """An image with the name of its prediction and what the data say of it; its id is known once it has been read."""
-
-    name: str
-    content: ImageInput | InSource | SetAside
-    label: str | None = None
-    group: str | None = None
-    id: str | None = None
 
 
 def _choose(run: RunRecord, backbone: str | BackboneSpec | None, progress: Progress) -> BackboneSpec:
@@ -245,17 +198,3 @@ def _like_the_run(origin: Mapping[str, str], progress: Progress) -> tuple[str, s
         progress.note(f"The run used {engine} {precision}, which is not here: probabilities may differ a little.")
         return "auto", "auto"
     return engine, precision
-
-
-def _list_images(images: Iterable[ImageInput], resources: Resources) -> Iterator[_ListedImage]:
-    """Every image that is meant, those in memory under their place."""
-    for place, image in enumerate(images):
-        if isinstance(image, str | Path):
-            for new in list_new_images(image, resources):
-                yield _ListedImage(new.name, new.content, new.label, new.group)
-        else:
-            yield _ListedImage(written(name_image(image, place)), own_image(image))
-
-
-def _no_answer(error: str) -> Prediction:
-    return Prediction(path="", label=None, probability=None, top=(), error=error)

@@ -90,3 +90,11 @@ def require_rule(rule: str) -> None:
     """Check the name of a rule for sets; raises UsageError if there is none of this name."""
     if rule not in RULES:
         raise UsageError(f"There is no rule {rule!r} for sets of classes: choose {', '.join(RULES)}.")
+
+
+def say_no_confidence(limits: Limits) -> str:
+    """What to know of a head without a confidence threshold."""
+    return (
+        f"This head has no confidence threshold: the run's test found none above which {limits.precision:.0%} of "
+        "answers are right. No answer is withheld for being unsure."
+    )

@@ -31,9 +31,9 @@ class PredictionSummary:
 
     `answered`, `refused` and `unreadable` add up to `images`. Of those with a label that were read, `unknown` have one
     that the head does not know (`unknown_labels` counts each), `learned` are images that the run trained or chose with,
-    and the others are judged; `tested` of the judged are test images of the run. `accuracy` is over the judged images
-    that were answered. `accuracy_of_all` also counts the most probable class of each that was refused. Each is None if
-    it has no images.
+    and the others are judged; `tested` of the judged are test images of the run. Both are None if the images of the run
+    are not known. `accuracy` is over the judged images that were answered. `accuracy_of_all` also counts the most
+    probable class of each that was refused. Each is None if it has no images.
     """
 
     images: int
@@ -43,17 +43,17 @@ class PredictionSummary:
     unknown: int
     unknown_refused: int
     unknown_labels: dict[str, int]
-    learned: int
-    tested: int
+    learned: int | None
+    tested: int | None
     accuracy: Interval | None
     accuracy_of_all: Interval | None
 
 
 class PredictionCounter:
-    """Counts predictions as they come."""
+    """Counts predictions as they come; `knows_run` is whether their `run_split` tells the images of the run."""
 
-    def __init__(self, classes: Sequence[str]) -> None:
-        self._classes = frozenset(classes)
+    def __init__(self, classes: Sequence[str], *, knows_run: bool = True) -> None:
+        self._classes, self._knows_run = frozenset(classes), knows_run
         self._counts: Counter[str] = Counter()
         self._unknown_labels: Counter[str] = Counter()
         self._outcome_N, self._key_N = bytearray(), array("Q")
@@ -94,8 +94,8 @@ class PredictionCounter:
             unknown=self._unknown_labels.total(),
             unknown_refused=counts["unknown refused"],
             unknown_labels=dict(sorted(self._unknown_labels.items())),
-            learned=counts["learned"],
-            tested=counts["tested"],
+            learned=counts["learned"] if self._knows_run else None,
+            tested=counts["tested"] if self._knows_run else None,
             accuracy=_rate(right_N[answered_N], group_N[answered_N]),
             accuracy_of_all=_rate(right_N, group_N),
         )
@@ -109,6 +109,11 @@ def say_summary(summary: PredictionSummary) -> list[str]:
     lines = [f"{plural(summary.images, 'image')}: {', '.join(outcomes)}."]
     if summary.accuracy_of_all is not None:
         lines.append(_say_accuracy(summary, summary.accuracy_of_all))
+        if summary.learned is None:
+            lines.append(
+                "A model folder does not list the images of its run: any that are among these count here, and prove "
+                "nothing."
+            )
     if summary.tested:
         lines.append(f"{_images_are(summary.tested)} among the run's test images.")
     if summary.learned:

@@ -17,18 +17,22 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.backbones import Backbone, Engine, Preprocessing, least_side, to_pixels
+from vitrail.backbones.cards import Preprocessing
+from vitrail.backbones.preprocess import least_side, to_pixels
 from vitrail.core.ahead import in_order
 from vitrail.core.errors import WeightsError
 from vitrail.core.threads import ThreadPool, start_thread
 from vitrail.data import ImageRejected
 from vitrail.data.in_flight import one_item
 from vitrail.features.open_images import Images, LeastSides
+
+if TYPE_CHECKING:
+    from vitrail.backbones import Backbone, Engine
 
 Item = TypeVar("Item")
 
@@ -37,12 +41,12 @@ Item = TypeVar("Item")
 class Network:
     """A network that is ready to run, how it wants its pixels, and what messages call it."""
 
-    engine: Engine
+    engine: "Engine"
     preprocessing: Preprocessing
     name: str
 
     @classmethod
-    def of(cls, backbone: Backbone, engine: Engine) -> Self:
+    def of(cls, backbone: "Backbone", engine: "Engine") -> Self:
         """The network of a backbone, as it was started."""
         name = f"{backbone.name} (engine {backbone.engine.name}, precision {backbone.engine.precision})"
         return cls(engine, backbone.card.preprocessing, name)

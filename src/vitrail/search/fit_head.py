@@ -9,7 +9,8 @@ from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
 from vitrail.core.errors import DataError
-from vitrail.core.machine import torch_threads, usable_cores
+from vitrail.core.machine import usable_cores
+from vitrail.core.torch_threads import torch_threads
 from vitrail.data.deal import deal
 from vitrail.data.split import FOLDS
 from vitrail.heads import Head

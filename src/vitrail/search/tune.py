@@ -10,8 +10,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from vitrail.core.hashing import fingerprint
-from vitrail.core.machine import torch_threads, usable_cores
+from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Progress, Silent, phase, running
+from vitrail.core.torch_threads import torch_threads
 from vitrail.heads import CurvePoint
 from vitrail.search.curves import make_label_curves
 from vitrail.search.examples import Examples, PooledRows, gather

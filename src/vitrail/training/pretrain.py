@@ -21,8 +21,8 @@ from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.preprocess import normalise
 from vitrail.core.errors import UsageError, WeightsError
 from vitrail.core.hashing import sha256_file
-from vitrail.core.machine import torch_threads
 from vitrail.core.progress import Progress
+from vitrail.core.torch_threads import torch_threads
 from vitrail.core.whole_files import delete_temporaries_of, write_whole
 from vitrail.nets.vit import VisionTransformer
 from vitrail.training.formula_images import Drawn, draw_set

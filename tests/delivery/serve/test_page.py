@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from benchmarks.service import Server, start_server
 from PIL import Image
 
 from tests.delivery.serve.browsing import Open, cards, give, transfer
-from tests.delivery.serve.conftest import Server, start_server
 
 pytest.importorskip("playwright.sync_api")
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from benchmarks.service import Server
 
 from tests.accessibility import read_axe
 from tests.delivery.serve.browsing import Open, cards, give
-from tests.delivery.serve.conftest import Server
 
 pytest.importorskip("playwright.sync_api")
 

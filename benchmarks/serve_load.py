@@ -1,0 +1,266 @@
+"""Load on `vitrail serve`: throughput beside the runtime alone and LitServe, latency, overload, stop and start.
+
+    python -m benchmarks.serve_load MODEL_FOLDER IMAGES [--seconds 20] [--overload 60] [--litserve PYTHON]
+
+IMAGES is a folder of image files. PYTHON is the interpreter of an environment with litserve and all that Vitrail needs;
+its server opens the same model folder, with the same decoding, model and threads. Server and client share the cores:
+what the client takes is printed beside each throughput, so that it can be judged.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import statistics
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from benchmarks.results import machine_line, write_results
+from benchmarks.service import Connection, Server, make_form, make_request, start_server
+from vitrail.core.machine import usable_cores
+from vitrail.delivery.model_folder import ModelFolder
+
+PEER = Path(__file__).with_name("litserve_peer.py")
+MOST_IMAGES = 256  # files that are sent in turn
+FORM = "multipart/form-data; boundary=0123456789abcdef"
+IN_FORM = 8  # images of a form
+STARTS = 5
+
+
+@dataclass
+class Load:
+    """What clients saw: the seconds of each answered request, and the number of each status."""
+
+    seconds: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    refused: int = 0  # connections that nobody took
+    wall_s: float = 0.0
+    client_cpu_s: float = 0.0
+
+    def percentile(self, share: float) -> float:
+        """Milliseconds within which this share of the answered requests was answered."""
+        return 1000 * float(np.quantile(self.seconds, share)) if self.seconds else float("nan")
+
+
+async def send_for(
+    port: int, requests: Sequence[bytes], *, clients: int, seconds: float, is_over: Callable[[], bool] = lambda: False
+) -> Load:
+    """Some clients, each with an address and a connection of its own, that send as soon as they are answered."""
+    load, following = Load(), cycle(requests)
+    begun, cpu = time.perf_counter(), time.process_time()
+
+    async def send(number: int) -> None:
+        connection = Connection(port, f"127.0.0.{2 + number % 200}")
+        while time.perf_counter() - begun < seconds and not is_over():
+            sent = time.perf_counter()
+            try:
+                reply = await connection.send(next(following))
+            except ConnectionRefusedError:
+                load.refused += 1
+                return
+            load.statuses[reply.status] += 1
+            if reply.status == 200:
+                load.seconds.append(time.perf_counter() - sent)
+        await connection.close()
+
+    await asyncio.gather(*(send(number) for number in range(clients)))
+    load.wall_s, load.client_cpu_s = time.perf_counter() - begun, time.process_time() - cpu
+    return load
+
+
+def time_offline(model: ModelFolder, files: Sequence[bytes], seconds: float) -> tuple[float, float]:
+    """Images a second of the model alone in its best batch, and of a loop that decodes and then runs the model."""
+    size = model.certificate.speed.best.batch
+    pixel_BHWC = np.stack([model.decode(data) for data in (list(files) * size)[:size]])
+    model.predict(pixel_BHWC)
+    alone = repeat_for(seconds, lambda: model.predict(pixel_BHWC))
+    following = cycle(files)
+    decoded = repeat_for(seconds, lambda: model.predict(np.stack([model.decode(next(following)) for _ in range(size)])))
+    return size * alone, size * decoded
+
+
+def repeat_for(seconds: float, call: Callable[[], object]) -> float:
+    """Calls a second."""
+    begun, calls = time.perf_counter(), 0
+    while time.perf_counter() - begun < seconds:
+        call()
+        calls += 1
+    return calls / (time.perf_counter() - begun)
+
+
+@contextmanager
+def started_peer(python: Path, folder: Path) -> Iterator[int]:
+    """LitServe with the same model in a process of its own; its port."""
+    with free_port() as port:
+        pass
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(PEER.parents[1]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    }
+    process = subprocess.Popen([python, PEER, folder, str(port)], env=environment, stdout=subprocess.DEVNULL)
+    try:
+        asyncio.run(wait_until_ready(port))
+        yield port
+    finally:
+        family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+        for member in family:
+            member.kill()
+        process.wait()
+
+
+@contextmanager
+def free_port() -> Iterator[int]:
+    """A port that nobody listens at."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+async def wait_until_ready(port: int) -> None:
+    """Wait for a server that answers at /health."""
+    request = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    for _ in range(600):
+        try:
+            reply = await Connection(port).send(request)
+            if reply.status == 200:
+                return
+        except ConnectionRefusedError:
+            pass
+        await asyncio.sleep(0.2)
+    raise RuntimeError("LitServe does not answer")
+
+
+def main() -> None:
+    """Measure, and write the page."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--overload", type=float, default=60.0)
+    parser.add_argument("--litserve", type=Path)
+    given = parser.parse_args()
+    files = [path.read_bytes() for path in sorted(given.images.rglob("*")) if path.suffix.lower() in (".jpg", ".png")]
+    files = files[:: max(1, len(files) // MOST_IMAGES)][:MOST_IMAGES]
+    lines = ["# Load on the service", "", f"    python -m benchmarks.serve_load {given.folder} {given.images}", ""]
+    lines += [machine_line(), ""]
+    model = ModelFolder.open(given.folder, threads=usable_cores())
+    best = model.certificate.speed.best.batch
+    lines += [
+        f"{model.facts.backbone}, {model.facts.format} {model.facts.precision}; {len(files)} images of "
+        f"{statistics.median(map(len, files)) / 1e3:.0f} kB; batches of up to {best}.",
+        "",
+    ]
+    lines += measure_throughput(given, model, files)
+    lines += measure_overload(given.folder, files, given.overload, clients=2 * 10 * best)
+    lines += measure_stop(given.folder, files, clients=4 * best)
+    starts = []
+    for _ in range(STARTS):
+        server = start_server(given.folder)
+        starts.append(server.ready_s)
+        server.stop()
+    lines += [
+        f"Start to ready: {statistics.median(starts):.2f} s ({min(starts):.2f} to {max(starts):.2f}, {STARTS} starts)."
+    ]
+    write_results("serve_load", lines)
+
+
+def measure_throughput(given: argparse.Namespace, model: ModelFolder, files: Sequence[bytes]) -> list[str]:
+    """The service, its runtime alone and LitServe, in turn."""
+    best = model.certificate.speed.best.batch
+    singles = [make_request(data) for data in files]
+    forms = [make_request(make_form(files[start : start + IN_FORM]), FORM) for start in range(0, len(files), IN_FORM)]
+    lines = ["| | images/s | of the model alone | p50 ms | p99 ms | client's share of the CPU time | refused |"]
+    lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
+    alone, decoded = time_offline(model, files, given.seconds)
+    lines += [f"| model alone, batches of {best} | {alone:.1f} | 1.00 | | | | |"]
+    lines += [f"| decoding, then the model, in one loop | {decoded:.1f} | {decoded / alone:.2f} | | | | |"]
+
+    def add(name: str, port: int, requests: Sequence[bytes], clients: int, images: int = 1) -> None:
+        asyncio.run(send_for(port, requests, clients=clients, seconds=1.0))
+        load = asyncio.run(send_for(port, requests, clients=clients, seconds=given.seconds))
+        rate = images * len(load.seconds) / load.wall_s
+        share = load.client_cpu_s / load.wall_s / usable_cores()
+        refused = sum(load.statuses.values()) - load.statuses[200]
+        lines.append(
+            f"| {name} | {rate:.1f} | {rate / alone:.2f} | {load.percentile(0.5):.1f} | {load.percentile(0.99):.1f} | "
+            f"{share:.0%} | {refused} |"
+        )
+        print(lines[-1], flush=True)
+
+    server = start_server(given.folder)
+    add("service, one client", server.port, singles, 1)
+    add(f"service, {2 * best} clients", server.port, singles, 2 * best)
+    add(f"service, 4 clients with {IN_FORM} images a request", server.port, forms, 4, IN_FORM)
+    server.stop()
+    if given.litserve:
+        with started_peer(given.litserve, given.folder) as port:
+            peer = [request.replace(b"/v1/predict", b"/predict", 1) for request in singles]
+            add("LitServe, one client", port, peer, 1)
+            add(f"LitServe, {2 * best} clients", port, peer, 2 * best)
+    return [*lines, ""]
+
+
+def measure_overload(folder: Path, files: Sequence[bytes], seconds: float, *, clients: int) -> list[str]:
+    """Many more clients than fit, which do not heed Retry-After: statuses, memory, and whether it answers afterwards."""
+    server = start_server(folder)
+    requests = [make_request(data) for data in files]
+    asyncio.run(send_for(server.port, requests, clients=clients, seconds=2.0))
+    memory = [server.memory()]
+    total = Load()
+    for _ in range(max(1, round(seconds / 10))):
+        load = asyncio.run(send_for(server.port, requests, clients=clients, seconds=min(10.0, seconds)))
+        memory.append(server.memory())
+        total.statuses += load.statuses
+        total.seconds += load.seconds
+        total.wall_s += load.wall_s
+    after = asyncio.run(Connection(server.port).send(requests[0]))
+    sent, answered = sum(total.statuses.values()), total.statuses[200]
+    return [
+        f"Overload: {clients} clients for {total.wall_s:.0f} s sent {sent / total.wall_s:.0f} requests/s, "
+        f"{sent / max(1, answered):.1f} times what was answered ({answered / total.wall_s:.1f} a second). Statuses: "
+        f"{say_counts(total.statuses)}; cut off: {total.statuses[0]}. p50 {total.percentile(0.5):.0f} ms, p99 "
+        f"{total.percentile(0.99):.0f} ms of those answered. Resident memory {memory[0] / 1e6:.0f} MB after warming "
+        f"up, then at most {max(memory) / 1e6:.0f} MB, at the end {memory[-1] / 1e6:.0f} MB. Afterwards: status "
+        f"{after.status}, exit {server.stop()}.",
+        "",
+    ]
+
+
+def measure_stop(folder: Path, files: Sequence[bytes], *, clients: int) -> list[str]:
+    """SIGTERM while clients send: what became of each request."""
+    server = start_server(folder)
+    requests = [make_request(data) for data in files]
+    stopped_at = time.perf_counter() + 4.0
+
+    async def stop_amid(server: Server) -> Load:
+        load = asyncio.create_task(send_for(server.port, requests, clients=clients, seconds=30.0))
+        await asyncio.sleep(max(0.0, stopped_at - time.perf_counter()))
+        server.process.send_signal(signal.SIGTERM)
+        return await load
+
+    load = asyncio.run(stop_amid(server))
+    code = server.wait()
+    return [
+        f"SIGTERM while {clients} clients send: {say_counts(load.statuses)}; accepted and not answered: "
+        f"{load.statuses[0]}; turned away by the closed port: {load.refused}. Exit {code}, "
+        f"{time.perf_counter() - stopped_at:.1f} s after the signal.",
+        "",
+    ]
+
+
+def say_counts(statuses: Counter[int]) -> str:
+    """Statuses with their numbers."""
+    return ", ".join(f"{status}: {count:,}" for status, count in sorted(statuses.items()) if status)
+
+
+if __name__ == "__main__":
+    main()
