@@ -88,7 +88,7 @@ const english = {
   modelText: (name, format, precision, crop) => `${name}, ${format} ${precision}, input of ${crop} × ${crop} pixels`,
   fidelity: "Fidelity",
   fidelityText: (images, difference) =>
-    `On ${images} test images no probability differed by more than ${difference} from the network that was measured.`,
+    `On ${images} test images no probability differs by more than ${difference} from the same network on torch in fp32.`,
   sets: "Sets",
   setsText: (promised, coverage, low, high, images) =>
     `Made to hold the true class for ${promised} of new images. On ${images} test images they did for ${coverage} ` +
@@ -194,7 +194,8 @@ const french = {
   modelText: (name, format, precision, crop) => `${name}, ${format} ${precision}, entrée de ${crop} × ${crop} pixels`,
   fidelity: "Fidélité",
   fidelityText: (images, difference) =>
-    `Sur ${images} images de test, aucune probabilité ne s’écarte de plus de ${difference} de celle du réseau mesuré.`,
+    `Sur ${images} images de test, aucune probabilité ne s’écarte de plus de ${difference} de celle du même réseau ` +
+    "dans torch en fp32.",
   sets: "Ensembles",
   setsText: (promised, coverage, low, high, images) =>
     `Faits pour contenir la vraie classe pour ${promised} des nouvelles images. Sur ${images} images de test, c’est le ` +
