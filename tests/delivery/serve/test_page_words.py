@@ -38,6 +38,7 @@ def answer(probability: float, top: list[str], classes: list[str], doubt: str | 
         ("fr", PROMISES, "share", [0.3777], "37,8 %"),
         ("en", PROMISES, "size", [400], "0.4 kB"),
         ("en", PROMISES, "largest", [2.04e-6], "0.000003"),
+        ("en", PROMISES, "measured", [{"value": 0.9, "low": 0.855, "high": 0.92}], "90.0% [85.5%, 92.0%]"),
         (
             "en",
             PROMISES,
