@@ -89,7 +89,8 @@ const english = {
     `${name}, ${format} ${precision}, input of ${crop} × ${crop} pixels`,
   fidelity: "Fidelity",
   fidelityText: (images, difference) =>
-    `On ${images} test images no probability differs by more than ${difference} from the same network on torch in fp32.`,
+    `On ${images} test images no probability differs by more than ${difference} from the same network on torch in ` +
+    "fp32.",
   sets: "Sets",
   setsText: (promised, coverage, images) =>
     `Made to hold the true class for ${promised} of new images. On ${images} test images they did for ${coverage}.`,
@@ -106,8 +107,8 @@ const english = {
 const french = {
   title: "Que montre l’image\u00a0?",
   leadIn: (classes) =>
-    `Donnez une image\u00a0: le modèle dit laquelle de ses ${classes} classes elle montre, avec quelle probabilité, et ` +
-    "quand il ne sait pas.",
+    `Donnez une image\u00a0: le modèle dit laquelle de ses ${classes} classes elle montre, avec quelle probabilité, ` +
+    "et quand il ne sait pas.",
   choose: "Choisir des images",
   chooseMore: "ou les déposer ici, ou en coller une",
   photo: "Prendre une photo",
@@ -198,8 +199,8 @@ const french = {
     "dans torch en fp32.",
   sets: "Ensembles",
   setsText: (promised, coverage, images) =>
-    `Faits pour contenir la vraie classe pour ${promised} des nouvelles images. Sur ${images} images de test, c’est le ` +
-    `cas pour ${coverage}.`,
+    `Faits pour contenir la vraie classe pour ${promised} des nouvelles images. Sur ${images} images de test, c’est ` +
+    `le cas pour ${coverage}.`,
   confidence: "Réponses",
   confidenceText: (least, promised, precision) =>
     `Données à partir d’une probabilité de ${least}, choisie pour que ${promised} soient justes. Sur les images de ` +
