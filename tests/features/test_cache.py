@@ -106,6 +106,25 @@ def test_listing_goes_on_where_a_run_renames_its_temporary_file_meanwhile(tmp_pa
     assert [entry.rows for entry in list_cache(tmp_path)] == [3]
 
 
+def test_the_export_of_a_run_that_is_served_is_listed_verified_and_removed(tmp_path: Path):
+    export = tmp_path / "exports" / "ffee"
+    export.mkdir(parents=True)
+    (export / "model.onnx").write_bytes(b"model")
+    (entry,) = list_cache(tmp_path)
+    assert (entry.kind, entry.what, entry.bytes) == ("export", "an export that has not ended", 5)
+    digest = sha256_file(export / "model.onnx")
+    (export / "receipt.json").write_text(json.dumps({"files": {"model.onnx": digest}}))
+    assert [entry.what for entry in list_cache(tmp_path)] == ["a run that is served"]
+    assert dict(verify_cache(tmp_path)) == {"exports/ffee": True}
+    for damage in (b"other", b""):
+        (export / "model.onnx").write_bytes(damage)
+        assert dict(verify_cache(tmp_path)) == {"exports/ffee": False}
+    (export / "receipt.json").write_text("[]")
+    assert dict(verify_cache(tmp_path)) == {"exports/ffee": False}
+    remove(tmp_path, list_cache(tmp_path))
+    assert list_cache(tmp_path) == []
+
+
 def test_grey_copies_and_models_are_verified_too(tmp_path: Path):
     images = draw_folder(tmp_path / "images", per_class=2)
     cache = tmp_path / "cache"

@@ -15,6 +15,7 @@ from vitrail.core.errors import UsageError
 
 CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
+EXPORTS = "exports"  # in the cache: model folders of runs that are served
 CACHE_VERSION = "v1"  # bump with any change of what a file in the cache means: an old file is never read as a new one
 # Reads of small files mostly wait: with four threads a core a cold disk gives twice as many as with one. No disk serves
 # more than DISK_THREADS at once much faster, and many threads that wait for the interpreter hinder each other.

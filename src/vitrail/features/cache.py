@@ -16,17 +16,20 @@ import pyarrow as pa
 
 from vitrail.backbones import kept_models
 from vitrail.backbones.engine_trial import trial_in_words
-from vitrail.core.bounded import is_folder
+from vitrail.core.bounded import is_folder, parse_json, read_bounded
 from vitrail.core.digest_files import matches_its_name
 from vitrail.core.errors import StoreError, UsageError
+from vitrail.core.hashing import sha256_file
+from vitrail.core.machine import EXPORTS
 from vitrail.data import dataset_files, grey_copies
 from vitrail.features import engine_choice, pace
 from vitrail.features.shard import SHARD
 from vitrail.features.store import DAMAGED, FACTS, FEATURES, read_facts
 
+RECEIPT, MOST_RECEIPT = "receipt.json", 64 << 20  # of an export; bytes
 NO_DATA = frozenset({".lock", ".etag"})  # files beside those of a data set
 
-Kind = Literal["features", "grey copies", "model", "batch size", "engine", "data set"]
+Kind = Literal["features", "grey copies", "model", "batch size", "engine", "data set", "export"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +64,7 @@ def list_cache(cache: Path) -> list[CacheEntry]:
             *(_model(folder) for folder in _children(cache / kept_models.FOLDER) if is_folder(folder)),
             *(_batch_size(file) for file in _files([cache / pace.FOLDER]) if file.path.suffix == ".json"),
             *(_data_set(folder) for folder in _children(cache / dataset_files.FOLDER) if folder.is_dir()),
+            *(_export(folder) for folder in _children(cache / EXPORTS) if is_folder(folder)),
             *(_engine(file) for file in _files([cache / engine_choice.FOLDER]) if file.path.suffix == ".json"),
         ]
     except OSError as error:
@@ -78,6 +82,8 @@ def verify_cache(cache: Path) -> Iterator[tuple[str, bool]]:
         place = cache / entry.path
         if entry.kind == "model":
             yield entry.path, kept_models.is_whole(place)
+        elif entry.kind == "export":
+            yield entry.path, _is_whole_export(place)
         elif entry.kind in ("features", "grey copies"):
             for path in sorted(place.rglob(f"*{SHARD}")):
                 yield path.relative_to(cache).as_posix(), matches_its_name(path)
@@ -233,6 +239,28 @@ def _model(folder: Path) -> CacheEntry:
         bytes=sum(file.bytes for file in files),
         last_used=_last_change(folder, files),
     )
+
+
+def _export(folder: Path) -> CacheEntry:
+    """The model folder of a run that was served; one that is being made has a name of its own."""
+    files = _files([folder])
+    return CacheEntry(
+        kind="export",
+        key=folder.name,
+        what="a run that is served" if (folder / RECEIPT).exists() else "an export that has not ended",
+        path=f"{EXPORTS}/{folder.name}",
+        bytes=sum(file.bytes for file in files),
+        last_used=_last_change(folder, files),
+    )
+
+
+def _is_whole_export(folder: Path) -> bool:
+    """Whether every file is the one that the receipt names."""
+    try:
+        digests = parse_json(read_bounded(folder / RECEIPT, MOST_RECEIPT))["files"]
+        return all(sha256_file(folder / name) == digest for name, digest in digests.items())
+    except (AttributeError, KeyError, OSError, TypeError, ValueError):
+        return False
 
 
 def _data_set(folder: Path) -> CacheEntry:

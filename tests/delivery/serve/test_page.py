@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from benchmarks.service import Server, start_server
 from PIL import Image
 
 from tests.delivery.serve.browsing import Open, cards, give, transfer
-from tests.delivery.serve.conftest import Server, start_server
 
 pytest.importorskip("playwright.sync_api")
 
@@ -141,12 +141,15 @@ def test_an_image_of_too_many_pixels_is_refused_in_words_and_the_server_goes_on(
     require_answer(page, answered)
 
 
-def test_a_file_of_too_many_bytes_is_refused_before_it_is_sent(open_page: Open, server: Server):
+def test_a_file_of_too_many_bytes_is_refused_before_it_is_sent(open_page: Open, server: Server, tmp_path: Path):
     page = open_page(server.url)
     expect(page.locator("#limits")).to_have_text("Images of up to 32 MB and 100 million pixels.")
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.method))
-    give(page, ("heavy.tif", "image/tiff", bytes(33_000_000)))
+    heavy = tmp_path / "heavy.tif"
+    with heavy.open("wb") as file:
+        file.truncate(33_000_000)
+    page.locator("#files").set_input_files(heavy)
     expect(cards(page, "failed")).to_contain_text("The file is too large (33 MB): the server takes at most 32 MB")
     assert "POST" not in sent
 

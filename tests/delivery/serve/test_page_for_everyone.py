@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from benchmarks.service import Server
 
 from tests.accessibility import read_axe
 from tests.delivery.serve.browsing import Open, cards, give
-from tests.delivery.serve.conftest import Server
 
 pytest.importorskip("playwright.sync_api")
 
@@ -77,11 +77,11 @@ def test_the_page_works_by_keyboard_alone(open_page: Open, server: Server, pictu
     expect(page.get_by_label("Choose images")).to_be_focused()
     outline = page.locator("#drop").evaluate("label => getComputedStyle(label).outlineStyle")
     assert outline == "solid", "a keyboard user sees where the focus is"
-    for key in ("Enter", "Space"):
+    for count, key in enumerate(("Enter", "Space"), start=1):
         with page.expect_file_chooser() as chooser:
             page.keyboard.press(key)
         chooser.value.set_files([{"name": f"{key}.png", "mimeType": "image/png", "buffer": picture}])
-    expect(cards(page, "answered")).to_have_count(2)
+        expect(cards(page, "answered")).to_have_count(count)  # a browser opens no chooser while another one closes
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Remove all")).to_be_focused()
     page.keyboard.press("Tab")

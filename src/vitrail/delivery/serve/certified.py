@@ -12,8 +12,8 @@ from pathlib import Path
 from vitrail.core.bounded import is_folder
 from vitrail.core.errors import RunError
 from vitrail.core.hashing import fingerprint
-
-FOLDER = "exports"  # in the cache
+from vitrail.core.machine import EXPORTS
+from vitrail.delivery.export.layout import RECEIPT
 
 
 def find_export(
@@ -34,8 +34,9 @@ def find_export(
     """
     export_format = "onnx" if find_spec("openvino") is None else "openvino"
     key = fingerprint({"run": digest, "backbone": backbone, "format": export_format, "vitrail": version("vitrail")})
-    folder = cache / FOLDER / key
+    folder = cache / EXPORTS / key
     if is_folder(folder):
+        (folder / RECEIPT).touch()  # when it was last used, for `vitrail cache prune`
         return folder
     command = [sys.executable, "-m", "vitrail", "export", str(run), "--format", export_format, "--out", str(folder)]
     command += ["--backbone", backbone] if backbone is not None else []

@@ -19,18 +19,16 @@ export function fillAbout(words) {
 function listFacts(words) {
   const { model, number, percent, promises, setCheck, texts } = words;
   const { images, largest_difference } = model.certificate;
-  const { value, low, high, n } = setCheck.coverage;
-  const [promised, ...rates] = [setCheck.promised, value, low, high].map((rate) => percent.format(rate));
+  const promised = percent.format(setCheck.promised);
   const facts = [
     [texts.model, texts.modelText(model.name, model.format, model.precision, model.crop)],
     [texts.fidelity, texts.fidelityText(number.format(images), words.largest(largest_difference))],
-    [texts.sets, texts.setsText(promised, ...rates, number.format(n))],
+    [texts.sets, texts.setsText(promised, words.measured(setCheck.coverage), number.format(setCheck.coverage.n))],
   ];
   if (promises.confidence === null) facts.push([texts.confidence, texts.noConfidence]);
   if (promises.precision) {
-    const { value, low, high } = promises.precision;
-    const rates = [promises.target_precision, value, low, high].map((rate) => percent.format(rate));
-    facts.push([texts.confidence, texts.confidenceText(words.share(promises.confidence), ...rates)]);
+    const [least, precision] = [words.share(promises.confidence), percent.format(promises.target_precision)];
+    facts.push([texts.confidence, texts.confidenceText(least, precision, words.measured(promises.precision))]);
   }
   facts.push([texts.licence, model.licence || texts.noLicence]);
   facts.push([texts.run, model.run.slice(0, 12)]);

@@ -1,5 +1,5 @@
-// The card of an image: a preview, and the answer as a sentence, the reason of a doubt, bars and the set of classes; or why
-// there is no answer.
+// The card of an image: a preview, and the answer as a sentence, the reason of a doubt, bars and the set of classes; or
+// why there is no answer.
 
 const MOST_PREVIEW_PIXELS = 50e6; // a browser may need gigabytes to draw more
 const SMALL = 64; // pixels along a side; a smaller image is drawn with its pixels visible

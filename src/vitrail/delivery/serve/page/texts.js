@@ -68,8 +68,8 @@ const english = {
     `The file is too large (${size})${limit ? `: the server takes at most ${limit}` : ""}. Save it smaller, then ` +
     "choose it again.",
   tooManyPixels: (limit) =>
-    `The image is too large${limit ? `: the server takes at most ${limit} million pixels, and fewer of some kinds` : ""}. ` +
-    "Make it smaller, then choose it again.",
+    `The image is too large${limit ? `: the server takes at most ${limit} million pixels` : ""}` +
+    `${limit ? ", and fewer of some kinds" : ""}. Make it smaller, then choose it again.`,
   failures: {
     key: "The server asks for a key. Enter it above.",
     offline: "The server does not answer. Check that it is running and that you are connected, then try again.",
@@ -85,18 +85,18 @@ const english = {
   about: "About this model",
   classesTitle: (count) => `The ${count} classes`,
   model: "Model",
-  modelText: (name, format, precision, crop) => `${name}, ${format} ${precision}, input of ${crop} × ${crop} pixels`,
+  modelText: (name, format, precision, crop) =>
+    `${name}, ${format} ${precision}, input of ${crop} × ${crop} pixels`,
   fidelity: "Fidelity",
   fidelityText: (images, difference) =>
-    `On ${images} test images no probability differed by more than ${difference} from the network that was measured.`,
+    `On ${images} test images no probability differs by more than ${difference} from the same network on torch in ` +
+    "fp32.",
   sets: "Sets",
-  setsText: (promised, coverage, low, high, images) =>
-    `Made to hold the true class for ${promised} of new images. On ${images} test images they did for ${coverage} ` +
-    `[${low},\u00a0${high}].`,
+  setsText: (promised, coverage, images) =>
+    `Made to hold the true class for ${promised} of new images. On ${images} test images they did for ${coverage}.`,
   confidence: "Answers",
-  confidenceText: (least, promised, precision, low, high) =>
-    `Given from a probability of ${least}, chosen so that ${promised} are right. On the test images ${precision} ` +
-    `[${low},\u00a0${high}] were.`,
+  confidenceText: (least, promised, precision) =>
+    `Given from a probability of ${least}, chosen so that ${promised} are right. On the test images ${precision} were.`,
   noConfidence:
     "No probability was found above which enough answers are right, so no answer is held back for being unsure.",
   licence: "Licence",
@@ -107,8 +107,8 @@ const english = {
 const french = {
   title: "Que montre l’image\u00a0?",
   leadIn: (classes) =>
-    `Donnez une image\u00a0: le modèle dit laquelle de ses ${classes} classes elle montre, avec quelle probabilité, et ` +
-    "quand il ne sait pas.",
+    `Donnez une image\u00a0: le modèle dit laquelle de ses ${classes} classes elle montre, avec quelle probabilité, ` +
+    "et quand il ne sait pas.",
   choose: "Choisir des images",
   chooseMore: "ou les déposer ici, ou en coller une",
   photo: "Prendre une photo",
@@ -191,18 +191,20 @@ const french = {
   about: "À propos de ce modèle",
   classesTitle: (count) => `Les ${count} classes`,
   model: "Modèle",
-  modelText: (name, format, precision, crop) => `${name}, ${format} ${precision}, entrée de ${crop} × ${crop} pixels`,
+  modelText: (name, format, precision, crop) =>
+    `${name}, ${format} ${precision}, entrée de ${crop} × ${crop} pixels`,
   fidelity: "Fidélité",
   fidelityText: (images, difference) =>
-    `Sur ${images} images de test, aucune probabilité ne s’écarte de plus de ${difference} de celle du réseau mesuré.`,
+    `Sur ${images} images de test, aucune probabilité ne s’écarte de plus de ${difference} de celle du même réseau ` +
+    "dans torch en fp32.",
   sets: "Ensembles",
-  setsText: (promised, coverage, low, high, images) =>
-    `Faits pour contenir la vraie classe pour ${promised} des nouvelles images. Sur ${images} images de test, c’est le ` +
-    `cas pour ${coverage} [${low},\u00a0${high}].`,
+  setsText: (promised, coverage, images) =>
+    `Faits pour contenir la vraie classe pour ${promised} des nouvelles images. Sur ${images} images de test, c’est ` +
+    `le cas pour ${coverage}.`,
   confidence: "Réponses",
-  confidenceText: (least, promised, precision, low, high) =>
+  confidenceText: (least, promised, precision) =>
     `Données à partir d’une probabilité de ${least}, choisie pour que ${promised} soient justes. Sur les images de ` +
-    `test, ${precision} [${low},\u00a0${high}] l’étaient.`,
+    `test, ${precision} l’étaient.`,
   noConfidence:
     "Aucune probabilité n’a été trouvée au-dessus de laquelle assez de réponses sont justes\u00a0; aucune réponse " +
     "n’est donc retenue par manque de certitude.",

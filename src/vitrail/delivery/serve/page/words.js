@@ -14,6 +14,13 @@ export class Words {
     this.percent = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
   }
 
+  /** What was measured, with its interval: each with as many digits as the others. */
+  measured({ value, low, high }) {
+    const digits = { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 };
+    const format = new Intl.NumberFormat(this.language, digits);
+    return `${format.format(value)} [${format.format(low)},\u00a0${format.format(high)}]`;
+  }
+
   /** A probability; one that rounding would make 0 or 100% does not become that. */
   share(probability) {
     if (probability > 0 && probability < 0.001) return `<\u00a0${this.percent.format(0.001)}`;
