@@ -210,7 +210,7 @@ def measure_throughput(given: argparse.Namespace, model: ModelFolder, files: Seq
 
 
 def measure_overload(folder: Path, files: Sequence[bytes], seconds: float, *, clients: int) -> list[str]:
-    """Many more clients than fit, which do not heed Retry-After: statuses, memory, and whether it answers afterwards."""
+    """Many more clients than fit, which do not heed Retry-After: statuses, memory, and an answer afterwards."""
     server = start_server(folder)
     requests = [make_request(data) for data in files]
     asyncio.run(send_for(server.port, requests, clients=clients, seconds=2.0))
