@@ -47,9 +47,17 @@ def compare(torch: Answers, export: Answers) -> Fidelity:
     return compare_exactly(make_images(), torch, export, make_refusal(), reduced=0)
 
 
-def shift(stored_NC: np.ndarray, export: Answers) -> Shift:
+def shift(
+    stored_NC: np.ndarray, export: Answers, images: Judged | None = None, criteria: Criteria | None = None
+) -> Shift:
     return compare_with_run(
-        make_images(), stored_NC, export, make_refusal(), Criteria(), engine="openvino", precision="bf16"
+        images or make_images(),
+        stored_NC,
+        export,
+        make_refusal(),
+        criteria or Criteria(),
+        engine="openvino",
+        precision="bf16",
     )
 
 
@@ -111,3 +119,19 @@ def test_a_few_other_answers_are_listed_and_the_test_is_called_too_small():
     assert few.fault() is None
     assert "this test is too small to show that it is within 1 point (" in few.conclusion
     assert [flip.id for flip in few.flips] == ["000", "001"]
+
+
+def test_the_export_is_compared_by_the_metric_that_the_run_was_decided_by():
+    """Class c has 10 images: when all of them become wrong, balanced accuracy falls by a third, accuracy by 5 points."""
+    images = replace(make_images(), label_N=np.where(np.arange(N) < 10, 2, np.arange(N) % 2))
+    stored_NC = np.full((N, 3), 0.1)
+    stored_NC[np.arange(N), images.label_N] = 0.8
+    export_NC = stored_NC.copy()
+    export_NC[:10] = (0.8, 0.1, 0.1)
+    export = replace(make_answers(), probability_NC=export_NC)
+    by_top1 = shift(stored_NC, export, images)
+    by_class = shift(stored_NC, export, images, Criteria(decide_by="balanced"))
+    assert (by_top1.pair_metric, by_class.pair_metric) == ("top1", "balanced")
+    assert by_top1.pair.difference.value == pytest.approx(-0.05)
+    assert by_class.pair.difference.value == pytest.approx(-1 / 3)
+    assert "its balanced accuracy is lower than the run's" in str(by_class.fault())

@@ -9,15 +9,16 @@ Letters: N test images, C classes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.evaluation import Criteria, Pair, RefusalCheck
+from vitrail.evaluation.deciding_metric import DecidingMetric
 from vitrail.evaluation.pairs import judge_pairs
 from vitrail.evaluation.thresholds import check_refusal
 from vitrail.heads.refusal import Refusal
+from vitrail.statistics.metrics import DecideBy
 
 CERTIFICATE_VERSION = 1
 MOST_DIFFERENCE = 1e-4  # of a probability
@@ -85,7 +86,7 @@ class Shift:
 
     They differ a little even in float32, since the store of features rounds them.
 
-    `pair` has the export as `a` and the run as `b`, compared by `pair_metric`. `promises` are the run's thresholds on
+    `pair` has the export as `a` and the run as `b`, compared by `pair_metric`, which the run was decided by. `promises` are the run's thresholds on
     the export's answers. `conclusion` says what the paired test shows.
     """
 
@@ -93,7 +94,7 @@ class Shift:
     precision: str
     largest_difference: float
     flips: tuple[Flip, ...]
-    pair_metric: Literal["top1"]
+    pair_metric: DecideBy
     pair: Pair
     promises: RefusalCheck
     conclusion: str
@@ -199,7 +200,8 @@ def compare_with_run(
     """The export against what the run stored."""
     answers = {EXPORT: export.probability_NC, RUN: stored_NC}
     correct = {name: answer_NC.argmax(axis=1) == images.label_N for name, answer_NC in answers.items()}
-    pair = judge_pairs(correct, images.group_N, criteria)[0]
+    metric = DecidingMetric.of(criteria.decide_by, images.label_N)
+    pair = judge_pairs(correct, images.group_N, criteria, metric)[0]
     promises = check_refusal(
         refusal,
         export.probability_NC,
@@ -213,14 +215,14 @@ def compare_with_run(
         precision=precision,
         largest_difference=largest(stored_NC, export.probability_NC),
         flips=list_flips(images, stored_NC, export.probability_NC),
-        pair_metric="top1",
+        pair_metric=metric.name,
         pair=pair,
         promises=promises,
-        conclusion=say_conclusion(pair, criteria.margin),
+        conclusion=say_conclusion(pair, criteria.margin, metric),
     )
 
 
-def say_conclusion(pair: Pair, margin: float) -> str:
+def say_conclusion(pair: Pair, margin: float, metric: DecidingMetric) -> str:
     """What the paired test shows of the export's accuracy and the run's, in a clause."""
     low, high = 100 * pair.difference.low, 100 * pair.difference.high
     within = "1 point" if margin == 0.01 else f"{100 * margin:g} points"
@@ -228,12 +230,12 @@ def say_conclusion(pair: Pair, margin: float) -> str:
     match pair.conclusion:
         case "a is better" | "b is better":
             word = "higher" if pair.conclusion == "a is better" else "lower"
-            return f"its accuracy is {word} than the run's ({interval})"
+            return f"its {metric.word} is {word} than the run's ({interval})"
         case "equivalent":
-            return f"its accuracy is the run's within {within} ({interval})"
+            return f"its {metric.word} is the run's within {within} ({interval})"
         case _:
             return (
-                f"no difference in accuracy is shown, and this test is too small to show that it is within {within} "
+                f"no difference in {metric.word} is shown, and this test is too small to show that it is within {within} "
                 f"({interval})"
             )
 
