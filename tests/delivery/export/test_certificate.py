@@ -122,7 +122,7 @@ def test_a_few_other_answers_are_listed_and_the_test_is_called_too_small():
 
 
 def test_the_export_is_compared_by_the_metric_that_the_run_was_decided_by():
-    """Class c has 10 images: when all of them become wrong, balanced accuracy falls by a third, accuracy by 5 points."""
+    """Class c has 10 images: if all of them become wrong, balanced accuracy loses a third, accuracy 5 points."""
     images = replace(make_images(), label_N=np.where(np.arange(N) < 10, 2, np.arange(N) % 2))
     stored_NC = np.full((N, 3), 0.1)
     stored_NC[np.arange(N), images.label_N] = 0.8

@@ -2,17 +2,20 @@
 
 Fidelity compares it with the run's network on torch in float32: the same weights, head and pixels. Shift compares it
 with the predictions that the run stored, which were computed in the run's own precision. An export in float32 fails if
-its fidelity fails, or if a paired test shows that its accuracy differs from the run's.
+its fidelity fails, or if a paired test shows that its accuracy differs from the run's. One in a reduced precision
+cannot have that fidelity; it fails by `loss.py`.
 
 Letters: N test images, C classes.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vitrail.delivery.export.loss import LossCheck
 from vitrail.evaluation import Criteria, Pair, RefusalCheck
 from vitrail.evaluation.deciding_metric import DecidingMetric
 from vitrail.evaluation.pairs import judge_pairs
@@ -86,8 +89,8 @@ class Shift:
 
     They differ a little even in float32, since the store of features rounds them.
 
-    `pair` has the export as `a` and the run as `b`, compared by `pair_metric`, which the run was decided by. `promises` are the run's thresholds on
-    the export's answers. `conclusion` says what the paired test shows.
+    `pair` has the export as `a` and the run as `b`, compared by `pair_metric`, which the run was decided by. `promises`
+    are the run's thresholds on the export's answers. `conclusion` says what the paired test shows.
     """
 
     engine: str
@@ -129,7 +132,8 @@ class Speed:
 class Certificate:
     """certificate.json. `model` has the sha256 of each file of the model, `bytes` their size on disk.
 
-    `imported` names the packages of the process that answered; `runtime` is the version of each that matters.
+    `imported` names the packages of the process that answered; `runtime` is the version of each that matters. `loss` is
+    the rule of a reduced precision; None for fp32.
     """
 
     certificate_version: int
@@ -143,13 +147,17 @@ class Certificate:
     imported: tuple[str, ...]
     fidelity: Fidelity
     shift: Shift
+    loss: LossCheck | None
     speed: Speed
 
     def faults(self) -> tuple[str, ...]:
         """Every reason to refuse the export."""
-        foreign = [name for name in NOT_IMPORTED if name in self.imported]
+        foreign = [name for name in NOT_IMPORTED if name in self.imported and name not in self.runtime]
         stray = f"the process that answered has imported {' and '.join(foreign)}" if foreign else None
-        return tuple(fault for fault in (stray, self.fidelity.fault(), self.shift.fault()) if fault)
+        if self.loss is None:
+            return tuple(fault for fault in (stray, self.fidelity.fault(), self.shift.fault()) if fault)
+        broken = None if math.isfinite(self.fidelity.largest_difference) else "a probability is not a number"
+        return tuple(fault for fault in (stray, broken, self.loss.fault()) if fault)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -235,8 +243,8 @@ def say_conclusion(pair: Pair, margin: float, metric: DecidingMetric) -> str:
             return f"its {metric.word} is the run's within {within} ({interval})"
         case _:
             return (
-                f"no difference in {metric.word} is shown, and this test is too small to show that it is within {within} "
-                f"({interval})"
+                f"no difference in {metric.word} is shown, and this test is too small to show that it is within "
+                f"{within} ({interval})"
             )
 
 

@@ -1,6 +1,6 @@
 """The model folder: its files, its receipt, and how it gets its name.
 
-    model.onnx, or model.xml and model.bin    pixels in, probabilities and distances out
+    model.onnx, model.pt2, or model.xml and model.bin    pixels in, probabilities and distances out
     model.json                                classes, thresholds, weights, run
     preprocess.py, classify.py                from files to pixels, and an example; requirements.txt has their packages
     certificate.json                          what it answered on the test images
@@ -27,7 +27,7 @@ from vitrail.core.bounded import is_folder, is_there
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.core.whole_files import TEMPORARY
-from vitrail.delivery.export.graphs import MODEL_FILE, OUTPUTS, PIXELS, RUNTIME, ExportFormat
+from vitrail.delivery.export.graphs import MODEL_FILE, OUTPUTS, PIXELS, RUNTIME, ExportFormat, Target
 from vitrail.delivery.export.network import Classifier
 from vitrail.delivery.export.pixels import write_preprocess
 from vitrail.heads.refusal import RULES
@@ -41,7 +41,7 @@ STORED_ROWS = "The nearest-neighbours head stores features of training images"
 BANK_ROWS = "The model stores features of training images, with which new images are compared"
 
 
-def describe_model(classifier: Classifier, run_digest: str, export_format: ExportFormat) -> dict[str, Any]:
+def describe_model(classifier: Classifier, run_digest: str, target: Target) -> dict[str, Any]:
     """The facts of model.json, which are also in the metadata of the graph."""
     card, refusal = classifier.backbone.card, classifier.refusal
     stored = [BANK_ROWS] + ([STORED_ROWS] if isinstance(classifier.head.scores, Neighbours) else [])
@@ -50,8 +50,8 @@ def describe_model(classifier: Classifier, run_digest: str, export_format: Expor
         "vitrail_version": version("vitrail"),
         "run": run_digest,
         "backbone": classifier.result.name,
-        "format": export_format,
-        "precision": "fp32",
+        "format": target.format,
+        "precision": target.precision,
         "input": {"name": PIXELS, "shape": ["batch", card.preprocessing.crop, card.preprocessing.crop, 3]},
         "outputs": list(OUTPUTS),
         "classes": list(classifier.head.classes),

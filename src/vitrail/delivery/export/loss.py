@@ -49,7 +49,9 @@ def check_loss(pair: Pair, word: str, *, accepted: bool, most: float = MOST_LOSS
         conclusion = f"a loss of {word} of more than {points} is excluded ({interval})"
     elif difference.high < 0:
         outcome = "shown"
-        conclusion = f"its {word} is lower than the run's, and a loss of more than {points} is not excluded ({interval})"
+        conclusion = (
+            f"its {word} is lower than the run's, and a loss of more than {points} is not excluded ({interval})"
+        )
     else:
         outcome = "undecided"
         conclusion = (
