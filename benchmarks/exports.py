@@ -90,7 +90,7 @@ def main(run_folder: Path, data: Annotated[str | None, typer.Option()] = None) -
                         change(classifier),
                         torch,
                         files,
-                        export_format=export_format,
+                        target=Target(format=export_format),
                         folder=Path(folder),
                     )
                 fidelity = certificate.fidelity

@@ -163,10 +163,15 @@ def make_openvino_model(backbone: Backbone, pooling: str | None) -> Any:
     return quantise(
         model,
         backbone.read_range_images or _refuse_int8_of(card),
-        transformer=card.family not in ("resnet", "bit"),
+        transformer=is_transformer(card),
         facts=facts | {"ranges": engine.ranges, "quantiser": engine.quantiser, "pooling": pooling},
         cache=cache,
     )
+
+
+def is_transformer(card: Card) -> bool:
+    """Whether int8 quantises the network by the scheme for transformers."""
+    return card.family not in ("resnet", "bit")
 
 
 def _refuse_int8_of(card: Card) -> ReadPixels:

@@ -9,7 +9,7 @@ import io
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,9 +66,6 @@ def quantise(
 ) -> Any:
     """The model with 8-bit weights and activations, their ranges taken from images (NNCF post-training quantisation).
 
-    The first layer stays in float: it is cheap, and its errors are in all others (of 400 answers of ViT-Ti/16 on the
-    dogs, 11 changed instead of 14). The last block in float as well changed nothing more.
-
     Args:
         model: as `convert` made it.
         read_range_images: gives `pixel_BHWC` of the user's train images; called only if the cache has no model yet.
@@ -81,22 +78,31 @@ def quantise(
     """
 
     def make() -> tuple[Any, object]:
-        nncf = _import_nncf()
         pixel_BHWC = read_range_images()
         model.reshape([1, *pixel_BHWC.shape[1:]])
         first = next(op for op in model.get_ordered_ops() if op.get_type_name() in ("Convolution", "MatMul"))
-        with redirect_stdout(io.StringIO()):  # where its bars would go, and where results belong
-            quantised = nncf.quantize(
-                model,
-                nncf.Dataset([pixel_BHWC[place : place + 1] for place in range(len(pixel_BHWC))]),
-                preset=nncf.QuantizationPreset.MIXED,  # costs no time here, and keeps ResNet50 nearer to fp32
-                subset_size=len(pixel_BHWC),
-                model_type=nncf.ModelType.TRANSFORMER if transformer else None,
-                ignored_scope=nncf.IgnoredScope(names=[first.get_friendly_name()]),
-            )
-        return quantised, model
+        images = [pixel_BHWC[place : place + 1] for place in range(len(pixel_BHWC))]
+        return quantise_model(model, images, first_layer=first.get_friendly_name(), transformer=transformer), model
 
     return kept_model(facts, make, cache=cache)
+
+
+def quantise_model(model: Any, inputs: Sequence[object], *, first_layer: str, transformer: bool) -> Any:
+    """NNCF's quantisation of an openvino.Model or an onnx.ModelProto, with ranges from `inputs`, one image each.
+
+    The first layer stays in float: it is cheap, and its errors are in all others (of 400 answers of ViT-Ti/16 on the
+    dogs, 11 changed instead of 14). With the last block in float as well it was 12.
+    """
+    nncf = _import_nncf()
+    with redirect_stdout(io.StringIO()):  # where its bars would go, and where results belong
+        return nncf.quantize(
+            model,
+            nncf.Dataset(inputs),
+            preset=nncf.QuantizationPreset.MIXED,  # costs no time here, and keeps ResNet50 nearer to fp32
+            subset_size=len(inputs),
+            model_type=nncf.ModelType.TRANSFORMER if transformer else None,
+            ignored_scope=nncf.IgnoredScope(names=[first_layer]),
+        )
 
 
 def normalising(net: "nn.Module", preprocessing: Preprocessing, pooling: str | None) -> "nn.Module":

@@ -28,7 +28,7 @@ from vitrail.delivery.export.answers import answer_with_folder, answer_with_torc
 from vitrail.delivery.export.certificate import Certificate
 from vitrail.delivery.export.export import export_run, find_train_files
 from vitrail.delivery.export.graphs import FORMATS, RUNTIME, ExportFormat, Target
-from vitrail.delivery.export.int8 import join_int8
+from vitrail.delivery.export.int8 import join_openvino
 from vitrail.delivery.export.network import Classifier
 from vitrail.delivery.predict import Predictor
 from vitrail.features.int8_ranges import attach_ranges
@@ -223,7 +223,8 @@ def test_there_is_no_loss_to_accept_in_fp32(finished: Finished, tmp_path: Path, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("export_format", "precision"), [("openvino", "bf16"), ("openvino", "fp16"), ("openvino", "int8"), ("onnx", "fp16")]
+    ("export_format", "precision"),
+    [("openvino", "bf16"), ("openvino", "fp16"), ("openvino", "int8"), ("onnx", "fp16"), ("onnx", "int8")],
 )
 def test_a_reduced_precision_on_a_small_test_is_exported_only_if_its_loss_is_accepted(
     finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str], export_format: str, precision: Precision
@@ -253,30 +254,29 @@ def test_a_reduced_precision_on_a_small_test_is_exported_only_if_its_loss_is_acc
 
 
 @pytest.mark.slow
-def test_an_int8_export_is_the_int8_network_with_its_head_in_float(finished: Finished, tmp_path: Path):
+@pytest.mark.parametrize("name", NAMES)
+def test_an_int8_export_is_the_int8_network_with_its_head_in_float(finished: Finished, name: str):
     pytest.importorskip("openvino")
     pytest.importorskip("nncf")
-    classifier = finished.open("vit_mini")
-    train = find_train_files(finished.run, finished.test_files("vit_mini"))
-    model, owner = join_int8(classifier, train, max_pixels=10**8)
-    ops = [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() == "FakeQuantize"]
-    assert ops
-    assert not any("head" in name or "strangeness" in name or "patch_embed" in name for name in ops)
+    classifier, train = finished.open(name), find_train_files(finished.run, finished.test_files(name))
+    backbone = attach_ranges(classifier.backbone, train.ids, train.read, max_pixels=10**8)
+    model, owner = join_openvino(classifier, backbone)
+    quantised = [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() == "FakeQuantize"]
+    assert quantised
+    assert not any(part in op for op in quantised for part in ("head", "strangeness", "patch_embed"))
 
-    pixel_BHWC = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    crop = backbone.card.preprocessing.crop
+    pixel_BHWC = np.random.default_rng(0).integers(0, 256, (3, crop, crop, 3), dtype=np.uint8)
     core, settings = import_openvino().Core(), {"INFERENCE_PRECISION_HINT": "f32"}
     probability_BC, distance_B = core.compile_model(model, "CPU", settings)(pixel_BHWC).values()
-    int8 = replace(classifier.backbone, engine=choose_engine("openvino", "int8"))
-    features = make_openvino_model(
-        attach_ranges(int8, train.ids, train.read, max_pixels=10**8), classifier.other_pooling
-    )
-    features.reshape([3, 64, 64, 3])
-    feature_BD = core.compile_model(features, "CPU", settings)(pixel_BHWC)[0]
+    int8 = replace(choose_engine("openvino", "int8"), ranges=backbone.engine.ranges)
+    network = make_openvino_model(replace(backbone, engine=int8), classifier.other_pooling)
+    network.reshape([3, crop, crop, 3])
+    feature_BD = core.compile_model(network, "CPU", settings)(pixel_BHWC)[0]
     np.testing.assert_allclose(probability_BC, probabilities(classifier.head, feature_BD), atol=1e-5)
     refusal = classifier.refusal
-    np.testing.assert_allclose(
-        distance_B, neighbour_distance(feature_BD, refusal.bank_BD, refusal.neighbours), atol=1e-5
-    )
+    wanted_B = neighbour_distance(feature_BD, refusal.bank_BD, refusal.neighbours)
+    np.testing.assert_allclose(distance_B, wanted_B, atol=1e-5)
     del owner
 
 

@@ -42,6 +42,7 @@ from vitrail.delivery.export.loss import check_loss
 from vitrail.delivery.export.network import Classifier, join_network
 from vitrail.evaluation.deciding_metric import WORD
 from vitrail.evaluation.pairs import number_groups
+from vitrail.features.int8_ranges import attach_ranges
 from vitrail.runs import RunRecord, load_run, make_criteria
 from vitrail.runs.receipt import read_receipt
 
@@ -120,7 +121,8 @@ def write_model(
     """Write everything that can be written before the model has answered; `train` is read for int8 alone."""
     facts = describe_model(classifier, run_digest, target)
     if target.precision == "int8":
-        write_int8(classifier, train, facts=facts, folder=folder, max_pixels=max_pixels)
+        backbone = attach_ranges(classifier.backbone, train.ids, train.read, max_pixels=max_pixels)
+        write_int8(target, classifier, backbone, facts=facts, folder=folder)
     else:
         crop = classifier.backbone.card.preprocessing.crop
         write_graph(target, join_network(classifier), crop=crop, facts=facts, folder=folder)

@@ -9,7 +9,7 @@ int8    the network quantised (`int8.py`), its head in float32
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,9 +21,10 @@ import numpy as np
 from vitrail.backbones.converted import empty_pixels, trace
 from vitrail.backbones.engines import Precision, choose_engine
 from vitrail.backbones.kept_models import import_openvino
-from vitrail.core.errors import UsageError, WeightsError
+from vitrail.core.errors import UsageError, VitrailError, WeightsError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 ExportFormat = Literal["onnx", "openvino", "torch"]
@@ -37,7 +38,6 @@ PIXELS, OUTPUTS = "pixels", ("probability", "distance")
 METADATA = "vitrail"  # the graph's entry with the same facts as model.json
 REFUSED: dict[tuple[ExportFormat, Precision], str] = {
     ("onnx", "bf16"): "ONNX Runtime has no bf16 arithmetic on CPUs",
-    ("onnx", "int8"): "ONNX Runtime's int8 changes too many answers",
     ("torch", "bf16"): "a program of torch is exported in fp32 only",
     ("torch", "fp16"): "a program of torch is exported in fp32 only",
     ("torch", "int8"): "a program of torch is exported in fp32 only",
@@ -69,16 +69,18 @@ def require_target(export_format: str, precision: str) -> Target:
     reason = REFUSED.get((target.format, target.precision))
     if reason is not None:
         raise UsageError(
-            f"A model for {target.format} is not exported in {target.precision}, because {reason}: choose --precision "
-            f"fp32 or --format openvino."
+            f"A model for {target.format} is not exported in {target.precision}, because {reason}: choose --format "
+            "openvino, or --precision fp32."
         )
     missing = [package for package in NEEDS[target.format] if find_spec(package) is None]
     if missing:
         raise UsageError(
             f"Exporting to {target.format} needs {', '.join(missing)}: pip install 'vitrail[{EXTRA[target.format]}]'."
         )
-    if target.precision in ("bf16", "int8"):
-        choose_engine("openvino", target.precision)  # NNCF must be installed, and the processor have the units
+    if target.precision == "bf16":
+        choose_engine("openvino", target.precision)  # the processor must have the units
+    if target.precision == "int8" and find_spec("nncf") is None:
+        raise UsageError("int8 needs NNCF, which is not installed: pip install 'vitrail[int8]', or --precision fp32.")
     return target
 
 
@@ -89,22 +91,14 @@ def write_graph(target: Target, network: "nn.Module", *, crop: int, facts: Mappi
         WeightsError: an operation of this network cannot be written in the format.
         OSError: the file cannot be written.
     """
-    try:
-        with _quiet():
-            WRITERS[target.format](
-                network,
-                empty_pixels(crop),
-                json.dumps(facts, sort_keys=True),
-                folder / MODEL_FILE[target.format],
-                as_fp16=target.precision == "fp16",
-            )
-    except OSError:
-        raise
-    except Exception as error:  # each library raises classes of its own, and the network is sound: it has run
-        raise WeightsError(
-            f"This network cannot be written as {target.format} ({type(error).__name__}: {str(error)[:200]}): choose "
-            "another --format, or another backbone of the run."
-        ) from error
+    with writing(target):
+        WRITERS[target.format](
+            network,
+            empty_pixels(crop),
+            json.dumps(facts, sort_keys=True),
+            folder / MODEL_FILE[target.format],
+            as_fp16=target.precision == "fp16",
+        )
 
 
 class Writer(Protocol):
@@ -115,23 +109,29 @@ class Writer(Protocol):
 
 
 def _write_onnx(network: "nn.Module", pixel_BHWC: "Tensor", facts: str, path: Path, *, as_fp16: bool) -> None:
-    import torch
-
-    with torch.inference_mode():
-        program = torch.onnx.export(
-            network,
-            (pixel_BHWC,),
-            dynamo=True,
-            dynamic_shapes={PIXELS: {0: torch.export.Dim("batch")}},
-            input_names=[PIXELS],
-            output_names=list(OUTPUTS),
-            verbose=False,
-        )
-    assert program is not None, "with dynamo=True it is returned"
+    program = export_onnx(network, pixel_BHWC, PIXELS, OUTPUTS)
     program.model.metadata_props[METADATA] = facts
     if as_fp16:
         _store_in_fp16(program.model.graph)
     program.save(path)
+
+
+def export_onnx(module: "nn.Module", example: "Tensor", name: str, outputs: Sequence[str]) -> "torch.onnx.ONNXProgram":
+    """The ONNX program of a module that takes one tensor like `example`, any number of rows, under this name."""
+    import torch
+
+    with torch.inference_mode():
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            input_names=[name],
+            output_names=list(outputs),
+            verbose=False,
+        )
+    assert program is not None, "with dynamo=True it is returned"
+    return program
 
 
 def _store_in_fp16(graph: Any) -> None:
@@ -192,13 +192,26 @@ WRITERS: dict[ExportFormat, Writer] = {"onnx": _write_onnx, "openvino": _write_o
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep down what torch's exporter warns of and logs about itself."""
+def writing(target: Target) -> Iterator[None]:
+    """What fails inside the `with` becomes an error that names the format; errors of ours and of the disk stay.
+
+    What torch's exporter warns of and logs about itself is kept down.
+
+    Raises:
+        WeightsError: an operation of the network cannot be written in the format.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except (OSError, VitrailError):
+        raise
+    except Exception as error:  # each library raises classes of its own, and the network is sound: it has run
+        raise WeightsError(
+            f"This network cannot be written as {target.format} {target.precision} ({type(error).__name__}: "
+            f"{str(error)[:200]}): choose another --format, or another backbone of the run."
+        ) from error
     finally:
         logging.disable(before)
