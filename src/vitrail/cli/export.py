@@ -1,4 +1,4 @@
-"""vitrail export: a run's backbone and head as a model folder that needs neither Vitrail nor torch."""
+"""vitrail export: a run's backbone and head as a model folder that does not need Vitrail."""
 
 import dataclasses
 import json

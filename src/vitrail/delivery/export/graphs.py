@@ -193,12 +193,14 @@ WRITERS: dict[ExportFormat, Writer] = {"onnx": _write_onnx, "openvino": _write_o
 
 @contextmanager
 def writing(target: Target) -> Iterator[None]:
-    """What fails inside the `with` becomes an error that names the format; errors of ours and of the disk stay.
+    """Turn what the libraries raise inside the `with` into an error that names the format.
 
     What torch's exporter warns of and logs about itself is kept down.
 
     Raises:
         WeightsError: an operation of the network cannot be written in the format.
+        OSError: as it was raised inside.
+        VitrailError: the same.
     """
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

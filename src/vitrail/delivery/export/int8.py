@@ -67,7 +67,10 @@ def write_int8(
 
 
 def join_openvino(classifier: Classifier, backbone: Backbone) -> tuple[Any, object]:
-    """The openvino.Model, quantised as the engine's features are and kept in the cache, and what its weights are of."""
+    """The openvino.Model, and what shares its weights.
+
+    The network is that of the engine, which the cache keeps.
+    """
     on_int8 = replace(backbone, engine=replace(choose_engine("openvino", "int8"), ranges=backbone.engine.ranges))
     network = make_openvino_model(on_int8, classifier.other_pooling)
     head, feature_BD = _make_head(classifier, network.output(0).partial_shape[1].get_length())
