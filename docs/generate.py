@@ -10,7 +10,7 @@ from typer.main import get_command
 
 import vitrail
 from vitrail.cli.main import app
-from vitrail.data.dataset_cards import DatasetCard, load_dataset_cards
+from vitrail.data.named.cards import DatasetCard, load_dataset_cards
 from vitrail.runs import results_schema
 
 REFERENCE = Path(__file__).parent / "reference"

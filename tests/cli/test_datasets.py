@@ -3,11 +3,11 @@ import json
 import pytest
 
 import vitrail
-from tests.data.layouts.miniature import serve
-from tests.data.layouts.test_oxford_pets import BREEDS, archives
+from tests.data.named.layouts.miniature import serve
+from tests.data.named.layouts.test_oxford_pets import BREEDS, archives
 from tests.fetch.web_server import serving_files
 from vitrail.cli.main import _run
-from vitrail.data.dataset_cards import load_dataset_cards
+from vitrail.data.named.cards import load_dataset_cards
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def pets(monkeypatch):
     """The card of the pets is that of a miniature on this machine."""
     with serving_files() as web:
         cards = load_dataset_cards() | {"oxford-pets": serve(web, "oxford-pets", archives())}
-        for module in ("vitrail.data.dataset_cards", "vitrail.data.named"):
+        for module in ("vitrail.data.named.cards", "vitrail.data.named"):
             monkeypatch.setattr(f"{module}.load_dataset_cards", lambda: cards)
         yield web
 

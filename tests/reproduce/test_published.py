@@ -4,8 +4,8 @@ import pytest
 
 from vitrail.backbones import find_card
 from vitrail.core.errors import UsageError
-from vitrail.data.dataset_cards import load_dataset_cards
-from vitrail.data.vtab import TASKS
+from vitrail.data.named.cards import load_dataset_cards
+from vitrail.data.named.vtab import TASKS
 from vitrail.reproduce.published import list_cells, load_published
 
 FILES = ("vit-table2", "probes")

@@ -12,7 +12,7 @@ from vitrail.benchmark import bench
 from vitrail.cli.main import _run
 from vitrail.core.errors import UsageError
 from vitrail.data.dataset import SetAside
-from vitrail.data.vtab import TASKS
+from vitrail.data.named.vtab import TASKS
 from vitrail.reproduce.vtab import summarise_vtab, vtab_means
 from vitrail.runs.folder import RESULTS
 from vitrail.runs.receipt import write_receipt

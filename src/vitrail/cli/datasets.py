@@ -13,7 +13,7 @@ from vitrail.cli.streams import echo, echo_json
 
 if TYPE_CHECKING:
     from vitrail.core.resources import Resources
-    from vitrail.data.dataset_cards import DatasetCard
+    from vitrail.data.named.cards import DatasetCard
 
 SHOW = "show"
 LONGEST_LICENCE = 12  # letters; longer ones do not fit into the table
@@ -40,7 +40,7 @@ def listed(context: typer.Context, as_json: options.Json = False, debug: options
     if context.invoked_subcommand is not None:
         return
     from vitrail.core.resources import Resources
-    from vitrail.data.dataset_cards import load_dataset_cards
+    from vitrail.data.named.cards import load_dataset_cards
 
     cards = list(load_dataset_cards().values())
     if as_json:
@@ -76,8 +76,8 @@ def fetch(
     """Fetch the files of a data set into the cache, and check them; an interrupted download continues."""
     from vitrail.core.drawing import watch
     from vitrail.core.resources import Resources
-    from vitrail.data.dataset_files import fetch_files
     from vitrail.data.named import find_dataset_card
+    from vitrail.data.named.files import fetch_files
 
     card = find_dataset_card(name)
     with watch(quiet=quiet) as progress:
@@ -90,7 +90,7 @@ def fetch(
 
 
 def _facts(card: "DatasetCard", resources: "Resources") -> dict[str, object]:
-    from vitrail.data.dataset_files import is_stored
+    from vitrail.data.named.files import is_stored
 
     return dataclasses.asdict(card) | {"stored": is_stored(card, resources)}
 
@@ -99,7 +99,7 @@ def _draw(cards: "list[DatasetCard]", resources: "Resources") -> None:
     from rich.table import Table
 
     from vitrail.core.console import PrintableConsole
-    from vitrail.data.dataset_files import is_stored
+    from vitrail.data.named.files import is_stored
 
     console = PrintableConsole()
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
@@ -144,7 +144,7 @@ def _download_size(card: "DatasetCard") -> str:
 
 def _explain(card: "DatasetCard", resources: "Resources") -> None:
     from vitrail.core.console import PrintableConsole
-    from vitrail.data.dataset_files import is_stored
+    from vitrail.data.named.files import is_stored
 
     counts = ", ".join(f"{count:,} {name}" for name, count in card.counts.items())
     facts = {

@@ -19,7 +19,8 @@ from vitrail.backbones.engine_trial import trial_in_words
 from vitrail.core.bounded import is_folder
 from vitrail.core.digest_files import matches_its_name
 from vitrail.core.errors import StoreError, UsageError
-from vitrail.data import dataset_files, grey_copies
+from vitrail.data import grey_copies
+from vitrail.data.named import files as named_files
 from vitrail.features import engine_choice, pace
 from vitrail.features.shard import SHARD
 from vitrail.features.store import DAMAGED, FACTS, FEATURES, read_facts
@@ -60,7 +61,7 @@ def list_cache(cache: Path) -> list[CacheEntry]:
             *_grey_copies(cache / grey_copies.FOLDER),
             *(_model(folder) for folder in _children(cache / kept_models.FOLDER) if is_folder(folder)),
             *(_batch_size(file) for file in _files([cache / pace.FOLDER]) if file.path.suffix == ".json"),
-            *(_data_set(folder) for folder in _children(cache / dataset_files.FOLDER) if folder.is_dir()),
+            *(_data_set(folder) for folder in _children(cache / named_files.FOLDER) if folder.is_dir()),
             *(_engine(file) for file in _files([cache / engine_choice.FOLDER]) if file.path.suffix == ".json"),
         ]
     except OSError as error:
@@ -243,7 +244,7 @@ def _data_set(folder: Path) -> CacheEntry:
         kind="data set",
         key=folder.name,
         what=", ".join(names) or "nothing yet",
-        path=f"{dataset_files.FOLDER}/{folder.name}",
+        path=f"{named_files.FOLDER}/{folder.name}",
         bytes=sum(file.bytes for file in files),
         last_used=_last_change(folder, files),
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vitrail.core.errors import UsageError
-from vitrail.data.vtab import TASKS, UNTRAINED, Group
+from vitrail.data.named.vtab import TASKS, UNTRAINED, Group
 from vitrail.runs.run import RunRecord
 from vitrail.statistics.intervals import Interval, wilson
 from vitrail.statistics.mean_of_rates import mean_of_rates
