@@ -209,9 +209,10 @@ def test_only_the_folders_of_the_data_set_are_looked_through(card, tmp_path):
     assert list(fetch_files(card, resources)) == ["annotations", "images"]
 
 
-def test_a_folder_that_does_not_exist_is_wrong_usage(card, tmp_path):
-    with pytest.raises(UsageError, match=r"There is no folder .*typo"):
-        read_card(card, tmp_path, data_dir=tmp_path / "typo")
+@pytest.mark.parametrize("name", ["typo", "x" * 300])
+def test_a_folder_that_does_not_exist_is_wrong_usage(card, tmp_path, name):
+    with pytest.raises(UsageError, match=rf"There is no folder .*{name}"):
+        read_card(card, tmp_path, data_dir=tmp_path / name)
 
 
 def test_a_data_set_without_files_says_how_to_get_it(tmp_path):

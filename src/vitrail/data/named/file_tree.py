@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from vitrail.core.bounded import is_folder, is_regular_file
 from vitrail.core.errors import DataError
 from vitrail.data.dataset import SetAside
 from vitrail.data.sources.local import as_on_disk, read_file, read_listed, written
@@ -45,8 +46,8 @@ class FolderTree:
         """List the files and folders on top that are named `tops`, and nothing beside them."""
         self.where = str(root)
         self._root = root
-        folders = [top for top in tops if (root / top).is_dir()]
-        entries: list[Parts | SetAside] = [(top,) for top in tops if (root / top).is_file()]
+        folders = [top for top in tops if is_folder(root / top)]
+        entries: list[Parts | SetAside] = [(top,) for top in tops if is_regular_file(root / top)]
         entries += [entry for folder in folders for entry in walk(root, (folder,))]
         self.aside = [entry for entry in entries if isinstance(entry, SetAside)]
         self.names = {written_path(entry) for entry in entries if not isinstance(entry, SetAside)}

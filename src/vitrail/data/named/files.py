@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vitrail.core.bounded import is_regular_file, is_there
+from vitrail.core.bounded import is_folder, is_regular_file, is_there
 from vitrail.core.errors import DataError, DownloadError, UsageError
 from vitrail.core.machine import config_folder
 from vitrail.core.resources import Resources
@@ -156,7 +156,7 @@ def _find_unpacked(card: DatasetCard, resources: Resources) -> tuple[Path, Form]
     Raises:
         UsageError: the user's folder does not exist.
     """
-    if resources.data_dir is not None and not resources.data_dir.is_dir():
+    if resources.data_dir is not None and not is_folder(resources.data_dir):
         raise UsageError(f"There is no folder {resources.data_dir}: give one that exists as --data-dir.")
     for form in card.forms:
         for root in _roots(card, form, resources):

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock
 from pydantic import TypeAdapter
 
-from vitrail.core.bounded import read_bounded
+from vitrail.core.bounded import is_regular_file, read_bounded
 from vitrail.core.errors import DataError, DownloadError, UsageError
 from vitrail.core.resources import Resources
 from vitrail.core.whole_files import put_in_place
@@ -91,7 +91,7 @@ class HubSource:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(place.with_name(f"{CARD_FILE}.lock")):
-                if not place.is_file():
+                if not is_regular_file(place):
                     content = _CARD.dump_json(self._describe(), indent=1)
                     put_in_place(place, lambda temporary: temporary.write_bytes(content))
                 return _CARD.validate_json(read_bounded(place, MOST_CARD_BYTES))
