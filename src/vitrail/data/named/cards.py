@@ -148,11 +148,9 @@ def load_dataset_cards() -> dict[str, DatasetCard]:
         ValueError: a card has a fact that is unknown, missing or malformed.
     """
     folder = files("vitrail.data") / "catalogue"
-    paths = sorted((path for path in folder.iterdir() if path.name.endswith(".toml")), key=lambda path: path.name)
     cards = {}
-    for path in paths:
-        name = path.name.removesuffix(".toml")
-        facts = tomllib.loads(path.read_text(encoding="utf-8"))
+    for name in sorted(path.name.removesuffix(".toml") for path in folder.iterdir() if path.name.endswith(".toml")):
+        facts = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
         cards[name] = _CARD.validate_python({"name": name, **facts})
     return {name: _with_files(card, cards[card.files_of]) if card.files_of else card for name, card in cards.items()}
 
