@@ -54,6 +54,11 @@ def test_a_name_like_no_other_is_answered_as_a_path():
         find_dataset_card("zzzz")
 
 
+def test_an_empty_name_is_not_the_current_folder():
+    with pytest.raises(UsageError, match="The name of the data is empty: give a folder"):
+        open_data("", Resources())
+
+
 def test_only_named_data_sets_with_boxes_are_cropped(tmp_path):
     assert crop_to_boxes("dogs") == crop_to_boxes("dataset:stanford-dogs:boxes") == "dataset:stanford-dogs:boxes"
     assert find_named("dataset:dogs:boxes").boxes

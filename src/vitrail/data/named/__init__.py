@@ -51,9 +51,12 @@ def open_data(data: str | Path | None, resources: Resources, *, kept_bytes: int 
         kept_bytes: as for `open_source`.
 
     Raises:
-        UsageError: there is nothing of that name, it has no boxes, or it is a URL and the network may not be used.
+        UsageError: there is nothing of that name, the name is empty, it has no boxes, or it is a URL and the network
+            may not be used.
         DataError: a server refuses to list a URL.
     """
+    if data == "":  # as a path it would be the current folder; a variable of a script was probably not set
+        raise UsageError(f"The name of the data is empty: give {KINDS}.")
     if isinstance(data, str) and is_hub_set(data):
         return HubSource(data, resources)
     named = find_named(data)

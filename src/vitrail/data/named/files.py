@@ -218,7 +218,7 @@ def _find_fault(card: DatasetCard, file: DatasetFile, path: Path) -> str:
 
 def _fetch(card: DatasetCard, file: DatasetFile, place: Path, resources: Resources) -> None:
     if resources.offline or not file.urls:
-        reason = "offline mode does not allow a download" if resources.offline else "it is not downloaded"
+        reason = "offline mode does not allow a download" if resources.offline else "Vitrail does not download it"
         raise DownloadError(f"{_name(card, file)} is not on this machine, and {reason}: {_by_hand(card, file)}")
     part = place.with_name(f"{file.name}.part")
     sha256 = download(_web_file(card, file), part, resources.progress)

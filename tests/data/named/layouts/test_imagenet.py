@@ -103,7 +103,9 @@ def test_a_ground_truth_that_is_too_short_sets_images_aside_and_a_wrong_one_is_o
 
 
 def test_imagenet_is_never_downloaded_and_says_how_to_get_it(tmp_path):
-    with pytest.raises(DownloadError, match=r"it is not downloaded: register at https://image-net\.org, fetch ILSVRC"):
+    with pytest.raises(
+        DownloadError, match=r"Vitrail does not download it: register at https://image-net\.org, fetch ILSVRC"
+    ):
         list(open_card(CARDS["imagenet-1k"], tmp_path).list_files())
 
 
