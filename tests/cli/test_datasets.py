@@ -3,11 +3,11 @@ import json
 import pytest
 
 import vitrail
-from tests.data.layouts.miniature import serve
-from tests.data.layouts.test_oxford_pets import BREEDS, archives
+from tests.data.named.layouts.miniature import serve
+from tests.data.named.layouts.test_oxford_pets import BREEDS, archives
 from tests.fetch.web_server import serving_files
 from vitrail.cli.main import _run
-from vitrail.data.dataset_cards import load_dataset_cards
+from vitrail.data.named.cards import load_dataset_cards
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def pets(monkeypatch):
     """The card of the pets is that of a miniature on this machine."""
     with serving_files() as web:
         cards = load_dataset_cards() | {"oxford-pets": serve(web, "oxford-pets", archives())}
-        for module in ("vitrail.data.dataset_cards", "vitrail.data.named"):
+        for module in ("vitrail.data.named.cards", "vitrail.data.named"):
             monkeypatch.setattr(f"{module}.load_dataset_cards", lambda: cards)
         yield web
 
@@ -23,11 +23,14 @@ def pets(monkeypatch):
 def test_all_data_sets_are_listed_in_words_and_as_json(capsys, monkeypatch):
     assert _run(["datasets", "--json"]) == 0
     assert {card["name"] for card in json.loads(capsys.readouterr().out)} == set(load_dataset_cards())
-    monkeypatch.setenv("COLUMNS", "80")
-    assert _run(["datasets"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[1 : len(load_dataset_cards()) + 1]] == list(load_dataset_cards())
-    assert max(map(len, lines)) <= 80
+    for columns, last in ((80, "Licence"), (60, "Download")):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert _run(["datasets"]) == 0
+        heading, *lines = capsys.readouterr().out.splitlines()
+        assert heading.split()[-1] == last
+        assert [line.split()[0] for line in lines[: len(load_dataset_cards())]] == sorted(load_dataset_cards())
+        assert max(map(len, lines)) <= columns
+        assert not any("\N{HORIZONTAL ELLIPSIS}" in line for line in lines)  # no figure is cut
 
 
 def test_one_is_explained_by_its_name_or_an_alias(capsys):

@@ -25,6 +25,7 @@ def test_table_1_is_printed_as_json(capsys):
 def test_without_data_it_takes_stanford_dogs(capsys):
     assert _run(["reproduce", "deck", "-b", "vit_mini", "--offline"]) == 1
     assert "images.tar of stanford-dogs is not on this machine" in " ".join(capsys.readouterr().err.split())
+    assert _run(["reproduce", "deck", "--data", "", "-b", "vit_mini"]) == 2  # not 794 MB for a variable that is not set
 
 
 @pytest.fixture(scope="module")

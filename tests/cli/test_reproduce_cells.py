@@ -42,4 +42,7 @@ def test_a_plan_as_json_has_every_cell_and_the_speeds_behind_its_estimates(capsy
 
 def test_a_name_that_is_no_cell_is_wrong_usage(capsys):
     assert _run(["reproduce", "probes", "--plan", "--cells", "resnet51"]) == 2
-    assert "--cells resnet51 is not in Published figures of frozen features" in capsys.readouterr().err
+    assert (
+        "--cells resnet51 is not one of these figures: give NETWORK, IMAGES or NETWORK/IMAGES"
+        in capsys.readouterr().err
+    )

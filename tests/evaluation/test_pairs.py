@@ -6,6 +6,8 @@ from benchmarks.coverage import PAIRS, draw_pair, judge_pair
 
 from vitrail.evaluation.contestants import Criteria
 from vitrail.evaluation.pairs import judge_pairs, judge_these, turn
+from vitrail.statistics.clustered import clustered_mcnemar
+from vitrail.statistics.paired import mcnemar_exact
 
 
 def judge_leads(lead_N, group_N, **criteria):
@@ -30,6 +32,15 @@ def test_two_that_never_differ_are_not_equivalent_by_five_groups_as_they_are_by_
     assert few.conclusion == "undecided"
     assert few.loss_a > 0.01
     assert judge_leads(lead_N, np.repeat(np.arange(1_000), 2)).conclusion == "equivalent"
+
+
+def test_a_pair_names_the_test_that_its_p_value_is_from():
+    lead_N = np.tile([1, 1, -1, 0], 10)
+    alone, grouped = judge_leads(lead_N, None), judge_leads(lead_N, np.repeat(np.arange(20), 2))
+    assert alone.mcnemar_p == mcnemar_exact(20, 10)
+    assert alone.mcnemar_test == "McNemar's exact test"
+    assert grouped.mcnemar_p == clustered_mcnemar(lead_N, np.repeat(np.arange(20), 2))
+    assert grouped.mcnemar_test == "McNemar's test for images in groups or of unequal weight"
 
 
 def test_of_two_a_loss_is_bounded_at_the_level_on_its_side_alone():

@@ -11,15 +11,16 @@ import torch
 from safetensors.torch import save_file
 
 from tests.checks.test_verify import FAST
-from tests.data.layouts.test_imagenet import IDS, TRUTH, VAL, train, unpack
-from tests.data.layouts.test_oxford_flowers import archives
+from tests.data.named.layouts.test_imagenet import IDS, TRUTH, VAL, train, unpack
+from tests.data.named.layouts.test_oxford_flowers import archives
 from tests.pictures import draw_folder
 from vitrail.backbones import find_card
 from vitrail.backbones.build import build_net
 from vitrail.cli.main import _run
 from vitrail.core.errors import DataError, DownloadError
 from vitrail.core.resources import Resources
-from vitrail.data import dataset_cards, real_labels
+from vitrail.data.named import real_labels
+from vitrail.data.named.cards import load_dataset_cards
 from vitrail.reproduce import cells as cells_module
 from vitrail.reproduce import real
 from vitrail.reproduce.cells import Comparison, compare_cells, describe_comparison
@@ -81,10 +82,10 @@ def write(folder: Path, files: Mapping[str, bytes]) -> Path:
 def flowers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a miniature of Flowers-102 in its official archives, whose digests its card states."""
     files = archives()
-    card = dataset_cards.load_dataset_cards()[FLOWERS]
+    card = load_dataset_cards()[FLOWERS]
     changed = [replace(file, bytes=len(files[file.name]), sha256="") for file in card.forms[0].files]
     monkeypatch.setitem(
-        dataset_cards.load_dataset_cards(),
+        load_dataset_cards(),
         FLOWERS,
         replace(card, forms=(replace(card.forms[0], files=tuple(changed)),)),
     )
@@ -158,7 +159,7 @@ def test_a_figure_by_any_right_label_needs_the_labels_and_uses_the_run_of_imagen
 
     labels = json.dumps([list(range(1000))] * 6 + [[]] * 6).encode()
     (tmp_path / "real.json").write_bytes(labels)
-    cards = dict(dataset_cards.load_dataset_cards())
+    cards = dict(load_dataset_cards())
     card = cards[real_labels.CARD]
     file = replace(card.forms[0].files[0], bytes=len(labels), sha256="")
     cards[real_labels.CARD] = replace(card, forms=(replace(card.forms[0], files=(file,)),))

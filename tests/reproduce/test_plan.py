@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.checks.test_verify import FAST
-from tests.data.layouts.test_oxford_flowers import archives
+from tests.data.named.layouts.test_oxford_flowers import archives
 from tests.pictures import draw_folder
 from vitrail.core.errors import UsageError
 from vitrail.core.resources import Resources

@@ -4,8 +4,8 @@ import pytest
 
 from vitrail.backbones import find_card
 from vitrail.core.errors import UsageError
-from vitrail.data.dataset_cards import load_dataset_cards
-from vitrail.data.vtab import TASKS
+from vitrail.data.named.cards import load_dataset_cards
+from vitrail.data.named.vtab import TASKS
 from vitrail.reproduce.published import list_cells, load_published
 
 FILES = ("vit-table2", "probes")
@@ -78,5 +78,7 @@ def test_cells_are_chosen_by_network_by_images_or_both(chosen, expected):
 
 
 def test_an_unknown_cell_is_answered_with_the_names():
-    with pytest.raises(UsageError, match=r"--cells vit-b16 is not in Table 2.*bit-l, .*images are imagenet, "):
+    with pytest.raises(
+        UsageError, match=r"--cells vit-b16 is not one of these figures.*bit-l, .*images are imagenet, "
+    ):
         list_cells(load_published("vit-table2"), ["vit-b16"])

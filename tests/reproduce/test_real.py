@@ -6,14 +6,15 @@ from dataclasses import replace
 import pytest
 
 from tests.checks.test_verify import FAST
-from tests.data.layouts.test_imagenet import IDS, TRUTH, VAL, train, unpack
+from tests.data.named.layouts.test_imagenet import IDS, TRUTH, VAL, train, unpack
 from tests.pictures import draw_folder
 from vitrail.benchmark import bench
 from vitrail.cli.main import _run
 from vitrail.core.errors import UsageError
 from vitrail.core.label_sets import imagenet_1k
 from vitrail.core.resources import Resources
-from vitrail.data import dataset_cards, real_labels
+from vitrail.data.named import real_labels
+from vitrail.data.named.cards import load_dataset_cards
 from vitrail.reproduce import real
 from vitrail.reproduce.real import find_val_images, score_real
 from vitrail.runs.folder import DATA
@@ -90,7 +91,7 @@ def test_the_command_prints_both(made, tmp_path, capsys, monkeypatch):
     record = load_run(made / "run")
     content = json.dumps(write_labels(record, "vit_mini", right=7)).encode()
     (tmp_path / "real.json").write_bytes(content)
-    cards = dict(dataset_cards.load_dataset_cards())
+    cards = dict(load_dataset_cards())
     card = cards[real_labels.CARD]
     file = replace(card.forms[0].files[0], bytes=len(content), sha256="")
     cards[real_labels.CARD] = replace(card, forms=(replace(card.forms[0], files=(file,)),))

@@ -12,7 +12,7 @@ from vitrail.benchmark import bench
 from vitrail.cli.main import _run
 from vitrail.core.errors import UsageError
 from vitrail.data.dataset import SetAside
-from vitrail.data.vtab import TASKS
+from vitrail.data.named.vtab import TASKS
 from vitrail.reproduce.vtab import summarise_vtab, vtab_means
 from vitrail.runs.folder import RESULTS
 from vitrail.runs.receipt import write_receipt
@@ -40,6 +40,11 @@ def test_missing_tasks_are_named():
     assert len(means.missing) == 17
 
 
+def test_tasks_with_another_number_of_test_images_are_named():
+    means = vtab_means({"vtab-dtd": wilson(1_000, 1_880), "vtab-dsprites-orientation": wilson(10, 73_000)})
+    assert means.other_tests == {"vtab-dsprites-orientation": 73_728}
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Two runs on tasks: copies of a small run under their names, which a run has from its data set."""
@@ -64,6 +69,7 @@ def test_runs_are_summed_up_and_what_is_missing_is_said(made, capsys):
     assert f"vtab-dtd                   {top1.value:.1%} ({top1.low:.1%} to {top1.high:.1%})" in shown
     assert "mean of tasks (2)" in shown
     assert "mean of groups (2)" in shown
+    assert f"vtab-dtd was scored on {top1.n} test images; the benchmark has 1,880." in shown
     assert "These are not VTAB's means: there is no run of vtab-caltech-101, " in shown
     assert _run(["reproduce", "vtab", str(made / "vtab-dtd"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["vit_mini"]["mean_of_tasks"]["value"] == pytest.approx(top1.value)

@@ -54,6 +54,11 @@ def test_a_default_folder_is_named_after_data_and_options() -> None:
     assert default_folder("Stanford Dogs/é", "0123456789ab") == Path("runs/Stanford-Dogs-é-01234567")
 
 
+@pytest.mark.parametrize("name", ["missing", "x" * 300, "nul\0byte"])
+def test_where_no_folder_can_be_no_run_is_finished(tmp_path: Path, name: str) -> None:
+    assert not is_finished(tmp_path / name)
+
+
 def test_a_file_where_a_folder_should_be_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "heads").write_text("")
     with pytest.raises(RunError, match="could not be written"):

@@ -100,7 +100,7 @@ def _of_network(card: Card) -> Iterator[Departure]:
     elif card.name in published.cards:
         return
     elif card.name.partition(".")[0] == published.cards[0].partition(".")[0]:
-        file = ", a local file that Vitrail does not know" if is_unknown_file(card) else ""
+        file = ", a local file that Vitrail does not know," if is_unknown_file(card) else ""
         yield Departure(
             topic="weights",
             sentence=f"The weights{file} are not the deck's, whose {published.network} was {_origin(published)}.",

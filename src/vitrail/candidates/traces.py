@@ -21,8 +21,8 @@ from vitrail.candidates.class_names import WORDNET_ID, match_names, synsets
 from vitrail.candidates.untuned import answer_untuned, match_by_answers
 from vitrail.core.label_sets import imagenet_1k, imagenet_21k_ids
 from vitrail.data import Dataset, Source, Split
-from vitrail.data.dataset_cards import Overlap, load_dataset_cards
 from vitrail.data.named import NamedSource
+from vitrail.data.named.cards import Overlap, load_dataset_cards
 from vitrail.data.traces import MOST, Collection, Evidence, MatchedBy, Pretraining, Traces, say_about
 from vitrail.features import Features
 

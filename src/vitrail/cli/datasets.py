@@ -13,10 +13,10 @@ from vitrail.cli.streams import echo, echo_json
 
 if TYPE_CHECKING:
     from vitrail.core.resources import Resources
-    from vitrail.data.dataset_cards import DatasetCard
+    from vitrail.data.named.cards import DatasetCard
 
 SHOW = "show"
-LONGEST_LICENCE = 12  # letters; longer ones do not fit into the table
+LONGEST_LICENCE = 12  # letters; with longer ones the column does not fit into 80
 
 
 class _NameOrCommand(ShortGroupHelp):
@@ -40,7 +40,7 @@ def listed(context: typer.Context, as_json: options.Json = False, debug: options
     if context.invoked_subcommand is not None:
         return
     from vitrail.core.resources import Resources
-    from vitrail.data.dataset_cards import load_dataset_cards
+    from vitrail.data.named.cards import load_dataset_cards
 
     cards = list(load_dataset_cards().values())
     if as_json:
@@ -76,8 +76,8 @@ def fetch(
     """Fetch the files of a data set into the cache, and check them; an interrupted download continues."""
     from vitrail.core.drawing import watch
     from vitrail.core.resources import Resources
-    from vitrail.data.dataset_files import fetch_files
     from vitrail.data.named import find_dataset_card
+    from vitrail.data.named.files import fetch_files
 
     card = find_dataset_card(name)
     with watch(quiet=quiet) as progress:
@@ -90,32 +90,27 @@ def fetch(
 
 
 def _facts(card: "DatasetCard", resources: "Resources") -> dict[str, object]:
-    from vitrail.data.dataset_files import is_stored
+    from vitrail.data.named.files import is_stored
 
     return dataclasses.asdict(card) | {"stored": is_stored(card, resources)}
 
 
 def _draw(cards: "list[DatasetCard]", resources: "Resources") -> None:
-    from rich.table import Table
-
+    from vitrail.cli.columns import Column, print_columns
     from vitrail.core.console import PrintableConsole
-    from vitrail.data.dataset_files import is_stored
+    from vitrail.data.named.files import is_stored
 
     console = PrintableConsole()
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("Name", "Images", "Classes", "Split", "Licence", "Download"):
-        right = heading in ("Images", "Classes", "Download")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "Name")
-    for card in cards:
-        table.add_row(
-            card.name,
-            "" if card.images is None else f"{card.images:,}",
-            f"{card.classes:,}",
-            _splits(card),
-            _short_licence(card.licence),
-            "here" if is_stored(card, resources) else _download_size(card),
-        )
-    console.print(table)
+    sizes = ["here" if is_stored(card, resources) else _download_size(card) for card in cards]
+    columns = [
+        Column(heading="Name", cells=[card.name for card in cards], is_figure=False),
+        Column(heading="Images", cells=["" if card.images is None else f"{card.images:,}" for card in cards]),
+        Column(heading="Classes", cells=[f"{card.classes:,}" for card in cards]),
+        Column(heading="Download", cells=sizes),
+        Column(heading="Split", cells=[_split(card) for card in cards], is_figure=False),
+        Column(heading="Licence", cells=[_short_licence(card.licence) for card in cards], is_figure=False),
+    ]
+    print_columns(columns, console)
     console.print()
     for line in textwrap.wrap(
         "`vitrail datasets NAME` explains one, `vitrail datasets fetch NAME` fetches it, and every command that takes "
@@ -130,21 +125,25 @@ def _short_licence(licence: str) -> str:
     return name if len(name) <= LONGEST_LICENCE else "in words"
 
 
-def _splits(card: "DatasetCard") -> str:
-    names = [name for name in card.counts if name != "all"] or [name for name in card.class_folders.values() if name]
-    return "/".join(names) or "none"
+def _split(card: "DatasetCard") -> str:
+    """Who splits the images; a data set without images of its own has no split."""
+    if not card.layout and not card.class_folders:
+        return ""
+    return "official" if {*card.counts, *card.class_folders.values()} - {"all", ""} else "Vitrail's"
 
 
 def _download_size(card: "DatasetCard") -> str:
+    from vitrail.delivery.units import big
+
     sizes = [file.bytes for file in card.downloads if not file.for_boxes]
     if not sizes:
         return "by hand"
-    return "unknown" if None in sizes else f"{sum(size or 0 for size in sizes) / 1e6:,.0f} MB"
+    return "unknown" if None in sizes else f"{big(sum(size or 0 for size in sizes))}B"
 
 
 def _explain(card: "DatasetCard", resources: "Resources") -> None:
     from vitrail.core.console import PrintableConsole
-    from vitrail.data.dataset_files import is_stored
+    from vitrail.data.named.files import is_stored
 
     counts = ", ".join(f"{count:,} {name}" for name, count in card.counts.items())
     facts = {
@@ -164,6 +163,8 @@ def _explain(card: "DatasetCard", resources: "Resources") -> None:
         for file in form.files:
             name = "file" if place == 0 else "file, if given"
             facts[f"{name} {file.name}"] = _describe(file.bytes, file.sha256, file.md5, file.urls)
+        if not form.files:
+            facts["folder, if given"] = f"--data-dir finds {', '.join(form.marks)}"
     if not card.downloads:
         facts["files"] = f"by hand: {card.by_hand or 'give a folder or an archive of its images'}"
     if card.tfds:

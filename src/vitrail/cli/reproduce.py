@@ -168,8 +168,11 @@ def vtab(
         }
         for title, rate in rows.items():
             echo(f"  {title:<26} {_rate(rate)}")
-    if missing := next(iter(means.values())).missing:
-        echo(f"These are not VTAB's means: there is no run of {', '.join(missing)}.")
+    of_any = next(iter(means.values()))  # all backbones of a run are scored on the same images
+    for task, official in of_any.other_tests.items():
+        echo(f"{task} was scored on {of_any.accuracy[task].n:,} test images; the benchmark has {official:,}.")
+    if of_any.missing:
+        echo(f"These are not VTAB's means: there is no run of {', '.join(of_any.missing)}.")
     echo("Intervals are over draws of test images; other training images move the figures too.")
 
 

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from vitrail.candidates import BenchOptions
     from vitrail.core.resources import Resources
 
+WHAT_RUNS = "Runs what needs no download; --cells also fetches. Finished cells are not computed again."
 HELP = {
     "vit-table2": "The ViT paper's table 2: its fine-tuned figures beside measured ones of frozen features.\n\n"
-    "Runs what needs no download; --cells also fetches. Finished cells are not computed again.",
-    "probes": "Published figures of frozen features beside measured ones.\n\n"
-    "Runs what needs no download; --cells also fetches. Finished cells are not computed again.",
+    + WHAT_RUNS,
+    "probes": f"Published figures of frozen features beside measured ones.\n\n{WHAT_RUNS}",
 }
 Cells = Annotated[
     list[str] | None,

@@ -5,10 +5,10 @@ from vitrail.data.dataset import EXAMPLE_SCHEMA, Dataset, ListedFile, Reader, Se
 from vitrail.data.enough import require_enough
 from vitrail.data.examples import MAX_PIXELS, load
 from vitrail.data.grey_copies import CopyCollector
-from vitrail.data.hub_sets import is_hub_set
 from vitrail.data.images import ImageRejected, decode, inspect
 from vitrail.data.leave_out import LeaveOutPlan, plan_leave_out
 from vitrail.data.named import crop_to_boxes, find_named, open_data
+from vitrail.data.named.hub_sets import is_hub_set
 from vitrail.data.near_duplicates import NearDuplicates, NearPair, find_near_duplicates, keep_together, leaking_into
 from vitrail.data.sealed import SealedTest
 from vitrail.data.sources import is_url, open_source

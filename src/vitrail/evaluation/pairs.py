@@ -5,9 +5,9 @@ Readers of a ranking look at the pairs that the ranking made interesting, such a
 are Tango's, with Bonferroni's correction over all pairs, so a reader may pick any pair. The bootstrap's max-T intervals
 would be narrower, but have no width if two backbones never differ.
 
-A backbone beats another if this interval excludes 0. Interval and p value agree: if McNemar's exact test, with the same
-correction, does not reject, the interval is widened to include 0. The adjusted p value is the larger of the exact
-test's p value and that of the score test which the interval inverts, times the number of pairs.
+A backbone beats another if this interval excludes 0. Interval and p value agree: if McNemar's test, with the same
+correction, does not reject, the interval is widened to include 0. The adjusted p value is the larger of this test's
+p value and that of the score test which the interval inverts, times the number of pairs.
 
 Losses are Hsu's comparisons with the best (Hsu 1984, Annals of Statistics 12:1136-1144). The best of K is one of them,
 unknown but fixed, and it is compared with K - 1 others. One-sided bounds on what each other loses to it, with
@@ -46,14 +46,13 @@ class Pair:
 
     The intervals of all pairs of a run hold together. `only_a` images were right with `a` alone; `discordance` is the
     rate of images that only one of the two gets right, each with its weight in the metric; two more are counted, so
-    that it is never 0. `mcnemar_p` is exact and for this pair alone; under balanced accuracy it is exact for the number
-    of images of equal weight that would give as much information. `adjusted_p` is corrected for all pairs, and is below
-    1 - level exactly if the interval excludes 0. `equivalence_p` is from two one-sided tests that the difference is the
-    margin or more. `loss_a` is the most that `a` may be less accurate than `b`, `loss_b` the most that `b` may be less
-    accurate than `a`; negative if a loss is excluded. If images come in groups or have different weights,
-    `design_effect` of them give as much information about the difference as one independent image, and with groups
-    `mcnemar_p` is Obuchowski's test. `visible` is the smallest difference that this number of images with this
-    discordance shows four times out of five, after the correction for all pairs.
+    that it is never 0. `mcnemar_p` is for this pair alone, by the test that `mcnemar_test` names. `adjusted_p` is
+    corrected for all pairs, and is below 1 - level exactly if the interval excludes 0. `equivalence_p` is from two
+    one-sided tests that the difference is the margin or more. `loss_a` is the most that `a` may be less accurate than
+    `b`, `loss_b` the most that `b` may be less accurate than `a`; negative if a loss is excluded. If images come in
+    groups or have different weights, `design_effect` of them give as much information about the difference as one
+    independent image. `visible` is the smallest difference that this number of images with this discordance shows four
+    times out of five, after the correction for all pairs.
     """
 
     a: str
@@ -70,6 +69,17 @@ class Pair:
     conclusion: Conclusion
     design_effect: float
     visible: float
+
+    @property
+    def mcnemar_test(self) -> str:
+        """The test that `mcnemar_p` is from.
+
+        With groups it is Obuchowski's. Under balanced accuracy without groups it is exact for the number of images of
+        equal weight that would give as much information.
+        """
+        if self.design_effect == 1:
+            return "McNemar's exact test"
+        return "McNemar's test for images in groups or of unequal weight"
 
 
 def turn(pair: Pair) -> Pair:

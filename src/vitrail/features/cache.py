@@ -16,12 +16,13 @@ import pyarrow as pa
 
 from vitrail.backbones import kept_models
 from vitrail.backbones.engine_trial import trial_in_words
-from vitrail.core.bounded import is_folder, parse_json, read_bounded
+from vitrail.core.bounded import is_folder, is_there, parse_json, read_bounded
 from vitrail.core.digest_files import matches_its_name
 from vitrail.core.errors import StoreError, UsageError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import EXPORTS
-from vitrail.data import dataset_files, grey_copies
+from vitrail.data import grey_copies
+from vitrail.data.named import files as named_files
 from vitrail.features import engine_choice, pace
 from vitrail.features.shard import SHARD
 from vitrail.features.store import DAMAGED, FACTS, FEATURES, read_facts
@@ -63,7 +64,7 @@ def list_cache(cache: Path) -> list[CacheEntry]:
             *_grey_copies(cache / grey_copies.FOLDER),
             *(_model(folder) for folder in _children(cache / kept_models.FOLDER) if is_folder(folder)),
             *(_batch_size(file) for file in _files([cache / pace.FOLDER]) if file.path.suffix == ".json"),
-            *(_data_set(folder) for folder in _children(cache / dataset_files.FOLDER) if folder.is_dir()),
+            *(_data_set(folder) for folder in _children(cache / named_files.FOLDER) if is_folder(folder)),
             *(_export(folder) for folder in _children(cache / EXPORTS) if is_folder(folder)),
             *(_engine(file) for file in _files([cache / engine_choice.FOLDER]) if file.path.suffix == ".json"),
         ]
@@ -87,7 +88,7 @@ def verify_cache(cache: Path) -> Iterator[tuple[str, bool]]:
         elif entry.kind in ("features", "grey copies"):
             for path in sorted(place.rglob(f"*{SHARD}")):
                 yield path.relative_to(cache).as_posix(), matches_its_name(path)
-            if (place / FACTS).exists():
+            if is_there(place / FACTS):
                 yield f"{entry.path}/{FACTS}", read_facts(place) is not None
         else:
             yield entry.path, not entry.damaged
@@ -207,7 +208,7 @@ def _features(folder: Path) -> CacheEntry:
         rows=sum(count for count in rows if count is not None),
         damaged=rows.count(None)
         + sum(file.path.suffix == DAMAGED for file in files)
-        + (known is None and (folder / FACTS).exists()),
+        + (known is None and is_there(folder / FACTS)),
         details=details,
     )
 
@@ -271,7 +272,7 @@ def _data_set(folder: Path) -> CacheEntry:
         kind="data set",
         key=folder.name,
         what=", ".join(names) or "nothing yet",
-        path=f"{dataset_files.FOLDER}/{folder.name}",
+        path=f"{named_files.FOLDER}/{folder.name}",
         bytes=sum(file.bytes for file in files),
         last_used=_last_change(folder, files),
     )

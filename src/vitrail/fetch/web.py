@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from vitrail.core.bounded import is_regular_file
 from vitrail.core.errors import DownloadError
 from vitrail.core.progress import Progress, running
 
@@ -92,7 +93,7 @@ def download(file: WebFile, part: Path, progress: Progress) -> str:
         DownloadError: no address gives the file, it is not the published one, or the disk is full. What has arrived
             stays for the next time, unless it can never become the file.
     """
-    if file.bytes is not None and part.exists() and part.stat().st_size == file.bytes:  # stopped before the check
+    if is_regular_file(part) and part.stat().st_size == file.bytes:  # stopped before the check
         digests = Digests(file)
         with _disk_errors(file, part):
             digests.add_file(part)
@@ -153,7 +154,7 @@ def forget_part(part: Path) -> None:
 
 def _resumable_bytes(part: Path, file: WebFile) -> int:
     """How much of the file has arrived. Without a digest, bytes of two versions could be joined unnoticed."""
-    if not part.exists() or not (file.sha256 or file.md5 or _etag_file(part).exists()):
+    if not is_regular_file(part) or not (file.sha256 or file.md5 or is_regular_file(_etag_file(part))):
         return 0
     arrived = part.stat().st_size
     return arrived if arrived < (file.bytes or MOST_BYTES) else 0
@@ -164,7 +165,7 @@ def _open(url: str, arrived: int, part: Path) -> Any:
     headers = {"User-Agent": "vitrail", "Accept-Encoding": "identity"}
     if arrived:
         headers["Range"] = f"bytes={arrived}-"
-        if (etag := _etag_file(part)).exists():
+        if is_regular_file(etag := _etag_file(part)):
             headers["If-Range"] = etag.read_text(encoding="ascii")
     # Only these: the usual opener also reads file: and ftp:, to which a server might redirect.
     opener = urllib.request.OpenerDirector()

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from vitrail.backbones import find_card
 from vitrail.backbones.cards import is_unknown_file
 from vitrail.benchmark import bench
-from vitrail.data.dataset_cards import DatasetCard, load_dataset_cards
-from vitrail.data.real_labels import CARD as REAL_LABELS
+from vitrail.data.named.cards import DatasetCard, load_dataset_cards
+from vitrail.data.named.real_labels import CARD as REAL_LABELS
 from vitrail.evaluation.contamination import mark
 from vitrail.reproduce.plan import CellRequest, PlannedCell, say_missing
 from vitrail.reproduce.published import Metric

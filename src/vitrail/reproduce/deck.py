@@ -44,4 +44,11 @@ def reproduce_deck(
         UsageError: backbones or options do not fit together.
     """
     options = replace(options, recipes=RECIPES, split=replace(options.split, fractions=FRACTIONS))
-    return bench(data or DOGS, backbones or BACKBONES, out=out, options=options, resources=resources, command=command)
+    return bench(
+        DOGS if data is None else data,
+        backbones or BACKBONES,
+        out=out,
+        options=options,
+        resources=resources,
+        command=command,
+    )

@@ -19,10 +19,10 @@ from vitrail.core.hashing import fingerprint
 from vitrail.core.resources import Resources
 from vitrail.core.whole_files import safe_name
 from vitrail.data.dataset import ListedFile
-from vitrail.data.dataset_cards import load_dataset_cards
-from vitrail.data.dataset_files import find_on_disk
 from vitrail.data.named import PREFIX, find_dataset_card, open_data
-from vitrail.data.real_labels import CARD as REAL_LABELS
+from vitrail.data.named.cards import load_dataset_cards
+from vitrail.data.named.files import find_on_disk
+from vitrail.data.named.real_labels import CARD as REAL_LABELS
 from vitrail.fetch.download import is_fetched
 from vitrail.reproduce.published import Cell
 from vitrail.reproduce.speed import Kind, Speed, kind_of, measure_speed

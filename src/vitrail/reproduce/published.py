@@ -134,7 +134,7 @@ def list_cells(published: Published, chosen: Sequence[str] = ()) -> list[Cell]:
     for choice in chosen:
         if not any(choice in of_cell for of_cell in names.values()):
             raise UsageError(
-                f"--cells {choice} is not in {published.title}: give NETWORK, IMAGES or NETWORK/IMAGES. Networks are "
+                f"--cells {choice} is not one of these figures: give NETWORK, IMAGES or NETWORK/IMAGES. Networks are "
                 f"{_list(cell.network.name for cell in cells)}; images are {_list(published.sets)}."
             )
     return [cell for cell in cells if not chosen or names[cell.name] & set(chosen)]

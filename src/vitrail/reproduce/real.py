@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from vitrail.core.errors import UsageError
 from vitrail.core.label_sets import imagenet_1k
 from vitrail.core.resources import Resources
-from vitrail.data.dataset_cards import load_dataset_cards
-from vitrail.data.dataset_files import fetch_files
-from vitrail.data.real_labels import CARD, RealLabels, number_in_val, parse_real_labels
+from vitrail.data.named.cards import load_dataset_cards
+from vitrail.data.named.files import fetch_files
+from vitrail.data.named.real_labels import CARD, RealLabels, number_in_val, parse_real_labels
 from vitrail.evaluation.pairs import number_groups
 from vitrail.runs.folder import DATA
 from vitrail.runs.run import RunRecord

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vitrail.core.errors import UsageError
-from vitrail.data.vtab import TASKS, UNTRAINED, Group
+from vitrail.data.named.cards import load_dataset_cards
+from vitrail.data.named.vtab import TASKS, UNTRAINED, Group
 from vitrail.runs.run import RunRecord
 from vitrail.statistics.intervals import Interval, wilson
 from vitrail.statistics.mean_of_rates import mean_of_rates
@@ -30,6 +31,16 @@ class VtabMeans:
     def missing(self) -> list[str]:
         """The tasks without a run; the means of fewer than 19 tasks are not VTAB's."""
         return [task for task in TASKS if task not in self.accuracy]
+
+    @property
+    def other_tests(self) -> dict[str, int]:
+        """The tasks that were not scored on as many test images as the benchmark has, each with its number of these.
+
+        Copies of an image count once, and equal images with two labels not at all: dSprites has each shape at 0 and at
+        360 degrees, which are two classes of its orientation.
+        """
+        official = {task: load_dataset_cards()[task].counts["test"] for task in self.accuracy}
+        return {task: count for task, count in official.items() if count != self.accuracy[task].n}
 
 
 def vtab_means(accuracy: Mapping[str, Interval]) -> VtabMeans:

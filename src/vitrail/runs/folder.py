@@ -38,7 +38,7 @@ def default_folder(data_name: str, identity: str) -> Path:
 
 def is_finished(folder: Path) -> bool:
     """Whether the run in a folder is complete: its receipt is written last, and a damaged log does not undo it."""
-    return (folder / RECEIPT).exists()
+    return is_there(folder / RECEIPT)
 
 
 def require_writable(out: Path | None) -> None:

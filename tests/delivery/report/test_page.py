@@ -112,6 +112,15 @@ def test_every_difference_and_every_class_stands_with_its_interval(dogs: tuple[s
         assert all(INTERVAL.match(row.one(class_="rate").one("small").text) for row in rows)
 
 
+def test_the_table_of_pairs_names_the_test_of_its_p_values() -> None:
+    results, predictions = make_run(["a", "b"], backbones=3)
+    for effect, test in ((1.0, "McNemar's exact test"), (1.5, "McNemar's test for images in groups")):
+        pairs = tuple(replace(pair, design_effect=effect) for pair in results.pairs)
+        page = parse(render_report(replace(results, pairs=pairs), predictions, images=make_images(predictions)))
+        (heading,) = [one for one in page.by_id("pairs").all("abbr") if one.text == "McNemar p"]
+        assert heading.attributes["title"].startswith(test)
+
+
 def test_the_answer_stands_first_then_the_figures_then_reasons_and_caveats() -> None:
     warning = "The dogs were seen in pretraining."
     results, predictions = make_run(["a", "b", "c"], warnings=[warning])

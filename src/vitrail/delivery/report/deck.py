@@ -154,13 +154,11 @@ def _say_equalise(pair: Pair, results: Results) -> str:
             effect = f"Equalising changes {pair.a} by less than {margin}: {say_points(pair.difference)}"
         case "undecided":
             effect = f"These images do not tell what equalising does to {pair.a}: {say_points(pair.difference)}"
-    exact = pair.design_effect == 1
-    test = "McNemar's exact test" if exact else "McNemar's test for images in groups or of unequal weight"
     pairs = len(results.pairs)
     corrected = f", corrected for {pairs} pairs {say_p(pair.adjusted_p)}" if pairs > 1 else ""
     return (
         f"{effect}. Test images that are right only with it: {pair.only_a:,}; only without it: {pair.only_b:,} "
-        f"({say_p(pair.mcnemar_p)} by {test}{corrected})."
+        f"({say_p(pair.mcnemar_p)} by {pair.mcnemar_test}{corrected})."
     )
 
 
