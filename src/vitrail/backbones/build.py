@@ -8,11 +8,18 @@ from vitrail.backbones.cards import Card
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from vitrail.nets import clip, vit
+    from vitrail.nets import clip, convnext, vit
     from vitrail.nets.positions import PositionRule
 
 # The last layer's name, timm's and torchvision's. SigLIP has none; CLIP's is a projection.
-CLASSIFIER = {"vit": "head", "clip": "head", "siglip": "head", "resnet": "fc", "bit": "head.fc"}
+CLASSIFIER = {
+    "vit": "head",
+    "clip": "head",
+    "siglip": "head",
+    "resnet": "fc",
+    "bit": "head.fc",
+    "convnext": "head.fc",
+}
 
 
 def build_net(card: Card, *, classes: int | None = None) -> "nn.Module":
@@ -102,10 +109,22 @@ def _bit(card: Card, classes: int) -> "nn.Module":
     return build_bit(str(card.variant["size"]), classes=classes, norm_eps=_norm_eps(card))
 
 
+def _convnext(card: Card, classes: int) -> "nn.Module":
+    from vitrail.nets.convnext import CONVNEXT_SIZES, ConvNeXt
+
+    return ConvNeXt(
+        CONVNEXT_SIZES[str(card.variant["size"])],
+        version=cast("convnext.Version", card.variant["version"]),
+        classes=classes,
+        norm_eps=_norm_eps(card),
+    )
+
+
 BUILDERS: dict[str, "Callable[[Card, int], nn.Module]"] = {
     "vit": _vit,
     "clip": _clip,
     "siglip": _siglip,
     "resnet": _resnet,
     "bit": _bit,
+    "convnext": _convnext,
 }

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-Family = Literal["vit", "clip", "siglip", "resnet", "bit", "timm", "hf"]  # the last two are other libraries' networks
+# The last two are other libraries' networks.
+Family = Literal["vit", "clip", "siglip", "resnet", "bit", "convnext", "timm", "hf"]
 Interpolation = Literal["bilinear", "bicubic"]
 ResizeRule = Literal["short side", "squash"]
 Decode = Literal["exact", "fast"]
@@ -15,6 +16,7 @@ PositionRule = Literal["bicubic-antialias", "bicubic", "bicubic-offset", "biline
 Commercial = Literal["yes", "no", "unknown"]
 
 NOT_STATED = "not stated"
+CONVOLUTIONAL: frozenset[Family] = frozenset({"resnet", "bit", "convnext"})  # the other families are transformers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,12 +12,14 @@ from typing import Protocol
 from vitrail.backbones.cards import Card, is_unknown_file
 
 LIBRARIES = ("timm", "hf")  # families whose networks have other names
-NAMED_BY = {"resnet": ("depth",), "bit": ("size",)}  # of a variant; the other families are named by size and patch
+# Of a variant; the other families are named by size and patch.
+NAMED_BY = {"resnet": ("depth",), "bit": ("size",), "convnext": ("size", "version")}
 LONGEST_AS_IT_IS = 12  # characters; a name of so few is its own short name
 LOCAL = "local"  # in place of the training method, where a file is not known to be the published one
 METHODS = {
     "a1": "A1",
     "augreg": "AugReg",
+    "in12k": "12k",
     "keras": "Keras",
     "laion2b": "LAION-2B",
     "openai": "OpenAI",
@@ -79,7 +81,9 @@ def _stages(backbone: Card | HasCard) -> tuple[str, ...]:
         return (model.split(".")[0] + recipe, model + recipe, backbone.name)
     method = METHODS.get(_tag(card), "")
     size = f"@{card.name.rsplit('@', 1)[1]}" if "@" in card.name else ""
-    collections = "+".join(COLLECTIONS[name] for name in card.pretraining if name in COLLECTIONS)
+    # Seen twice, masked and then with labels, a collection is named where it came last.
+    known = dict.fromkeys(COLLECTIONS[name] for name in reversed(card.pretraining) if name in COLLECTIONS)
+    collections = "+".join(reversed(known))
     if is_unknown_file(card):  # its training is not known: the name that it was given tells two such files apart
         parts = [(_architecture(card), size, LOCAL), (_architecture(card), method, size, LOCAL)]
     else:
@@ -99,6 +103,11 @@ def _architecture(card: Card) -> str:
             return f"ResNet{str(variant['depth']).removesuffix('v1')}"
         case "bit":
             return f"BiT R{variant['size']}"
+        case "convnext" if _tag(card) == "dinov3":
+            return f"DINOv3 ConvNeXt {variant['size']}"
+        case "convnext":
+            masked = " FCMAE" if variant.get("last_norm") == "plain" else ""
+            return f"ConvNeXt{' V2' if variant['version'] == 2 else ''} {variant['size']}{masked}"
     size = f"{variant['size']}/{variant['patch']}"
     match card.family, variant.get("form"):
         case "clip", _:
