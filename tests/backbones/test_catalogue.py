@@ -20,8 +20,18 @@ from vitrail.core.errors import UsageError
 CATALOGUE = load_catalogue()
 PUBLISHED = [name for name, card in CATALOGUE.items() if card.repository not in ("embedded", "")]
 SOURCED = ("licence", "pretraining", "revision", "sha256")
-COMMERCIAL = {"Apache-2.0": "yes", "BSD-3-Clause": "yes", "MIT": "yes", "CC-BY-NC-4.0": "no"}
-COLLECTIONS = {"imagenet-1k", "imagenet-21k", "lvd-142m", "wit-400m", "laion-2b", "webli", "formula-images"}
+COMMERCIAL = {"Apache-2.0": "yes", "BSD-3-Clause": "yes", "MIT": "yes", "CC-BY-NC-4.0": "no"}  # DINOv3-License: open
+COLLECTIONS = {
+    "imagenet-1k",
+    "imagenet-21k",
+    "lvd-142m",
+    "lvd-1689m",
+    "wit-400m",
+    "laion-2b",
+    "webli",
+    "formula-images",
+}
+ACTIVATIONS = {"gelu": "GELU", "quick_gelu": "QuickGELU", "silu": "SiLU", "relu": "ReLU"}  # timm's classes
 CLASSES = {
     "imagenet-1k": {1000},
     "imagenet-21k": {21_843, 21_841, 11_821},  # Google's; Meta's, called 22k; timm's part of it, called 12k
@@ -84,8 +94,8 @@ def test_eps_activation_and_pooling_are_those_of_timms_network(name):
     norms = [layer for layer in theirs.modules() if isinstance(layer, nn.LayerNorm | nn.BatchNorm2d | nn.GroupNorm)]
     assert {layer.eps for layer in norms} == {card.norm_eps}
     gated = card.variant.get("size") == "g"
-    activation = "SiLU" if gated else {"gelu": "GELU", "quick_gelu": "QuickGELU", "relu": "ReLU"}[card.activation]
-    assert {type(layer).__name__ for layer in theirs.modules()} & {"GELU", "QuickGELU", "ReLU", "SiLU"} == {activation}
+    activation = "SiLU" if gated else ACTIVATIONS[card.activation]
+    assert {type(layer).__name__ for layer in theirs.modules()} & {*ACTIVATIONS.values()} == {activation}
     if card.positions is not None:
         assert card.pooling == {"token": "cls", "avg": "mean", "map": "map"}[theirs.global_pool]
 
@@ -147,7 +157,7 @@ def test_labels_are_those_of_the_last_collection_and_fit_the_classifier(name):
 def test_the_pooling_is_one_that_the_card_offers(name):
     card = CATALOGUE[name]
     assert card.pooling in card.poolings
-    assert (card.positions is None) == (card.family in CONVOLUTIONAL)
+    assert (card.positions is None) == (card.family in CONVOLUTIONAL | {"dinov3"})
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():

@@ -13,6 +13,8 @@ from vitrail.backbones.kept_models import import_openvino
 from vitrail.nets.bit import BiT
 from vitrail.nets.clip import ClipConfig, ClipImageTower
 from vitrail.nets.convnext import ConvNeXt, ConvNeXtSize
+from vitrail.nets.dinov3 import DinoV3
+from vitrail.nets.eva02 import Eva02, EvaConfig, EvaSize
 from vitrail.nets.siglip import SiglipConfig, SiglipImageTower
 from vitrail.nets.vit import VisionTransformer, VitConfig, VitForm, VitSize
 
@@ -30,13 +32,22 @@ NETS = {
     "gated": lambda: VisionTransformer(VitConfig(size=GATED, form=VitForm(layer_scale=True), **SIDES, classes=0)),
     "clip": lambda: ClipImageTower(ClipConfig(size=SIZE, **SIDES, projection=0)),
     "siglip": lambda: SiglipImageTower(SiglipConfig(size=VitSize(48, 2, 3, mlp_width=96), **SIDES)),
+    "dinov3": lambda: DinoV3(SIZE, patch=8),
+    "eva02": lambda: Eva02(EvaConfig(size=EvaSize(48, 2, 3, 96, sub_norm=True), **SIDES)),
     "convnext": lambda: ConvNeXt(STAGES, version=1, classes=0),
     "convnext v2": lambda: ConvNeXt(STAGES, version=2, classes=0),
     "bit": lambda: BiT((1, 1, 1, 1), widening=1, classes=0),
 }
 
 
-POOLINGS = {"registers": "cls+mean", "gated": "mean+cls", "clip": "cls+mean", "siglip": "map+mean"}
+POOLINGS = {
+    "registers": "cls+mean",
+    "gated": "mean+cls",
+    "clip": "cls+mean",
+    "siglip": "map+mean",
+    "dinov3": "cls+mean",
+    "eva02": "mean+cls",
+}
 
 
 @pytest.mark.parametrize(("name", "preprocessing"), [*((name, PLAIN) for name in NETS), ("clip", CAFFE)])

@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from vitrail.nets import clip, convnext, vit
     from vitrail.nets.positions import PositionRule
 
-# The last layer's name, timm's and torchvision's. SigLIP has none; CLIP's is a projection.
+# The last layer's name, timm's and torchvision's. SigLIP and DINOv3 have none; CLIP's is a projection.
 CLASSIFIER = {
     "vit": "head",
     "clip": "head",
     "siglip": "head",
+    "dinov3": "head",
     "resnet": "fc",
     "bit": "head.fc",
     "convnext": "head.fc",
+    "eva02": "head",
 }
 
 
@@ -120,6 +122,27 @@ def _convnext(card: Card, classes: int) -> "nn.Module":
     )
 
 
+def _dinov3(card: Card, _classes: int) -> "nn.Module":
+    from vitrail.nets.dinov3 import DINOV3_SIZES, DinoV3
+
+    return DinoV3(DINOV3_SIZES[str(card.variant["size"])], patch=int(card.variant["patch"]), norm_eps=_norm_eps(card))
+
+
+def _eva02(card: Card, classes: int) -> "nn.Module":
+    from vitrail.nets.eva02 import EVA02_SIZES, Eva02, EvaConfig
+
+    return Eva02(
+        EvaConfig(
+            size=EVA02_SIZES[str(card.variant["size"])],
+            patch=int(card.variant["patch"]),
+            image_size=card.preprocessing.crop,
+            classes=classes,
+            positions=_positions(card),
+            norm_eps=_norm_eps(card),
+        )
+    )
+
+
 BUILDERS: dict[str, "Callable[[Card, int], nn.Module]"] = {
     "vit": _vit,
     "clip": _clip,
@@ -127,4 +150,6 @@ BUILDERS: dict[str, "Callable[[Card, int], nn.Module]"] = {
     "resnet": _resnet,
     "bit": _bit,
     "convnext": _convnext,
+    "dinov3": _dinov3,
+    "eva02": _eva02,
 }

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 # The last two are other libraries' networks.
-Family = Literal["vit", "clip", "siglip", "resnet", "bit", "convnext", "timm", "hf"]
+Family = Literal["vit", "clip", "siglip", "resnet", "bit", "convnext", "dinov3", "eva02", "timm", "hf"]
 Interpolation = Literal["bilinear", "bicubic"]
 ResizeRule = Literal["short side", "squash"]
 Decode = Literal["exact", "fast"]
 Channels = Literal["RGB", "BGR"]
 Pooling = Literal["cls", "mean", "cls+mean", "map", "own"]
-Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "own"]
+Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "silu", "relu", "own"]
 PositionRule = Literal["bicubic-antialias", "bicubic", "bicubic-offset", "bilinear", "bilinear-corners"]
 Commercial = Literal["yes", "no", "unknown"]
 

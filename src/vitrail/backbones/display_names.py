@@ -45,7 +45,8 @@ class HasCard(Protocol):
 def display_names(backbones: Iterable[Card | HasCard]) -> dict[str, str]:
     """The short name of each backbone by its full name, each different from all others.
 
-    Where two would be equal, pretraining collections are added ("ViT-S/16 AugReg 21k"), then the full name is used.
+    Where two would be equal, pretraining collections are added ("ViT-S/16 AugReg 21k"), then the input size, then the
+    full name is used.
     A file that is not known to be the published one is marked ("ResNet50 local").
     """
     stages = {backbone.name: _stages(backbone) for backbone in backbones}
@@ -81,13 +82,12 @@ def _stages(backbone: Card | HasCard) -> tuple[str, ...]:
         return (model.split(".")[0] + recipe, model + recipe, backbone.name)
     method = METHODS.get(_tag(card), "")
     size = f"@{card.name.rsplit('@', 1)[1]}" if "@" in card.name else ""
-    # Seen twice, masked and then with labels, a collection is named where it came last.
-    known = dict.fromkeys(COLLECTIONS[name] for name in reversed(card.pretraining) if name in COLLECTIONS)
-    collections = "+".join(reversed(known))
+    collections = "+".join(COLLECTIONS[name] for name in card.pretraining if name in COLLECTIONS)
     if is_unknown_file(card):  # its training is not known: the name that it was given tells two such files apart
         parts = [(_architecture(card), size, LOCAL), (_architecture(card), method, size, LOCAL)]
     else:
-        parts = [(_architecture(card), method, size), (_architecture(card), method, size, collections)]
+        known = (_architecture(card), method, size)
+        parts = [known, (*known, collections), (*known, collections, f"{card.preprocessing.crop} px")]
     return (*(" ".join(part for part in stage if part) + recipe for stage in parts), backbone.name)
 
 
@@ -112,8 +112,12 @@ def _architecture(card: Card) -> str:
     match card.family, variant.get("form"):
         case "clip", _:
             return f"CLIP ViT-{size}"
+        case "dinov3", _:
+            return f"DINOv3 {size}"
+        case "eva02", _:
+            return f"EVA-02 {size}"
         case "siglip", _:
-            return f"SigLIP {size}"
+            return f"SigLIP {'2 ' if _tag(card) == 'v2' else ''}{size}"
         case _, "DeiT-III":
             return f"DeiT-III {size}"
         case _, "DINOv2":

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from vitrail.backbones.weights import convnext, google, keras, torchvision, transformers
+from vitrail.backbones.weights import convnext, dinov3, eva02, google, keras, torchvision, transformers
 from vitrail.backbones.weights.archive import member_names
 from vitrail.backbones.weights.hdf5 import read_h5
 from vitrail.backbones.weights.npz import read_npz
@@ -36,6 +36,10 @@ LAYOUTS: tuple[Layout, ...] = (
     google.VIT,
     google.BIT,
     keras.RESNET,
+    dinov3.META,
+    dinov3.GATED_TRANSFORMERS,
+    dinov3.TRANSFORMERS,
+    eva02.EVA02,
     transformers.DEIT,
     transformers.DINOV2_WITH_REGISTERS,
     transformers.DINOV2,
@@ -56,9 +60,9 @@ def read_weights(path: Path, note: Note = say_nothing) -> dict[str, torch.Tensor
     """The tensors of a weights file, by our names and in our form, floating-point ones as float32.
 
     The file is safetensors, PyTorch's .pth or .bin, NumPy's .npz or Keras' .h5, with the names of timm, torchvision,
-    transformers, keras.applications, Google's ViT and BiT, or Meta's ConvNeXt. `note` receives what was taken off: the prefix of a
-    wrapper, what else is in a checkpoint. Raises WeightsError if it cannot be read, is damaged or hostile, mixes names,
-    or has weights that are not floating-point.
+    transformers, keras.applications, Google's ViT and BiT, Meta's ConvNeXt and DINOv3, or EVA-02. `note` receives what
+    was taken off: the prefix of a wrapper, what else is in a checkpoint. Raises WeightsError if it cannot be read, is
+    damaged or hostile, mixes names, or has weights that are not floating-point.
     """
     state = give_our_names(strip_prefixes(_reader_of(path, note)(path), path, note), path)
     require_floating({name: tensor.dtype for name, tensor in state.items() if not tensor.is_floating_point()}, path)

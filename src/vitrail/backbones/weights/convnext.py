@@ -10,7 +10,7 @@ transformers' default eps of the last norm is 1e-12, where Meta's code has 1e-6.
 
 from torch import Tensor
 
-from vitrail.backbones.weights.renaming import Layout, Rename
+from vitrail.backbones.weights.renaming import Layout, Rename, both
 
 BLOCK = "stages.#.blocks.#"
 HALVING_STAGES = (1, 2, 3)  # the first stage has no layers that halve the map
@@ -24,10 +24,6 @@ def as_matrix(weight: Tensor) -> Tensor:
 def as_vector(weight: Tensor) -> Tensor:
     """One number a channel, without the sides of length 1."""
     return weight.flatten()
-
-
-def _both(theirs: str, ours: str) -> tuple[Rename, Rename]:
-    return Rename(f"{theirs}.weight", f"{ours}.weight"), Rename(f"{theirs}.bias", f"{ours}.bias")
 
 
 def _mlp(theirs: str, first: str, second: str) -> tuple[Rename, ...]:
@@ -52,39 +48,39 @@ META = Layout(
     library="Meta's ConvNeXt",
     mark="downsample_layers.0.0.weight",
     table=(
-        *_both("downsample_layers.0.0", "stem.0"),
-        *_both("downsample_layers.0.1", "stem.1"),
+        *both("downsample_layers.0.0", "stem.0"),
+        *both("downsample_layers.0.1", "stem.1"),
         *(
             row
             for stage in HALVING_STAGES
-            for row in _both(f"downsample_layers.{stage}.#", f"stages.{stage}.downsample.#")
+            for row in both(f"downsample_layers.{stage}.#", f"stages.{stage}.downsample.#")
         ),
-        *_both("stages.#.#.dwconv", f"{BLOCK}.conv_dw"),
-        *_both("stages.#.#.norm", f"{BLOCK}.norm"),
+        *both("stages.#.#.dwconv", f"{BLOCK}.conv_dw"),
+        *both("stages.#.#.norm", f"{BLOCK}.norm"),
         *_mlp("stages.#.#", "pwconv1", "pwconv2"),
         *_response_norm("stages.#.#.grn", "gamma", "beta"),
         Rename("stages.#.#.gamma", f"{BLOCK}.gamma"),
-        *_both("norm", "head.norm"),
-        *_both("head", "head.fc"),
+        *both("norm", "head.norm"),
+        *both("head", "head.fc"),
     ),
     left_out=("norms.3.weight", "norms.3.bias"),  # DINOv3's list of norms holds the last one a second time
 )
 
 TRANSFORMERS = Layout(
     library="transformers' ConvNeXt",
-    mark="embeddings.patch_embeddings.weight",
+    mark="embeddings.layernorm.weight",
     prefixes=("", "convnext.", "convnextv2."),
     table=(
-        *_both("embeddings.patch_embeddings", "stem.0"),
-        *_both("embeddings.layernorm", "stem.1"),
-        *_both("encoder.stages.#.downsampling_layer.#", "stages.#.downsample.#"),
-        *_both("encoder.stages.#.layers.#.dwconv", f"{BLOCK}.conv_dw"),
-        *_both("encoder.stages.#.layers.#.layernorm", f"{BLOCK}.norm"),
+        *both("embeddings.patch_embeddings", "stem.0"),
+        *both("embeddings.layernorm", "stem.1"),
+        *both("encoder.stages.#.downsampling_layer.#", "stages.#.downsample.#"),
+        *both("encoder.stages.#.layers.#.dwconv", f"{BLOCK}.conv_dw"),
+        *both("encoder.stages.#.layers.#.layernorm", f"{BLOCK}.norm"),
         *_mlp("encoder.stages.#.layers.#", "pwconv1", "pwconv2"),
         *_response_norm("encoder.stages.#.layers.#.grn", "weight", "bias"),
         Rename("encoder.stages.#.layers.#.layer_scale_parameter", f"{BLOCK}.gamma"),
-        *_both("layernorm", "head.norm"),
-        *_both("classifier", "head.fc"),
+        *both("layernorm", "head.norm"),
+        *both("classifier", "head.fc"),
     ),
 )
 
@@ -93,18 +89,18 @@ DINOV3 = Layout(
     mark="stages.0.downsample_layers.0.weight",
     prefixes=("", "model."),
     table=(
-        *_both("stages.0.downsample_layers.0", "stem.0"),
-        *_both("stages.0.downsample_layers.1", "stem.1"),
+        *both("stages.0.downsample_layers.0", "stem.0"),
+        *both("stages.0.downsample_layers.1", "stem.1"),
         *(
             row
             for stage in HALVING_STAGES
-            for row in _both(f"stages.{stage}.downsample_layers.#", f"stages.{stage}.downsample.#")
+            for row in both(f"stages.{stage}.downsample_layers.#", f"stages.{stage}.downsample.#")
         ),
-        *_both("stages.#.layers.#.depthwise_conv", f"{BLOCK}.conv_dw"),
-        *_both("stages.#.layers.#.layer_norm", f"{BLOCK}.norm"),
+        *both("stages.#.layers.#.depthwise_conv", f"{BLOCK}.conv_dw"),
+        *both("stages.#.layers.#.layer_norm", f"{BLOCK}.norm"),
         *_mlp("stages.#.layers.#", "pointwise_conv1", "pointwise_conv2"),
         Rename("stages.#.layers.#.gamma", f"{BLOCK}.gamma"),
-        *_both("layer_norm", "head.norm"),
+        *both("layer_norm", "head.norm"),
     ),
 )
 
@@ -112,14 +108,14 @@ TIMM = Layout(
     library="timm's ConvNeXt",
     mark=f"{BLOCK.replace('#', '0')}.conv_dw.weight",
     table=(
-        *_both("stem.#", "stem.#"),
-        *_both("stages.#.downsample.#", "stages.#.downsample.#"),
-        *_both(f"{BLOCK}.conv_dw", f"{BLOCK}.conv_dw"),
-        *_both(f"{BLOCK}.norm", f"{BLOCK}.norm"),
+        *both("stem.#", "stem.#"),
+        *both("stages.#.downsample.#", "stages.#.downsample.#"),
+        *both(f"{BLOCK}.conv_dw", f"{BLOCK}.conv_dw"),
+        *both(f"{BLOCK}.norm", f"{BLOCK}.norm"),
         *_mlp(f"{BLOCK}.mlp", "fc1", "fc2"),
         *_response_norm(f"{BLOCK}.mlp.grn", "weight", "bias"),
         Rename(f"{BLOCK}.gamma", f"{BLOCK}.gamma"),
-        *_both("head.norm", "head.norm"),
-        *_both("head.fc", "head.fc"),
+        *both("head.norm", "head.norm"),
+        *both("head.fc", "head.fc"),
     ),
 )
