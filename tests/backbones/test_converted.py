@@ -15,6 +15,7 @@ from vitrail.nets.clip import ClipConfig, ClipImageTower
 from vitrail.nets.convnext import ConvNeXt, ConvNeXtSize
 from vitrail.nets.dinov3 import DinoV3
 from vitrail.nets.eva02 import Eva02, EvaConfig, EvaSize
+from vitrail.nets.mobilenetv4 import MOBILENETV4_SIZES, MobileNetV4
 from vitrail.nets.siglip import SiglipConfig, SiglipImageTower
 from vitrail.nets.vit import VisionTransformer, VitConfig, VitForm, VitSize
 
@@ -36,6 +37,7 @@ NETS = {
     "eva02": lambda: Eva02(EvaConfig(size=EvaSize(48, 2, 3, 96, sub_norm=True), **SIDES)),
     "convnext": lambda: ConvNeXt(STAGES, version=1, classes=0),
     "convnext v2": lambda: ConvNeXt(STAGES, version=2, classes=0),
+    "mobilenetv4": lambda: MobileNetV4(MOBILENETV4_SIZES["S"], classes=0),
     "bit": lambda: BiT((1, 1, 1, 1), widening=1, classes=0),
 }
 

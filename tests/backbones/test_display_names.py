@@ -44,6 +44,7 @@ def short(name: str) -> str:
         ("vit_small_plus_patch16_dinov3.lvd1689m", "DINOv3 S+/16"),
         ("convnext_tiny.dinov3_lvd1689m", "DINOv3 ConvNeXt T"),
         ("eva02_small_patch14_224.mim_in22k", "EVA-02 S/14"),
+        ("mobilenetv4_conv_small.e2400_r224_in1k", "MobileNetV4 S"),
         ("vit_base_patch16_siglip_256.v2_webli", "SigLIP 2 B/16"),
         ("vit_mini", "vit_mini"),
     ],

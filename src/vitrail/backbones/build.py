@@ -21,6 +21,7 @@ CLASSIFIER = {
     "bit": "head.fc",
     "convnext": "head.fc",
     "eva02": "head",
+    "mobilenetv4": "classifier",
 }
 
 
@@ -143,6 +144,12 @@ def _eva02(card: Card, classes: int) -> "nn.Module":
     )
 
 
+def _mobilenetv4(card: Card, classes: int) -> "nn.Module":
+    from vitrail.nets.mobilenetv4 import MOBILENETV4_SIZES, MobileNetV4
+
+    return MobileNetV4(MOBILENETV4_SIZES[str(card.variant["size"])], classes=classes, norm_eps=_norm_eps(card))
+
+
 BUILDERS: dict[str, "Callable[[Card, int], nn.Module]"] = {
     "vit": _vit,
     "clip": _clip,
@@ -152,4 +159,5 @@ BUILDERS: dict[str, "Callable[[Card, int], nn.Module]"] = {
     "convnext": _convnext,
     "dinov3": _dinov3,
     "eva02": _eva02,
+    "mobilenetv4": _mobilenetv4,
 }

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 # The last two are other libraries' networks.
-Family = Literal["vit", "clip", "siglip", "resnet", "bit", "convnext", "dinov3", "eva02", "timm", "hf"]
+Family = Literal["vit", "clip", "siglip", "resnet", "bit", "convnext", "mobilenetv4", "dinov3", "eva02", "timm", "hf"]
 Interpolation = Literal["bilinear", "bicubic"]
 ResizeRule = Literal["short side", "squash"]
 Decode = Literal["exact", "fast"]
@@ -16,7 +16,8 @@ PositionRule = Literal["bicubic-antialias", "bicubic", "bicubic-offset", "biline
 Commercial = Literal["yes", "no", "unknown"]
 
 NOT_STATED = "not stated"
-CONVOLUTIONAL: frozenset[Family] = frozenset({"resnet", "bit", "convnext"})  # the other families are transformers
+# The other families are transformers.
+CONVOLUTIONAL: frozenset[Family] = frozenset({"resnet", "bit", "convnext", "mobilenetv4"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ from vitrail.backbones.cards import Card, is_unknown_file
 
 LIBRARIES = ("timm", "hf")  # families whose networks have other names
 # Of a variant; the other families are named by size and patch.
-NAMED_BY = {"resnet": ("depth",), "bit": ("size",), "convnext": ("size", "version")}
+NAMED_BY = {"resnet": ("depth",), "bit": ("size",), "convnext": ("size", "version"), "mobilenetv4": ("size",)}
 LONGEST_AS_IT_IS = 12  # characters; a name of so few is its own short name
 LOCAL = "local"  # in place of the training method, where a file is not known to be the published one
 METHODS = {
@@ -103,6 +103,8 @@ def _architecture(card: Card) -> str:
             return f"ResNet{str(variant['depth']).removesuffix('v1')}"
         case "bit":
             return f"BiT R{variant['size']}"
+        case "mobilenetv4":
+            return f"MobileNetV4 {variant['size']}"
         case "convnext" if _tag(card) == "dinov3":
             return f"DINOv3 ConvNeXt {variant['size']}"
         case "convnext":

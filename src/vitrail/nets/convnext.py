@@ -13,6 +13,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm
 
 Version = Literal[1, 2]
 
@@ -48,7 +49,9 @@ class MapNorm(nn.LayerNorm):
 
     def forward(self, map_BCHW: Tensor) -> Tensor:
         """The same shape."""
-        return super().forward(map_BCHW.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        pixel_BHWC = map_BCHW.permute(0, 2, 3, 1)
+        normed_BHWC = layer_norm(pixel_BHWC, self.normalized_shape, self.weight, self.bias, self.eps)
+        return normed_BHWC.permute(0, 3, 1, 2)
 
 
 class GlobalResponseNorm(nn.Module):

@@ -41,7 +41,7 @@ def turn(vector_BALE: Tensor, angle_LR: Tensor, pairs: Pairs) -> Tensor:
     if pairs == "halves":
         first_BALR, second_BALR = patch_BALE.chunk(2, dim=-1)
     else:
-        first_BALR, second_BALR = patch_BALE.unflatten(-1, (-1, 2)).unbind(dim=-1)
+        first_BALR, second_BALR = torch.unflatten(patch_BALE, -1, (-1, 2)).unbind(dim=-1)
     turned = (
         first_BALR * cosine_LR - second_BALR * sine_LR,
         second_BALR * cosine_LR + first_BALR * sine_LR,
