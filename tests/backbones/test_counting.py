@@ -3,11 +3,12 @@
 import json
 
 import pytest
+import torch
 
 from tests.references import timm_net
 from vitrail.backbones.cards import Card
 from vitrail.backbones.catalogue import load_catalogue
-from vitrail.backbones.counting import Counted, count
+from vitrail.backbones.counting import Counted, count, count_net
 
 CATALOGUE = load_catalogue()
 
@@ -80,6 +81,19 @@ def test_cards_agree_with_what_was_counted_elsewhere(name):
     assert card.parameters == parameters
     classifier = 0 if "dinov2" in name else 1000 * card.feature_width / 1e9
     assert card.gmacs + classifier == pytest.approx(gmacs, abs=5.1e-4)
+
+
+NEWER = [name for name, card in CATALOGUE.items() if card.family in ("convnext", "dinov3", "eva02", "mobilenetv4")]
+NETWORKS = {name.split(".")[0]: name for name in NEWER}  # weights of one network are counted once
+
+
+@pytest.mark.parametrize("name", NETWORKS.values())
+def test_costs_are_those_of_timms_network(name):
+    """Parameters and multiply-adds to the last one, by the same counter on timm's network."""
+    with torch.device("meta"):
+        theirs = timm_net(name, num_classes=0)
+    counted = count_net(theirs, side=CATALOGUE[name].preprocessing.crop)
+    assert counted == counted_once(CATALOGUE[name])
 
 
 @pytest.mark.parametrize("name", ["vit_small_patch16_224.augreg_in21k_ft_in1k", "resnet50.tv_in1k"])

@@ -37,6 +37,15 @@ def short(name: str) -> str:
         ("vit_base_patch32_clip_224.laion2b", "CLIP ViT-B/32 LAION-2B"),
         ("vit_base_patch16_siglip_224.webli", "SigLIP B/16"),
         ("resnetv2_50x1_bit.goog_in21k", "BiT R50x1"),
+        ("convnext_tiny.fb_in22k", "ConvNeXt T"),
+        ("convnext_nano.in12k_ft_in1k", "ConvNeXt nano 12k"),
+        ("convnextv2_base.fcmae", "ConvNeXt V2 B FCMAE"),
+        ("convnextv2_base.fcmae_ft_in22k_in1k", "ConvNeXt V2 B"),
+        ("vit_small_plus_patch16_dinov3.lvd1689m", "DINOv3 S+/16"),
+        ("convnext_tiny.dinov3_lvd1689m", "DINOv3 ConvNeXt T"),
+        ("eva02_small_patch14_224.mim_in22k", "EVA-02 S/14"),
+        ("mobilenetv4_conv_small.e2400_r224_in1k", "MobileNetV4 S"),
+        ("vit_base_patch16_siglip_256.v2_webli", "SigLIP 2 B/16"),
         ("vit_mini", "vit_mini"),
     ],
 )
@@ -61,6 +70,16 @@ def test_equal_names_get_their_pretraining_and_then_the_full_name():
         both[0]: "ViT-Ti/16 AugReg 21k",
         both[1]: "ViT-Ti/16 AugReg 21k+1k",
     }
+    masked = ["convnextv2_tiny.fcmae_ft_in1k", "convnextv2_tiny.fcmae_ft_in22k_in1k"]
+    assert list(display_names([find_card(name) for name in masked]).values()) == [
+        "ConvNeXt V2 T 1k+1k",
+        "ConvNeXt V2 T 1k+21k+1k",
+    ]
+    sizes = ["vit_base_patch16_siglip_224.v2_webli", "vit_base_patch16_siglip_256.v2_webli"]
+    assert list(display_names([find_card(name) for name in sizes]).values()) == [
+        "SigLIP 2 B/16 224 px",
+        "SigLIP 2 B/16 256 px",
+    ]
     unknown = [of_local_file(find_card(name), "0" * 64) for name in ("resnet50.tv_in1k", "resnet50.a1_in1k")]
     assert list(display_names(unknown).values()) == ["ResNet50 TV local", "ResNet50 A1 local"]
 

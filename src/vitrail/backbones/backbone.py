@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.backbones.build import build_net, classes_in
-from vitrail.backbones.cards import Card
+from vitrail.backbones.cards import CONVOLUTIONAL, Card
 from vitrail.backbones.engines import FORWARD_CODE_VERSION, Engine, EngineChoice, EngineTrial, PoolingEngine, ReadPixels
 from vitrail.backbones.poolings import join_poolings
 from vitrail.backbones.same_bytes import verified
@@ -96,9 +96,10 @@ def load_file(card: Card, file: Path) -> "nn.Module":
     import torch
 
     from vitrail.backbones.weights import load_into, read_weights
+    from vitrail.backbones.weights.last_norm import add_plain_norm
     from vitrail.backbones.weights.positions import fit_positions
 
-    state = fit_positions(read_weights(file), card)
+    state = add_plain_norm(fit_positions(read_weights(file), card), card)
     with torch.device("meta"):  # its random weights would be drawn for nothing
         net = build_net(card, classes=classes_in(card, state))
     net = net.to_empty(device="cpu")
@@ -171,7 +172,7 @@ def make_openvino_model(backbone: Backbone, pooling: str | None) -> Any:
 
 def is_transformer(card: Card) -> bool:
     """Whether int8 quantises the network by the scheme for transformers."""
-    return card.family not in ("resnet", "bit")
+    return card.family not in CONVOLUTIONAL
 
 
 def _refuse_int8_of(card: Card) -> ReadPixels:

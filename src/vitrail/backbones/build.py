@@ -8,11 +8,21 @@ from vitrail.backbones.cards import Card
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from vitrail.nets import clip, vit
+    from vitrail.nets import clip, convnext, vit
     from vitrail.nets.positions import PositionRule
 
-# The last layer's name, timm's and torchvision's. SigLIP has none; CLIP's is a projection.
-CLASSIFIER = {"vit": "head", "clip": "head", "siglip": "head", "resnet": "fc", "bit": "head.fc"}
+# The last layer's name, timm's and torchvision's. SigLIP and DINOv3 have none; CLIP's is a projection.
+CLASSIFIER = {
+    "vit": "head",
+    "clip": "head",
+    "siglip": "head",
+    "dinov3": "head",
+    "resnet": "fc",
+    "bit": "head.fc",
+    "convnext": "head.fc",
+    "eva02": "head",
+    "mobilenetv4": "classifier",
+}
 
 
 def build_net(card: Card, *, classes: int | None = None) -> "nn.Module":
@@ -102,10 +112,52 @@ def _bit(card: Card, classes: int) -> "nn.Module":
     return build_bit(str(card.variant["size"]), classes=classes, norm_eps=_norm_eps(card))
 
 
+def _convnext(card: Card, classes: int) -> "nn.Module":
+    from vitrail.nets.convnext import CONVNEXT_SIZES, ConvNeXt
+
+    return ConvNeXt(
+        CONVNEXT_SIZES[str(card.variant["size"])],
+        version=cast("convnext.Version", card.variant["version"]),
+        classes=classes,
+        norm_eps=_norm_eps(card),
+    )
+
+
+def _dinov3(card: Card, _classes: int) -> "nn.Module":
+    from vitrail.nets.dinov3 import DINOV3_SIZES, DinoV3
+
+    return DinoV3(DINOV3_SIZES[str(card.variant["size"])], patch=int(card.variant["patch"]), norm_eps=_norm_eps(card))
+
+
+def _eva02(card: Card, classes: int) -> "nn.Module":
+    from vitrail.nets.eva02 import EVA02_SIZES, Eva02, EvaConfig
+
+    return Eva02(
+        EvaConfig(
+            size=EVA02_SIZES[str(card.variant["size"])],
+            patch=int(card.variant["patch"]),
+            image_size=card.preprocessing.crop,
+            classes=classes,
+            positions=_positions(card),
+            norm_eps=_norm_eps(card),
+        )
+    )
+
+
+def _mobilenetv4(card: Card, classes: int) -> "nn.Module":
+    from vitrail.nets.mobilenetv4 import MOBILENETV4_SIZES, MobileNetV4
+
+    return MobileNetV4(MOBILENETV4_SIZES[str(card.variant["size"])], classes=classes, norm_eps=_norm_eps(card))
+
+
 BUILDERS: dict[str, "Callable[[Card, int], nn.Module]"] = {
     "vit": _vit,
     "clip": _clip,
     "siglip": _siglip,
     "resnet": _resnet,
     "bit": _bit,
+    "convnext": _convnext,
+    "dinov3": _dinov3,
+    "eva02": _eva02,
+    "mobilenetv4": _mobilenetv4,
 }

@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-Family = Literal["vit", "clip", "siglip", "resnet", "bit", "timm", "hf"]  # the last two are other libraries' networks
+# The last two are other libraries' networks.
+Family = Literal["vit", "clip", "siglip", "resnet", "bit", "convnext", "mobilenetv4", "dinov3", "eva02", "timm", "hf"]
 Interpolation = Literal["bilinear", "bicubic"]
 ResizeRule = Literal["short side", "squash"]
 Decode = Literal["exact", "fast"]
 Channels = Literal["RGB", "BGR"]
 Pooling = Literal["cls", "mean", "cls+mean", "map", "own"]
-Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "own"]
+Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "silu", "relu", "own"]
 PositionRule = Literal["bicubic-antialias", "bicubic", "bicubic-offset", "bilinear", "bilinear-corners"]
 Commercial = Literal["yes", "no", "unknown"]
 
 NOT_STATED = "not stated"
+# The other families are transformers.
+CONVOLUTIONAL: frozenset[Family] = frozenset({"resnet", "bit", "convnext", "mobilenetv4"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,12 +12,14 @@ from typing import Protocol
 from vitrail.backbones.cards import Card, is_unknown_file
 
 LIBRARIES = ("timm", "hf")  # families whose networks have other names
-NAMED_BY = {"resnet": ("depth",), "bit": ("size",)}  # of a variant; the other families are named by size and patch
+# Of a variant; the other families are named by size and patch.
+NAMED_BY = {"resnet": ("depth",), "bit": ("size",), "convnext": ("size", "version"), "mobilenetv4": ("size",)}
 LONGEST_AS_IT_IS = 12  # characters; a name of so few is its own short name
 LOCAL = "local"  # in place of the training method, where a file is not known to be the published one
 METHODS = {
     "a1": "A1",
     "augreg": "AugReg",
+    "in12k": "12k",
     "keras": "Keras",
     "laion2b": "LAION-2B",
     "openai": "OpenAI",
@@ -43,7 +45,8 @@ class HasCard(Protocol):
 def display_names(backbones: Iterable[Card | HasCard]) -> dict[str, str]:
     """The short name of each backbone by its full name, each different from all others.
 
-    Where two would be equal, pretraining collections are added ("ViT-S/16 AugReg 21k"), then the full name is used.
+    Where two would be equal, pretraining collections are added ("ViT-S/16 AugReg 21k"), then the input size, then the
+    full name is used.
     A file that is not known to be the published one is marked ("ResNet50 local").
     """
     stages = {backbone.name: _stages(backbone) for backbone in backbones}
@@ -83,7 +86,8 @@ def _stages(backbone: Card | HasCard) -> tuple[str, ...]:
     if is_unknown_file(card):  # its training is not known: the name that it was given tells two such files apart
         parts = [(_architecture(card), size, LOCAL), (_architecture(card), method, size, LOCAL)]
     else:
-        parts = [(_architecture(card), method, size), (_architecture(card), method, size, collections)]
+        known = (_architecture(card), method, size)
+        parts = [known, (*known, collections), (*known, collections, f"{card.preprocessing.crop} px")]
     return (*(" ".join(part for part in stage if part) + recipe for stage in parts), backbone.name)
 
 
@@ -99,12 +103,23 @@ def _architecture(card: Card) -> str:
             return f"ResNet{str(variant['depth']).removesuffix('v1')}"
         case "bit":
             return f"BiT R{variant['size']}"
+        case "mobilenetv4":
+            return f"MobileNetV4 {variant['size']}"
+        case "convnext" if _tag(card) == "dinov3":
+            return f"DINOv3 ConvNeXt {variant['size']}"
+        case "convnext":
+            masked = " FCMAE" if variant.get("last_norm") == "plain" else ""
+            return f"ConvNeXt{' V2' if variant['version'] == 2 else ''} {variant['size']}{masked}"
     size = f"{variant['size']}/{variant['patch']}"
     match card.family, variant.get("form"):
         case "clip", _:
             return f"CLIP ViT-{size}"
+        case "dinov3", _:
+            return f"DINOv3 {size}"
+        case "eva02", _:
+            return f"EVA-02 {size}"
         case "siglip", _:
-            return f"SigLIP {size}"
+            return f"SigLIP {'2 ' if _tag(card) == 'v2' else ''}{size}"
         case _, "DeiT-III":
             return f"DeiT-III {size}"
         case _, "DINOv2":

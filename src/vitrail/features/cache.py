@@ -248,7 +248,7 @@ def _export(folder: Path) -> CacheEntry:
     return CacheEntry(
         kind="export",
         key=folder.name,
-        what="a run that is served" if (folder / RECEIPT).exists() else "an export that has not ended",
+        what="a run that is served" if is_there(folder / RECEIPT) else "an export that has not ended",
         path=f"{EXPORTS}/{folder.name}",
         bytes=sum(file.bytes for file in files),
         last_used=_last_change(folder, files),

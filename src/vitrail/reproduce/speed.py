@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from vitrail.backbones import Card, find_card
+from vitrail.backbones.cards import CONVOLUTIONAL
 
 Kind = Literal["transformer", "convolutional"]
 SMALL: dict[Kind, str] = {"transformer": "vit_small_patch16_224.augreg_in21k", "convolutional": "resnet50.tv_in1k"}
@@ -24,7 +25,7 @@ class Speed:
 
 def kind_of(card: Card) -> Kind:
     """Whether a network is convolutional, or a transformer."""
-    return "convolutional" if card.family in ("resnet", "bit") else "transformer"
+    return "convolutional" if card.family in CONVOLUTIONAL else "transformer"
 
 
 def measure_speed(kind: Kind, *, threads: int) -> Speed:

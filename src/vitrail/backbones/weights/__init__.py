@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from vitrail.backbones.weights import google, keras, torchvision, transformers
+from vitrail.backbones.weights import convnext, dinov3, eva02, google, keras, torchvision, transformers
 from vitrail.backbones.weights.archive import member_names
 from vitrail.backbones.weights.hdf5 import read_h5
 from vitrail.backbones.weights.npz import read_npz
@@ -36,11 +36,19 @@ LAYOUTS: tuple[Layout, ...] = (
     google.VIT,
     google.BIT,
     keras.RESNET,
+    dinov3.META,
+    dinov3.GATED_TRANSFORMERS,
+    dinov3.TRANSFORMERS,
+    eva02.EVA02,
     transformers.DEIT,
     transformers.DINOV2_WITH_REGISTERS,
     transformers.DINOV2,
     transformers.VIT,
     torchvision.VIT,
+    convnext.META,
+    convnext.TRANSFORMERS,
+    convnext.DINOV3,
+    convnext.TIMM,
 )
 
 HDF5_START, ZIP_START, PICKLE_START = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
@@ -52,15 +60,23 @@ def read_weights(path: Path, note: Note = say_nothing) -> dict[str, torch.Tensor
     """The tensors of a weights file, by our names and in our form, floating-point ones as float32.
 
     The file is safetensors, PyTorch's .pth or .bin, NumPy's .npz or Keras' .h5, with the names of timm, torchvision,
-    transformers, keras.applications, or Google's ViT and BiT. `note` receives what was taken off: the prefix of a
-    wrapper, what else is in a checkpoint. Raises WeightsError if it cannot be read, is damaged or hostile, mixes names,
-    or has weights that are not floating-point.
+    transformers, keras.applications, Google's ViT and BiT, Meta's ConvNeXt and DINOv3, or EVA-02. `note` receives what
+    was taken off: the prefix of a wrapper, what else is in a checkpoint. Raises WeightsError if it cannot be read, is
+    damaged or hostile, mixes names, or has weights that are not floating-point.
     """
-    stored = strip_prefixes(_reader_of(path, note)(path), path, note)
-    layout = next((layout for layout in LAYOUTS if layout.prefix_in(stored) is not None), None)
-    state = stored if layout is None else to_ours(stored, layout, file=path)
+    state = give_our_names(strip_prefixes(_reader_of(path, note)(path), path, note), path)
     require_floating({name: tensor.dtype for name, tensor in state.items() if not tensor.is_floating_point()}, path)
     return state
+
+
+def give_our_names(stored: Mapping[str, torch.Tensor], file: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file under our names and in our form, by the first layout that it has the mark of.
+
+    Raises:
+        WeightsError: the names belong to a library but are not all known.
+    """
+    layout = next((layout for layout in LAYOUTS if layout.prefix_in(stored) is not None), None)
+    return dict(stored) if layout is None else to_ours(stored, layout, file=file)
 
 
 def require_floating(others: Mapping[str, object], file: Path) -> None:

@@ -34,13 +34,19 @@ class Rename:
         return (self.theirs,) if isinstance(self.theirs, str) else self.theirs
 
 
+def both(theirs: str, ours: str) -> tuple[Rename, Rename]:
+    """The weight and the bias of a layer."""
+    return Rename(f"{theirs}.weight", f"{ours}.weight"), Rename(f"{theirs}.bias", f"{ours}.bias")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
     """How one library names the tensors of one network.
 
     `library` is what a message calls it. Every file of the layout has the name `mark`, possibly behind one of the
     `prefixes`, which is then cut off every name that has it. `shift` is added to each number in turn: if theirs
-    count from 1 and ours from 0, it is -1. `left_out` are patterns of theirs that no feature depends on.
+    count from 1 and ours from 0, it is -1. `left_out` are patterns of theirs that no feature depends on. `zeros` are
+    those that no feature depends on because they are zero in every published file; another file is refused.
     """
 
     library: str
@@ -49,6 +55,7 @@ class Layout:
     prefixes: tuple[str, ...] = ("",)
     shift: tuple[int, ...] = ()
     left_out: tuple[str, ...] = ()
+    zeros: tuple[str, ...] = ()
 
     def prefix_in(self, names: Iterable[str]) -> str | None:
         """The prefix that these names have; None if they are not of this layout."""
@@ -62,11 +69,14 @@ def to_ours(stored: Mapping[str, Tensor], layout: Layout, *, file: Path) -> dict
     Whether the tensors are all that a network needs is checked by `load_into`.
 
     Raises:
-        WeightsError: a name is in no row of the table or there twice, or a tensor lacks others that it belongs with, or
-            their form.
+        WeightsError: a name is in no row of the table or there twice, a tensor lacks others that it belongs with, or
+            their form, or is not zero where it must be.
     """
     state = _without_prefix(stored, layout, file)
-    used = {name for pattern in layout.left_out for name in state if _matching(pattern).fullmatch(name)}
+    used = _names_of(layout.left_out, state) | _names_of(layout.zeros, state)
+    not_zero = sorted(name for name in _names_of(layout.zeros, state) if state[name].any())
+    if not_zero:
+        raise WeightsError(_misfit(file, layout, f"{len(not_zero)} not zero: {', '.join(not_zero[:LISTED_NAMES])}"))
     ours: dict[str, Tensor] = {}
     for row in layout.table:
         first, *rest = row.sources
@@ -86,6 +96,10 @@ def to_ours(stored: Mapping[str, Tensor], layout: Layout, *, file: Path) -> dict
     if unknown:
         raise WeightsError(_misfit(file, layout, f"{len(unknown)} unexpected: {', '.join(unknown[:LISTED_NAMES])}"))
     return ours
+
+
+def _names_of(patterns: tuple[str, ...], names: Iterable[str]) -> set[str]:
+    return {name for name in names if any(_matching(pattern).fullmatch(name) for pattern in patterns)}
 
 
 def _without_prefix(stored: Mapping[str, Tensor], layout: Layout, file: Path) -> dict[str, Tensor]:

@@ -4,13 +4,9 @@ Its published files have the older names of the two layers of the MLP, which it 
 (`MLPBlock._load_from_state_dict`); both are here.
 """
 
-from vitrail.backbones.weights.renaming import Layout, Rename
+from vitrail.backbones.weights.renaming import Layout, Rename, both
 
 BLOCK = "encoder.layers.encoder_layer_#"
-
-
-def _both(theirs: str, ours: str) -> tuple[Rename, Rename]:
-    return Rename(f"{theirs}.weight", f"{ours}.weight"), Rename(f"{theirs}.bias", f"{ours}.bias")
 
 
 VIT = Layout(
@@ -19,17 +15,17 @@ VIT = Layout(
     table=(
         Rename("class_token", "cls_token"),
         Rename("encoder.pos_embedding", "pos_embed"),
-        *_both("conv_proj", "patch_embed.proj"),
-        *_both(f"{BLOCK}.ln_1", "blocks.#.norm1"),
+        *both("conv_proj", "patch_embed.proj"),
+        *both(f"{BLOCK}.ln_1", "blocks.#.norm1"),
         Rename(f"{BLOCK}.self_attention.in_proj_weight", "blocks.#.attn.qkv.weight"),
         Rename(f"{BLOCK}.self_attention.in_proj_bias", "blocks.#.attn.qkv.bias"),
-        *_both(f"{BLOCK}.self_attention.out_proj", "blocks.#.attn.proj"),
-        *_both(f"{BLOCK}.ln_2", "blocks.#.norm2"),
-        *_both(f"{BLOCK}.mlp.linear_1", "blocks.#.mlp.fc1"),
-        *_both(f"{BLOCK}.mlp.linear_2", "blocks.#.mlp.fc2"),
-        *_both(f"{BLOCK}.mlp.0", "blocks.#.mlp.fc1"),
-        *_both(f"{BLOCK}.mlp.3", "blocks.#.mlp.fc2"),
-        *_both("encoder.ln", "norm"),
-        *_both("heads.head", "head"),
+        *both(f"{BLOCK}.self_attention.out_proj", "blocks.#.attn.proj"),
+        *both(f"{BLOCK}.ln_2", "blocks.#.norm2"),
+        *both(f"{BLOCK}.mlp.linear_1", "blocks.#.mlp.fc1"),
+        *both(f"{BLOCK}.mlp.linear_2", "blocks.#.mlp.fc2"),
+        *both(f"{BLOCK}.mlp.0", "blocks.#.mlp.fc1"),
+        *both(f"{BLOCK}.mlp.3", "blocks.#.mlp.fc2"),
+        *both("encoder.ln", "norm"),
+        *both("heads.head", "head"),
     ),
 )

@@ -13,7 +13,7 @@ Letters: L tokens, D width.
 import torch
 from torch import Tensor
 
-from vitrail.backbones.weights.renaming import Layout, Rename
+from vitrail.backbones.weights.renaming import Layout, Rename, both
 
 OLD, CURRENT = "encoder.layer.#", "layers.#"  # of ViT and DeiT; DINOv2 keeps the old
 
@@ -23,17 +23,13 @@ def joined(*query_key_value: Tensor) -> Tensor:
     return torch.cat(query_key_value)
 
 
-def _both(theirs: str, ours: str) -> tuple[Rename, Rename]:
-    return Rename(f"{theirs}.weight", f"{ours}.weight"), Rename(f"{theirs}.bias", f"{ours}.bias")
-
-
 def _attention(block: str, query: str, key: str, value: str, out: str) -> tuple[Rename, ...]:
     return (
         *(
             Rename(tuple(f"{block}.{name}.{kind}" for name in (query, key, value)), f"blocks.#.attn.qkv.{kind}", joined)
             for kind in ("weight", "bias")
         ),
-        *_both(f"{block}.{out}", "blocks.#.attn.proj"),
+        *both(f"{block}.{out}", "blocks.#.attn.proj"),
     )
 
 
@@ -48,36 +44,36 @@ def _current_attention(block: str) -> tuple[Rename, ...]:
 
 VIT_BLOCKS = (
     *_old_attention(OLD),
-    *_both(f"{OLD}.intermediate.dense", "blocks.#.mlp.fc1"),
-    *_both(f"{OLD}.output.dense", "blocks.#.mlp.fc2"),
+    *both(f"{OLD}.intermediate.dense", "blocks.#.mlp.fc1"),
+    *both(f"{OLD}.output.dense", "blocks.#.mlp.fc2"),
     *_current_attention(CURRENT),
-    *_both(f"{CURRENT}.mlp.fc1", "blocks.#.mlp.fc1"),
-    *_both(f"{CURRENT}.mlp.fc2", "blocks.#.mlp.fc2"),
+    *both(f"{CURRENT}.mlp.fc1", "blocks.#.mlp.fc1"),
+    *both(f"{CURRENT}.mlp.fc2", "blocks.#.mlp.fc2"),
     *(
         row
         for block in (OLD, CURRENT)
         for theirs, ours in (("layernorm_before", "norm1"), ("layernorm_after", "norm2"))
-        for row in _both(f"{block}.{theirs}", f"blocks.#.{ours}")
+        for row in both(f"{block}.{theirs}", f"blocks.#.{ours}")
     ),
 )
 
 DINOV2_BLOCKS = (
     *_old_attention(OLD),
     *_current_attention(OLD),
-    *_both(f"{OLD}.norm1", "blocks.#.norm1"),
-    *_both(f"{OLD}.norm2", "blocks.#.norm2"),
+    *both(f"{OLD}.norm1", "blocks.#.norm1"),
+    *both(f"{OLD}.norm2", "blocks.#.norm2"),
     Rename(f"{OLD}.layer_scale1.lambda1", "blocks.#.ls1.gamma"),
     Rename(f"{OLD}.layer_scale2.lambda1", "blocks.#.ls2.gamma"),
-    *_both(f"{OLD}.mlp.fc1", "blocks.#.mlp.fc1"),
-    *_both(f"{OLD}.mlp.fc2", "blocks.#.mlp.fc2"),
+    *both(f"{OLD}.mlp.fc1", "blocks.#.mlp.fc1"),
+    *both(f"{OLD}.mlp.fc2", "blocks.#.mlp.fc2"),
     # SwiGLU, of the largest: the gate and what it opens are the halves of one layer.
-    *_both(f"{OLD}.mlp.weights_in", "blocks.#.mlp.fc1"),
+    *both(f"{OLD}.mlp.weights_in", "blocks.#.mlp.fc1"),
     *(
         Rename((f"{OLD}.mlp.gate_proj.{kind}", f"{OLD}.mlp.up_proj.{kind}"), f"blocks.#.mlp.fc1.{kind}", joined)
         for kind in ("weight", "bias")
     ),
-    *_both(f"{OLD}.mlp.weights_out", "blocks.#.mlp.fc2"),
-    *_both(f"{OLD}.mlp.down_proj", "blocks.#.mlp.fc2"),
+    *both(f"{OLD}.mlp.weights_out", "blocks.#.mlp.fc2"),
+    *both(f"{OLD}.mlp.down_proj", "blocks.#.mlp.fc2"),
 )
 
 
@@ -109,8 +105,8 @@ CLASS, DISTILLATION, POSITIONS, REGISTERS = (
 )
 NOT_A_FEATURE = ("pooler.dense.weight", "pooler.dense.bias", "embeddings.mask_token")
 PATCHES_AND_NORM = (
-    *_both("embeddings.patch_embeddings.projection", "patch_embed.proj"),
-    *_both("layernorm", "norm"),
+    *both("embeddings.patch_embeddings.projection", "patch_embed.proj"),
+    *both("layernorm", "norm"),
 )
 
 DEIT = Layout(
@@ -123,8 +119,8 @@ DEIT = Layout(
         Rename(POSITIONS, "pos_embed", after_second),
         *PATCHES_AND_NORM,
         *VIT_BLOCKS,
-        *_both("classifier", "head"),
-        *_both("cls_classifier", "head"),
+        *both("classifier", "head"),
+        *both("cls_classifier", "head"),
     ),
     left_out=(*NOT_A_FEATURE, "distillation_classifier.weight", "distillation_classifier.bias"),
 )
@@ -160,7 +156,7 @@ VIT = Layout(
         Rename(POSITIONS, "pos_embed"),
         *PATCHES_AND_NORM,
         *VIT_BLOCKS,
-        *_both("classifier", "head"),
+        *both("classifier", "head"),
     ),
     left_out=NOT_A_FEATURE,
 )
