@@ -5,10 +5,9 @@
 A candidate's error on n training images is what stays plus a part that falls as n^-b; b is drawn for each repetition
 from 0.3 to 0.7, and each candidate's part varies by 5%. What makes an image hard is in part the same for all candidates
 ("agreement", the correlation of a latent normal variable) and changes in part from look to look. On flowers and dogs
-with four backbones (ResNet-18 and -50, DeiT-Ti, ViT-Ti), pairs mostly agreed by 0.7 to 0.8, and a backbone with itself at
-the next look by 0.9 to 0.95. Costs are drawn between 1 and 18 multiply-adds. The best candidate errs on 6% of the
-images if it is trained on all. Ten classes. Writes the chapters of
-benchmarks/race_<hardware>_<yyyymm>.md.
+with four backbones (ResNet-18 and -50, DeiT-Ti, ViT-Ti), most pairs agreed by 0.7 to 0.8, and a backbone with itself
+at the next look by 0.9 to 0.95. Costs are drawn between 1 and 18 multiply-adds. The best candidate errs on 6% of the
+images if it is trained on all. Ten classes. Writes the chapters of benchmarks/race_<hardware>_<yyyymm>.md.
 
 A miss is a pick that is more than the margin, 1 point, below the best on all training images. "Without a race" picks
 from all candidates on the same images; "best left" counts races with no finalist within the margin of the best.
