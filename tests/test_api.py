@@ -22,7 +22,7 @@ from vitrail.core.progress import Silent
 
 
 def test_the_public_names_are_these():
-    verbs = ["audit", "bench", "extract_features", "load_run"]
+    verbs = ["audit", "bench", "extract_features", "load_run", "shortlist"]
     types = [
         "Audit",
         "AuditOptions",
@@ -67,6 +67,14 @@ def test_the_error_of_a_wrong_keyword_comes_before_any_work_and_leaves_nothing(t
     with pytest.raises(vitrail.UsageError, match="--threads 0 cannot be used"):
         vitrail.bench(backbones="vit_mini", threads=0)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_shortlist_has_cards_that_meet_the_conditions():
+    cards = vitrail.shortlist(5, licence="commercial", max_params="30M", not_pretrained_on="webli")
+    assert len(cards) == 5
+    assert all(card.parameters <= 30_000_000 and card.commercial == "yes" for card in cards)
+    with pytest.raises(vitrail.UsageError, match="no pretraining collection"):
+        vitrail.shortlist(pretrained_on="imagenet-2k")
 
 
 def test_no_public_name_is_that_of_a_module_which_would_hide_it():

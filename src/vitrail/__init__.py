@@ -6,9 +6,9 @@
     >>> run.table().to_pandas()
     >>> run.predictor().predict("new.jpg")
 
-`bench` compares backbones, `load_run` opens a finished run, `audit` looks a data set through, `extract_features` gives
-the features of images, and `FrozenClassifier` is a backbone with a head for scikit-learn. Every error on purpose is a
-`VitrailError`.
+`bench` compares backbones, `shortlist` says which to compare, `load_run` opens a finished run, `audit` looks a data set
+through, `extract_features` gives the features of images, and `FrozenClassifier` is a backbone with a head for
+scikit-learn. Every error on purpose is a `VitrailError`.
 """
 
 import typing as _typing
@@ -27,6 +27,7 @@ if _typing.TYPE_CHECKING:
     from vitrail.api import bench as bench
     from vitrail.api import extract_features as extract_features
     from vitrail.api import load_run as load_run
+    from vitrail.api import shortlist as shortlist
     from vitrail.core.errors import ClusterError as ClusterError
     from vitrail.core.errors import DataError as DataError
     from vitrail.core.errors import DownloadError as DownloadError
@@ -64,6 +65,7 @@ __all__ = [
     "bench",
     "extract_features",
     "load_run",
+    "shortlist",
 ]
 
 

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from vitrail.auditing import Audit as Audit
 from vitrail.auditing import AuditOptions as AuditOptions
 from vitrail.auditing import audit as run_audit
-from vitrail.backbones import open_backbone, parse_spec
+from vitrail.backbones import Card, open_backbone, parse_spec
+from vitrail.backbones.catalogue import load_catalogue
 from vitrail.backbones.remembered import remember_given
+from vitrail.backbones.select import Wanted, parse_count
 from vitrail.benchmark import bench as run_bench
 from vitrail.candidates import make_options
 from vitrail.candidates.decoding import decode_as
 from vitrail.candidates.flags import ChooseBy, Decode, Recipe
+from vitrail.candidates.shortlist import CANDIDATES, make_shortlist
 from vitrail.core.errors import DataError
 from vitrail.core.machine import share_threads, usable_cores
 from vitrail.core.notebook import follow
@@ -252,6 +255,41 @@ def audit(
     """
     with follow(progress) as shown:
         return run_audit(data, options, shown)
+
+
+def shortlist(
+    candidates: int = CANDIDATES,
+    *,
+    licence: str | None = None,
+    max_params: str | int | None = None,
+    max_gmacs: float | None = None,
+    pretrained_on: str | None = None,
+    not_pretrained_on: str | None = None,
+) -> tuple[Card, ...]:
+    """Backbones of the catalogue to compare, if you do not know which: different in pretraining, family and size.
+
+    Args:
+        candidates: how many; fewer if fewer meet the conditions.
+        licence: the name of one, or "commercial" for all that are known to allow commercial use.
+        max_params: the most parameters, such as "30M". Without it and `max_gmacs`, sizes up to a ViT-B take part.
+        max_gmacs: the most 1e9 multiply-adds an image.
+        pretrained_on: a collection that they have seen, such as "imagenet-21k".
+        not_pretrained_on: a collection that they are known not to have seen.
+
+    Returns:
+        Their cards, in the order in which they were chosen; `card.name` is what `bench` takes.
+
+    Raises:
+        UsageError: no backbone meets the conditions, or a name is unknown.
+    """
+    wanted = Wanted(
+        licence=licence,
+        max_parameters=parse_count(max_params) if isinstance(max_params, str) else max_params,
+        max_gmacs=max_gmacs,
+        pretrained_on=pretrained_on,
+        not_pretrained_on=not_pretrained_on,
+    )
+    return make_shortlist(load_catalogue().values(), wanted, candidates=candidates).cards
 
 
 def load_run(folder: str | Path) -> Run:

@@ -79,3 +79,15 @@ def test_a_number_of_parameters_is_read_as_people_write_it(text, count):
 def test_text_that_is_not_a_number_is_refused(text):
     with pytest.raises(UsageError, match="30M"):
         parse_count(text)
+
+
+def test_multiply_adds_are_at_most_what_was_said():
+    cheap = replace(BASE, name="cheap", gmacs=0.5)
+    assert names(select([BASE, cheap], Wanted(max_gmacs=0.5))) == ["cheap"]
+
+
+def test_only_cards_that_are_known_not_to_have_seen_a_collection_never_saw_it():
+    other = replace(BASE, name="other", pretraining=("webli",))
+    assert names(select([BASE, other, SILENT], Wanted(not_pretrained_on="ImageNet-1k"))) == ["other"]
+    with pytest.raises(UsageError, match="no pretraining collection"):
+        select([BASE], Wanted(not_pretrained_on="imagenet-2k"))

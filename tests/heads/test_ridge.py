@@ -101,6 +101,41 @@ def test_leaving_one_out_of_weighted_rows_is_fitting_without_it(N, D):
         assert left_out.accuracy == pytest.approx(np.average(right_N, weights=weight_N), abs=0.02)
 
 
+@SHAPES
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0, 1.0), (0.3, 3.0, 1.0, 20.0)], ids=["plain", "weighted"])
+def test_leaving_a_group_out_is_fitting_without_it(N, D, weights):
+    feature_ND, label_N = problem(N, D)
+    scaled_ND, target_NC, weight_C = scaled(feature_ND), targets(label_N), np.array(weights)
+    group_N = np.random.default_rng(0).integers(0, 12, N)
+    group_N[:5] = 12 + np.arange(5)  # groups of one row
+    path = RidgePath(feature_ND, label_N, classes=4, class_weights=weight_C)
+    for alpha in (0.1, 5.0):
+        answer_NC = path.left_out_group_scores(alpha, group_N).numpy()
+        for group in np.unique(group_N):
+            here = group_N == group
+            rest = Ridge(alpha=alpha, solver="cholesky").fit(
+                scaled_ND[~here], target_NC[~here], weight_C[label_N[~here]]
+            )
+            np.testing.assert_allclose(answer_NC[here], rest.predict(scaled_ND[here]), atol=2e-4)
+
+
+def test_rows_of_a_group_left_out_one_by_one_would_be_wrong():
+    """The negative twin: copies of a row tell its label when only the row itself is left out."""
+    feature_ND, label_N = problem(30, 40)[0], np.random.default_rng(0).integers(0, 4, 30)  # nothing to learn
+    copied_ND, copied_N = np.repeat(feature_ND, 4, axis=0), np.repeat(label_N, 4)
+    path = RidgePath(copied_ND, copied_N, classes=4)
+    alone = path.judge(path.left_out_scores(1.0), 1.0)
+    by_group = path.judge(path.left_out_group_scores(1.0, np.repeat(np.arange(30), 4)), 1.0)
+    assert alone.accuracy > 0.9
+    assert by_group.accuracy < 0.6
+
+
+@SHAPES
+def test_groups_of_one_row_are_leave_one_out(N, D):
+    path = RidgePath(*problem(N, D), classes=4)
+    np.testing.assert_allclose(path.left_out_group_scores(5.0, np.arange(N)), path.left_out_scores(5.0), atol=1e-3)
+
+
 def test_its_logits_are_calibrated_on_rows_that_it_was_not_fitted_on():
     feature_ND, label_N = problem(1200)
     (fit,) = fit_ridge(feature_ND[:600], label_N[:600], classes=4, alphas=[1.0])

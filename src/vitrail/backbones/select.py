@@ -24,13 +24,16 @@ ORDERS: dict[str, Callable[[Card], str | float]] = {
 class Wanted:
     """What a card must have to be shown; None means any.
 
-    `licence` is the name of one, or "commercial" for all that are known to allow commercial use.
+    `licence` is the name of one, or "commercial" for all that are known to allow commercial use. A card with unknown
+    pretraining data meets neither `pretrained_on` nor `not_pretrained_on`.
     `sort` is a key of ORDERS, the smallest first; None keeps the catalogue's order.
     """
 
     licence: str | None = None
     max_parameters: int | None = None
+    max_gmacs: float | None = None
     pretrained_on: str | None = None
+    not_pretrained_on: str | None = None
     sort: str | None = None
 
 
@@ -42,8 +45,9 @@ def select(cards: Iterable[Card], wanted: Wanted) -> list[Card]:
     cards = list(cards)
     if wanted.licence is not None and wanted.licence != COMMERCIAL:
         _require("licence", wanted.licence, [COMMERCIAL, *(card.licence for card in cards if card.licence)])
-    if wanted.pretrained_on is not None:
-        _require("pretraining collection", wanted.pretrained_on, [name for card in cards for name in card.pretraining])
+    for collection in (wanted.pretrained_on, wanted.not_pretrained_on):
+        if collection is not None:
+            _require("pretraining collection", collection, [name for card in cards for name in card.pretraining])
     if wanted.sort is not None:
         _require("order", wanted.sort, list(ORDERS))
     chosen = [card for card in cards if _fits(card, wanted)]
@@ -66,8 +70,14 @@ def _fits(card: Card, wanted: Wanted) -> bool:
     return (
         (wanted.licence is None or _allows(card, wanted.licence.lower()))
         and (wanted.max_parameters is None or card.parameters <= wanted.max_parameters)
+        and (wanted.max_gmacs is None or card.gmacs <= wanted.max_gmacs)
         and (wanted.pretrained_on is None or wanted.pretrained_on.lower() in card.pretraining)
+        and (wanted.not_pretrained_on is None or _never_saw(card, wanted.not_pretrained_on.lower()))
     )
+
+
+def _never_saw(card: Card, collection: str) -> bool:
+    return bool(card.pretraining) and collection not in card.pretraining
 
 
 def _allows(card: Card, licence: str) -> bool:

@@ -13,9 +13,9 @@ which frees the bias, rows of both are multiplied by the root of w, and then
 
 so that another strength is a rescaling. The prediction for row i of the fit without row i needs no other fit: with the
 hat matrix H = r r^T / sum(w) + U diag(s / (s + alpha)) U^T, r the roots of w, it is y_i - (y_i - yhat_i) / (1 - H_ii),
-exactly (Cook & Weisberg 1982, section 2.2), with the bias fitted again and the other weights as they are. eigh and not
-an SVD of X: it costs a third, and dividing by s + alpha hides what squaring loses; the Gram matrix is summed in
-float64.
+exactly (Cook & Weisberg 1982, section 2.2), with the bias fitted again and the other weights as they are. If rows come
+in groups, whole groups are left out as exactly (`left_out_groups.py`). eigh and not an SVD of X: it costs a third, and
+dividing by s + alpha hides what squaring loses; the Gram matrix is summed in float64.
 
 A score is the prediction of a regression, near -1 or +1, and not a logit. As for every head, probabilities are
 softmax(scores / temperature). The leave-one-out scores are those of rows not fitted on, so a first temperature is
@@ -35,13 +35,13 @@ from torch import Tensor
 
 from vitrail.core.errors import UsageError
 from vitrail.heads.head import LinearFit, require_labels
+from vitrail.heads.left_out_groups import MOST_LEVERAGE, leave_out_groups
 from vitrail.heads.scaling import ScalingKind, fit_scaling
 from vitrail.heads.temperature import first_temperature
 
 # Letters: N examples, D features, C classes, S the lesser of N and D.
 
 SURE = 0.99  # of a leverage: float32 predictions are off by 1e-6, and so by 1e-4 at most when left out
-MOST_LEVERAGE = 1 - 1e-6  # a row that alone decides its own prediction says nothing when left out
 ROWS_AT_ONCE = 4096
 
 
@@ -121,9 +121,10 @@ class RidgePath:
 
     def leave_one_out(self, alpha: float) -> LeftOut:
         """The leave-one-out figures of one strength."""
-        return self._judge(self.left_out_scores(alpha), alpha)
+        return self.judge(self.left_out_scores(alpha), alpha)
 
-    def _judge(self, answer_NC: Tensor, alpha: float) -> LeftOut:
+    def judge(self, answer_NC: Tensor, alpha: float) -> LeftOut:
+        """The figures of left-out scores at a strength."""
         right_N = answer_NC.argmax(dim=1) == self._label_N
         # Targets are -1, and +1 at the label: (a - y)^2 is (a + 1)^2, minus 4 a at the label.
         own_N = answer_NC.gather(1, self._label_N[:, None])[:, 0].double()
@@ -154,6 +155,18 @@ class RidgePath:
         answer_NC.scatter_add_(1, self._label_N[:, None], -2 * leverage_N1)
         return answer_NC.div_(1 - leverage_N1)
 
+    def left_out_group_scores(self, alpha: float, group_N: NDArray[np.int64]) -> Tensor:
+        """For each row the scores of the fit without its group, N x C, float64; `alpha` is above 0."""
+        shrunk_S = 1 / (self._square_S + alpha)
+        turned_NS = self._centred_ND.double() @ self._axis_DS
+        answer_NC = torch.addmm(2 * self._prior_C - 1, turned_NS, self._pull_SC * shrunk_S[:, None])
+        target_NC = torch.full_like(answer_NC, -1).scatter_(1, self._label_N[:, None], 1)
+        root_N1 = self._weight_N.sqrt()[:, None]
+        bias_N1 = torch.full_like(root_N1, self._total**-0.5)
+        factor_NA = root_N1 * torch.cat([bias_N1, turned_NS * shrunk_S.sqrt()], dim=1)
+        residual_NC = root_N1 * (target_NC - answer_NC)
+        return target_NC - leave_out_groups(residual_NC, factor_NA, torch.from_numpy(group_N)) / root_N1
+
     def fit(self, alpha: float) -> RidgeFit:
         """The solution at one strength."""
         start = time.perf_counter()
@@ -167,7 +180,7 @@ class RidgePath:
             weight_CD=(weight_CD / temperature).contiguous().numpy(),
             bias_C=(bias_C / temperature).numpy(),
             temperature=temperature,
-            left_out=self._judge(answer_NC, alpha),
+            left_out=self.judge(answer_NC, alpha),
             seconds=time.perf_counter() - start,
         )
 

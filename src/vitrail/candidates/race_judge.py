@@ -1,0 +1,36 @@
+"""The judge of a race: on which images a ridge head is right that was fitted without them.
+
+A head of leave-one-out ridge costs one eigendecomposition, whatever the number of images, and nothing of it is drawn.
+If images come in groups, the group of an image is left out with it. Of the strengths the one with the least left-out
+squared error is taken, at each look anew. So a bound of the race holds for heads at strengths that are fixed: the
+choice, among nine strengths and by the error rather than by the accuracy, flatters both heads of a comparison alike,
+and benchmarks/race.py measures what remains of it. Left-out answers are not independent, since their heads share
+nearly all images; no estimate of a variance from one set of images allows for that (Bengio and Grandvalet 2004, JMLR
+5:1089-1105), and the same benchmark measures what it does to the bound.
+
+Letters: N images, D features.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.search.options import ALPHAS
+
+
+def find_right(
+    feature_ND: NDArray[np.float32], label_N: NDArray[np.int64], *, classes: int, group_N: NDArray[np.int64] | None
+) -> NDArray[np.bool_]:
+    """Whether a head that was fitted without an image, or without its group, is right on it, for every image.
+
+    `group_N` is the number of each image's group; None if images are independent.
+    """
+    from vitrail.heads.ridge import RidgePath
+
+    path = RidgePath(feature_ND, label_N, classes=classes)
+    best, right_N = np.inf, np.zeros(len(label_N), dtype=np.bool_)
+    for alpha in ALPHAS:
+        score_NC = path.left_out_scores(alpha) if group_N is None else path.left_out_group_scores(alpha, group_N)
+        error = path.judge(score_NC, alpha).error
+        if error < best:
+            best, right_N = error, score_NC.numpy().argmax(axis=1) == label_N
+    return right_N

@@ -1,0 +1,92 @@
+"""Candidates follow from the facts of the cards, never from their names."""
+
+from dataclasses import replace
+
+import pytest
+
+from vitrail.backbones.catalogue import load_catalogue
+from vitrail.backbones.select import Wanted
+from vitrail.candidates.shortlist import kind_of, make_shortlist
+from vitrail.core.errors import UsageError
+
+CATALOGUE = list(load_catalogue().values())
+BASE = load_catalogue()["resnet50.tv_in1k"]
+
+
+def card(name, *, family="resnet", gmacs=4.0, labels="imagenet-1k", pretraining=("imagenet-1k",), **changes):
+    facts = {"name": name, "repository": name, "family": family, "gmacs": gmacs, "labels": labels}
+    return replace(BASE, **facts, pretraining=pretraining, **changes)
+
+
+def names(shortlist) -> list[str]:
+    return [card.name for card in shortlist.cards]
+
+
+def test_a_dozen_of_the_catalogue_has_every_kind_of_pretraining_and_no_network_larger_than_b():
+    shortlist = make_shortlist(CATALOGUE, Wanted())
+    assert len(shortlist.picks) == 12
+    kinds = [pick.kind for pick in shortlist.picks]
+    assert {kind: kinds.count(kind) for kind in kinds} == {"supervised": 4, "self-supervised": 4, "image-text": 4}
+    assert len({card.family for card in shortlist.cards}) >= 5
+    assert max(card.parameters for card in shortlist.cards) <= 100_000_000
+    assert all(card.repository != "embedded" for card in shortlist.cards)
+    assert len({card.repository for card in shortlist.cards}) == 12
+
+
+def test_kinds_families_and_data_take_turns_and_the_extremes_of_a_lineage_come_first():
+    cards = [
+        card("r1", gmacs=1.0),
+        card("r2", gmacs=2.0),
+        card("r3", gmacs=3.0),
+        card("v", family="vit", pretraining=("imagenet-21k",), labels="imagenet-21k"),
+        card("r21", pretraining=("imagenet-21k",), labels="imagenet-21k"),
+        card("c", family="clip", labels="", pretraining=("laion-2b",)),
+        card("d", family="vit", labels="", pretraining=("lvd-142m",)),
+    ]
+    shortlist = make_shortlist(cards, Wanted())
+    assert names(shortlist) == ["v", "d", "c", "r21", "r3", "r1", "r2"]
+    assert [pick.kind for pick in shortlist.picks[:3]] == ["supervised", "self-supervised", "image-text"]
+    assert shortlist.picks[0].reason == "supervised on imagenet-21k, vit"
+    assert shortlist.picks[5].reason == "supervised on imagenet-1k, resnet, another size"
+
+
+def test_a_family_that_nobody_thought_of_takes_part_by_its_facts():
+    new = card("n", family="timm", pretraining=("imagenet-21k",), labels="")
+    assert kind_of(new) == "self-supervised"
+    assert "n" in names(make_shortlist([*CATALOGUE, new], Wanted()))
+
+
+def test_of_cards_that_share_weights_the_cheapest_takes_part():
+    cards = [card("large input", gmacs=20.0), card("small input", gmacs=5.0)]
+    shortlist = make_shortlist([replace(each, repository="the same") for each in cards], Wanted())
+    assert names(shortlist) == ["small input"]
+    assert shortlist.eligible == 1
+
+
+def test_conditions_hold_for_every_pick_and_are_part_of_the_rule():
+    wanted = Wanted(licence="commercial", max_gmacs=5.0, not_pretrained_on="imagenet-1k")
+    shortlist = make_shortlist(CATALOGUE, wanted)
+    assert shortlist.picks
+    for each in shortlist.cards:
+        assert (each.commercial, each.gmacs <= 5.0, "imagenet-1k" in each.pretraining) == ("yes", True, False)
+    for part in ("licence commercial", "at most 5 GMACs", "not pretrained on imagenet-1k"):
+        assert part in shortlist.rule
+
+
+def test_a_limit_that_is_given_replaces_both_default_limits():
+    large = make_shortlist(CATALOGUE, Wanted(max_parameters=400_000_000), candidates=40)
+    assert max(each.parameters for each in large.cards) > 300_000_000
+    assert max(each.gmacs for each in large.cards) > 30
+
+
+def test_download_and_time_follow_from_parameters_and_multiply_adds():
+    shortlist = make_shortlist([card("a", gmacs=2.0, parameters=1_000_000)], Wanted())
+    assert shortlist.download_bytes == 4_000_000
+    assert shortlist.forward_seconds(500, gmacs_per_s=100.0) == 10.0
+
+
+def test_no_eligible_card_is_an_error_that_says_what_to_do():
+    with pytest.raises(UsageError, match="leave one out, or allow larger networks"):
+        make_shortlist(CATALOGUE, Wanted(max_gmacs=0.001))
+    with pytest.raises(UsageError, match="at least one candidate"):
+        make_shortlist(CATALOGUE, Wanted(), candidates=0)
