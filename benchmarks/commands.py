@@ -37,7 +37,7 @@ def import_everything() -> None:
     for module in ("pyarrow.parquet", "scipy.stats", "torch"):
         import_module(module)
 
-    from vitrail.backbones.kept_models import import_openvino
+    from vitrail.backbones.openvino_package import import_openvino
 
     import_openvino()
 

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.report import RESNET50, VIT_S, VIT_TI, Page, pictures, spread, weights
 from vitrail.backbones import Backbone, Engine, open_backbone, to_pixels
-from vitrail.backbones.kept_models import import_openvino
+from vitrail.backbones.openvino_package import import_openvino
 from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Silent
 from vitrail.data import decode, load, open_source

@@ -9,7 +9,7 @@ import torch
 from tests.references import randomise, relative_gap
 from vitrail.backbones.cards import Preprocessing
 from vitrail.backbones.converted import convert, normalising
-from vitrail.backbones.kept_models import import_openvino
+from vitrail.backbones.openvino_package import import_openvino
 from vitrail.nets.bit import BiT
 from vitrail.nets.clip import ClipConfig, ClipImageTower
 from vitrail.nets.convnext import ConvNeXt, ConvNeXtSize

@@ -125,7 +125,7 @@ def test_a_gpu_tries_the_precisions_of_torch_that_it_has_units_for(monkeypatch, 
 @openvino
 def test_a_processor_without_bfloat16_tries_float32_alone(monkeypatch):
     monkeypatch.setattr(engines_module, "_processor", lambda: {"cpu_name": "AMD EPYC 7B13"})
-    monkeypatch.setattr("vitrail.backbones.openvino_engine.openvino_capabilities", lambda: ("FP32",))
+    monkeypatch.setattr("vitrail.backbones.engines.openvino_capabilities", lambda: ("FP32",))
     assert [(each.name, each.precision) for each in list_engines(EngineRequest())] == [
         ("openvino", "fp32"),
         ("torch", "fp32"),

@@ -121,7 +121,7 @@ def test_an_unknown_or_missing_engine_is_wrong_usage(monkeypatch):
 )
 def test_auto_is_bf16_only_where_that_is_faster(monkeypatch, able, precision):
     monkeypatch.setattr(engines_module, "_processor", lambda: able)
-    monkeypatch.setattr("vitrail.backbones.openvino_engine.openvino_capabilities", lambda: ("FP32", "BF16"))
+    monkeypatch.setattr("vitrail.backbones.engines.openvino_capabilities", lambda: ("FP32", "BF16"))
     assert choose_engine("openvino", "auto").precision == precision
     assert choose_engine("openvino", "bf16").precision == "bf16"
     if find_spec("nncf"):

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.backbones.cards import Preprocessing
-from vitrail.backbones.kept_models import kept_model, without_telemetry
+from vitrail.backbones.kept_models import kept_model
+from vitrail.backbones.openvino_package import without_telemetry
 from vitrail.backbones.poolings import components_of
 
 if TYPE_CHECKING:

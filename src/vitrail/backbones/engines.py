@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from vitrail.backbones.openvino_package import openvino_capabilities
 from vitrail.backbones.poolings import take_pooling
 from vitrail.core.errors import UsageError
 
@@ -158,8 +159,6 @@ def list_engines(request: EngineRequest) -> tuple[EngineChoice, ...]:
 
 
 def _choose_openvino(precision: str) -> EngineChoice:
-    from vitrail.backbones.openvino_engine import openvino_capabilities
-
     able = openvino_capabilities()
     if precision == "fp16":
         raise UsageError("The engine openvino does not support fp16 on a CPU: choose --precision bf16, fp32 or auto.")

@@ -1,55 +1,24 @@
 """Converted OpenVINO models, kept in `engines/` of the cache.
 
-    engines/<key>/model.xml, model.bin    OpenVINO's own format, with the weights as they were computed
-    engines/<key>/digests.json            the sha256 of both, verified before they are used
-
-The package openvino reports its use over the network as soon as it is imported (openvino/tools/ovc/__init__.py), and so
-does nncf (nncf/telemetry/wrapper.py). Here both are imported without that telemetry.
+engines/<key>/model.xml, model.bin    OpenVINO's own format, with the weights as they were computed
+engines/<key>/digests.json            the sha256 of both, verified before they are used
 """
 
 import json
 import os
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from vitrail.backbones.openvino_package import import_openvino
 from vitrail.core.bounded import is_there, read_json
 from vitrail.core.hashing import fingerprint, sha256_file
 
-TELEMETRY = "openvino_telemetry"
 FOLDER = "engines"
 MODEL, WEIGHTS, DIGESTS = "model.xml", "model.bin", "digests.json"
-
-
-@contextmanager
-def without_telemetry() -> Iterator[None]:
-    """Let imports inside the `with` find that the telemetry is not installed.
-
-    A library that was imported before keeps its telemetry; what we call opens no connection either way.
-    """
-    telemetry = sys.modules.pop(TELEMETRY, None)
-    sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # makes the import of that name fail
-    try:
-        yield
-    finally:
-        del sys.modules[TELEMETRY]
-        if telemetry is not None:
-            sys.modules[TELEMETRY] = telemetry
-
-
-def import_openvino() -> ModuleType:
-    """OpenVINO, without its telemetry."""
-    if "openvino" not in sys.modules:
-        with without_telemetry():
-            import openvino
-    import openvino
-
-    return openvino  # type: ignore[no-any-return]
 
 
 def kept_model(facts: Mapping[str, object], make: Callable[[], tuple[Any, object]], *, cache: Path) -> Any:

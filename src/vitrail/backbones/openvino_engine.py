@@ -5,14 +5,13 @@ Letters: B images, H rows, W columns, C channels, D features.
 
 import queue
 from collections import deque
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.backbones.fixed_batches import in_batches
-from vitrail.backbones.kept_models import import_openvino
+from vitrail.backbones.openvino_package import import_openvino
 
 
 class OpenVinoEngine:
@@ -74,12 +73,6 @@ class OpenVinoEngine:
         except queue.Empty:  # who holds one must not wait for another: two callers would wait for each other
             outputs.append(_collect(*running[0]))
             return running.popleft()[0]
-
-
-@cache
-def openvino_capabilities() -> tuple[str, ...]:
-    """What the processor can compute in, in OpenVINO's words: "FP32", "BF16", "INT8" and others."""
-    return tuple(import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 def _collect(request: Any, count: int) -> NDArray[np.float32]:

@@ -25,9 +25,10 @@ def export(
         str,
         typer.Option(
             "--precision",
-            metavar="fp32|bf16|fp16|int8",
+            metavar="auto|fp32|bf16|fp16|int8",
             help="Arithmetic of the model; fp16 stores weights in half the space. Others than fp32 are refused where a "
-            "loss of more than 0.3 points of accuracy is not excluded.",
+            "loss of more than 0.3 points of accuracy is not excluded. auto tries bf16 where this processor is faster "
+            "in it, and then fp32.",
         ),
     ] = "fp32",
     backbone: Annotated[

@@ -14,12 +14,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vitrail.backbones.kept_models import import_openvino
+from vitrail.backbones.openvino_package import import_openvino, openvino_capabilities
 from vitrail.core.errors import UsageError, WeightsError
 from vitrail.core.reasons import say_reason
 from vitrail.delivery.export.layout import OUTPUTS, PIXELS
 
-HINTS = {"fp32": "f32"}  # how OpenVINO is told in which precision it may compute
+# How OpenVINO is told in which precision it may compute. Weights in float16 are computed with in float32, and what is
+# quantised is so in the file.
+HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f32", "int8": "f32"}
 ONNX_TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
 FATAL = 4  # the one level of ONNX Runtime's log that is not printed for a model that it cannot read
 
@@ -61,6 +63,8 @@ class OpenVinoSession:
     """OpenVINO, with as many infer requests as streams."""
 
     def __init__(self, file: Path, precision: str, crop: int, classes: int, *, threads: int, streams: int) -> None:
+        if precision == "bf16" and "BF16" not in openvino_capabilities():
+            raise UsageError(f"The model {file} computes in bf16, for which this processor has no units: export fp32.")
         core = import_openvino().Core()
         core.set_property({"ENABLE_MMAP": False})  # a file that is changed later would change the model
         settings = {
@@ -111,6 +115,8 @@ def start_session(
         raise UsageError(
             f"The model {file} needs {error.name or export_format}, which is not installed: pip install {error.name}."
         ) from error
+    except UsageError:
+        raise
     except WeightsError as error:
         raise WeightsError(f"The model {file} is not what its folder says: {error}. Export the run again.") from error
     except Exception as error:  # each runtime raises classes of its own for damage, unknown operators and memory

@@ -16,8 +16,7 @@ from benchmarks.exports import CHANGES, certify_folder
 from tests.delivery.export.conftest import Finished
 from tests.pictures import draw_folder
 from vitrail.backbones.engines import Precision
-from vitrail.backbones.kept_models import import_openvino
-from vitrail.backbones.openvino_engine import openvino_capabilities
+from vitrail.backbones.openvino_package import import_openvino, openvino_capabilities
 from vitrail.cli.main import _run
 from vitrail.core.errors import DataError, RunError, UsageError
 from vitrail.core.hashing import fingerprint, sha256_file

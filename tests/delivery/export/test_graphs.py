@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.heads.test_head import fitted
-from vitrail.backbones import openvino_engine
+from vitrail.backbones import engines
 from vitrail.backbones.engines import Precision
 from vitrail.core.errors import UsageError, WeightsError
 from vitrail.delivery.export import graphs
@@ -126,7 +126,7 @@ def test_an_unknown_precision_is_refused():
 
 def test_a_processor_without_bf16_units_exports_none(monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("openvino")
-    monkeypatch.setattr(openvino_engine, "openvino_capabilities", lambda: ("FP32",))
+    monkeypatch.setattr(engines, "openvino_capabilities", lambda: ("FP32",))
     with pytest.raises(UsageError, match="no bfloat16 units"):
         require_target("openvino", "bf16")
 

@@ -38,7 +38,7 @@ from vitrail.delivery.export.folder_files import (
     write_receipt,
     write_text,
 )
-from vitrail.delivery.export.graphs import Target, require_target, write_graph
+from vitrail.delivery.export.graphs import Target, list_targets, write_graph
 from vitrail.delivery.export.int8 import write_int8
 from vitrail.delivery.export.layout import CARD, CERTIFICATE, CERTIFICATE_PAGE, FACTS, RUNTIME
 from vitrail.delivery.export.loss import check_loss
@@ -51,6 +51,14 @@ from vitrail.runs import RunRecord, load_run, make_criteria
 from vitrail.runs.receipt import read_receipt
 
 _CERTIFICATE = TypeAdapter(Certificate)
+
+
+class ExportRefusedError(RunError):
+    """A model does not answer the test images as it has to; `faults` says why in clauses."""
+
+    def __init__(self, message: str, faults: str) -> None:
+        super().__init__(message)
+        self.faults = faults
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +86,7 @@ def export_run(
         run_folder: of a finished run; it does not change.
         out: the folder to make.
         export_format: one of `graphs.FORMATS`.
-        precision: one of `graphs.PRECISIONS`.
+        precision: one of `graphs.PRECISIONS`, or "auto": the fastest on this machine, or fp32 if that is refused.
         backbone: "NAME" or "NAME=FILE"; None for the one that the run picked.
         data: the images of the run; None for those that its command names.
         accept_loss: whether a reduced precision may lose accuracy; the certificate records it.
@@ -91,8 +99,8 @@ def export_run(
         DataError: an image has changed or cannot be read.
     """
     resources = resources or Resources()
-    target = require_target(export_format, precision)
-    if accept_loss and target.precision == "fp32":
+    targets = list_targets(export_format, precision)
+    if accept_loss and precision == "fp32":
         raise UsageError("fp32 has no loss to accept: leave out --accept-loss, or choose another --precision.")
     require_new_folder(out)
     run = load_run(run_folder)
@@ -101,16 +109,27 @@ def export_run(
     test = open_test_files(run, run.predictions(classifier.result.name).ids, data, resources)
     max_pixels = run.results.options.max_pixels
     torch = answer_with_torch(classifier, test, max_pixels=max_pixels, resources=resources)
-    with filled_folder(out) as folder:
-        write_model(folder, classifier, digest, target, train=find_train_files(run, test), max_pixels=max_pixels)
-        measured = answer_with_folder(folder, test, resources=resources)
-        certificate = certify(run, classifier, torch, measured, folder=folder, target=target, accept_loss=accept_loss)
-        require_passed(certificate, out)
-        (folder / CERTIFICATE).write_bytes(_CERTIFICATE.dump_json(certificate, indent=2) + b"\n")
-        write_text(folder / CERTIFICATE_PAGE, render_certificate(certificate, run.paths()))
-        write_text(folder / CARD, render_card(run.results, read_json(folder / FACTS), certificate))
-        write_receipt(folder, digest)
-    return Export(folder=out, certificate=certificate)
+
+    def export_as(target: Target) -> Export:
+        with filled_folder(out) as folder:
+            write_model(folder, classifier, digest, target, train=find_train_files(run, test), max_pixels=max_pixels)
+            measured = answer_with_folder(folder, test, resources=resources)
+            certificate = certify(
+                run, classifier, torch, measured, folder=folder, target=target, accept_loss=accept_loss
+            )
+            require_passed(certificate, out)
+            (folder / CERTIFICATE).write_bytes(_CERTIFICATE.dump_json(certificate, indent=2) + b"\n")
+            write_text(folder / CERTIFICATE_PAGE, render_certificate(certificate, run.paths()))
+            write_text(folder / CARD, render_card(run.results, read_json(folder / FACTS), certificate))
+            write_receipt(folder, digest)
+        return Export(folder=out, certificate=certificate)
+
+    for target in targets[:-1]:
+        try:
+            return export_as(target)
+        except ExportRefusedError as error:
+            resources.progress.note(f"Not in {target.precision}: {error.faults}. Exporting in {targets[-1].precision}.")
+    return export_as(targets[-1])
 
 
 def find_train_files(run: RunRecord, test: ImageFiles) -> ImageFiles:
@@ -191,15 +210,17 @@ def certify(
 
 
 def require_passed(certificate: Certificate, out: Path) -> None:
-    """Raise RunError with every reason to refuse an export, if there is one."""
+    """Raise ExportRefusedError with every reason to refuse an export, if there is one."""
     faults = "; ".join(certificate.faults())
     if faults and certificate.loss is None:
-        raise RunError(
+        raise ExportRefusedError(
             f"The {certificate.format} export of {certificate.backbone} does not answer the test images as the run "
-            f"did, so {out} was not made: {faults}. Choose another --format."
+            f"did, so {out} was not made: {faults}. Choose another --format.",
+            faults,
         )
     if faults:
-        raise RunError(
+        raise ExportRefusedError(
             f"The {certificate.format} export of {certificate.backbone} in {certificate.precision} may be worse than "
-            f"the run, so {out} was not made: {faults}. Choose another --precision, or give --accept-loss."
+            f"the run, so {out} was not made: {faults}. Choose another --precision, or give --accept-loss.",
+            faults,
         )

@@ -115,9 +115,10 @@ def write_files(folder: Path, classifier: Classifier, facts: dict[str, Any]) -> 
         "preprocess.py": write_preprocess(classifier.backbone.card.preprocessing, max_pixels=facts["max_pixels"]),
         "classify.py": example,
         "requirements.txt": "".join(f"{name}=={version(name)}\n" for name in needed),
-        "requirements-serve.txt": (TEMPLATES / "requirements-serve.txt").read_text(encoding="utf-8"),
-        "Dockerfile": make_dockerfile(),
     }
+    if export_format != "torch":  # which the service does not run
+        texts["Dockerfile"] = make_dockerfile()
+        texts["requirements-serve.txt"] = (TEMPLATES / "requirements-serve.txt").read_text(encoding="utf-8")
     for name, text in texts.items():
         write_text(folder / name, text)
 

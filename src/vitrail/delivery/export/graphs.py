@@ -11,7 +11,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
@@ -20,7 +20,7 @@ import numpy as np
 
 from vitrail.backbones.converted import empty_pixels, trace
 from vitrail.backbones.engines import Precision, choose_engine
-from vitrail.backbones.kept_models import import_openvino
+from vitrail.backbones.openvino_package import import_openvino
 from vitrail.core.errors import UsageError, VitrailError, WeightsError
 from vitrail.delivery.export.layout import MODEL_FILE, OUTPUTS, PIXELS
 
@@ -50,6 +50,19 @@ class Target:
     precision: Precision = "fp32"
 
 
+def list_targets(export_format: str, precision: str) -> tuple[Target, ...]:
+    """The target of these names; for the precision "auto" the fastest on this machine, and then fp32.
+
+    Raises:
+        UsageError: as `require_target`.
+    """
+    exact = require_target(export_format, "fp32" if precision == "auto" else precision)
+    if precision != "auto" or exact.format != "openvino":
+        return (exact,)
+    fastest = replace(exact, precision=choose_engine("openvino", "auto").precision)
+    return tuple(dict.fromkeys((fastest, exact)))
+
+
 def require_target(export_format: str, precision: str) -> Target:
     """The target of these names, if what writes and runs it is installed.
 
@@ -62,7 +75,7 @@ def require_target(export_format: str, precision: str) -> Target:
     if known_format is None:
         raise UsageError(f"There is no export format {export_format!r}: choose {', '.join(FORMATS)}.")
     if known_precision is None:
-        raise UsageError(f"There is no precision {precision!r}: choose {', '.join(PRECISIONS)}.")
+        raise UsageError(f"There is no precision {precision!r}: choose auto, {', '.join(PRECISIONS)}.")
     target = Target(format=known_format, precision=known_precision)
     reason = REFUSED.get((target.format, target.precision))
     if reason is not None:

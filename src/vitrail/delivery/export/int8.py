@@ -16,7 +16,7 @@ from vitrail.backbones import Backbone
 from vitrail.backbones.backbone import is_transformer, make_openvino_model
 from vitrail.backbones.converted import TRACED_BATCH, empty_pixels, normalising, quantise_model, trace
 from vitrail.backbones.engines import choose_engine
-from vitrail.backbones.kept_models import import_openvino
+from vitrail.backbones.openvino_package import import_openvino
 from vitrail.delivery.export.graphs import METADATA, Target, export_onnx, save_openvino, writing
 from vitrail.delivery.export.layout import MODEL_FILE, OUTPUTS, PIXELS
 from vitrail.delivery.export.network import Classifier

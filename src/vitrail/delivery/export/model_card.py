@@ -15,7 +15,7 @@ from vitrail.backbones.cards import NOT_STATED
 from vitrail.backbones.display_names import display_names
 from vitrail.core.printable import make_printable
 from vitrail.core.resources import Resources
-from vitrail.data.hub_sets import NAME, HubSource
+from vitrail.data.named.hub_sets import NAME, HubSource
 from vitrail.delivery.answer import data_of
 from vitrail.delivery.export.certificate import Certificate
 from vitrail.delivery.export.certificate_page import hide_places, say_outcome

@@ -38,7 +38,8 @@ def find_export(
     if is_folder(folder):
         (folder / RECEIPT).touch()  # when it was last used, for `vitrail cache prune`
         return folder
-    command = [sys.executable, "-m", "vitrail", "export", str(run), "--format", export_format, "--out", str(folder)]
+    command = [sys.executable, "-m", "vitrail", "export", str(run), "--out", str(folder)]
+    command += ["--format", export_format, "--precision", "auto"]
     command += ["--backbone", backbone] if backbone is not None else []
     command += ["--data", data] if data is not None else []
     if subprocess.run([*command, *arguments], stdout=sys.stderr, check=False).returncode and not is_folder(folder):  # noqa: S603
