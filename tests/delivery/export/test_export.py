@@ -14,6 +14,7 @@ import pytest
 from benchmarks.exports import CHANGES, certify_folder
 
 from tests.delivery.export.conftest import Finished
+from tests.delivery.test_predict import Notes
 from tests.pictures import draw_folder
 from vitrail.backbones.engines import Precision
 from vitrail.backbones.openvino_package import import_openvino, openvino_capabilities
@@ -250,6 +251,25 @@ def test_a_reduced_precision_on_a_small_test_is_exported_only_if_its_loss_is_acc
     assert certificate["loss"]["accepted"] is True
     assert 0 < certificate["fidelity"]["largest_difference"] < 0.2
     assert json.loads((out / "model.json").read_text())["precision"] == precision
+
+
+@pytest.mark.slow
+def test_a_precision_that_is_refused_is_followed_by_fp32(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    require("openvino")
+    if "BF16" not in openvino_capabilities():
+        pytest.skip("needs a processor with bf16 units")
+    monkeypatch.setattr("vitrail.backbones.engines._processor", lambda: {"amx_bf16": True})
+    notes = Notes()
+    resources = Resources(offline=True, progress=notes)
+    exported = export_run(
+        finished.run.folder, tmp_path / "model", export_format="openvino", precision="auto", resources=resources
+    )
+    assert exported.certificate.precision == "fp32"
+    (note,) = [note for note in notes.notes if note.startswith("Not in bf16: ")]
+    assert note.endswith("Exporting in fp32.")
+    assert "that takes 1,277" in note
 
 
 @pytest.mark.slow

@@ -14,7 +14,15 @@ from vitrail.backbones import engines
 from vitrail.backbones.engines import Precision
 from vitrail.core.errors import UsageError, WeightsError
 from vitrail.delivery.export import graphs
-from vitrail.delivery.export.graphs import FORMATS, REFUSED, ExportFormat, Target, require_target, write_graph
+from vitrail.delivery.export.graphs import (
+    FORMATS,
+    REFUSED,
+    ExportFormat,
+    Target,
+    list_targets,
+    require_target,
+    write_graph,
+)
 from vitrail.delivery.export.layout import RUNTIME
 from vitrail.heads import Head
 from vitrail.heads.module import HeadModule
@@ -120,8 +128,19 @@ def test_what_is_not_exported_is_refused_with_its_reason(pair: tuple[ExportForma
 
 
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(UsageError, match="no precision 'int4': choose fp32, bf16, fp16, int8"):
+    with pytest.raises(UsageError, match="no precision 'int4': choose auto, fp32, bf16, fp16, int8"):
         require_target("onnx", "int4")
+
+
+def test_auto_is_the_fastest_precision_and_then_fp32(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(engines, "openvino_capabilities", lambda: ("FP32", "BF16"))
+    monkeypatch.setattr(engines, "_processor", lambda: {"amx_bf16": True})
+    assert [target.precision for target in list_targets("openvino", "auto")] == ["bf16", "fp32"]
+    assert [target.precision for target in list_targets("onnx", "auto")] == ["fp32"]
+    assert [target.precision for target in list_targets("openvino", "fp16")] == ["fp16"]
+    monkeypatch.setattr(engines, "openvino_capabilities", lambda: ("FP32",))
+    assert [target.precision for target in list_targets("openvino", "auto")] == ["fp32"]
 
 
 def test_a_processor_without_bf16_units_exports_none(monkeypatch: pytest.MonkeyPatch):
