@@ -1,6 +1,7 @@
 """Pages run as they are written: README, tutorial and reference offline, docs/from-attention-to-vit.md in short."""
 
 import inspect
+import json
 import re
 from pathlib import Path
 
@@ -97,6 +98,16 @@ def test_the_page_on_shipping_runs_word_by_word(tmp_path):
     exported, classified = run(DOCS / "ship-it.md", tmp_path)
     assert "Fidelity  on 360 test images" in exported
     assert classified.startswith("seven.bmp\t7\t")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_page_on_serving_runs_word_by_word(tmp_path):
+    (printed,) = run(DOCS / "serve.md", tmp_path)
+    ready, answer = printed.splitlines()[-1].split("}", 1)
+    assert json.loads(ready + "}") == {"status": "ready"}
+    assert json.loads(answer)["results"][0]["label"] == "7"
+    assert "certified on 360 test images" in (tmp_path / "serve.log").read_text()
 
 
 @pytest.mark.slow
