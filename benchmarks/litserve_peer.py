@@ -1,9 +1,10 @@
 """LitServe with a model folder, as `serve_load.py` starts it: python litserve_peer.py FOLDER PORT.
 
 The same decoding, model, threads and largest batch as `vitrail serve`. Batches are made by LitServe, which decodes them
-in threads; its clients send the image as the body of a request.
+in threads; its clients send the image in base64, as in its own examples.
 """
 
+import base64
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any
 
 import litserve
 import numpy as np
-from fastapi import Request
 
 from vitrail.core.machine import usable_cores
 from vitrail.delivery.model_folder import ModelFolder
@@ -29,9 +29,9 @@ class Peer(litserve.LitAPI):
         self.model = ModelFolder.open(self.folder, threads=usable_cores())
         self.pool = ThreadPoolExecutor(usable_cores())
 
-    async def decode_request(self, request: Request) -> bytes:
+    def decode_request(self, request: dict[str, str]) -> bytes:
         """The bytes of the image."""
-        return await request.body()
+        return base64.b64decode(request["image"])
 
     def batch(self, inputs: list[bytes]) -> Any:
         """Decode a batch in threads."""

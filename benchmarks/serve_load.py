@@ -4,11 +4,14 @@
 
 IMAGES is a folder of image files. PYTHON is the interpreter of an environment with litserve and all that Vitrail needs;
 its server opens the same model folder, with the same decoding, model and threads. Server and client share the cores:
-what the client takes is printed beside each throughput, so that it can be judged.
+what the client takes is printed beside each throughput, so that it can be judged. Under overload half of the clients
+have one address, so that it has more than its share (429), and all of them together fill the queue (503).
 """
 
 import argparse
 import asyncio
+import base64
+import json
 import os
 import signal
 import statistics
@@ -28,6 +31,8 @@ from benchmarks.results import machine_line, write_results
 from benchmarks.service import Connection, Server, make_form, make_request, start_server
 from vitrail.core.machine import usable_cores
 from vitrail.delivery.model_folder import ModelFolder
+from vitrail.delivery.serve.admission import Admission
+from vitrail.delivery.serve.connection import MOST_CONNECTIONS
 
 PEER = Path(__file__).with_name("litserve_peer.py")
 MOST_IMAGES = 256  # files that are sent in turn
@@ -52,15 +57,15 @@ class Load:
 
 
 async def send_for(
-    port: int, requests: Sequence[bytes], *, clients: int, seconds: float, is_over: Callable[[], bool] = lambda: False
+    port: int, requests: Sequence[bytes], *, clients: int, seconds: float, source: Callable[[int], str] | None = None
 ) -> Load:
-    """Some clients, each with an address and a connection of its own, that send as soon as they are answered."""
+    """Some clients with a connection each, that send as soon as they are answered; `source` gives their addresses."""
     load, following = Load(), cycle(requests)
     begun, cpu = time.perf_counter(), time.process_time()
 
     async def send(number: int) -> None:
-        connection = Connection(port, f"127.0.0.{2 + number % 200}")
-        while time.perf_counter() - begun < seconds and not is_over():
+        connection = Connection(port, source(number) if source else f"127.0.0.{2 + number % 200}")
+        while time.perf_counter() - begun < seconds:
             sent = time.perf_counter()
             try:
                 reply = await connection.send(next(following))
@@ -160,7 +165,8 @@ def main() -> None:
         "",
     ]
     lines += measure_throughput(given, model, files)
-    lines += measure_overload(given.folder, files, given.overload, clients=2 * 10 * best)
+    room = Admission(images_per_s=model.certificate.speed.best.images_per_s).room
+    lines += measure_overload(given.folder, files, given.overload, clients=min(MOST_CONNECTIONS - 20, 2 * room))
     lines += measure_stop(given.folder, files, clients=4 * best)
     starts = []
     for _ in range(STARTS):
@@ -203,7 +209,8 @@ def measure_throughput(given: argparse.Namespace, model: ModelFolder, files: Seq
     server.stop()
     if given.litserve:
         with started_peer(given.litserve, given.folder) as port:
-            peer = [request.replace(b"/v1/predict", b"/predict", 1) for request in singles]
+            bodies = [json.dumps({"image": base64.b64encode(data).decode()}).encode() for data in files]
+            peer = [make_request(body, "application/json", "/predict") for body in bodies]
             add("LitServe, one client", port, peer, 1)
             add(f"LitServe, {2 * best} clients", port, peer, 2 * best)
     return [*lines, ""]
@@ -213,11 +220,14 @@ def measure_overload(folder: Path, files: Sequence[bytes], seconds: float, *, cl
     """Many more clients than fit, which do not heed Retry-After: statuses, memory, and an answer afterwards."""
     server = start_server(folder)
     requests = [make_request(data) for data in files]
-    asyncio.run(send_for(server.port, requests, clients=clients, seconds=2.0))
-    memory = [server.memory()]
-    total = Load()
+
+    def send(seconds: float) -> Load:
+        return asyncio.run(send_for(server.port, requests, clients=clients, seconds=seconds, source=crowd))
+
+    send(2.0)
+    memory, total = [server.memory()], Load()
     for _ in range(max(1, round(seconds / 10))):
-        load = asyncio.run(send_for(server.port, requests, clients=clients, seconds=min(10.0, seconds)))
+        load = send(min(10.0, seconds))
         memory.append(server.memory())
         total.statuses += load.statuses
         total.seconds += load.seconds
@@ -233,6 +243,11 @@ def measure_overload(folder: Path, files: Sequence[bytes], seconds: float, *, cl
         f"{after.status}, exit {server.stop()}.",
         "",
     ]
+
+
+def crowd(number: int) -> str:
+    """The address of a client: half of them share one."""
+    return "127.0.0.2" if number % 2 else f"127.0.0.{3 + number % 50}"
 
 
 def measure_stop(folder: Path, files: Sequence[bytes], *, clients: int) -> list[str]:

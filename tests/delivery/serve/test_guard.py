@@ -101,9 +101,11 @@ def test_every_reply_has_the_headers_and_keeps_its_own():
         assert b"connection" not in headers
 
 
-def test_a_stopping_service_closes_its_connections():
+def test_a_service_that_nobody_can_connect_to_keeps_no_connection():
     guard = make_guard()
     guard.is_stopping = True
+    assert b"connection" not in call(guard)[1]  # a client that came back now would find a port about to close
+    guard.is_closing = True
     assert call(guard)[1][b"connection"] == b"close"
 
 

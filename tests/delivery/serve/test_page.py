@@ -36,7 +36,7 @@ def ask(server: Server, content: bytes) -> dict[str, Any]:
 def share(probability: float) -> str:
     if 0.999 < probability < 1:
         return ">\N{NO-BREAK SPACE}99.9%"
-    return f"{100 * probability:.1f}".removesuffix(".0") + "%"
+    return f"{100 * probability:.1f}%"
 
 
 def require_answer(page: Page, result: dict[str, Any]) -> None:
@@ -174,6 +174,7 @@ def test_without_its_server_the_page_says_so_and_tries_again(
     expect(cards(page, "failed")).to_contain_text("The server does not answer.")
     page.context.set_offline(False)
     page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("button", name="Remove one.png")).to_be_focused()
     expect(cards(page, "answered")).to_have_count(1)
     page.context.set_offline(True)
     page.locator("#files").set_input_files(file)
@@ -208,6 +209,7 @@ def test_the_page_asks_for_the_key_and_keeps_it_in_memory_only(open_page: Open, 
         expect(page.get_by_label("Key", exact=True)).to_be_focused()
         give(page, ("one.png", "image/png", picture))
         expect(cards(page, "failed")).to_contain_text("The server asks for a key.")
+        page.keyboard.press("Escape")
         for wrong in ("no-such-key-0123456789", "clé"):
             page.get_by_label("Key", exact=True).fill(wrong)
             page.keyboard.press("Enter")
@@ -216,6 +218,7 @@ def test_the_page_asks_for_the_key_and_keeps_it_in_memory_only(open_page: Open, 
         page.get_by_role("button", name="Use this key").click()
         expect(cards(page, "answered")).to_have_count(1)
         expect(page.locator("#key-form")).to_be_hidden()
+        expect(page.locator("#files")).to_be_focused()
         kept = "[document.cookie, ...Object.values(localStorage), ...Object.values(sessionStorage)]"
         assert page.evaluate(kept) == [""]
         page.reload()

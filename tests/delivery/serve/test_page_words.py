@@ -31,10 +31,10 @@ def answer(probability: float, top: list[str], classes: list[str], doubt: str | 
 @pytest.mark.parametrize(
     ("language", "promises", "method", "values", "sentence"),
     [
-        ("en", PROMISES, "share", [0.0], "0%"),
+        ("en", PROMISES, "share", [0.0], "0.0%"),
         ("en", PROMISES, "share", [0.0004], "< 0.1%"),
         ("en", PROMISES, "share", [0.9994], "> 99.9%"),
-        ("en", PROMISES, "share", [1.0], "100%"),
+        ("en", PROMISES, "share", [1.0], "100.0%"),
         ("fr", PROMISES, "share", [0.3777], "37,8 %"),
         ("en", PROMISES, "size", [400], "0.4 kB"),
         ("en", PROMISES, "largest", [2.04e-6], "0.000003"),
@@ -44,14 +44,14 @@ def answer(probability: float, top: list[str], classes: list[str], doubt: str | 
             PROMISES,
             "doubt",
             [answer(0.4, ["rose"], ["rose"], "unsure")],
-            "No class is probable enough. The nearest is rose with 40%; an answer needs 60.2%.",
+            "No class is probable enough. The nearest is rose with 40.0%; an answer needs 60.2%.",
         ),
         (
             "en",
             None,
             "doubt",
             [answer(0.4, ["rose"], ["rose"], "unsure")],
-            "No class is probable enough. The nearest is rose with 40%.",
+            "No class is probable enough. The nearest is rose with 40.0%.",
         ),
         (
             "en",

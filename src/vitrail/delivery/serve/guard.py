@@ -46,7 +46,8 @@ class Guard:
     metrics: Metrics
     api_key: str | None = field(repr=False)
     is_loopback: bool
-    is_stopping: bool = False
+    is_stopping: bool = False  # as readiness says it
+    is_closing: bool = False  # nobody can connect any more, so connections are not kept
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -61,7 +62,7 @@ class Guard:
                 status = message["status"]
                 own = {name for name, _ in message["headers"]}
                 message["headers"] = [*message["headers"], *(item for item in HEADERS.items() if item[0] not in own)]
-                if self.is_stopping:
+                if self.is_closing:
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 

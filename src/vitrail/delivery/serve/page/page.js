@@ -55,6 +55,7 @@ function show(language) {
 // The model and the key
 
 async function openModel() {
+  const asked = document.activeElement.closest(".notice"); // what had the focus may go
   byId("model-failure").hidden = true;
   try {
     model = await readModel();
@@ -65,6 +66,7 @@ async function openModel() {
     return;
   }
   byId("key-form").hidden = true;
+  if (asked) byId("files").focus();
   show(words.language);
   for (const item of items.filter(({ failure }) => failure?.code === "key")) restart(item);
 }
@@ -110,7 +112,10 @@ function findFailure(file) {
 }
 
 function fill(item) {
-  fillCard(item, words, () => restart(item));
+  fillCard(item, words, () => {
+    item.card.querySelector(".remove").focus(); // the button that was pressed goes
+    restart(item);
+  });
 }
 
 function restart(item) {
@@ -233,7 +238,7 @@ document.addEventListener("paste", takePasted);
 document.addEventListener("dragover", allowDrop);
 document.addEventListener("dragleave", (event) => event.relatedTarget === null && setDragging(false));
 document.addEventListener("drop", takeDropped);
-document.addEventListener("keydown", (event) => event.key === "Escape" && removeAll());
+document.addEventListener("keydown", (event) => event.key === "Escape" && event.target !== byId("key") && removeAll());
 
 show(findLanguage());
 openModel();

@@ -12,20 +12,20 @@ export class Words {
     this.model = model;
     this.number = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
     this.percent = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
+    const digits = { minimumFractionDigits: 1, maximumFractionDigits: 1 }; // those of one column are written alike
+    this.rate = new Intl.NumberFormat(language, { style: "percent", ...digits });
   }
 
-  /** What was measured, with its interval: each with as many digits as the others. */
+  /** What was measured, with its interval. */
   measured({ value, low, high }) {
-    const digits = { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 };
-    const format = new Intl.NumberFormat(this.language, digits);
-    return `${format.format(value)} [${format.format(low)},\u00a0${format.format(high)}]`;
+    return `${this.rate.format(value)} [${this.rate.format(low)},\u00a0${this.rate.format(high)}]`;
   }
 
   /** A probability; one that rounding would make 0 or 100% does not become that. */
   share(probability) {
-    if (probability > 0 && probability < 0.001) return `<\u00a0${this.percent.format(0.001)}`;
-    if (probability < 1 && probability > 0.999) return `>\u00a0${this.percent.format(0.999)}`;
-    return this.percent.format(probability);
+    if (probability > 0 && probability < 0.001) return `<\u00a0${this.rate.format(0.001)}`;
+    if (probability < 1 && probability > 0.999) return `>\u00a0${this.rate.format(0.999)}`;
+    return this.rate.format(probability);
   }
 
   /** The size of a file. */
