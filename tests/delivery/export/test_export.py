@@ -27,7 +27,7 @@ from vitrail.delivery.export.answers import answer_with_folder, answer_with_torc
 from vitrail.delivery.export.certificate import Certificate
 from vitrail.delivery.export.export import export_run, find_train_files
 from vitrail.delivery.export.graphs import FORMATS, ExportFormat, Target
-from vitrail.delivery.export.int8 import join_openvino
+from vitrail.delivery.export.int8 import join_openvino, write_int8
 from vitrail.delivery.export.layout import RUNTIME
 from vitrail.delivery.export.network import Classifier
 from vitrail.delivery.predict import Predictor
@@ -224,7 +224,7 @@ def test_there_is_no_loss_to_accept_in_fp32(finished: Finished, tmp_path: Path, 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("export_format", "precision"),
-    [("openvino", "bf16"), ("openvino", "fp16"), ("openvino", "int8"), ("onnx", "fp16"), ("onnx", "int8")],
+    [("openvino", "bf16"), ("openvino", "fp16"), ("openvino", "int8"), ("onnx", "fp16")],
 )
 def test_a_reduced_precision_on_a_small_test_is_exported_only_if_its_loss_is_accepted(
     finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str], export_format: str, precision: Precision
@@ -284,12 +284,40 @@ def test_only_the_network_of_an_int8_export_is_quantised(finished: Finished, nam
     assert quantised
     assert not any(part in op for op in quantised for part in ("head", "strangeness", "patch_embed"))
 
-    _, network = owner
-    model.add_outputs([network.output(0).get_node().input_value(0)])
+    openvino, (_, network) = import_openvino(), owner
+    feature = openvino.opset13.result(network.output(0).get_node().input_value(0))
+    model = openvino.Model([*model.get_results(), feature], model.get_parameters(), "with its features")
     crop = backbone.card.preprocessing.crop
     pixel_BHWC = np.random.default_rng(0).integers(0, 256, (3, crop, crop, 3), dtype=np.uint8)
-    compiled = import_openvino().Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     probability_BC, distance_B, feature_BD = compiled(pixel_BHWC).values()
+    refusal = classifier.refusal
+    wanted_B = neighbour_distance(feature_BD, refusal.bank_BD, refusal.neighbours)
+    np.testing.assert_allclose(probability_BC, probabilities(classifier.head, feature_BD), atol=1e-5)
+    np.testing.assert_allclose(distance_B, wanted_B, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_only_the_network_of_an_int8_export_for_onnx_is_quantised(finished: Finished, tmp_path: Path):
+    pytest.importorskip("nncf")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    import onnx
+
+    classifier, train = finished.open("vit_mini"), find_train_files(finished.run, finished.test_files("vit_mini"))
+    backbone = attach_ranges(classifier.backbone, train.ids[:4], train.read, max_pixels=10**8)
+    write_int8(Target(format="onnx", precision="int8"), classifier, backbone, facts={"run": "facts"}, folder=tmp_path)
+    assert read_metadata(tmp_path, "onnx") == {"run": "facts"}
+    model = onnx.load(tmp_path / "model.onnx")
+    quantised = [node for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    assert quantised
+    assert not any(node.name.startswith("answer_") for node in quantised)
+
+    width = len(classifier.head.scaling.mean_D)
+    model.graph.output.append(onnx.helper.make_tensor_value_info("feature", onnx.TensorProto.FLOAT, [None, width]))
+    crop = backbone.card.preprocessing.crop
+    pixel_BHWC = np.random.default_rng(0).integers(0, 256, (3, crop, crop, 3), dtype=np.uint8)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    probability_BC, distance_B, feature_BD = session.run(["probability", "distance", "feature"], {"pixels": pixel_BHWC})
     refusal = classifier.refusal
     wanted_B = neighbour_distance(feature_BD, refusal.bank_BD, refusal.neighbours)
     np.testing.assert_allclose(probability_BC, probabilities(classifier.head, feature_BD), atol=1e-5)

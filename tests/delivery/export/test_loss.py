@@ -64,6 +64,13 @@ def test_images_of_one_group_count_as_fewer():
     assert grouped.outcome == "undecided"
 
 
+def test_too_few_groups_are_said_to_be_too_few():
+    group_N = np.arange(2040) // 255
+    grouped = check_loss(pair(2040, only_export=0, only_run=0, group_N=group_N), "accuracy", accepted=False)
+    assert grouped.outcome == "undecided"
+    assert "the 2,040 images come in too few groups to exclude it" in grouped.conclusion
+
+
 def test_the_weights_of_balanced_accuracy_count():
     """Two images of a class of ten are a loss of 10 points of balanced accuracy."""
     label_N = np.where(np.arange(2040) < 10, 0, 1)

@@ -156,8 +156,10 @@ def _store_in_fp16(graph: Any) -> None:
     casts = []
     for name, weight in list(graph.initializers.items()):
         array = weight.const_value.numpy()
+        if array.dtype != np.float32 or array.ndim < 2:
+            continue
         half = array.astype(np.float16)
-        if array.dtype != np.float32 or array.ndim < 2 or not np.isfinite(half).all():
+        if not np.isfinite(half).all():
             continue
         stored = onnx_ir.Value(
             name=f"{name}_fp16",

@@ -68,10 +68,12 @@ def say_interval(difference: Interval) -> str:
 
 
 def _say_size(pair: Pair, most: float) -> str:
-    """Why a test does not decide: too few images at any rate, or for so many images that only one side gets right."""
+    """Why a test does not decide."""
     images, least = pair.difference.n, least_images(most, pair.difference.level)
-    if images / pair.design_effect < least:
+    if images < least:
         return f"a test of {images:,} images cannot exclude it, even if no answer differs; that takes {least:,}"
+    if not pair.only_a + pair.only_b:
+        return f"the {images:,} images come in too few groups to exclude it, even if no answer differs"
     gained, lost = f"{pair.only_a:,}", f"{pair.only_b:,}"
     return f"of {images:,} images the export alone gets {gained} right and the run alone {lost}, too many for this test"
 
