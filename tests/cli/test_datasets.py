@@ -3,7 +3,7 @@ import json
 import pytest
 
 import vitrail
-from tests.data.named.layouts.miniature import serve
+from tests.data.named.layouts.miniature import serve, tar_bytes
 from tests.data.named.layouts.test_oxford_pets import BREEDS, archives
 from tests.fetch.web_server import serving_files
 from vitrail.cli.main import _run
@@ -14,10 +14,14 @@ from vitrail.data.named.cards import load_dataset_cards
 def pets(monkeypatch):
     """The card of the pets is that of a miniature on this machine."""
     with serving_files() as web:
-        cards = load_dataset_cards() | {"oxford-pets": serve(web, "oxford-pets", archives())}
-        for module in ("vitrail.data.named.cards", "vitrail.data.named"):
-            monkeypatch.setattr(f"{module}.load_dataset_cards", lambda: cards)
+        replace_card(monkeypatch, serve(web, "oxford-pets", archives()))
         yield web
+
+
+def replace_card(monkeypatch, card):
+    cards = load_dataset_cards() | {card.name: card}
+    for module in ("vitrail.data.named.cards", "vitrail.data.named"):
+        monkeypatch.setattr(f"{module}.load_dataset_cards", lambda: cards)
 
 
 def test_all_data_sets_are_listed_in_words_and_as_json(capsys, monkeypatch):
@@ -62,6 +66,21 @@ def test_fetching_stores_the_files_and_says_where(pets, capsys):
     capsys.readouterr()
     assert _run(["datasets", "show", "oxford-pets", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["stored"] is False
+
+
+def test_an_interrupted_download_says_how_to_go_on_and_continues(capsys, monkeypatch):
+    """The connection holds less than 20 MiB, so some of them have been written when Ctrl-C comes."""
+    archive = tar_bytes({"flower_photos/roses/1.jpg": bytes(24 << 20)})
+    with serving_files() as web:
+        replace_card(monkeypatch, serve(web, "tf-flowers", {"flower_photos.tgz": archive}))
+        web.interrupt_after = 20 << 20
+        assert _run(["datasets", "fetch", "tf-flowers"]) == 130
+        assert "Interrupted" in capsys.readouterr().err
+        web.interrupt_after = None
+        assert _run(["datasets", "fetch", "tf-flowers"]) == 0
+    (_, first), (_, second) = web.requests
+    assert first is None
+    assert 0 < int(second.removeprefix("bytes=").removesuffix("-")) <= 20 << 20
 
 
 def test_an_audit_takes_a_name(pets, capsys, tmp_path):

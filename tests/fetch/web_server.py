@@ -1,6 +1,8 @@
 """A web server on this machine that serves files with byte ranges, and goes wrong when it is told to."""
 
 import hashlib
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ class Web:
     files: dict[str, bytes] = field(default_factory=dict)
     url: str = ""
     break_after: int | None = None  # bytes of a body after which the connection is cut
+    interrupt_after: int | None = None  # bytes of a body after which somebody types Ctrl-C
     ranges: bool = True  # whether parts of a file are served
     etags: bool = True
     lengths: bool = True  # whether the length is announced
@@ -68,9 +71,13 @@ class _Answer(BaseHTTPRequestHandler):
         self.end_headers()
         time.sleep(web.slow_s)
         body = content[first:]
+        end = web.break_after if web.interrupt_after is None else web.interrupt_after
         with suppress(ConnectionError):  # a client that has seen enough hangs up
-            self.wfile.write(body if web.break_after is None else body[: web.break_after])
+            self.wfile.write(body[:end])
             self.wfile.flush()
+            if web.interrupt_after is not None:
+                os.kill(os.getpid(), signal.SIGINT)
+                self.rfile.read(1)  # until the client hangs up
         if web.break_after is not None:
             self.close_connection = True
             self.connection.close()
