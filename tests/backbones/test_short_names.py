@@ -14,6 +14,8 @@ from vitrail.backbones.specs import parse_spec
         ("dinov2-s", "vit_small_patch14_dinov2.lvd142m@224"),
         ("DINOv2_small", "vit_small_patch14_dinov2.lvd142m@224"),
         ("ViT-Ti/16", "vit_tiny_patch16_224.augreg_in21k_ft_in1k"),
+        ("convnext_tiny", "convnext_tiny.in12k_ft_in1k"),
+        ("SigLIP2-B", "vit_base_patch16_siglip_224.v2_webli"),
         ("vit_small_patch16_224", "vit_small_patch16_224.augreg_in21k_ft_in1k"),
     ],
 )
@@ -35,7 +37,7 @@ def test_every_full_name_is_itself():
     assert all(parse_spec(name).name == name for name in load_catalogue())
 
 
-@pytest.mark.parametrize("family", ["clip-b", "bit", "deit3", "vit", "resnet"])
+@pytest.mark.parametrize("family", ["clip-b", "bit", "deit3", "vit", "resnet", "convnext", "dinov3-s", "eva02-s"])
 def test_a_family_without_a_first_choice_has_no_short_name(family: str):
     assert find_short_name(family) is None
 

@@ -13,7 +13,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm
 
 Version = Literal[1, 2]
 
@@ -49,9 +48,7 @@ class MapNorm(nn.LayerNorm):
 
     def forward(self, map_BCHW: Tensor) -> Tensor:
         """The same shape."""
-        pixel_BHWC = map_BCHW.permute(0, 2, 3, 1)
-        normed_BHWC = layer_norm(pixel_BHWC, self.normalized_shape, self.weight, self.bias, self.eps)
-        return normed_BHWC.permute(0, 3, 1, 2)
+        return super().forward(map_BCHW.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class GlobalResponseNorm(nn.Module):
@@ -64,7 +61,7 @@ class GlobalResponseNorm(nn.Module):
 
     def forward(self, map_BHWF: Tensor) -> Tensor:
         """The same shape."""
-        response_B11F = torch.linalg.vector_norm(map_BHWF, dim=(1, 2), keepdim=True)
+        response_B11F: Tensor = torch.linalg.vector_norm(map_BHWF, dim=(1, 2), keepdim=True)
         relative_B11F = response_B11F / (response_B11F.mean(dim=-1, keepdim=True) + RESPONSE_NORM_EPS)
         return map_BHWF + self.weight * (map_BHWF * relative_B11F) + self.bias
 
