@@ -26,6 +26,7 @@ from scipy import special, stats
 
 from benchmarks.results import keep_chapter
 from vitrail.candidates.race import Forecast, RaceRules, run_race
+from vitrail.data.nested_subsets import FEW, SHARES
 from vitrail.heads.ridge import RidgePath
 from vitrail.statistics.forecast_lead import LeadForecast, forecast_lead
 from vitrail.statistics.intervals import normal_quantile
@@ -33,16 +34,14 @@ from vitrail.statistics.paired import paired_difference
 
 # Letters: K candidates, N images, D features, C classes.
 
-MARGIN, BEST_ERROR, CLASSES, FEW = 0.01, 0.06, 10, 3
+MARGIN, BEST_ERROR, CLASSES = 0.01, 0.06, 10
 FALLING, AT_IMAGES = 0.04, 5_000  # the falling part of an error at so many images
 OWN_SPREAD = 0.05  # of the falling part, between candidates
 STAYS = 0.65  # of what is a candidate's own in an image, from look to look
-PARTS = (32, 16, 8, 4, 2)
 SEEN, MEASURED = 0.95, 0.8  # agreements
 SEPARATION, NEW, STRENGTHS = 4.5, 2_000, (1.0, 10.0, 100.0, 1_000.0, 10_000.0)  # of the problems for real heads
 REPETITIONS = 100
 MOST_WITHOUT = 5_000  # images of a cell in which everyone is run on all
-IMAGES = (5_000, 50_000, 500)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +108,7 @@ class Drawn:
 
 def plan_sizes(images: int) -> list[int]:
     """The looks, and all images."""
-    return [images // part for part in PARTS if images // part >= FEW * CLASSES] + [images]
+    return [round(share * images) for share in SHARES if share * images >= FEW * CLASSES] + [images]
 
 
 def allow_nothing(leads: Sequence[NDArray[np.integer]], images: int, group_N: object) -> LeadForecast:
@@ -205,39 +204,29 @@ def _is_far(behind: float) -> bool:
     return bool(behind > MARGIN + 1e-9)
 
 
-def show_twelve() -> Iterator[str]:
-    """The rule with 12 candidates, at both agreements."""
-    yield from _show_rule([12], [MEASURED, SEEN])
-
-
-def show_counts() -> Iterator[str]:
-    """The rule with fewer and with more candidates, at the measured agreement."""
-    yield from _show_rule([4, 40, 80], [MEASURED])
-
-
-def _show_rule(counts: Sequence[int], agreements: Sequence[float]) -> Iterator[str]:
+def show_rule(images: int, counts: Sequence[int], agreements: Sequence[float]) -> Iterator[str]:
+    """The rule, and the same without an allowance."""
     yield (
         "| world | candidates | images | agreement | cost | missed | best left | finalists "
         "| cost without an allowance | missed | missed without a race |"
     )
     yield "| --- " * 11 + "|"
-    for images in IMAGES:
-        for world, K, agreement in product(WORLDS, counts, agreements):
-            races = [race_once(world, K, images, agreement, CHOSEN, seed) for seed in range(REPETITIONS)]
-            rule, bare = ([race[name] for race in races] for name in CHOSEN)
-            without = _rate(rule, "miss_without") if images <= MOST_WITHOUT else "-"
-            yield (
-                f"| {world.name} | {K} | {images:,} | {agreement:g} | {_cost(rule)} | {_rate(rule, 'miss')} | "
-                f"{_rate(rule, 'best_left')} | {np.mean([each.finalists for each in rule]):.1f} | "
-                f"{_cost(bare)} | {_rate(bare, 'miss')} | {without} |"
-            )
+    for world, K, agreement in product(WORLDS, counts, agreements):
+        races = [race_once(world, K, images, agreement, CHOSEN, seed) for seed in range(REPETITIONS)]
+        rule, bare = ([race[name] for race in races] for name in CHOSEN)
+        without = _rate(rule, "miss_without") if images <= MOST_WITHOUT else "-"
+        yield (
+            f"| {world.name} | {K} | {images:,} | {agreement:g} | {_cost(rule)} | {_rate(rule, 'miss')} | "
+            f"{_rate(rule, 'best_left')} | {np.mean([each.finalists for each in rule]):.1f} | "
+            f"{_cost(bare)} | {_rate(bare, 'miss')} | {without} |"
+        )
 
 
 def show_allowances() -> Iterator[str]:
     """Other allowances, with 12 candidates: cost and misses."""
     yield f"| allowance | images | agreement | {' | '.join(world.name for world in WORLDS)} |"
     yield "| --- " * (3 + len(WORLDS)) + "|"
-    for images in IMAGES[:2]:
+    for images in (5_000, 50_000):
         for agreement in (MEASURED, SEEN):
             races = [
                 [race_once(world, 12, images, agreement, ALLOWANCES, seed) for seed in range(REPETITIONS)]
@@ -267,7 +256,7 @@ def show_bounds() -> Iterator[str]:
     yield f"| candidates | promised | images | {' | '.join(f'{share:.0%} discordant' for share in shares)} |"
     yield "| --- " * (3 + len(shares)) + "|"
     for K in (4, 12, 80):
-        promised = 0.05 / (K * (K - 1) * (len(PARTS) - 1))
+        promised = 0.05 / (K * (K - 1) * (len(SHARES) - 1))
         for images in (156, 625, 2_500):
             told = [f"{_exact_failure(images, share, promised) / promised:.2f}" for share in shares]
             yield f"| {K} | {promised:.1e} | {images:,} | {' | '.join(told)} |"
@@ -333,8 +322,12 @@ def _judge_once(
 
 
 CHAPTERS: dict[str, Callable[[], Iterator[str]]] = {
-    "twelve": show_twelve,
-    "counts": show_counts,
+    "twelve-5000": partial(show_rule, 5_000, [12], [MEASURED, SEEN]),
+    "twelve-50000": partial(show_rule, 50_000, [12], [MEASURED, SEEN]),
+    "twelve-500": partial(show_rule, 500, [12], [MEASURED]),
+    "counts-5000": partial(show_rule, 5_000, [4, 40, 80], [MEASURED]),
+    "counts-50000": partial(show_rule, 50_000, [4, 40, 80], [MEASURED]),
+    "counts-500": partial(show_rule, 500, [4, 40, 80], [MEASURED]),
     "allowances": show_allowances,
     "bounds": show_bounds,
     "judges": show_judges,
@@ -344,12 +337,14 @@ CHAPTERS: dict[str, Callable[[], Iterator[str]]] = {
 def main() -> None:
     """Measure the chapters that are named, or all, and write them beside this file."""
     promise = (__doc__ or "").splitlines()[0]
-    for chapter in sys.argv[1:] or CHAPTERS:
-        lines = [CHAPTERS[chapter].__doc__ or "", "± is two standard errors; (<= x) ends a 95% interval.", ""]
-        for line in CHAPTERS[chapter]():
+    for name in sys.argv[1:] or CHAPTERS:
+        chapter = CHAPTERS[name]
+        described = chapter.func if isinstance(chapter, partial) else chapter
+        lines = [described.__doc__ or "", "± is two standard errors; (<= x) ends a 95% interval.", ""]
+        for line in chapter():
             print(line, flush=True)
             lines.append(line)
-        keep_chapter("race", promise, chapter, lines)
+        keep_chapter("race", promise, name, lines)
 
 
 if __name__ == "__main__":

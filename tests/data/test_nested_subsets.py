@@ -20,10 +20,10 @@ def plan(dataset, seed=0):
 
 def test_every_class_has_its_share_of_every_subset():
     _, split, subsets = plan(simple(640, 1280, 320))
-    assert subsets.sizes == (42, 84, 168, 336, 672)
+    assert subsets.sizes == (42, 84, 168, 252, 336, 504, 672, 1008)
     assert len(split.train) == 1344
-    for size, share in zip(subsets.sizes, (32, 16, 8, 4, 2), strict=True):
-        assert np.bincount(subsets.label_M[:size]).tolist() == [384 // share, 768 // share, 192 // share]
+    for size in subsets.sizes:
+        assert np.bincount(subsets.label_M[:size]).tolist() == [2 * size // 7, 4 * size // 7, size // 7]
 
 
 def test_a_rare_class_has_a_few_images_in_the_smallest_subset():
@@ -31,15 +31,15 @@ def test_a_rare_class_has_a_few_images_in_the_smallest_subset():
     assert np.bincount(subsets.label_M[: subsets.sizes[0]]).tolist() == [1024 // 32, FEW]  # no val: train has 80%
 
 
-def test_a_subset_that_hardly_grew_is_left_out():
+def test_subsets_that_hardly_grow_are_left_out():
     _, split, subsets = plan(simple(*[20] * 30))  # by cross-validation: train has 16 of each
     assert len(split.train) == 480
-    assert subsets.sizes == (90, 240)
+    assert subsets.sizes == (90, 120, 180, 240, 360)
 
 
 def test_a_class_in_one_large_group_leaves_no_subset():
-    rows = [(name(number), 0, "all of it", None) for number in range(60)]
-    rows += [(name(number), 1, None, None) for number in range(60, 80)]
+    rows = [(name(number), 0, "all of it", None) for number in range(90)]
+    rows += [(name(number), 1, None, None) for number in range(90, 110)]
     dataset, split, _ = make_split(dataset_of([(*row[:3], "train") for row in rows] + TEST, 2))
     subsets = plan_nested_subsets(dataset, split)
     assert (subsets.sizes, subsets.ids) == ((), ())
