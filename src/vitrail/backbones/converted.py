@@ -22,7 +22,7 @@ from vitrail.backbones.kept_models import kept_model, without_telemetry
 from vitrail.backbones.poolings import components_of
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 TRACED_BATCH = 2  # with 1, what depends on the batch could be taken for a constant; any batch can be set afterwards
 
@@ -51,7 +51,7 @@ def convert(
 
     def make() -> tuple[Any, object]:
         # A module's weights are shared with what is converted from it, so it stays alive until the model is written.
-        return trace(normalising(load_net(), preprocessing, pooling), preprocessing.crop)
+        return trace(normalising(load_net(), preprocessing, pooling), empty_pixels(preprocessing.crop))
 
     return kept_model({**facts, "pooling": pooling, "torch": torch.__version__}, make, cache=cache)
 
@@ -119,22 +119,28 @@ def normalising(net: "nn.Module", preprocessing: Preprocessing, pooling: str | N
     return Normalising().eval()
 
 
-def trace(module: "nn.Module", crop: int) -> tuple[Any, object]:
-    """The OpenVINO model of a module that takes 8-bit `pixel_BHWC`, and what its weights belong to."""
+def empty_pixels(crop: int) -> "Tensor":
+    """Black `pixel_BHWC` to trace a network with."""
+    import torch
+
+    return torch.zeros((TRACED_BATCH, crop, crop, 3), dtype=torch.uint8)
+
+
+def trace(module: "nn.Module", example: "Tensor") -> tuple[Any, object]:
+    """The OpenVINO model of a module that takes one tensor like `example`, and what its weights belong to."""
     import torch
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    pixel_BHWC = torch.zeros((TRACED_BATCH, crop, crop, 3), dtype=torch.uint8)
     with torch.inference_mode(), warnings.catch_warnings():
         # torch.jit.trace is deprecated, but what torch.export makes is converted only by way of decompositions that
         # log errors of their own. Tracing also warns of sizes that become constants: here all but the batch are.
         warnings.simplefilter("ignore")
-        traced = torch.jit.trace(module, pixel_BHWC, check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
         decoder = TorchScriptPythonDecoder(traced)
         front_end = FrontEndManager().load_by_framework("pytorch")
         model = front_end.convert(front_end.load(decoder))
-    model.reshape([TRACED_BATCH, crop, crop, 3])
+    model.reshape(list(example.shape))
     return model, (module, decoder)
 
 

@@ -12,7 +12,7 @@ from vitrail.cli.streams import echo, echo_json
 from vitrail.core.printable import make_printable
 
 if TYPE_CHECKING:
-    from vitrail.delivery.export.certificate import Certificate
+    from vitrail.delivery.export.certificate import Certificate, WholeImage
 
 
 def export(
@@ -43,6 +43,13 @@ def export(
             show_default="as the run's command has it",
         ),
     ] = None,
+    whole_image: Annotated[
+        bool,
+        typer.Option(
+            "--whole-image",
+            help="Also write a model that takes a whole image of any size, and resizes and crops as Pillow does.",
+        ),
+    ] = False,
     offline: options.Offline = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -63,6 +70,7 @@ def export(
             export_format=export_format,
             backbone=backbone,
             data=data,
+            whole_image=whole_image,
             resources=Resources(offline=offline, progress=progress),
         )
     if as_json:
@@ -74,6 +82,7 @@ def export(
 
 def _lines(certificate: "Certificate", out: Path) -> list[str]:
     fidelity, shift, speed = certificate.fidelity, certificate.shift, certificate.speed
+    whole = [_whole_line(certificate.whole_image)] if certificate.whole_image else []
     return [
         f"Model     {out}: {certificate.backbone}, {certificate.format} {certificate.precision}, "
         f"{certificate.bytes / 1e6:.1f} MB",
@@ -83,8 +92,18 @@ def _lines(certificate: "Certificate", out: Path) -> list[str]:
         f"Run       ({shift.engine} {shift.precision}) {shift.conclusion}; {_count(len(shift.flips), 'other answer')}",
         f"Speed     {speed.alone.images_per_s:.0f} images/s one at a time, {speed.best.images_per_s:.0f} in batches of "
         f"{speed.best.batch}, without decoding, on {_count(speed.threads, 'thread')}",
+        *whole,
         f"Next      python {out / 'classify.py'} IMAGE",
     ]
+
+
+def _whole_line(checked: "WholeImage") -> str:
+    beyond = f"; {_count(checked.beyond, 'test image')} too large for it" if checked.beyond else ""
+    return (
+        f"Whole     image in, no probability differs by more than {checked.largest_difference:.1e} "
+        f"({checked.allowed_difference:g} is allowed); {1e3 * checked.seconds:.0f} ms an image, "
+        f"{checked.bytes / 1e6:.1f} MB{beyond}"
+    )
 
 
 def _count(number: int, noun: str) -> str:

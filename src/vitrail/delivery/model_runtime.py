@@ -19,7 +19,7 @@ from vitrail.core.errors import UsageError, WeightsError
 from vitrail.core.reasons import say_reason
 from vitrail.delivery.export.layout import OUTPUTS, PIXELS
 
-HINTS = {"fp32": "f32"}  # how OpenVINO is told in which precision it may compute
+HINTS = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}  # what OpenVINO computes in, beside int8
 ONNX_TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
 FATAL = 4  # the one level of ONNX Runtime's log that is not printed for a model that it cannot read
 
@@ -62,6 +62,8 @@ class OpenVinoSession:
 
     def __init__(self, file: Path, precision: str, crop: int, classes: int, *, threads: int, streams: int) -> None:
         core = import_openvino().Core()
+        if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise WeightsError("it was checked in bf16, which this processor cannot compute in")
         core.set_property({"ENABLE_MMAP": False})  # a file that is changed later would change the model
         settings = {
             "INFERENCE_PRECISION_HINT": HINTS[precision],  # some processors default to bf16
@@ -112,7 +114,7 @@ def start_session(
             f"The model {file} needs {error.name or export_format}, which is not installed: pip install {error.name}."
         ) from error
     except WeightsError as error:
-        raise WeightsError(f"The model {file} is not what its folder says: {error}. Export the run again.") from error
+        raise WeightsError(f"The model {file} cannot be used: {error}. Export the run again.") from error
     except Exception as error:  # each runtime raises classes of its own for damage, unknown operators and memory
         raise WeightsError(
             f"The model {file} cannot be loaded ({say_reason(error)}). Use an intact copy, or export the run again."

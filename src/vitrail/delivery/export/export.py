@@ -1,6 +1,6 @@
 """From a finished run to a model folder whose answers on the test images were checked before it got its name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from vitrail.delivery.export.folder_files import (
 from vitrail.delivery.export.graphs import ExportFormat, require_format, write_graph
 from vitrail.delivery.export.layout import CERTIFICATE, RUNTIME
 from vitrail.delivery.export.network import Classifier, join_network
+from vitrail.delivery.export.whole_image import check_whole_image, require_plain, write_whole_image
 from vitrail.evaluation.pairs import number_groups
 from vitrail.runs import RunRecord, load_run, make_criteria
 from vitrail.runs.receipt import read_receipt
@@ -54,6 +55,7 @@ def export_run(
     export_format: str = "onnx",
     backbone: str | None = None,
     data: str | None = None,
+    whole_image: bool = False,
     resources: Resources | None = None,
 ) -> Export:
     """Write the model folder of a run's backbone, in float32.
@@ -64,10 +66,12 @@ def export_run(
         export_format: one of `graphs.FORMATS`.
         backbone: "NAME" or "NAME=FILE"; None for the one that the run picked.
         data: the images of the run; None for those that its command names.
+        whole_image: also write a model that takes whole images of any size.
         resources: what may be used; None for the defaults.
 
     Raises:
-        UsageError: format, backbone or images do not exist, a package is missing, or `out` is there already.
+        UsageError: format, backbone or images do not exist, a package is missing, `out` is there already, or there
+            cannot be a model of whole images.
         RunError: the run was changed, or its export does not answer as the run did: then no folder is left.
         DataError: a test image has changed or cannot be read.
     """
@@ -77,12 +81,18 @@ def export_run(
     run = load_run(run_folder)
     digest = read_receipt(run_folder).digest
     classifier = Classifier.open(run, backbone, offline=resources.offline, progress=resources.progress)
+    if whole_image:
+        require_plain(classifier)
     test = open_test_files(run, run.predictions(classifier.result.name).ids, data, resources)
     torch = answer_with_torch(classifier, test, max_pixels=run.results.options.max_pixels, resources=resources)
     with filled_folder(out) as folder:
         write_model(folder, classifier, digest, chosen_format, max_pixels=run.results.options.max_pixels)
         measured = answer_with_folder(folder, test, resources=resources)
         certificate = certify(run, classifier, torch, measured, folder=folder, export_format=chosen_format)
+        if whole_image:
+            write_whole_image(folder, classifier)
+            checked = check_whole_image(folder, test, torch, resources=resources)
+            certificate = replace(certificate, whole_image=checked)
         require_passed(certificate, out)
         (folder / CERTIFICATE).write_bytes(_CERTIFICATE.dump_json(certificate, indent=2) + b"\n")
         write_receipt(folder, digest)

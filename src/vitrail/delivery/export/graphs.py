@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from vitrail.backbones.converted import TRACED_BATCH, trace
+from vitrail.backbones.converted import TRACED_BATCH, empty_pixels, trace
 from vitrail.backbones.kept_models import import_openvino
 from vitrail.core.errors import UsageError, WeightsError
 from vitrail.delivery.export.layout import MODEL_FILE, OUTPUTS, PIXELS
@@ -51,7 +51,7 @@ def write_graph(
         OSError: the file cannot be written.
     """
     try:
-        with _quiet():
+        with quiet():
             WRITERS[export_format](network, crop, json.dumps(facts, sort_keys=True), folder / MODEL_FILE[export_format])
     except OSError:
         raise
@@ -83,7 +83,7 @@ def _write_onnx(network: "nn.Module", crop: int, facts: str, path: Path) -> None
 
 def _write_openvino(network: "nn.Module", crop: int, facts: str, path: Path) -> None:
     openvino = import_openvino()
-    model, owner = trace(network, crop)
+    model, owner = trace(network, empty_pixels(crop))
     model.reshape([-1, crop, crop, 3])
     model.inputs[0].get_tensor().set_names({PIXELS})
     for output, name in zip(model.outputs, OUTPUTS, strict=True):
@@ -100,7 +100,7 @@ WRITERS: dict[ExportFormat, Callable[["nn.Module", int, str, Path], None]] = {
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep down what torch's exporter warns of and logs about itself."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
