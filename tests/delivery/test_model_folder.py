@@ -206,7 +206,7 @@ def test_a_model_of_another_shape_is_refused(copy: Path):
     rules = {rule: row[:-1] for rule, row in facts["thresholds"]["sets"].items()}
     edit(copy, "model.json", "thresholds", "sets", value=rules)
     edit(copy, "model.json", "classes", value=facts["classes"][:-1])
-    with pytest.raises(WeightsError, match="is not what its folder says: its outputs are"):
+    with pytest.raises(WeightsError, match="cannot be used: its outputs are"):
         ModelFolder.open(copy, threads=1)
 
 

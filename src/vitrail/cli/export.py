@@ -12,7 +12,7 @@ from vitrail.cli.streams import echo, echo_json
 from vitrail.core.printable import make_printable
 
 if TYPE_CHECKING:
-    from vitrail.delivery.export.certificate import Certificate
+    from vitrail.delivery.export.certificate import Certificate, WholeImage
 
 
 def export(
@@ -53,6 +53,13 @@ def export(
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="Export in a reduced precision even if it may lose accuracy.")
     ] = False,
+    whole_image: Annotated[
+        bool,
+        typer.Option(
+            "--whole-image",
+            help="Also write a model that takes a whole image of any size, and resizes and crops as Pillow does.",
+        ),
+    ] = False,
     offline: options.Offline = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -72,6 +79,7 @@ def export(
             backbone=backbone,
             data=data,
             accept_loss=accept_loss,
+            whole_image=whole_image,
             resources=Resources(offline=offline, progress=progress),
         )
     if as_json:
@@ -86,6 +94,7 @@ def _lines(certificate: "Certificate", out: Path) -> list[str]:
     limit = f"{fidelity.allowed_difference:g} is allowed" if loss is None else f"no limit in {certificate.precision}"
     conclusion = shift.conclusion if loss is None else loss.conclusion
     accepted = " (accepted with --accept-loss)" if loss and loss.outcome != "excluded" else ""
+    whole = [_whole_line(certificate.whole_image)] if certificate.whole_image else []
     return [
         f"Model     {out}: {certificate.backbone}, {certificate.format} {certificate.precision}, "
         f"{certificate.bytes / 1e6:.1f} MB",
@@ -96,8 +105,18 @@ def _lines(certificate: "Certificate", out: Path) -> list[str]:
         f"{_count(len(shift.flips), 'other answer')}",
         f"Speed     {speed.alone.images_per_s:.0f} images/s one at a time, {speed.best.images_per_s:.0f} in batches of "
         f"{speed.best.batch}, without decoding, on {_count(speed.threads, 'thread')}",
+        *whole,
         f"Next      python {out / 'classify.py'} IMAGE",
     ]
+
+
+def _whole_line(checked: "WholeImage") -> str:
+    beyond = f"; {_count(checked.beyond, 'test image')} too large for it" if checked.beyond else ""
+    return (
+        f"Whole     image in, no probability differs by more than {checked.largest_difference:.1e} "
+        f"({checked.allowed_difference:g} is allowed); {1e3 * checked.seconds:.0f} ms an image, "
+        f"{checked.bytes / 1e6:.1f} MB{beyond}"
+    )
 
 
 def _count(number: int, noun: str) -> str:

@@ -64,7 +64,7 @@ class OpenVinoSession:
 
     def __init__(self, file: Path, precision: str, crop: int, classes: int, *, threads: int, streams: int) -> None:
         if precision == "bf16" and "BF16" not in openvino_capabilities():
-            raise UsageError(f"The model {file} computes in bf16, for which this processor has no units: export fp32.")
+            raise WeightsError("it was checked in bf16, which this processor cannot compute in")
         core = import_openvino().Core()
         core.set_property({"ENABLE_MMAP": False})  # a file that is changed later would change the model
         settings = {
@@ -115,10 +115,8 @@ def start_session(
         raise UsageError(
             f"The model {file} needs {error.name or export_format}, which is not installed: pip install {error.name}."
         ) from error
-    except UsageError:
-        raise
     except WeightsError as error:
-        raise WeightsError(f"The model {file} is not what its folder says: {error}. Export the run again.") from error
+        raise WeightsError(f"The model {file} cannot be used: {error}. Export the run again.") from error
     except Exception as error:  # each runtime raises classes of its own for damage, unknown operators and memory
         raise WeightsError(
             f"The model {file} cannot be loaded ({say_reason(error)}). Use an intact copy, or export the run again."

@@ -130,8 +130,14 @@ def answer_with_torch(classifier: Classifier, files: ImageFiles, *, max_pixels: 
     )
 
 
-def answer_with_folder(folder: Path, files: ImageFiles, *, resources: Resources) -> Measured:
+def answer_with_folder(folder: Path, files: ImageFiles, *, resources: Resources, whole_image: bool = False) -> Measured:
     """The answers of a model folder to the bytes of the files, in a process that imports nothing of Vitrail.
+
+    Args:
+        folder: its model, example and preprocessing must be there.
+        files: the images.
+        resources: its cores are those of the process.
+        whole_image: whether the model that takes whole images answers, instead of the one that takes crops.
 
     Raises:
         RunError: the process failed.
@@ -140,6 +146,7 @@ def answer_with_folder(folder: Path, files: ImageFiles, *, resources: Resources)
     with tempfile.TemporaryDirectory(prefix="vitrail-") as temporary:
         answers, words = Path(temporary) / "answers.npz", Path(temporary) / "words.txt"
         command = [sys.executable, measure.__file__, str(folder), str(answers), str(cores)]
+        command += ["whole-image"] if whole_image else []
         with words.open("wb") as printed:
             with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=printed, stderr=printed) as process:  # noqa: S603
                 assert process.stdin is not None, "a pipe was asked for"

@@ -129,11 +129,41 @@ class Speed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WholeImage:
+    """The model that takes whole images, against the same network on torch with crops by Pillow.
+
+    `model` has the sha256 of each of its files. `largest_difference` is of a probability or a distance. `beyond` counts
+    test images that are larger than it takes, for which it answers nothing. `seconds` is the median of an image,
+    without decoding.
+    """
+
+    model: dict[str, str]
+    bytes: int
+    images: int
+    beyond: int
+    largest_difference: float
+    allowed_difference: float
+    seconds: float
+
+    def fault(self) -> str | None:
+        """Why the export is refused; None if it is not."""
+        if self.beyond == self.images:
+            return "all test images are larger than the model of whole images takes"
+        if not self.largest_difference <= self.allowed_difference:
+            return (
+                f"an answer of the model of whole images differs by {self.largest_difference:.2g} from the same "
+                f"network's on torch, and {self.allowed_difference:g} is allowed"
+            )
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Certificate:
     """certificate.json. `model` has the sha256 of each file of the model, `bytes` their size on disk.
 
     `imported` names the packages of the process that answered; `runtime` is the version of each that matters. `loss` is
-    the rule of a reduced precision; None for fp32.
+    the rule of a reduced precision; None for fp32. `whole_image` is about the model that takes whole images, if there
+    is one.
     """
 
     certificate_version: int
@@ -149,15 +179,17 @@ class Certificate:
     shift: Shift
     loss: LossCheck | None
     speed: Speed
+    whole_image: WholeImage | None = None
 
     def faults(self) -> tuple[str, ...]:
         """Every reason to refuse the export."""
         foreign = [name for name in NOT_IMPORTED if name in self.imported and name not in self.runtime]
         stray = f"the process that answered has imported {' and '.join(foreign)}" if foreign else None
+        whole = self.whole_image.fault() if self.whole_image else None
         if self.loss is None:
-            return tuple(fault for fault in (stray, self.fidelity.fault(), self.shift.fault()) if fault)
+            return tuple(fault for fault in (stray, self.fidelity.fault(), self.shift.fault(), whole) if fault)
         broken = None if math.isfinite(self.fidelity.largest_difference) else "a probability is not a number"
-        return tuple(fault for fault in (stray, broken, self.loss.fault()) if fault)
+        return tuple(fault for fault in (stray, broken, self.loss.fault(), whole) if fault)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -44,6 +44,7 @@ from vitrail.delivery.export.layout import CARD, CERTIFICATE, CERTIFICATE_PAGE, 
 from vitrail.delivery.export.loss import check_loss
 from vitrail.delivery.export.model_card import render_card
 from vitrail.delivery.export.network import Classifier, join_network
+from vitrail.delivery.export.whole_image import check_whole_image, require_whole_image, write_whole_image
 from vitrail.evaluation.deciding_metric import WORD
 from vitrail.evaluation.pairs import number_groups
 from vitrail.features.int8_ranges import attach_ranges
@@ -78,6 +79,7 @@ def export_run(
     backbone: str | None = None,
     data: str | None = None,
     accept_loss: bool = False,
+    whole_image: bool = False,
     resources: Resources | None = None,
 ) -> Export:
     """Write the model folder of a run's backbone.
@@ -90,11 +92,12 @@ def export_run(
         backbone: "NAME" or "NAME=FILE"; None for the one that the run picked.
         data: the images of the run; None for those that its command names.
         accept_loss: whether a reduced precision may lose accuracy; the certificate records it.
+        whole_image: also write a model that takes whole images of any size.
         resources: what may be used; None for the defaults.
 
     Raises:
         UsageError: format, precision, backbone or images do not exist, a package or the processor's arithmetic is
-            missing, a loss is accepted for fp32, or `out` is there already.
+            missing, a loss is accepted for fp32, `out` is there already, or there cannot be a model of whole images.
         RunError: the run was changed, or its export does not answer as the run did: then no folder is left.
         DataError: an image has changed or cannot be read.
     """
@@ -106,6 +109,8 @@ def export_run(
     run = load_run(run_folder)
     digest = read_receipt(run_folder).digest
     classifier = Classifier.open(run, backbone, offline=resources.offline, progress=resources.progress)
+    if whole_image:
+        require_whole_image(classifier, targets[0])
     test = open_test_files(run, run.predictions(classifier.result.name).ids, data, resources)
     max_pixels = run.results.options.max_pixels
     torch = answer_with_torch(classifier, test, max_pixels=max_pixels, resources=resources)
@@ -117,6 +122,10 @@ def export_run(
             certificate = certify(
                 run, classifier, torch, measured, folder=folder, target=target, accept_loss=accept_loss
             )
+            if whole_image:
+                write_whole_image(folder, classifier, target)
+                checked = check_whole_image(folder, test, torch, resources=resources)
+                certificate = replace(certificate, whole_image=checked)
             require_passed(certificate, out)
             (folder / CERTIFICATE).write_bytes(_CERTIFICATE.dump_json(certificate, indent=2) + b"\n")
             write_text(folder / CERTIFICATE_PAGE, render_certificate(certificate, run.paths()))

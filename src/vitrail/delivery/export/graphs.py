@@ -127,8 +127,10 @@ def _write_onnx(network: "nn.Module", pixel_BHWC: "Tensor", facts: str, path: Pa
     program.save(path)
 
 
-def export_onnx(module: "nn.Module", example: "Tensor", name: str, outputs: Sequence[str]) -> "torch.onnx.ONNXProgram":
-    """The ONNX program of a module that takes one tensor like `example`, any number of rows, under this name."""
+def export_onnx(
+    module: "nn.Module", example: "Tensor", name: str, outputs: Sequence[str], free: Sequence[str] = ("batch",)
+) -> "torch.onnx.ONNXProgram":
+    """The ONNX program of a module that takes one tensor like `example`, with its first dimensions `free` in size."""
     import torch
 
     with torch.inference_mode():
@@ -136,7 +138,7 @@ def export_onnx(module: "nn.Module", example: "Tensor", name: str, outputs: Sequ
             module,
             (example,),
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=({place: torch.export.Dim(size) for place, size in enumerate(free)},),
             input_names=[name],
             output_names=list(outputs),
             verbose=False,

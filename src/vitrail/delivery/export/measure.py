@@ -1,6 +1,6 @@
 """What the model of a folder answers to image files, and how fast: a program of its own.
 
-    python measure.py FOLDER ANSWERS THREADS < files
+    python measure.py FOLDER ANSWERS THREADS [whole-image] < files
 
 It imports the folder's classify.py and preprocess.py, and through them the runtime, numpy and Pillow; nothing of
 Vitrail and no torch. Each file on standard input is its length in eight bytes, then its bytes. ANSWERS is an .npz with
@@ -58,6 +58,30 @@ def main(folder: str, answers: str, threads: int) -> None:
     )
 
 
+def measure_whole_image(folder: str, answers: str, threads: int) -> None:
+    """The same of the model that takes one whole image; its speed is that of each call, without decoding."""
+    sys.path[0] = folder
+    import classify
+    import preprocess
+    import whole_image  # type: ignore[import-not-found]
+
+    run = classify.open_model(threads=threads, file=whole_image.FILE)
+    probabilities, distances, seconds = [], [], []
+    for data in read_files(sys.stdin.buffer):
+        pixel_HWC = whole_image.to_whole(preprocess.decode_file(data))
+        begun = time.perf_counter()
+        probability_1C, distance_1 = run(pixel_HWC)
+        seconds.append(time.perf_counter() - begun)
+        probabilities.append(probability_1C)
+        distances.append(distance_1)
+    np.savez(
+        answers,
+        probability_NC=np.concatenate(probabilities),
+        distance_N=np.concatenate(distances),
+        facts=np.array(json.dumps({"seconds": statistics.median(seconds)})),
+    )
+
+
 def read_files(stream: BinaryIO) -> Iterator[bytes]:
     """The files on a stream, until it ends."""
     while header := stream.read(8):
@@ -88,4 +112,5 @@ def list_imported() -> set[str]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    measure = measure_whole_image if sys.argv[4:] else main
+    measure(sys.argv[1], sys.argv[2], int(sys.argv[3]))

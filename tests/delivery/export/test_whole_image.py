@@ -1,0 +1,87 @@
+"""Models that take whole images answer as the models of crops do, and are refused where they cannot."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.delivery.export.conftest import Finished
+from vitrail.core.bounded import read_json
+from vitrail.core.errors import UsageError
+from vitrail.core.hashing import sha256_file
+from vitrail.core.resources import Resources
+from vitrail.delivery.export.certificate import WholeImage
+from vitrail.delivery.export.export import export_run
+from vitrail.delivery.export.layout import RUNTIME
+from vitrail.delivery.export.network import Classifier
+from vitrail.delivery.export.whole_image import require_plain
+from vitrail.delivery.model_folder import ModelFolder
+
+CHECKED = WholeImage(
+    model={}, bytes=1, images=9, beyond=0, largest_difference=1e-6, allowed_difference=1e-4, seconds=0.1
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("export_format", ["onnx", "openvino"])
+def test_whole_images_get_the_answers_of_their_crops(finished: Finished, tmp_path: Path, export_format: str):
+    pytest.importorskip(RUNTIME[export_format])
+    resources = Resources(offline=True)
+    exported = export_run(
+        finished.run.folder, tmp_path / "model", export_format=export_format, whole_image=True, resources=resources
+    )
+    checked = exported.certificate.whole_image
+    assert checked is not None
+    assert (checked.images, checked.beyond) == (exported.certificate.fidelity.images, 0)
+    assert checked.largest_difference < 2e-5
+    assert checked.model == {name: sha256_file(exported.folder / name) for name in checked.model}
+    facts = read_json(exported.folder / "model.json")["whole_image"]
+    assert facts["file"] in checked.model
+    ModelFolder.open(exported.folder, threads=1)  # the model of crops is what predict uses
+
+    pictures = [str(path) for path in sorted(finished.data.rglob("*.png"))[::9]]
+    crops, wholes = (
+        subprocess.run(
+            [sys.executable, str(exported.folder / example), *pictures], capture_output=True, text=True, check=True
+        ).stdout
+        for example in ("classify.py", "whole_image.py")
+    )
+    assert wholes == crops
+    program = (
+        "import sys, numpy as np; sys.path.insert(0, sys.argv[1]); import classify, whole_image\n"
+        "run = classify.open_model(file=whole_image.FILE)\n"
+        "print([np.isnan(output).all() for output in run(np.zeros((65, 1, 3), np.uint8))])"
+    )
+    beyond = subprocess.run(
+        [sys.executable, "-c", program, str(exported.folder)], capture_output=True, text=True, check=True
+    )
+    assert beyond.stdout.count("True") == 2, "an image beyond the limits gets no number"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"resize_rule": "squash"}, {"equalise": True}, {"decode": "fast"}, {"crop": 10**3}, {"antialias": False}],
+    ids=str,
+)
+def test_a_network_that_needs_other_pixels_takes_crops_only(finished: Finished, change: dict[str, object]):
+    classifier = finished.open("vit_mini")
+    require_plain(classifier)
+    with pytest.raises(UsageError, match="takes crops only: leave out --whole-image"):
+        require_plain(with_preprocessing(classifier, {"interpolation": "bilinear", **change}))
+
+
+def with_preprocessing(classifier: Classifier, change: dict[str, object]) -> Classifier:
+    card = classifier.backbone.card
+    rules = replace(card.preprocessing, **change)  # type: ignore[arg-type]
+    return replace(classifier, backbone=replace(classifier.backbone, card=replace(card, preprocessing=rules)))
+
+
+def test_other_answers_are_a_fault():
+    assert CHECKED.fault() is None
+    assert "differs by 0.1" in str(replace(CHECKED, largest_difference=0.1).fault())
+    assert "differs by inf" in str(replace(CHECKED, largest_difference=np.inf).fault())
+    assert "are larger than" in str(replace(CHECKED, beyond=9).fault())
