@@ -39,10 +39,12 @@ def _solve(residual_GMC: Tensor, factor_GMA: Tensor) -> Tensor:
     _, M, A = factor_GMA.shape
     if M <= A:
         return _invert(factor_GMA @ factor_GMA.mT, residual_GMC)
-    return residual_GMC + factor_GMA @ _invert(factor_GMA.mT @ factor_GMA, factor_GMA.mT @ residual_GMC)
+    inner_GAC = _invert(factor_GMA.mT @ factor_GMA, factor_GMA.mT @ residual_GMC)
+    return residual_GMC + factor_GMA @ inner_GAC
 
 
 def _invert(gram: Tensor, right: Tensor) -> Tensor:
     """(I - gram)^-1 right, for symmetric matrices whose eigenvalues are between 0 and 1."""
     value, vector = torch.linalg.eigh(gram)
-    return vector @ ((vector.mT @ right) / (1 - value.clamp_max(MOST_LEVERAGE))[..., None])
+    solution: Tensor = vector @ ((vector.mT @ right) / (1 - value.clamp_max(MOST_LEVERAGE))[..., None])
+    return solution
