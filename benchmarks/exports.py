@@ -19,8 +19,8 @@ from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.delivery.export.answers import ImageFiles, answer_with_folder, answer_with_torch, open_test_files
 from vitrail.delivery.export.certificate import Answers, Certificate
-from vitrail.delivery.export.export import certify, write_model
-from vitrail.delivery.export.graphs import FORMATS, ExportFormat
+from vitrail.delivery.export.export import certify, find_train_files, write_model
+from vitrail.delivery.export.graphs import FORMATS, Target
 from vitrail.delivery.export.network import Classifier
 from vitrail.runs import RunRecord, load_run
 
@@ -59,13 +59,14 @@ def certify_folder(
     torch: Answers,
     files: ImageFiles,
     *,
-    export_format: ExportFormat,
+    target: Target,
     folder: Path,
 ) -> Certificate:
     """The certificate of a folder that is made from `written`, compared with the answers of `classifier` on torch."""
-    write_model(folder, written, "0" * 64, export_format, max_pixels=run.results.options.max_pixels)
+    max_pixels, train = run.results.options.max_pixels, find_train_files(run, files)
+    write_model(folder, written, "0" * 64, target, train=train, max_pixels=max_pixels)
     measured = answer_with_folder(folder, files, resources=Resources(offline=True))
-    return certify(run, classifier, torch, measured, folder=folder, export_format=export_format)
+    return certify(run, classifier, torch, measured, folder=folder, target=target)
 
 
 def main(run_folder: Path, data: Annotated[str | None, typer.Option()] = None) -> None:
@@ -89,7 +90,7 @@ def main(run_folder: Path, data: Annotated[str | None, typer.Option()] = None) -
                         change(classifier),
                         torch,
                         files,
-                        export_format=export_format,
+                        target=Target(format=export_format),
                         folder=Path(folder),
                     )
                 fidelity = certificate.fidelity

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,9 +122,32 @@ def _start_torch(backbone: Backbone, *, pooling: str | None, threads: int, batch
 
 
 def _start_openvino(backbone: Backbone, *, pooling: str | None, threads: int, batch: int | None) -> Engine:
-    """Start OpenVINO's model of a network, made only if the cache does not have it."""
-    from vitrail.backbones.converted import convert, quantise
     from vitrail.backbones.openvino_engine import OpenVinoEngine
+
+    engine = backbone.engine
+    small = OPENVINO_BATCH if backbone.card.gmacs >= SMALL_GMACS else OPENVINO_SMALL_BATCH
+    return OpenVinoEngine(
+        make_openvino_model(backbone, pooling),
+        bf16="bf16" in (engine.precision, engine.rest),
+        batch=batch or small,
+        threads=threads,
+    )
+
+
+def make_openvino_model(backbone: Backbone, pooling: str | None) -> Any:
+    """OpenVINO's model of a network, in float32 or int8; made only if the cache does not have it.
+
+    Args:
+        backbone: its engine has the precision, and for int8 the digest of the images for the ranges.
+        pooling: which features it gives; None for the network's own.
+
+    Returns:
+        An openvino.Model.
+
+    Raises:
+        UsageError: the cache has no int8 model, and there are no images to make one from.
+    """
+    from vitrail.backbones.converted import convert, quantise
 
     card, engine, cache = backbone.card, backbone.engine, cache_folder()
     prepared = card.preprocessing
@@ -135,16 +158,20 @@ def _start_openvino(backbone: Backbone, *, pooling: str | None, threads: int, ba
         "code": FORWARD_CODE_VERSION,
     }
     model = convert(backbone.load_net, prepared, pooling=pooling, facts=facts, cache=cache)
-    if engine.precision == "int8":
-        model = quantise(
-            model,
-            backbone.read_range_images or _refuse_int8_of(card),
-            transformer=card.family not in ("resnet", "bit"),
-            facts=facts | {"ranges": engine.ranges, "quantiser": engine.quantiser, "pooling": pooling},
-            cache=cache,
-        )
-    small = OPENVINO_BATCH if card.gmacs >= SMALL_GMACS else OPENVINO_SMALL_BATCH
-    return OpenVinoEngine(model, bf16="bf16" in (engine.precision, engine.rest), batch=batch or small, threads=threads)
+    if engine.precision != "int8":
+        return model
+    return quantise(
+        model,
+        backbone.read_range_images or _refuse_int8_of(card),
+        transformer=is_transformer(card),
+        facts=facts | {"ranges": engine.ranges, "quantiser": engine.quantiser, "pooling": pooling},
+        cache=cache,
+    )
+
+
+def is_transformer(card: Card) -> bool:
+    """Whether int8 quantises the network by the scheme for transformers."""
+    return card.family not in ("resnet", "bit")
 
 
 def _refuse_int8_of(card: Card) -> ReadPixels:

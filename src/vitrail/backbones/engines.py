@@ -22,7 +22,7 @@ from vitrail.backbones.poolings import take_pooling
 from vitrail.core.errors import UsageError
 
 FORWARD_CODE_VERSION = 1  # bump with any change of a network or an engine that moves a feature: it is in every key
-QUANTISING_VERSION = 1  # bump with any change of how a model is quantised: it is in every key of int8
+QUANTISING_VERSION = 2  # bump with any change of how a model is quantised: it is in every key of int8
 
 EngineName = Literal["torch", "torch-compile", "openvino"]
 Precision = Literal["fp32", "bf16", "fp16", "int8"]

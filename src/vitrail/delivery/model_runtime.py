@@ -19,7 +19,8 @@ from vitrail.core.errors import UsageError, WeightsError
 from vitrail.core.reasons import say_reason
 from vitrail.delivery.export.layout import OUTPUTS, PIXELS
 
-HINTS = {"fp32": "f32"}  # how OpenVINO is told in which precision it may compute
+# How OpenVINO is told in which precision it may compute; the files in fp16 and int8 say themselves what is reduced.
+HINTS = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}
 ONNX_TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
 FATAL = 4  # the one level of ONNX Runtime's log that is not printed for a model that it cannot read
 

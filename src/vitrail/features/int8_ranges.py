@@ -3,7 +3,7 @@
 Letters: B images, H rows, W columns, C channels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,17 +20,33 @@ IMAGES = 128  # NNCF's default is 300; each is run in float32, more than once
 def attach_range_images(backbone: Backbone, dataset: Dataset, train: Sequence[str], *, max_pixels: int) -> Backbone:
     """Give an int8 backbone the images for its ranges; a backbone of another precision is returned unchanged.
 
-    The images are read when its model is first made; images of more than `max_pixels` are skipped. Their digest is in
-    the engine of the backbone that is returned, and so in the key of its features. `train` are the ids of the split.
+    `train` are the ids of the split; the rest is as in `attach_ranges`.
     """
     if backbone.engine.precision != "int8":
         return backbone
+    paths = dataset.by_id("paths")
+
+    def read(example: str) -> bytes:
+        return read_example(dataset.source, paths[example][0], example)
+
+    return attach_ranges(backbone, train, read, max_pixels=max_pixels)
+
+
+def attach_ranges(
+    backbone: Backbone, train: Sequence[str], read: Callable[[str], bytes], *, max_pixels: int
+) -> Backbone:
+    """The int8 backbone with the images for its ranges, taken from `train`.
+
+    They are read when its model is first made; images of more than `max_pixels`, and those for which `read` raises an
+    OSError, are skipped. Their digest is in the engine of the backbone that is returned, and so in the key of its
+    features.
+    """
     ids = list_range_images(train)
     digest = fingerprint({"images": ids, "max_pixels": max_pixels})
     return replace(
         backbone,
         engine=replace(backbone.engine, ranges=digest),
-        read_range_images=lambda: _read(backbone, dataset, ids, max_pixels),
+        read_range_images=lambda: _read(backbone, ids, read, max_pixels),
     )
 
 
@@ -39,13 +55,11 @@ def list_range_images(train: Sequence[str]) -> list[str]:
     return sorted(train)[:IMAGES]
 
 
-def _read(backbone: Backbone, dataset: Dataset, ids: Sequence[str], max_pixels: int) -> NDArray[np.uint8]:
-    paths = dataset.by_id("paths")
+def _read(backbone: Backbone, ids: Sequence[str], read: Callable[[str], bytes], max_pixels: int) -> NDArray[np.uint8]:
     pixels = []
     for example in ids:
         try:
-            data = read_example(dataset.source, paths[example][0], example)
-            pixels.append(to_pixels(decode(data, max_pixels=max_pixels), backbone.card.preprocessing))
+            pixels.append(to_pixels(decode(read(example), max_pixels=max_pixels), backbone.card.preprocessing))
         except (ImageRejected, OSError):
             continue  # the pass that follows says why
     if not pixels:

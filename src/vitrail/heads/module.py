@@ -134,6 +134,18 @@ class StrangenessModule(nn.Module):
         return 1 - nearest_Bk[:, -1]
 
 
+class AnswerModule(nn.Module):
+    """`feature_BD` in; `probability_BC` and `distance_B` out."""
+
+    def __init__(self, head: Head, refusal: Refusal) -> None:
+        super().__init__()
+        self.head, self.strangeness = HeadModule(head), StrangenessModule(refusal)
+
+    def forward(self, feature_BD: Tensor) -> tuple[Tensor, Tensor]:
+        """What the head says of each image, and how far it is from the training images."""
+        return self.head(feature_BD), self.strangeness(feature_BD)
+
+
 def make_scores(scores: AnyScores) -> nn.Module:
     """The module of a head's form."""
     match scores:

@@ -5,7 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vitrail.delivery.export.certificate import Answers, Fidelity, Judged, Shift, compare_exactly, compare_with_run
+from vitrail.delivery.export.certificate import (
+    Answers,
+    Certificate,
+    Fidelity,
+    Judged,
+    Shift,
+    Speed,
+    TimedBatch,
+    compare_exactly,
+    compare_with_run,
+)
+from vitrail.delivery.export.loss import LossCheck
 from vitrail.evaluation import Criteria
 from vitrail.heads.refusal import Refusal
 
@@ -47,9 +58,17 @@ def compare(torch: Answers, export: Answers) -> Fidelity:
     return compare_exactly(make_images(), torch, export, make_refusal(), reduced=0)
 
 
-def shift(stored_NC: np.ndarray, export: Answers) -> Shift:
+def shift(
+    stored_NC: np.ndarray, export: Answers, images: Judged | None = None, criteria: Criteria | None = None
+) -> Shift:
     return compare_with_run(
-        make_images(), stored_NC, export, make_refusal(), Criteria(), engine="openvino", precision="bf16"
+        images or make_images(),
+        stored_NC,
+        export,
+        make_refusal(),
+        criteria or Criteria(),
+        engine="openvino",
+        precision="bf16",
     )
 
 
@@ -111,3 +130,64 @@ def test_a_few_other_answers_are_listed_and_the_test_is_called_too_small():
     assert few.fault() is None
     assert "this test is too small to show that it is within 1 point (" in few.conclusion
     assert [flip.id for flip in few.flips] == ["000", "001"]
+
+
+def test_the_export_is_compared_by_the_metric_that_the_run_was_decided_by():
+    """Class c has 10 images: if all of them become wrong, balanced accuracy loses a third, accuracy 5 points."""
+    images = replace(make_images(), label_N=np.where(np.arange(N) < 10, 2, np.arange(N) % 2))
+    stored_NC = np.full((N, 3), 0.1)
+    stored_NC[np.arange(N), images.label_N] = 0.8
+    export_NC = stored_NC.copy()
+    export_NC[:10] = (0.8, 0.1, 0.1)
+    export = replace(make_answers(), probability_NC=export_NC)
+    by_top1 = shift(stored_NC, export, images)
+    by_class = shift(stored_NC, export, images, Criteria(decide_by="balanced"))
+    assert (by_top1.pair_metric, by_class.pair_metric) == ("top1", "balanced")
+    assert by_top1.pair.difference.value == pytest.approx(-0.05)
+    assert by_class.pair.difference.value == pytest.approx(-1 / 3)
+    assert "its balanced accuracy is lower than the run's" in str(by_class.fault())
+
+
+def make_certificate(export: Answers, *, loss: LossCheck | None, runtime: str = "onnxruntime") -> Certificate:
+    timed = TimedBatch(batch=1, images_per_s=9.0, slowest=8.0, fastest=10.0, calls=5)
+    return Certificate(
+        certificate_version=1,
+        run="",
+        backbone="vit",
+        format="",
+        precision="",
+        model={},
+        bytes=0,
+        runtime={"numpy": "2", runtime: "1"},
+        imported=("numpy", "torch"),
+        fidelity=compare(make_answers(), export),
+        shift=shift(make_answers().probability_NC, export),
+        loss=loss,
+        speed=Speed(processor="", threads=1, alone=timed, best=timed),
+    )
+
+
+def make_loss(outcome: str, *, accepted: bool = False) -> LossCheck:
+    return LossCheck(outcome=outcome, most=0.003, accepted=accepted, conclusion="too small")  # type: ignore[arg-type]
+
+
+def test_a_reduced_precision_is_judged_by_its_loss_alone():
+    other = answer_wrongly(make_answers(), 20)
+    in_fp32 = make_certificate(other, loss=None, runtime="torch").faults()
+    assert [fault.split()[0] for fault in in_fp32] == ["a", "its"], "fidelity and shift"
+    assert make_certificate(other, loss=make_loss("excluded"), runtime="torch").faults() == ()
+    assert make_certificate(other, loss=make_loss("undecided"), runtime="torch").faults() == ("too small",)
+    assert make_certificate(other, loss=make_loss("shown", accepted=True), runtime="torch").faults() == ()
+
+
+def test_what_is_not_a_number_is_a_fault_even_if_a_loss_is_accepted():
+    broken = make_answers()
+    broken.probability_NC[3] = np.nan
+    faults = make_certificate(broken, loss=make_loss("shown", accepted=True), runtime="torch").faults()
+    assert faults == ("a probability is not a number",)
+
+
+def test_only_the_runtime_of_the_model_may_be_imported():
+    foreign = make_certificate(make_answers(), loss=None).faults()
+    assert foreign == ("the process that answered has imported torch",)
+    assert make_certificate(make_answers(), loss=None, runtime="torch").faults() == ()

@@ -9,11 +9,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from benchmarks.exports import CHANGES, certify_folder
 
 from tests.delivery.export.conftest import Finished
 from tests.pictures import draw_folder
+from vitrail.backbones.engines import Precision
+from vitrail.backbones.kept_models import import_openvino
+from vitrail.backbones.openvino_engine import openvino_capabilities
 from vitrail.cli.main import _run
 from vitrail.core.errors import DataError, RunError, UsageError
 from vitrail.core.hashing import fingerprint, sha256_file
@@ -21,11 +25,15 @@ from vitrail.core.resources import Resources
 from vitrail.delivery.export import export as export_module
 from vitrail.delivery.export.answers import answer_with_folder, answer_with_torch, open_test_files
 from vitrail.delivery.export.certificate import Certificate
-from vitrail.delivery.export.export import export_run
-from vitrail.delivery.export.graphs import FORMATS, ExportFormat
+from vitrail.delivery.export.export import export_run, find_train_files
+from vitrail.delivery.export.graphs import FORMATS, ExportFormat, Target
+from vitrail.delivery.export.int8 import join_openvino
 from vitrail.delivery.export.layout import RUNTIME
 from vitrail.delivery.export.network import Classifier
 from vitrail.delivery.predict import Predictor
+from vitrail.features.int8_ranges import attach_ranges
+from vitrail.heads import probabilities
+from vitrail.heads.bank import neighbour_distance
 
 NAMES = ("resnet_mini", "vit_mini")
 
@@ -42,7 +50,9 @@ def certify_changed(
     classifier, files = finished.open(name), finished.test_files(name)
     torch = answer_with_torch(classifier, files, max_pixels=10**8, resources=Resources(offline=True))
     written = CHANGES[change](classifier) if change else classifier
-    return certify_folder(finished.run, classifier, written, torch, files, export_format=export_format, folder=folder)
+    return certify_folder(
+        finished.run, classifier, written, torch, files, target=Target(format=export_format), folder=folder
+    )
 
 
 @pytest.mark.slow
@@ -118,6 +128,12 @@ def read_metadata(folder: Path, export_format: ExportFormat) -> Any:
 
         session = onnxruntime.InferenceSession(folder / "model.onnx")
         return json.loads(session.get_modelmeta().custom_metadata_map["vitrail"])
+    if export_format == "torch":
+        import torch
+
+        facts = {"vitrail": ""}
+        torch.export.load(folder / "model.pt2", extra_files=facts)
+        return json.loads(facts["vitrail"])
     import openvino
 
     return json.loads(openvino.Core().read_model(folder / "model.xml").get_rt_info(["vitrail"]).astype(str))
@@ -166,7 +182,7 @@ def test_a_folder_that_is_there_is_not_replaced(finished: Finished, tmp_path: Pa
 
 
 def test_an_unknown_format_is_refused(finished: Finished, tmp_path: Path):
-    with pytest.raises(UsageError, match="choose onnx or openvino"):
+    with pytest.raises(UsageError, match="choose onnx, openvino, torch"):
         export_run(finished.run.folder, tmp_path / "model", export_format="coreml")
 
 
@@ -199,7 +215,71 @@ def test_the_command_prints_what_was_checked(finished: Finished, tmp_path: Path,
     assert "already there" in capsys.readouterr().err
 
 
-def test_the_command_exports_no_other_precision(finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    arguments = ["export", str(finished.run.folder), "--precision", "int8", "--out", str(tmp_path / "model"), "-q"]
-    assert _run(arguments) == 2
-    assert "give --precision fp32" in capsys.readouterr().err
+def test_there_is_no_loss_to_accept_in_fp32(finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arguments = ["export", str(finished.run.folder), "--accept-loss", "--format", "torch"]
+    assert _run([*arguments, "--out", str(tmp_path / "model"), "-q"]) == 2
+    assert "fp32 has no loss to accept" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("export_format", "precision"),
+    [("openvino", "bf16"), ("openvino", "fp16"), ("openvino", "int8"), ("onnx", "fp16"), ("onnx", "int8")],
+)
+def test_a_reduced_precision_on_a_small_test_is_exported_only_if_its_loss_is_accepted(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str], export_format: str, precision: Precision
+):
+    require(export_format)
+    if precision == "bf16" and "BF16" not in openvino_capabilities():
+        pytest.skip("needs a processor with bfloat16 units")
+    if precision == "int8" and find_spec("nncf") is None:
+        pytest.skip("needs nncf")
+    out = tmp_path / "model"
+    arguments = ["export", str(finished.run.folder), "-b", "vit_mini", "--format", export_format]
+    arguments += ["--precision", precision, "--out", str(out), "--offline", "-q"]
+    assert _run(arguments) == 1
+    refusal = capsys.readouterr().err
+    assert "is undecided (export less run:" in refusal
+    assert "a test of 12 images cannot exclude it, even if no answer differs; that takes 1,277" in refusal
+    assert "give --accept-loss" in refusal
+    assert list(tmp_path.iterdir()) == []
+
+    assert _run([*arguments, "--accept-loss"]) == 0
+    assert "(accepted with --accept-loss); " in capsys.readouterr().out
+    certificate = json.loads((out / "certificate.json").read_text())
+    assert (certificate["precision"], certificate["loss"]["outcome"]) == (precision, "undecided")
+    assert certificate["loss"]["accepted"] is True
+    assert 0 < certificate["fidelity"]["largest_difference"] < 0.2
+    assert json.loads((out / "model.json").read_text())["precision"] == precision
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_only_the_network_of_an_int8_export_is_quantised(finished: Finished, name: str):
+    pytest.importorskip("openvino")
+    pytest.importorskip("nncf")
+    classifier, train = finished.open(name), find_train_files(finished.run, finished.test_files(name))
+    backbone = attach_ranges(classifier.backbone, train.ids, train.read, max_pixels=10**8)
+    model, owner = join_openvino(classifier, backbone)
+    quantised = [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() == "FakeQuantize"]
+    assert quantised
+    assert not any(part in op for op in quantised for part in ("head", "strangeness", "patch_embed"))
+
+    _, network = owner
+    model.add_outputs([network.output(0).get_node().input_value(0)])
+    crop = backbone.card.preprocessing.crop
+    pixel_BHWC = np.random.default_rng(0).integers(0, 256, (3, crop, crop, 3), dtype=np.uint8)
+    compiled = import_openvino().Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    probability_BC, distance_B, feature_BD = compiled(pixel_BHWC).values()
+    refusal = classifier.refusal
+    wanted_B = neighbour_distance(feature_BD, refusal.bank_BD, refusal.neighbours)
+    np.testing.assert_allclose(probability_BC, probabilities(classifier.head, feature_BD), atol=1e-5)
+    np.testing.assert_allclose(distance_B, wanted_B, atol=1e-5)
+
+
+def test_changed_train_images_end_an_int8_export(finished: Finished, tmp_path: Path):
+    train = find_train_files(finished.run, finished.test_files("vit_mini"))
+    others = draw_folder(tmp_path / "others", per_class=20, side=71)
+    changed = replace(train, source=open_test_files(finished.run, train.ids, str(others), Resources()).source)
+    with pytest.raises(DataError, match=r"cannot be read|changed"):
+        changed.read(train.ids[0])

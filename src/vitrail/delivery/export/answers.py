@@ -38,14 +38,14 @@ MOST_WORDS = 2000  # characters of what a process printed before it failed
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageFiles:
-    """The files of the test images of a run, in the order of its predictions; `paths` has the path of each id."""
+    """The files of images of a run; `paths` has the path of each id."""
 
     source: Source
     ids: Sequence[str]
     paths: dict[str, str]
 
     def read(self, example: str) -> bytes:
-        """The bytes of a test image: those that were judged, and no others.
+        """The bytes of an image: those that the run had, and no others.
 
         Raises:
             DataError: they cannot be read, or have changed since the run.
@@ -55,8 +55,8 @@ class ImageFiles:
             return read_example(self.source, path, example)
         except OSError as error:
             raise DataError(
-                f"The test image {path} cannot be read ({error.strerror or type(error).__name__}), and an export is "
-                "checked on all of them: give the images of the run with --data."
+                f"The image {path} of the run cannot be read ({error.strerror or type(error).__name__}), and an export "
+                "needs it: give the images of the run with --data."
             ) from error
 
 
@@ -69,7 +69,7 @@ class Measured:
 
 
 def open_test_files(run: RunRecord, ids: Sequence[str], data: str | None, resources: Resources) -> ImageFiles:
-    """Find the test images of a run.
+    """Find the test images of a run, in the order of its predictions.
 
     Args:
         run: a run may be a stranger's, so nothing is downloaded because its command says so.

@@ -2,22 +2,26 @@
 
 Fidelity compares it with the run's network on torch in float32: the same weights, head and pixels. Shift compares it
 with the predictions that the run stored, which were computed in the run's own precision. An export in float32 fails if
-its fidelity fails, or if a paired test shows that its accuracy differs from the run's.
+its fidelity fails, or if a paired test shows that its accuracy differs from the run's. One in a reduced precision
+cannot have that fidelity; it fails by `loss.py`.
 
 Letters: N test images, C classes.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vitrail.delivery.export.loss import LossCheck
 from vitrail.evaluation import Criteria, Pair, RefusalCheck
+from vitrail.evaluation.deciding_metric import DecidingMetric
 from vitrail.evaluation.pairs import judge_pairs
 from vitrail.evaluation.thresholds import check_refusal
 from vitrail.heads.refusal import Refusal
+from vitrail.statistics.metrics import DecideBy
 
 CERTIFICATE_VERSION = 1
 MOST_DIFFERENCE = 1e-4  # of a probability
@@ -85,15 +89,15 @@ class Shift:
 
     They differ a little even in float32, since the store of features rounds them.
 
-    `pair` has the export as `a` and the run as `b`, compared by `pair_metric`. `promises` are the run's thresholds on
-    the export's answers. `conclusion` says what the paired test shows.
+    `pair` has the export as `a` and the run as `b`, compared by `pair_metric`, which the run was decided by. `promises`
+    are the run's thresholds on the export's answers. `conclusion` says what the paired test shows.
     """
 
     engine: str
     precision: str
     largest_difference: float
     flips: tuple[Flip, ...]
-    pair_metric: Literal["top1"]
+    pair_metric: DecideBy
     pair: Pair
     promises: RefusalCheck
     conclusion: str
@@ -128,7 +132,8 @@ class Speed:
 class Certificate:
     """certificate.json. `model` has the sha256 of each file of the model, `bytes` their size on disk.
 
-    `imported` names the packages of the process that answered; `runtime` is the version of each that matters.
+    `imported` names the packages of the process that answered; `runtime` is the version of each that matters. `loss` is
+    the rule of a reduced precision; None for fp32.
     """
 
     certificate_version: int
@@ -142,13 +147,17 @@ class Certificate:
     imported: tuple[str, ...]
     fidelity: Fidelity
     shift: Shift
+    loss: LossCheck | None
     speed: Speed
 
     def faults(self) -> tuple[str, ...]:
         """Every reason to refuse the export."""
-        foreign = [name for name in NOT_IMPORTED if name in self.imported]
+        foreign = [name for name in NOT_IMPORTED if name in self.imported and name not in self.runtime]
         stray = f"the process that answered has imported {' and '.join(foreign)}" if foreign else None
-        return tuple(fault for fault in (stray, self.fidelity.fault(), self.shift.fault()) if fault)
+        if self.loss is None:
+            return tuple(fault for fault in (stray, self.fidelity.fault(), self.shift.fault()) if fault)
+        broken = None if math.isfinite(self.fidelity.largest_difference) else "a probability is not a number"
+        return tuple(fault for fault in (stray, broken, self.loss.fault()) if fault)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,7 +208,8 @@ def compare_with_run(
     """The export against what the run stored."""
     answers = {EXPORT: export.probability_NC, RUN: stored_NC}
     correct = {name: answer_NC.argmax(axis=1) == images.label_N for name, answer_NC in answers.items()}
-    pair = judge_pairs(correct, images.group_N, criteria)[0]
+    metric = DecidingMetric.of(criteria.decide_by, images.label_N)
+    pair = judge_pairs(correct, images.group_N, criteria, metric)[0]
     promises = check_refusal(
         refusal,
         export.probability_NC,
@@ -213,14 +223,14 @@ def compare_with_run(
         precision=precision,
         largest_difference=largest(stored_NC, export.probability_NC),
         flips=list_flips(images, stored_NC, export.probability_NC),
-        pair_metric="top1",
+        pair_metric=metric.name,
         pair=pair,
         promises=promises,
-        conclusion=say_conclusion(pair, criteria.margin),
+        conclusion=say_conclusion(pair, criteria.margin, metric),
     )
 
 
-def say_conclusion(pair: Pair, margin: float) -> str:
+def say_conclusion(pair: Pair, margin: float, metric: DecidingMetric) -> str:
     """What the paired test shows of the export's accuracy and the run's, in a clause."""
     low, high = 100 * pair.difference.low, 100 * pair.difference.high
     within = "1 point" if margin == 0.01 else f"{100 * margin:g} points"
@@ -228,13 +238,13 @@ def say_conclusion(pair: Pair, margin: float) -> str:
     match pair.conclusion:
         case "a is better" | "b is better":
             word = "higher" if pair.conclusion == "a is better" else "lower"
-            return f"its accuracy is {word} than the run's ({interval})"
+            return f"its {metric.word} is {word} than the run's ({interval})"
         case "equivalent":
-            return f"its accuracy is the run's within {within} ({interval})"
+            return f"its {metric.word} is the run's within {within} ({interval})"
         case _:
             return (
-                f"no difference in accuracy is shown, and this test is too small to show that it is within {within} "
-                f"({interval})"
+                f"no difference in {metric.word} is shown, and this test is too small to show that it is within "
+                f"{within} ({interval})"
             )
 
 

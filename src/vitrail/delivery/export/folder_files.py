@@ -1,6 +1,6 @@
 """The model folder: its files, its receipt, and how it gets its name.
 
-    model.onnx, or model.xml and model.bin    pixels in, probabilities and distances out
+    model.onnx, model.pt2, or model.xml and model.bin    pixels in, probabilities and distances out
     model.json                                classes, thresholds, weights, run
     preprocess.py, classify.py                from files to pixels, and an example; requirements.txt has their packages
     Dockerfile, requirements-serve.txt        a container that serves the folder, and what it installs beside
@@ -30,7 +30,7 @@ from vitrail.core.bounded import is_folder, is_there
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.core.whole_files import TEMPORARY
-from vitrail.delivery.export.graphs import ExportFormat
+from vitrail.delivery.export.graphs import ExportFormat, Target
 from vitrail.delivery.export.layout import (
     FACTS,
     MODEL_FILE,
@@ -50,9 +50,7 @@ TEMPLATES = files("vitrail.delivery.export") / "folder"
 NO_THRESHOLD = 2.0  # stands for infinity, which JSON lacks: no score of a class is above 1
 
 
-def describe_model(
-    classifier: Classifier, run_digest: str, export_format: ExportFormat, *, max_pixels: int
-) -> dict[str, Any]:
+def describe_model(classifier: Classifier, run_digest: str, target: Target, *, max_pixels: int) -> dict[str, Any]:
     """The facts of model.json, which are also in the metadata of the graph."""
     card, refusal = classifier.backbone.card, classifier.refusal
     return {
@@ -60,8 +58,8 @@ def describe_model(
         "vitrail_version": version("vitrail"),
         "run": run_digest,
         "backbone": classifier.result.name,
-        "format": export_format,
-        "precision": "fp32",
+        "format": target.format,
+        "precision": target.precision,
         "input": {"name": PIXELS, "shape": ["batch", card.preprocessing.crop, card.preprocessing.crop, 3]},
         "outputs": list(OUTPUTS),
         "classes": list(classifier.head.classes),
@@ -117,9 +115,10 @@ def write_files(folder: Path, classifier: Classifier, facts: dict[str, Any]) -> 
         "preprocess.py": write_preprocess(classifier.backbone.card.preprocessing, max_pixels=facts["max_pixels"]),
         "classify.py": example,
         "requirements.txt": "".join(f"{name}=={version(name)}\n" for name in needed),
-        "requirements-serve.txt": (TEMPLATES / "requirements-serve.txt").read_text(encoding="utf-8"),
-        "Dockerfile": make_dockerfile(),
     }
+    if export_format != "torch":  # the service runs without torch
+        texts["requirements-serve.txt"] = (TEMPLATES / "requirements-serve.txt").read_text(encoding="utf-8")
+        texts["Dockerfile"] = make_dockerfile()
     for name, text in texts.items():
         write_text(folder / name, text)
 

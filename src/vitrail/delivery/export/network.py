@@ -28,6 +28,11 @@ class Classifier:
     head: Head
     refusal: Refusal
 
+    @property
+    def other_pooling(self) -> str | None:
+        """The pooling, or None if it is the network's own."""
+        return None if self.pooling == self.backbone.card.pooling else self.pooling
+
     @classmethod
     def open(cls, run: RunRecord, backbone: str | None, *, offline: bool, progress: Progress) -> Self:
         """Open a backbone of a run; None for the one that the run picked.
@@ -66,20 +71,18 @@ def join_network(classifier: Classifier) -> "nn.Module":
     from torch import Tensor, nn
 
     from vitrail.backbones.converted import normalising
-    from vitrail.heads.module import HeadModule, StrangenessModule
+    from vitrail.heads.module import AnswerModule
 
-    card = classifier.backbone.card
-    pooling = None if classifier.pooling == card.pooling else classifier.pooling
+    backbone = classifier.backbone
 
     class Joined(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.network = normalising(classifier.backbone.load_net(), card.preprocessing, pooling)
-            self.head = HeadModule(classifier.head)
-            self.strangeness = StrangenessModule(classifier.refusal)
+            self.network = normalising(backbone.load_net(), backbone.card.preprocessing, classifier.other_pooling)
+            self.answer = AnswerModule(classifier.head, classifier.refusal)
 
         def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-            feature_BD = self.network(pixels)
-            return self.head(feature_BD), self.strangeness(feature_BD)
+            probability_BC, distance_B = self.answer(self.network(pixels))
+            return probability_BC, distance_B
 
     return Joined().eval()
