@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.delivery.export.conftest import Finished
 from tests.fetch.upload_server import UploadHub
 from vitrail.cli.main import _run
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.resources import Resources
+from vitrail.delivery.export.export import export_run
 from vitrail.delivery.model_folder import read_folder
 from vitrail.delivery.push import plan_upload, push_folder
 
@@ -100,3 +102,16 @@ def test_wrong_usage_ends_with_2(upload_hub: UploadHub, folder: Path, monkeypatc
     assert _run(["push", str(folder), NAME]) == 2
     assert _run(["push", str(folder.parent), NAME]) == 1
     assert upload_hub.requests == []
+
+
+def test_a_folder_that_needs_torch_can_be_handed_on(
+    upload_hub: UploadHub, finished: Finished, tmp_path: Path, onnx_folder: Path
+):
+    folder = tmp_path / "model"
+    export_run(finished.run.folder, folder, export_format="torch", backbone="vit_mini")
+    push_folder(plan_upload(folder, NAME))
+    files = upload_hub.repositories[NAME].branches["main"]
+    assert "model.pt2" in files
+    assert "Dockerfile" not in files, "the service runs without torch"
+    assert b"Dockerfile" not in files["README.md"]
+    assert b"Dockerfile" in (onnx_folder / "README.md").read_bytes()

@@ -116,8 +116,8 @@ class ModelFacts:
         rows = self.thresholds.sets
         if any(len(rows.get(rule, ())) != len(self.classes) for rule in RULES):
             return f"it does not have a threshold of each of its {len(self.classes)} classes for each rule"
-        if self.format not in SESSIONS:
-            return f"its format is {self.format!r}, which cannot be run without torch"
+        if self.format not in MODEL_FILE:
+            return f"its format is {self.format!r}, which this version of Vitrail does not know"
         return None
 
 
@@ -154,6 +154,11 @@ class ModelFolder:
             UsageError: the runtime is not installed, or cannot compute in the precision.
         """
         receipt, facts, certificate = read_folder(folder)
+        if facts.format not in SESSIONS:
+            raise RunError(
+                f"{folder / FACTS} cannot be used: its format is {facts.format!r}, which cannot be run without torch. "
+                "Run its classify.py, or export the run with another --format."
+            )
         return cls(
             folder=folder,
             digest=receipt.digest,

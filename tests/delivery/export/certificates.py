@@ -14,6 +14,7 @@ from vitrail.delivery.export.certificate import (
     compare_exactly,
     compare_with_run,
 )
+from vitrail.delivery.export.loss import check_loss
 from vitrail.evaluation import Criteria
 from vitrail.heads.refusal import Refusal
 
@@ -37,8 +38,10 @@ def make_refusal(classes: int) -> Refusal:
     )
 
 
-def make_certificate(classes: Sequence[str] = ("a", "b", "c"), *, flips: int = 0, reduced: int = N) -> Certificate:
-    """One of 200 test images whose first `flips` have another answer in the run."""
+def make_certificate(
+    classes: Sequence[str] = ("a", "b", "c"), *, flips: int = 0, reduced: int = N, int8: bool = False
+) -> Certificate:
+    """One of 200 test images whose first `flips` have another answer in the run; in int8 with an accepted loss."""
     label_N = np.arange(N) % len(classes)
     top_N = np.random.default_rng(0).uniform(0.7, 1.0, N)
     probability_NC = np.repeat((1 - top_N[:, None]) / (len(classes) - 1), len(classes), axis=1)
@@ -48,19 +51,21 @@ def make_certificate(classes: Sequence[str] = ("a", "b", "c"), *, flips: int = 0
     answers = Answers(probability_NC=probability_NC, distance_N=np.full(N, 0.25))
     images = Judged(ids=[f"{n:03d}" for n in range(N)], label_N=label_N, group_N=None, classes=classes)
     refusal = make_refusal(len(classes))
+    shift = compare_with_run(images, stored_NC, answers, refusal, Criteria(), engine="openvino", precision="bf16")
     alone = TimedBatch(batch=1, images_per_s=201.4, slowest=180.0, fastest=210.0, calls=50)
     return Certificate(
         certificate_version=CERTIFICATE_VERSION,
         run="5e" * 32,
         backbone="vit_tiny_patch16_224.augreg_in21k_ft_in1k",
         format="onnx",
-        precision="fp32",
+        precision="int8" if int8 else "fp32",
         model={"model.onnx": "ab" * 32},
         bytes=23_456_789,
         runtime={"numpy": "2.4.6", "pillow": "13.0.0", "onnxruntime": "1.32.0"},
         imported=("PIL", "numpy", "onnxruntime"),
         fidelity=compare_exactly(images, answers, answers, refusal, reduced=reduced),
-        shift=compare_with_run(images, stored_NC, answers, refusal, Criteria(), engine="openvino", precision="bf16"),
+        shift=shift,
+        loss=check_loss(shift.pair, "accuracy", accepted=True) if int8 else None,
         speed=Speed(
             processor="A processor with eight cores",
             threads=2,

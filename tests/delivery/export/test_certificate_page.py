@@ -63,6 +63,16 @@ def test_the_page_has_the_figures_of_the_certificate():
         assert words in text
 
 
+def test_a_loss_that_was_accepted_is_not_called_passed():
+    certificate = make_certificate(flips=3, int8=True)
+    assert say_outcome(certificate).startswith("Accepted with a loss that is not excluded: vit_tiny")
+    text = read_text(render_certificate(certificate, make_paths()))
+    assert text.count("whether its accuracy is more than 0.3 points lower than the run's is undecided") == 2
+    assert "(accepted with --accept-loss )" in text
+    assert "(no limit for int8)" in text
+    assert "is allowed" not in text
+
+
 class Tags(HTMLParser):
     """Every tag of a page, and every address that it fetches from."""
 

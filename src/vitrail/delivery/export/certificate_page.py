@@ -23,6 +23,7 @@ def render_certificate(certificate: Certificate, paths: Mapping[str, str]) -> st
     context: dict[str, Any] = {
         "certificate": certificate,
         "outcome": say_outcome(certificate),
+        "accepted": accepts_loss(certificate),
         "version": version("vitrail"),
         "path_of": {flip.id: hide_place(paths[flip.id]) for flip in flips},
     }
@@ -36,9 +37,16 @@ def say_outcome(certificate: Certificate) -> str:
     faults = certificate.faults()
     if faults:
         return f"Not passed: {model}, since {'; '.join(faults)}."
+    word = "Accepted with a loss that is not excluded" if accepts_loss(certificate) else "Passed"
     if not flips:
-        return f"Passed: {model} gives {'all ' if images > 1 else ''}{plural(images, 'test image')} the run's answer."
-    return f"Passed: {model} gives {images - flips:,} of {plural(images, 'test image')} the run's answer."
+        return f"{word}: {model} gives {'all ' if images > 1 else ''}{plural(images, 'test image')} the run's answer."
+    return f"{word}: {model} gives {images - flips:,} of {plural(images, 'test image')} the run's answer."
+
+
+def accepts_loss(certificate: Certificate) -> bool:
+    """Whether the export is there only because its maker accepted a loss."""
+    loss = certificate.loss
+    return loss is not None and loss.accepted and loss.outcome != "excluded"
 
 
 def hide_place(path: str) -> str:
