@@ -23,7 +23,7 @@ from PIL import Image
 from benchmarks.mutation_seeds import image_seeds
 from benchmarks.mutations import mutate
 from benchmarks.results import machine_line, write_results
-from benchmarks.service import Connection, HttpReply, Server, make_form, make_request, start_server
+from benchmarks.service import Connection, HttpReply, Server, make_form, make_request, say_load, start_server
 
 CLIENTS = 8  # at once
 SLOW_CLIENTS = 24
@@ -202,6 +202,8 @@ def describe(result: Attack, uploads: int, seconds: float) -> Sequence[str]:
     lines = ["# Hostile uploads to the service", "", "    python -m benchmarks.hostile_uploads MODEL_FOLDER", ""]
     lines += [
         machine_line(),
+        "",
+        say_load(),
         "",
         f"{uploads:,} uploads in {seconds:.0f} s, {SLOW_CLIENTS} slow clients beside them.",
         "",

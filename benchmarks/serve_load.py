@@ -28,7 +28,7 @@ import numpy as np
 import psutil
 
 from benchmarks.results import machine_line, write_results
-from benchmarks.service import Connection, Server, make_form, make_request, start_server
+from benchmarks.service import Connection, Server, make_form, make_request, say_load, start_server
 from vitrail.core.machine import usable_cores
 from vitrail.delivery.model_folder import ModelFolder
 from vitrail.delivery.serve.admission import Admission
@@ -38,7 +38,7 @@ PEER = Path(__file__).with_name("litserve_peer.py")
 MOST_IMAGES = 256  # files that are sent in turn
 FORM = "multipart/form-data; boundary=0123456789abcdef"
 IN_FORM = 8  # images of a form
-STARTS = 5
+STARTS = 3
 
 
 @dataclass
@@ -156,7 +156,7 @@ def main() -> None:
     files = [path.read_bytes() for path in sorted(given.images.rglob("*")) if path.suffix.lower() in (".jpg", ".png")]
     files = files[:: max(1, len(files) // MOST_IMAGES)][:MOST_IMAGES]
     lines = ["# Load on the service", "", f"    python -m benchmarks.serve_load {given.folder} {given.images}", ""]
-    lines += [machine_line(), ""]
+    lines += [machine_line(), "", say_load(), ""]
     model = ModelFolder.open(given.folder, threads=usable_cores())
     best = model.certificate.speed.best.batch
     lines += [

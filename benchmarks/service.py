@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from vitrail.core.machine import usable_cores
+
 SERVES_AT = re.compile(r" at (http://\S+)\n")
 LONGEST_STOP = 60.0
 
@@ -72,6 +74,11 @@ def start_server(*arguments: str | Path, environment: dict[str, str] | None = No
             return Server(process, match[1], time.perf_counter() - begun, log)
         time.sleep(0.005)
     raise RuntimeError(f"the server ended with {process.returncode}: {log.read_text()}")
+
+
+def say_load() -> str:
+    """How busy the machine is with other work."""
+    return f"Load average when this page was begun: {os.getloadavg()[0]:.1f} on {usable_cores()} cores."
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def test_replies_are_those_of_the_document(server: Server, mode: object):
     called = set()
     for result in document.get_all_operations():
         operation = result.ok()
-        if mode is schemathesis.GenerationMode.NEGATIVE and operation.body.is_empty():
+        if mode is schemathesis.GenerationMode.NEGATIVE and not list(operation.body):
             continue  # nothing can be sent that it forbids
 
         @given(case=operation.as_strategy(generation_mode=mode))
