@@ -26,7 +26,7 @@ from vitrail.core.errors import RunError, WeightsError
 from vitrail.core.hashing import fingerprint, sha256_bytes, sha256_file
 from vitrail.core.printable import make_printable
 from vitrail.core.same_bytes import ChangedFileError, same_bytes
-from vitrail.data.images import decode_for
+from vitrail.data.images import Decoded, decode_for
 from vitrail.delivery.export.certificate import CERTIFICATE_VERSION, Certificate
 from vitrail.delivery.export.layout import CERTIFICATE, FACTS, MODEL_FILE, RECEIPT
 from vitrail.delivery.model_runtime import SESSIONS, Session, start_session
@@ -171,8 +171,15 @@ class ModelFolder:
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         """`pixel_HWC` of the whole file of an image; raises ImageRejected if it cannot be used."""
+        return self.to_crop(self.decode_file(data))
+
+    def decode_file(self, data: bytes) -> Decoded:
+        """The image in a file, at a fraction of its size where the run did so; ImageRejected if it cannot be used."""
         side = least_side(self.facts.preprocessing)
-        decoded = decode_for(data, [side], max_pixels=self.facts.max_pixels)[side]
+        return decode_for(data, [side], max_pixels=self.facts.max_pixels)[side]
+
+    def to_crop(self, decoded: Decoded) -> NDArray[np.uint8]:
+        """`pixel_HWC` as the model takes it."""
         return to_pixels(decoded.image, self.facts.preprocessing, size=decoded.size, box=decoded.box)
 
     def answer(self, pixel_BHWC: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -46,6 +46,7 @@ def open_page(browser: "Browser") -> Iterator[Open]:
         page.on("console", lambda message: errors.append(message.text))
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
+        page.on("filechooser", lambda _: None)  # else a chooser may open before Playwright has asked to catch it
         pages.append((page, url, errors, requests))
         page.goto(url)
         return page

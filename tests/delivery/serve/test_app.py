@@ -11,9 +11,9 @@ from starlette.testclient import TestClient
 
 from tests.delivery.export.conftest import Finished
 from vitrail.core.resources import Resources
+from vitrail.delivery import model_folder
 from vitrail.delivery.model_folder import ModelFolder
 from vitrail.delivery.predict import Predictor
-from vitrail.delivery.serve import classifier
 from vitrail.delivery.serve.app import Service
 from vitrail.delivery.serve.refused import MOST_BODY_BYTES, MOST_IMAGES
 
@@ -81,8 +81,10 @@ def test_an_unreadable_image_has_an_error_beside_the_answers_of_others(client: T
 def test_a_request_without_a_readable_image_is_unprocessable(client: TestClient):
     reply = client.post("/v1/predict", content=b"text", headers=PNG)
     assert reply.status_code == 422
+    assert reply.json()["error"] == reply.json()["results"][0]["error"]
     assert reply.json()["error"]["code"] == "unreadable"
-    assert reply.json()["results"][0]["error"]["text"]
+    both = client.post("/v1/predict", files=files(b"text", b"more")).json()
+    assert both["error"]["text"] != both["results"][0]["error"]["text"]
 
 
 def test_the_model_is_described(client: TestClient, model: ModelFolder):
@@ -158,7 +160,7 @@ def test_a_fault_is_said_without_its_trace(client: TestClient, picture: bytes, m
     def fail(*_: object, **__: object) -> None:
         raise KeyError("/secret/path")
 
-    monkeypatch.setattr(classifier, "to_pixels", fail)
+    monkeypatch.setattr(model_folder, "to_pixels", fail)
     reply = client.post("/v1/predict", content=picture, headers=PNG)
     assert error_of(reply) == (500, "internal")
     assert "secret" not in reply.text
@@ -169,7 +171,7 @@ def test_no_memory_for_an_image_is_no_fault(client: TestClient, picture: bytes, 
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(classifier, "decode_for", fail)
+    monkeypatch.setattr(model_folder, "decode_for", fail)
     reply = client.post("/v1/predict", content=picture, headers=PNG)
     assert error_of(reply) == (503, "busy")
 

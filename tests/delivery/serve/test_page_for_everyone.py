@@ -81,7 +81,7 @@ def test_the_page_works_by_keyboard_alone(open_page: Open, server: Server, pictu
         with page.expect_file_chooser() as chooser:
             page.keyboard.press(key)
         chooser.value.set_files([{"name": f"{key}.png", "mimeType": "image/png", "buffer": picture}])
-        expect(cards(page, "answered")).to_have_count(count)  # a browser opens no chooser while another one closes
+        expect(cards(page, "answered")).to_have_count(count)
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Remove all")).to_be_focused()
     page.keyboard.press("Tab")

@@ -83,9 +83,10 @@ class Service:
             images = await read_images(request.headers, request.stream(), upload)
             with self.admission.admitted(client, len(images)):
                 results = await self.classifier.answer(images)
-        if any(result.error is None for result in results):
+        errors = [result.error for result in results if result.error is not None]
+        if len(errors) < len(results):
             return Response(as_json(Results(results=results)), media_type=JSON)
-        error = ErrorText(code=UNREADABLE, text=NONE_READABLE)
+        error = errors[0] if len(errors) == 1 else ErrorText(code=UNREADABLE, text=NONE_READABLE)
         return Response(as_json(Results(results=results, error=error)), 422, media_type=JSON)
 
     def describe_model(self) -> ServedModel:

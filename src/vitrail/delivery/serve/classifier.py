@@ -9,10 +9,9 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from vitrail.backbones.preprocess import least_side, to_pixels
 from vitrail.core.machine import usable_cores
 from vitrail.core.threads import ThreadPool
-from vitrail.data.images import ImageRejected, decode_for
+from vitrail.data.images import ImageRejected
 from vitrail.data.in_flight import one_item
 from vitrail.delivery.model_folder import ModelFolder
 from vitrail.delivery.prediction import Prediction
@@ -40,8 +39,8 @@ class Classifier:
         return tuple([await self._finish(name, begun, size, answer) for name, size, answer in started])
 
     def close(self) -> None:
-        """Answer what was accepted, and end the threads."""
-        self._decoders.shutdown()
+        """Answer what is decoded, and end the threads."""
+        self._decoders.shutdown(cancel_futures=True)
         self._batches.close()
 
     def _start(self, image: UploadedImage) -> tuple[asyncio.Future[Size], Future[Prediction]]:
@@ -50,12 +49,9 @@ class Classifier:
 
     def _prepare(self, data: bytes, answer: Future[Prediction]) -> Size:
         """Make the crop of an image and hand it on; raises ImageRejected if the file cannot be used."""
-        facts = self.model.facts
-        preprocessing = facts.preprocessing
-        side = least_side(preprocessing)
         with one_item():
-            decoded = decode_for(data, [side], max_pixels=facts.max_pixels)[side]
-            pixel_HWC = to_pixels(decoded.image, preprocessing, size=decoded.size, box=decoded.box)
+            decoded = self.model.decode_file(data)
+            pixel_HWC = self.model.to_crop(decoded)
         self._batches.add(pixel_HWC, answer)
         return decoded.size
 

@@ -121,7 +121,6 @@ function fill(item) {
 function restart(item) {
   item.failure = null;
   fill(item);
-  update();
   sendNext();
 }
 

@@ -35,7 +35,7 @@ export class Failure extends Error {
 export async function readModel() {
   const reply = await send("/v1/model", {});
   if (!reply.ok) throw await makeFailure(reply);
-  return reply.json();
+  return readJson(reply);
 }
 
 /** The result for an image. While the server is busy it waits, tells `onBusy` for how many seconds, and tries again.
@@ -46,7 +46,7 @@ export async function predict(file, signal, onBusy) {
     const body = new FormData(); // it accepts files whose type the browser does not know
     body.append("image", file);
     const reply = await send("/v1/predict", { method: "POST", body, signal });
-    if (reply.ok) return (await reply.json()).results[0];
+    if (reply.ok) return (await readJson(reply)).results[0];
     const failure = await makeFailure(reply);
     if (failure.code !== "busy" || attempt === TRIES) throw failure;
     const seconds = Math.min(Number(reply.headers.get("Retry-After")) || 1, LONGEST_WAIT_S);
@@ -62,6 +62,14 @@ async function send(path, options) {
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Failure("offline");
+  }
+}
+
+async function readJson(reply) {
+  try {
+    return await reply.json();
+  } catch {
+    throw new Failure("server"); // it is no reply of this server, or was cut off
   }
 }
 
