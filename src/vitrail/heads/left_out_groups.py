@@ -45,4 +45,5 @@ def _solve(residual_GMC: Tensor, factor_GMA: Tensor) -> Tensor:
 def _invert(gram: Tensor, right: Tensor) -> Tensor:
     """(I - gram)^-1 right, for symmetric matrices whose eigenvalues are between 0 and 1."""
     value, vector = torch.linalg.eigh(gram)
-    return vector @ ((vector.mT @ right) / (1 - value.clamp_max(MOST_LEVERAGE))[..., None])
+    solution: Tensor = vector @ ((vector.mT @ right) / (1 - value.clamp_max(MOST_LEVERAGE))[..., None])
+    return solution
