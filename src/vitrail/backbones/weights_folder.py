@@ -75,17 +75,17 @@ def recognise_weights(
         raise UsageError(f"The folder {folder} has no weights file (one of {', '.join(sorted(ENDINGS))}).")
     cheap_first = sorted(cards, key=lambda card: card.gmacs)
     recognised: dict[str, RecognisedFile] = {}
-    others = []
+    unrecognised = []
     for file in files:
         try:
-            found = _recognise(file, cheap_first)
+            outcome = _recognise(file, cheap_first)
         except OSError as error:
-            found = UnrecognisedFile(file=file, reason=f"it cannot be read ({error.strerror or error})")
-        if isinstance(found, UnrecognisedFile):
-            others.append(found)
+            outcome = UnrecognisedFile(file=file, reason=f"it cannot be read ({error.strerror or error})")
+        if isinstance(outcome, UnrecognisedFile):
+            unrecognised.append(outcome)
         else:
-            recognised.setdefault(found.sha256, found)
-    return tuple(recognised.values()), tuple(others)
+            recognised.setdefault(outcome.sha256, outcome)
+    return tuple(recognised.values()), tuple(unrecognised)
 
 
 def _recognise(file: Path, cards: Iterable[Card]) -> RecognisedFile | UnrecognisedFile:
@@ -103,8 +103,8 @@ def _recognise(file: Path, cards: Iterable[Card]) -> RecognisedFile | Unrecognis
     if not fitting:
         return UnrecognisedFile(file=file, reason="its digest is on no card, and its tensors fit no network")
     fitting.sort(key=lambda card: -SequenceMatcher(None, card.name, file.stem, autojunk=False).ratio())
-    by_name = tuple(card.name for card in fitting[1:])
-    return RecognisedFile(file=file, sha256=digest, card=fitting[0], by="names and shapes", others=by_name)
+    others = tuple(card.name for card in fitting[1:])
+    return RecognisedFile(file=file, sha256=digest, card=fitting[0], by="names and shapes", others=others)
 
 
 def _read_header(file: Path) -> "dict[str, Tensor]":

@@ -1,4 +1,4 @@
-"""The race: candidates leave on parts of the training images when they are not going to be the best by the margin.
+"""The race: candidates leave on subsets of the training images if they are not going to be the best by the margin.
 
 Each candidate answers the images of a few looks, each of which contains the one before. At a look a candidate is
 compared with its leader, the most accurate candidate of its heat. It leaves if

@@ -1,7 +1,7 @@
-"""The lead of one head over another with all training images, forecast from their leads on nested parts of them.
+"""The lead of one head over another with all training images, forecast from their leads on nested subsets.
 
-Error rates mostly fall as a + b n^-c (Viering and Loog 2022, arXiv:2103.10948). A few looks at parts of the images do
-not show c, so it is a half for both heads, in the middle of the exponents that this review reports. Their lead is then
+Error rates mostly fall as a + b n^-c (Viering and Loog 2022, arXiv:2103.10948). A few looks at few images do not show
+c, so it is a half for both heads: a choice, which benchmarks/race.py tests with curves of 0.3 to 0.7. The lead is then
 
     lead(n) = lead(all) - s (n^-1/2 - all^-1/2),
 
