@@ -94,9 +94,10 @@ def test_the_tutorial_runs_word_by_word(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_page_on_shipping_runs_word_by_word(tmp_path):
-    exported, classified = run(DOCS / "ship-it.md", tmp_path)
+    exported, classified, predicted = run(DOCS / "ship-it.md", tmp_path)
     assert "Fidelity  on 360 test images" in exported
     assert classified.startswith("seven.bmp\t7\t")
+    assert predicted.startswith("seven.bmp\t7\t")
 
 
 @pytest.mark.slow
