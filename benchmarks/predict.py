@@ -3,7 +3,8 @@
 A run is made on 1,000 dogs of 25 breeds in ../shared. Then extraction (from files to stored features, into an empty
 store) and prediction (from files to a CSV, also as a manifest with labels) of the same 1,000 files take turns. Starting
 the engine is part of both, opening the run's files is part of prediction; converting the network and measuring its
-batch, which happen once a machine, are part of neither. Memory is the peak of a process of its own that predicts a list
+batch, which happen once a machine, are part of neither. Model folders of the same run, in float32, take turns with
+extraction in float32. Memory is the peak of a process of its own that predicts a list
 of the files, once and five times over. The backbone is the fastest of ours, since beside a slow one nothing else shows.
 """
 
@@ -28,7 +29,9 @@ from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, load, open_source
+from vitrail.delivery.export.export import export_run
 from vitrail.delivery.predict import Predictor
+from vitrail.delivery.predict_folder import FolderPredictor
 from vitrail.delivery.prediction_files import write_predictions
 from vitrail.features import extract
 from vitrail.search import TuneOptions
@@ -36,6 +39,8 @@ from vitrail.search import TuneOptions
 CLASSES, ROUNDS = 25, 3  # 40 images each
 TIMES = (1, 5)  # how often the list has every file
 FORMATS = (".csv", ".xlsx", ".parquet", ".jsonl")
+MODELS = ("openvino", "onnx")
+COLUMNS = ("extraction img/s", "prediction img/s", "prediction over extraction", "CPU ms an image", "and predicted")
 
 
 def main() -> None:
@@ -46,16 +51,19 @@ def main() -> None:
     page.say(f"{len(files):,} dogs of {CLASSES} breeds. Median of {ROUNDS} rounds in turns, with least and most.")
     busy = os.getloadavg()[2]
     page.say(f"Processes that wanted a core in the 15 minutes before: {busy:.1f}, on {usable_cores()} cores.", "")
-    page.head(
-        "backbone",
-        "extraction img/s",
-        "prediction img/s",
-        "prediction over extraction",
-        "CPU ms an image",
-        "and predicted",
-    )
+    page.head("backbone", *COLUMNS)
     run = make_run(VIT_TI)
-    measure_speed(page, VIT_TI, run, dataset, len(files))
+    backbone = open_backbone(weights(VIT_TI, WORK), progress=Silent())
+    name = f"{VIT_TI} {backbone.engine.precision}"
+    measure_speed(page, name, dataset, backbone, lambda: predict_all(VIT_TI, run, ".csv"))
+    page.say("")
+    page.head("model folder", *COLUMNS)
+    exact = open_backbone(weights(VIT_TI, WORK), engine="openvino", precision="fp32", progress=Silent())
+    for model in MODELS:
+        folder = export_run(
+            run, WORK / model, export_format=model, backbone=given(VIT_TI), data=str(WORK / "dogs")
+        ).folder
+        measure_speed(page, f"{model} fp32", dataset, exact, lambda folder=folder: predict_with_folder(folder))
     page.say("")
     compare_formats(page, run, files)
     page.say("")
@@ -93,23 +101,17 @@ def make_run(name: str) -> Path:
     return out
 
 
-def measure_speed(page: Page, name: str, run: Path, dataset: Dataset, count: int) -> None:
-    """One row."""
-    backbone = open_backbone(weights(name, WORK), progress=Silent())
+def measure_speed(page: Page, name: str, dataset: Dataset, backbone: Backbone, predict: Callable[[], object]) -> None:
+    """One row: extraction with a backbone beside a way to predict the same files."""
+    count = dataset.table.num_rows
     extract_all(dataset, backbone)
-    predict_all(name, run, ".csv")
+    predict()
     spent = np.array(
-        [
-            [
-                *measure(lambda: extract_all(dataset, backbone), count),
-                *measure(lambda: predict_all(name, run, ".csv"), count),
-            ]
-            for _ in range(ROUNDS)
-        ]
+        [[*measure(lambda: extract_all(dataset, backbone), count), *measure(predict, count)] for _ in range(ROUNDS)]
     )
     extraction_s, extraction_cpu, prediction_s, prediction_cpu = spent.T
     page.row(
-        f"{name} {backbone.engine.precision}",
+        name,
         spread(list(1 / extraction_s)),
         spread(list(1 / prediction_s)),
         spread(list(extraction_s / prediction_s), 2),
@@ -129,6 +131,13 @@ def predict_all(name: str, run: Path, ending: str) -> Path:
     out = WORK / f"predictions{ending}"
     predictor = Predictor.open(run, given(name), resources=Resources(cache=WORK / "cache"))
     write_predictions(out, predictor.stream(WORK / "dogs.csv"))
+    return out
+
+
+def predict_with_folder(folder: Path) -> Path:
+    """From files to a table, with a model folder that is opened and checked anew."""
+    out = WORK / "predictions.csv"
+    write_predictions(out, FolderPredictor.open(folder).stream(WORK / "dogs.csv"))
     return out
 
 

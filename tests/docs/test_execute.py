@@ -95,11 +95,12 @@ def test_the_tutorial_runs_word_by_word(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_page_on_shipping_runs_word_by_word(tmp_path):
-    exported, classified, reduced, pushed = run(DOCS / "ship-it.md", tmp_path)
+    exported, classified, reduced, predicted, pushed = run(DOCS / "ship-it.md", tmp_path)
     assert "Fidelity  on 360 test images" in exported
     assert classified.startswith("seven.bmp\t7\t")
     assert "is undecided (export less run:" in reduced
     assert "(accepted with --accept-loss)" in reduced
+    assert predicted.startswith("seven.bmp\t7\t")
     assert pushed.splitlines()[-1] == "Done      nothing was uploaded (--dry-run)"
 
 
