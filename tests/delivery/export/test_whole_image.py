@@ -26,7 +26,7 @@ CHECKED = WholeImage(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("export_format", ["onnx", "openvino"])
 def test_whole_images_get_the_answers_of_their_crops(finished: Finished, tmp_path: Path, export_format: str):
     pytest.importorskip(RUNTIME[export_format])
