@@ -155,7 +155,12 @@ def main() -> None:
     given = parser.parse_args()
     files = [path.read_bytes() for path in sorted(given.images.rglob("*")) if path.suffix.lower() in (".jpg", ".png")]
     files = files[:: max(1, len(files) // MOST_IMAGES)][:MOST_IMAGES]
-    lines = ["# Load on the service", "", f"    python -m benchmarks.serve_load {given.folder} {given.images}", ""]
+    lines = [
+        "# Load on the service",
+        "",
+        "    python -m benchmarks.serve_load MODEL_FOLDER IMAGES --litserve PYTHON",
+        "",
+    ]
     lines += [machine_line(), "", say_load(), ""]
     model = ModelFolder.open(given.folder, threads=usable_cores())
     best = model.certificate.speed.best.batch

@@ -109,6 +109,16 @@ def test_a_service_that_nobody_can_connect_to_keeps_no_connection():
     assert call(guard)[1][b"connection"] == b"close"
 
 
+def test_a_request_that_is_given_up_at_the_end_is_told_so():
+    async def never(scope: Any, receive: Any, send: Any) -> None:
+        raise asyncio.CancelledError
+
+    guard = make_guard()
+    guard.application = never
+    status, headers = call(guard)
+    assert (status, headers[b"retry-after"]) == (503, b"1")
+
+
 def test_metrics_do_not_grow_with_paths():
     guard = make_guard()
     for number in range(50):

@@ -5,6 +5,7 @@ through a name that it lets point here (DNS rebinding). What a form on another p
 files in such a form without asking the service first. The API key is compared in constant time.
 """
 
+import asyncio
 import hmac
 import re
 import time
@@ -28,6 +29,7 @@ NEED_KEY = ("/v1/model", "/v1/predict", "/metrics")
 KNOWN_PATHS = frozenset(
     {*NEED_KEY, "/", "/openapi.json", "/v1/health", "/v1/health/live", "/v1/health/ready"}
 )  # other paths are counted together, so that nobody can make metrics grow
+STOPPED = Reply(503, "stopping", "The service stops before it could answer. Send this again to another, or later.", 1)
 HEADERS = {
     b"cache-control": b"no-store",
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
@@ -72,6 +74,10 @@ class Guard:
                 await self.application(scope, receive, send_guarded)
             else:
                 await send_reply(refusal, send_guarded)
+        except asyncio.CancelledError:  # the service stops, and has waited as long as it may
+            if status:
+                raise
+            await send_reply(STOPPED, send_guarded)
         finally:
             path = scope["path"] if scope["path"] in KNOWN_PATHS else "other"
             self.metrics.requests.labels(path, str(status)).inc()
