@@ -15,9 +15,10 @@ from vitrail.core.hashing import sha256_file
 from vitrail.core.resources import Resources
 from vitrail.delivery.export.certificate import WholeImage
 from vitrail.delivery.export.export import export_run
+from vitrail.delivery.export.graphs import Target
 from vitrail.delivery.export.layout import RUNTIME
 from vitrail.delivery.export.network import Classifier
-from vitrail.delivery.export.whole_image import require_plain
+from vitrail.delivery.export.whole_image import require_whole_image
 from vitrail.delivery.model_folder import ModelFolder
 
 CHECKED = WholeImage(
@@ -69,9 +70,16 @@ def test_whole_images_get_the_answers_of_their_crops(finished: Finished, tmp_pat
 )
 def test_a_network_that_needs_other_pixels_takes_crops_only(finished: Finished, change: dict[str, object]):
     classifier = finished.open("vit_mini")
-    require_plain(classifier)
+    require_whole_image(classifier, Target(format="onnx"))
+    changed = with_preprocessing(classifier, {"interpolation": "bilinear", **change})
     with pytest.raises(UsageError, match="takes crops only: leave out --whole-image"):
-        require_plain(with_preprocessing(classifier, {"interpolation": "bilinear", **change}))
+        require_whole_image(changed, Target(format="onnx"))
+
+
+@pytest.mark.parametrize("target", [Target(format="torch"), Target(format="openvino", precision="bf16")])
+def test_there_is_no_model_of_whole_images_for_torch_or_a_reduced_precision(finished: Finished, target: Target):
+    with pytest.raises(UsageError, match=f"for {target.format} in {target.precision} takes crops only"):
+        require_whole_image(finished.open("vit_mini"), target)
 
 
 def with_preprocessing(classifier: Classifier, change: dict[str, object]) -> Classifier:
