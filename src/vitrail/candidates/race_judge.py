@@ -6,7 +6,7 @@ squared error is taken, at each look anew. So a bound of the race is for heads a
 among nine strengths and by the error rather than by the accuracy, is made for both heads of a comparison. Left-out
 answers are not independent, since their heads share nearly all images, and no estimate of a variance from one set of
 images allows for that (Bengio and Grandvalet 2004, JMLR 5:1089-1105). Both together make the limit slightly too low:
-for new images it held in 94 to 99% of 120 draws each, where 97.5% are promised (chapter "judges" of benchmarks/race.py).
+for new images it held in 94 to 99% of 120 draws each, where 97.5% are promised ("judges" of benchmarks/race.py).
 
 Letters: N images, D features.
 """
