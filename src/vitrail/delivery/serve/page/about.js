@@ -8,7 +8,7 @@ export function fillAbout(words) {
   const { model, number, texts } = words;
   byId("about").hidden = model === null;
   if (model === null) return;
-  byId("lead-in").textContent = texts.leadIn(number.format(model.classes.length));
+  byId("lead-in").textContent = texts.introduction(number.format(model.classes.length));
   byId("limits").textContent = texts.limits(words.size(model.limits.bytes), number.format(model.limits.pixels / 1e6));
   const rows = listFacts(words).map(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]);
   byId("facts").replaceChildren(...rows.flat());

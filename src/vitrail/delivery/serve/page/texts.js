@@ -3,7 +3,7 @@
 
 const english = {
   title: "What is in the image?",
-  leadIn: (classes) =>
+  introduction: (classes) =>
     `Give it an image: the model says which of its ${classes} classes it shows, how probable that is, and when it ` +
     "does not know.",
   choose: "Choose images",
@@ -106,7 +106,7 @@ const english = {
 
 const french = {
   title: "Que montre l’image\u00a0?",
-  leadIn: (classes) =>
+  introduction: (classes) =>
     `Donnez une image\u00a0: le modèle dit laquelle de ses ${classes} classes elle montre, avec quelle probabilité, ` +
     "et quand il ne sait pas.",
   choose: "Choisir des images",
