@@ -1,6 +1,8 @@
+import errno
 import json
 from dataclasses import replace
 from importlib.resources import as_file, files
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from vitrail.backbones.build import build_net
 from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.weights import load_into
 from vitrail.backbones.weights.safetensors import read_safetensors
-from vitrail.core.errors import UsageError, WeightsError
+from vitrail.core.errors import RunError, UsageError, WeightsError
 from vitrail.core.progress import Silent
 from vitrail.training.pretrain import (
     DEFAULT_OPTIONS,
@@ -70,6 +72,18 @@ def test_the_same_options_give_the_same_bytes_interrupted_or_not(tmp_path, monke
     assert not (tmp_path / "b" / f"{name}.safetensors").exists()
     resumed = pretrain(name, TINY, out=tmp_path / "b", threads=1, progress=Silent())
     assert resumed.sha256 == undisturbed.sha256
+
+
+def test_a_checkpoint_that_cannot_be_deleted_is_named(tmp_path, monkeypatch):
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        with pytest.raises(RunError, match=r"is written, but .* could not be deleted \(Input/output error\)"):
+            pretrain("resnet_mini", TINY, out=tmp_path, threads=1, progress=Silent())
+    pretrain("resnet_mini", TINY, out=tmp_path, threads=1, progress=Silent())
+    assert [path.name for path in tmp_path.iterdir()] == ["resnet_mini.safetensors"]
 
 
 def test_the_number_of_threads_is_put_back(tmp_path):

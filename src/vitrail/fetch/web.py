@@ -147,9 +147,19 @@ def _download_from(url: str, file: WebFile, part: Path, progress: Progress) -> s
 
 
 def forget_part(part: Path) -> None:
-    """Delete a partial file and what is noted beside it."""
-    part.unlink(missing_ok=True)
-    _etag_file(part).unlink(missing_ok=True)
+    """Delete a partial file and what is noted beside it.
+
+    Raises:
+        DownloadError: they cannot be deleted.
+    """
+    try:
+        part.unlink(missing_ok=True)
+        _etag_file(part).unlink(missing_ok=True)
+    except OSError as error:
+        raise DownloadError(
+            f"The partial download {part} cannot be deleted ({error.strerror or error}). Delete it, and run the same "
+            "command again."
+        ) from error
 
 
 def _resumable_bytes(part: Path, file: WebFile) -> int:

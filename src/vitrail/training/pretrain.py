@@ -19,7 +19,7 @@ from vitrail.backbones.build import CLASSIFIER, build_net
 from vitrail.backbones.cards import Card
 from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.preprocess import normalise
-from vitrail.core.errors import UsageError, WeightsError
+from vitrail.core.errors import RunError, UsageError, WeightsError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.progress import Progress
 from vitrail.core.torch_threads import torch_threads
@@ -120,7 +120,13 @@ def pretrain(name: str, options: PretrainOptions, *, out: Path, threads: int, pr
         )
         accuracy = _accuracy(net, held_out, card)
     write_weights(path, net, card, _facts(name, options, accuracy))
-    checkpoint.unlink(missing_ok=True)
+    try:
+        checkpoint.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{path} is written, but {checkpoint} could not be deleted ({error.strerror or error}). Delete it: it is "
+            "not needed any more."
+        ) from error
     return PretrainReport(
         name=name,
         path=path,
