@@ -20,12 +20,11 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", list(NETWORKS.values()))
-def test_every_card_builds_and_gives_a_feature_of_its_width(name):
+def test_every_card_builds_with_a_classifier_of_its_classes(name):
+    """The width of its feature is looked at in test_counting.py, where each network runs."""
     card = CATALOGUE[name]
-    side = card.preprocessing.crop
-    with torch.device("meta"), torch.inference_mode():
-        net = build_net(card).eval()
-        assert net.forward_features(torch.empty(2, 3, side, side)).shape == (2, card.feature_width)
+    with torch.device("meta"):
+        net = build_net(card)
     assert classes_in(card, net.state_dict()) == card.classifier_classes
 
 

@@ -14,9 +14,10 @@ CATALOGUE = load_catalogue()
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_every_card_states_the_counted_costs(name):
+def test_every_card_states_the_counted_costs_and_the_width_of_its_feature(name):
     card = CATALOGUE[name]
     counted = counted_once(card)
+    assert card.feature_width == counted.width
     assert card.parameters == counted.parameters
     assert card.gmacs == pytest.approx(counted.gmacs, abs=5.1e-7)
 

@@ -1,6 +1,7 @@
 """Proof first: a digest says what a file is, names and shapes only what it fits."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.references import timm_net
 from vitrail.backbones.build import build_net
 from vitrail.backbones.catalogue import load_catalogue
+from vitrail.backbones.weights.dinov3 import META
 from vitrail.backbones.weights_folder import recognise_weights
 from vitrail.core.errors import UsageError
 from vitrail.core.hashing import sha256_file
@@ -50,6 +53,37 @@ def test_position_embeddings_may_be_stored_for_a_larger_input(tmp_path):
     save(tmp_path / "dinov2.safetensors", names[0], classes=0)
     (found,), _ = recognise_weights(tmp_path, [CATALOGUE[name] for name in names])
     assert (found.card.name, found.others) == (names[1], ())  # the same weights: the cheaper input
+
+
+@pytest.mark.parametrize("name", ["eva02_tiny_patch14_224.mim_in22k", "convnextv2_atto.fcmae"])
+def test_files_of_timm_are_recognised_where_our_network_has_other_tensors(tmp_path, name):
+    """EVA-02 packs queries, keys and values; ConvNeXt V2 has convolutions for linear layers, and no last norm."""
+    stored = timm_net(name).state_dict()
+    state = {key: tensor for key, tensor in stored.items() if "head.norm" not in key}
+    save_file(state, tmp_path / "w.safetensors")
+    (found,), none = recognise_weights(tmp_path, [*CARDS, CATALOGUE[name]])
+    assert (found.card.name, found.by, none) == (name, "names and shapes", ())
+
+
+def test_files_of_meta_are_recognised_though_their_zeros_are_not_read(tmp_path):
+    name = "vit_small_patch16_dinov3.lvd1689m"
+    renames = {row.ours: row.theirs for row in META.table}
+    state = {}
+    for key, tensor in build_net(CATALOGUE[name]).state_dict().items():
+        number = next(iter(re.findall(r"\.(\d+)\.", key)), "0")
+        state[renames[key.replace(f".{number}.", ".#.")].replace("#", number)] = tensor
+        if key.endswith("qkv.weight"):
+            state[f"blocks.{number}.attn.qkv.bias"] = torch.zeros(len(tensor))
+    save_file(state, tmp_path / "w.safetensors")
+    (found,), none = recognise_weights(tmp_path, [*CARDS, CATALOGUE[name]])
+    assert (found.card.name, found.by, none) == (name, "names and shapes", ())
+
+
+def test_another_network_of_a_known_library_fits_none(tmp_path):
+    save_file({META.mark: torch.zeros(1, 4, 8), "stranger": torch.zeros(3)}, tmp_path / "w.safetensors")
+    found, (none,) = recognise_weights(tmp_path, CARDS)
+    assert found == ()
+    assert "its tensors fit no network" in none.reason
 
 
 def test_equal_files_count_once_and_other_files_are_named_with_the_reason(tmp_path):

@@ -143,7 +143,7 @@ def test_a_race_is_read_as_it_was_written():
 
 
 def test_at_most_one_race_in_twenty_makes_a_false_claim():
-    """All candidates are alike at each look, less a margin: whoever leaves was truly at most a point better."""
+    """Two are truly more than a point better than the others: their departure behind one of those is a false claim."""
     false = 0
     for seed in range(100):
         rates = {"a": 0.85, "b": 0.8609, "c": 0.8609, "d": 0.85}  # b and c are 1.1 points better than a and d

@@ -35,9 +35,9 @@ def test_a_dozen_of_the_catalogue_has_every_kind_of_pretraining_and_no_network_l
 
 def test_kinds_families_and_data_take_turns_and_the_extremes_of_a_lineage_come_first():
     cards = [
-        card("r1", gmacs=1.0),
-        card("r2", gmacs=2.0),
-        card("r3", gmacs=3.0),
+        card("r1", gmacs=1.0, variant={"depth": 18}),
+        card("r2", gmacs=2.0, variant={"depth": 34}),
+        card("r3", gmacs=3.0, variant={"depth": 50}),
         card("v", family="vit", pretraining=("imagenet-21k",), labels="imagenet-21k"),
         card("r21", pretraining=("imagenet-21k",), labels="imagenet-21k"),
         card("c", family="clip", labels="", pretraining=("laion-2b",)),
@@ -50,10 +50,30 @@ def test_kinds_families_and_data_take_turns_and_the_extremes_of_a_lineage_come_f
     assert shortlist.picks[5].reason == "supervised on imagenet-1k, resnet, another size"
 
 
+def test_a_second_training_on_imagenet_1k_is_not_more_data():
+    twice = card("twice", family="convnext", pretraining=("imagenet-1k", "imagenet-1k"))
+    more = card("more", family="vit", pretraining=("imagenet-21k", "imagenet-1k"))
+    shortlist = make_shortlist([twice, card("once"), more], Wanted())
+    assert names(shortlist) == ["more", "twice", "once"]
+    assert shortlist.picks[1].reason == "supervised on imagenet-1k, convnext"
+
+
+def test_a_reason_says_in_what_a_card_differs_from_those_before_it():
+    larger = replace(BASE.preprocessing, resize=342, crop=300)
+    cards = [card("a", gmacs=3.0), card("b", gmacs=3.0), card("c", gmacs=2.0, variant={"depth": 34})]
+    shortlist = make_shortlist([*cards, card("d", gmacs=7.0, preprocessing=larger)], Wanted())
+    assert {pick.card.name: pick.reason.rpartition(", ")[2] for pick in shortlist.picks} == {
+        "d": "resnet",
+        "c": "another size",
+        "a": "another input size",
+        "b": "other weights",
+    }
+
+
 def test_a_family_that_nobody_thought_of_takes_part_by_its_facts():
     new = card("n", family="timm", pretraining=("imagenet-21k",), labels="")
     assert kind_of(new) == "self-supervised"
-    assert "n" in names(make_shortlist([*CATALOGUE, new], Wanted()))
+    assert "n" in names(make_shortlist([new, *CATALOGUE], Wanted()))  # first: there are more families than turns
 
 
 def test_of_cards_that_share_weights_the_cheapest_takes_part():

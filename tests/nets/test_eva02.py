@@ -83,8 +83,8 @@ def halves_in_pairs(net: Eva02, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def places_not_squeezed(net: Eva02, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another grid than that of pretraining counts in whole patches."""
-    speed_F = 1 / eva02.SLOWEST_TURN ** (torch.arange(4) / 4)
-    net._angles = lambda grid, device: angles_of_grid(torch.arange(grid[0]), torch.arange(grid[1]), speed_F)
+    speed_S = 1 / eva02.SLOWEST_TURN ** (torch.arange(4) / 4)
+    net._angles = lambda grid, device: angles_of_grid(torch.arange(grid[0]), torch.arange(grid[1]), speed_S)
 
 
 def class_token_turned(net: Eva02, monkeypatch: pytest.MonkeyPatch) -> None:

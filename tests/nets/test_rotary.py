@@ -6,11 +6,11 @@ import torch
 from tests.references import relative_gap
 from vitrail.nets.rotary import angles_of_grid, turn
 
-SPEED_F = torch.tensor([1.0, 0.3, 0.05])
+SPEED_S = torch.tensor([1.0, 0.3, 0.05])
 
 
 def grid(rows: int, columns: int, *, shift: float = 0.0) -> torch.Tensor:
-    return angles_of_grid(torch.arange(rows) + shift, torch.arange(columns) + shift, SPEED_F)
+    return angles_of_grid(torch.arange(rows) + shift, torch.arange(columns) + shift, SPEED_S)
 
 
 def vectors(tokens: int) -> torch.Tensor:
@@ -20,8 +20,8 @@ def vectors(tokens: int) -> torch.Tensor:
 def test_rows_come_before_columns_in_the_angles_and_patches_row_by_row():
     angle_LR = grid(2, 3)
     assert angle_LR.shape == (6, 6)
-    torch.testing.assert_close(angle_LR[4], torch.cat((1 * SPEED_F, 1 * SPEED_F)))  # second row, second column
-    torch.testing.assert_close(angle_LR[2], torch.cat((0 * SPEED_F, 2 * SPEED_F)))
+    torch.testing.assert_close(angle_LR[4], torch.cat((1 * SPEED_S, 1 * SPEED_S)))  # second row, second column
+    torch.testing.assert_close(angle_LR[2], torch.cat((0 * SPEED_S, 2 * SPEED_S)))
 
 
 @pytest.mark.parametrize("pairs", ["halves", "neighbours"])

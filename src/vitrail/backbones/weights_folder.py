@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from vitrail.backbones.build import build_net, classes_in
 from vitrail.backbones.cards import Card
 from vitrail.core.bounded import is_folder, is_regular_file
-from vitrail.core.errors import UsageError
+from vitrail.core.errors import UsageError, WeightsError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.reasons import say_reason
 
@@ -99,6 +99,8 @@ def _recognise(file: Path, cards: Iterable[Card]) -> RecognisedFile | Unrecognis
         state = _read_header(file)
     except ValueError as error:
         return UnrecognisedFile(file=file, reason=f"it is not a complete safetensors file ({say_reason(error)})")
+    except WeightsError:  # another network of a library whose names are known
+        state = {}
     fitting = list(_fitting(state, cards))
     if not fitting:
         return UnrecognisedFile(file=file, reason="its digest is on no card, and its tensors fit no network")
@@ -108,10 +110,16 @@ def _recognise(file: Path, cards: Iterable[Card]) -> RecognisedFile | Unrecognis
 
 
 def _read_header(file: Path) -> "dict[str, Tensor]":
-    """The tensors of a safetensors file without their values, by our names; raises ValueError if it is damaged."""
+    """The tensors of a safetensors file without their values, by our names.
+
+    Raises:
+        ValueError: the file is damaged.
+        WeightsError: the names belong to a library but are not all known.
+    """
     import torch
     from safetensors import SafetensorError, safe_open
 
+    from vitrail.backbones.weights import give_our_names
     from vitrail.backbones.weights.wrappers import say_nothing, strip_prefixes
 
     try:
@@ -120,15 +128,14 @@ def _read_header(file: Path) -> "dict[str, Tensor]":
     except SafetensorError as error:
         raise ValueError(say_reason(error)) from error
     state = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-    return strip_prefixes(state, file, say_nothing)
+    return give_our_names(strip_prefixes(state, file, say_nothing), file)
 
 
 def _fitting(state: "Mapping[str, Tensor]", cards: Iterable[Card]) -> Iterator[Card]:
     """The cards whose network has these tensors; of cards that share weights the first."""
-    total, repositories = sum(tensor.numel() for tensor in state.values()), set()
+    repositories = set()
     for card in cards:
-        # The classifier comes in addition; building a network takes longer than comparing two numbers.
-        if total >= card.parameters and card.repository not in repositories and _fits(state, card):
+        if card.repository not in repositories and _fits(state, card):
             repositories.add(card.repository)
             yield card
 
@@ -137,7 +144,12 @@ def _fits(state: "Mapping[str, Tensor]", card: Card) -> bool:
     import torch
 
     from vitrail.backbones.weights import UNUSED_COUNTER
+    from vitrail.backbones.weights.last_norm import add_plain_norm
 
+    state = add_plain_norm(state, card)
+    # The classifier comes in addition; building a network takes longer than comparing two numbers.
+    if sum(tensor.numel() for tensor in state.values()) < card.parameters:
+        return False
     side = int(card.variant.get("stored", card.preprocessing.crop))  # that of the file's position embeddings
     card = replace(card, preprocessing=replace(card.preprocessing, crop=side))
     with torch.device("meta"):

@@ -6,8 +6,9 @@ compared with its leader, the most accurate candidate of its heat. It leaves if
     bound + allowance < margin,
 
 where `bound` is Tango's upper limit for its lead over the leader at this look, with Bonferroni's correction over all
-ordered pairs of a heat and all looks at which candidates may leave, so that all bounds of a race hold together. It
-bounds heads that are trained on the images of the look. `allowance` is how much more the candidate may still gain on
+ordered pairs of a heat and all looks at which candidates may leave, so that all bounds of a race hold together,
+whoever leads and whenever a candidate leaves. The level is nominal: `race_judge.py` says how well it holds. It bounds
+heads that are trained on the images of the look. `allowance` is how much more the candidate may still gain on
 the leader until all training images are used: the forecast gain, or as much more as takes the bound to the forecast's
 upper limit (`statistics/forecast_lead.py`). That is a forecast, and no level is promised for it. It needs two looks, so
 nobody leaves at the first. benchmarks/race.py has what this costs and misses, and other allowances.

@@ -12,6 +12,7 @@ Without conditions networks are at most as large as a ViT-B at its usual input s
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal, TypeVar
 
 from vitrail.backbones.cards import Card
@@ -23,7 +24,7 @@ CANDIDATES = 12
 MOST_PARAMETERS, MOST_GMACS = 100_000_000, 30.0  # what B-sized networks stay below
 BYTES_PER_PARAMETER = 4  # of published float32 weights
 IMAGE_TEXT = frozenset({"wit-400m", "laion-400m", "laion-2b", "laion-5b", "datacomp-1b", "merged-2b", "webli"})
-SMALL_DATA = ("imagenet-1k",)
+SMALL_DATA = {"imagenet-1k"}  # however many trainings a card lists on it
 NOT_A_FORM = frozenset({"size", "patch", "depth", "stored"})  # keys of a variant in which cards of a lineage differ
 
 PretrainingKind = Literal["supervised", "self-supervised", "image-text"]
@@ -115,7 +116,7 @@ def _drop_other_input_sizes(cards: Sequence[Card]) -> list[Card]:
 def _families(kind: PretrainingKind, cards: Sequence[Card]) -> list[list[Card]]:
     """The cards of a kind by network family."""
     by_family: dict[str, list[Card]] = {}
-    for card in sorted(cards, key=lambda card: card.pretraining == SMALL_DATA):
+    for card in sorted(cards, key=lambda card: set(card.pretraining) == SMALL_DATA):
         if kind_of(card) == kind:
             by_family.setdefault(card.family, []).append(card)
     return list(by_family.values())
@@ -146,10 +147,20 @@ def _take_turns(rows: Sequence[Sequence[T]]) -> list[T]:
 
 
 def _explain(card: Card, before: Sequence[Card]) -> str:
-    data = " then ".join(card.pretraining)
-    sizes = [other.gmacs for other in before if _lineage(other) == _lineage(card)]
-    size = "" if not sizes else ", other weights" if card.gmacs in sizes else ", another size"
-    return f"{kind_of(card)} on {data or 'data that are not stated'}, {card.family}{size}"
+    data = " then ".join(collection for collection, _ in groupby(card.pretraining))
+    return f"{kind_of(card)} on {data or 'data that are not stated'}, {card.family}{_say_relation(card, before)}"
+
+
+def _say_relation(card: Card, before: Sequence[Card]) -> str:
+    """In what a card differs from those of its lineage that were chosen before."""
+    lineage = [other for other in before if _lineage(other) == _lineage(card)]
+    if not lineage:
+        return ""
+    networks = [other for other in lineage if other.variant == card.variant]
+    if not networks:
+        return ", another size"
+    sides = [other.preprocessing.crop for other in networks]
+    return ", other weights" if card.preprocessing.crop in sides else ", another input size"
 
 
 def _say_rule(wanted: Wanted, chosen: int, eligible: int) -> str:

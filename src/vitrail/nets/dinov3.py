@@ -9,7 +9,7 @@ computes the speeds of the turns in float32 and stores them in bfloat16 (timm/la
 transformers, and so this network, have them in float32.
 
 Letters: B images, C channels, H rows, W columns; L tokens (the class token first, then G registers, then the patches
-row by row), D width, A attention heads, E width of one head (D = A * E), R = E/2 angles of one head.
+row by row), D width, A attention heads, E width of one head (D = A * E), R = E/2 angles of one head, S = E/4 speeds.
 """
 
 import math
@@ -26,7 +26,8 @@ from vitrail.nets.vit import INIT_STD, LAYER_SCALE_START, Mlp, PatchEmbed, VitSi
 Pooling = Literal["cls", "mean"]
 
 LAYER_NORM_EPS = 1e-5  # where DINOv2 has 1e-6 (dinov3/models/vision_transformer.py, norm_layer_dict)
-LONGEST_PERIOD = 100.0  # of the turns; the shortest is 1, half the image (dinov3/hub/backbones.py, pos_embed_rope_base)
+# dinov3/hub/backbones.py, pos_embed_rope_base. Not quite reached; the shortest period is 1, half the image.
+LONGEST_PERIOD = 100.0
 REGISTERS = 4  # G
 
 DINOV3_SIZES = {  # dinov3/hub/backbones.py
@@ -143,8 +144,8 @@ class DinoV3(nn.Module):
             for count in (rows, columns)
         )
         speeds = self.head_width // 4
-        share_F = torch.arange(speeds, dtype=torch.float32, device=image_BCHW.device) / speeds
-        return angles_of_grid(row_H, column_W, 2 * math.pi / LONGEST_PERIOD**share_F)
+        share_S = torch.arange(speeds, dtype=torch.float32, device=image_BCHW.device) / speeds
+        return angles_of_grid(row_H, column_W, 2 * math.pi / LONGEST_PERIOD**share_S)
 
     def _initialise(self) -> None:
         nn.init.normal_(self.cls_token, std=INIT_STD)

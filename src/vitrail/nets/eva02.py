@@ -7,7 +7,8 @@ Parameters carry the names of timm's eva02_base_patch14_224. timm packs query, k
 sizes Ti and S in one layer each; `backbones/weights/eva02.py` takes them apart.
 
 Letters: B images, C channels, H rows, W columns; L tokens (the class token first, then the patches row by row),
-D width, A attention heads, E width of one head (D = A * E), F width of the MLP, R = E/2 angles of one head.
+D width, A attention heads, E width of one head (D = A * E), F width of the MLP, R = E/2 angles of one head, S = E/4
+speeds.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from vitrail.nets.vit import INIT_STD, LAYER_NORM_EPS, PatchEmbed
 Pooling = Literal["cls", "mean"]
 
 PRETRAINED_SIDE = 16  # patches a side in pretraining: other grids are squeezed into it (EVA-02/asuka/rope.py)
-SLOWEST_TURN = 10_000.0  # patches of the longest period, in units of 2 pi (EVA-02/asuka/rope.py, theta)
+SLOWEST_TURN = 10_000.0  # patches for a turn of one radian at the slowest, not quite reached (rope.py, theta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +152,10 @@ class Eva02(nn.Module):
     def forward_tokens(self, image_BCHW: Tensor) -> Tensor:
         """All tokens after the last block, `token_BLD`, the class token first; the norm comes after the pooling."""
         rows, columns = (int(side) // self.patch for side in image_BCHW.shape[2:])
-        own, position_1LD = self.pos_embed.tensor_split((1,), dim=1)
+        class_position_11D, position_1LD = self.pos_embed.tensor_split((1,), dim=1)
         patch_BLD = self.patch_embed(image_BCHW)
         patch_BLD = patch_BLD + resize_positions(position_1LD, self.grid, (rows, columns), self.positions)
-        class_B1D = self.cls_token.expand(patch_BLD.shape[0], -1, -1) + own
+        class_B1D = self.cls_token.expand(patch_BLD.shape[0], -1, -1) + class_position_11D
         token_BLD: Tensor = torch.cat((class_B1D, patch_BLD), dim=1)
         angle_LR = self._angles((rows, columns), image_BCHW.device)
         for block in self.blocks:
@@ -167,8 +168,8 @@ class Eva02(nn.Module):
             torch.arange(count, dtype=torch.float32, device=device) / count * PRETRAINED_SIDE for count in grid
         )
         speeds = self.head_width // 4
-        share_F = torch.arange(speeds, dtype=torch.float32, device=device) / speeds
-        return angles_of_grid(row_H, column_W, 1 / SLOWEST_TURN**share_F)
+        share_S = torch.arange(speeds, dtype=torch.float32, device=device) / speeds
+        return angles_of_grid(row_H, column_W, 1 / SLOWEST_TURN**share_S)
 
     def _initialise(self) -> None:
         nn.init.normal_(self.cls_token, std=INIT_STD)

@@ -31,7 +31,7 @@ class Plain:
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """A block whose widening is itself a convolution over neighbours."""
+    """A block whose widening is itself a convolution over neighbours; the paper's FusedIB."""
 
     kernel: int
     width: int
@@ -41,7 +41,11 @@ class Fused:
 
 @dataclass(frozen=True, slots=True)
 class Inverted:
-    """A universal inverted bottleneck: kernels of its two depthwise convolutions, 0 for none."""
+    """A universal inverted bottleneck: kernels of its two depthwise convolutions, 0 for none.
+
+    The paper calls the four kinds inverted bottleneck (middle alone), ConvNext (first alone), ExtraDW (both) and FFN
+    (neither).
+    """
 
     first: int
     middle: int

@@ -7,7 +7,8 @@ c, so it is a half for both heads: a choice, which benchmarks/race.py tests with
 
 and s is found from rows that both heads answered more than once: what a row's lead has changed between the first and
 the last look at it, by least squares through the origin. A row is compared with itself, so that hard and easy rows
-cancel out, and each row counts once. Other forecasts were measured and not chosen (benchmarks/race.py).
+cancel out, and each row counts once. Other forecasts were measured and not chosen (benchmarks/race.py). Form and limit
+were chosen on the simulated curves there, so what the rule misses on these curves is no estimate for real ones.
 
 Letters: N rows of the last look, M of an earlier one.
 """

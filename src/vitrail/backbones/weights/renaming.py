@@ -66,7 +66,8 @@ class Layout:
 def to_ours(stored: Mapping[str, Tensor], layout: Layout, *, file: Path) -> dict[str, Tensor]:
     """Give every tensor its name and form in our networks.
 
-    Whether the tensors are all that a network needs is checked by `load_into`.
+    Tensors on the meta device, of a file's header, have no values to check. Whether these are all the tensors that a
+    network needs is checked by `load_into`.
 
     Raises:
         WeightsError: a name is in no row of the table or there twice, a tensor lacks others that it belongs with, or
@@ -74,7 +75,8 @@ def to_ours(stored: Mapping[str, Tensor], layout: Layout, *, file: Path) -> dict
     """
     state = _without_prefix(stored, layout, file)
     used = _names_of(layout.left_out, state) | _names_of(layout.zeros, state)
-    not_zero = sorted(name for name in _names_of(layout.zeros, state) if state[name].any())
+    valued = (name for name in _names_of(layout.zeros, state) if not state[name].is_meta)
+    not_zero = sorted(name for name in valued if state[name].any())
     if not_zero:
         raise WeightsError(_misfit(file, layout, f"{len(not_zero)} not zero: {', '.join(not_zero[:LISTED_NAMES])}"))
     ours: dict[str, Tensor] = {}
