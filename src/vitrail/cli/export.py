@@ -68,18 +68,15 @@ def export(
     """Export a backbone with its head, checked on the run's test images."""
     from vitrail.core.drawing import watch
     from vitrail.core.resources import Resources
-    from vitrail.delivery.export.export import export_run
+    from vitrail.delivery.export.export import ExportOptions, export_run
 
     with watch(quiet=quiet) as progress:
         finished = export_run(
             run,
             out,
-            export_format=export_format,
-            precision=precision,
+            ExportOptions(format=export_format, precision=precision, accept_loss=accept_loss, whole_image=whole_image),
             backbone=backbone,
             data=data,
-            accept_loss=accept_loss,
-            whole_image=whole_image,
             resources=Resources(offline=offline, progress=progress),
         )
     if as_json:

@@ -56,8 +56,8 @@ class Fidelity:
 
     `flips` are images with another class; one is a tie if torch gives the two classes probabilities that differ by at
     most twice what is allowed. `strange` counts images that count as strange on one side only, without those whose two
-    distances differ by no more than rounding. `reduced` counts test images that are larger than the model's: on others a
-    wrong resize does not show.
+    distances differ by no more than rounding. `reduced` counts test images that are larger than the model's input: on
+    others a wrong resize does not show.
     """
 
     images: int
@@ -143,8 +143,8 @@ class WholeImage:
     """The model that takes whole images, against the same network on torch with crops by Pillow.
 
     `model` has the sha256 of each of its files. `largest_difference` is of a probability or a distance. `beyond` counts
-    test images beyond its limits for which it answers nothing; every other one is compared. `seconds` is the median of an image,
-    without decoding.
+    test images beyond its limits that it does not answer; every other one is compared. `seconds` is the median of an
+    image, without decoding.
     """
 
     model: dict[str, str]
