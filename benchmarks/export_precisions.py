@@ -16,7 +16,7 @@ from benchmarks.exports import certify_folder
 from benchmarks.report import Page
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
-from vitrail.delivery.export.answers import answer_with_torch, open_test_files
+from vitrail.delivery.export.answers import Reference
 from vitrail.delivery.export.certificate import Certificate
 from vitrail.delivery.export.graphs import FORMATS, PRECISIONS, REFUSED, Target
 from vitrail.delivery.export.loss import say_interval
@@ -38,14 +38,11 @@ def main(run_folder: Path, backbones: list[str], data: Annotated[str | None, typ
     page.head("backbone", "model", "MB", "other answers", "paired difference", "alone", "best batch", "outcome")
     for backbone in backbones:
         classifier = Classifier.open(run, backbone, offline=True, progress=Silent())
-        files = open_test_files(run, run.predictions(classifier.result.name).ids, data, resources)
-        torch = answer_with_torch(classifier, files, max_pixels=run.results.options.max_pixels, resources=resources)
+        reference = Reference.answer(run, classifier, data, resources)
         exact: dict[str, Certificate] = {}
         for target in TARGETS:
             with tempfile.TemporaryDirectory() as folder:
-                certificate = certify_folder(
-                    run, classifier, classifier, torch, files, target=target, folder=Path(folder)
-                )
+                certificate = certify_folder(reference, classifier, target=target, folder=Path(folder))
             fp32 = exact.setdefault(target.format, certificate)
             page.row(*describe(certificate, fp32))
     page.write(f"export_precisions_{run_folder.name}")

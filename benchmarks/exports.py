@@ -17,12 +17,12 @@ from benchmarks.report import Page
 from vitrail.backbones.poolings import components_of
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
-from vitrail.delivery.export.answers import ImageFiles, answer_with_folder, answer_with_torch, open_test_files
-from vitrail.delivery.export.certificate import Answers, Certificate
-from vitrail.delivery.export.export import certify, find_train_files, write_model
+from vitrail.delivery.export.answers import Reference, answer_with_folder
+from vitrail.delivery.export.certificate import Certificate
+from vitrail.delivery.export.export import certify, write_model
 from vitrail.delivery.export.graphs import FORMATS, Target
 from vitrail.delivery.export.network import Classifier
-from vitrail.runs import RunRecord, load_run
+from vitrail.runs import load_run
 
 
 def change_preprocessing(classifier: Classifier, **changes: Any) -> Classifier:
@@ -52,21 +52,11 @@ CHANGES: dict[str, Callable[[Classifier], Classifier]] = {
 }
 
 
-def certify_folder(
-    run: RunRecord,
-    classifier: Classifier,
-    written: Classifier,
-    torch: Answers,
-    files: ImageFiles,
-    *,
-    target: Target,
-    folder: Path,
-) -> Certificate:
-    """The certificate of a folder that is made from `written`, compared with the answers of `classifier` on torch."""
-    max_pixels, train = run.results.options.max_pixels, find_train_files(run, files)
-    write_model(folder, written, "0" * 64, target, train=train, max_pixels=max_pixels)
-    measured = answer_with_folder(folder, files, resources=Resources(offline=True))
-    return certify(run, classifier, torch, measured, folder=folder, target=target)
+def certify_folder(reference: Reference, written: Classifier, *, target: Target, folder: Path) -> Certificate:
+    """The certificate of a folder that is made from `written`, compared with the classifier of `reference`."""
+    write_model(folder, written, target, reference)
+    measured = answer_with_folder(folder, reference.test, resources=Resources(offline=True))
+    return certify(reference, measured, folder=folder, target=target)
 
 
 def main(run_folder: Path, data: Annotated[str | None, typer.Option()] = None) -> None:
@@ -76,8 +66,7 @@ def main(run_folder: Path, data: Annotated[str | None, typer.Option()] = None) -
     page.head("backbone", "format", "made from", "largest difference", "other answers", "reduced", "images/s", "gate")
     for result in run.results.backbones:
         classifier = Classifier.open(run, result.name, offline=True, progress=Silent())
-        files = open_test_files(run, run.predictions(result.name).ids, data, resources)
-        torch = answer_with_torch(classifier, files, max_pixels=run.results.options.max_pixels, resources=resources)
+        reference = Reference.answer(run, classifier, data, resources)
         poolings = [] if len(result.card.poolings) > 1 else ["wrong pooling"]
         for export_format in FORMATS:
             for name, change in {"the run": lambda classifier: classifier, **CHANGES}.items():
@@ -85,13 +74,7 @@ def main(run_folder: Path, data: Annotated[str | None, typer.Option()] = None) -
                     continue
                 with tempfile.TemporaryDirectory() as folder:
                     certificate = certify_folder(
-                        run,
-                        classifier,
-                        change(classifier),
-                        torch,
-                        files,
-                        target=Target(format=export_format),
-                        folder=Path(folder),
+                        reference, change(classifier), target=Target(format=export_format), folder=Path(folder)
                     )
                 fidelity = certificate.fidelity
                 page.row(

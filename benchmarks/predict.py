@@ -29,7 +29,7 @@ from vitrail.core.machine import usable_cores
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, load, open_source
-from vitrail.delivery.export.export import export_run
+from vitrail.delivery.export.export import ExportOptions, export_run
 from vitrail.delivery.predict import Predictor
 from vitrail.delivery.predict_folder import FolderPredictor
 from vitrail.delivery.prediction_files import write_predictions
@@ -61,7 +61,7 @@ def main() -> None:
     exact = open_backbone(weights(VIT_TI, WORK), engine="openvino", precision="fp32", progress=Silent())
     for model in MODELS:
         folder = export_run(
-            run, WORK / model, export_format=model, backbone=given(VIT_TI), data=str(WORK / "dogs")
+            run, WORK / model, ExportOptions(format=model), backbone=given(VIT_TI), data=str(WORK / "dogs")
         ).folder
         measure_speed(page, f"{model} fp32", dataset, exact, lambda folder=folder: predict_with_folder(folder))
     page.say("")

@@ -7,16 +7,15 @@ import pytest
 from tests.delivery.export.conftest import Finished
 from tests.delivery.export.conftest import finished as finished
 from vitrail.core.resources import Resources
-from vitrail.delivery.export.export import export_run
+from vitrail.delivery.export.export import ExportOptions, export_run
 from vitrail.delivery.export.layout import RUNTIME
 
 
 def export_folder(finished: Finished, out: Path, export_format: str, backbone: str = "vit_mini") -> Path:
     pytest.importorskip(RUNTIME[export_format])
     resources = Resources(offline=True)
-    return export_run(
-        finished.run.folder, out, export_format=export_format, backbone=backbone, resources=resources
-    ).folder
+    options = ExportOptions(format=export_format)
+    return export_run(finished.run.folder, out, options, backbone=backbone, resources=resources).folder
 
 
 @pytest.fixture(scope="session")

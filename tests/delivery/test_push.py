@@ -11,7 +11,7 @@ from tests.fetch.upload_server import UploadHub
 from vitrail.cli.main import _run
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.resources import Resources
-from vitrail.delivery.export.export import export_run
+from vitrail.delivery.export.export import ExportOptions, export_run
 from vitrail.delivery.model_folder import read_folder
 from vitrail.delivery.push import plan_upload, push_folder
 
@@ -108,7 +108,7 @@ def test_a_folder_that_needs_torch_can_be_handed_on(
     upload_hub: UploadHub, finished: Finished, tmp_path: Path, onnx_folder: Path
 ):
     folder = tmp_path / "model"
-    export_run(finished.run.folder, folder, export_format="torch", backbone="vit_mini")
+    export_run(finished.run.folder, folder, ExportOptions(format="torch"), backbone="vit_mini")
     push_folder(plan_upload(folder, NAME))
     files = upload_hub.repositories[NAME].branches["main"]
     assert "model.pt2" in files

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 
 TELEMETRY = "openvino_telemetry"
@@ -33,10 +34,8 @@ def import_openvino() -> ModuleType:
     """OpenVINO, without its telemetry."""
     if "openvino" not in sys.modules:
         with without_telemetry():
-            import openvino
-    import openvino
-
-    return openvino  # type: ignore[no-any-return]
+            import_module("openvino")
+    return sys.modules["openvino"]
 
 
 @cache

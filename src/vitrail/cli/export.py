@@ -26,9 +26,9 @@ def export(
         typer.Option(
             "--precision",
             metavar="auto|fp32|bf16|fp16|int8",
-            help="Arithmetic of the model; fp16 stores weights in half the space. Others than fp32 are refused where a "
-            "loss of more than 0.3 points of accuracy is not excluded. auto tries bf16 where this processor is faster "
-            "in it, and then fp32.",
+            help="Arithmetic of the model; fp16 stores weights in half the space. Any but fp32 is refused unless the "
+            "test images exclude a loss of more than 0.3 points. auto tries bf16 if this processor is faster in it, "
+            "and then fp32.",
         ),
     ] = "fp32",
     backbone: Annotated[
@@ -68,18 +68,15 @@ def export(
     """Export a backbone with its head, checked on the run's test images."""
     from vitrail.core.drawing import watch
     from vitrail.core.resources import Resources
-    from vitrail.delivery.export.export import export_run
+    from vitrail.delivery.export.export import ExportOptions, export_run
 
     with watch(quiet=quiet) as progress:
         finished = export_run(
             run,
             out,
-            export_format=export_format,
-            precision=precision,
+            ExportOptions(format=export_format, precision=precision, accept_loss=accept_loss, whole_image=whole_image),
             backbone=backbone,
             data=data,
-            accept_loss=accept_loss,
-            whole_image=whole_image,
             resources=Resources(offline=offline, progress=progress),
         )
     if as_json:
@@ -111,9 +108,9 @@ def _lines(certificate: "Certificate", out: Path) -> list[str]:
 
 
 def _whole_line(checked: "WholeImage") -> str:
-    beyond = f"; {_count(checked.beyond, 'test image')} too large for it" if checked.beyond else ""
+    beyond = f"; {_count(checked.beyond, 'test image')} beyond its limits" if checked.beyond else ""
     return (
-        f"Whole     image in, no probability differs by more than {checked.largest_difference:.1e} "
+        f"Whole     image in, no probability or distance differs by more than {checked.largest_difference:.1e} "
         f"({checked.allowed_difference:g} is allowed); {1e3 * checked.seconds:.0f} ms an image, "
         f"{checked.bytes / 1e6:.1f} MB{beyond}"
     )

@@ -10,7 +10,7 @@ from vitrail.benchmark import bench
 from vitrail.candidates.options import BenchOptions
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
-from vitrail.delivery.export.answers import ImageFiles, open_test_files
+from vitrail.delivery.export.answers import Reference
 from vitrail.delivery.export.network import Classifier
 from vitrail.runs import RunRecord, load_run
 from vitrail.search import TuneOptions
@@ -26,8 +26,8 @@ class Finished:
     def open(self, name: str) -> Classifier:
         return Classifier.open(self.run, name, offline=True, progress=Silent())
 
-    def test_files(self, name: str) -> ImageFiles:
-        return open_test_files(self.run, self.run.predictions(name).ids, str(self.data), Resources(offline=True))
+    def reference(self, name: str) -> Reference:
+        return Reference.answer(self.run, self.open(name), str(self.data), Resources(offline=True))
 
 
 @pytest.fixture(scope="session")

@@ -117,6 +117,24 @@ def test_an_image_that_is_strange_on_one_side_only_is_a_fault_unless_it_lies_on_
     assert (fidelity.fault() is None) is passes
 
 
+def test_a_threshold_does_not_excuse_a_wrong_distance():
+    """Torch's distance is on the threshold; the export's is far from it, and on the other side."""
+    answers = make_answers()
+    before_N, after_N = answers.distance_N.copy(), answers.distance_N.copy()
+    before_N[8], after_N[8] = DISTANCE + 1e-6, 0.0
+    fidelity = compare(replace(answers, distance_N=before_N), replace(answers, distance_N=after_N))
+    assert (fidelity.strange, fidelity.fault() is None) == (1, False)
+
+
+@pytest.mark.parametrize("image", [0, 1], ids=["strange", "familiar"])
+def test_a_distance_that_is_not_a_number_is_a_fault_in_every_precision(image: int):
+    broken = make_answers()
+    broken.distance_N[image] = np.nan
+    for loss in (None, make_loss("excluded"), make_loss("shown", accepted=True)):
+        faults = make_certificate(broken, loss=loss, runtime="torch").faults()
+        assert faults == ("a distance to the training images is not a number",)
+
+
 def test_a_lower_accuracy_than_the_runs_is_a_fault():
     lower = shift(make_answers().probability_NC, answer_wrongly(make_answers(), 20))
     assert lower.fault() == lower.conclusion

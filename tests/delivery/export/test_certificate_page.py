@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.accessibility import find_violations
 from tests.chromium import run_chromium
 from tests.delivery.examples import NASTY
 from tests.delivery.export.certificates import make_certificate, make_paths
+from vitrail.delivery.export.certificate import WholeImage
 from vitrail.delivery.export.certificate_page import hide_place, render_certificate, say_outcome
 
 MEASURE = """<!doctype html><body style="margin:0">
@@ -45,6 +47,22 @@ def test_every_other_answer_is_listed_with_both_probabilities():
         run, export = f"{100 * flip.before_probability:.1f}%", f"{100 * flip.after_probability:.1f}%"
         row = f"roses/{number:03d}.jpg {flip.label} {flip.before} {run} {flip.after} {export}, right"
         assert row in text
+
+
+def test_the_page_has_the_model_of_whole_images():
+    whole = WholeImage(
+        model={"whole_image.onnx": "cd" * 32},
+        bytes=24_000_000,
+        images=200,
+        beyond=3,
+        largest_difference=2.5e-6,
+        allowed_difference=1e-4,
+        seconds=0.012,
+    )
+    page = render_certificate(replace(make_certificate(), whole_image=whole), make_paths())
+    for words in ("2.5e-06 (0.0001 is allowed)", "3 of 200 test images", "0.012 s, without decoding", "cd" * 32):
+        assert words in read_text(page)
+    assert "resizes and crops inside" not in read_text(render_certificate(make_certificate(), make_paths()))
 
 
 def test_the_page_has_the_figures_of_the_certificate():

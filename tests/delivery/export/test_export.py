@@ -23,9 +23,10 @@ from vitrail.core.errors import DataError, RunError, UsageError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.core.resources import Resources
 from vitrail.delivery.export import export as export_module
-from vitrail.delivery.export.answers import answer_with_folder, answer_with_torch, open_test_files
+from vitrail.delivery.export.answers import answer_with_folder, open_test_files
 from vitrail.delivery.export.certificate import Certificate
-from vitrail.delivery.export.export import export_run, find_train_files
+from vitrail.delivery.export.export import ExportOptions, export_run
+from vitrail.delivery.export.folder_files import filled_folder
 from vitrail.delivery.export.graphs import FORMATS, ExportFormat, Target
 from vitrail.delivery.export.int8 import join_openvino, write_int8
 from vitrail.delivery.export.layout import RUNTIME
@@ -47,12 +48,9 @@ def certify_changed(
     finished: Finished, folder: Path, name: str, export_format: ExportFormat, change: str | None
 ) -> Certificate:
     """The certificate of a folder that is written from a changed classifier and compared with the right one."""
-    classifier, files = finished.open(name), finished.test_files(name)
-    torch = answer_with_torch(classifier, files, max_pixels=10**8, resources=Resources(offline=True))
-    written = CHANGES[change](classifier) if change else classifier
-    return certify_folder(
-        finished.run, classifier, written, torch, files, target=Target(format=export_format), folder=folder
-    )
+    reference = finished.reference(name)
+    written = CHANGES[change](reference.classifier) if change else reference.classifier
+    return certify_folder(reference, written, target=Target(format=export_format), folder=folder)
 
 
 @pytest.mark.slow
@@ -63,7 +61,7 @@ def test_a_faithful_export_is_certified(finished: Finished, tmp_path: Path, expo
     certificate = certify_changed(finished, tmp_path, name, export_format, None)
     assert certificate.faults() == ()
     assert certificate.fidelity.largest_difference < 2e-5
-    assert certificate.fidelity.images == certificate.fidelity.reduced == len(finished.test_files(name).ids)
+    assert certificate.fidelity.images == certificate.fidelity.reduced == len(finished.run.predictions(name).ids)
     assert {"numpy", "PIL", RUNTIME[export_format]} <= set(certificate.imported)
     assert certificate.shift.largest_difference < 1e-3, "the run is in float32 too; the store rounds features"
     assert certificate.shift.promises.sets[0].coverage.n == certificate.fidelity.images
@@ -88,7 +86,8 @@ def test_a_model_folder_is_whole_and_answers_as_predict_does(
 ):
     require(export_format)
     out, before = tmp_path / "model", digest_folder(finished.run.folder)
-    result = export_run(finished.run.folder, out, export_format=export_format, resources=Resources(offline=True))
+    options = ExportOptions(format=export_format)
+    result = export_run(finished.run.folder, out, options, resources=Resources(offline=True))
     assert digest_folder(finished.run.folder) == before, "a finished run never changes"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert result.certificate.faults() == ()
@@ -149,7 +148,9 @@ def test_a_refused_export_leaves_nothing(finished: Finished, tmp_path: Path, mon
 
     monkeypatch.setattr(export_module, "join_network", join_untempered)
     with pytest.raises(RunError, match="does not answer the test images as the run did") as error:
-        export_run(finished.run.folder, tmp_path / "model", export_format="openvino", resources=Resources(offline=True))
+        export_run(
+            finished.run.folder, tmp_path / "model", ExportOptions(format="openvino"), resources=Resources(offline=True)
+        )
     assert "a probability differs by" in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -162,7 +163,7 @@ def test_other_images_end_an_export(finished: Finished, tmp_path: Path):
         (tmp_path / "gone", UsageError, "There is nothing at"),
     ):
         with pytest.raises(error, match=message):
-            export_run(finished.run.folder, tmp_path / "model", export_format="openvino", data=str(folder))
+            export_run(finished.run.folder, tmp_path / "model", ExportOptions(format="openvino"), data=str(folder))
     assert not (tmp_path / "model").exists()
 
 
@@ -170,20 +171,55 @@ def test_a_model_that_cannot_answer_ends_the_export_with_its_words(finished: Fin
     (tmp_path / "preprocess.py").write_text("")
     (tmp_path / "classify.py").write_text("raise SystemExit('the model is damaged')")
     with pytest.raises(RunError, match=r"nothing was exported\. It ended with: the model is damaged"):
-        answer_with_folder(tmp_path, finished.test_files("vit_mini"), resources=Resources(offline=True))
+        answer_with_folder(tmp_path, finished.reference("vit_mini").test, resources=Resources(offline=True))
 
 
 def test_a_folder_that_is_there_is_not_replaced(finished: Finished, tmp_path: Path):
     require("openvino")
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="already there"):
-        export_run(finished.run.folder, tmp_path, export_format="openvino")
+        export_run(finished.run.folder, tmp_path, ExportOptions(format="openvino"))
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_where_no_folder_can_be_made_is_said_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for out in (Path(), Path("a/..")):
+        with pytest.raises(UsageError, match="does not end in the name of a folder"):
+            export_run(tmp_path / "no run", out, ExportOptions(format="torch"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"cannot be made in .*file"):
+        export_run(tmp_path / "no run", tmp_path / "file" / "model", ExportOptions(format="torch"))
+
+
+@pytest.mark.parametrize("error", [RunError("refused"), KeyboardInterrupt()])
+def test_a_folder_that_is_not_finished_leaves_nothing(tmp_path: Path, error: BaseException):
+    def fill(out: Path) -> None:
+        with filled_folder(out) as folder:
+            (folder / "model.json").write_text("{}")
+            raise error
+
+    with pytest.raises(type(error)):
+        fill(tmp_path / "models" / "new" / "digits")
+    assert list(tmp_path.iterdir()) == []
+    with filled_folder(tmp_path / "models" / "digits") as folder:
+        (folder / "model.json").write_text("{}")
+    assert (tmp_path / "models" / "digits" / "model.json").read_text() == "{}"
+
+
+def test_an_error_ends_the_process_that_answers(finished: Finished, tmp_path: Path):
+    """It would wait for the rest of the images, or measure its speed with those that it has."""
+    (tmp_path / "preprocess.py").write_text("")
+    (tmp_path / "classify.py").write_text("import time; time.sleep(600)")
+    test = finished.reference("vit_mini").test
+    changed = replace(test, paths=dict.fromkeys(test.ids, "gone.png"))
+    with pytest.raises(DataError, match=r"gone\.png"):
+        answer_with_folder(tmp_path, changed, resources=Resources(offline=True))
 
 
 def test_an_unknown_format_is_refused(finished: Finished, tmp_path: Path):
     with pytest.raises(UsageError, match="choose onnx, openvino, torch"):
-        export_run(finished.run.folder, tmp_path / "model", export_format="coreml")
+        export_run(finished.run.folder, tmp_path / "model", ExportOptions(format="coreml"))
 
 
 def test_images_are_not_downloaded_because_a_run_says_so(finished: Finished, tmp_path: Path):
@@ -263,9 +299,8 @@ def test_a_precision_that_is_refused_is_followed_by_fp32(
     monkeypatch.setattr("vitrail.backbones.engines._processor", lambda: {"amx_bf16": True})
     notes = Notes()
     resources = Resources(offline=True, progress=notes)
-    exported = export_run(
-        finished.run.folder, tmp_path / "model", export_format="openvino", precision="auto", resources=resources
-    )
+    options = ExportOptions(format="openvino", precision="auto")
+    exported = export_run(finished.run.folder, tmp_path / "model", options, resources=resources)
     assert exported.certificate.precision == "fp32"
     (note,) = [note for note in notes.notes if note.startswith("Not in bf16: ")]
     assert note.endswith("Exporting in fp32.")
@@ -277,7 +312,8 @@ def test_a_precision_that_is_refused_is_followed_by_fp32(
 def test_only_the_network_of_an_int8_export_is_quantised(finished: Finished, name: str):
     pytest.importorskip("openvino")
     pytest.importorskip("nncf")
-    classifier, train = finished.open(name), find_train_files(finished.run, finished.test_files(name))
+    reference = finished.reference(name)
+    classifier, train = reference.classifier, reference.train
     backbone = attach_ranges(classifier.backbone, train.ids, train.read, max_pixels=10**8)
     model, owner = join_openvino(classifier, backbone)
     quantised = [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() == "FakeQuantize"]
@@ -303,7 +339,8 @@ def test_only_the_network_of_an_int8_export_for_onnx_is_quantised(finished: Fini
     onnxruntime = pytest.importorskip("onnxruntime")
     import onnx
 
-    classifier, train = finished.open("vit_mini"), find_train_files(finished.run, finished.test_files("vit_mini"))
+    reference = finished.reference("vit_mini")
+    classifier, train = reference.classifier, reference.train
     backbone = attach_ranges(classifier.backbone, train.ids[:4], train.read, max_pixels=10**8)
     write_int8(Target(format="onnx", precision="int8"), classifier, backbone, facts={"run": "facts"}, folder=tmp_path)
     assert read_metadata(tmp_path, "onnx") == {"run": "facts"}
@@ -325,7 +362,7 @@ def test_only_the_network_of_an_int8_export_for_onnx_is_quantised(finished: Fini
 
 
 def test_changed_train_images_end_an_int8_export(finished: Finished, tmp_path: Path):
-    train = find_train_files(finished.run, finished.test_files("vit_mini"))
+    train = finished.reference("vit_mini").train
     others = draw_folder(tmp_path / "others", per_class=20, side=71)
     changed = replace(train, source=open_test_files(finished.run, train.ids, str(others), Resources()).source)
     with pytest.raises(DataError, match=r"cannot be read|changed"):

@@ -134,6 +134,14 @@ def test_the_card_has_what_a_reader_must_know():
     assert "../data" not in text, "no path of the machine"
 
 
+def test_a_program_of_torch_warns_of_code_and_offers_no_service():
+    results = make_results()
+    warning, service = "can hold code that runs when torch loads it", "`vitrail serve`"
+    for export_format, warned in (("torch", True), ("onnx", False)):
+        text = render_card(results, describe(results) | {"format": export_format}, make_certificate())
+        assert ((warning in text), (service in text)) == (warned, not warned)
+
+
 def test_the_best_of_several_says_so_beside_its_figures():
     results = make_results()
     assert results.winner is not None

@@ -12,6 +12,7 @@ from vitrail.backbones.cards import Preprocessing
 from vitrail.backbones.preprocess import LONGEST_STRIP, to_pixels
 from vitrail.delivery.export import pillow_resize
 from vitrail.delivery.export.pillow_resize import MOST_SCALE, PillowResize
+from vitrail.delivery.export.whole_image import MOST_RESIZE
 
 # Rows and columns: smaller and larger than the resize, of its size, odd, a power of two, strips both ways.
 SIZES = (
@@ -65,6 +66,17 @@ def test_the_largest_scale_is_exact_and_no_larger_one_is_promised():
     )
     for rows, columns in ((side + 1, side + 1), (LONGEST_STRIP + 1, 1)):
         assert not bool(module(torch.zeros((rows, columns, 3), dtype=torch.uint8))[1])
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("shape", [(1, LONGEST_STRIP), (5 * LONGEST_STRIP, 5)])
+def test_the_longest_strip_is_exact_at_the_largest_resize(shape: tuple[int, int], interpolation: str):
+    """The numbers inside are largest here."""
+    preprocessing = rules(MOST_RESIZE, MOST_RESIZE, interpolation)
+    pixel_HWC = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(
+        resize_inside(PillowResize(preprocessing), pixel_HWC), to_pixels(Image.fromarray(pixel_HWC), preprocessing)
+    )
 
 
 def test_the_limit_of_pixels_is_stated(monkeypatch: pytest.MonkeyPatch):

@@ -14,11 +14,11 @@ from vitrail.core.errors import UsageError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.resources import Resources
 from vitrail.delivery.export.certificate import WholeImage
-from vitrail.delivery.export.export import export_run
+from vitrail.delivery.export.export import ExportOptions, export_run
 from vitrail.delivery.export.graphs import Target
 from vitrail.delivery.export.layout import RUNTIME
 from vitrail.delivery.export.network import Classifier
-from vitrail.delivery.export.whole_image import require_whole_image
+from vitrail.delivery.export.whole_image import check_whole_image, describe_whole_image, is_within, require_whole_image
 from vitrail.delivery.model_folder import ModelFolder
 
 CHECKED = WholeImage(
@@ -32,9 +32,8 @@ CHECKED = WholeImage(
 def test_whole_images_get_the_answers_of_their_crops(finished: Finished, tmp_path: Path, export_format: str):
     pytest.importorskip(RUNTIME[export_format])
     resources = Resources(offline=True)
-    exported = export_run(
-        finished.run.folder, tmp_path / "model", export_format=export_format, whole_image=True, resources=resources
-    )
+    options = ExportOptions(format=export_format, whole_image=True)
+    exported = export_run(finished.run.folder, tmp_path / "model", options, resources=resources)
     checked = exported.certificate.whole_image
     assert checked is not None
     assert (checked.images, checked.beyond) == (exported.certificate.fidelity.images, 0)
@@ -65,7 +64,14 @@ def test_whole_images_get_the_answers_of_their_crops(finished: Finished, tmp_pat
 
 @pytest.mark.parametrize(
     "change",
-    [{"resize_rule": "squash"}, {"equalise": True}, {"decode": "fast"}, {"crop": 10**3}, {"antialias": False}],
+    [
+        {"resize_rule": "squash"},
+        {"equalise": True},
+        {"decode": "fast"},
+        {"crop": 10**3},
+        {"antialias": False},
+        {"resize": 518},
+    ],
     ids=str,
 )
 def test_a_network_that_needs_other_pixels_takes_crops_only(finished: Finished, change: dict[str, object]):
@@ -86,6 +92,33 @@ def with_preprocessing(classifier: Classifier, change: dict[str, object]) -> Cla
     card = classifier.backbone.card
     rules = replace(card.preprocessing, **change)  # type: ignore[arg-type]
     return replace(classifier, backbone=replace(classifier.backbone, card=replace(card, preprocessing=rules)))
+
+
+def test_an_image_within_the_limits_must_be_answered(finished: Finished, tmp_path: Path):
+    """A model that gives no number for an image is not excused as if the image were beyond its limits."""
+    reference = finished.reference("vit_mini")
+    limits = describe_whole_image(reference.classifier, Target(format="onnx"))
+    (tmp_path / limits["file"]).write_bytes(b"model")
+    classes = reference.torch.probability_NC.shape[1]
+    shape = "import numpy as np\ndef decode_file(data): return np.zeros((40, 30, 3))\n"
+    (tmp_path / "preprocess.py").write_text(shape)
+    (tmp_path / "whole_image.py").write_text("FILE = ''\ndef to_whole(decoded): return decoded\n")
+    (tmp_path / "classify.py").write_text(
+        "import numpy as np\n"
+        "def open_model(threads, file):\n"
+        f"    return lambda pixels: (np.full((1, {classes}), np.nan), np.full(1, np.nan))\n"
+    )
+    checked = check_whole_image(tmp_path, limits, reference, resources=Resources(offline=True))
+    assert (checked.beyond, checked.largest_difference) == (0, np.inf)
+    shorter = limits | {"most_short_side": 29}
+    assert check_whole_image(tmp_path, shorter, reference, resources=Resources(offline=True)).beyond == checked.images
+
+
+def test_the_limits_are_those_of_the_shape():
+    limits = {"most_pixels": 2**24, "most_short_side": 24 * 40, "most_long_over_short": 64}
+    for shape, within in (((960, 17_476), True), ((961, 961), False), ((64, 1), True), ((1, 65), False)):
+        assert is_within(limits, *shape) is within, shape
+    assert not is_within(limits, 900, 2**24 // 900 + 1)
 
 
 def test_other_answers_are_a_fault():

@@ -1,5 +1,7 @@
 """The answers to the test images of a run: from torch in float32, and from a model folder in a process of its own.
 
+`Reference` has the first, and all else that an export is compared with.
+
 Letters: N test images.
 """
 
@@ -10,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import numpy as np
 
@@ -31,6 +33,7 @@ from vitrail.features.stream import Network, Stream
 from vitrail.heads import probabilities
 from vitrail.heads.bank import neighbour_distance
 from vitrail.runs import RunRecord
+from vitrail.runs.receipt import read_receipt
 
 TORCH_TASK, FOLDER_TASK = "Answering with torch", "Answering with the export"
 MOST_WORDS = 2000  # characters of what a process printed before it failed
@@ -66,6 +69,56 @@ class Measured:
 
     answers: Answers
     facts: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """What exports of a backbone are compared with: its run, and the answers of its network on torch in float32.
+
+    `digest` is that of the run's receipt.
+    """
+
+    run: RunRecord
+    digest: str
+    classifier: Classifier
+    test: ImageFiles
+    torch: Answers
+
+    @property
+    def max_pixels(self) -> int:
+        """Images with more pixels were not read in the run."""
+        return self.run.results.options.max_pixels
+
+    @property
+    def train(self) -> ImageFiles:
+        """The train images, which lie where the test images do."""
+        examples = self.run.examples()
+        ids = [example for example, split in zip(examples.ids, examples.splits, strict=True) if split == "train"]
+        return replace(self.test, ids=ids)
+
+    @classmethod
+    def answer(cls, run: RunRecord, classifier: Classifier, data: str | None, resources: Resources) -> Self:
+        """Find the test images of a run, and answer them with torch.
+
+        Args:
+            run: as `load_run` gives it.
+            classifier: a backbone of the run.
+            data: the images of the run; None for those that its command names.
+            resources: how they may be read.
+
+        Raises:
+            UsageError: the images are not there.
+            DataError: a test image cannot be read, or can no longer be decoded.
+        """
+        test = open_test_files(run, run.predictions(classifier.result.name).ids, data, resources)
+        max_pixels = run.results.options.max_pixels
+        return cls(
+            run=run,
+            digest=read_receipt(run.folder).digest,
+            classifier=classifier,
+            test=test,
+            torch=answer_with_torch(classifier, test, max_pixels=max_pixels, resources=resources),
+        )
 
 
 def open_test_files(run: RunRecord, ids: Sequence[str], data: str | None, resources: Resources) -> ImageFiles:
@@ -148,11 +201,7 @@ def answer_with_folder(folder: Path, files: ImageFiles, *, resources: Resources,
         command = [sys.executable, measure.__file__, str(folder), str(answers), str(cores)]
         command += ["whole-image"] if whole_image else []
         with words.open("wb") as printed:
-            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=printed, stderr=printed) as process:  # noqa: S603
-                assert process.stdin is not None, "a pipe was asked for"
-                with suppress(BrokenPipeError):  # it has failed; what it printed says why
-                    _send_files(files, process.stdin, resources.progress)
-            code = process.returncode
+            code = _run_on_files(command, files, printed, resources.progress)
         if code:
             lines = words.read_text(encoding="utf-8", errors="replace")[-MOST_WORDS:].strip().splitlines()
             text = lines[-1] if lines else f"exit status {code}"
@@ -160,13 +209,27 @@ def answer_with_folder(folder: Path, files: ImageFiles, *, resources: Resources,
                 f"The exported model could not answer the test images, so nothing was exported. It ended with: {text}"
             )
         with np.load(answers) as arrays:
-            return Measured(
-                answers=Answers(
-                    probability_NC=arrays["probability_NC"].astype(np.float64),
-                    distance_N=arrays["distance_N"].astype(np.float64),
-                ),
-                facts=parse_json(str(arrays["facts"])),
-            )
+            probability_NC, distance_N = (arrays[name].astype(np.float64) for name in ("probability_NC", "distance_N"))
+            facts = parse_json(str(arrays["facts"]))
+    if not len(probability_NC) == len(distance_N) == len(files.ids):
+        raise RunError(
+            f"The exported model gave {len(probability_NC)} answers to {len(files.ids)} test images, so nothing was "
+            "exported. Choose another --format."
+        )
+    return Measured(answers=Answers(probability_NC=probability_NC, distance_N=distance_N), facts=facts)
+
+
+def _run_on_files(command: Sequence[str], files: ImageFiles, printed: IO[bytes], progress: Progress) -> int:
+    """The exit status of a program that reads files as `measure.py` does; it ends with any error here."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=printed, stderr=printed) as process:  # noqa: S603
+        assert process.stdin is not None, "a pipe was asked for"
+        try:
+            with suppress(BrokenPipeError):  # it has failed; what it printed says why
+                _send_files(files, process.stdin, progress)
+            return process.wait()
+        except BaseException:  # Ctrl-C too
+            process.kill()  # it would go on to measure its speed
+            raise
 
 
 def _send_files(files: ImageFiles, pipe: IO[bytes], progress: Progress) -> None:

@@ -25,7 +25,7 @@ from vitrail.statistics.metrics import DecideBy
 
 CERTIFICATE_VERSION = 1
 MOST_DIFFERENCE = 1e-4  # of a probability
-MOST_DISTANCE = 1e-4  # of a cosine distance; an image nearer than this to the threshold may be strange on one side only
+MOST_DISTANCE = 1e-4  # of a cosine distance; with less between the two, an image may be strange on one side only
 EXPORT, RUN = "export", "run"
 NOT_IMPORTED = ("torch", "vitrail")
 
@@ -55,9 +55,9 @@ class Fidelity:
     """The export against the same network on torch in float32.
 
     `flips` are images with another class; one is a tie if torch gives the two classes probabilities that differ by at
-    most twice what is allowed. `strange` counts images that count as strange on one side only, without those that are
-    as near to the threshold as rounding. `reduced` counts test images that are larger than the model's: on others a
-    wrong resize does not show.
+    most twice what is allowed. `strange` counts images that count as strange on one side only, without those whose two
+    distances differ by no more than rounding. `reduced` counts test images that are larger than the model's input: on
+    others a wrong resize does not show.
     """
 
     images: int
@@ -69,9 +69,19 @@ class Fidelity:
     strange: int
     reduced: int
 
+    def broken(self) -> str | None:
+        """Which answer is not a number, which no precision excuses; None if all are."""
+        if not math.isfinite(self.largest_difference):
+            return "a probability is not a number"
+        if not math.isfinite(self.largest_distance_difference):
+            return "a distance to the training images is not a number"
+        return None
+
     def fault(self) -> str | None:
-        """Why the export is refused; None if it is not."""
-        if not self.largest_difference <= self.allowed_difference:
+        """Why an export in float32 is refused; None if it is not."""
+        if broken := self.broken():
+            return broken
+        if self.largest_difference > self.allowed_difference:
             return (
                 f"a probability differs by {self.largest_difference:.2g} from the same network's on torch, and "
                 f"{self.allowed_difference:g} is allowed"
@@ -133,8 +143,8 @@ class WholeImage:
     """The model that takes whole images, against the same network on torch with crops by Pillow.
 
     `model` has the sha256 of each of its files. `largest_difference` is of a probability or a distance. `beyond` counts
-    test images that are larger than it takes, for which it answers nothing. `seconds` is the median of an image,
-    without decoding.
+    test images beyond its limits that it does not answer; every other one is compared. `seconds` is the median of an
+    image, without decoding.
     """
 
     model: dict[str, str]
@@ -188,8 +198,7 @@ class Certificate:
         whole = self.whole_image.fault() if self.whole_image else None
         if self.loss is None:
             return tuple(fault for fault in (stray, self.fidelity.fault(), self.shift.fault(), whole) if fault)
-        broken = None if math.isfinite(self.fidelity.largest_difference) else "a probability is not a number"
-        return tuple(fault for fault in (stray, broken, self.loss.fault(), whole) if fault)
+        return tuple(fault for fault in (stray, self.fidelity.broken(), self.loss.fault(), whole) if fault)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -214,7 +223,7 @@ def compare_exactly(
         - torch.probability_NC[row_N, export.probability_NC[row_N].argmax(axis=1)]
     )
     strange_N = (torch.distance_N > refusal.distance) != (export.distance_N > refusal.distance)
-    clear_N = np.abs(torch.distance_N - refusal.distance) > MOST_DISTANCE
+    rounded_N = np.abs(torch.distance_N - export.distance_N) <= MOST_DISTANCE
     return Fidelity(
         images=len(images.ids),
         largest_difference=largest(torch.probability_NC, export.probability_NC),
@@ -222,7 +231,7 @@ def compare_exactly(
         largest_distance_difference=largest(torch.distance_N, export.distance_N),
         flips=flips,
         ties=int((lead_N <= 2 * allowed).sum()),
-        strange=int((strange_N & clear_N).sum()),
+        strange=int((strange_N & ~rounded_N).sum()),
         reduced=reduced,
     )
 

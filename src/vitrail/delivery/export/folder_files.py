@@ -16,8 +16,8 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from importlib.resources import files
@@ -27,13 +27,13 @@ from typing import Any
 import numpy as np
 
 from vitrail.core.bounded import is_folder, is_there
+from vitrail.core.digest_json import add_digest
 from vitrail.core.errors import RunError, UsageError
-from vitrail.core.hashing import fingerprint, sha256_file
+from vitrail.core.hashing import sha256_file
 from vitrail.core.whole_files import TEMPORARY
 from vitrail.delivery.export.graphs import ExportFormat, Target
 from vitrail.delivery.export.layout import (
     FACTS,
-    MODEL_FILE,
     MODEL_VERSION,
     OUTPUTS,
     PIXELS,
@@ -135,11 +135,15 @@ def write_text(path: Path, text: str) -> None:
     path.write_bytes(text.encode("utf-8", errors="backslashreplace"))
 
 
-def digest_model(folder: Path, export_format: ExportFormat) -> dict[str, str]:
-    """The sha256 of each file of the model."""
-    stem = Path(MODEL_FILE[export_format]).stem
-    paths = [path for path in folder.iterdir() if path.name.startswith(f"{stem}.") and path.name != FACTS]
-    return {path.name: sha256_file(path) for path in sorted(paths)}
+def digest_model(folder: Path, file: str) -> dict[str, str]:
+    """The sha256 of each file of a model: the one that is opened, and those that it reads its weights from."""
+    names = {file, f"{file}.data", Path(file).with_suffix(".bin").name}
+    return {name: sha256_file(folder / name) for name in sorted(names) if is_there(folder / name)}
+
+
+def count_bytes(folder: Path, names: Iterable[str]) -> int:
+    """The size of files of a folder together."""
+    return sum((folder / name).stat().st_size for name in names)
 
 
 def write_receipt(folder: Path, run_digest: str) -> None:
@@ -149,16 +153,21 @@ def write_receipt(folder: Path, run_digest: str) -> None:
         "run": run_digest,
         "files": {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()},
     }
-    text = json.dumps(facts | {"digest": fingerprint(facts)}, indent=2, sort_keys=True) + "\n"
-    write_text(folder / RECEIPT, text)
+    write_text(folder / RECEIPT, json.dumps(add_digest(facts), indent=2, sort_keys=True) + "\n")
 
 
 def require_new_folder(out: Path) -> None:
     """Check before any work that a folder can be made.
 
     Raises:
-        UsageError: there is something already.
+        UsageError: there is something already, or the path does not end in a name.
+        RunError: it cannot be written.
     """
+    if out.name in ("", ".."):
+        raise UsageError(f"{out} does not end in the name of a folder: give another one with --out.")
+    nearest = next(path for path in out.absolute().parents if is_there(path))
+    if not (is_folder(nearest) and os.access(nearest, os.W_OK | os.X_OK)):
+        raise RunError(f"The model folder {out} cannot be made in {nearest}. Choose another place with --out.")
     if is_there(out) and not (is_folder(out) and not any(out.iterdir())):
         raise UsageError(f"{out} is already there: choose another folder with --out, or delete it.")
 
@@ -171,6 +180,7 @@ def filled_folder(out: Path) -> Iterator[Path]:
         RunError: the folder cannot be written.
     """
     beside = out.with_name(f".{out.name}.{uuid.uuid4().hex}{TEMPORARY}")
+    made = [path for path in out.parents if not is_there(path)]
     try:
         beside.mkdir(parents=True)
         yield beside
@@ -189,3 +199,6 @@ def filled_folder(out: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        with suppress(OSError):  # the first that is not empty ends it: after a success, the folder that holds `out`
+            for path in made:
+                path.rmdir()

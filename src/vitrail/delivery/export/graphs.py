@@ -2,7 +2,7 @@
 
 fp32    computed in float32
 bf16    the file of fp32, computed in bfloat16 by OpenVINO
-fp16    weights stored in float16: half the file; computed in float32, since no CPU runtime gains from float16
+fp16    weights stored in float16: half the file; computed in float32, since few CPUs compute in float16
 int8    the network quantised (`int8.py`), its head in float32
 """
 

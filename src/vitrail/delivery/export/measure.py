@@ -3,8 +3,8 @@
     python measure.py FOLDER ANSWERS THREADS [whole-image] < files
 
 It imports the folder's classify.py and preprocess.py, and through them the runtime, numpy and Pillow; nothing of
-Vitrail and no torch. Each file on standard input is its length in eight bytes, then its bytes. ANSWERS is an .npz with
-a row for each file and, as JSON, what was measured.
+Vitrail, and torch only if that is the runtime. Each file on standard input is its length in eight bytes, then its
+bytes. ANSWERS is an .npz with a row for each file and, as JSON, what was measured.
 
 Letters: B images of a batch, N files, C classes.
 """
@@ -32,13 +32,13 @@ def main(folder: str, answers: str, threads: int) -> None:
     import classify  # type: ignore[import-not-found]
     import preprocess  # type: ignore[import-not-found]
 
-    run, crop = classify.open_model(threads=threads), preprocess.PREPROCESSING.resize
+    run, resize = classify.open_model(threads=threads), preprocess.PREPROCESSING.resize
     probabilities, distances, reduced = [], [], 0
     kept: list[Any] = []
     files = read_files(sys.stdin.buffer)
     while batch := list(islice(files, BATCH)):
         images = [preprocess.decode_file(data) for data in batch]
-        reduced += sum(min(image.size) > crop for image in images)
+        reduced += sum(min(image.size) > resize for image in images)
         pixel_BHWC = np.stack([preprocess.to_crop(image) for image in images])
         probability_BC, distance_B = run(pixel_BHWC)
         probabilities.append(probability_BC)
@@ -66,7 +66,7 @@ def measure_whole_image(folder: str, answers: str, threads: int) -> None:
     import whole_image  # type: ignore[import-not-found]
 
     run = classify.open_model(threads=threads, file=whole_image.FILE)
-    probabilities, distances, seconds = [], [], []
+    probabilities, distances, seconds, shapes = [], [], [], []
     for data in read_files(sys.stdin.buffer):
         pixel_HWC = whole_image.to_whole(preprocess.decode_file(data))
         begun = time.perf_counter()
@@ -74,11 +74,12 @@ def measure_whole_image(folder: str, answers: str, threads: int) -> None:
         seconds.append(time.perf_counter() - begun)
         probabilities.append(probability_1C)
         distances.append(distance_1)
+        shapes.append(pixel_HWC.shape[:2])
     np.savez(
         answers,
         probability_NC=np.concatenate(probabilities),
         distance_N=np.concatenate(distances),
-        facts=np.array(json.dumps({"seconds": statistics.median(seconds)})),
+        facts=np.array(json.dumps({"seconds": statistics.median(seconds), "shapes": shapes})),
     )
 
 

@@ -22,7 +22,6 @@ from vitrail.backbones import Preprocessing
 BASE, DIGITS = 256, 7  # digits after the point: 56 bits, more than a double has
 WEIGHT_BITS = 22  # PRECISION_BITS of Resample.c
 MOST_SCALE = 24  # the short side of an image may be this many times the resize
-MOST_SIDE = 32_767  # of the image after the resize
 MOST_PIXELS = 1 << 24
 LONGEST_STRIP = 64  # as `backbones.preprocess` has it: longer strips are cut there first
 REACH = {"bilinear": 1, "bicubic": 2}  # of the filter, in input pixels at scale 1
@@ -60,12 +59,7 @@ class PillowResize(nn.Module):
         down_first_PPC = _pass(down_WCP.permute(1, 2, 0), columns_W3P).permute(1, 2, 0)
         fewer_rows = rows - out_rows
         down_first = (fewer_rows > 0) & (fewer_rows > 2 * (columns - out_columns))
-        fits = (
-            (short <= MOST_SCALE * self.resize)
-            & (long <= LONGEST_STRIP * short)
-            & (torch.maximum(out_columns, out_rows) <= MOST_SIDE)
-            & (columns * rows <= MOST_PIXELS)
-        )
+        fits = (short <= MOST_SCALE * self.resize) & (long <= LONGEST_STRIP * short) & (columns * rows <= MOST_PIXELS)
         crop_PPC = torch.where(down_first, down_first_PPC, across_first_PPC)
         return crop_PPC.unsqueeze(0).to(torch.uint8), fits
 

@@ -93,7 +93,7 @@ def write_preprocess(preprocessing: Preprocessing, *, max_pixels: int) -> str:
     """The text of preprocess.py for a network."""
     from importlib.metadata import version
 
-    imports: list[ast.stmt] = []
+    imports: list[ast.Import | ast.ImportFrom] = []
     defined: dict[str, object] = {}
     body, after_block = STAND_INS, False
     for extract in EXTRACTS:
@@ -139,19 +139,19 @@ def _names_of(node: ast.stmt) -> tuple[str, ...]:
             return ()
 
 
-def _write_imports(statements: list[ast.stmt], body: str) -> str:
+def _write_imports(statements: list[ast.Import | ast.ImportFrom], body: str) -> str:
     """The imports of numpy, Pillow and the standard library that a text needs."""
     modules: set[str] = set()
     names: defaultdict[str, set[str]] = defaultdict(set)
     for statement in statements:
-        for alias in getattr(statement, "names", ()):
+        for alias in statement.names:
             known_as = (alias.asname or alias.name).partition(".")[0]
             if not re.search(rf"\b{known_as}\b", body):
                 continue
             written = alias.name + (f" as {alias.asname}" if alias.asname else "")
             if isinstance(statement, ast.Import):
                 modules.add(f"import {written}")
-            elif statement.module and not statement.module.startswith("vitrail"):  # type: ignore[attr-defined]
-                names[statement.module].add(written)  # type: ignore[attr-defined]
+            elif statement.module and not statement.module.startswith("vitrail"):
+                names[statement.module].add(written)
     lines = sorted(modules) + [f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names)]
     return "\n" + "\n".join(lines) + "\n"

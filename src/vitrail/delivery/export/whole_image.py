@@ -5,25 +5,25 @@
 
 It stands beside the model of crops, which takes many images at once. Its probabilities are not numbers for an image
 beyond its limits, which are in model.json.
+
+Letters: N test images.
 """
 
 import json
-from collections.abc import Callable
-from importlib.resources import files
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vitrail.backbones.converted import trace
-from vitrail.core.bounded import read_json
 from vitrail.core.errors import UsageError
-from vitrail.core.hashing import sha256_file
 from vitrail.core.resources import Resources
-from vitrail.delivery.export.answers import ImageFiles, answer_with_folder
-from vitrail.delivery.export.certificate import MOST_DIFFERENCE, Answers, WholeImage, largest
+from vitrail.delivery.export.answers import Reference, answer_with_folder
+from vitrail.delivery.export.certificate import MOST_DIFFERENCE, WholeImage, largest
+from vitrail.delivery.export.folder_files import TEMPLATES, count_bytes, digest_model, write_text
 from vitrail.delivery.export.graphs import METADATA, Target, export_onnx, save_openvino, writing
-from vitrail.delivery.export.layout import FACTS, OUTPUTS, PIXELS
+from vitrail.delivery.export.layout import MODEL_FILE, OUTPUTS, PIXELS
 from vitrail.delivery.export.network import Classifier, join_network
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 STEM = "whole_image"
 TRACED_ROWS, TRACED_COLUMNS = 300, 400
-MOST_RESIZE = 512  # times the longest side it is below 2^24, up to which float32 has every whole number
+MOST_RESIZE = 512  # times the longest side it is 2^24, up to which float32 has every whole number
 
 
 def require_whole_image(classifier: Classifier, target: Target) -> None:
@@ -46,8 +46,13 @@ def require_whole_image(classifier: Classifier, target: Target) -> None:
             f"--format {' or '.join(WRITERS)} with --precision fp32."
         )
     rules = classifier.backbone.card.preprocessing
+    if rules.resize > MOST_RESIZE:
+        raise UsageError(
+            f"{classifier.result.name} resizes images to {rules.resize} pixels, and a model of whole images can do so "
+            f"up to {MOST_RESIZE}, so its model takes crops only: leave out --whole-image."
+        )
     plain = rules.antialias and rules.resize_rule == "short side" and not rules.equalise
-    if not plain or not rules.crop <= rules.resize <= MOST_RESIZE:
+    if not plain or rules.crop > rules.resize:
         raise UsageError(
             f"{classifier.result.name} needs more than a resize with antialiasing and a centre crop, so its model "
             "takes crops only: leave out --whole-image."
@@ -59,50 +64,68 @@ def require_whole_image(classifier: Classifier, target: Target) -> None:
         )
 
 
-def write_whole_image(folder: Path, classifier: Classifier, target: Target) -> None:
-    """Write the model and its example into a model folder, and its limits into model.json.
-
-    Raises:
-        WeightsError: the network cannot be written.
-        OSError: a file cannot be written.
-    """
+def describe_whole_image(classifier: Classifier, target: Target) -> dict[str, Any]:
+    """What model.json says of the model under `whole_image`: its file, its input and its limits."""
     from vitrail.delivery.export.pillow_resize import LONGEST_STRIP, MOST_PIXELS, MOST_SCALE
 
-    facts = read_json(folder / FACTS)
-    file = SUFFIX[target.format]
-    facts["whole_image"] = {
-        "file": STEM + file,
+    return {
+        "file": STEM + Path(MODEL_FILE[target.format]).suffix,
         "input": {"name": PIXELS, "shape": ["rows", "columns", 3]},
         "most_pixels": MOST_PIXELS,
         "most_short_side": MOST_SCALE * classifier.backbone.card.preprocessing.resize,
         "most_long_over_short": LONGEST_STRIP,
     }
+
+
+def write_whole_image(folder: Path, classifier: Classifier, target: Target, facts: Mapping[str, Any]) -> None:
+    """Write the model and its example into a model folder.
+
+    Raises:
+        WeightsError: the network cannot be written.
+        OSError: a file cannot be written.
+    """
+    file = facts["whole_image"]["file"]
     with writing(target):
-        WRITERS[target.format](join_whole(classifier), json.dumps(facts, sort_keys=True), folder / (STEM + file))
-    example = (files("vitrail.delivery.export") / "folder" / "whole_image.py.txt").read_text(encoding="utf-8")
-    (folder / f"{STEM}.py").write_text(example.replace("WHOLE_IMAGE", STEM + file), encoding="utf-8")
-    (folder / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        WRITERS[target.format](join_whole(classifier), json.dumps(facts, sort_keys=True), folder / file)
+    example = (TEMPLATES / "whole_image.py.txt").read_text(encoding="utf-8")
+    write_text(folder / f"{STEM}.py", example.replace("WHOLE_IMAGE", file))
 
 
-def check_whole_image(folder: Path, test: ImageFiles, torch: Answers, *, resources: Resources) -> WholeImage:
-    """Compare what the model of a folder answers to whole images with what torch answered to their crops."""
-    measured = answer_with_folder(folder, test, resources=resources, whole_image=True)
-    within_N = np.isfinite(measured.answers.distance_N)
-    model = {path.name: sha256_file(path) for path in sorted(folder.glob(f"{STEM}.*")) if path.suffix != ".py"}
+def check_whole_image(
+    folder: Path, limits: Mapping[str, Any], reference: Reference, *, resources: Resources
+) -> WholeImage:
+    """Compare what the model of a folder answers to whole images with what torch answered to their crops.
+
+    Every image within the limits of `describe_whole_image` is compared, and every other one that gets an answer.
+    """
+    measured = answer_with_folder(folder, reference.test, resources=resources, whole_image=True)
+    within_N = np.array([is_within(limits, *shape) for shape in measured.facts["shapes"]])
+    compared_N = within_N | np.isfinite(measured.answers.distance_N)
+    model = digest_model(folder, limits["file"])
     return WholeImage(
         model=model,
-        bytes=sum((folder / name).stat().st_size for name in model),
-        images=len(within_N),
-        beyond=int((~within_N).sum()),
+        bytes=count_bytes(folder, model),
+        images=len(compared_N),
+        beyond=int((~compared_N).sum()),
         largest_difference=max(
-            largest(before[within_N], after[within_N]) if within_N.any() else 0.0
+            largest(before[compared_N], after[compared_N]) if compared_N.any() else 0.0
             for before, after in (
-                (torch.probability_NC, measured.answers.probability_NC),
-                (torch.distance_N, measured.answers.distance_N),
+                (reference.torch.probability_NC, measured.answers.probability_NC),
+                (reference.torch.distance_N, measured.answers.distance_N),
             )
         ),
         allowed_difference=MOST_DIFFERENCE,
         seconds=measured.facts["seconds"],
+    )
+
+
+def is_within(limits: Mapping[str, Any], rows: int, columns: int) -> bool:
+    """Whether the model answers an image of this shape."""
+    short, long = sorted((rows, columns))
+    return bool(
+        rows * columns <= limits["most_pixels"]
+        and short <= limits["most_short_side"]
+        and long <= limits["most_long_over_short"] * short
     )
 
 
@@ -145,5 +168,4 @@ def _write_openvino(network: "nn.Module", facts: str, path: Path) -> None:
     del owner  # its weights are shared with the model
 
 
-SUFFIX: dict[str, str] = {"onnx": ".onnx", "openvino": ".xml"}
 WRITERS: dict[str, Callable[["nn.Module", str, Path], None]] = {"onnx": _write_onnx, "openvino": _write_openvino}
