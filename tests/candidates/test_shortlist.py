@@ -79,10 +79,10 @@ def test_a_limit_that_is_given_replaces_both_default_limits():
     assert max(each.gmacs for each in large.cards) > 30
 
 
-def test_download_and_time_follow_from_parameters_and_multiply_adds():
-    shortlist = make_shortlist([card("a", gmacs=2.0, parameters=1_000_000)], Wanted())
-    assert shortlist.download_bytes == 4_000_000
-    assert shortlist.forward_seconds(500, gmacs_per_s=100.0) == 10.0
+def test_those_that_come_first_do_so_even_if_nobody_publishes_them():
+    everything = names(make_shortlist(CATALOGUE, Wanted(), candidates=len(CATALOGUE)))
+    first = {everything[-1], "vit_mini"}
+    assert set(names(make_shortlist(CATALOGUE, Wanted(), first=first))[:2]) == first
 
 
 def test_no_eligible_card_is_an_error_that_says_what_to_do():
