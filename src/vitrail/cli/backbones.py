@@ -15,9 +15,21 @@ if TYPE_CHECKING:
 
 def backbones(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Explain this one.", show_default=False)] = None,
-    licence: options.Licence = None,
-    max_params: options.MaxParams = None,
-    pretrained_on: options.PretrainedOn = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            "--licence",
+            metavar="NAME|commercial",
+            help="Only weights under this licence, or all that are known to allow commercial use.",
+        ),
+    ] = None,
+    max_params: Annotated[
+        str | None, typer.Option("--max-params", metavar="30M", help="Only networks of at most so many parameters.")
+    ] = None,
+    pretrained_on: Annotated[
+        str | None,
+        typer.Option("--pretrained-on", metavar="NAME", help="Only those that have seen it, such as imagenet-21k."),
+    ] = None,
     sort: Annotated[
         str | None, typer.Option("--sort", metavar="name|params|gmacs|width", help="Order, the smallest first.")
     ] = None,

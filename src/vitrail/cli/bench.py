@@ -236,7 +236,10 @@ def bench(
     debug: options.Debug = False,
     help_all: options.HelpAll = False,
 ) -> None:
-    """Compare frozen pretrained backbones on your images, with a head tuned on each, and say which to build on."""
+    """Compare frozen pretrained backbones on your images, with a head tuned on each, and say which to build on.
+
+    Without -b, or with -b auto, candidates come from the catalogue.
+    """
     from vitrail.benchmark import bench as run_bench
     from vitrail.benchmark import compute_part, plan_bench
     from vitrail.candidates import make_options
