@@ -9,7 +9,7 @@ from huggingface_hub import constants
 from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.select import Wanted
 from vitrail.candidates import BenchOptions
-from vitrail.candidates.automatic import BackboneChoice, choose_backbones
+from vitrail.candidates.automatic import BackboneChoice, choose_backbones, say_older_choice
 from vitrail.candidates.shortlist import ShortlistOptions
 from vitrail.core.errors import UsageError
 from vitrail.core.hashing import sha256_file
@@ -107,6 +107,15 @@ def test_the_choice_of_the_first_start_comes_back_from_its_record(hub, mini_weig
     again = now.as_recorded(first.record())
     assert (again.automatic, again.specs) == (first.automatic, first.specs)
     assert now.as_recorded({}) == now
+
+
+def test_a_download_between_two_starts_makes_no_other_choice(hub):
+    first = choose(Resources(), candidates=2)
+    for each in first.automatic.backbones:
+        put_in_hub_cache(each.name)
+    now = choose(Resources(), candidates=2)
+    assert [each.weights for each in now.automatic.backbones] == ["hub's cache"] * 2
+    assert say_older_choice(now.as_recorded(first.record()), now) == ""
 
 
 def test_a_request_is_the_same_whatever_else_is_on_the_machine(mini_weights):

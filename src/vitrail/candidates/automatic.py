@@ -113,7 +113,7 @@ class BackboneChoice:
 
 def say_older_choice(first: BackboneChoice, now: BackboneChoice) -> str:
     """That a run has other candidates than would be chosen now; "" if it has the same."""
-    if first.automatic is None or now.automatic is None or first.automatic.backbones == now.automatic.backbones:
+    if first.automatic is None or first.specs == now.specs:
         return ""
     return (
         f"This run began with other candidates than those of now ({first.automatic.rule}) and keeps them; another "
