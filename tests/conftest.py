@@ -1,9 +1,11 @@
 """Fixtures for every test, and the order of the test files."""
 
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,17 @@ def shared() -> Path:
     folder = Path(__file__).resolve().parents[2] / "shared"
     if not (folder / "golden").is_dir():
         pytest.skip("needs ../shared, the real images and weights that stay outside the repository")
+    return folder
+
+
+@pytest.fixture
+def mini_weights(tmp_path: Path) -> Path:
+    """A folder with the weights of our two small backbones under names of somebody's own."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for name in ("vit_mini", "resnet_mini"):
+        embedded = Path(str(files("vitrail.backbones.weights") / "embedded" / f"{name}.safetensors"))
+        shutil.copy(embedded, folder / f"my_{name}.safetensors")
     return folder
 
 

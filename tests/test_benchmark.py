@@ -20,7 +20,7 @@ from rich.console import Console
 from tests.pictures import draw_folder
 from vitrail import benchmark
 from vitrail.benchmark import bench, judge_split
-from vitrail.candidates import BenchOptions, Prepared, choose_specs, prepare
+from vitrail.candidates import BenchOptions, Prepared, parse_specs, prepare
 from vitrail.checks.verify import verify_run
 from vitrail.cli.closing import print_closing
 from vitrail.core.errors import DataError, RunError, UsageError
@@ -312,7 +312,7 @@ def test_another_split_is_judged_with_the_same_features(data: Path, tmp_path: Pa
     resources, whole = Resources(offline=True), load(open_source(data))
     verdicts, choices = [], []
     first = make_split(whole, SplitOptions(seed=0))
-    prepared = prepare(choose_specs(data, ["vit_mini"]), *first[:2], FAST, data=data, cluster=None, resources=resources)
+    prepared = prepare(parse_specs(["vit_mini"]), *first[:2], FAST, data=data, cluster=None, resources=resources)
     assert prepared.extraction.features[0].cost.computed == 0
     for seed in (0, 1):
         dataset, split, sealed = make_split(whole, SplitOptions(seed=seed))

@@ -15,11 +15,10 @@ from vitrail.auditing import audit as run_audit
 from vitrail.backbones import Card, open_backbone, parse_spec
 from vitrail.backbones.catalogue import load_catalogue
 from vitrail.backbones.remembered import remember_given
-from vitrail.backbones.select import Wanted, parse_count
 from vitrail.benchmark import bench as run_bench
 from vitrail.candidates import make_options
 from vitrail.candidates.decoding import decode_as
-from vitrail.candidates.flags import ChooseBy, Decode, Recipe
+from vitrail.candidates.flags import ChooseBy, Decode, Recipe, make_shortlist_options
 from vitrail.candidates.shortlist import CANDIDATES, make_shortlist
 from vitrail.core.errors import DataError
 from vitrail.core.machine import share_threads, usable_cores
@@ -154,6 +153,13 @@ def bench(
     near_duplicates: bool = True,
     slices: str | Sequence[str] = (),
     leave_out: str | None = None,
+    candidates: int | None = None,
+    licence: str | None = None,
+    max_params: str | int | None = None,
+    max_gmacs: float | None = None,
+    pretrained_on: str | None = None,
+    not_pretrained_on: str | None = None,
+    weights: str | Path | None = None,
     crop_to_boxes: bool = False,
     data_dir: str | Path | None = None,
     cluster: str | None = None,
@@ -170,8 +176,8 @@ def bench(
         data: a folder with one folder of images a class, a manifest (CSV, Parquet), an archive, shards, Parquet with
             images, or the URL of one of these; or the name of a public data set, such as "dataset:stanford-dogs" or
             "hf:OWNER/NAME", which is fetched if it is not on this machine; None for scikit-learn's digits.
-        backbones: "NAME" of the catalogue, "NAME=FILE", "timm:NAME" or "hf:REPO", one or several; may be left out for
-            the digits.
+        backbones: "NAME" of the catalogue, "NAME=FILE", "timm:NAME" or "hf:REPO", one or several. Without them, or with
+            "auto", candidates come from the catalogue as from `shortlist`; the digits have two small ones of ours.
         out: the run folder; None for runs/<data>-<8 digits>.
         seed: of the split, the search and the intervals.
         engine: what runs the backbones; "auto" tries those that are installed.
@@ -192,10 +198,17 @@ def bench(
         near_duplicates: find copies of images and keep them on one side of the split.
         slices: columns of the manifest for whose values accuracy is shown; by default those with 2 to 20 values.
         leave_out: a column of the manifest; also judge on values of it that training never saw.
+        candidates: how many come from the catalogue; None for 12, or fewer if fewer meet the conditions.
+        licence: of those candidates: the name of one, or "commercial".
+        max_params: the most parameters that they have, such as "30M".
+        max_gmacs: the most 1e9 multiply-adds an image.
+        pretrained_on: a collection that they have seen.
+        not_pretrained_on: a collection that they are known not to have seen.
+        weights: a folder with weights files, which are recognised and whose backbones come first.
         crop_to_boxes: crop each image of a named data set to its box.
         data_dir: a folder that may already have the files of named data sets.
         cluster: a Ray cluster whose machines compute the features, "auto" or host:port; None for this machine.
-        offline: never use the network.
+        offline: never use the network; without names only backbones take part whose weights are on this machine.
         threads: cores that read images and run backbones; None for all.
         batch: images a batch; None for what is fastest here.
         progress: True draws bars in a terminal or a notebook and nothing elsewhere, False draws nothing; a Progress
@@ -225,6 +238,12 @@ def bench(
         near_duplicates=near_duplicates,
         slices=slices,
         leave_out=leave_out,
+        candidates=candidates,
+        licence=licence,
+        max_params=max_params,
+        max_gmacs=max_gmacs,
+        pretrained_on=pretrained_on,
+        not_pretrained_on=not_pretrained_on,
     )
     names = (backbones,) if isinstance(backbones, str) else backbones
     folder = None if out is None else Path(out)
@@ -232,6 +251,7 @@ def bench(
     with follow(progress) as shown:
         resources = Resources(
             data_dir=None if data_dir is None else Path(data_dir),
+            weights_dir=None if weights is None else Path(weights),
             cores=threads,
             batch=batch,
             offline=offline,
@@ -282,14 +302,16 @@ def shortlist(
     Raises:
         UsageError: no backbone meets the conditions, or a name is unknown.
     """
-    wanted = Wanted(
+    options = make_shortlist_options(
+        candidates=candidates,
         licence=licence,
-        max_parameters=parse_count(max_params) if isinstance(max_params, str) else max_params,
+        max_params=max_params,
         max_gmacs=max_gmacs,
         pretrained_on=pretrained_on,
         not_pretrained_on=not_pretrained_on,
     )
-    return make_shortlist(load_catalogue().values(), wanted, candidates=candidates).cards
+    assert options is not None  # `candidates` is given
+    return make_shortlist(load_catalogue().values(), options.wanted, candidates=options.candidates).cards
 
 
 def load_run(folder: str | Path) -> Run:

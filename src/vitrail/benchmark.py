@@ -5,21 +5,33 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from vitrail.backbones import BackboneSpec
 from vitrail.backbones.remembered import remember_given
-from vitrail.candidates import BenchOptions, Candidate, Prepared, choose_specs, make_candidates, prepare
+from vitrail.candidates import (
+    BackboneChoice,
+    BenchOptions,
+    Candidate,
+    Prepared,
+    choose_backbones,
+    make_candidates,
+    prepare,
+)
+from vitrail.candidates.automatic import say_older_choice
 from vitrail.candidates.opening import check_request, extract_here, needs_split, open_entries
+from vitrail.candidates.plan import Plan, make_plan, say_candidates
 from vitrail.core.clock import Clock
+from vitrail.core.errors import DownloadError, UsageError
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import usable_memory
 from vitrail.core.progress import FOR_EACH_BACKBONE, Progress, phase
 from vitrail.core.resources import Resources
 from vitrail.data import (
     Dataset,
+    ListedFile,
     NearPair,
     SealedTest,
     Split,
     find_near_duplicates,
+    is_url,
     keep_columns,
     keep_together,
     load,
@@ -72,7 +84,8 @@ def bench(
     Args:
         data: a folder with one folder of images per class, a manifest (CSV, Parquet), an archive, shards, Parquet with
             images, or the URL of one of these; or the name of a public data set; None for scikit-learn's digits.
-        backbones: "NAME" of the catalogue or "NAME=FILE"; may be empty for the digits: then our two small ones.
+        backbones: "NAME" of the catalogue or "NAME=FILE"; none, or "auto" alone, for candidates from the catalogue;
+            none for the digits are our two small ones.
         out: the run folder; None for runs/<data>-<8 digits>.
         options: what may change the answer; None for the defaults.
         resources: what may be used; None for the defaults. With OpenVINO they change no bit of a feature.
@@ -89,13 +102,13 @@ def bench(
     options, resources = options or BenchOptions(), resources or Resources()
     clock = Clock(resources.progress)
     resources = replace(resources, progress=clock)
-    specs = _choose(data, backbones, resources.progress)
-    question = Question(command=command, options=options, requested=tuple(_name_request(spec) for spec in specs))
     require_writable(out)
+    choice = choose_backbones(data, backbones, options, resources)
+    question = Question(command=command, options=options, choice=choice)
     with phase(clock, "reading"):
         source = open_data(data, resources, kept_bytes=usable_memory() // KEPT_SHARE)
     with phase(clock, "starting networks"):
-        check_request(specs, options, cluster=cluster)
+        check_request(choice.specs, options, cluster=cluster)
     with phase(clock, "reading"):
         columns = name_columns(options.slices, options.search.leave_out)
         dataset = load(source, max_pixels=options.max_pixels, columns=columns, resources=resources)
@@ -106,8 +119,12 @@ def bench(
     with enter_folder(folder, identity) as journal:
         if is_finished(folder):
             forget_steps(folder)
+            _continue(question, journal, clock)
             return load_run(folder)
-        journal.start(identity, command=command)
+        question = _continue(question, journal, clock)
+        specs = question.choice.specs
+        journal.start(identity, command=command, **question.choice.record())
+        _show_candidates(question.choice, journal, dataset, resources)
         _announce(clock, journal, backbones=len(specs) * len(options.recipes))
         metric = DecidingMetric(name=options.decide_by)
         plan = partial(say_plan, dataset, planned, backbones=len(specs) * len(options.recipes), level=options.level)
@@ -133,6 +150,37 @@ def bench(
         journal.write(FINISHED)
         forget_steps(folder)
         return run
+
+
+def plan_bench(
+    data: str | Path | None, backbones: Sequence[str], *, options: BenchOptions, resources: Resources
+) -> Plan:
+    """The candidates that `bench` would take from the catalogue, and what they would cost; reads and fetches no image.
+
+    Args:
+        data: as `bench` takes it; images are counted if their list is on this machine.
+        backbones: none, or "auto" alone.
+        options: as `bench` takes them.
+        resources: what may be used.
+
+    Raises:
+        UsageError: backbones were named, or the digits have two of ours.
+    """
+    choice = choose_backbones(data, backbones, options, resources)
+    if choice.automatic is None:
+        raise UsageError("--plan shows candidates that are chosen from the catalogue: give DATA and no names after -b.")
+    return make_plan(choice.automatic, _count_images(data, resources), resources)
+
+
+def _count_images(data: str | Path | None, resources: Resources) -> int | None:
+    """How many images are listed, among them copies and damaged ones; None if the list is not on this machine."""
+    if isinstance(data, str) and is_url(data):
+        return None
+    source = open_data(data, replace(resources, offline=True))
+    try:
+        return sum(isinstance(listed, ListedFile) for listed in source.list_files())
+    except DownloadError:
+        return None
 
 
 def judge_split(
@@ -205,8 +253,14 @@ def compute_part(
 
     Returns:
         What was done.
+
+    Raises:
+        UsageError: no backbone was named.
     """
-    specs, source = _choose(data, backbones, resources.progress), open_data(data, resources)
+    choice = choose_backbones(data, backbones, options, resources)
+    if choice.automatic is not None:
+        raise UsageError("Parts need named backbones, since each machine might choose others: give -b NAME.")
+    specs, source = choice.specs, open_data(data, resources)
     check_request(specs, options, cluster=None)
     dataset = load(source, max_pixels=options.max_pixels, resources=resources)
     if needs_split(options, None):  # copies move images between splits
@@ -244,17 +298,22 @@ def _announce(clock: Clock, journal: Journal, *, backbones: int) -> None:
         clock.expect(each, backbones)
 
 
-def _choose(data: str | Path | None, backbones: Sequence[str], progress: Progress) -> list[BackboneSpec]:
-    """The backbones to compare; what was taken for a short name is said."""
-    specs = choose_specs(data, backbones)
-    for spec in specs:
-        if spec.note:
-            progress.note(spec.note)
-    return specs
+def _continue(question: Question, journal: Journal, progress: Progress) -> Question:
+    """The question with the candidates of the first start, if the run was started before."""
+    choice = question.choice.as_recorded(journal.first_start())
+    if note := say_older_choice(choice, question.choice):
+        progress.note(note)
+    return replace(question, choice=choice)
 
 
-def _name_request(spec: BackboneSpec) -> str:
-    return spec.name if spec.file is None else f"{spec.name}={spec.given_digest()}"
+def _show_candidates(choice: BackboneChoice, journal: Journal, dataset: Dataset, resources: Resources) -> None:
+    """Show candidates that nobody named, before their work starts; not again when it continues."""
+    if choice.automatic is None or journal.starts > 1:
+        return
+    with phase(resources.progress, "starting networks"):
+        plan = make_plan(choice.automatic, dataset.table.num_rows, resources)
+    for line in say_candidates(plan):
+        resources.progress.note(line)
 
 
 def _describe_images(dataset: Dataset, split: Split, options: BenchOptions) -> JudgedImages:

@@ -95,5 +95,5 @@ def test_command_python_and_options_have_the_same_names_and_defaults():
     for name, parameter in keywords.items():
         assert python[name].default == parameter.default, name
         assert command[name].default == lists.get(name, parameter.default), name
-    of_the_terminal = {"part", "as_json", "quiet", "debug", "details", "help_all"}
+    of_the_terminal = {"part", "plan", "as_json", "quiet", "debug", "details", "help_all"}
     assert set(command) - of_the_terminal == {*python, "backbone"} - {"backbones", "progress"}

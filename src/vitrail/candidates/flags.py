@@ -10,9 +10,11 @@ from numbers import Integral, Real
 from typing import Any, Literal, NoReturn, cast, get_args
 
 from vitrail.backbones.engines import EngineName, Precision
+from vitrail.backbones.select import Wanted, parse_count
 from vitrail.candidates.decoding import DECODES
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.recipes import DEFAULT, RECIPES, say_recipes
+from vitrail.candidates.shortlist import CANDIDATES, ShortlistOptions
 from vitrail.core.errors import UsageError
 from vitrail.data import SplitOptions
 from vitrail.search import TuneOptions
@@ -48,6 +50,12 @@ def make_options(
     near_duplicates: bool = True,
     slices: str | Sequence[str] = (),
     leave_out: str | None = None,
+    candidates: int | None = None,
+    licence: str | None = None,
+    max_params: str | int | None = None,
+    max_gmacs: float | None = None,
+    pretrained_on: str | None = None,
+    not_pretrained_on: str | None = None,
 ) -> BenchOptions:
     """The options of a benchmark; `vitrail.bench` says what each keyword means.
 
@@ -90,8 +98,46 @@ def make_options(
         near_duplicates=near_duplicates,
         recipes=recipes,
         slices=_list_texts(slices),
+        shortlist=make_shortlist_options(
+            candidates=candidates,
+            licence=licence,
+            max_params=max_params,
+            max_gmacs=max_gmacs,
+            pretrained_on=pretrained_on,
+            not_pretrained_on=not_pretrained_on,
+        ),
         seed=int(seed),
     )
+
+
+def make_shortlist_options(
+    *,
+    candidates: int | None,
+    licence: str | None,
+    max_params: str | int | None,
+    max_gmacs: float | None,
+    pretrained_on: str | None,
+    not_pretrained_on: str | None,
+) -> ShortlistOptions | None:
+    """How many candidates the catalogue shall give and what they must meet; None if nothing is given.
+
+    Raises:
+        UsageError: a value cannot be used.
+    """
+    if candidates is not None:
+        _require_whole("--candidates", candidates, least=1)
+    if max_gmacs is not None and not (_is_number(max_gmacs) and max_gmacs > 0):
+        _refuse("--max-gmacs", max_gmacs, "give 1e9 multiply-adds an image, more than 0, such as 5")
+    wanted = Wanted(
+        licence=licence,
+        max_parameters=parse_count(max_params) if isinstance(max_params, str) else max_params,
+        max_gmacs=max_gmacs,
+        pretrained_on=pretrained_on,
+        not_pretrained_on=not_pretrained_on,
+    )
+    if candidates is None and wanted == Wanted():
+        return None
+    return ShortlistOptions(wanted=wanted, candidates=CANDIDATES if candidates is None else int(candidates))
 
 
 def read_margin(margin: str | float) -> float:

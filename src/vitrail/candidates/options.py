@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from vitrail.backbones import BackboneSpec, EngineRequest, find_card, parse_spec
 from vitrail.candidates.decoding import DECODES
 from vitrail.candidates.recipes import DEFAULT, check_recipes
+from vitrail.candidates.shortlist import ShortlistOptions
 from vitrail.core.errors import UsageError
 from vitrail.data import SplitOptions
 from vitrail.search import TuneOptions
 from vitrail.statistics.metrics import DecideBy, fault_of_decide_by
 from vitrail.statistics.paired import fault_of_level_or_margin
-
-EMBEDDED = ("vit_mini", "resnet_mini")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +22,8 @@ class BenchOptions:
     are chosen on val by `search.metric` all the same.
     `decode` says how large JPEGs are decoded: "exact", "fast", or "auto" for what `candidates/decoding.py` finds.
     With `near_duplicates` copies of an image are searched for and kept on one side of the split. `slices` are further
-    columns of the manifest, for accuracy by value; if empty, `data/columns.py` chooses.
+    columns of the manifest, for accuracy by value; if empty, `data/columns.py` chooses. `shortlist` is None unless
+    conditions were given for candidates that nobody names.
     """
 
     split: SplitOptions = field(default_factory=SplitOptions)
@@ -39,6 +38,7 @@ class BenchOptions:
     near_duplicates: bool = True
     recipes: tuple[str, ...] = (DEFAULT,)
     slices: tuple[str, ...] = ()
+    shortlist: ShortlistOptions | None = None
     seed: int = 0
 
     @property
@@ -59,18 +59,13 @@ class BenchOptions:
             )
 
 
-def choose_specs(data: str | Path | None, backbones: Sequence[str]) -> list[BackboneSpec]:
-    """The backbones to compare; the digits have two of ours by default.
+def parse_specs(backbones: Sequence[str]) -> list[BackboneSpec]:
+    """The backbones that were named.
 
     Raises:
-        UsageError: no backbone is named, one is named twice, or a name is not in the catalogue.
+        UsageError: one is named twice, or a name is not in the catalogue.
     """
-    if not backbones and data is not None:
-        raise UsageError(
-            f"Say which backbones to compare on {data}: -b NAME, once for each, such as "
-            "-b vit_small_patch16_224.augreg_in21k_ft_in1k -b resnet50.a1_in1k. `vitrail backbones` lists them."
-        )
-    specs = [parse_spec(text) for text in backbones or EMBEDDED]
+    specs = [parse_spec(text) for text in backbones]
     twice = {spec.name for spec in specs if [other.name for other in specs].count(spec.name) > 1}
     if twice:
         raise UsageError(f"The backbone {min(twice)} was given twice; each name can take part once.")

@@ -1,6 +1,7 @@
 """Candidates from the catalogue when nobody names a backbone: by stated rules, from the facts on the cards alone.
 
-1. A card is eligible if it meets the conditions and its weights are published: the embedded ones are for trials.
+1. A card is eligible if it meets the conditions and its weights are published or were given: the embedded ones are for
+   trials.
 2. Cards that share their weights differ in input size only; the one with the fewest multiply-adds takes part.
 3. A lineage is what shares kind of pretraining, network family and form, and pretraining data; its cards differ in
    size. The largest comes first, then the smallest, then the others from large to small.
@@ -10,8 +11,8 @@
 Without conditions networks are at most as large as a ViT-B at its usual input size.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Literal, TypeVar
 
@@ -22,7 +23,6 @@ from vitrail.core.errors import UsageError
 
 CANDIDATES = 12
 MOST_PARAMETERS, MOST_GMACS = 100_000_000, 30.0  # what B-sized networks stay below
-BYTES_PER_PARAMETER = 4  # of published float32 weights
 IMAGE_TEXT = frozenset({"wit-400m", "laion-400m", "laion-2b", "laion-5b", "datacomp-1b", "merged-2b", "webli"})
 SMALL_DATA = {"imagenet-1k"}  # however many trainings a card lists on it
 NOT_A_FORM = frozenset({"size", "patch", "depth", "stored"})  # keys of a variant in which cards of a lineage differ
@@ -31,6 +31,14 @@ PretrainingKind = Literal["supervised", "self-supervised", "image-text"]
 KINDS: tuple[PretrainingKind, ...] = ("supervised", "self-supervised", "image-text")
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShortlistOptions:
+    """What people may say about the candidates of a run that names none."""
+
+    wanted: Wanted = field(default_factory=Wanted)
+    candidates: int = CANDIDATES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,23 +63,17 @@ class Shortlist:
         """The cards of the picks."""
         return tuple(pick.card for pick in self.picks)
 
-    @property
-    def download_bytes(self) -> int:
-        """About how much there is to download if no weights are here yet."""
-        return BYTES_PER_PARAMETER * sum(card.parameters for card in self.cards)
 
-    def forward_seconds(self, images: int, gmacs_per_s: float) -> float:
-        """How long all picks take for so many images without a race; the speed is in 1e9 multiply-adds a second."""
-        return images * sum(card.gmacs for card in self.cards) / gmacs_per_s
-
-
-def make_shortlist(cards: Iterable[Card], wanted: Wanted, *, candidates: int = CANDIDATES) -> Shortlist:
+def make_shortlist(
+    cards: Iterable[Card], wanted: Wanted, *, candidates: int = CANDIDATES, first: Collection[str] = ()
+) -> Shortlist:
     """Choose candidates.
 
     Args:
         cards: the catalogue.
         wanted: conditions; without `max_parameters` and `max_gmacs` sizes up to B.
         candidates: their number; fewer if fewer cards are eligible.
+        first: the names of cards that come before all others if they are eligible.
 
     Raises:
         UsageError: no card meets the conditions, or fewer than one candidate is wanted.
@@ -80,12 +82,12 @@ def make_shortlist(cards: Iterable[Card], wanted: Wanted, *, candidates: int = C
         raise UsageError(f"A shortlist needs at least one candidate, but {candidates} were asked for.")
     if wanted.max_parameters is None and wanted.max_gmacs is None:
         wanted = replace(wanted, max_parameters=MOST_PARAMETERS, max_gmacs=MOST_GMACS)
-    published = [card for card in cards if card.repository not in ("", EMBEDDED)]
-    eligible = _drop_other_input_sizes(select(published, wanted))
+    available = [card for card in cards if _is_published(card) or card.name in first]
+    eligible = _drop_other_input_sizes(select(available, wanted))
     if not eligible:
         raise UsageError("No backbone of the catalogue meets all conditions: leave one out, or allow larger networks.")
     turns = [_take_turns([list(_order_lineages(family)) for family in _families(kind, eligible)]) for kind in KINDS]
-    chosen = _take_turns(turns)[:candidates]
+    chosen = sorted(_take_turns(turns), key=lambda card: card.name not in first)[:candidates]
     return Shortlist(
         picks=tuple(
             Pick(card=card, kind=kind_of(card), reason=_explain(card, chosen[:place]))
@@ -107,10 +109,19 @@ def _drop_other_input_sizes(cards: Sequence[Card]) -> list[Card]:
     """Of cards that share weights the one with the fewest multiply-adds, in the order of the cards."""
     cheapest: dict[str, Card] = {}
     for card in cards:
-        known = cheapest.setdefault(card.repository, card)
+        known = cheapest.setdefault(_weights_of(card), card)
         if card.gmacs < known.gmacs:
-            cheapest[card.repository] = card
-    return [card for card in cards if cheapest[card.repository] is card]
+            cheapest[_weights_of(card)] = card
+    return [card for card in cards if cheapest[_weights_of(card)] is card]
+
+
+def _is_published(card: Card) -> bool:
+    return card.repository not in ("", EMBEDDED)
+
+
+def _weights_of(card: Card) -> str:
+    """What cards with the same weights share."""
+    return card.repository if _is_published(card) else card.name
 
 
 def _families(kind: PretrainingKind, cards: Sequence[Card]) -> list[list[Card]]:

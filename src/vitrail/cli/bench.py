@@ -4,17 +4,19 @@ import dataclasses
 import json
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vitrail.cli import options
-from vitrail.cli.help import COMPARE, DECIDE, HEADS, IMAGES, MACHINES
+from vitrail.cli.help import CATALOGUE, COMPARE, DECIDE, HEADS, IMAGES, MACHINES
 from vitrail.cli.streams import echo, echo_json
 from vitrail.core.errors import UsageError
 
 if TYPE_CHECKING:
     from vitrail.benchmark import PartDone
+    from vitrail.candidates.plan import Plan
 
 DATA_HELP = (
     "Images: a folder with one folder for each class, a CSV, or a name of `vitrail datasets`. Without it, "
@@ -31,6 +33,60 @@ def bench(
         typer.Argument(metavar="[DATA]", help=DATA_HELP, show_default=False, rich_help_panel=COMPARE),
     ] = None,
     backbone: options.Backbones = None,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            help="Without -b: show the candidates, their downloads and the expected time, and stop.",
+            rich_help_panel=COMPARE,
+        ),
+    ] = False,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            "--candidates",
+            metavar="N",
+            help="Without -b, or with -b auto: how many backbones of the catalogue take part. They differ in "
+            "pretraining, family and size.",
+            min=1,
+            show_default="12",
+            rich_help_panel=CATALOGUE,
+        ),
+    ] = None,
+    licence: options.Licence = None,
+    max_params: options.MaxParams = None,
+    max_gmacs: Annotated[
+        float | None,
+        typer.Option(
+            "--max-gmacs",
+            metavar="N",
+            help="Only networks of at most so many 1e9 multiply-adds an image.",
+            show_default=False,
+            rich_help_panel=CATALOGUE,
+        ),
+    ] = None,
+    pretrained_on: options.PretrainedOn = None,
+    not_pretrained_on: Annotated[
+        str | None,
+        typer.Option(
+            "--not-pretrained-on",
+            metavar="NAME",
+            help="Only those that are known not to have seen it.",
+            show_default=False,
+            rich_help_panel=CATALOGUE,
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights",
+            metavar="FOLDER",
+            help="Weights that are already on disk; their backbones come first. A file is recognised by its digest, "
+            "or by the names and shapes of its tensors, and the output says which.",
+            show_default="the hub's cache alone",
+            rich_help_panel=CATALOGUE,
+        ),
+    ] = None,
     out: options.Out = None,
     seed: options.Seed = 0,
     engine: options.Engine = "auto",
@@ -180,9 +236,12 @@ def bench(
     debug: options.Debug = False,
     help_all: options.HelpAll = False,
 ) -> None:
-    """Compare frozen pretrained backbones on your images, with a head tuned on each, and say which to build on."""
+    """Compare frozen pretrained backbones on your images, with a head tuned on each, and say which to build on.
+
+    Without -b, or with -b auto, candidates come from the catalogue.
+    """
     from vitrail.benchmark import bench as run_bench
-    from vitrail.benchmark import compute_part
+    from vitrail.benchmark import compute_part, plan_bench
     from vitrail.candidates import make_options
     from vitrail.core.drawing import watch
     from vitrail.core.resources import Resources
@@ -208,9 +267,20 @@ def bench(
         near_duplicates=near_duplicates,
         slices=slices or (),
         leave_out=leave_out,
+        candidates=candidates,
+        licence=licence,
+        max_params=max_params,
+        max_gmacs=max_gmacs,
+        pretrained_on=pretrained_on,
+        not_pretrained_on=not_pretrained_on,
     )
     data = name_cropped(data) if crop_to_boxes else data
-    resources = partial(Resources, data_dir=data_dir, cores=threads, batch=batch, offline=offline)
+    resources = partial(Resources, data_dir=data_dir, weights_dir=weights, cores=threads, batch=batch, offline=offline)
+    if plan:
+        with watch(quiet=quiet) as progress:
+            planned = plan_bench(data, backbone or (), options=chosen, resources=resources(progress=progress))
+        _say_candidates(planned, as_json=as_json)
+        return
     if part is not None:
         if cluster is not None:
             raise UsageError("A cluster deals out the parts itself: give --cluster or --part, not both.")
@@ -237,6 +307,22 @@ def bench(
     from vitrail.core.console import PrintableConsole
 
     print_closing(run, PrintableConsole(), details=details)
+
+
+def _say_candidates(planned: "Plan", *, as_json: bool) -> None:
+    if as_json:
+        totals = {"download_bytes": planned.download_bytes, "seconds": planned.seconds}
+        echo_json(json.dumps(dataclasses.asdict(planned) | totals, indent=2))
+        return
+    import textwrap
+
+    from vitrail.candidates.plan import say_candidates
+    from vitrail.core.console import PrintableConsole
+
+    width = PrintableConsole().width
+    for line in say_candidates(planned):
+        indent = " " * (line.index(" ") + 1) if line[0].isdigit() and line.split(" ")[0].endswith(".") else ""
+        echo(textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False))
 
 
 def _say_part(done: "PartDone", *, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from rich.markup import escape
 
+from vitrail.backbones.speed import Kind, Speed
 from vitrail.cli.closing import print_hanging
 from vitrail.cli.columns import Column, print_columns
 from vitrail.core.console import PrintableConsole
@@ -14,7 +15,6 @@ from vitrail.delivery.units import NOTHING
 from vitrail.reproduce.cells import Comparison
 from vitrail.reproduce.plan import CellRequest, PlannedCell, say_missing
 from vitrail.reproduce.published import Cell, PublishedNetwork, PublishedTable
-from vitrail.reproduce.speed import Kind, Speed
 from vitrail.statistics.intervals import Interval
 
 Row = TypeVar("Row")

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 COMPARE = "What to compare"
+CATALOGUE = "Candidates from the catalogue"
 DECIDE = "How to decide"
 LIMITS = "Limits"
 OUTPUT = "Output"
@@ -20,7 +21,7 @@ HEADS = "Heads and thresholds"
 IMAGES = "Reading images"
 ENGINES = "Running backbones"
 MACHINES = "Several machines"
-FOLDED = (HEADS, IMAGES, ENGINES, MACHINES)
+FOLDED = (CATALOGUE, HEADS, IMAGES, ENGINES, MACHINES)
 ORDER = (COMPARE, DECIDE, LIMITS, *FOLDED, OUTPUT)
 
 NAMES = 27  # columns; a longer name has a line of its own

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vitrail.cli.help import COMPARE, DECIDE, ENGINES, IMAGES, LIMITS, OUTPUT, show_all
+from vitrail.cli.help import CATALOGUE, COMPARE, DECIDE, ENGINES, IMAGES, LIMITS, OUTPUT, show_all
 
 Backbones = Annotated[
     list[str] | None,
@@ -17,6 +17,36 @@ Backbones = Annotated[
         "beginning of one such as resnet50, timm:NAME or hf:REPO (local weights: =FOLDER).",
         show_default=False,
         rich_help_panel=COMPARE,
+    ),
+]
+Licence = Annotated[
+    str | None,
+    typer.Option(
+        "--licence",
+        metavar="NAME|commercial",
+        help="Only weights under this licence, or all that are known to allow commercial use.",
+        show_default=False,
+        rich_help_panel=CATALOGUE,
+    ),
+]
+MaxParams = Annotated[
+    str | None,
+    typer.Option(
+        "--max-params",
+        metavar="30M",
+        help="Only networks of at most so many parameters.",
+        show_default=False,
+        rich_help_panel=CATALOGUE,
+    ),
+]
+PretrainedOn = Annotated[
+    str | None,
+    typer.Option(
+        "--pretrained-on",
+        metavar="NAME",
+        help="Only those that have seen it, such as imagenet-21k.",
+        show_default=False,
+        rich_help_panel=CATALOGUE,
     ),
 ]
 Out = Annotated[

@@ -12,12 +12,14 @@ from vitrail.core.progress import Progress, Silent
 class Resources:
     """Cache folder, cores, images a batch, whether the network may be used, and who receives progress updates.
 
-    `data_dir` is a folder with files of named data sets. `cores` None is all that this process may use; `batch` None is
-    what is fastest on this machine.
+    `data_dir` is a folder with files of named data sets, `weights_dir` one with weights for a run that names no
+    backbone, whose digests are part of that run's question. `cores` None is all that this process may use; `batch` None
+    is what is fastest on this machine.
     """
 
     cache: Path = field(default_factory=cache_folder)
     data_dir: Path | None = None
+    weights_dir: Path | None = None
     cores: int | None = None
     batch: int | None = None
     offline: bool = False

@@ -51,8 +51,8 @@ def fetch_file(card: Published, *, offline: bool, progress: Progress, file: str 
     require_repository(card)
     lock, key = config_folder() / LOCK_FILE, card.name if file == WEIGHTS_FILE else f"{card.name}/{file}"
     trusted = read_trusted(lock).get(key)
-    revision = trusted.revision if trusted else card.revision or NEWEST
-    path = find_cached(card, revision, file=file) or _same_bytes_cached(card, trusted, file)
+    revision = _wanted_revision(card, trusted)
+    path = _find_here(card, trusted, file)
     if path is None:
         if offline:
             raise DownloadError(
@@ -79,6 +79,20 @@ def is_fetched(card: Published) -> bool:
     trusted = read_trusted(config_folder() / LOCK_FILE).get(card.name)
     revision = trusted.revision if trusted else card.revision
     return bool((trusted or card.sha256) and revision and find_cached(card, revision))
+
+
+def needs_no_download(card: Published) -> bool:
+    """Whether `fetch_file` finds weights in the hub's cache, also some that nobody has locked yet. Uses no network."""
+    return _find_here(card, read_trusted(config_folder() / LOCK_FILE).get(card.name), WEIGHTS_FILE) is not None
+
+
+def _wanted_revision(card: Published, trusted: Trusted | None) -> str:
+    return trusted.revision if trusted else card.revision or NEWEST
+
+
+def _find_here(card: Published, trusted: Trusted | None, file: str) -> Path | None:
+    revision = _wanted_revision(card, trusted)
+    return find_cached(card, revision, file=file) or _same_bytes_cached(card, trusted, file)
 
 
 def _same_bytes_cached(card: Published, trusted: Trusted | None, file: str) -> Path | None:

@@ -102,6 +102,19 @@ def download(
         return Path(hf_hub_download(card.repository, file, revision=commit))  # finds the blob and links it
 
 
+def say_unreachable(card: Published) -> str:
+    """Why the hub does not answer when asked about a card's weights; "" if it does, even if it lacks them."""
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
+
+    try:
+        get_hf_file_metadata(hf_hub_url(card.repository, WEIGHTS_FILE, revision=card.revision or None))
+    except (errors.RevisionNotFoundError, errors.RepositoryNotFoundError, errors.RemoteEntryNotFoundError):
+        return ""
+    except (_http_error(), OSError) as error:
+        return say_reason(error)
+    return ""
+
+
 def bring_by_hand(card: Published) -> str:
     """The end of a sentence: what a person without a connection can do."""
     files, given = (", ".join(HF_FILES), "FOLDER") if card.name.startswith(HF) else (WEIGHTS_FILE, "FILE.safetensors")
@@ -180,8 +193,6 @@ def _errors_in_one_sentence(card: Published, revision: str, file: str) -> Iterat
     """Turn what the hub's library raises into a sentence that says what to do."""
     from huggingface_hub import errors
 
-    # The root of the errors of the HTTP library, which differs between releases of the hub's.
-    http_error = cast("type[Exception]", errors.HfHubHTTPError.__bases__[0])
     try:
         yield
     except errors.RevisionNotFoundError as error:
@@ -194,7 +205,7 @@ def _errors_in_one_sentence(card: Published, revision: str, file: str) -> Iterat
             f"The hub has no {file} in {card.repository}: if the repository is private or gated, log in with `hf auth "
             f"login`; otherwise {bring_by_hand(card)}"
         ) from error
-    except (http_error, OSError) as error:
+    except (_http_error(), OSError) as error:
         if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError | TimeoutError):
             raise DownloadError(
                 f"The weights of {card.name} could not be written to the hub's cache ({error}): free some disk space, "
@@ -206,3 +217,10 @@ def _errors_in_one_sentence(card: Published, revision: str, file: str) -> Iterat
             "HF_ENDPOINT and your proxy and run the same command again (it continues the download); or "
             f"{bring_by_hand(card)}"
         ) from error
+
+
+def _http_error() -> type[Exception]:
+    """The root of the errors of the HTTP library, which differs between releases of the hub's."""
+    from huggingface_hub import errors
+
+    return cast("type[Exception]", errors.HfHubHTTPError.__bases__[0])

@@ -12,6 +12,7 @@ from typing import Literal
 from vitrail.backbones import Card, parse_spec
 from vitrail.backbones.catalogue import load_catalogue
 from vitrail.backbones.opening import EMBEDDED
+from vitrail.backbones.speed import Kind, Speed, kind_of, measure_speed
 from vitrail.candidates import BenchOptions
 from vitrail.core.bounded import is_there
 from vitrail.core.errors import UsageError
@@ -25,7 +26,6 @@ from vitrail.data.named.files import find_on_disk
 from vitrail.data.named.real_labels import CARD as REAL_LABELS
 from vitrail.fetch.download import is_fetched
 from vitrail.reproduce.published import Cell
-from vitrail.reproduce.speed import Kind, Speed, kind_of, measure_speed
 from vitrail.runs import is_finished
 
 State = Literal["here", "to fetch", "by hand", "unknown"]

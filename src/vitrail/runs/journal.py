@@ -53,6 +53,10 @@ class Journal:
         started = self.events(STARTED)
         return str(started[0].get("identity")) if started else None
 
+    def first_start(self) -> dict[str, Any]:
+        """What was recorded when this run was first started; nothing if it was not."""
+        return next(iter(self.events(STARTED)), {})
+
     @property
     def starts(self) -> int:
         """How often this run was started."""

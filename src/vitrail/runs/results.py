@@ -12,6 +12,7 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from vitrail.backbones import Card
 from vitrail.backbones.engines import EngineTrial
+from vitrail.candidates.automatic import AutomaticChoice
 from vitrail.candidates.deck import Departure
 from vitrail.candidates.decoding import Decoding
 from vitrail.candidates.options import BenchOptions
@@ -218,6 +219,7 @@ class Results:
     decision: Decision
     cost: RunCost
     machine: Machine
+    automatic: AutomaticChoice | None = None
 
     def __repr__(self) -> str:
         names = ", ".join(result.name for result in self.backbones[:SHOWN_BACKBONES])

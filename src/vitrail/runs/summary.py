@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from vitrail.candidates import BenchOptions, Candidate, Prepared
+from vitrail.candidates import BackboneChoice, BenchOptions, Candidate, Prepared
 from vitrail.core.clock import Clock
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import Threads, describe_machine, peak_rss_bytes
@@ -32,15 +32,16 @@ from vitrail.statistics.intervals import Interval
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What a run answers: the command, the options after defaults, and the backbones as they were named."""
+    """What a run answers: the command, the options after defaults, and the backbones or how they were chosen."""
 
     command: str
     options: BenchOptions
-    requested: tuple[str, ...]
+    choice: BackboneChoice
 
     def identity(self, dataset: Dataset) -> str:
         """The fingerprint of data and question; the command may be written in other words."""
-        return fingerprint({"data": dataset.fingerprint, "options": asdict(self.options), "backbones": self.requested})
+        asked = {"options": asdict(self.options), "backbones": self.choice.identity}
+        return fingerprint({"data": dataset.fingerprint} | asked)
 
 
 def make_criteria(options: BenchOptions) -> Criteria:
@@ -89,7 +90,7 @@ def summarise(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=question.command,
         options=question.options,
-        requested=question.requested,
+        requested=question.choice.requested,
         data=DataSummary(
             name=dataset.name,
             fingerprint=dataset.fingerprint,
@@ -118,6 +119,7 @@ def summarise(
         decision=verdict.decision,
         cost=cost,
         machine=describe_machine(),
+        automatic=question.choice.automatic,
     )
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from vitrail.backbones import find_card
-from vitrail.reproduce.speed import kind_of, measure_speed
+from vitrail.backbones.speed import kind_of, measure_speed
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from vitrail.backbones import Card, find_card
-from vitrail.backbones.cards import CONVOLUTIONAL
+from vitrail.backbones.cards import CONVOLUTIONAL, Card
+from vitrail.backbones.catalogue import find_card
 
 Kind = Literal["transformer", "convolutional"]
 SMALL: dict[Kind, str] = {"transformer": "vit_small_patch16_224.augreg_in21k", "convolutional": "resnet50.tv_in1k"}

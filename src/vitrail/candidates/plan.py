@@ -1,0 +1,123 @@
+"""What candidates from the catalogue will cost, before any work: downloads and time in the networks, as estimates.
+
+The time follows from multiply-adds and from a speed that is measured on this machine (`backbones/speed.py`). It is
+shown and changes no choice.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vitrail.backbones.catalogue import find_card
+from vitrail.backbones.speed import Kind, Speed, kind_of, measure_speed
+from vitrail.candidates.automatic import AutomaticChoice, ChosenBackbone
+from vitrail.core.resources import Resources
+
+BYTES_PER_PARAMETER = 4  # of published float32 weights
+MOST_FITS = 3  # further cards of a file, in a sentence
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedBackbone:
+    """What a candidate costs: about so many bytes to download, and seconds of its network, None if nobody counted."""
+
+    chosen: ChosenBackbone
+    download_bytes: int
+    gmacs: float
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The candidates of a run and their estimated costs; `images` is None if they cannot be counted yet."""
+
+    choice: AutomaticChoice
+    images: int | None
+    backbones: tuple[PlannedBackbone, ...]
+    speeds: dict[Kind, Speed]
+
+    @property
+    def download_bytes(self) -> int:
+        """About how much there is to download."""
+        return sum(each.download_bytes for each in self.backbones)
+
+    @property
+    def seconds(self) -> float | None:
+        """About how long all networks take; None if images were not counted."""
+        return None if self.images is None else sum(each.seconds or 0.0 for each in self.backbones)
+
+
+def make_plan(choice: AutomaticChoice, images: int | None, resources: Resources) -> Plan:
+    """Estimate the costs of candidates for so many images; measures the speed of this machine."""
+    cards = [find_card(each.name) for each in choice.backbones]
+    kinds = dict.fromkeys(map(kind_of, cards)) if images is not None else {}
+    speeds = {kind: measure_speed(kind, threads=resources.threads.compute) for kind in kinds}
+    return Plan(
+        choice=choice,
+        images=images,
+        backbones=tuple(
+            PlannedBackbone(
+                chosen=each,
+                download_bytes=BYTES_PER_PARAMETER * card.parameters if each.weights == "hub" else 0,
+                gmacs=card.gmacs,
+                seconds=None if images is None else images * card.gmacs / speeds[kind_of(card)].gmacs_per_s,
+            )
+            for each, card in zip(choice.backbones, cards, strict=True)
+        ),
+        speeds=speeds,
+    )
+
+
+def say_candidates(plan: Plan) -> Iterator[str]:
+    """The rule, each candidate with its reason and costs, what was left out, and the whole cost: a line each."""
+    yield plan.choice.rule
+    for number, each in enumerate(plan.backbones, start=1):
+        yield f"{number}. {each.chosen.name}: {each.chosen.reason}; {_say_weights(each)}{_say_time(each.seconds)}"
+    if any(each.recognised == "names and shapes" for each in plan.choice.backbones):
+        yield (
+            "Names and shapes of tensors are no proof of what a file is: -b NAME=FILE says it. Nobody states origin "
+            "and licence of such a file."
+        )
+    reasons = dict.fromkeys(each.reason for each in plan.choice.left_out)
+    for reason in reasons:
+        names = ", ".join(each.name for each in plan.choice.left_out if each.reason == reason)
+        yield f"Left out ({reason}): {names}."
+    yield _say_cost(plan)
+
+
+def _say_weights(planned: PlannedBackbone) -> str:
+    chosen = planned.chosen
+    if chosen.weights == "hub":
+        return f"about {say_bytes(planned.download_bytes)} to download"
+    if chosen.recognised != "names and shapes":
+        return "a given file" if chosen.weights == "given folder" else "in the hub's cache"
+    more = len(chosen.fits) - MOST_FITS
+    fits = ", ".join(chosen.fits[:MOST_FITS]) + (f" and {more} more" if more > 0 else "")
+    return "a given file, by names and shapes" + (f" (as well for {fits})" if fits else "")
+
+
+def _say_time(seconds: float | None) -> str:
+    return "" if seconds is None else f"; about {say_seconds(seconds)}"
+
+
+def _say_cost(plan: Plan) -> str:
+    download = f"about {say_bytes(plan.download_bytes)} to download" if plan.download_bytes else "nothing to download"
+    if plan.seconds is None:
+        return f"Estimate: {download}. The images cannot be counted yet, so there is no estimate of the time."
+    how = "; ".join(f"{speed.network} with {speed.how}" for speed in plan.speeds.values())
+    return (
+        f"Estimate: {download}, and about {say_seconds(plan.seconds)} in the networks for {plan.images:,} images, from "
+        f"multiply-adds and the speed of {how}, measured here now. The fastest engine may take less; reading images "
+        "and searching heads come in addition."
+    )
+
+
+def say_bytes(count: float) -> str:
+    """344000000 as 344 MB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6)):,} MB"
+
+
+def say_seconds(seconds: float) -> str:
+    """A time to the accuracy of an estimate: 40 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
