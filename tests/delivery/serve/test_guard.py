@@ -43,11 +43,13 @@ def make_guard(*, api_key: str | None = None, is_loopback: bool = True) -> Guard
         ("localhost", 200),
         ("LocalHost:1234", 200),
         ("127.0.0.1:8000", 200),
+        ("127.0.0.2:8000", 200),  # --host 127.0.0.2
         ("[::1]:8000", 200),
         ("", 421),
         ("evil.example", 421),
         ("localhost.evil.example", 421),
         ("127.0.0.1.evil.example:8000", 421),
+        ("127.0.0.1.2:8000", 421),
         ("localhost:8000@evil.example", 421),
         ("127.0.0.1:8000\nx", 421),
     ],
@@ -76,7 +78,7 @@ def test_a_form_on_another_page_is_refused(headers: dict[str, str], status: int)
     assert call(make_guard(), path="/", method="GET", **headers)[0] == 200  # a link to the page is fine
 
 
-@pytest.mark.parametrize("path", ["/v1/predict", "/v1/model", "/metrics"])
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/model", "/metrics", "/v1/predict\n", "/v1/page/x", "/another"])
 def test_a_key_is_needed_if_there_is_one(path: str):
     guard = make_guard(api_key=KEY)
     status, headers = call(guard, path)

@@ -23,12 +23,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+LOOPBACK_HOST = re.compile(r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 READING = ("GET", "HEAD", "OPTIONS")
-NEED_KEY = ("/v1/model", "/v1/predict", "/metrics")
-KNOWN_PATHS = frozenset(
-    {*NEED_KEY, "/", "/openapi.json", "/v1/health", "/v1/health/live", "/v1/health/ready"}
-)  # other paths are counted together, so that nobody can make metrics grow
+NO_KEY = frozenset({"/", "/openapi.json", "/v1/health", "/v1/health/live", "/v1/health/ready"})
+PAGE_FILES = "/page/"  # need no key either
+KNOWN_PATHS = NO_KEY | {"/v1/model", "/v1/predict", "/metrics"}  # others are counted together, so metrics do not grow
 STOPPED = Reply(503, "stopping", "The service stops before it could answer. Send this again to another, or later.", 1)
 HEADERS = {
     b"cache-control": b"no-store",
@@ -92,7 +91,7 @@ class Guard:
             )
         if scope["method"] not in READING and _is_from_another_page(headers):
             return Reply(403, "wrong_origin", "Another page has sent this request. Use the page of the service itself.")
-        if self.api_key is not None and scope["path"] in NEED_KEY and not self._has_key(headers):
+        if self.api_key is not None and _needs_key(scope["path"]) and not self._has_key(headers):
             return Reply(401, "no_key", "The API key is missing or wrong. Send it as `Authorization: Bearer KEY`.")
         return None
 
@@ -100,6 +99,14 @@ class Guard:
         assert self.api_key is not None, "only asked for if there is one"
         scheme, _, key = headers.get(b"authorization", "").partition(" ")
         return hmac.compare_digest(key.strip().encode(), self.api_key.encode()) and scheme.lower() == "bearer"
+
+
+def _needs_key(path: str) -> bool:
+    """Whether a path is not one that anybody may read.
+
+    The open paths are listed, not the others: the router also takes "/v1/predict" with a newline after it.
+    """
+    return path not in NO_KEY and not path.startswith(PAGE_FILES)
 
 
 def _is_from_another_page(headers: dict[bytes, str]) -> bool:
