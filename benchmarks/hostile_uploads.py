@@ -15,6 +15,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -166,6 +167,10 @@ async def drip(port: int, number: int) -> None:
     while True:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.1.1", 0))
+        except OSError:
+            await asyncio.sleep(0.1)
+            continue
+        try:
             if number % 2:
                 writer.write(head + b"\r\n")
             while not writer.is_closing():
@@ -174,6 +179,10 @@ async def drip(port: int, number: int) -> None:
                 await asyncio.sleep(0.5)
         except OSError:
             await asyncio.sleep(0.1)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 def main() -> None:

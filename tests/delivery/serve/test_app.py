@@ -150,7 +150,7 @@ def test_what_is_not_there_is_said_in_json(client: TestClient, method: str, path
 
 
 def test_too_many_images_are_refused(client: TestClient, picture: bytes):
-    assert error_of(client.post("/v1/predict", files=files(*[picture] * (MOST_IMAGES + 1)))) == (413, "too_many_images")
+    assert error_of(client.post("/v1/predict", files=files(*[picture] * (MOST_IMAGES + 1)))) == (400, "too_many_images")
 
 
 def test_a_full_service_says_when_to_come_back(client: TestClient, service: Service, picture: bytes):

@@ -36,12 +36,12 @@ JSON = "application/json"
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 NONE_READABLE = "None of the images could be read; each result says why."
 REFUSALS = {
-    400: "The request is damaged, or has no image.",
+    400: "The request is damaged, or has no image, or too many.",
     401: "The API key is missing or wrong.",
     403: "The request comes from another page.",
     408: "The body did not arrive in time.",
     411: "The body does not state its length.",
-    413: "The body or the number of images is over the limit.",
+    413: "The body is over the limit.",
     415: "The content is not of a type that is read.",
     421: "The service answers on this machine only.",
     429: "This client has as many images waiting, bytes arriving or connections as it may have.",

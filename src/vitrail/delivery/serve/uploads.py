@@ -121,7 +121,7 @@ class _Parts:
     def _begin_part(self) -> None:
         if len(self._images) == MOST_IMAGES:
             raise RequestRefused(
-                413, "too_many_images", f"A request may have {MOST_IMAGES} images. Send the others in another one."
+                400, "too_many_images", f"A request may have {MOST_IMAGES} images. Send the others in another one."
             )
         self._headers, self._content = {}, []
         self._header_name, self._header_value = b"", b""
