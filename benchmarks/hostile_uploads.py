@@ -24,7 +24,7 @@ from PIL import Image
 from benchmarks.mutation_seeds import image_seeds
 from benchmarks.mutations import mutate
 from benchmarks.results import machine_line, write_results
-from benchmarks.service import Connection, HttpReply, Server, make_form, make_request, say_load, start_server
+from benchmarks.service import Connection, HttpReply, Server, make_form, make_request, say_load, send_once, start_server
 
 CLIENTS = 8  # at once
 SLOW_CLIENTS = 24
@@ -193,11 +193,11 @@ def main() -> None:
     given = parser.parse_args()
     server = start_server(given.folder)
     request = make_request(image_seeds().__next__()[1])
-    before = asyncio.run(Connection(server.port).send(request))
+    before = asyncio.run(send_once(server.port, request))
     begun = time.perf_counter()
     result = asyncio.run(attack(server, given.uploads))
     seconds = time.perf_counter() - begun
-    after = asyncio.run(Connection(server.port).send(request))
+    after = asyncio.run(send_once(server.port, request))
     lines = describe(result, given.uploads, seconds)
     same = before.body.partition(b'"milliseconds"')[0] == after.body.partition(b'"milliseconds"')[0]
     lines.append(f"Afterwards it answered {'as before' if same else 'otherwise'}, and ended with {server.stop()}.")

@@ -28,7 +28,7 @@ import numpy as np
 import psutil
 
 from benchmarks.results import machine_line, write_results
-from benchmarks.service import Connection, Server, make_form, make_request, say_load, start_server
+from benchmarks.service import Connection, Server, make_form, make_request, say_load, send_once, start_server
 from vitrail.core.machine import usable_cores
 from vitrail.delivery.model_folder import ModelFolder
 from vitrail.delivery.serve.admission import Admission
@@ -135,7 +135,7 @@ async def wait_until_ready(port: int) -> None:
     request = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for _ in range(600):
         try:
-            reply = await Connection(port).send(request)
+            reply = await send_once(port, request)
             if reply.status == 200:
                 return
         except ConnectionRefusedError:
@@ -237,7 +237,7 @@ def measure_overload(folder: Path, files: Sequence[bytes], seconds: float, *, cl
         total.statuses += load.statuses
         total.seconds += load.seconds
         total.wall_s += load.wall_s
-    after = asyncio.run(Connection(server.port).send(requests[0]))
+    after = asyncio.run(send_once(server.port, requests[0]))
     sent, answered = sum(total.statuses.values()), total.statuses[200]
     return [
         f"Overload: {clients} clients for {total.wall_s:.0f} s sent {sent / total.wall_s:.0f} requests/s, "

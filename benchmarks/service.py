@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,8 +123,19 @@ class Connection:
     async def close(self) -> None:
         """Close it."""
         if self._streams is not None:
-            self._streams[1].close()
-            self._streams = None
+            writer, self._streams = self._streams[1], None
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
+async def send_once(port: int, request: bytes) -> HttpReply:
+    """The reply to a request on a connection of its own."""
+    connection = Connection(port)
+    try:
+        return await connection.send(request)
+    finally:
+        await connection.close()
 
 
 def make_request(
