@@ -1,7 +1,7 @@
 """Weights that are already on disk: which backbones the files of a folder are for, without loading them.
 
 A file is recognised by its digest, which is proof. If no card has its digest, the names and shapes in the header of a
-safetensors file say which networks it fits. That is no proof: many published weights have the same names and shapes,
+safetensors file say which networks it fits. That is not proof: many published weights have the same names and shapes,
 and their preprocessing differs. Then the card whose name is nearest to the file's is taken, the others are named, and
 nothing is stated about origin and licence. Names are timm's and torchvision's, possibly behind the prefix of a wrapper;
 files in other formats or with other names are recognised by their digest alone.

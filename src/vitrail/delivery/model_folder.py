@@ -231,7 +231,7 @@ def check_receipt(folder: Path) -> FolderReceipt:
     """Check that every file that the receipt names is there with its bytes, in the folder itself.
 
     Raises:
-        RunError: there is no receipt, or a file is missing, changed, elsewhere, or too large.
+        RunError: the receipt is missing, or a file is missing, changed, elsewhere, or too large.
     """
     path = folder / RECEIPT
     try:

@@ -97,8 +97,10 @@ def pretrain(name: str, options: PretrainOptions, *, out: Path, threads: int, pr
     The file is <name>.safetensors in the folder `out`, beside <name>.checkpoint.safetensors while training is not done.
     Another number of threads gives slightly other weights.
 
-    Raises UsageError if Vitrail does not make this backbone, and RunError if the folder cannot be written, or its
-    checkpoint is damaged or was made with other options.
+    Raises:
+        UsageError: Vitrail does not make this backbone.
+        RunError: the folder cannot be written, or its checkpoint is damaged, was made with other options, or cannot be
+            deleted at the end.
     """
     default_options(name)
     card = find_card(name)

@@ -76,7 +76,7 @@ def test_the_page_has_the_figures_of_the_certificate():
         "23.5 MB on disk",
         "numpy 2.4.6, pillow 13.0.0, onnxruntime 1.32.0",
         "ab" * 32,
-        "It is no signature.",
+        "It is not a signature.",
     ):
         assert words in text
 

@@ -111,7 +111,7 @@ class Connection(H11Protocol):
         self._deadline = None if what is None else self.loop.call_later(seconds[what], self.transport.abort)
 
     def _turn_away(self, reply: Reply) -> None:
-        """Send a reply to what is no request, and close."""
+        """Send a reply outside of any request, and close."""
         body = as_json(Failure(error=ErrorText(code=reply.code, text=reply.text)))
         headers = [*list_headers(reply, body), *HEADERS.items(), (b"connection", b"close")]
         lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}".encode()]

@@ -21,7 +21,7 @@ class ErrorText:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """The body of every reply that is no answer."""
+    """The body of every error."""
 
     error: ErrorText
 
