@@ -6,6 +6,7 @@ where bodies are read (`uploads.py`).
 """
 
 import asyncio
+import socket
 from http import HTTPStatus
 from typing import Any
 
@@ -37,6 +38,9 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a client, or turn it away if there are too many."""
         super().connection_made(transport)
+        # asyncio does so only for sockets that name their protocol, and a listener that is handed in does not. A reply
+        # is written in two pieces, and the second would wait 40 ms for the client's acknowledgement of the first.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self.connections) > MOST_CONNECTIONS:
             self._turn_away(FULL)
         else:
