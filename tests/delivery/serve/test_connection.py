@@ -11,8 +11,9 @@ import uvicorn
 
 from vitrail.delivery.serve import connection
 from vitrail.delivery.serve.app import Service
+from vitrail.delivery.serve.connection import MOST_HEADER_BYTES
 from vitrail.delivery.serve.refused import MOST_BODY_BYTES
-from vitrail.delivery.serve.server import MOST_HEADER_BYTES, listen, make_config
+from vitrail.delivery.serve.server import listen, make_config
 
 pytestmark = pytest.mark.slow
 HEAD = b"GET /v1/health/live HTTP/1.1\r\nHost: localhost\r\n"
@@ -23,12 +24,16 @@ Connect = Callable[[], socket.socket]
 
 
 @pytest.fixture
-def connect(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
+def server(service: Service) -> uvicorn.Server:
+    return uvicorn.Server(make_config(service))
+
+
+@pytest.fixture
+def connect(server: uvicorn.Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
     """Connects to the service in a thread of this process, whose deadlines are short."""
     for name in ("HEADER_SECONDS", "REST_SECONDS", "READ_SECONDS"):
         monkeypatch.setattr(connection, name, SHORT)
     listener = listen("127.0.0.1", 0)
-    server = uvicorn.Server(make_config(service))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     opened: list[socket.socket] = []
@@ -122,6 +127,7 @@ def test_the_end_of_a_reply_does_not_wait_for_an_acknowledgement(connect: Connec
         b"GET / HTTP/1.1\r\n\r\n",  # no Host
         b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 2 * MOST_HEADER_BYTES,
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 2 * MOST_HEADER_BYTES + b"\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64) + b"\r\n\r\n",  # TLS
     ],
 )
@@ -140,19 +146,44 @@ def test_a_client_that_sends_too_much_reads_why_and_is_cut_off(connect: Connect)
     assert SHORT / 2 < send_until_cut_off(client, bytes(1000)) < LONG / 2
 
 
-def test_a_refusal_arrives_while_the_client_still_sends(connect: Connect):
+def test_a_refusal_arrives_while_the_client_still_sends(connect: Connect, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connection, "REST_SECONDS", LONG)
     client = connect()
-    head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
-    client.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
-    block = b"f4240\r\n" + bytes(1_000_000) + b"\r\n"
-    for _ in range(MOST_BODY_BYTES // 1_000_000 + 4):
-        client.sendall(block)
-    client.sendall(b"0\r\n\r\n")
+    head = f"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {10**8}\r\n\r\n"
+    client.sendall(head.encode())
+    for _ in range(36):
+        client.sendall(bytes(1_000_000))
     reply = b""
     while not reply.endswith(b"}}"):
         reply += client.recv(65536)
     status, _, body = split_reply(reply)
     assert (status, body["error"]["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("length", [b"", b"Content-Length: 5\r\n"])  # with it, a proxy may read another request
+def test_a_body_in_chunks_is_refused_and_not_read(connect: Connect, monkeypatch: pytest.MonkeyPatch, length: bytes):
+    monkeypatch.setattr(connection, "REST_SECONDS", LONG)
+    client = connect()
+    client.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n" + length + b"\r\n")
+    for _ in range(10):
+        client.sendall(b"1\r\nx\r\n" * 200_000)
+    client.shutdown(socket.SHUT_WR)
+    status, head, body = split_reply(read_all(client))
+    assert (status, body["error"]["code"]) == (411, "no_length")
+    assert b"connection: close" in head
+
+
+def test_bytes_after_the_last_request_do_not_damage_its_reply(connect: Connect):
+    client = connect()
+    client.sendall(HEAD + b"Connection: close\r\n\r\n" + b"nonsense\r\n\r\n")
+    status, _, body = split_reply(read_all(client))
+    assert (status, body) == (200, {"status": "alive"})
+
+
+def test_a_refused_client_that_sends_on_is_cut_off(connect: Connect):
+    client = connect()
+    client.sendall(b"nonsense\r\n\r\n")
+    assert SHORT / 2 < send_until_cut_off(client, bytes(1000)) < LONG / 2
 
 
 def test_a_client_that_does_not_read_is_cut_off(connect: Connect):
@@ -172,3 +203,37 @@ def test_more_connections_than_it_takes_are_turned_away(connect: Connect, monkey
     assert b"retry-after: 1" in head
     kept[0].sendall(HEAD + b"Connection: close\r\n\r\n")
     assert split_reply(read_all(kept[0]))[0] == 200
+
+
+def test_one_client_does_not_have_all_connections(connect: Connect, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connection, "MOST_OF_A_CLIENT", 1)
+    monkeypatch.setattr(connection, "HEADER_SECONDS", LONG)
+    kept = connect()
+    status, head, body = split_reply(read_all(connect()))
+    assert (status, body["error"]["code"]) == (429, "too_many_connections")
+    assert b"retry-after: 1" in head
+    kept.sendall(HEAD + b"Connection: close\r\n\r\n")
+    assert split_reply(read_all(kept))[0] == 200
+
+
+def test_a_closed_connection_whose_client_does_not_read_is_cut_off(connect: Connect, server: uvicorn.Server):
+    """What is written is under the mark at which uvicorn stops writing."""
+    client = connect()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.sendall(HEAD + b"\r\n")
+    while not server.server_state.connections:
+        time.sleep(0.01)
+    (served,) = server.server_state.connections
+    assert isinstance(served, connection.Connection)
+    served.loop.call_soon_threadsafe(fill_and_close, served)
+    started = time.monotonic()
+    while server.server_state.connections and time.monotonic() - started < LONG:
+        time.sleep(0.01)
+    assert time.monotonic() - started < LONG / 2
+
+
+def fill_and_close(served: connection.Connection) -> None:
+    """Write until some bytes stay unsent, and close the connection as when nobody has used it for a while."""
+    while not served.transport.get_write_buffer_size():
+        served.transport.write(bytes(10_000))
+    served.timeout_keep_alive_handler()

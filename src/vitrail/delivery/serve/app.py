@@ -35,10 +35,11 @@ REFUSALS = {
     401: "The API key is missing or wrong.",
     403: "The request comes from another page.",
     408: "The body did not arrive in time.",
+    411: "The body does not state its length.",
     413: "The body is over the limit.",
     415: "The content is not of a type that is read.",
     421: "The service answers on this machine only.",
-    429: "This client has as many images waiting as it may have.",
+    429: "This client has as many images waiting, bytes arriving or connections as it may have.",
     503: "The service has as many images as it can answer soon, or is stopping.",
 }
 BINARY = {"schema": {"type": "string", "format": "binary"}}

@@ -15,7 +15,6 @@ from vitrail.delivery.serve.connection import Connection
 
 LONGEST_STOP = 30  # seconds for what was accepted
 KEEP_SECONDS = 15  # an idle connection is kept
-MOST_HEADER_BYTES = 16_000
 BACKLOG = 512
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -36,7 +35,6 @@ def make_config(service: Service) -> uvicorn.Config:
     return uvicorn.Config(
         service.guard,
         backlog=BACKLOG,
-        h11_max_incomplete_event_size=MOST_HEADER_BYTES,
         http=Connection,
         interface="asgi3",
         lifespan="off",
