@@ -133,8 +133,8 @@ def config_folder() -> Path:
 
 
 def service_key() -> str | None:
-    """The API key of `vitrail serve`, if $VITRAIL_API_KEY has one."""
-    return os.environ.get("VITRAIL_API_KEY") or None
+    """$VITRAIL_API_KEY, the API key of `vitrail serve`; an empty one is kept, since it is a mistake."""
+    return os.environ.get("VITRAIL_API_KEY")
 
 
 def expand_home(path: str | Path) -> Path:

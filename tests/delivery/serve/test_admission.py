@@ -42,12 +42,20 @@ def test_places_are_given_back_after_an_error():
 
 def test_uploads_share_the_bytes_of_files_in_memory():
     admission = Admission(images_per_s=100.0)
-    with Upload(admission) as large:
-        large.take(MOST_FILE_BYTES - 10)
-        with Upload(admission) as small:
+    half = MOST_FILE_BYTES // 2
+    with Upload(admission, "a") as large:
+        large.take(half - 10)
+        with Upload(admission, "a") as small:
             small.take(10)
             with pytest.raises(RequestRefused) as refused:
                 small.take(1)
-            assert refused.value.reply.status == 503
-        assert admission.upload_bytes == MOST_FILE_BYTES - 10
+            assert (refused.value.reply.status, refused.value.reply.retry_after) == (429, 1)
+            with Upload(admission, "b") as other, Upload(admission, "c") as third:
+                other.take(half)
+                with pytest.raises(RequestRefused) as refused:
+                    third.take(1)
+                assert (refused.value.reply.status, refused.value.reply.retry_after) == (503, 1)
+        assert admission.upload_bytes == half - 10
     assert admission.upload_bytes == 0
+    with Upload(admission, "a") as large:
+        large.take(half)

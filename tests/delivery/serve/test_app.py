@@ -1,15 +1,22 @@
 """The paths of the service, called in this process."""
 
+import asyncio
 import io
 import json
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.service import make_form
 from PIL import Image
+from starlette.requests import ClientDisconnect, Request
 from starlette.testclient import TestClient
 
 from tests.delivery.export.conftest import Finished
+from vitrail.core.errors import MachineError
+from vitrail.core.machine import usable_cores
 from vitrail.core.resources import Resources
 from vitrail.delivery import model_folder
 from vitrail.delivery.model_folder import ModelFolder
@@ -167,13 +174,54 @@ def test_a_fault_is_said_without_its_trace(client: TestClient, picture: bytes, m
     assert "Traceback" not in reply.text
 
 
-def test_no_memory_for_an_image_is_no_fault(client: TestClient, picture: bytes, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("error", [MemoryError(), MachineError("no thread")])
+def test_no_memory_for_an_image_is_no_fault(
+    client: TestClient, picture: bytes, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
     def fail(*_: object, **__: object) -> None:
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr(model_folder, "decode_for", fail)
     reply = client.post("/v1/predict", content=picture, headers=PNG)
     assert error_of(reply) == (503, "busy")
+
+
+def test_images_of_a_client_that_has_left_are_not_decoded(
+    service: Service, picture: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    """Its places and bytes are held until no thread works for it."""
+    begun, go_on = threading.Event(), threading.Event()
+    held: list[tuple[int, int]] = []
+
+    def wait(data: bytes, *arguments: Any, **options: Any) -> Any:
+        begun.set()
+        assert go_on.wait(20)
+        held.append((service.admission.images, service.admission.upload_bytes))
+        return decode_for(data, *arguments, **options)
+
+    decode_for = model_folder.decode_for
+    monkeypatch.setattr(model_folder, "decode_for", wait)
+    body = make_form([picture] * MOST_IMAGES)
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        assert await asyncio.to_thread(begun.wait, 20)
+        asyncio.get_running_loop().call_later(0.2, go_on.set)
+        return {"type": "http.disconnect"}
+
+    async def leave() -> None:
+        headers = [(b"content-type", b"multipart/form-data; boundary=0123456789abcdef")]
+        request = Request({"type": "http", "method": "POST", "client": ("c", 1), "headers": headers}, receive)
+        with pytest.raises(ClientDisconnect):
+            await service.predict(request)
+        assert (service.admission.images, service.admission.upload_bytes) == (0, 0)
+
+    asyncio.run(leave())
+    assert held == [(MOST_IMAGES, len(body))] * len(held)
+    assert 1 <= len(held) <= usable_cores()
+    assert b"vitrail_batch_images_count 0.0" in service.metrics.text()
 
 
 def test_a_key_guards_model_answers_and_metrics(model: ModelFolder, picture: bytes):

@@ -72,11 +72,15 @@ def test_an_image_whose_client_has_left_is_not_computed():
         computed.extend(first_values(pixel_BHWC))
         return first_values(pixel_BHWC)
 
-    left, stays = Future[int](), Future[int]()
-    assert left.cancel()
-    batches = Batches(answer_batch, most=4, on_batch=lambda *_: None)
-    batches.add(crop(1), left)
-    batches.add(crop(2), stays)
+    sizes: list[int] = []
+    batches = Batches(answer_batch, most=2, on_batch=lambda size, _: sizes.append(size))
+    for value in (2, 3):
+        left, stays = [Future[int]() for _ in range(5)], Future[int]()
+        for answer in left:
+            assert answer.cancel()
+            batches.add(crop(1), answer)
+        batches.add(crop(value), stays)
+        assert stays.result(20) == value
     batches.close()
-    assert stays.result(0) == 2
-    assert computed == [2]
+    assert computed == [2, 3]
+    assert sizes == [1, 1]  # those that left take no place in a batch

@@ -26,8 +26,10 @@ def test_a_key_that_is_easily_guessed_or_cannot_be_sent_is_refused(tmp_path: Pat
         read_key(tmp_path / "key")
 
 
-def test_an_empty_environment_is_none_and_a_missing_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_empty_variable_and_a_missing_file_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A key that a script failed to fill in does not open the service to all."""
     monkeypatch.setenv("VITRAIL_API_KEY", "")
-    assert read_key(None) is None
+    with pytest.raises(UsageError, match="VITRAIL_API_KEY"):
+        read_key(None)
     with pytest.raises(UsageError, match="cannot be read"):
         read_key(tmp_path / "none")

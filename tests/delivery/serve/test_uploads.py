@@ -19,7 +19,7 @@ def read(body: Iterable[bytes], content_type: str, **headers: str) -> list[Uploa
             yield chunk
 
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    with Upload(Admission(images_per_s=10.0)) as upload:
+    with Upload(Admission(images_per_s=10.0), "a client") as upload:
         return asyncio.run(read_images({"content-type": content_type} | named, chunks(), upload))
 
 
@@ -121,6 +121,6 @@ def test_a_slow_body_is_refused(monkeypatch: pytest.MonkeyPatch):
             yield b"x"
             await asyncio.sleep(0.01)
 
-    with Upload(Admission(images_per_s=10.0)) as upload, pytest.raises(RequestRefused) as refused:
+    with Upload(Admission(images_per_s=10.0), "a client") as upload, pytest.raises(RequestRefused) as refused:
         asyncio.run(read_images({"content-type": "image/png"}, drip(), upload))
     assert refused.value.reply.status == 408

@@ -28,6 +28,7 @@ class Admission:
     images: int = 0
     upload_bytes: int = 0
     _by_client: Counter[str] = field(default_factory=Counter)
+    _bytes_by_client: Counter[str] = field(default_factory=Counter)
 
     @property
     def share(self) -> int:
@@ -71,6 +72,29 @@ class Admission:
             if not self._by_client[client]:
                 del self._by_client[client]
 
+    def take_bytes(self, client: str, size: int) -> None:
+        """Hold bytes of an upload; raises RequestRefused if the client, or all together, would have too many."""
+        if self._bytes_by_client[client] + size > MOST_FILE_BYTES // 2:
+            raise RequestRefused(
+                429,
+                "too_many_requests",
+                "This client sends too many large uploads at once. Wait for answers before sending more.",
+                retry_after=1,
+            )
+        if self.upload_bytes + size > MOST_FILE_BYTES:
+            raise RequestRefused(
+                503, "busy", "Too many large uploads arrive at once. Send this one again a little later.", retry_after=1
+            )
+        self.upload_bytes += size
+        self._bytes_by_client[client] += size
+
+    def give_bytes_back(self, client: str, size: int) -> None:
+        """Hold bytes of an upload no longer."""
+        self.upload_bytes -= size
+        self._bytes_by_client[client] -= size
+        if not self._bytes_by_client[client]:
+            del self._bytes_by_client[client]
+
     def _retry_after(self) -> int:
         """Seconds until what waits now is answered."""
         return min(LONGEST_RETRY, max(1, math.ceil(self.images / self.images_per_s)))
@@ -84,19 +108,16 @@ class Upload:
     """
 
     admission: Admission
+    client: str
     bytes: int = 0
 
     def take(self, size: int) -> None:
-        """Take bytes; raises RequestRefused if all uploads together have too many."""
-        if self.admission.upload_bytes + size > MOST_FILE_BYTES:
-            raise RequestRefused(
-                503, "busy", "Too many large uploads arrive at once. Send this one again a little later.", retry_after=1
-            )
-        self.admission.upload_bytes += size
+        """Take bytes; raises RequestRefused if there are too many."""
+        self.admission.take_bytes(self.client, size)
         self.bytes += size
 
     def __enter__(self) -> "Upload":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.admission.upload_bytes -= self.bytes
+        self.admission.give_bytes_back(self.client, self.bytes)

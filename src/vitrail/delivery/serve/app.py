@@ -1,11 +1,14 @@
 """The application: its paths, and the OpenAPI document that describes them."""
 
-from typing import Any
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from vitrail.core.errors import MachineError
 from vitrail.delivery.model_folder import ModelFolder
 from vitrail.delivery.serve.admission import Admission, Upload
 from vitrail.delivery.serve.classifier import Classifier
@@ -26,6 +29,8 @@ from vitrail.delivery.serve.replies import (
 )
 from vitrail.delivery.serve.static_files import INDEX, read_page
 from vitrail.delivery.serve.uploads import FIELD, MULTIPART, read_images
+
+Done = TypeVar("Done")
 
 JSON = "application/json"
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -80,10 +85,10 @@ class Service:
         """The answers for the images of a request."""
         client = request.client.host if request.client else ""
         self.admission.require_room(client)
-        with Upload(self.admission) as upload:
+        with Upload(self.admission, client) as upload:
             images = await read_images(request.headers, request.stream(), upload)
             with self.admission.admitted(client, len(images)):
-                results = await self.classifier.answer(images)
+                results = await _while_connected(request, self.classifier.answer(images))
         errors = [result.error for result in results if result.error is not None]
         if len(errors) < len(results):
             return Response(as_json(Results(results=results)), media_type=JSON)
@@ -193,6 +198,21 @@ class Service:
             return Response(self.metrics.text(), headers={"Content-Type": PROMETHEUS})
 
 
+async def _while_connected(request: Request, work: Coroutine[Any, Any, Done]) -> Done:
+    """Do work for a client as long as it waits; raises ClientDisconnect if it leaves."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(request.receive())  # after the body comes nothing but the end of the connection
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        leaving.cancel()
+        working.cancel()
+        await asyncio.wait((working,))
+
+
 def _replies(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What the document says of refusals."""
     return {status: {"model": Failure, "description": REFUSALS[status]} for status in statuses}
@@ -236,8 +256,9 @@ def _add_errors(application: FastAPI) -> None:
     async def leave(_: Request, __: ClientDisconnect) -> Response:
         return respond(Reply(400, "cut_off", "The request ended before its body did."))  # nobody reads it
 
+    @application.exception_handler(MachineError)  # no thread could start
     @application.exception_handler(MemoryError)
-    async def refuse_for_memory(_: Request, __: MemoryError) -> Response:
+    async def refuse_for_memory(_: Request, __: MemoryError | MachineError) -> Response:
         text = "There is not enough memory for this image now. Send it again a little later."
         return respond(Reply(503, "busy", text, retry_after=1))
 

@@ -61,17 +61,21 @@ class Batches(Generic[Answer]):
         self._thread.join()
 
     def _work(self) -> None:
-        while waiting := self._next():
-            batch = [(pixel_HWC, answer) for pixel_HWC, answer in waiting if answer.set_running_or_notify_cancel()]
-            if batch:
-                self._answer(*zip(*batch, strict=True))
+        while batch := self._next():
+            self._answer(*zip(*batch, strict=True))
 
     def _next(self) -> list[tuple[NDArray[np.uint8], Future[Answer]]]:
-        """What waits, up to a whole batch; nothing at the end."""
+        """What waits, up to a whole batch, without what nobody wants any more; nothing at the end."""
+        batch: list[tuple[NDArray[np.uint8], Future[Answer]]] = []
         with self._changed:
-            while not self._waiting and not self._is_closed:
-                self._changed.wait()
-            return [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+            while not batch and (self._waiting or not self._is_closed):
+                if not self._waiting:
+                    self._changed.wait()
+                while self._waiting and len(batch) < self._most:
+                    pixel_HWC, answer = self._waiting.popleft()
+                    if answer.set_running_or_notify_cancel():
+                        batch.append((pixel_HWC, answer))
+        return batch
 
     def _answer(self, pixels: Sequence[NDArray[np.uint8]], answers: Sequence[Future[Answer]]) -> None:
         begun = time.perf_counter()

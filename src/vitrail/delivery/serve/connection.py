@@ -139,7 +139,8 @@ class Connection(H11Protocol):
     def _count_of_client(self) -> int:
         """Connections from the address of this one."""
         address = self.client and self.client[0]
-        return sum(other.client is not None and other.client[0] == address for other in self.connections)
+        clients = [other.client for other in self.connections if isinstance(other, Connection)]
+        return sum(client is not None and client[0] == address for client in clients)
 
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
