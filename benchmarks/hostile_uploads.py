@@ -227,7 +227,11 @@ def describe(result: Attack, seconds: float, memory: Sequence[int]) -> list[str]
     lines += [f"| upload | {' | '.join(names)} |", f"| --- |{' --- |' * len(names)}"]
     for kind, counts in sorted(result.statuses.items()):
         lines.append(f"| {kind} | {' | '.join(str(counts[status]) for status in statuses)} |")
-    lines += ["", f"Resident MB at rest after each {ROUNDS}th: {', '.join(f'{size / 1e6:.0f}' for size in memory)}.", ""]
+    lines += [
+        "",
+        f"Resident MB at rest after each {ROUNDS}th: {', '.join(f'{size / 1e6:.0f}' for size in memory)}.",
+        "",
+    ]
     lines += ["Faults: none." if not result.faults else "Faults:", *(f"- {fault}" for fault in result.faults), ""]
     return lines
 

@@ -1,6 +1,6 @@
 """Load on `vitrail serve`: throughput beside the runtime alone and LitServe, latency, overload, stop and start.
 
-    python -m benchmarks.serve_load MODEL_FOLDER IMAGES [--seconds 20] [--overload 60] [--litserve PYTHON]
+    python -m benchmarks.serve_load MODEL_FOLDER IMAGES --litserve PYTHON [--seconds 10] [--overload 60]
 
 IMAGES is a folder of image files. PYTHON is the interpreter of an environment with litserve and all that Vitrail needs;
 its server opens the same model folder, with the same decoding, model and threads. Server and client share the cores:
@@ -39,6 +39,7 @@ MOST_IMAGES = 256  # files that are sent in turn
 FORM = "multipart/form-data; boundary=0123456789abcdef"
 IN_FORM = 8  # images of a form
 STARTS = 3
+ROUNDS = 3
 
 
 @dataclass
@@ -149,9 +150,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("images", type=Path)
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--overload", type=float, default=60.0)
-    parser.add_argument("--litserve", type=Path)
+    parser.add_argument("--litserve", type=Path, required=True)
     given = parser.parse_args()
     files = [path.read_bytes() for path in sorted(given.images.rglob("*")) if path.suffix.lower() in (".jpg", ".png")]
     files = files[:: max(1, len(files) // MOST_IMAGES)][:MOST_IMAGES]
@@ -185,40 +186,73 @@ def main() -> None:
 
 
 def measure_throughput(given: argparse.Namespace, model: ModelFolder, files: Sequence[bytes]) -> list[str]:
-    """The service, its runtime alone and LitServe, in turn."""
+    """The service and LitServe in rounds, before each the model alone: the pace of the machine changes."""
     best = model.certificate.speed.best.batch
     singles = [make_request(data) for data in files]
     forms = [make_request(make_form(files[start : start + IN_FORM]), FORM) for start in range(0, len(files), IN_FORM)]
+    bodies = [json.dumps({"image": base64.b64encode(data).decode()}).encode() for data in files]
+    peer = [make_request(body, "application/json", "/predict") for body in bodies]
+    server = start_server(given.folder)
+    with started_peer(given.litserve, given.folder) as peer_port:
+        senders = [
+            Sender("service, one client", server.port, singles, 1),
+            Sender(f"service, {2 * best} clients", server.port, singles, 2 * best),
+            Sender(f"service, 4 clients with {IN_FORM} images a request", server.port, forms, 4, IN_FORM),
+            Sender("LitServe, one client", peer_port, peer, 1),
+            Sender(f"LitServe, {2 * best} clients", peer_port, peer, 2 * best),
+        ]
+        offline = []
+        for _ in range(ROUNDS):
+            offline.append(time_offline(model, files, given.seconds))
+            for sender in senders:
+                sender.measure(time_offline(model, files, given.seconds / 4)[0], given.seconds)
+    server.stop()
     lines = ["| | images/s | of the model alone | p50 ms | p99 ms | client's share of the CPU time | refused |"]
     lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
-    alone, decoded = time_offline(model, files, given.seconds)
+    alone, decoded = (statistics.median(column) for column in zip(*offline, strict=True))
+    shares = [decoded / alone for alone, decoded in offline]
     lines += [f"| model alone, batches of {best} | {alone:.1f} | 1.00 | | | | |"]
-    lines += [f"| decoding, then the model, in one loop | {decoded:.1f} | {decoded / alone:.2f} | | | | |"]
+    lines += [f"| decoding, then the model, in one loop | {decoded:.1f} | {say_spread(shares)} | | | | |"]
+    return [*lines, *(sender.row() for sender in senders), ""]
 
-    def add(name: str, port: int, requests: Sequence[bytes], clients: int, images: int = 1) -> None:
-        asyncio.run(send_for(port, requests, clients=clients, seconds=1.0))
-        load = asyncio.run(send_for(port, requests, clients=clients, seconds=given.seconds))
-        rate = images * len(load.seconds) / load.wall_s
-        share = load.client_cpu_s / load.wall_s / usable_cores()
-        refused = sum(load.statuses.values()) - load.statuses[200]
-        lines.append(
-            f"| {name} | {rate:.1f} | {rate / alone:.2f} | {load.percentile(0.5):.1f} | {load.percentile(0.99):.1f} | "
-            f"{share:.0%} | {refused} |"
+
+@dataclass
+class Sender:
+    """Clients that send the same to a server in each round, and what came back."""
+
+    name: str
+    port: int
+    requests: Sequence[bytes]
+    clients: int
+    images: int = 1  # of a request
+    loads: list[Load] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+
+    def measure(self, alone: float, seconds: float) -> None:
+        """Send for some seconds after warming up; `alone` is what the model does at this time."""
+        asyncio.run(send_for(self.port, self.requests, clients=self.clients, seconds=1.0))
+        load = asyncio.run(send_for(self.port, self.requests, clients=self.clients, seconds=seconds))
+        self.loads.append(load)
+        self.shares.append(self._rate(load) / alone)
+        print(f"{self.name}: {self._rate(load):.1f} of {alone:.1f}", flush=True)
+
+    def row(self) -> str:
+        """The medians over the rounds."""
+        seconds = Load([second for load in self.loads for second in load.seconds])
+        client = statistics.median(load.client_cpu_s / load.wall_s / usable_cores() for load in self.loads)
+        refused = sum(load.statuses.total() - load.statuses[200] for load in self.loads)
+        return (
+            f"| {self.name} | {statistics.median(map(self._rate, self.loads)):.1f} | {say_spread(self.shares)} | "
+            f"{seconds.percentile(0.5):.1f} | {seconds.percentile(0.99):.1f} | {client:.0%} | {refused} |"
         )
-        print(lines[-1], flush=True)
 
-    server = start_server(given.folder)
-    add("service, one client", server.port, singles, 1)
-    add(f"service, {2 * best} clients", server.port, singles, 2 * best)
-    add(f"service, 4 clients with {IN_FORM} images a request", server.port, forms, 4, IN_FORM)
-    server.stop()
-    if given.litserve:
-        with started_peer(given.litserve, given.folder) as port:
-            bodies = [json.dumps({"image": base64.b64encode(data).decode()}).encode() for data in files]
-            peer = [make_request(body, "application/json", "/predict") for body in bodies]
-            add("LitServe, one client", port, peer, 1)
-            add(f"LitServe, {2 * best} clients", port, peer, 2 * best)
-    return [*lines, ""]
+    def _rate(self, load: Load) -> float:
+        return self.images * len(load.seconds) / load.wall_s
+
+
+def say_spread(values: Sequence[float]) -> str:
+    """Median, least and most."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def measure_overload(folder: Path, files: Sequence[bytes], seconds: float, *, clients: int) -> list[str]:
