@@ -17,7 +17,8 @@ from vitrail.core.errors import RunError, VitrailError, WeightsError
 from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.core.resources import Resources
 from vitrail.data import ImageRejected
-from vitrail.delivery.model_folder import ModelFolder, is_model_folder
+from vitrail.delivery.folder_checks import is_model_folder
+from vitrail.delivery.model_folder import ModelFolder
 from vitrail.delivery.predict import Predictor
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from vitrail.cli.main import _run
 from vitrail.core.errors import RunError, UsageError
 from vitrail.core.resources import Resources
 from vitrail.delivery.export.export import ExportOptions, export_run
-from vitrail.delivery.model_folder import read_folder
+from vitrail.delivery.folder_checks import read_folder
 from vitrail.delivery.push import plan_upload, push_folder
 
 NAME = "eve/roses"

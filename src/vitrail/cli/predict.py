@@ -119,7 +119,7 @@ def predict(
 def _open(folder: Path, backbone: str | None, *, sets: str, resources: "Resources") -> "Predictor | FolderPredictor":
     """Open a run or a model folder, by its files; torch is imported for a run only."""
     from vitrail.core.errors import UsageError
-    from vitrail.delivery.model_folder import is_model_folder
+    from vitrail.delivery.folder_checks import is_model_folder
 
     if not is_model_folder(folder):
         from vitrail.delivery.predict import Predictor

@@ -56,7 +56,8 @@ def serve(
     """Answer images over HTTP, with a page and an API."""
     from vitrail.core.errors import UsageError
     from vitrail.core.machine import cache_folder, usable_cores
-    from vitrail.delivery.model_folder import ModelFolder, is_model_folder
+    from vitrail.delivery.folder_checks import is_model_folder
+    from vitrail.delivery.model_folder import ModelFolder
     from vitrail.delivery.serve import require_packages
     from vitrail.delivery.serve.keys import read_key
 

@@ -10,7 +10,7 @@ from vitrail.core.hashing import fingerprint, sha256_file
 from vitrail.core.resources import Resources
 from vitrail.core.same_bytes import ChangedFileError, same_bytes
 from vitrail.delivery.export.layout import RECEIPT
-from vitrail.delivery.model_folder import digest_files, read_folder
+from vitrail.delivery.folder_checks import digest_files, read_folder
 from vitrail.fetch.hub_upload import address_of, require_repository_name, upload_files
 
 SHOWN_DIGITS = 16  # of the digest that names a folder
