@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from vitrail.core.errors import UsageError
 
-NEEDS = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
+NEEDS = ("fastapi", "h11", "prometheus_client", "python_multipart", "uvicorn")
 
 
 def require_packages() -> None:
