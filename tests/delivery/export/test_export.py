@@ -247,8 +247,26 @@ def test_the_command_prints_what_was_checked(finished: Finished, tmp_path: Path,
     assert [line.split()[0] for line in lines] == ["Model", "Fidelity", "Run", "Speed", "Next"]
     assert "12 test images" in lines[1]
     assert lines[-1] == f"Next      python {out / 'classify.py'} IMAGE"
+    assert count_openvino_calls(out) == 1, "for the two outputs of a batch"
     assert _run(arguments) == 2
     assert "already there" in capsys.readouterr().err
+
+
+def count_openvino_calls(folder: Path) -> int:
+    """How often a batch runs the model of a folder."""
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import classify, numpy, openvino\n"
+        "calls, call = [], openvino.CompiledModel.__call__\n"
+        "openvino.CompiledModel.__call__ = lambda *given: calls.append(1) or call(*given)\n"
+        "run = classify.open_model(threads=1)\n"
+        "crop = int(sys.argv[2])\n"
+        "run(numpy.zeros((2, crop, crop, 3), numpy.uint8))\n"
+        "print(len(calls))"
+    )
+    crop = json.loads((folder / "model.json").read_text())["preprocessing"]["crop"]
+    command = [sys.executable, "-c", program, str(folder), str(crop)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def test_there_is_no_loss_to_accept_in_fp32(finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
