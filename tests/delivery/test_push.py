@@ -69,7 +69,7 @@ def test_offline_nothing_is_uploaded(upload_hub: UploadHub, folder: Path):
 
 
 def test_the_command_says_what_it_uploads(upload_hub: UploadHub, folder: Path, capsys: pytest.CaptureFixture[str]):
-    assert _run(["push", str(folder), NAME, "--private", "--revision", "v1", "-q"]) == 0
+    assert _run(["push", str(folder), NAME, "--revision", "v1", "-q"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["Model", "Upload", "Features", "Licence", "Done"]
     assert lines[0] == f"Model     {folder}: vit_mini, onnx fp32"
@@ -80,6 +80,15 @@ def test_the_command_says_what_it_uploads(upload_hub: UploadHub, folder: Path, c
     assert repository.private
     assert "README.md" in repository.branches["v1"]
     assert upload_hub.token not in "".join(lines)
+
+
+def test_the_command_makes_a_public_repository_only_if_told_so(
+    upload_hub: UploadHub, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert _run(["push", str(folder), NAME, "--public", "-q"]) == 0
+    assert not upload_hub.repositories[NAME].private
+    assert _run(["push", str(folder), NAME, "-q"]) == 2
+    assert "give --public" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_command_uploads_nothing_on_a_dry_run(

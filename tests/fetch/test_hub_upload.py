@@ -58,7 +58,7 @@ def test_private_is_private_or_nothing(upload_hub: UploadHub, paths: dict[str, P
     upload(paths, private=True)
     upload_hub.repositories[NAME].private = False
     before = len(upload_hub.repositories[NAME].titles)
-    with pytest.raises(UsageError, match="is public, so files in it cannot be private"):
+    with pytest.raises(UsageError, match="is public, so everybody would see these files"):
         upload(paths, private=True)
     assert len(upload_hub.repositories[NAME].titles) == before
 

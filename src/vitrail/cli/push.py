@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def push(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A model folder that vitrail export has written.")],
     repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The repository on the Hugging Face hub.")],
-    private: Annotated[
-        bool, typer.Option("--private", help="Make a repository that only you see, or require that it is one.")
+    public: Annotated[
+        bool, typer.Option("--public", help="Make a repository that everybody sees, or upload to one.")
     ] = False,
     revision: Annotated[
         str | None,
@@ -43,7 +43,7 @@ def push(
     if not dry_run:
         with watch(quiet=quiet) as progress:
             resources = Resources(offline=offline, progress=progress)
-            commit = push_folder(upload, private=private, revision=revision, resources=resources)
+            commit = push_folder(upload, public=public, revision=revision, resources=resources)
     if as_json:
         facts = {"repository": upload.address, "files": upload.files, "bytes": upload.bytes, "commit": commit}
         echo_json(json.dumps(facts, indent=2))

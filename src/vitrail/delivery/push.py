@@ -60,13 +60,13 @@ def plan_upload(folder: Path, repository: str) -> PlannedUpload:
 
 
 def push_folder(
-    upload: PlannedUpload, *, private: bool = False, revision: str | None = None, resources: Resources | None = None
+    upload: PlannedUpload, *, public: bool = False, revision: str | None = None, resources: Resources | None = None
 ) -> str:
     """Upload what was planned, as one commit.
 
     Args:
         upload: what `plan_upload` gave.
-        private: nobody else may see the repository; it is made so, or must be so.
+        public: everybody may see the repository; otherwise it is made private, or must be so.
         revision: the branch, which is made if it is not there; None for the main one.
         resources: what may be used; None for the defaults.
 
@@ -74,7 +74,7 @@ def push_folder(
         The address of the commit.
 
     Raises:
-        UsageError: offline mode is on, nobody is logged in, or the repository is public and should be private.
+        UsageError: offline mode is on, nobody is logged in, or the repository is public and `public` is not set.
         UploadError: the hub cannot be reached, or refuses the files.
         RunError: a file changed during the upload.
     """
@@ -88,7 +88,7 @@ def push_folder(
             return upload_files(
                 upload.repository,
                 paths,
-                private=private,
+                private=not public,
                 revision=revision,
                 message=f"Add {upload.model} ({upload.digest[:SHOWN_DIGITS]})",
                 progress=resources.progress,

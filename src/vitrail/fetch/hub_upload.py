@@ -72,8 +72,8 @@ def upload_files(
         else:
             if private and not about.private:
                 raise UsageError(
-                    f"{address_of(repository)} is public, so files in it cannot be private: name another repository, "
-                    "or make it private in its settings."
+                    f"{address_of(repository)} is public, so everybody would see these files: give --public if they "
+                    "may, name another repository, or make this one private in its settings."
                 )
         if revision is not None:
             api.create_branch(repository, branch=revision, exist_ok=True)
