@@ -1,6 +1,6 @@
 """Every call of a run and of a training that changes a file fails once in turn, and the next run is as if none had.
 
-    python -m benchmarks.faults [--first] [--every N]
+    python -m benchmarks.faults [--first] [--sample N]
 
 Opening for writing, writing, syncing, renaming, linking, making and deleting: each fails with an I/O error, or because
 the disk is full from then on (half of a write still gets through), or the process is killed in it. Then the same
@@ -22,6 +22,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
 
 from benchmarks.commands import BAD_ENDS, Ended, copy_weights, draw_images, import_everything, read_run, run_command
@@ -62,7 +63,9 @@ class Tally:
 def main() -> None:
     """Disturb every command at every call with every fault, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th call")
+    parser.add_argument(
+        "--sample", type=int, metavar="N", help="one call of each function, with faults from the N-th on"
+    )
     parser.add_argument("--first", action="store_true", help="only the first of calls in a row that are the same")
     parser.add_argument("--only", choices=[work.name for work in WORKS], help="only this command")
     parser.add_argument("--table", action="store_true", help="write the table beside this file")
@@ -83,7 +86,7 @@ def main() -> None:
     problems = []
     for work in WORKS:
         if arguments.only in (None, work.name):
-            for kind, tally in disturb(work, every=arguments.every, first=arguments.first).items():
+            for kind, tally in disturb(work, sample=arguments.sample, first=arguments.first).items():
                 calls = ", ".join(f"{number} {call}" for call, number in sorted(tally.calls.items()))
                 lines.append(f"| {work.name} | {kind} | {tally.points} | {tally.equal} | {tally.went_on} | {calls} |")
                 print(lines[-1], flush=True)
@@ -94,8 +97,8 @@ def main() -> None:
     sys.exit(bool(problems))
 
 
-def disturb(work: Work, *, every: int, first: bool) -> dict[str, Tally]:
-    """What becomes of a fault of each kind at every N-th call of a command, or of the `first` of calls in a row.
+def disturb(work: Work, *, sample: int | None, first: bool) -> dict[str, Tally]:
+    """What becomes of a fault of each kind at every call of a command, or at a sample of its calls.
 
     Raises:
         SystemExit: the command fails, or two undisturbed runs differ.
@@ -108,14 +111,31 @@ def disturb(work: Work, *, every: int, first: bool) -> dict[str, Tally]:
         calls, wanted = _run_undisturbed(work, Path(root) / "undisturbed", given)
         if _run_undisturbed(work, Path(root) / "again", given)[1] != wanted:
             raise SystemExit(f"Two undisturbed runs of {work.name} differ.")
-        points = [place + 1 for place, call in enumerate(calls) if not first or place == 0 or call != calls[place - 1]]
-        for point in points[::every]:
-            print(f"{work.name}: {point} of {len(calls)}", file=sys.stderr, flush=True)
-            for kind, tally in tallies.items():
-                folder = Path(root) / "disturbed"
-                _try(work, folder, given, kind, point, wanted, tally)
-                shutil.rmtree(folder)
+        for point, kind in choose_trials(calls, sample=sample, first=first):
+            print(f"{work.name}: {point} of {len(calls)}, {kind}", file=sys.stderr, flush=True)
+            folder = Path(root) / "disturbed"
+            _try(work, folder, given, kind, point, wanted, tallies[kind])
+            shutil.rmtree(folder)
     return tallies
+
+
+def choose_trials(calls: list[str], *, sample: int | None, first: bool) -> list[tuple[int, str]]:
+    """The numbers of the calls to disturb, counted from 1, each with a fault.
+
+    Args:
+        calls: what an undisturbed command calls, each as `function path`.
+        sample: take one call of each function, from the middle of its calls, and give the first function the fault of
+            this number, the second the next fault, and so on in turn; samples 0, 1 and 2 give each function each fault.
+        first: leave out calls that repeat the one before.
+    """
+    points = [place + 1 for place, call in enumerate(calls) if not first or place == 0 or call != calls[place - 1]]
+    if sample is None:
+        return [(point, kind) for point in points for kind in KINDS]
+    by_function: dict[str, list[int]] = {}
+    for point in points:
+        by_function.setdefault(calls[point - 1].split()[0], []).append(point)
+    faults = islice(cycle(KINDS), sample, None)
+    return [(same[len(same) // 2], kind) for same, kind in zip(by_function.values(), faults, strict=False)]
 
 
 def _run_undisturbed(work: Work, folder: Path, given: Path) -> tuple[list[str], object]:

@@ -1,5 +1,6 @@
 """Fixtures for every test, and the order of the test files."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,12 +15,24 @@ from huggingface_hub import constants
 from tests.fetch.hub_fixtures import card as card
 from tests.fetch.hub_fixtures import hub as hub
 from tests.fetch.upload_fixtures import upload_hub as upload_hub
+from tests.sharing import make_once
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the files with the most slow tests first: in parallel, a long file that starts last runs alone."""
-    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])  # stable: tests of a file stay together and in order
+    """Run the files whose slow tests may take longest first: in parallel, a long file that starts last runs alone."""
+    allowed_s: Counter[Path] = Counter()
+    for item in items:
+        if item.get_closest_marker("slow"):
+            timeout = item.get_closest_marker("timeout")
+            allowed_s[item.path] += timeout.args[0] if timeout else int(item.config.getini("timeout"))
+    items.sort(key=lambda item: -allowed_s[item.path])  # stable: tests of a file stay together and in order
+
+
+@pytest.fixture(scope="session")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The temporary folder of all test processes, for `make_once`."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(scope="session")
@@ -43,13 +56,15 @@ def mini_weights(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(common: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel that `pip wheel` builds of this project."""
     pytest.importorskip("hatchling", reason="hatchling builds the wheel; `make install` does not need it")
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), "."]
-    subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True)
-    (path,) = folder.glob("*.whl")
+
+    def build(folder: Path) -> None:
+        command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, "."]
+        subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True)
+
+    (path,) = make_once(common, "built", build, tmp_path_factory.mktemp("wheel") / "built").glob("*.whl")
     return path
 
 

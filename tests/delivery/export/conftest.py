@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.pictures import draw_folder
+from tests.sharing import make_once
 from vitrail.benchmark import bench
 from vitrail.candidates.options import BenchOptions
 from vitrail.core.progress import Silent
@@ -31,8 +32,12 @@ class Finished:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    folder = tmp_path_factory.mktemp("export")
+def finished(common: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    folder = make_once(common, "small-run", make_run, tmp_path_factory.mktemp("export") / "small-run")
+    return Finished(run=load_run(folder / "run"), data=folder / "pictures")
+
+
+def make_run(folder: Path) -> None:
     data = draw_folder(folder / "pictures", per_class=20, side=72)
     options = BenchOptions(engine="torch", precision="fp32", search=TuneOptions(trials=1), near_duplicates=False)
     bench(
@@ -42,4 +47,3 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
         options=options,
         command=f"vitrail bench {data}",
     )
-    return Finished(run=load_run(folder / "run"), data=data)
