@@ -39,7 +39,7 @@ def test_the_rule_each_candidate_and_what_was_left_out_are_on_the_page():
     section = page.by_id("candidates")
     assert "3 of 40 eligible backbones" in section.all("p")[0].text
     items = [item.text for item in section.one("ol").all("li")]
-    assert "supervised on <b>x</b>; weights downloaded; 12.3 ms an image beforehand" in items[0]
+    assert "supervised on <b>x</b>; weights downloaded; 12.3 ms an image, measured beforehand" in items[0]
     assert "recognised by names and shapes (as well for a, b, c and 2 more)" in items[1]
     assert items[2].startswith("left_the_race")
     assert "nobody states their origin" in section.text

@@ -60,4 +60,4 @@ def _say_weights(chosen: ChosenBackbone) -> str:
     if chosen.fits:
         more = len(chosen.fits) - MOST_FITS
         words += f" (as well for {', '.join(chosen.fits[:MOST_FITS])}{f' and {more} more' if more > 0 else ''})"
-    return words if chosen.ms is None else f"{words}; {chosen.ms:.3g} ms an image beforehand"
+    return words if chosen.ms is None else f"{words}; {chosen.ms:.3g} ms an image, measured beforehand"

@@ -17,7 +17,7 @@ LEFT, RIGHT, TOP, BOTTOM = 42.0, 14.0, 12.0, 40.0
 MOST_TICKS = 6
 RADIUS = 4.5
 LETTER, LINE = 6.5, 11.0  # of a number beside its point
-OFFSETS = ((8.0, -5.0), (8.0, 13.0), (-8.0, -5.0), (-8.0, 13.0))  # of a number from its point
+OFFSETS = ((-7.0, -5.0), (7.0, 13.0), (7.0, -5.0), (-7.0, 13.0))  # of a number; the front rises to the right
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,9 +98,7 @@ def _times(x: Axis) -> list[Markup]:
         for tick in list_ticks(x.low, x.high)
         for at in [x.at(math.log10(tick))]
     ]
-    title = element(
-        "text", "ms an image, each step a multiple", x=(LEFT + WIDTH) / 2, y=HEIGHT - 6, text_anchor="middle"
-    )
+    title = element("text", "ms an image (logarithmic axis)", x=(LEFT + WIDTH) / 2, y=HEIGHT - 6, text_anchor="middle")
     return [*ticks, title]
 
 
