@@ -55,9 +55,9 @@ def make_options(
     licence: str | None = None,
     max_params: str | int | None = None,
     max_gmacs: float | None = None,
+    max_ms: float | None = None,
     pretrained_on: str | None = None,
     not_pretrained_on: str | None = None,
-    max_ms: float | None = None,
 ) -> BenchOptions:
     """The options of a benchmark; `vitrail.bench` says what each keyword means.
 
