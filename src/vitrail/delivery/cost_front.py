@@ -1,7 +1,8 @@
 """Accuracy against the time of an image: which backbones no other one beats in both (the Pareto front).
 
-The front follows from the figures as they were measured. Whether the more accurate of two neighbours on it is better
-beyond chance is taken from the pairs. A backbone that saw the test images is not on it and pushes nobody off it.
+The front follows from accuracies as they are and from times that differ clearly. Whether the more accurate of two
+neighbours on it is better beyond chance is taken from the pairs. A backbone that saw the test images is not on it and
+pushes nobody off it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,13 +16,15 @@ from vitrail.evaluation.sentences import say_names, say_rate
 from vitrail.runs import Results
 from vitrail.statistics.intervals import Interval
 
+ALIKE = 1.25  # times within this factor count as alike: a busy machine took 3.4 and 4.2 ms for the same network
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CostPoint:
     """A backbone. `rate` is the metric that decided, `ms` the milliseconds of an image in its network.
 
-    `beaten_by` is the most accurate of those that are at least as fast and at least as accurate, and better in one of
-    the two; "" if there is none.
+    `beaten_by` is the most accurate one on the front that is more accurate and about as fast or faster, or as accurate
+    and clearly faster; "" if there is none.
     """
 
     name: str
@@ -59,8 +62,12 @@ def place_costs(results: Results) -> tuple[CostPoint, ...]:
         for result in results.backbones
         if result.cost.images_per_s > 0
     ]
-    usable = [point for point in measured if not point.saw_test]
-    placed = [_place(point, usable) for point in measured]
+    front: list[CostPoint] = []
+    placed = []
+    for point in sorted(measured, key=lambda point: (-point.rate.value, point.ms, point.name)):
+        beating = None if point.saw_test else next((other for other in front if _beats(other, point)), None)
+        placed.append(replace(point, beaten_by=beating.name if beating else ""))
+        front += [placed[-1]] if placed[-1].on_front else []
     return tuple(sorted(placed, key=lambda point: (point.ms, -point.rate.value, point.name)))
 
 
@@ -82,28 +89,24 @@ def say_front(points: Sequence[CostPoint], pairs: Sequence[Pair], names: Mapping
     if not front:
         return "All of these backbones saw the test images, so their accuracies are not weighed against time."
     if len(front) == 1:
-        return f"{_say(front[0], names)} is the fastest and the most accurate, as measured on these images."
+        return f"No other backbone was more accurate here than {_say(front[0], names)}, or clearly faster."
     beaten = [names[point.name] for point in points if point.beaten_by and not point.saw_test]
     rest = ""
     if beaten:
-        are, they = ("is", "it is") if len(beaten) == 1 else ("are", "each is")
-        rest = f" {say_names(beaten)} {are} beaten: {they} slower than one of these and no more accurate."
+        are, each = ("is", "") if len(beaten) == 1 else ("are", " each time")
+        rest = f" {say_names(beaten)} {are} beaten:{each} one of these is about as fast or faster, and at least as accurate."
     unshown = [step for step in list_steps(points, pairs) if not step.shown]
     doubts = [f"{names[step.slower.name]} is more accurate than {names[step.faster.name]}" for step in unshown]
     doubt = f" These images do not show that {say_names(doubts, most=len(doubts))}." if doubts else ""
     listed = [_say(point, names) for point in front]
-    return f"The more time, the more accurate: {say_names(listed, most=len(listed))}.{rest}{doubt}"
-
-
-def _place(point: CostPoint, usable: Sequence[CostPoint]) -> CostPoint:
-    beating = [other for other in usable if _beats(other, point)]
-    best = max(beating, key=lambda other: (other.rate.value, -other.ms), default=None)
-    return replace(point, beaten_by=best.name if best else "")
+    return f"From the fastest to the most accurate: {say_names(listed, most=len(listed))}.{rest}{doubt}"
 
 
 def _beats(other: CostPoint, point: CostPoint) -> bool:
-    better = (other.ms < point.ms, other.rate.value > point.rate.value)
-    return other.ms <= point.ms and other.rate.value >= point.rate.value and any(better)
+    """Whether a backbone that is at least as accurate makes another one pointless."""
+    if other.rate.value > point.rate.value:
+        return other.ms <= ALIKE * point.ms
+    return ALIKE * other.ms < point.ms
 
 
 def _decided(pairs: Sequence[Pair]) -> list[Pair]:
