@@ -94,7 +94,8 @@ def say_front(points: Sequence[CostPoint], pairs: Sequence[Pair], names: Mapping
     rest = ""
     if beaten:
         are, each = ("is", "") if len(beaten) == 1 else ("are", " each time")
-        rest = f" {say_names(beaten)} {are} beaten:{each} one of these is about as fast or faster, and at least as accurate."
+        better = "one of these is about as fast or faster, and at least as accurate"
+        rest = f" {say_names(beaten)} {are} beaten:{each} {better}."
     unshown = [step for step in list_steps(points, pairs) if not step.shown]
     doubts = [f"{names[step.slower.name]} is more accurate than {names[step.faster.name]}" for step in unshown]
     doubt = f" These images do not show that {say_names(doubts, most=len(doubts))}." if doubts else ""

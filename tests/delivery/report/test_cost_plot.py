@@ -32,6 +32,8 @@ def test_the_plot_has_a_point_a_number_and_a_row_for_each_backbone():
     assert [row.all("td")[0].text for row in rows] == ["12", "25", "50", "100"]
     filled = [circle.classes for circle in svg.all("circle")]
     assert [{"on"} if row.all("td")[-1].text == "yes" else {"off"} for row in rows] == filled
+    ends = [row.all("td")[-1].text for row in rows]
+    assert all(end == "yes" or end.removeprefix("no: ").removesuffix(" beats it") in "1234" for end in ends)
     assert len(svg.all("line", "front")) == filled.count({"on"}) - 1
 
 

@@ -29,6 +29,11 @@ class CostPlot:
     sentence: str
     unmeasured: tuple[str, ...]
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The number of each point, by name."""
+        return {point.name: number for number, point in enumerate(self.points, start=1)}
+
 
 def draw_costs(results: Results, names: Names) -> CostPlot | None:
     """The plot of a run; None if fewer than two of its backbones have a time."""
