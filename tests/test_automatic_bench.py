@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -129,17 +130,31 @@ def test_without_weights_and_network_the_command_offers_our_small_ones(data):
     assert "-b vit_mini -b resnet_mini" in done.stderr
 
 
+@pytest.mark.parametrize("start", [bench, plan_bench, partial(compute_part, part=parse_part("1/2"))])
+def test_a_wrong_path_is_named_and_not_the_missing_weights(tmp_path, start):
+    with pytest.raises(UsageError, match="There is nothing at"):
+        start(tmp_path / "nowhere", (), options=BenchOptions(), resources=Resources(offline=True))
+
+
 def test_a_plan_needs_candidates_from_the_catalogue(data):
     for names in (["vit_mini"], []):
         with pytest.raises(UsageError, match="--plan shows candidates"):
             plan_bench(None if not names else data, names, options=BenchOptions(), resources=Resources(offline=True))
 
 
-def test_a_plan_of_a_data_set_that_is_not_here_has_no_time(mini_weights):
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        ("dataset:oxford-pets", "not on this machine"),
+        ("hf:owner/name", "not on this machine"),
+        ("s3://bucket/images", "behind a URL"),
+    ],
+)
+def test_a_plan_of_a_data_set_that_is_not_here_has_no_time_and_says_why(mini_weights, data, why):
     resources = Resources(weights_dir=mini_weights, offline=True)
-    assert plan_bench("dataset:oxford-pets", (), options=BenchOptions(), resources=resources).images is None
-    assert plan_bench("hf:owner/name", (), options=BenchOptions(), resources=resources).images is None
-    assert plan_bench("s3://bucket/images", (), options=BenchOptions(), resources=resources).images is None
+    plan = plan_bench(data, (), options=BenchOptions(), resources=resources)
+    assert plan.images is None
+    assert why in plan.uncounted
 
 
 def test_parts_need_names(data, mini_weights):

@@ -157,6 +157,7 @@ def bench(
     licence: str | None = None,
     max_params: str | int | None = None,
     max_gmacs: float | None = None,
+    max_ms: float | None = None,
     pretrained_on: str | None = None,
     not_pretrained_on: str | None = None,
     weights: str | Path | None = None,
@@ -202,6 +203,7 @@ def bench(
         licence: of those candidates: the name of one, or "commercial".
         max_params: the most parameters that they have, such as "30M".
         max_gmacs: the most 1e9 multiply-adds an image.
+        max_ms: the most milliseconds an image in the network on this machine; what would be chosen is measured once.
         pretrained_on: a collection that they have seen.
         not_pretrained_on: a collection that they are known not to have seen.
         weights: a folder with weights files, which are recognised and whose backbones come first.
@@ -242,6 +244,7 @@ def bench(
         licence=licence,
         max_params=max_params,
         max_gmacs=max_gmacs,
+        max_ms=max_ms,
         pretrained_on=pretrained_on,
         not_pretrained_on=not_pretrained_on,
     )

@@ -17,7 +17,7 @@ from vitrail.candidates import (
 )
 from vitrail.candidates.automatic import say_older_choice
 from vitrail.candidates.opening import check_request, extract_here, needs_split, open_entries
-from vitrail.candidates.plan import Plan, make_plan, say_candidates
+from vitrail.candidates.plan import BEHIND_URL, LIST_NOT_HERE, Plan, make_plan, say_candidates
 from vitrail.core.clock import Clock
 from vitrail.core.errors import DownloadError, UsageError
 from vitrail.core.hashing import fingerprint
@@ -29,6 +29,7 @@ from vitrail.data import (
     ListedFile,
     NearPair,
     SealedTest,
+    Source,
     Split,
     find_near_duplicates,
     is_url,
@@ -103,10 +104,11 @@ def bench(
     clock = Clock(resources.progress)
     resources = replace(resources, progress=clock)
     require_writable(out)
-    choice = choose_backbones(data, backbones, options, resources)
-    question = Question(command=command, options=options, choice=choice)
-    with phase(clock, "reading"):
+    with phase(clock, "reading"):  # a mistake in the path is named before missing weights
         source = open_data(data, resources, kept_bytes=usable_memory() // KEPT_SHARE)
+    with phase(clock, "starting networks"):
+        choice = choose_backbones(data, backbones, options, resources)
+    question = Question(command=command, options=options, choice=choice)
     with phase(clock, "starting networks"):
         check_request(choice.specs, options, cluster=cluster)
     with phase(clock, "reading"):
@@ -166,21 +168,20 @@ def plan_bench(
     Raises:
         UsageError: backbones were named, or the digits have two of ours.
     """
+    source = None if is_url(str(data)) else open_data(data, replace(resources, offline=True))
     choice = choose_backbones(data, backbones, options, resources)
     if choice.automatic is None:
         raise UsageError("--plan shows candidates that are chosen from the catalogue: give DATA and no names after -b.")
-    return make_plan(choice.automatic, _count_images(data, resources), resources)
+    images = BEHIND_URL if source is None else _count_images(source)
+    return make_plan(choice.automatic, images, resources)
 
 
-def _count_images(data: str | Path | None, resources: Resources) -> int | None:
-    """How many images are listed, among them copies and damaged ones; None if the list is not on this machine."""
-    if isinstance(data, str) and is_url(data):
-        return None
-    source = open_data(data, replace(resources, offline=True))
+def _count_images(source: Source) -> int | str:
+    """How many images are listed, among them copies and damaged ones, or why nobody can count them yet."""
     try:
         return sum(isinstance(listed, ListedFile) for listed in source.list_files())
     except DownloadError:
-        return None
+        return LIST_NOT_HERE
 
 
 def judge_split(
@@ -257,10 +258,11 @@ def compute_part(
     Raises:
         UsageError: no backbone was named.
     """
+    source = open_data(data, resources)
     choice = choose_backbones(data, backbones, options, resources)
     if choice.automatic is not None:
         raise UsageError("Parts need named backbones, since each machine might choose others: give -b NAME.")
-    specs, source = choice.specs, open_data(data, resources)
+    specs = choice.specs
     check_request(specs, options, cluster=None)
     dataset = load(source, max_pixels=options.max_pixels, resources=resources)
     if needs_split(options, None):  # copies move images between splits

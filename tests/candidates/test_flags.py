@@ -46,6 +46,8 @@ def test_an_invalid_time_is_refused_with_an_example(text: str | float):
     [
         ({"margin": 200}, "--margin 200 cannot be used: give more than 0 and less than 100 points"),
         ({"margin": "nan"}, "--margin nan cannot be used: give more than 0"),
+        ({"max_ms": 0}, r"--max-ms 0 \(max_ms in Python\) cannot be used: give milliseconds an image, more than 0"),
+        ({"max_ms": float("nan")}, "--max-ms nan"),
         ({"level": 95}, "--level 95 cannot be used: give a confidence level between 0 and 1, such as 0.95"),
         ({"level": "0.95"}, "--level 0.95 cannot be used"),
         ({"decide_by": "luck"}, r"--decide-by 'luck' \(decide_by in Python\) cannot be used: choose top1 or balanced"),

@@ -7,7 +7,7 @@ import pytest
 from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.select import Wanted
 from vitrail.candidates.automatic import AutomaticChoice, ChosenBackbone, LeftOut
-from vitrail.candidates.plan import make_plan, say_bytes, say_candidates, say_seconds
+from vitrail.candidates.plan import LIST_NOT_HERE, make_plan, say_bytes, say_candidates, say_seconds
 from vitrail.candidates.shortlist import ShortlistOptions
 from vitrail.core.resources import Resources
 
@@ -32,8 +32,16 @@ def test_time_follows_from_multiply_adds_and_downloads_from_parameters():
     assert plan.seconds == pytest.approx(1000 * card.gmacs / speed.gmacs_per_s)
 
 
-def test_without_a_number_of_images_nothing_is_measured_and_no_time_is_said():
-    plan = make_plan(CHOICE, None, Resources())
+def test_the_time_of_networks_that_were_measured_follows_from_their_measurements():
+    choice = replace(CHOICE, backbones=(replace(SMALL, ms=20.0), replace(FILE, ms=30.0)))
+    plan = make_plan(choice, 500, Resources(cores=1))
+    assert (plan.seconds, plan.speeds) == (pytest.approx(25.0), {})
+    *_, cost = say_candidates(plan)
+    assert "about 25 s in the networks for 500 images, from the times measured for --max-ms." in cost
+
+
+def test_without_a_number_of_images_nothing_is_measured_and_the_plan_says_why_there_is_no_time():
+    plan = make_plan(CHOICE, LIST_NOT_HERE, Resources())
     assert (plan.seconds, plan.speeds) == (None, {})
     lines = list(say_candidates(plan))
     assert lines == [
@@ -43,7 +51,8 @@ def test_without_a_number_of_images_nothing_is_measured_and_no_time_is_said():
         "Names and shapes of tensors are no proof of what a file is: -b NAME=FILE says it. Nobody states origin and "
         "licence of such a file.",
         "Left out (it is damaged): x.pth, y.pth.",
-        "Estimate: about 45 MB to download. The images cannot be counted yet, so there is no estimate of the time.",
+        "Estimate: about 45 MB to download. There is no estimate of the time: the list of the images is not on this "
+        "machine, and a plan downloads nothing.",
     ]
 
 

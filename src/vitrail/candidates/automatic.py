@@ -7,20 +7,24 @@ its first start, which are in its journal.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from vitrail.backbones import BackboneSpec
+from vitrail.backbones import BackboneSpec, EngineRequest
 from vitrail.backbones.cards import Card
 from vitrail.backbones.catalogue import load_catalogue
+from vitrail.backbones.engines import choose_engine
 from vitrail.backbones.select import Wanted
 from vitrail.backbones.weights_folder import RecognisedFile, recognise_weights
 from vitrail.candidates.options import BenchOptions, parse_specs
 from vitrail.candidates.shortlist import PretrainingKind, Shortlist, ShortlistOptions, make_shortlist
+from vitrail.candidates.speed_limit import Measured, choose_within, say_limit
 from vitrail.core.errors import UsageError
 from vitrail.core.resources import Resources
+from vitrail.features.network_speed import recall_or_measure
 from vitrail.fetch.download import needs_no_download
 from vitrail.fetch.hub import say_unreachable
 
@@ -36,7 +40,7 @@ class ChosenBackbone:
     """A candidate from the catalogue; `reason` says what it stands for.
 
     Weights of the given folder have a digest, and `recognised` says how; `fits` names further cards that they may be
-    for.
+    for. `ms` is what an image takes here, as `--max-ms` measured it; None without that limit.
     """
 
     name: str
@@ -46,14 +50,16 @@ class ChosenBackbone:
     sha256: str = ""
     recognised: Literal["", "digest", "names and shapes"] = ""
     fits: tuple[str, ...] = ()
+    ms: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeftOut:
-    """A candidate, or a file of the given folder, that takes no part, and why."""
+    """A candidate, or a file of the given folder, that takes no part, and why; `ms` if it is too slow."""
 
     name: str
     reason: str
+    ms: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +117,14 @@ class BackboneChoice:
         return replace(self, automatic=automatic, specs=_make_specs(automatic.backbones, self.files))
 
 
+def list_left_out(choice: AutomaticChoice) -> list[tuple[str, list[str]]]:
+    """What takes no part, by reason; what is too slow with its milliseconds."""
+    named: dict[str, list[str]] = {}
+    for each in choice.left_out:
+        named.setdefault(each.reason, []).append(each.name if each.ms is None else f"{each.name} ({each.ms:.3g} ms)")
+    return list(named.items())
+
+
 def say_older_choice(first: BackboneChoice, now: BackboneChoice) -> str:
     """That a run has other candidates than would be chosen now; "" if it has the same."""
     if first.automatic is None or first.specs == now.specs:
@@ -127,11 +141,11 @@ def choose_backbones(
     """The backbones that were named, or candidates from the catalogue; the digits have two of ours by default.
 
     Raises:
-        UsageError: a name is wrong, conditions for candidates were given beside names, no card meets them, or none of
-            their weights is on this machine and none can be fetched.
+        UsageError: a name is wrong, conditions for candidates were given beside names, no card meets them or is fast
+            enough, or none of their weights is on this machine and none can be fetched.
     """
     if tuple(backbones) == (AUTO,) or (not backbones and data is not None):
-        return _choose_from_catalogue(options.shortlist or ShortlistOptions(), resources)
+        return _choose_from_catalogue(options.shortlist or ShortlistOptions(), options.engine_request, resources)
     if AUTO in backbones:
         raise UsageError("-b auto takes its candidates from the catalogue: give it alone, or names alone.")
     if options.shortlist is not None or resources.weights_dir is not None:
@@ -147,7 +161,7 @@ def choose_backbones(
     return BackboneChoice(specs=tuple(specs))
 
 
-def _choose_from_catalogue(options: ShortlistOptions, resources: Resources) -> BackboneChoice:
+def _choose_from_catalogue(options: ShortlistOptions, request: EngineRequest, resources: Resources) -> BackboneChoice:
     cards = list(load_catalogue().values())
     given, left_out = _read_folder(resources.weights_dir, cards)
     usable = {}
@@ -163,14 +177,29 @@ def _choose_from_catalogue(options: ShortlistOptions, resources: Resources) -> B
     eligible_here = [card.name for card in everything if card.name in here]
     if network and not eligible_here:
         raise UsageError(_say_none_here(network, options.wanted))
-    count = min(options.candidates, len(eligible_here)) if network else options.candidates
-    shortlist = make_shortlist(cards, options.wanted, candidates=count, first=here)
-    chosen = tuple(_describe(shortlist, usable, network=network))
+
+    def choose(cards: Sequence[Card]) -> Shortlist:
+        count = sum(card.name in eligible_here for card in cards) if network else options.candidates
+        return make_shortlist(cards, options.wanted, candidates=min(options.candidates, count), first=here)
+
+    measured = None
+    if options.max_ms is None:
+        shortlist = choose(cards)
+    else:
+        engine = choose_engine(request.engine, request.precision)
+        measure = partial(recall_or_measure, choice=engine, resources=resources)
+        shortlist, measured = choose_within(options.max_ms, cards, choose, measure, resources.progress)
+    too_slow = measured.too_slow if measured else {}
+    chosen = tuple(_describe(shortlist, usable, measured, network=network))
     names = {each.name for each in chosen}
     left_out += [
         LeftOut(name=file.file.name, reason=_say_not_chosen(name in eligible_here, options.candidates))
         for name, file in usable.items()
-        if name not in names
+        if name not in names and name not in too_slow
+    ]
+    left_out += [
+        LeftOut(name=name, reason=f"more than {options.max_ms:g} ms an image on this machine", ms=ms)
+        for name, ms in too_slow.items()
     ]
     left_out += [
         LeftOut(name=card.name, reason="weights not on this machine")
@@ -178,7 +207,7 @@ def _choose_from_catalogue(options: ShortlistOptions, resources: Resources) -> B
         if network and card.name not in here
     ]
     automatic = AutomaticChoice(
-        rule=_say_rule(shortlist, bool(usable), network),
+        rule=_say_rule(shortlist, measured, from_folder=bool(usable), network=network),
         options=options,
         given=tuple(sorted(file.sha256 for file in given.values())),
         offline=resources.offline,
@@ -219,7 +248,9 @@ def _ask_hub(candidates: Sequence[Card]) -> str:
     return f"no hub can be reached ({reason})" if reason else ""
 
 
-def _describe(shortlist: Shortlist, usable: Mapping[str, RecognisedFile], *, network: str) -> list[ChosenBackbone]:
+def _describe(
+    shortlist: Shortlist, usable: Mapping[str, RecognisedFile], measured: Measured | None, *, network: str
+) -> list[ChosenBackbone]:
     chosen = []
     for pick in shortlist.picks:
         file = usable.get(pick.card.name)
@@ -233,6 +264,7 @@ def _describe(shortlist: Shortlist, usable: Mapping[str, RecognisedFile], *, net
                 sha256=file.sha256 if file else "",
                 recognised=file.by if file else "",
                 fits=file.others if file else (),
+                ms=measured.speeds[pick.card.name].ms if measured else None,
             )
         )
     return chosen
@@ -242,10 +274,11 @@ def _make_specs(chosen: Sequence[ChosenBackbone], files: Mapping[str, Path]) -> 
     return tuple(BackboneSpec(name=each.name, file=files[each.sha256] if each.sha256 else None) for each in chosen)
 
 
-def _say_rule(shortlist: Shortlist, from_folder: bool, network: str) -> str:
+def _say_rule(shortlist: Shortlist, measured: Measured | None, *, from_folder: bool, network: str) -> str:
+    limit = f" {say_limit(measured)}" if measured else ""
     folder = " Weights of the given folder come before all others." if from_folder else ""
     here = f" Only candidates whose weights are on this machine take part: {network}." if network else ""
-    return shortlist.rule + folder + here
+    return shortlist.rule + limit + folder + here
 
 
 def _say_not_chosen(eligible: bool, candidates: int) -> str:

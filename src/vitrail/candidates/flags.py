@@ -4,6 +4,7 @@
 any work, and its error names the flag, the value and what can be given.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -54,6 +55,7 @@ def make_options(
     licence: str | None = None,
     max_params: str | int | None = None,
     max_gmacs: float | None = None,
+    max_ms: float | None = None,
     pretrained_on: str | None = None,
     not_pretrained_on: str | None = None,
 ) -> BenchOptions:
@@ -105,6 +107,7 @@ def make_options(
             max_gmacs=max_gmacs,
             pretrained_on=pretrained_on,
             not_pretrained_on=not_pretrained_on,
+            max_ms=max_ms,
         ),
         seed=int(seed),
     )
@@ -118,6 +121,7 @@ def make_shortlist_options(
     max_gmacs: float | None,
     pretrained_on: str | None,
     not_pretrained_on: str | None,
+    max_ms: float | None = None,
 ) -> ShortlistOptions | None:
     """How many candidates the catalogue shall give and what they must meet; None if nothing is given.
 
@@ -128,6 +132,8 @@ def make_shortlist_options(
         _require_whole("--candidates", candidates, least=1)
     if max_gmacs is not None and not (_is_number(max_gmacs) and max_gmacs > 0):
         _refuse("--max-gmacs", max_gmacs, "give 1e9 multiply-adds an image, more than 0, such as 5")
+    if max_ms is not None and not (_is_number(max_ms) and 0 < max_ms < math.inf):
+        _refuse("--max-ms", max_ms, "give milliseconds an image, more than 0, such as 20")
     wanted = Wanted(
         licence=licence,
         max_parameters=parse_count(max_params) if isinstance(max_params, str) else max_params,
@@ -135,9 +141,13 @@ def make_shortlist_options(
         pretrained_on=pretrained_on,
         not_pretrained_on=not_pretrained_on,
     )
-    if candidates is None and wanted == Wanted():
+    if candidates is None and max_ms is None and wanted == Wanted():
         return None
-    return ShortlistOptions(wanted=wanted, candidates=CANDIDATES if candidates is None else int(candidates))
+    return ShortlistOptions(
+        wanted=wanted,
+        candidates=CANDIDATES if candidates is None else int(candidates),
+        max_ms=None if max_ms is None else float(max_ms),
+    )
 
 
 def read_margin(margin: str | float) -> float:

@@ -1,18 +1,21 @@
 """What candidates from the catalogue will cost, before any work: downloads and time in the networks, as estimates.
 
-The time follows from multiply-adds and from a speed that is measured on this machine (`backbones/speed.py`). It is
-shown and changes no choice.
+The time follows from multiply-adds and from a speed that is measured on this machine (`backbones/speed.py`), or from
+what `--max-ms` measured of each network. It is shown and changes no choice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from vitrail.backbones.cards import Card
 from vitrail.backbones.catalogue import find_card
 from vitrail.backbones.speed import Kind, Speed, kind_of, measure_speed
-from vitrail.candidates.automatic import AutomaticChoice, ChosenBackbone
+from vitrail.candidates.automatic import AutomaticChoice, ChosenBackbone, list_left_out
 from vitrail.core.resources import Resources
 
 BYTES_PER_PARAMETER = 4  # of published float32 weights
+BEHIND_URL = "the images are behind a URL, and a plan lists nothing there"
+LIST_NOT_HERE = "the list of the images is not on this machine, and a plan downloads nothing"
 MOST_FITS = 3  # further cards of a file, in a sentence
 
 
@@ -28,10 +31,14 @@ class PlannedBackbone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """The candidates of a run and their estimated costs; `images` is None if they cannot be counted yet."""
+    """The candidates of a run and their estimated costs.
+
+    `images` is None if nobody can count them yet, and `uncounted` says why not.
+    """
 
     choice: AutomaticChoice
     images: int | None
+    uncounted: str
     backbones: tuple[PlannedBackbone, ...]
     speeds: dict[Kind, Speed]
 
@@ -46,25 +53,42 @@ class Plan:
         return None if self.images is None else sum(each.seconds or 0.0 for each in self.backbones)
 
 
-def make_plan(choice: AutomaticChoice, images: int | None, resources: Resources) -> Plan:
-    """Estimate the costs of candidates for so many images; measures the speed of this machine."""
+def make_plan(choice: AutomaticChoice, images: int | str, resources: Resources) -> Plan:
+    """Estimate the costs of candidates; measures the speed of this machine.
+
+    Args:
+        choice: the candidates.
+        images: their number, or why it is not known yet.
+        resources: of the command.
+
+    Returns:
+        The estimates; without a number of images only those of downloads.
+    """
+    uncounted, count = (images, None) if isinstance(images, str) else ("", images)
     cards = [find_card(each.name) for each in choice.backbones]
-    kinds = dict.fromkeys(map(kind_of, cards)) if images is not None else {}
+    unmeasured = [card for each, card in zip(choice.backbones, cards, strict=True) if each.ms is None]
+    kinds = dict.fromkeys(map(kind_of, unmeasured)) if count is not None else {}
     speeds = {kind: measure_speed(kind, threads=resources.threads.compute) for kind in kinds}
     return Plan(
         choice=choice,
-        images=images,
+        images=count,
+        uncounted=uncounted,
         backbones=tuple(
             PlannedBackbone(
                 chosen=each,
                 download_bytes=BYTES_PER_PARAMETER * card.parameters if each.weights == "hub" else 0,
                 gmacs=card.gmacs,
-                seconds=None if images is None else images * card.gmacs / speeds[kind_of(card)].gmacs_per_s,
+                seconds=None if count is None else count * _seconds_an_image(each, card, speeds),
             )
             for each, card in zip(choice.backbones, cards, strict=True)
         ),
         speeds=speeds,
     )
+
+
+def _seconds_an_image(chosen: ChosenBackbone, card: Card, speeds: Mapping[Kind, Speed]) -> float:
+    """What `--max-ms` measured, else an estimate."""
+    return card.gmacs / speeds[kind_of(card)].gmacs_per_s if chosen.ms is None else chosen.ms / 1000
 
 
 def say_candidates(plan: Plan) -> Iterator[str]:
@@ -77,10 +101,8 @@ def say_candidates(plan: Plan) -> Iterator[str]:
             "Names and shapes of tensors are no proof of what a file is: -b NAME=FILE says it. Nobody states origin "
             "and licence of such a file."
         )
-    reasons = dict.fromkeys(each.reason for each in plan.choice.left_out)
-    for reason in reasons:
-        names = ", ".join(each.name for each in plan.choice.left_out if each.reason == reason)
-        yield f"Left out ({reason}): {names}."
+    for reason, names in list_left_out(plan.choice):
+        yield f"Left out ({reason}): {', '.join(names)}."
     yield _say_cost(plan)
 
 
@@ -102,12 +124,12 @@ def _say_time(seconds: float | None) -> str:
 def _say_cost(plan: Plan) -> str:
     download = f"about {say_bytes(plan.download_bytes)} to download" if plan.download_bytes else "nothing to download"
     if plan.seconds is None:
-        return f"Estimate: {download}. The images cannot be counted yet, so there is no estimate of the time."
-    how = "; ".join(f"{speed.network} with {speed.how}" for speed in plan.speeds.values())
+        return f"Estimate: {download}. There is no estimate of the time: {plan.uncounted}."
+    speeds = "; ".join(f"{speed.network} with {speed.how}" for speed in plan.speeds.values())
+    how = f"multiply-adds and the speed of {speeds}, measured here now" if speeds else "the times measured for --max-ms"
     return (
         f"Estimate: {download}, and about {say_seconds(plan.seconds)} in the networks for {plan.images:,} images, from "
-        f"multiply-adds and the speed of {how}, measured here now. The fastest engine may take less; reading images "
-        "and searching heads come in addition."
+        f"{how}. The fastest engine may take less; reading images and searching heads come in addition."
     )
 
 

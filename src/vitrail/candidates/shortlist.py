@@ -35,10 +35,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShortlistOptions:
-    """What people may say about the candidates of a run that names none."""
+    """What people may say about the candidates of a run that names none.
+
+    `max_ms` is the most milliseconds that an image may take on this machine (`speed_limit.py`).
+    """
 
     wanted: Wanted = field(default_factory=Wanted)
     candidates: int = CANDIDATES
+    max_ms: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -65,6 +65,17 @@ def bench(
             rich_help_panel=CATALOGUE,
         ),
     ] = None,
+    max_ms: Annotated[
+        float | None,
+        typer.Option(
+            "--max-ms",
+            metavar="MS",
+            help="Only networks that take at most so many milliseconds an image on this machine. Each is measured once "
+            "for a few seconds, before its weights are fetched, and the cache keeps the figure.",
+            show_default=False,
+            rich_help_panel=CATALOGUE,
+        ),
+    ] = None,
     pretrained_on: options.PretrainedOn = None,
     not_pretrained_on: Annotated[
         str | None,
@@ -273,6 +284,7 @@ def bench(
         max_gmacs=max_gmacs,
         pretrained_on=pretrained_on,
         not_pretrained_on=not_pretrained_on,
+        max_ms=max_ms,
     )
     data = name_cropped(data) if crop_to_boxes else data
     resources = partial(Resources, data_dir=data_dir, weights_dir=weights, cores=threads, batch=batch, offline=offline)

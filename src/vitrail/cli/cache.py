@@ -23,7 +23,7 @@ DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
 app = typer.Typer(
     cls=ShortGroupHelp,
     invoke_without_command=True,
-    help="List what the cache holds: features, grey copies, models, batch sizes, engines, data sets; verify, prune it.",
+    help="List, verify and prune the cache: features, grey copies, models, batch sizes, speeds, engines, data sets.",
 )
 
 

@@ -15,6 +15,7 @@ from vitrail.cli.details import print_details
 from vitrail.core.console import PrintableConsole
 from vitrail.core.printable import make_strings_printable
 from vitrail.delivery.answer import Answer, make_answer
+from vitrail.delivery.cost_front import place_costs, say_front
 from vitrail.delivery.report import words
 from vitrail.delivery.report.comparison import deciding_rates, sort_best_first
 from vitrail.delivery.units import NOTHING, big, milliseconds
@@ -55,7 +56,7 @@ def as_typed(folder: Path) -> str:
 
 
 def print_notes(results: Results, answer: Answer, names: Mapping[str, str], console: PrintableConsole) -> None:
-    """All caveats but the one that the answer names, what was not done in a search, and what more labels are worth."""
+    """What the answer leaves out: caveats, steps not done in a search, the value of labels, accuracy against time."""
     notes = [("!", caveat) for caveat in answer.caveats]
     for note in dict.fromkeys(note for result in results.backbones for note in result.search.notes):
         about = [names[result.name] for result in results.backbones if note in result.search.notes]
@@ -63,6 +64,8 @@ def print_notes(results: Results, answer: Answer, names: Mapping[str, str], cons
         notes.append(("!", of + note))
     pick = next(result for result in results.backbones if result.name == answer.full_name)
     notes += [("·", curve.sentence) for curve in pick.search.label_curves]
+    if front := say_front(place_costs(results), results.pairs, names):
+        notes.append(("·", front))
     if notes:
         console.print("[bold]Also worth knowing[/]")
     for sign, note in notes:

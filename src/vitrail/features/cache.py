@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,14 +23,14 @@ from vitrail.core.hashing import sha256_file
 from vitrail.core.machine import EXPORTS
 from vitrail.data import grey_copies
 from vitrail.data.named import files as named_files
-from vitrail.features import engine_choice, pace
+from vitrail.features import engine_choice, network_speed, pace
 from vitrail.features.shard import SHARD
 from vitrail.features.store import DAMAGED, FACTS, FEATURES, read_facts
 
 RECEIPT, MOST_RECEIPT = "receipt.json", 64 << 20  # of an export; bytes
 NO_DATA = frozenset({".lock", ".etag"})  # files beside those of a data set
 
-Kind = Literal["features", "grey copies", "model", "batch size", "engine", "data set", "export"]
+Kind = Literal["features", "grey copies", "model", "batch size", "network speed", "engine", "data set", "export"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +64,7 @@ def list_cache(cache: Path) -> list[CacheEntry]:
             *_grey_copies(cache / grey_copies.FOLDER),
             *(_model(folder) for folder in _children(cache / kept_models.FOLDER) if is_folder(folder)),
             *(_batch_size(file) for file in _files([cache / pace.FOLDER]) if file.path.suffix == ".json"),
+            *(_network_speed(file) for file in _files([cache / network_speed.FOLDER]) if file.path.suffix == ".json"),
             *(_data_set(folder) for folder in _children(cache / named_files.FOLDER) if is_folder(folder)),
             *(_export(folder) for folder in _children(cache / EXPORTS) if is_folder(folder)),
             *(_engine(file) for file in _files([cache / engine_choice.FOLDER]) if file.path.suffix == ".json"),
@@ -292,6 +293,21 @@ def _batch_size(file: _File) -> CacheEntry:
         last_used=file.changed,
         damaged=int(not batch),
         details={"backbone": backbone, "batch": batch, "images_per_s": images_per_s},
+    )
+
+
+def _network_speed(file: _File) -> CacheEntry:
+    """What `--max-ms` measured of a network on this kind of machine."""
+    known = network_speed.read_speed(file.path)
+    return CacheEntry(
+        kind="network speed",
+        key=file.path.stem,
+        what="a network's speed" if known is None else f"{known.network}, {known.ms:.3g} ms/image, {known.how}",
+        path=f"{network_speed.FOLDER}/{file.path.name}",
+        bytes=file.bytes,
+        last_used=file.changed,
+        damaged=int(known is None),
+        details={} if known is None else {name: value for name, value in asdict(known).items() if name != "version"},
     )
 
 

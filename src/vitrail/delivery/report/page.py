@@ -16,6 +16,7 @@ from markupsafe import Markup
 from vitrail.core.whole_files import write_whole
 from vitrail.delivery.answer import make_answer, merge_caveats
 from vitrail.delivery.report import words
+from vitrail.delivery.report.candidates import explain_candidates
 from vitrail.delivery.report.class_index import index_classes
 from vitrail.delivery.report.classes import ClassList, list_classes
 from vitrail.delivery.report.comparison import (
@@ -26,6 +27,7 @@ from vitrail.delivery.report.comparison import (
 )
 from vitrail.delivery.report.conditions import collect_conditions
 from vitrail.delivery.report.confusion import Confusion, draw_confusion
+from vitrail.delivery.report.cost_plot import draw_costs
 from vitrail.delivery.report.curves import Curves, draw_curves, name_held_out
 from vitrail.delivery.report.deck import compare_deck
 from vitrail.delivery.report.environment import make_environment
@@ -99,6 +101,8 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
         "pair_rows": pair_rows,
         "pair_axis": pair_axis,
         "margin": margin,
+        "explained": explain_candidates(results),
+        "costs": draw_costs(results, names),
         "deck": compare_deck(results),
         "conditions": collect_conditions(results),
         "spread": compare_spread(results),
