@@ -63,6 +63,8 @@ def print_notes(results: Results, answer: Answer, names: Mapping[str, str], cons
         notes.append(("!", of + note))
     pick = next(result for result in results.backbones if result.name == answer.full_name)
     notes += [("·", curve.sentence) for curve in pick.search.label_curves]
+    if results.race is not None:
+        notes.append(("·", " ".join(results.race.claims)))
     if notes:
         console.print("[bold]Also worth knowing[/]")
     for sign, note in notes:
