@@ -3,9 +3,12 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from tests.pictures import draw_folder
-from vitrail.backbones import BackboneSpec
+from vitrail.backbones import BackboneSpec, find_card
+from vitrail.backbones.build import build_net
 from vitrail.candidates import BackboneChoice, BenchOptions, find_obstacle, hold_race, parse_specs, prepare
 from vitrail.candidates.automatic import AutomaticChoice
 from vitrail.candidates.race_claims import say_claims
@@ -135,6 +138,20 @@ def test_too_few_images_of_a_class_for_two_looks(tmp_path):
     dataset, split, _ = make_split(load(open_data(tmp_path / "data", offline()), resources=offline()))
     assert len(split.train) == 12
     assert hold_race(parse_specs(NAMES), dataset, split, BenchOptions(), resources=offline()) is None
+
+
+def test_a_backbone_that_is_known_to_have_seen_the_data_races_with_its_like_alone(tmp_path):
+    data, card = draw_folder(tmp_path / "data", per_class=24), find_card("mobilenetv4_conv_small.e2400_r224_in1k")
+    for number, path in enumerate(sorted(data.glob("*/*.png"))):
+        path.rename(path.with_name(f"n01440764_{number}.png"))  # as ImageNet names its training images
+    torch.manual_seed(0)
+    save_file(build_net(card, classes=1000).state_dict(), tmp_path / "random.safetensors")
+    specs = parse_specs([*NAMES, f"{card.name}={tmp_path / 'random.safetensors'}"])
+    dataset, split, _ = make_split(load(open_data(data, offline()), resources=offline()))
+    held = hold_race(specs, dataset, split, BenchOptions(margin=0.3), resources=offline())
+    assert [runner.known for runner in held.candidates] == [False, False, True]
+    assert card.name in held.outcome.finalists
+    assert all(departure.leader in NAMES for departure in held.outcome.departures)
 
 
 AUTOMATIC = AutomaticChoice(

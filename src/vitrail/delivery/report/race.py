@@ -21,6 +21,7 @@ class RaceRow:
     """One candidate. Figures of its departure are fractions, and None if it did not leave by the rule."""
 
     name: str
+    known: bool
     end: str
     images: int
     accuracy: float | None
@@ -70,6 +71,7 @@ def _list_rows(held: HeldRace) -> list[RaceRow]:
         rows.append(
             RaceRow(
                 name=runner.name,
+                known=runner.known,
                 end=end,
                 images=runner.images,
                 accuracy=seen[-1] if seen else None,
