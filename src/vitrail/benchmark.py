@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from vitrail.backbones import BackboneSpec
 from vitrail.backbones.remembered import remember_given
 from vitrail.candidates import (
     BackboneChoice,
@@ -12,10 +13,13 @@ from vitrail.candidates import (
     Candidate,
     Prepared,
     choose_backbones,
+    find_obstacle,
+    hold_race,
     make_candidates,
     prepare,
 )
 from vitrail.candidates.automatic import say_older_choice
+from vitrail.candidates.held_race import HeldRace
 from vitrail.candidates.opening import check_request, extract_here, needs_split, open_entries
 from vitrail.candidates.plan import BEHIND_URL, LIST_NOT_HERE, Plan, make_plan, say_candidates
 from vitrail.core.clock import Clock
@@ -67,6 +71,11 @@ from vitrail.runs import (
     write_run,
 )
 
+RACE = (
+    "These candidates race on parts of the training images, and only finalists get the pass over all images: the "
+    "networks take less than this estimate if some leave."
+)
+TOO_FEW_LOOKS = "There is no race: the classes have too few training images for it."
 KEPT_SHARE = 8  # an eighth of the memory, for downloads between their two reads
 
 
@@ -126,17 +135,21 @@ def bench(
         question = _continue(question, journal, clock)
         specs = question.choice.specs
         journal.start(identity, command=command, **question.choice.record())
-        _show_candidates(question.choice, journal, dataset, resources)
+        obstacle = find_obstacle(question.choice, options, train=len(planned.train), cluster=cluster)
+        _show_candidates(question.choice, obstacle, journal, dataset, resources)
         _announce(clock, journal, backbones=len(specs) * len(options.recipes))
         metric = DecidingMetric(name=options.decide_by)
         plan = partial(say_plan, dataset, planned, backbones=len(specs) * len(options.recipes), level=options.level)
         for line in plan(metric=metric, left_out=options.search.leave_out):
             clock.note(line)
-        run_networks = partial(prepare, specs, options=options, data=data, cluster=cluster, resources=resources)
-        ready = None if needs_split(options, cluster) else run_networks(dataset.without_labels(), planned)
+        run_networks = partial(prepare, options=options, data=data, cluster=cluster, resources=resources)
+        waits = needs_split(options, cluster) or not obstacle
+        ready = None if waits else run_networks(specs, dataset.without_labels(), planned)
         dataset, near_pairs = _group_near_duplicates(dataset, options, resources)
         dataset, split, sealed = make_split(dataset, options.split)
-        prepared = ready or run_networks(dataset, split)
+        race = None if obstacle else _hold_race(specs, dataset, split, options, resources)
+        prepared = ready or run_networks(specs if race is None else race.choose(specs), dataset, split)
+        prepared = replace(prepared, race=race)
         require_enough(dataset, sealed=sealed, without=prepared.extraction.unreadable_ids)
         split = split.without(prepared.extraction.unreadable_ids)
         opened = judge_split(prepared, dataset, split, sealed, options, resources=resources, journal=journal)
@@ -218,7 +231,7 @@ def judge_split(
             _describe_images(dataset, split, options),
             sealed,
             choices,
-            make_criteria(options),
+            make_criteria(options, prepared.race),
         )
     return Opened(candidates=candidates, verdict=verdict, openings=openings)
 
@@ -308,14 +321,29 @@ def _continue(question: Question, journal: Journal, progress: Progress) -> Quest
     return replace(question, choice=choice)
 
 
-def _show_candidates(choice: BackboneChoice, journal: Journal, dataset: Dataset, resources: Resources) -> None:
-    """Show candidates that nobody named, before their work starts; not again when it continues."""
+def _show_candidates(
+    choice: BackboneChoice, obstacle: str, journal: Journal, dataset: Dataset, resources: Resources
+) -> None:
+    """Show candidates that nobody named, before their work starts; not again when it continues.
+
+    `obstacle` says why they do not race; "" if they do.
+    """
     if choice.automatic is None or journal.starts > 1:
         return
     with phase(resources.progress, "starting networks"):
         plan = make_plan(choice.automatic, dataset.table.num_rows, resources)
-    for line in say_candidates(plan):
+    for line in (*say_candidates(plan), f"There is no race: {obstacle}." if obstacle else RACE):
         resources.progress.note(line)
+
+
+def _hold_race(
+    specs: Sequence[BackboneSpec], dataset: Dataset, split: Split, options: BenchOptions, resources: Resources
+) -> HeldRace | None:
+    """The race of the candidates, and what may be claimed of it; None if the looks are too few."""
+    race = hold_race(specs, dataset, split, options, resources=resources)
+    for line in race.claims if race else (TOO_FEW_LOOKS,):
+        resources.progress.note(line)
+    return race
 
 
 def _describe_images(dataset: Dataset, split: Split, options: BenchOptions) -> JudgedImages:

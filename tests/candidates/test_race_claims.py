@@ -1,4 +1,4 @@
-from vitrail.candidates.race import Departure, Look, Race
+from vitrail.candidates.race import Look, Race, RaceDeparture
 from vitrail.candidates.race_claims import say_claims
 
 
@@ -8,7 +8,7 @@ def race(*departed, dropped=0, sizes=(156, 625), by_group=False):
     left, looks = 0, []
     for images, count in zip(sizes, departed, strict=True):
         departures = tuple(
-            Departure(name=name, leader="m11", difference=-0.05, bound=0.001, gain=0.002, allowance=0.0061)
+            RaceDeparture(name=name, leader="m11", difference=-0.05, bound=0.001, gain=0.002, allowance=0.0061)
             for name in names[left : left + count]
         )
         looks.append(Look(images=images, accuracy=dict.fromkeys(names[left:], 0.5), departures=departures))

@@ -9,8 +9,8 @@ def draw(draws, accuracies, n):
     return {f"m{k}": draws.random(n) < accuracy for k, accuracy in enumerate(accuracies)}
 
 
-def correct(right, seed=0):
-    return correct_winner(right, generator=np.random.default_rng(seed))
+def correct(right, seed=0, **further):
+    return correct_winner(right, generator=np.random.default_rng(seed), **further)
 
 
 def test_of_equal_backbones_the_best_is_too_good_and_the_correction_takes_it_all():
@@ -74,3 +74,12 @@ def test_groups_are_drawn_whole_and_make_luck_larger_and_the_interval_wider():
     assert abs(found.luck - wanted.luck) < 0.003
     assert alone.luck < 0.6 * wanted.luck
     assert found.corrected.high - found.corrected.low > 2 * (alone.corrected.high - alone.corrected.low)
+
+
+def test_candidates_that_left_before_the_test_widen_the_interval_and_change_nothing_else():
+    right = draw(np.random.default_rng(0), [0.8, 0.7], 300)
+    alone, with_left = correct(right), correct(right, left=10)
+    assert (with_left.of, with_left.seen, with_left.corrected.value) == (2, alone.seen, alone.corrected.value)
+    hits = int(right[with_left.name].sum())
+    wide = wilson(hits, 300, 1 - 0.05 / 12)
+    assert (with_left.corrected.low, with_left.corrected.high) == pytest.approx((wide.low, wide.high))

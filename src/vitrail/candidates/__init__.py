@@ -9,3 +9,5 @@ from vitrail.candidates.opening import Prepared as Prepared
 from vitrail.candidates.opening import prepare as prepare
 from vitrail.candidates.options import BenchOptions as BenchOptions
 from vitrail.candidates.options import parse_specs as parse_specs
+from vitrail.candidates.run_race import find_obstacle as find_obstacle
+from vitrail.candidates.run_race import hold_race as hold_race

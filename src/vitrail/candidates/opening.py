@@ -12,6 +12,7 @@ from vitrail.backbones.opening import require_fitting_weights
 from vitrail.backbones.poolings import widest
 from vitrail.backbones.remembered import remember_given
 from vitrail.candidates.decoding import choose_decoding
+from vitrail.candidates.held_race import HeldRace
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import compared_images, in_float32
 from vitrail.candidates.recipes import Entry, make_entries
@@ -29,13 +30,15 @@ from vitrail.search.memory import measure_need, require_kinds
 class Prepared:
     """Every backbone under every recipe, with its features. `threads` are those that one process of the pass had.
 
-    `extract_again` computes the features of other backbones on the same machines.
+    `extract_again` computes the features of other backbones on the same machines. `race` chose the backbones; None if
+    all that were named or chosen take part.
     """
 
     entries: tuple[Entry, ...]
     extraction: Extraction
     threads: Threads
     extract_again: Callable[[Sequence[Backbone]], Extraction] = field(repr=False)
+    race: HeldRace | None = None
 
 
 def prepare(

@@ -65,7 +65,7 @@ class RaceRules:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Departure:
+class RaceDeparture:
     """A candidate that left; figures are fractions of the look's images, the candidate's minus the leader's.
 
     `difference` is the measured one, `bound` its upper limit, `gain` the forecast change of the difference until all
@@ -86,7 +86,7 @@ class Look:
 
     images: int
     accuracy: dict[str, float]
-    departures: tuple[Departure, ...]
+    departures: tuple[RaceDeparture, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +106,7 @@ class Race:
     dropped: tuple[str, ...]
 
     @property
-    def departures(self) -> tuple[Departure, ...]:
+    def departures(self) -> tuple[RaceDeparture, ...]:
         """Everyone that left, in order."""
         return tuple(departure for look in self.looks for departure in look.departures)
 
@@ -197,7 +197,7 @@ def judge_look(
 
 def _compare(
     rules: RaceRules, name: str, leader: str, leads: Sequence[NDArray[np.int8]], forecast: Forecast
-) -> Departure | None:
+) -> RaceDeparture | None:
     """The departure of a candidate with these leads over its leader at each look; None if it stays."""
     N = len(leads[-1])
     group_N = None if rules.group_N is None else rules.group_N[:N]
@@ -210,7 +210,9 @@ def _compare(
     allowance = max(0.0, ahead.gain, ahead.high - bound)
     if bound + allowance >= rules.margin:
         return None
-    return Departure(name=name, leader=leader, difference=difference, bound=bound, gain=ahead.gain, allowance=allowance)
+    return RaceDeparture(
+        name=name, leader=leader, difference=difference, bound=bound, gain=ahead.gain, allowance=allowance
+    )
 
 
 def _is_decided(rules: RaceRules, racing: Sequence[str]) -> bool:

@@ -8,6 +8,7 @@ images.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 
 import numpy as np
@@ -58,17 +59,11 @@ def find_traces(
 
     If names do not show which output of the classifier belongs to which class, its answers on `trained_ids` do.
     """
-    trained_on, pretraining = _find_collections(card, classifier)
-    named_small_N, named_large_N = _carry_ids(dataset, split.test)
-    by_name = match_names(dataset.classes, imagenet_1k())
-    evidence = [
-        *_of_files(named_small_N, SMALL),
-        *_of_files(named_large_N & ~named_small_N, LARGE),
-        *_of_names(dataset.classes, by_name),
-        *_of_card(dataset.source),
-    ]
+    known = find_known_traces(card, classifier, dataset, split)
+    evidence = list(known.evidence)
     untuned = None
     if classifier is not None:
+        by_name = match_names(dataset.classes, imagenet_1k())
         places, matched_by = by_name, NAMES
         if len(by_name) < max(2, MOST * len(dataset.classes)):
             matched_by = ANSWERS
@@ -76,15 +71,27 @@ def find_traces(
             evidence += evidence_of_answers
         log_NK = np.concatenate([classifier.log_probabilities(block_BD) for block_BD in features.blocks(split.test)])
         untuned = answer_untuned(log_NK, places, label_set=classifier.labels.name, matched_by=matched_by)
+    return replace(known, evidence=tuple(evidence), untuned=untuned)
+
+
+def find_known_traces(card: Card, classifier: Classifier | None, dataset: Dataset, split: Split) -> Traces:
+    """The signs that need no features: file names, class names and cards."""
+    trained_on, pretraining = _find_collections(card, classifier)
+    named_small_N, named_large_N = _carry_ids(dataset, split.test)
     return Traces(
         trained_on=trained_on,
         named_after=() if trained_on or pretraining == "stated otherwise" else _read_name(card.name),
         pretraining=pretraining,
         local_file=is_unknown_file(card),
         labels_seen=pretraining != "stated" or card.labels != "",
-        evidence=tuple(evidence),
+        evidence=(
+            *_of_files(named_small_N, SMALL),
+            *_of_files(named_large_N & ~named_small_N, LARGE),
+            *_of_names(dataset.classes, match_names(dataset.classes, imagenet_1k())),
+            *_of_card(dataset.source),
+        ),
         named_N=(named_small_N & (SMALL in trained_on)) | (named_large_N & (LARGE in trained_on)),
-        untuned=untuned,
+        untuned=None,
     )
 
 

@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 from vitrail.backbones.poolings import take_pooling
 from vitrail.checks.conditions import compare_features_again, describe_images, read_new_answers
 from vitrail.checks.differences import Comparison, Difference
+from vitrail.checks.race import check_race
 from vitrail.checks.subsets import check_subsets
 from vitrail.checks.thresholds import check_bank, check_calibration
 from vitrail.core.errors import RunError, VitrailError
@@ -42,6 +43,7 @@ from vitrail.search import spread_of
 
 HEAD_ROUNDING = 1e-6  # of a probability: a head file keeps float32, its fit may have been finer
 NEVER_RECOMPUTED = (
+    "the race: who was right on its images; costs and times of candidates that left",
     "the search: its trials, out-of-fold figures and temperatures",
     "the split, from the images that it was made of",
     "costs and times",
@@ -79,6 +81,7 @@ def verify_run(folder: Path, *, cache: Path) -> Verification:
     _check_rows(predictions, examples, comparison)
     _check_data(run.results, examples, predictions[0], comparison)
     _check_openings(run, comparison)
+    check_race(run.results, comparison)
     for result in run.results.backbones:
         _check_resplits(run, result, examples, comparison)
     try:
@@ -317,7 +320,7 @@ def _judge_again(results: Results, contestants: list[Contestant], images: Judged
         contestants,
         images,
         test.label_N,
-        make_criteria(results.options),
+        make_criteria(results.options, results.race),
         contamination={result.name: result.contamination for result in results.backbones},
     )
 

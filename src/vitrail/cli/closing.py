@@ -66,6 +66,8 @@ def print_notes(results: Results, answer: Answer, names: Mapping[str, str], cons
     notes += [("·", curve.sentence) for curve in pick.search.label_curves]
     if front := say_front(place_costs(results), results.pairs, names):
         notes.append(("·", front))
+    if results.race is not None:
+        notes.append(("·", " ".join(results.race.claims)))
     if notes:
         console.print("[bold]Also worth knowing[/]")
     for sign, note in notes:

@@ -5,9 +5,18 @@ from contextlib import contextmanager
 from typing import Literal, Protocol
 
 # The parts of a run, as they are listed. One follows another; a phase that begins inside another is part of it.
-# Near-duplicates come before the features for int8 and on a cluster, and after them otherwise.
+# Near-duplicates come before the features for a race, for int8 and on a cluster, and after them otherwise.
 Phase = Literal[
-    "reading", "near-duplicates", "starting networks", "features", "search", "refits", "checks", "verdict", "page"
+    "reading",
+    "near-duplicates",
+    "race",
+    "starting networks",
+    "features",
+    "search",
+    "refits",
+    "checks",
+    "verdict",
+    "page",
 ]
 FOR_EACH_BACKBONE: tuple[Phase, ...] = ("search", "refits", "checks")
 

@@ -74,7 +74,7 @@ class Criteria:
 
     `decide_by` says which accuracy that is. `seed` is that of the draws behind the interval of the calibration error,
     the only one that draws. `balanced` says that the heads were fitted so that every class counts the same, which
-    changes what their probabilities mean.
+    changes what their probabilities mean. `left` counts the candidates that left a race before the test.
 
     Raises:
         UsageError: level or margin are not between 0 and 1, or the accuracy to decide by is unknown.
@@ -85,6 +85,7 @@ class Criteria:
     decide_by: DecideBy = "top1"
     seed: int = 0
     balanced: bool = False
+    left: int = 0
 
     def __post_init__(self) -> None:
         fault = fault_of_level_or_margin(self.level, self.margin) or fault_of_decide_by(self.decide_by)

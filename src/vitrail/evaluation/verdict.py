@@ -192,7 +192,7 @@ def assess(
     ]
     test_groups = [images.groups.get(i, i) for i in ids]
     draws = np.random.default_rng(criteria.seed)
-    winner = correct_winner(correct, group_N, metric=metric, generator=draws, level=level)
+    winner = correct_winner(correct, group_N, left=criteria.left, metric=metric, generator=draws, level=level)
     labels_C = np.bincount(label_N, minlength=len(classes))
     caveats = find_caveats(contenders, pairs, labels_C, classes, test_groups, metric)
     best = max(contenders, key=lambda c: (c.rounded, -c.gmacs))

@@ -10,7 +10,9 @@ not, fewer images choose a little worse, which makes the figure a little too low
 that are luck for true ones. The only assumption is that the images, or their groups, are independent draws.
 
 The interval is that of the metric (Wilson's for top-1) at the level of Bonferroni's correction over all backbones, so
-it holds whichever is chosen. If images come in groups, whole groups are dealt and the interval is that of groups.
+it holds whichever is chosen. Candidates that left a race before the test are counted too. That is cautious: the race
+reads no test image, so it gives no luck on the test. If images come in groups, whole groups are dealt and the interval
+is that of groups.
 """
 
 from collections.abc import Mapping
@@ -46,6 +48,7 @@ def correct_winner(
     correct: Mapping[str, NDArray[np.bool_]],
     group_N: NDArray[np.int64] | None = None,
     *,
+    left: int = 0,
     metric: DecidingMetric = TOP1,
     generator: np.random.Generator,
     level: float = LEVEL,
@@ -55,6 +58,7 @@ def correct_winner(
     Args:
         correct: whether each backbone is right on each of the same test images; the first wins a tie.
         group_N: the number of each image's group; None if images are independent.
+        left: candidates that left a race before the test, which the level counts as well.
         metric: defines the best.
         generator: deals the images, or the groups, into folds.
         level: of the corrected interval.
@@ -67,7 +71,7 @@ def correct_winner(
     rate_K = credit_KN.mean(axis=1)
     best = int((rate_K > rate_K.max() - ROUNDING).argmax())
     value = min(float(rate_K[best]), _score_choice(credit_KN, group_N, generator))
-    wide = rate_together(right_KN[best], group_N, of=len(names), metric=metric, level=level)
+    wide = rate_together(right_KN[best], group_N, of=len(names) + left, metric=metric, level=level)
     corrected = replace(
         wide,
         value=value,

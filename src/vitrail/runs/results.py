@@ -15,6 +15,7 @@ from vitrail.backbones.engines import EngineTrial
 from vitrail.candidates.automatic import AutomaticChoice
 from vitrail.candidates.deck import Departure
 from vitrail.candidates.decoding import Decoding
+from vitrail.candidates.held_race import HeldRace
 from vitrail.candidates.options import BenchOptions
 from vitrail.candidates.parity import Parity
 from vitrail.core.bounded import MOST_JSON, read_bounded
@@ -200,7 +201,7 @@ class Results:
     `winner` is the best backbone by the metric that decides, corrected for having been chosen; None if there is only
     one backbone. `retrained` are the pairs over draws of training images as well. `shares` compare the classes of test
     and training images; None unless the test was given. `requested` are the backbones as they were named, with the
-    digest of a given file.
+    digest of a given file; `race` says which of them took part in the test, and is None if all did.
     """
 
     schema_version: Literal[1]  # SCHEMA_VERSION
@@ -220,6 +221,7 @@ class Results:
     cost: RunCost
     machine: Machine
     automatic: AutomaticChoice | None = None
+    race: HeldRace | None = None
 
     def __repr__(self) -> str:
         names = ", ".join(result.name for result in self.backbones[:SHOWN_BACKBONES])
@@ -283,6 +285,7 @@ def _unknown_name(results: Results) -> str | None:
         "decision.losses": list(results.decision.losses),
         "pairs": [name for pair in results.pairs for name in (pair.a, pair.b)],
         "winner": [results.winner.name] if results.winner else [],
+        "race.outcome.finalists": list(results.race.outcome.finalists) if results.race else [],
     }
     unknown = ((place, name) for place, found in named.items() for name in found if name not in names)
     return next((f"{place}: there is no backbone {name!r}" for place, name in unknown), None)

@@ -8,6 +8,7 @@ from importlib.metadata import version
 import numpy as np
 
 from vitrail.candidates import BackboneChoice, BenchOptions, Candidate, Prepared
+from vitrail.candidates.held_race import HeldRace
 from vitrail.core.clock import Clock
 from vitrail.core.hashing import fingerprint
 from vitrail.core.machine import Threads, describe_machine, peak_rss_bytes
@@ -44,14 +45,15 @@ class Question:
         return fingerprint({"data": dataset.fingerprint} | asked)
 
 
-def make_criteria(options: BenchOptions) -> Criteria:
-    """What the verdict is made by, as far as the options say it."""
+def make_criteria(options: BenchOptions, race: HeldRace | None = None) -> Criteria:
+    """What the verdict is made by, as far as the options and the race of the candidates say it."""
     return Criteria(
         level=options.level,
         margin=options.margin,
         decide_by=options.decide_by,
         seed=options.seed,
         balanced=options.search.balanced,
+        left=len(race.out) if race else 0,
     )
 
 
@@ -120,6 +122,7 @@ def summarise(
         cost=cost,
         machine=describe_machine(),
         automatic=question.choice.automatic,
+        race=prepared.race,
     )
 
 

@@ -35,6 +35,7 @@ from vitrail.delivery.report.facts import collect_data_facts, list_options, list
 from vitrail.delivery.report.label_curves import LabelCharts, draw_label_curves
 from vitrail.delivery.report.mistakes import Images, Mistake, choose_limit, worst_mistakes
 from vitrail.delivery.report.names import Names
+from vitrail.delivery.report.race import describe_race
 from vitrail.delivery.report.reliability import draw_reliability
 from vitrail.delivery.report.spread import compare_spread
 from vitrail.heads.head import Predictions
@@ -105,6 +106,7 @@ def _context(results: Results, predictions: Mapping[str, Predictions], images: I
         "costs": draw_costs(results, names),
         "deck": compare_deck(results),
         "conditions": collect_conditions(results),
+        "race": describe_race(results, names.colour),
         "spread": compare_spread(results),
         "chapters": _chapters(results, predictions, images),
         "letters": index_classes(results.backbones),

@@ -95,6 +95,7 @@ def duration(seconds: float) -> str:
 PHASES: dict[Phase, str] = {
     "reading": "reading and hashing the files",
     "near-duplicates": "near-duplicates",
+    "race": "race of the candidates",
     "starting networks": "weights read, networks started",
     "features": "images decoded and run through the networks, at the same time",
     "search": "heads searched",

@@ -1,0 +1,201 @@
+"""The race of the candidates of a run, on its training images, before the pass over all images.
+
+Candidates take their turns: one network is in memory at a time, and each decodes the images of a look itself. Their
+rows go into the feature store under the keys of the whole pass, which finds them there. A race that was stopped finds
+them too, so it begins again with the same rows and comes to the same end.
+"""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from vitrail.backbones import Backbone, BackboneSpec
+from vitrail.backbones.classifier import read_classifier
+from vitrail.candidates.automatic import BackboneChoice
+from vitrail.candidates.held_race import HeldRace, Runner
+from vitrail.candidates.opening import open_entries
+from vitrail.candidates.options import BenchOptions
+from vitrail.candidates.race import FREE_LOOKS, Race, RaceRules, Rights, run_race
+from vitrail.candidates.race_claims import say_claims
+from vitrail.candidates.race_judge import find_right
+from vitrail.candidates.traces import find_known_traces
+from vitrail.core.progress import Progress, Silent, phase, running
+from vitrail.core.resources import Resources
+from vitrail.data import Dataset, Split
+from vitrail.data.nested_subsets import SHARES, NestedSubsets, plan_nested_subsets
+from vitrail.features import extract
+from vitrail.features.pipeline import Cost
+
+LEAST_CANDIDATES = 4  # with fewer, reading images once more for the race costs about what it saves
+LEAST_TRAIN = 500  # training images: fewer were not simulated (benchmarks/race.py)
+MOST_IMAGES = 50_000  # of a look: more were not simulated, and the judge holds their features in memory
+
+
+def find_obstacle(choice: BackboneChoice, options: BenchOptions, *, train: int, cluster: str | None) -> str:
+    """Why the backbones of a run do not race, as a clause; "" if nothing is against it.
+
+    `train` is the number of training images.
+    """
+    candidates = len(choice.specs)
+    obstacles = {
+        "the backbones were named": choice.automatic is None,
+        f"{candidates} candidates are few": candidates < LEAST_CANDIDATES,
+        "there are several recipes": len(options.recipes) > 1,
+        "a cluster computes the features": cluster is not None,
+        "a race goes by plain accuracy, and classes shall count the same": (
+            options.decide_by != "top1" or options.search.balanced
+        ),
+        f"{train:,} training images are few": train < LEAST_TRAIN,
+    }
+    return next((reason for reason, holds in obstacles.items() if holds), "")
+
+
+def hold_race(
+    specs: Sequence[BackboneSpec], dataset: Dataset, split: Split, options: BenchOptions, *, resources: Resources
+) -> HeldRace | None:
+    """Let candidates race; None if the classes have so few images that there are not enough looks.
+
+    Only training images are run through the networks, and only their labels are read. How candidates decode, and their
+    engines, are settled on the images that the whole pass settles them on.
+
+    Args:
+        specs: the candidates.
+        dataset: as `make_split` gave it, without the labels of the test images.
+        split: as `make_split` gave it.
+        options: of the benchmark, with one recipe.
+        resources: of this command.
+    """
+    with phase(resources.progress, "race"):
+        backbones = {spec.name: _open(spec, dataset, split, options, resources=resources) for spec in specs}
+        known = {name: _is_known(backbone, dataset, split) for name, backbone in backbones.items()}
+        unreadable: frozenset[str] = frozenset()
+        while len((subsets := _plan_looks(dataset, split.without(unreadable))).sizes) > FREE_LOOKS:
+            rules = RaceRules(
+                heats={name: "known" if seen else "" for name, seen in known.items()},
+                images=len(split.train) - len(unreadable),
+                sizes=subsets.sizes,
+                group_N=subsets.group_M,
+                margin=options.margin,
+                level=options.level,
+            )
+            course = _Course(subsets, dataset, backbones, options, resources)
+            try:
+                outcome = run_race(rules, course.answer)
+            except _UnreadableError as error:  # other images take the place of these
+                unreadable |= error.ids
+            else:
+                return _describe(outcome, course, known, unreadable=len(unreadable))
+    return None
+
+
+class _UnreadableError(Exception):
+    """Images of a look that no candidate can decode."""
+
+    def __init__(self, ids: Collection[str]) -> None:
+        super().__init__(f"{len(ids)} images cannot be decoded")
+        self.ids = frozenset(ids)
+
+
+@dataclass(slots=True)
+class _Course:
+    """The images of the looks and the candidates' answers on them; `costs` are those of each candidate's last look."""
+
+    subsets: NestedSubsets
+    dataset: Dataset
+    backbones: dict[str, Backbone]
+    options: BenchOptions
+    resources: Resources
+    costs: dict[str, Cost] = field(default_factory=dict)
+
+    def answer(self, names: tuple[str, ...], images: int) -> Rights:
+        """Whether each of these candidates is right on each of the first `images` images.
+
+        Raises:
+            _UnreadableError: some of them cannot be decoded.
+        """
+        ids = self.subsets.ids[:images]
+        of_look = pc.is_in(self.dataset.table["id"], value_set=pa.array(ids))
+        some = replace(self.dataset, table=self.dataset.table.filter(of_look))
+        progress, task = self.resources.progress, f"Race on {images:,} training images"
+        right: dict[str, NDArray[np.bool_]] = {}
+        with running(progress, task, total=len(names), unit="candidates"):
+            for name in names:
+                right[name] = self._answer_one(name, some, ids)
+                progress.advance(task)
+        return right
+
+    def _answer_one(self, name: str, some: Dataset, ids: Sequence[str]) -> NDArray[np.bool_]:
+        quiet = replace(self.resources, progress=_NotesOnly(self.resources.progress))
+        extraction = extract(some, [self.backbones[name]], max_pixels=self.options.max_pixels, resources=quiet)
+        if extraction.unreadable_ids:
+            raise _UnreadableError(extraction.unreadable_ids)
+        (features,) = extraction.features
+        self.costs[name] = features.cost
+        group_M = self.subsets.group_M
+        return find_right(
+            features.rows(ids),
+            self.subsets.label_M[: len(ids)],
+            classes=len(self.dataset.classes),
+            group_N=None if group_M is None else group_M[: len(ids)],
+        )
+
+
+class _NotesOnly(Silent):
+    """Passes notes on. A look is one task, so the passes of its candidates are not shown."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def note(self, message: str) -> None:
+        self._progress.note(message)
+
+
+def _plan_looks(dataset: Dataset, split: Split) -> NestedSubsets:
+    scale = min(1.0, MOST_IMAGES / (SHARES[-1] * max(1, len(split.train))))
+    return plan_nested_subsets(dataset, split, [scale * share for share in SHARES])
+
+
+def _open(
+    spec: BackboneSpec, dataset: Dataset, split: Split, options: BenchOptions, *, resources: Resources
+) -> Backbone:
+    """A candidate with the decode and the engine of its pass over all images."""
+    (entry,) = open_entries([spec], dataset, split, options, resources=resources)
+    return entry.backbone
+
+
+def _is_known(backbone: Backbone, dataset: Dataset, split: Split) -> bool:
+    """Whether a backbone is known to have seen the data."""
+    traces = find_known_traces(backbone.card, read_classifier(backbone), dataset, split)
+    return traces.sighting in ("seen", "probably")
+
+
+def _describe(outcome: Race, course: _Course, known: dict[str, bool], *, unreadable: int) -> HeldRace:
+    images = course.dataset.table.num_rows
+    candidates = tuple(
+        Runner(
+            name=name,
+            known=known[name],
+            gmacs=backbone.card.gmacs,
+            images=images if name in outcome.finalists else outcome.images_of(name),
+            seconds=course.costs[name].forward_s,
+        )
+        for name, backbone in course.backbones.items()
+    )
+    saved = [images - runner.images for runner in candidates]
+    return HeldRace(
+        outcome=outcome,
+        candidates=candidates,
+        images=images,
+        saved_gmacs=math.fsum(count * runner.gmacs for count, runner in zip(saved, candidates, strict=True)),
+        saved_seconds=math.fsum(
+            count * runner.seconds / course.costs[runner.name].images
+            for count, runner in zip(saved, candidates, strict=True)
+        ),
+        unreadable=unreadable,
+        claims=say_claims(outcome),
+    )

@@ -1,0 +1,137 @@
+"""The race of the candidates: who left on how many training images, how far behind, and what that saved."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from vitrail.candidates.held_race import HeldRace
+from vitrail.candidates.race import Look
+from vitrail.delivery.report.svg import Axis, drawing, element, fit
+from vitrail.runs import Results
+
+WIDTH, HEIGHT = 640.0, 260.0
+LEFT, RIGHT, TOP, BOTTOM = 44.0, 20.0, 12.0, 32.0
+LEAST_APART = 44.0  # between two figures on the axis
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RaceRow:
+    """One candidate. Figures of its departure are fractions, and None if it did not leave by the rule."""
+
+    name: str
+    known: bool
+    end: str
+    images: int
+    accuracy: float | None
+    difference: float | None
+    bound: float | None
+    gain: float | None
+    allowance: float | None
+    leader: str
+    gmacs: float
+    saved_gmacs: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RaceSection:
+    """What the page shows of a race: a row for each candidate, and the accuracies look by look."""
+
+    held: HeldRace
+    rows: tuple[RaceRow, ...]
+    chart: Markup
+    saved_share: float
+
+
+def describe_race(results: Results, colours: Mapping[str, int]) -> RaceSection | None:
+    """The section of a run whose candidates raced; None for any other, or if there was no look.
+
+    `colours` are those of the finalists on the page.
+    """
+    held = results.race
+    if held is None or not held.outcome.looks:
+        return None
+    everything = held.images * math.fsum(runner.gmacs for runner in held.candidates)
+    return RaceSection(
+        held=held,
+        rows=tuple(sorted(_list_rows(held), key=lambda row: (row.end != "finalist", -row.images))),
+        chart=_draw(held, colours),
+        saved_share=held.saved_gmacs / everything if everything else 0.0,
+    )
+
+
+def _list_rows(held: HeldRace) -> list[RaceRow]:
+    departures = {departure.name: departure for departure in held.outcome.departures}
+    rows = []
+    for runner in held.candidates:
+        left = departures.get(runner.name)
+        end = "left" if left else "finalist" if runner.name in held.outcome.finalists else "dropped by the budget"
+        seen = [look.accuracy[runner.name] for look in held.outcome.looks if runner.name in look.accuracy]
+        rows.append(
+            RaceRow(
+                name=runner.name,
+                known=runner.known,
+                end=end,
+                images=runner.images,
+                accuracy=seen[-1] if seen else None,
+                difference=left.difference if left else None,
+                bound=left.bound if left else None,
+                gain=left.gain if left else None,
+                allowance=left.allowance if left else None,
+                leader=left.leader if left else "",
+                gmacs=runner.gmacs,
+                saved_gmacs=(held.images - runner.images) * runner.gmacs,
+            )
+        )
+    return rows
+
+
+def _draw(held: HeldRace, colours: Mapping[str, int]) -> Markup:
+    """Accuracy against images of the look, a line for each candidate, dashed for those that are out."""
+    looks = held.outcome.looks
+    images = [max(1, look.images) for look in looks]
+    rates = [rate for look in looks for rate in look.accuracy.values()]
+    low = math.log2(min(images))
+    x = Axis(low=low, high=max(math.log2(max(images)), low + 1), step=1, start=LEFT + 8, end=WIDTH - RIGHT)
+    y = fit(rates, start=HEIGHT - BOTTOM, end=TOP, ticks=5, most=1.0)
+    lines = [
+        element("g", *_draw_line(runner.name, held, x, y), class_=f"s{colours[runner.name]}")
+        if runner.name in colours
+        else element("g", *_draw_line(runner.name, held, x, y))
+        for runner in held.candidates
+    ]
+    label = "Left-out accuracy of each candidate by training images of the look"
+    grid = [*_grid(y), *_mark_looks(images, x)]
+    return drawing(*grid, *lines, width=WIDTH, height=HEIGHT, class_="chart wide", label=label)
+
+
+def _grid(y: Axis) -> list[Markup]:
+    return [
+        element("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y.at(tick), y2=y.at(tick))
+        + element("text", f"{100 * tick:.3g}%", x=LEFT - 6, y=y.at(tick) + 3.5, text_anchor="end")
+        for tick in y.ticks()
+    ]
+
+
+def _mark_looks(images: Sequence[int], x: Axis) -> list[Markup]:
+    shown: list[int] = []
+    for count in reversed(images):
+        if not shown or x.at(math.log2(shown[-1])) - x.at(math.log2(count)) >= LEAST_APART:
+            shown.append(count)
+    return [
+        element("text", f"{count:,}", x=x.at(math.log2(count)), y=HEIGHT - BOTTOM + 18, text_anchor="middle")
+        for count in shown
+    ]
+
+
+def _draw_line(name: str, held: HeldRace, x: Axis, y: Axis) -> list[Markup]:
+    seen: list[Look] = [look for look in held.outcome.looks if name in look.accuracy]
+    if not seen:
+        return []
+    places = [(x.at(math.log2(max(1, look.images))), y.at(look.accuracy[name])) for look in seen]
+    style = "val" if name in held.outcome.finalists else "train"
+    title = f"{name}: {100 * seen[-1].accuracy[name]:.1f}% on {seen[-1].images:,} images"
+    line = element("polyline", class_=style, points=" ".join(f"{place:.1f},{height:.1f}" for place, height in places))
+    end = element("circle", element("title", title), class_=f"{style}-end", cx=places[-1][0], cy=places[-1][1], r=3.5)
+    return [line, end]

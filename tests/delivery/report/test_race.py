@@ -1,0 +1,31 @@
+from tests.delivery.examples import make_run
+from tests.delivery.report.pages import parse
+from tests.held_races import OUT, add_race
+from vitrail.delivery.report import render_report
+
+
+def test_a_run_without_a_race_has_no_section_of_it():
+    results, predictions = make_run(["a", "b", "c"])
+    assert 'id="race"' not in render_report(results, predictions, images=None)
+
+
+def test_every_candidate_has_a_row_and_the_claims_are_those_of_the_results():
+    results = add_race(make_run(["a", "b", "c"])[0])
+    section = parse(render_report(results, {}, images=None)).by_id("race")
+    claims = " ".join(results.race.claims)
+    assert claims in " ".join(section.text.split())
+    rows = {row.one("th").text: [cell.text for cell in row.all("td")] for row in section.one("tbody").all("tr")}
+    assert set(rows) == {*(result.name for result in results.backbones), OUT}
+    leader = results.backbones[0].name
+    assert rows[OUT] == ["left", "200", "50.0%", leader, "-25.0", "-12.5", "+5.0", "6.2", "2", "2,600"]
+    assert rows[leader] == ["finalist", "1,500", "75.0%", "", "", "", "", "", "1", "0"]
+    assert "2 min 10 s" in section.text
+
+
+def test_the_plot_has_a_line_for_each_candidate_and_marks_those_that_are_out():
+    results = add_race(make_run(["a", "b", "c"])[0])
+    chart = parse(render_report(results, {}, images=None)).by_id("race").one("svg")
+    assert len(chart.all("polyline", "val")) == len(results.backbones)
+    (out,) = chart.all("polyline", "train")
+    assert len(out.attributes["points"].split()) == 2
+    assert any(circle.text == f"{OUT}: 50.0% on 200 images" for circle in chart.all("circle"))
