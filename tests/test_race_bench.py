@@ -12,7 +12,7 @@ from tests.test_automatic_bench import SEARCH
 from vitrail.backbones import find_card
 from vitrail.backbones.build import build_net
 from vitrail.benchmark import bench
-from vitrail.candidates import BenchOptions
+from vitrail.candidates import BenchOptions, run_race
 from vitrail.candidates.shortlist import ShortlistOptions
 from vitrail.checks.verify import verify_run
 from vitrail.core.machine import cache_folder
@@ -67,6 +67,7 @@ def test_candidates_race_and_a_run_that_was_stopped_ends_the_same(data, four_wei
         add(self, batch)
 
     monkeypatch.setattr(Computed, "add", count)
+    monkeypatch.setattr(run_race, "LEAST_TRAIN", 500)  # for a test that ends soon
 
     def run(progress):
         resources = Resources(weights_dir=four_weights, offline=True, progress=progress)

@@ -163,14 +163,14 @@ FOUR = tuple(BackboneSpec(name=name) for name in ("a", "b", "c", "d"))
 @pytest.mark.parametrize(
     ("choice", "options", "train", "cluster", "obstacle"),
     [
-        ({}, {}, 500, None, ""),
-        ({"automatic": None}, {}, 500, None, "the backbones were named"),
-        ({"specs": FOUR[:3]}, {}, 500, None, "3 candidates are few"),
-        ({}, {"recipes": ("default", "deck")}, 500, None, "several recipes"),
-        ({}, {}, 500, "auto", "a cluster"),
-        ({}, {"decide_by": "balanced"}, 500, None, "plain accuracy"),
-        ({}, {"search": TuneOptions(balanced=True)}, 500, None, "plain accuracy"),
-        ({}, {}, 499, None, "499 training images are few"),
+        ({}, {}, 2_000, None, ""),
+        ({"automatic": None}, {}, 2_000, None, "the backbones were named"),
+        ({"specs": FOUR[:3]}, {}, 2_000, None, "3 candidates are few"),
+        ({}, {"recipes": ("default", "deck")}, 2_000, None, "several recipes"),
+        ({}, {}, 2_000, "auto", "a cluster"),
+        ({}, {"decide_by": "balanced"}, 2_000, None, "plain accuracy"),
+        ({}, {"search": TuneOptions(balanced=True)}, 2_000, None, "plain accuracy"),
+        ({}, {}, 1_999, None, "1,999 training images are few"),
     ],
 )
 def test_why_candidates_do_not_race(choice, options, train, cluster, obstacle):

@@ -32,7 +32,7 @@ from vitrail.features import extract
 from vitrail.features.pipeline import Cost
 
 LEAST_CANDIDATES = 4  # with fewer, reading images once more for the race costs about what it saves
-LEAST_TRAIN = 500  # training images: fewer were not simulated (benchmarks/race.py)
+LEAST_TRAIN = 2_000  # training images: with 640, starting networks for each look took far longer than it saved
 MOST_IMAGES = 50_000  # of a look: more were not simulated, and the judge holds their features in memory
 
 

@@ -75,7 +75,7 @@ def make_answer(results: Results, run: str) -> Answer:
         name=names[result.name],
         full_name=result.name,
         expected=_say_expected(results, result),
-        trust=say_strength(results.decision),
+        trust=_say_trust(results),
         why="" if results.decision.strength is None else shorten_names(results.decision.sentence, names),
         doubt=doubt,
         cost=_say_cost(result),
@@ -194,3 +194,14 @@ def data_of(command: str) -> str:
     else:
         return DATA
     return crop_to_boxes(data) if "--crop-to-boxes" in words else data
+
+
+def _say_trust(results: Results) -> str:
+    """How sure the pick is; candidates that left a race were not tested, so the pick is not compared with them."""
+    strength, race = say_strength(results.decision), results.race
+    if race is None or not race.out:
+        return strength
+    finalists, candidates = len(race.outcome.finalists), len(race.outcome.candidates)
+    if finalists == 1:
+        return f"the only finalist of {candidates} candidates"
+    return f"{strength} (of {finalists} finalists; {candidates} candidates raced)"

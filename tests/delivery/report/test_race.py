@@ -1,6 +1,7 @@
 from tests.delivery.examples import make_run
 from tests.delivery.report.pages import parse
 from tests.held_races import OUT, add_race
+from vitrail.delivery.answer import make_answer
 from vitrail.delivery.report import render_report
 
 
@@ -29,3 +30,9 @@ def test_the_plot_has_a_line_for_each_candidate_and_marks_those_that_are_out():
     (out,) = chart.all("polyline", "train")
     assert len(out.attributes["points"].split()) == 2
     assert any(circle.text == f"{OUT}: 50.0% on 200 images" for circle in chart.all("circle"))
+
+
+def test_the_answer_does_not_compare_the_pick_with_candidates_that_left():
+    results = add_race(make_run(["a", "b", "c"])[0])
+    count = len(results.backbones)
+    assert make_answer(results, "run").trust.endswith(f"(of {count} finalists; {count + 1} candidates raced)")
