@@ -7,6 +7,7 @@ Letters: N rows, D features.
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -127,10 +128,10 @@ class FeatureSet:
         shard_N = np.searchsorted(self._starts(), place_N, side="right") - 1
         used = np.bincount(shard_N, minlength=len(self._shards))
         shares = [(count / len(shard.ids), shard.cost) for count, shard in zip(used, self._shards, strict=True)]
-        return ShardCost(
-            forward_s=float(sum(share * cost.forward_s for share, cost in shares)),
-            decode_s=float(sum(share * cost.decode_s for share, cost in shares)),
-            user_s=float(sum(share * cost.user_s for share, cost in shares)),
+        return ShardCost(  # fsum: the same in whichever order the shards were written or found
+            forward_s=math.fsum(share * cost.forward_s for share, cost in shares),
+            decode_s=math.fsum(share * cost.decode_s for share, cost in shares),
+            user_s=math.fsum(share * cost.user_s for share, cost in shares),
         )
 
     def keeps(self, feature_ND: NDArray[np.float32]) -> bool:
