@@ -1,8 +1,8 @@
 """A web server on this machine that serves files with byte ranges, and goes wrong when it is told to."""
 
 import hashlib
-import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ class Web:
     url: str = ""
     break_after: int | None = None  # bytes of a body after which the connection is cut
     interrupt_after: int | None = None  # bytes of a body after which somebody types Ctrl-C
+    client: subprocess.Popen[str] | None = None  # the process that Ctrl-C reaches
     ranges: bool = True  # whether parts of a file are served
     etags: bool = True
     lengths: bool = True  # whether the length is announced
@@ -76,7 +77,9 @@ class _Answer(BaseHTTPRequestHandler):
             self.wfile.write(body[:end])
             self.wfile.flush()
             if web.interrupt_after is not None:
-                os.kill(os.getpid(), signal.SIGINT)
+                while web.client is None:  # it connects before whoever started it can say so
+                    time.sleep(0.01)
+                web.client.send_signal(signal.SIGINT)
                 self.rfile.read(1)  # until the client hangs up
         if web.break_after is not None:
             self.close_connection = True
