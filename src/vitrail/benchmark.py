@@ -113,11 +113,11 @@ def bench(
     clock = Clock(resources.progress)
     resources = replace(resources, progress=clock)
     require_writable(out)
-    with phase(clock, "reading"):  # a mistake in the path is named before missing weights
-        source = open_data(data, resources, kept_bytes=usable_memory() // KEPT_SHARE)
     with phase(clock, "starting networks"):
         choice = choose_backbones(data, backbones, options, resources)
     question = Question(command=command, options=options, choice=choice)
+    with phase(clock, "reading"):
+        source = open_data(data, resources, kept_bytes=usable_memory() // KEPT_SHARE)
     with phase(clock, "starting networks"):
         check_request(choice.specs, options, cluster=cluster)
     with phase(clock, "reading"):
@@ -271,11 +271,10 @@ def compute_part(
     Raises:
         UsageError: no backbone was named.
     """
-    source = open_data(data, resources)
     choice = choose_backbones(data, backbones, options, resources)
     if choice.automatic is not None:
         raise UsageError("Parts need named backbones, since each machine might choose others: give -b NAME.")
-    specs = choice.specs
+    specs, source = choice.specs, open_data(data, resources)
     check_request(specs, options, cluster=None)
     dataset = load(source, max_pixels=options.max_pixels, resources=resources)
     if needs_split(options, None):  # copies move images between splits

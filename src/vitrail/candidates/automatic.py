@@ -24,6 +24,7 @@ from vitrail.candidates.shortlist import PretrainingKind, Shortlist, ShortlistOp
 from vitrail.candidates.speed_limit import Measured, choose_within, say_limit
 from vitrail.core.errors import UsageError
 from vitrail.core.resources import Resources
+from vitrail.data import is_url, open_data
 from vitrail.features.network_speed import recall_or_measure
 from vitrail.fetch.download import needs_no_download
 from vitrail.fetch.hub import say_unreachable
@@ -145,6 +146,8 @@ def choose_backbones(
             enough, or none of their weights is on this machine and none can be fetched.
     """
     if tuple(backbones) == (AUTO,) or (not backbones and data is not None):
+        if not is_url(str(data)):
+            open_data(data, replace(resources, offline=True))  # a mistake in the path is named before missing weights
         return _choose_from_catalogue(options.shortlist or ShortlistOptions(), options.engine_request, resources)
     if AUTO in backbones:
         raise UsageError("-b auto takes its candidates from the catalogue: give it alone, or names alone.")
