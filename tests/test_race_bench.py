@@ -101,4 +101,4 @@ def test_without_enough_training_images_all_candidates_get_the_whole_pass(four_w
     results = bench(few, out=tmp_path / "run", options=OPTIONS, resources=resources).results
     assert results.race is None
     assert len(results.backbones) == 4
-    assert any("training images are few" in line for line in watching.lines)
+    assert any("training images are too few" in line for line in watching.lines)

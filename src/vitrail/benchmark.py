@@ -75,7 +75,8 @@ RACE = (
     "These candidates race on parts of the training images, and only finalists get the pass over all images: the "
     "networks take less than this estimate if some leave."
 )
-TOO_FEW_LOOKS = "There is no race: the classes have too few training images for it."
+NO_RACE = "The candidates do not race"
+TOO_FEW_LOOKS = f"{NO_RACE}: the classes have too few training images."
 KEPT_SHARE = 8  # an eighth of the memory, for downloads between their two reads
 
 
@@ -331,7 +332,7 @@ def _show_candidates(
         return
     with phase(resources.progress, "starting networks"):
         plan = make_plan(choice.automatic, dataset.table.num_rows, resources)
-    for line in (*say_candidates(plan), f"There is no race: {obstacle}." if obstacle else RACE):
+    for line in (*say_candidates(plan), f"{NO_RACE}: {obstacle}." if obstacle else RACE):
         resources.progress.note(line)
 
 

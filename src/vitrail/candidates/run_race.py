@@ -32,7 +32,7 @@ from vitrail.features import extract
 from vitrail.features.pipeline import Cost
 
 LEAST_CANDIDATES = 4  # with fewer, reading images once more for the race costs about what it saves
-LEAST_TRAIN = 2_000  # training images: with 640, starting networks for each look took far longer than it saved
+LEAST_TRAIN = 2_000  # training images; a guess: with 640, starting networks took far longer than it saved
 MOST_IMAGES = 50_000  # of a look: more were not simulated, and the judge holds their features in memory
 
 
@@ -44,13 +44,13 @@ def find_obstacle(choice: BackboneChoice, options: BenchOptions, *, train: int, 
     candidates = len(choice.specs)
     obstacles = {
         "the backbones were named": choice.automatic is None,
-        f"{candidates} candidates are few": candidates < LEAST_CANDIDATES,
+        f"{candidates} candidates are too few": candidates < LEAST_CANDIDATES,
         "there are several recipes": len(options.recipes) > 1,
         "a cluster computes the features": cluster is not None,
-        "a race goes by plain accuracy, and classes shall count the same": (
+        "a race goes by plain accuracy, and here all classes count the same": (
             options.decide_by != "top1" or options.search.balanced
         ),
-        f"{train:,} training images are few": train < LEAST_TRAIN,
+        f"{train:,} training images are too few": train < LEAST_TRAIN,
     }
     return next((reason for reason, holds in obstacles.items() if holds), "")
 

@@ -16,7 +16,7 @@ from vitrail.evaluation.sentences import say_names, say_rate
 from vitrail.runs import Results
 from vitrail.statistics.intervals import Interval
 
-ALIKE = 1.25  # times within this factor count as alike: a busy machine took 3.4 and 4.2 ms for the same network
+ALIKE = 1.25  # times within this factor count as alike, since other work on the machine moves them; a guess
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +67,8 @@ def place_costs(results: Results) -> tuple[CostPoint, ...]:
     for point in sorted(measured, key=lambda point: (-point.rate.value, point.ms, point.name)):
         beating = None if point.saw_test else next((other for other in front if _beats(other, point)), None)
         placed.append(replace(point, beaten_by=beating.name if beating else ""))
-        front += [placed[-1]] if placed[-1].on_front else []
+        if placed[-1].on_front:
+            front.append(placed[-1])
     return tuple(sorted(placed, key=lambda point: (point.ms, -point.rate.value, point.name)))
 
 

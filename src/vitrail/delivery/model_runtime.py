@@ -46,8 +46,7 @@ class OnnxSession:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = max(1, threads // streams)
-        # Threads that spin while they wait take the cores from those that decode: 8 clients got 99 images/s, and 110
-        # without (benchmarks/serve_load.py, ViT-Ti on 2 cores).
+        # Threads that spin while they wait take the cores from those that decode.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = FATAL
         self.streams = streams

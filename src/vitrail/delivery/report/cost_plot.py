@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from vitrail.delivery.cost_front import CostPoint, FrontStep, list_steps, place_costs, say_front
 from vitrail.delivery.report.names import Names
-from vitrail.delivery.report.svg import Axis, drawing, element, fit
+from vitrail.delivery.report.svg import Axis, draw_grid, drawing, element, fit, say_percent
 from vitrail.delivery.units import milliseconds
 from vitrail.runs import Results
 
@@ -57,7 +57,7 @@ def _draw(points: Sequence[CostPoint], steps: Sequence[FrontStep], names: Names,
     places = [(x.at(math.log10(point.ms)), y.at(point.rate.value)) for point in points]
     return drawing(
         element("desc", sentence),
-        *_grid(y),
+        *draw_grid(y, LEFT, WIDTH - RIGHT, say_percent),
         *_times(x),
         *[_step(step, x, y) for step in steps],
         *[_point(point, place, y, names) for point, place in zip(points, places, strict=True)],
@@ -85,14 +85,6 @@ def list_ticks(low: float, high: float) -> list[float]:
         if len(inside) >= 3:
             return inside[:: -(-len(inside) // MOST_TICKS)]
     return [10.0**low, 10.0**high]
-
-
-def _grid(y: Axis) -> list[Markup]:
-    return [
-        element("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y.at(tick), y2=y.at(tick))
-        + element("text", f"{100 * tick:.3g}%", x=LEFT - 6, y=y.at(tick) + 3.5, text_anchor="end")
-        for tick in y.ticks()
-    ]
 
 
 def _times(x: Axis) -> list[Markup]:

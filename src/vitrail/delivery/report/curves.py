@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from vitrail.delivery.report import words
-from vitrail.delivery.report.svg import Axis, drawing, element, fit
+from vitrail.delivery.report.svg import Axis, draw_grid, drawing, element, fit, say_percent
 from vitrail.runs import Results
 from vitrail.search import CurvePoint
 
@@ -116,7 +116,7 @@ def _draw(curve: Sequence[CurvePoint], name: str, held_out: str, axes: _Axes) ->
     accuracy_label = f"Accuracy of the softmax head on {name}, train and {held_out} by epoch"
     return Curves(
         loss=_chart(frame, train_loss, val_loss, axes.loss, _plain_tick, loss_label),
-        accuracy=_chart(frame, train_accuracy, val_accuracy, axes.accuracy, _percent_tick, accuracy_label),
+        accuracy=_chart(frame, train_accuracy, val_accuracy, axes.accuracy, say_percent, accuracy_label),
         extremes=list_extremes(curve, held_out),
         epochs=len(curve),
         best_epoch=best,
@@ -146,17 +146,9 @@ def _chart(
         for part, text, values, end in (("train", "train", train, ends[0]), ("val", frame.held_out, val, ends[1]))
     ]
     return drawing(
-        *_grid(y, tick_label), *_epochs(x), best_line, *lines,
+        *draw_grid(y, LEFT, WIDTH - RIGHT, tick_label), *_epochs(x), best_line, *lines,
         width=WIDTH, height=HEIGHT, class_="chart", label=label,
     )  # fmt: skip
-
-
-def _grid(y: Axis, tick_label: Callable[[float], str]) -> list[Markup]:
-    return [
-        element("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y.at(tick), y2=y.at(tick))
-        + element("text", tick_label(tick), x=LEFT - 6, y=y.at(tick) + 3.5, text_anchor="end")
-        for tick in y.ticks()
-    ]
 
 
 def _epochs(x: Axis) -> list[Markup]:
@@ -194,7 +186,3 @@ def _extremes(name: str, epoch: list[int], values: list[float], show: Callable[[
 
 def _plain_tick(value: float) -> str:
     return f"{value:.3g}"
-
-
-def _percent_tick(value: float) -> str:
-    return f"{100 * value:.3g}%"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from vitrail.delivery.report import words
-from vitrail.delivery.report.svg import Axis, drawing, element, fit
+from vitrail.delivery.report.svg import Axis, draw_grid, drawing, element, fit, say_percent
 from vitrail.search import FewShot, LabelCurve, LabelPoint
 
 WIDTH, HEIGHT = 460.0, 190.0
@@ -91,7 +91,8 @@ def _share_axes(points: Sequence[_Point]) -> tuple[Axis, Axis]:
 def _chart(line: _Lines, x: Axis, y: Axis, name: str) -> Markup:
     images = sorted({point.images for point in (*line.few, *line.full)})
     return drawing(
-        *_grid(y), *_images(images, x), *_line(line.few, "shots", x, y), *_line(line.full, "val", x, y),
+        *draw_grid(y, LEFT, WIDTH - RIGHT, say_percent), *_images(images, x),
+        *_line(line.few, "shots", x, y), *_line(line.full, "val", x, y),
         width=WIDTH, height=HEIGHT, class_="chart wide",
         label=f"Accuracy on held-out images of {name} by images a class",
     )  # fmt: skip
@@ -99,14 +100,6 @@ def _chart(line: _Lines, x: Axis, y: Axis, name: str) -> Markup:
 
 def _limits(point: LabelPoint) -> tuple[float, float] | None:
     return None if point.low is None or point.high is None else (point.low, point.high)
-
-
-def _grid(y: Axis) -> list[Markup]:
-    return [
-        element("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y.at(tick), y2=y.at(tick))
-        + element("text", f"{100 * tick:.3g}%", x=LEFT - 6, y=y.at(tick) + 3.5, text_anchor="end")
-        for tick in y.ticks()
-    ]
 
 
 def _images(images: Sequence[float], x: Axis) -> list[Markup]:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from vitrail.candidates.held_race import HeldRace
 from vitrail.candidates.race import Look
-from vitrail.delivery.report.svg import Axis, drawing, element, fit
+from vitrail.delivery.report.svg import Axis, draw_grid, drawing, element, fit, say_percent
 from vitrail.runs import Results
 
 WIDTH, HEIGHT = 640.0, 260.0
@@ -102,16 +102,8 @@ def _draw(held: HeldRace, colours: Mapping[str, int]) -> Markup:
         for runner in held.candidates
     ]
     label = "Left-out accuracy of each candidate by training images of the look"
-    grid = [*_grid(y), *_mark_looks(images, x)]
+    grid = [*draw_grid(y, LEFT, WIDTH - RIGHT, say_percent), *_mark_looks(images, x)]
     return drawing(*grid, *lines, width=WIDTH, height=HEIGHT, class_="chart wide", label=label)
-
-
-def _grid(y: Axis) -> list[Markup]:
-    return [
-        element("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y.at(tick), y2=y.at(tick))
-        + element("text", f"{100 * tick:.3g}%", x=LEFT - 6, y=y.at(tick) + 3.5, text_anchor="end")
-        for tick in y.ticks()
-    ]
 
 
 def _mark_looks(images: Sequence[int], x: Axis) -> list[Markup]:

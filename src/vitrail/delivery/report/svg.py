@@ -1,7 +1,7 @@
 """The little SVG that the report draws: escaped elements, axes, and marks for intervals."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -90,6 +90,20 @@ def fit(
     if not snug:
         low, high = math.floor(low / step + 1e-9) * step, min(most, math.ceil(high / step - 1e-9) * step)
     return Axis(low=low, high=max(high, low + step / 10), step=step, start=start, end=end)
+
+
+def draw_grid(y: Axis, left: float, right: float, tick_label: Callable[[float], str]) -> list[Markup]:
+    """A line across the drawing at each tick of the upright axis, and its label on the left."""
+    return [
+        element("line", class_="grid", x1=left, x2=right, y1=y.at(tick), y2=y.at(tick))
+        + element("text", tick_label(tick), x=left - 6, y=y.at(tick) + 3.5, text_anchor="end")
+        for tick in y.ticks()
+    ]
+
+
+def say_percent(rate: float) -> str:
+    """A rate as the label of a tick."""
+    return f"{100 * rate:.3g}%"
 
 
 def interval_mark(interval: Interval, axis: Axis, y: float) -> Markup:
