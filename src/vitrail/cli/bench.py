@@ -294,8 +294,7 @@ def bench(
         _say_candidates(planned, as_json=as_json)
         return
     if part is not None:
-        if cluster is not None:
-            raise UsageError("A cluster deals out the parts itself: give --cluster or --part, not both.")
+        _refuse_cluster(cluster)
         with watch(quiet=quiet) as progress:
             done = compute_part(
                 data, backbone or (), parse_part(part), options=chosen, resources=resources(progress=progress)
@@ -335,6 +334,12 @@ def _say_candidates(planned: "Plan", *, as_json: bool) -> None:
     for line in say_candidates(planned):
         indent = " " * (line.index(" ") + 1) if line[0].isdigit() and line.split(" ")[0].endswith(".") else ""
         echo(textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False))
+
+
+def _refuse_cluster(cluster: str | None) -> None:
+    """Raise UsageError if a part is asked for and a cluster as well."""
+    if cluster is not None:
+        raise UsageError("A cluster deals out the parts itself: give --cluster or --part, not both.")
 
 
 def _say_part(done: "PartDone", *, as_json: bool) -> None:
