@@ -15,6 +15,8 @@ from vitrail.core.errors import UsageError
 from vitrail.core.hashing import sha256_file
 from vitrail.core.resources import Resources
 
+pytestmark = pytest.mark.usefixtures("images_here")
+
 OFFLINE = Resources(offline=True)
 
 

@@ -16,6 +16,8 @@ from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.features.network_speed import FOLDER, NetworkSpeed
 
+pytestmark = pytest.mark.usefixtures("images_here")
+
 CATALOGUE = list(load_catalogue().values())
 
 
