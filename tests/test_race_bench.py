@@ -1,5 +1,6 @@
 """`vitrail bench DATA` whose candidates race: results, report, terminal, verify, and a run that was stopped."""
 
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -40,20 +41,19 @@ def four_weights(mini_weights: Path) -> Path:
 
 
 class Watching(Silent):
-    """Keeps notes and how often a candidate answered; stops like Ctrl-C after so many answers."""
+    """Keeps notes; stops like Ctrl-C after so many rows of the race."""
 
-    def __init__(self, stop_after: int | None = None) -> None:
+    def __init__(self, stop_after: float = math.inf) -> None:
         self.lines: list[str] = []
-        self.answers = 0
-        self.stop_after = stop_after
+        self.rows_left = stop_after
 
     def note(self, message: str) -> None:
         self.lines.append(message)
 
     def advance(self, task: str, amount: int = 1) -> None:
         if task.startswith("Race"):
-            self.answers += amount
-            if self.answers == self.stop_after:
+            self.rows_left -= amount
+            if self.rows_left < 0:
                 raise KeyboardInterrupt
 
 
@@ -74,7 +74,7 @@ def test_candidates_race_and_a_run_that_was_stopped_ends_the_same(data, four_wei
         return bench(data, out=tmp_path / "run", options=OPTIONS, resources=resources)
 
     with pytest.raises(KeyboardInterrupt):
-        run(Watching(stop_after=6))
+        run(Watching(stop_after=100))
     watching = Watching()
     results = run(watching).results
     held = results.race

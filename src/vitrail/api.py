@@ -160,6 +160,7 @@ def bench(
     max_ms: float | None = None,
     pretrained_on: str | None = None,
     not_pretrained_on: str | None = None,
+    race_budget: float | None = None,
     weights: str | Path | None = None,
     crop_to_boxes: bool = False,
     data_dir: str | Path | None = None,
@@ -206,6 +207,8 @@ def bench(
         max_ms: the most milliseconds an image in the network on this machine; what would be chosen is measured once.
         pretrained_on: a collection that they have seen.
         not_pretrained_on: a collection that they are known not to have seen.
+        race_budget: ends their race before it takes more than this share of the multiply-adds that all of them need for
+            all training images; the best three go on. None: the race ends by its own rule.
         weights: a folder with weights files, which are recognised and whose backbones come first.
         crop_to_boxes: crop each image of a named data set to its box.
         data_dir: a folder that may already have the files of named data sets.
@@ -247,6 +250,7 @@ def bench(
         max_ms=max_ms,
         pretrained_on=pretrained_on,
         not_pretrained_on=not_pretrained_on,
+        race_budget=race_budget,
     )
     names = (backbones,) if isinstance(backbones, str) else backbones
     folder = None if out is None else Path(out)

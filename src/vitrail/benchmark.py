@@ -154,7 +154,7 @@ def bench(
         require_enough(dataset, sealed=sealed, without=prepared.extraction.unreadable_ids)
         split = split.without(prepared.extraction.unreadable_ids)
         opened = judge_split(prepared, dataset, split, sealed, options, resources=resources, journal=journal)
-        cost = partial(measure_cost, clock, decode_s=prepared.extraction.decode_s, starts=journal.starts)
+        cost = partial(measure_cost, clock, decode_s=prepared.decode_s, starts=journal.starts)
         results = summarise(question, dataset, split, near_pairs, prepared, opened, cost())
         with phase(clock, "page"):
             predictions = {tested.name: tested for tested in opened.verdict.predictions}

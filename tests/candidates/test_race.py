@@ -96,13 +96,32 @@ def test_heats_race_among_themselves():
     assert {departure.name: departure.leader for departure in race.departures} == {"seen too": "seen", "new too": "new"}
 
 
-def test_the_best_few_stay_when_the_time_is_up():
+def test_the_first_look_is_always_taken_and_the_best_few_stay_when_the_budget_ends():
     rates = {name: 0.9 - 0.01 * place for place, name in enumerate("abcdef")}
-    race = run_race(rules(rates), draw(rates), is_time_up=lambda: True)
+    race = run_race(rules(rates, gmacs=dict.fromkeys(rates, 2.0), budget=0.001), draw(rates))
     assert len(race.looks) == 1
     assert race.finalists == tuple(sorted(race.looks[0].accuracy, key=lambda name: -race.looks[0].accuracy[name])[:3])
     assert set(race.dropped) == set(rates) - set(race.finalists)
     assert race.images_of(race.dropped[0]) == SIZES[0]
+
+
+@pytest.mark.parametrize(("budget", "looks"), [(0.249, 1), (0.25, 2), (0.499, 2), (0.5, 3), (1.0, 3)])
+def test_a_race_takes_every_look_that_its_budget_allows(budget, looks):
+    rates = dict.fromkeys("abcdef", 0.9)
+    gmacs = {name: 1.0 + place for place, name in enumerate(rates)}
+    assert [images / ALL for images in SIZES] == [0.125, 0.25, 0.5]
+    race = run_race(rules(rates, gmacs=gmacs, budget=budget), draw(rates))
+    assert race.departures == ()
+    assert len(race.looks) == looks
+    assert (race.dropped == ()) == (looks == len(SIZES))
+
+
+def test_what_left_early_leaves_its_share_of_the_budget_to_the_others():
+    rates = {"a": 0.9, "b": 0.9, "large": 0.3}
+    given = rules(rates, gmacs={"a": 1.0, "b": 1.0, "large": 8.0}, budget=0.3)
+    race = run_race(given, draw(rates))
+    assert [departure.name for departure in race.departures] == ["large"]
+    assert len(race.looks) == 3, "0.25 of all for two looks, and 0.05 more for the third"
 
 
 def test_groups_keep_candidates_that_would_leave_if_images_were_independent():

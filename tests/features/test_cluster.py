@@ -94,7 +94,7 @@ def everywhere(data: Path, cache: Path, address: str, progress: Watching) -> Ext
         max_pixels=10**8,
         resources=Resources(cache=cache, offline=True, progress=progress),
     ) as found:
-        return here(dataset, cache, elsewhere=found.fill)
+        return here(dataset, cache, fill_rows=found.fill)
 
 
 def here(dataset: Dataset, cache: Path, *, engine: str = "auto", **more) -> Extraction:

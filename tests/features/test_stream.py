@@ -17,7 +17,7 @@ from vitrail.backbones import Engine, Preprocessing
 from vitrail.core.errors import MachineError, WeightsError
 from vitrail.data import ImageRejected
 from vitrail.data.images import Decoded
-from vitrail.features import stream
+from vitrail.features import open_images
 from vitrail.features.open_images import name_image, open_image
 from vitrail.features.stream import Network, Stream
 
@@ -85,9 +85,11 @@ def test_rows_and_reasons_come_in_the_order_of_the_images_whichever_batch_is_rea
 
 def test_an_image_is_decoded_once_for_all_its_networks_and_resized_once_for_each_preprocessing(monkeypatch):
     opened, resized = [], []
-    to_pixels = stream.to_pixels
+    to_pixels = open_images.to_pixels
     monkeypatch.setattr(
-        stream, "to_pixels", lambda image, wanted, **place: resized.append(wanted) or to_pixels(image, wanted, **place)
+        open_images,
+        "to_pixels",
+        lambda image, wanted, **place: resized.append(wanted) or to_pixels(image, wanted, **place),
     )
     other = Preprocessing(resize=4, crop=4, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
     first, second, third = network(Brightness(3), PIXELS), network(Brightness(2), PIXELS), network(Brightness(5), other)
@@ -116,7 +118,7 @@ def test_what_decoding_and_the_networks_took_is_shared_out_among_the_batches():
 @pytest.mark.parametrize("slow", ["network", "reader", "decoder"])
 def test_no_more_decoded_images_are_alive_than_the_module_says_however_many_go_in(monkeypatch, slow: str):
     alive, most, lock = 0, 0, threading.Lock()
-    to_pixels = stream.to_pixels
+    to_pixels = open_images.to_pixels
 
     def gone() -> None:
         nonlocal alive
@@ -134,7 +136,7 @@ def test_no_more_decoded_images_are_alive_than_the_module_says_however_many_go_i
             time.sleep(0.001)
         return pixel_HWC
 
-    monkeypatch.setattr(stream, "to_pixels", counted)
+    monkeypatch.setattr(open_images, "to_pixels", counted)
     engine = Brightness(nap=lambda: 0.004 if slow == "network" else 0.0)
     asked = (level % 200 for level in itertools.count())
     with closing(iter(run(asked, network(engine, PIXELS)))) as batches:

@@ -58,6 +58,7 @@ def make_options(
     max_ms: float | None = None,
     pretrained_on: str | None = None,
     not_pretrained_on: str | None = None,
+    race_budget: float | None = None,
 ) -> BenchOptions:
     """The options of a benchmark; `vitrail.bench` says what each keyword means.
 
@@ -108,6 +109,7 @@ def make_options(
             pretrained_on=pretrained_on,
             not_pretrained_on=not_pretrained_on,
             max_ms=max_ms,
+            race_budget=race_budget,
         ),
         seed=int(seed),
     )
@@ -122,6 +124,7 @@ def make_shortlist_options(
     pretrained_on: str | None,
     not_pretrained_on: str | None,
     max_ms: float | None = None,
+    race_budget: float | None = None,
 ) -> ShortlistOptions | None:
     """How many candidates the catalogue shall give and what they must meet; None if nothing is given.
 
@@ -134,6 +137,9 @@ def make_shortlist_options(
         _refuse("--max-gmacs", max_gmacs, "give 1e9 multiply-adds an image, more than 0, such as 5")
     if max_ms is not None and not (_is_number(max_ms) and 0 < max_ms < math.inf):
         _refuse("--max-ms", max_ms, "give milliseconds an image, more than 0, such as 20")
+    if race_budget is not None and not (_is_number(race_budget) and 0 < race_budget <= 1):
+        rule = "give a share of the multiply-adds of all candidates, more than 0 and at most 1, such as 0.25"
+        _refuse("--race-budget", race_budget, rule)
     wanted = Wanted(
         licence=licence,
         max_parameters=parse_count(max_params) if isinstance(max_params, str) else max_params,
@@ -141,12 +147,13 @@ def make_shortlist_options(
         pretrained_on=pretrained_on,
         not_pretrained_on=not_pretrained_on,
     )
-    if candidates is None and max_ms is None and wanted == Wanted():
+    if candidates is None and max_ms is None and race_budget is None and wanted == Wanted():
         return None
     return ShortlistOptions(
         wanted=wanted,
         candidates=CANDIDATES if candidates is None else int(candidates),
         max_ms=None if max_ms is None else float(max_ms),
+        race_budget=1.0 if race_budget is None else float(race_budget),
     )
 
 

@@ -1,7 +1,7 @@
 """A race that was held, with what it cost: a part of results.json."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vitrail.backbones import BackboneSpec
 from vitrail.candidates.race import Race
@@ -29,6 +29,7 @@ class HeldRace:
     `images` counts the images of all splits, on which every candidate would be run without a race. `saved_gmacs` are
     the multiply-adds of images on which candidates were not run, and `saved_seconds` the time of their networks for
     these images at their pace in the race: an estimate. Images of the race that could not be decoded are `unreadable`.
+    `decode_s` is the CPU time of reading and resizing for the looks, without rows that an earlier start left.
     """
 
     outcome: Race
@@ -37,6 +38,7 @@ class HeldRace:
     saved_gmacs: float
     saved_seconds: float
     unreadable: int
+    decode_s: float = field(compare=False)
     claims: tuple[str, ...]
 
     def choose(self, specs: Sequence[BackboneSpec]) -> tuple[BackboneSpec, ...]:

@@ -20,7 +20,7 @@ from vitrail.core.machine import Threads
 from vitrail.core.progress import phase
 from vitrail.core.resources import Resources
 from vitrail.data import CopyCollector, Dataset, Split
-from vitrail.features import Extraction, Part, attach_range_images, extract
+from vitrail.features import Extraction, Part, attach_range_images, extract, take_turns
 from vitrail.features.cluster import Cluster, join
 from vitrail.features.engine_choice import settle_among, settle_engine
 from vitrail.search.memory import measure_need, require_kinds
@@ -39,6 +39,11 @@ class Prepared:
     threads: Threads
     extract_again: Callable[[Sequence[Backbone]], Extraction] = field(repr=False)
     race: HeldRace | None = None
+
+    @property
+    def decode_s(self) -> float:
+        """The CPU time that decoding took now, for the race too."""
+        return self.extraction.decode_s + (self.race.decode_s if self.race else 0.0)
 
 
 def prepare(
@@ -143,7 +148,7 @@ def _extract_there(
     resources: Resources,
 ) -> Extraction:
     """The features by a cluster, and those for `measure_parity`, since this machine may lack the engine."""
-    compute = partial(extract, max_pixels=options.max_pixels, resources=resources, elsewhere=machines.fill)
+    compute = partial(extract, max_pixels=options.max_pixels, resources=resources, fill_rows=machines.fill)
     extraction = compute(dataset, backbones)
     readable = split.without(extraction.unreadable_ids).test
     for precision in {backbone.engine.precision for backbone in backbones if readable} - {"fp32"}:
@@ -190,8 +195,11 @@ def open_entries(
     backbones = [
         attach_range_images(entry.backbone, dataset, split.train, max_pixels=options.max_pixels) for entry in entries
     ]
-    elsewhere = None if machines is None else machines.fill
-    compute = partial(extract, max_pixels=options.max_pixels, resources=resources, elsewhere=elsewhere)
+    if machines is None:
+        fill_rows = take_turns(dataset, "Ways to decode", max_pixels=options.max_pixels, resources=resources)
+    else:
+        fill_rows = machines.fill
+    compute = partial(extract, max_pixels=options.max_pixels, resources=resources, fill_rows=fill_rows)
     decoding = choose_decoding(backbones, dataset, options.decode, compute)
     return [
         replace(entry, backbone=backbone, both_ways=both_ways)

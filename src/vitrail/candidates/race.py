@@ -18,6 +18,7 @@ Backbones that are known to have seen the data are a heat of their own.
 Letters: N images of a look.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -41,7 +42,9 @@ class RaceRules:
     """What is fixed before a race: the heat of each candidate, the sizes of the looks, and what a bound must show.
 
     `images` counts all training images, `sizes` those of each look; `group_N` has the group of each image of the last
-    look, None if images are independent. `margin` is a fraction.
+    look, None if images are independent. `margin` is a fraction. `budget` is the most multiply-adds of the race, as a
+    share of those of everyone's pass over the training images, and `gmacs` has the multiply-adds of an image; neither
+    is needed if there is no limit.
     """
 
     heats: Mapping[str, str]
@@ -50,6 +53,8 @@ class RaceRules:
     group_N: NDArray[np.int64] | None = field(default=None, repr=False)
     margin: float = 0.01
     level: float = 0.95
+    gmacs: Mapping[str, float] = field(default_factory=dict, repr=False)
+    budget: float = 1.0  # no limit: a race takes less
 
     @property
     def comparisons(self) -> int:
@@ -62,6 +67,13 @@ class RaceRules:
     def bound_level(self) -> float:
         """The level of a two-sided interval whose upper limit is such a bound."""
         return 1 - 2 * (1 - self.level) / self.comparisons
+
+    def allows(self, answered: Mapping[str, int]) -> bool:
+        """Whether the budget allows a race in which candidates answer so many images."""
+        if self.budget >= 1:
+            return True
+        spent = math.fsum(images * self.gmacs[name] for name, images in answered.items())
+        return spent <= self.budget * self.images * math.fsum(self.gmacs.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,27 +135,26 @@ class Race:
         )
 
 
-def run_race(
-    rules: RaceRules,
-    answer: Answer,
-    *,
-    is_time_up: Callable[[], bool] = lambda: False,
-    forecast: Forecast = forecast_lead,
-) -> Race:
-    """Take the looks in order until one candidate is left in each heat, or looks or time are over.
+def run_race(rules: RaceRules, answer: Answer, *, forecast: Forecast = forecast_lead) -> Race:
+    """Take the looks in order until one candidate is left in each heat, or the looks are over, or the budget.
 
-    If time is over only the best few of each heat stay.
+    The first look is always taken. If the next one does not fit into the budget, the best few of each heat stay.
 
     Args:
         rules: of the race.
         answer: whether each of some candidates is right on each of so many images, the first ones.
-        is_time_up: called after each look.
         forecast: of what a candidate still gains.
     """
     racing, dropped, looks = tuple(rules.heats), tuple[str, ...](), list[Look]()
     right: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in racing}
+    answered: dict[str, int] = {}
     for images in rules.sizes:
         if _is_decided(rules, racing):
+            break
+        answered |= dict.fromkeys(racing, images)
+        if looks and not rules.allows(answered):
+            best = _best_few(rules, looks[-1], racing)
+            dropped, racing = tuple(name for name in racing if name not in best), best
             break
         answers = answer(racing, images)
         for name in racing:
@@ -152,10 +163,6 @@ def run_race(
         looks.append(look)
         gone = {departure.name for departure in look.departures}
         racing = tuple(name for name in racing if name not in gone)
-        if is_time_up():
-            best = _best_few(rules, look, racing)
-            dropped, racing = tuple(name for name in racing if name not in best), best
-            break
     return Race(
         candidates=tuple(rules.heats),
         images=rules.images,

@@ -1,8 +1,8 @@
 """The race of the candidates of a run, on its training images, before the pass over all images.
 
-Candidates take their turns: one network is in memory at a time, and each decodes the images of a look itself. Their
-rows go into the feature store under the keys of the whole pass, which finds them there. A race that was stopped finds
-them too, so it begins again with the same rows and comes to the same end.
+The images of a look are decoded once, and candidates take turns on them: one network is in memory at a time. Their rows
+go into the feature store under the keys of the whole pass, which finds them there. A race that was stopped finds them
+too, so it begins again with the same rows and comes to the same end.
 """
 
 import math
@@ -24,11 +24,11 @@ from vitrail.candidates.race import FREE_LOOKS, Race, RaceRules, Rights, run_rac
 from vitrail.candidates.race_claims import say_claims
 from vitrail.candidates.race_judge import find_right
 from vitrail.candidates.traces import find_known_traces
-from vitrail.core.progress import Progress, Silent, phase, running
+from vitrail.core.progress import phase
 from vitrail.core.resources import Resources
 from vitrail.data import Dataset, Split
 from vitrail.data.nested_subsets import SHARES, NestedSubsets, plan_nested_subsets
-from vitrail.features import extract
+from vitrail.features import Features, extract, take_turns
 from vitrail.features.pipeline import Cost
 
 LEAST_CANDIDATES = 4  # with fewer, reading images once more for the race costs about what it saves
@@ -71,9 +71,10 @@ def hold_race(
         resources: of this command.
     """
     with phase(resources.progress, "race"):
-        backbones = {spec.name: _open(spec, dataset, split, options, resources=resources) for spec in specs}
+        entries = open_entries(specs, dataset, split, options, resources=resources)
+        backbones = {entry.backbone.name: entry.backbone for entry in entries}
         known = {name: _is_known(backbone, dataset, split) for name, backbone in backbones.items()}
-        unreadable: frozenset[str] = frozenset()
+        unreadable, decode_s = frozenset[str](), 0.0
         while len((subsets := _plan_looks(dataset, split.without(unreadable))).sizes) > FREE_LOOKS:
             rules = RaceRules(
                 heats={name: "known" if seen else "" for name, seen in known.items()},
@@ -82,12 +83,14 @@ def hold_race(
                 group_N=subsets.group_M,
                 margin=options.margin,
                 level=options.level,
+                gmacs={name: backbone.card.gmacs for name, backbone in backbones.items()},
+                budget=1.0 if options.shortlist is None else options.shortlist.race_budget,
             )
-            course = _Course(subsets, dataset, backbones, options, resources)
+            course = _Course(subsets, dataset, backbones, options, resources, decode_s=decode_s)
             try:
                 outcome = run_race(rules, course.answer)
             except _UnreadableError as error:  # other images take the place of these
-                unreadable |= error.ids
+                unreadable, decode_s = unreadable | error.ids, course.decode_s
             else:
                 return _describe(outcome, course, known, unreadable=len(unreadable))
     return None
@@ -103,7 +106,10 @@ class _UnreadableError(Exception):
 
 @dataclass(slots=True)
 class _Course:
-    """The images of the looks and the candidates' answers on them; `costs` are those of each candidate's last look."""
+    """The images of the looks and the candidates' answers on them.
+
+    `costs` are those of each candidate's last look, `decode_s` is the CPU time that decoding took now.
+    """
 
     subsets: NestedSubsets
     dataset: Dataset
@@ -111,6 +117,7 @@ class _Course:
     options: BenchOptions
     resources: Resources
     costs: dict[str, Cost] = field(default_factory=dict)
+    decode_s: float = 0.0
 
     def answer(self, names: tuple[str, ...], images: int) -> Rights:
         """Whether each of these candidates is right on each of the first `images` images.
@@ -118,23 +125,23 @@ class _Course:
         Raises:
             _UnreadableError: some of them cannot be decoded.
         """
-        ids = self.subsets.ids[:images]
+        ids, resources, max_pixels = self.subsets.ids[:images], self.resources, self.options.max_pixels
         of_look = pc.is_in(self.dataset.table["id"], value_set=pa.array(ids))
         some = replace(self.dataset, table=self.dataset.table.filter(of_look))
-        progress, task = self.resources.progress, f"Race on {images:,} training images"
-        right: dict[str, NDArray[np.bool_]] = {}
-        with running(progress, task, total=len(names), unit="candidates"):
-            for name in names:
-                right[name] = self._answer_one(name, some, ids)
-                progress.advance(task)
-        return right
-
-    def _answer_one(self, name: str, some: Dataset, ids: Sequence[str]) -> NDArray[np.bool_]:
-        quiet = replace(self.resources, progress=_NotesOnly(self.resources.progress))
-        extraction = extract(some, [self.backbones[name]], max_pixels=self.options.max_pixels, resources=quiet)
+        task = f"Race on {images:,} training images"
+        extraction = extract(
+            some,
+            [self.backbones[name] for name in names],
+            max_pixels=max_pixels,
+            resources=resources,
+            fill_rows=take_turns(some, task, max_pixels=max_pixels, resources=resources),
+        )
+        self.decode_s += extraction.decode_s
         if extraction.unreadable_ids:
             raise _UnreadableError(extraction.unreadable_ids)
-        (features,) = extraction.features
+        return {name: self._judge(name, rows, ids) for name, rows in zip(names, extraction.features, strict=True)}
+
+    def _judge(self, name: str, features: Features, ids: Sequence[str]) -> NDArray[np.bool_]:
         self.costs[name] = features.cost
         group_M = self.subsets.group_M
         return find_right(
@@ -145,27 +152,9 @@ class _Course:
         )
 
 
-class _NotesOnly(Silent):
-    """Passes notes on. A look is one task, so the passes of its candidates are not shown."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def note(self, message: str) -> None:
-        self._progress.note(message)
-
-
 def _plan_looks(dataset: Dataset, split: Split) -> NestedSubsets:
     scale = min(1.0, MOST_IMAGES / (SHARES[-1] * max(1, len(split.train))))
     return plan_nested_subsets(dataset, split, [scale * share for share in SHARES])
-
-
-def _open(
-    spec: BackboneSpec, dataset: Dataset, split: Split, options: BenchOptions, *, resources: Resources
-) -> Backbone:
-    """A candidate with the decode and the engine of its pass over all images."""
-    (entry,) = open_entries([spec], dataset, split, options, resources=resources)
-    return entry.backbone
 
 
 def _is_known(backbone: Backbone, dataset: Dataset, split: Split) -> bool:
@@ -197,5 +186,6 @@ def _describe(outcome: Race, course: _Course, known: dict[str, bool], *, unreada
             for count, runner in zip(saved, candidates, strict=True)
         ),
         unreadable=unreadable,
+        decode_s=course.decode_s,
         claims=say_claims(outcome),
     )

@@ -37,12 +37,14 @@ T = TypeVar("T")
 class ShortlistOptions:
     """What people may say about the candidates of a run that names none.
 
-    `max_ms` is the most milliseconds that an image may take on this machine (`speed_limit.py`).
+    `max_ms` is the most milliseconds that an image may take on this machine (`speed_limit.py`). `race_budget` is the
+    most that their race may take, as a share of everyone's multiply-adds (`race.py`).
     """
 
     wanted: Wanted = field(default_factory=Wanted)
     candidates: int = CANDIDATES
     max_ms: float | None = None
+    race_budget: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

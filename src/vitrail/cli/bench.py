@@ -87,6 +87,18 @@ def bench(
             rich_help_panel=CATALOGUE,
         ),
     ] = None,
+    race_budget: Annotated[
+        float | None,
+        typer.Option(
+            "--race-budget",
+            metavar="SHARE",
+            help="End the race of the candidates before a look that would take it over this share of the multiply-adds "
+            "that all of them need for all training images, such as 0.25. The best three go on; nothing is known of "
+            "the others.",
+            show_default="the race ends by its own rule",
+            rich_help_panel=CATALOGUE,
+        ),
+    ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -285,6 +297,7 @@ def bench(
         pretrained_on=pretrained_on,
         not_pretrained_on=not_pretrained_on,
         max_ms=max_ms,
+        race_budget=race_budget,
     )
     data = name_cropped(data) if crop_to_boxes else data
     resources = partial(Resources, data_dir=data_dir, weights_dir=weights, cores=threads, batch=batch, offline=offline)

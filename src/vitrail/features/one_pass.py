@@ -7,7 +7,7 @@ Letters: N rows, D features.
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -87,6 +87,10 @@ class Extractor:
             self._network = Network.of(self.backbone, engine)
         return self._network
 
+    def stop(self) -> None:
+        """Let its network go."""
+        self._network = None
+
     def write(self, computed: Computed, cost: ShardCost) -> None:
         """Write rows as a shard, unless its storage type has turned out too narrow for them."""
         if not computed.ids or self.too_narrow:
@@ -155,6 +159,19 @@ def find_missing(extractors: Sequence[Extractor], paths: Paths, wanted_N: NDArra
     return Missing(paths, {extractor: wanted_N & ~extractor.stored.has(paths.ids) for extractor in extractors})
 
 
+def open_examples(
+    source: Reader, paths: Paths, max_pixels: int, copies: CopyCollector | None
+) -> Callable[[str, LeastSides], Images]:
+    """What opens an example by its id for each least side, and gives its bytes to `copies`."""
+
+    def open_one(example: str, least_sides: LeastSides) -> Images:
+        row = paths.row(example)
+        take = None if copies is None else partial(copies.take, row)
+        return open_example(source, paths.first(row), example, least_sides, max_pixels=max_pixels, take=take)
+
+    return open_one
+
+
 def run_pass(
     source: Reader,
     paths: Paths,
@@ -173,15 +190,10 @@ def run_pass(
         networks = {owner: owner.start(images=missing.count(owner), resources=resources) for owner in missing.owners}
     extractors = {network: owner for owner, network in networks.items()}
 
-    def open_one(example: str, least_sides: LeastSides) -> Images:
-        row = paths.row(example)
-        take = None if copies is None else partial(copies.take, row)
-        return open_example(source, paths.first(row), example, least_sides, max_pixels=max_pixels, take=take)
-
     stream = Stream(
         ((example, [networks[owner] for owner in owners]) for example, owners in missing.items()),
         list(extractors),
-        open_one,
+        open_examples(source, paths, max_pixels, copies),
         decode_threads=resources.threads.decode,
     )
     shards, progress = _ShardWriter(stream, resources.threads.compute), resources.progress

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vitrail.backbones.cards import Preprocessing
+from vitrail.backbones.preprocess import least_side, to_pixels
 from vitrail.core.errors import DataError
 from vitrail.data import ImageRejected, Reader, read_example
 from vitrail.data.images import Decoded, decode_for, upright_rgb
@@ -34,6 +36,21 @@ def open_image(image: ImageInput, least_sides: LeastSides, *, max_pixels: int) -
             raise ImageRejected(f"an array of shape {image.shape} and type {image.dtype} is not H x W x 3 in uint8")
         return dict.fromkeys(least_sides, Decoded.whole(Image.fromarray(image)))
     return decode_for(read_bytes(image), least_sides, max_pixels=max_pixels)
+
+
+def make_pixels(
+    open_image: Callable[[LeastSides], Images], preprocessings: Collection[Preprocessing]
+) -> dict[Preprocessing, NDArray[np.uint8]]:
+    """The pixels of one image for each preprocessing, height x width x 3.
+
+    The image is decoded once at each scale that they need. Raises what `open_image` raises.
+    """
+    sides = {wanted: least_side(wanted) for wanted in preprocessings}
+    images = open_image(set(sides.values()))
+    return {
+        wanted: to_pixels(images[side].image, wanted, size=images[side].size, box=images[side].box)
+        for wanted, side in sides.items()
+    }
 
 
 def list_inputs(images: ImageInput | Iterable[ImageInput]) -> Iterable[ImageInput]:

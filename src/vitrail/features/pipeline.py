@@ -21,7 +21,8 @@ from vitrail.core.errors import WeightsError
 from vitrail.core.hashing import fingerprint
 from vitrail.core.resources import Resources
 from vitrail.data import CopyCollector, Dataset, Reader, SetAside
-from vitrail.features.by_id import Paths
+from vitrail.features.by_id import Missing, Paths
+from vitrail.features.in_turn import run_in_turn
 from vitrail.features.one_pass import Extractor, find_missing, run_pass
 from vitrail.features.part import Part
 from vitrail.features.store import FeatureSet, RowReader
@@ -30,6 +31,7 @@ ROWS_AT_ONCE = 4096  # of `blocks`
 ROWS_COMPARED = 64  # at a time
 SAME = 1e-6  # of the largest value; rounding depends on an image's place in a batch
 
+Pass = Callable[[Reader, Paths, Missing[Extractor], int, Resources, CopyCollector | None], tuple[dict[str, str], float]]
 Fill = Callable[[Sequence[Extractor], Paths, NDArray[np.bool_]], tuple[dict[str, str], float]]
 
 
@@ -123,7 +125,7 @@ def extract(
     max_pixels: int,
     resources: Resources,
     part: Part | None = None,
-    elsewhere: Fill | None = None,
+    fill_rows: Fill | None = None,
     copies: CopyCollector | None = None,
 ) -> Extraction:
     """Compute only the missing rows: one for each backbone and example that can be decoded.
@@ -136,7 +138,7 @@ def extract(
         max_pixels: larger images are set aside.
         resources: without a batch, `features/pace.py` finds the best.
         part: compute only the rows of these examples, for several machines that share a cache.
-        elsewhere: computes the rows instead of this process.
+        fill_rows: computes the rows; None for one pass of all networks in this process.
         copies: receives the bytes of every image that this process reads.
 
     Raises:
@@ -160,7 +162,7 @@ def extract(
             )
     before = {key: int(extractor.stored.has(wanted).sum()) for key, extractor in extractor_of.items()}
     here = partial(fill, source=dataset.source, max_pixels=max_pixels, resources=resources, copies=copies)
-    rejected, decode_s = (elsewhere or here)(extractors, paths, wanted_N)
+    rejected, decode_s = (fill_rows or here)(extractors, paths, wanted_N)
     unreadable = tuple(sorted(rejected))
     readable = paths.some_ids(paths.less(wanted_N, unreadable))
     features = tuple(
@@ -188,8 +190,9 @@ def fill(
     max_pixels: int,
     resources: Resources,
     copies: CopyCollector | None = None,
+    run: Pass = run_pass,
 ) -> tuple[dict[str, str], float]:
-    """Compute in this process every row that the extractors lack of the wanted examples.
+    """Compute in this process every row that the extractors lack of the wanted examples, by passes of `run`.
 
     Returns:
         Why some examples cannot be decoded, by id, and the CPU time of decoding in seconds.
@@ -200,13 +203,23 @@ def fill(
     while waiting:
         missing = find_missing(waiting, paths, paths.less(wanted_N, rejected))
         if missing:
-            reasons, spent = run_pass(source, paths, missing, max_pixels, resources, copies)
+            reasons, spent = run(source, paths, missing, max_pixels, resources, copies)
             rejected |= reasons
             decode_s += spent
         waiting = [extractor for extractor in waiting if extractor.too_narrow]
         for extractor in waiting:
             extractor.widen(resources.cache)
     return rejected, decode_s
+
+
+def take_turns(dataset: Dataset, task: str, *, max_pixels: int, resources: Resources) -> Fill:
+    """What computes rows of a data set's examples with one network in memory at a time, for few images.
+
+    `task` is what its progress is called.
+    """
+    return partial(
+        fill, source=dataset.source, max_pixels=max_pixels, resources=resources, run=partial(run_in_turn, task)
+    )
 
 
 def open_extractor(backbone: Backbone, cache: Path) -> Extractor:

@@ -17,19 +17,19 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitrail.backbones.cards import Preprocessing
-from vitrail.backbones.preprocess import least_side, to_pixels
 from vitrail.core.ahead import in_order
 from vitrail.core.errors import WeightsError
 from vitrail.core.threads import ThreadPool, start_thread
 from vitrail.data import ImageRejected
 from vitrail.data.in_flight import one_item
-from vitrail.features.open_images import Images, LeastSides
+from vitrail.features.open_images import Images, LeastSides, make_pixels
 
 if TYPE_CHECKING:
     from vitrail.backbones import Backbone, Engine
@@ -244,18 +244,12 @@ class Stream(Generic[Item]):
 
     def _decode(self, item: tuple[Item, Sequence[Network]]) -> _Decoded[Item]:
         subject, networks = item
-        sides = {wanted: least_side(wanted) for wanted in {network.preprocessing for network in networks}}
         begun = time.thread_time()
         with one_item():
             try:
-                images = self._open(subject, set(sides.values()))
+                pixels = make_pixels(partial(self._open, subject), {network.preprocessing for network in networks})
             except ImageRejected as rejection:
                 return _Decoded(subject, dict.fromkeys(networks), rejection.reason, 0.0)
-            pixels = {
-                wanted: to_pixels(images[side].image, wanted, size=images[side].size, box=images[side].box)
-                for wanted, side in sides.items()
-            }
-            del images
         spent = time.thread_time() - begun
         with self._counting:
             self.decode_s += spent

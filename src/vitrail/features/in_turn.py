@@ -1,0 +1,149 @@
+"""Networks in turn over images that are decoded once for all of them: one network is in memory at a time.
+
+A pass (`one_pass.py`) runs all networks at once, so that nothing waits. Here images are decoded a block at a time, and
+each network starts, answers the block and is let go. That suits many networks and few images: the looks of a race.
+
+Letters: B images of a call, D features.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitrail.backbones.cards import Preprocessing
+from vitrail.core.ahead import in_order
+from vitrail.core.machine import return_freed_memory, usable_memory, user_seconds
+from vitrail.core.progress import phase, running
+from vitrail.core.resources import Resources
+from vitrail.core.threads import ThreadPool
+from vitrail.data import CopyCollector, ImageRejected, Reader
+from vitrail.data.in_flight import one_item
+from vitrail.features.by_id import Missing, Paths
+from vitrail.features.one_pass import Computed, Extractor, open_examples
+from vitrail.features.open_images import Images, LeastSides, make_pixels
+from vitrail.features.shard import ShardCost
+from vitrail.features.stream import Batch
+
+MOST_BLOCK_BYTES = 1 << 30  # of pixels
+BLOCK_SHARE = 8  # one part in so many of the memory, if that is less
+TURNS = 4  # batches of every stream in one call of a network
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """An image with its pixels for each preprocessing, or the reason why there are none; `decode_s` is CPU time."""
+
+    example: str
+    owners: Sequence[Extractor]
+    pixels: Mapping[Preprocessing, NDArray[np.uint8]]
+    reason: str | None
+    decode_s: float
+
+
+def run_in_turn(
+    task: str,
+    source: Reader,
+    paths: Paths,
+    missing: Missing[Extractor],
+    max_pixels: int,
+    resources: Resources,
+    copies: CopyCollector | None,
+) -> tuple[dict[str, str], float]:
+    """Compute what is missing, as `run_pass` does; `task` is what its progress is called."""
+    open_one, progress = open_examples(source, paths, max_pixels, copies), resources.progress
+    examples, block = iter(missing), _count_block(missing.owners)
+    rejected: dict[str, str] = {}
+    decode_s, rows = 0.0, sum(missing.count(owner) for owner in missing.owners)
+    with phase(progress, "features"), running(progress, task, total=rows, unit="rows"):
+        while some := list(islice(examples, block)):
+            images = _decode([(example, missing[example]) for example in some], open_one, resources.threads.decode)
+            decode_s += sum(image.decode_s for image in images)
+            rejected |= {image.example: image.reason for image in images if image.reason is not None}
+            for owner in missing.owners:
+                its = [image for image in images if owner in image.owners]
+                progress.advance(task, sum(image.reason is not None for image in its))
+                readable = [image for image in its if image.reason is None]
+                if readable:
+                    for count in _answer(owner, readable, missing.count(owner), resources):
+                        progress.advance(task, count)
+            return_freed_memory()
+    return rejected, decode_s
+
+
+def _count_block(owners: Sequence[Extractor]) -> int:
+    """How many images are decoded at a time, at least one."""
+    preprocessings = {owner.backbone.card.preprocessing for owner in owners}
+    image_bytes = sum(3 * wanted.crop**2 for wanted in preprocessings)
+    return max(1, min(MOST_BLOCK_BYTES, usable_memory() // BLOCK_SHARE) // image_bytes)
+
+
+def _decode(
+    examples: Sequence[tuple[str, Sequence[Extractor]]],
+    open_one: Callable[[str, LeastSides], Images],
+    threads: int,
+) -> list[_Image]:
+    def decode(item: tuple[str, Sequence[Extractor]]) -> _Image:
+        example, owners = item
+        begun = time.thread_time()
+        with one_item():
+            try:
+                wanted = {owner.backbone.card.preprocessing for owner in owners}
+                pixels = make_pixels(partial(open_one, example), wanted)
+            except ImageRejected as rejection:
+                return _Image(example, owners, {}, rejection.reason, 0.0)
+        return _Image(example, owners, pixels, None, time.thread_time() - begun)
+
+    with ThreadPool(threads, thread_name_prefix="decode") as pool:
+        return list(in_order(pool, decode, examples, ahead=2 * threads))
+
+
+def _answer(owner: Extractor, images: Sequence[_Image], missing: int, resources: Resources) -> Iterator[int]:
+    """Start a network, compute and store its rows of these images, and let it go.
+
+    An image's decoding is shared equally among the networks that it was decoded for. Whatever ends the work, the rows
+    that came of it are stored.
+
+    Yields:
+        int: how many rows were computed.
+    """
+    with phase(resources.progress, "starting networks"):
+        network = owner.start(images=missing, resources=resources)
+    at_once = network.engine.batch * network.engine.streams * TURNS
+    computed, user_s = Computed(), 0.0
+    try:
+        for number, start in enumerate(range(0, len(images), at_once)):
+            begun, begun_user = time.monotonic(), user_seconds()
+            some = images[start : start + at_once]
+            feature_BD = network.compute(np.stack([image.pixels[network.preprocessing] for image in some]))
+            batch = Batch(
+                network=network,
+                number=number,
+                items=[image.example for image in some],
+                reasons=[None] * len(some),
+                feature_BD=feature_BD,
+                forward_s=time.monotonic() - begun,
+                decode_s=sum(image.decode_s / len(image.owners) for image in some),
+            )
+            user_s += user_seconds() - begun_user
+            computed.add(batch)
+            if computed.fills_a_shard():
+                owner.write(computed, _cost(owner, computed, user_s, resources))
+                computed, user_s = Computed(), 0.0
+            yield len(some)
+    finally:
+        owner.write(computed, _cost(owner, computed, user_s, resources))
+        owner.stop()
+
+
+def _cost(owner: Extractor, computed: Computed, user_s: float, resources: Resources) -> ShardCost:
+    on_processor = owner.backbone.engine.device == "cpu"
+    return ShardCost(
+        forward_s=user_s / resources.threads.compute if on_processor else computed.forward_s,
+        decode_s=computed.decode_s,
+        user_s=user_s + computed.decode_s,
+    )
