@@ -48,6 +48,8 @@ def test_an_invalid_time_is_refused_with_an_example(text: str | float):
         ({"margin": "nan"}, "--margin nan cannot be used: give more than 0"),
         ({"max_ms": 0}, r"--max-ms 0 \(max_ms in Python\) cannot be used: give milliseconds an image, more than 0"),
         ({"max_ms": float("nan")}, "--max-ms nan"),
+        ({"race_budget": 0}, r"--race-budget 0 \(race_budget in Python\) cannot be used: give a share of the multiply"),
+        ({"race_budget": 1.5}, r"--race-budget 1\.5 .* more than 0 and at most 1, such as 0\.25"),
         ({"level": 95}, "--level 95 cannot be used: give a confidence level between 0 and 1, such as 0.95"),
         ({"level": "0.95"}, "--level 0.95 cannot be used"),
         ({"decide_by": "luck"}, r"--decide-by 'luck' \(decide_by in Python\) cannot be used: choose top1 or balanced"),

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from tests.pictures import draw_folder
 from vitrail.backbones import BackboneSpec, find_card
 from vitrail.backbones.build import build_net
-from vitrail.candidates import BackboneChoice, BenchOptions, find_obstacle, hold_race, parse_specs, prepare
+from vitrail.candidates import BackboneChoice, BenchOptions, find_obstacle, hold_race, parse_specs, prepare, race
 from vitrail.candidates.automatic import AutomaticChoice
 from vitrail.candidates.race_claims import say_claims
 from vitrail.candidates.shortlist import ShortlistOptions
@@ -108,6 +108,15 @@ def test_only_training_images_are_run_and_no_test_label_is_there(digits, rows):
     run(digits)
     assert set(rows) <= set(split.train)
     assert sealed.opened_with is None
+
+
+def test_a_budget_ends_the_race_and_nothing_is_claimed_of_those_that_were_still_in_it(digits, monkeypatch):
+    monkeypatch.setattr(race, "BEST_FEW", 1)
+    held = run(digits, shortlist=ShortlistOptions(race_budget=0.01))
+    assert len(held.outcome.looks) == 1
+    assert held.outcome.dropped == held.out
+    assert len(held.out) == 1
+    assert any("nothing is claimed about it" in sentence for sentence in held.claims)
 
 
 def test_whole_groups_are_left_out(digits):
