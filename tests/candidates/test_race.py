@@ -86,6 +86,17 @@ def test_the_allowance_takes_the_bound_to_the_upper_limit_of_the_forecast():
     assert left.bound + left.allowance == pytest.approx(0.009)
 
 
+def test_the_allowance_takes_whoever_is_behind_to_a_tie_at_least():
+    rates = {"a": 0.6, "b": 0.9}
+
+    def hopeless(leads, images, group_N):
+        return LeadForecast(gain=-0.1, high=-0.2)
+
+    (left,) = run_race(rules(rates), draw(rates), forecast=hopeless).departures
+    assert left.bound < 0
+    assert left.bound + left.allowance == 0
+
+
 def test_heats_race_among_themselves():
     rates = {"seen": 0.95, "seen too": 0.7, "new": 0.6, "new too": 0.3}
     heats = {name: name.split()[0] for name in rates}

@@ -19,7 +19,8 @@ def _say_departures(race: Race) -> tuple[str, ...]:
         return (left,)
     sizes = [look.images for look in race.looks if look.departures]
     images = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
-    gain = max(departure.allowance for departure in race.departures)
+    # From what was measured at the look to the most that is forecast with all images.
+    gain = max(each.bound + each.allowance - each.difference for each in race.departures)
     return (
         left,
         f"When {'it' if count == 1 else 'each'} left, on {images} training images, its "
@@ -28,7 +29,7 @@ def _say_departures(race: Race) -> tuple[str, ...]:
         "The bound is approximate: on simulated features limits of such heads held in 94 to 99% of the draws where "
         "97.5% was promised.",
         "This does not bound heads trained on all images: the forecast further gain is at most "
-        f"{_say_points(gain)} (a forecast).",
+        f"{_say_points(gain)}, less than it takes to lead by {_say_points(race.margin)} (a forecast).",
     )
 
 
