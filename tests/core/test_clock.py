@@ -144,3 +144,17 @@ def test_features_that_are_all_stored_are_over_once_a_search_begins(clock: Clock
     with phase(clock, "search"):
         assert clock.left() == Left(0.0, ("search",))
     assert clock.left() == Left(0.0, ())
+
+
+def test_what_was_noted_before_is_not_noted_again():
+    class Notes(Silent):
+        lines: tuple[str, ...] = ()
+
+        def note(self, message: str) -> None:
+            self.lines += (message,)
+
+    notes = Notes()
+    clock = Clock(notes)
+    for message in ("first", "second", "first"):
+        clock.note(message)
+    assert notes.lines == ("first", "second")

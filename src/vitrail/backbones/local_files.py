@@ -28,9 +28,8 @@ def describe_local_file(card: Card, file: Path, digest: str, progress: Progress)
     published = _find_same_bytes(card, digest) or _find_same_tensors(card, file, digest, progress)
     if published is None:
         progress.note(
-            f"Vitrail does not know the weights in {file}, and reads images for them as for {card.name}. Weights that "
-            "were trained on other pixels, such as DeiT's under the name of a ViT, fit too, but their features are "
-            "worse."
+            f"Vitrail does not know the weights in {file} and reads images for them as for {card.name}; if they were "
+            "trained on other pixels, their features are worse."
         )
         return of_local_file(card, digest)
     if published.name != card.name:

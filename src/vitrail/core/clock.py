@@ -45,6 +45,7 @@ class Clock:
         self._begun, self._begun_user = now(), user_seconds()
         self._lock = threading.Lock()  # tasks advance from many threads
         self._tasks: dict[str, _Task] = {}
+        self._noted: set[str] = set()
         self._expected: dict[Phase, int] = {}
         self._spent: defaultdict[Phase, float] = defaultdict(float)
         self._times: Counter[Phase] = Counter()  # how often each phase has ended
@@ -66,8 +67,12 @@ class Clock:
         self._progress.advance(task, amount)
 
     def note(self, message: str) -> None:
-        """Pass it on."""
-        self._progress.note(message)
+        """Pass it on, unless the same was noted before: parts of a run that open the same files note the same."""
+        with self._lock:
+            known = message in self._noted
+            self._noted.add(message)
+        if not known:
+            self._progress.note(message)
 
     def done(self, task: str) -> None:
         """Pass it on."""
