@@ -15,7 +15,10 @@ def test_every_candidate_has_a_row_and_the_claims_are_those_of_the_results():
     section = parse(render_report(results, {}, images=None)).by_id("race")
     claims = " ".join(results.race.claims)
     assert claims in " ".join(section.text.split())
-    rows = {row.one("th").text: [cell.text for cell in row.all("td")] for row in section.one("tbody").all("tr")}
+    rows = {
+        row.one("th").text.split(". ")[1]: [cell.text for cell in row.all("td")]
+        for row in section.one("tbody").all("tr")
+    }
     assert set(rows) == {*(result.name for result in results.backbones), OUT}
     leader = results.backbones[0].name
     assert rows[OUT] == ["left", "200", "50.0%", leader, "-25.0", "-12.5", "+5.0", "6.2", "2", "2,600"]
@@ -29,6 +32,9 @@ def test_the_plot_has_a_line_for_each_candidate_and_marks_those_that_are_out():
     assert len(chart.all("polyline", "val")) == len(results.backbones)
     (out,) = chart.all("polyline", "train")
     assert len(out.attributes["points"].split()) == 2
+    assert [text.text for text in chart.all("text", "number")] == [
+        str(n + 1) for n in range(len(results.backbones) + 1)
+    ]
     assert any(circle.text == f"{OUT}: 50.0% on 200 images" for circle in chart.all("circle"))
 
 

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from vitrail.delivery.cost_front import CostPoint, FrontStep, list_steps, place_costs, say_front
 from vitrail.delivery.report.names import Names
+from vitrail.delivery.report.numbered import number_places
 from vitrail.delivery.report.svg import Axis, draw_grid, drawing, element, fit, say_percent
 from vitrail.delivery.units import milliseconds
 from vitrail.runs import Results
@@ -16,7 +17,6 @@ WIDTH, HEIGHT = 360.0, 250.0  # as wide as the text of a phone, where it keeps t
 LEFT, RIGHT, TOP, BOTTOM = 42.0, 14.0, 12.0, 40.0
 MOST_TICKS = 6
 RADIUS = 4.5
-LETTER, LINE = 6.5, 11.0  # of a number beside its point
 OFFSETS = ((-7.0, -5.0), (7.0, 13.0), (7.0, -5.0), (-7.0, 13.0))  # of a number; the front rises to the right
 
 
@@ -61,7 +61,7 @@ def _draw(points: Sequence[CostPoint], steps: Sequence[FrontStep], names: Names,
         *_times(x),
         *[_step(step, x, y) for step in steps],
         *[_point(point, place, y, names) for point, place in zip(points, places, strict=True)],
-        *_numbers(places),
+        *number_places(places, OFFSETS, radius=RADIUS),
         width=WIDTH,
         height=HEIGHT,
         class_="chart costs",
@@ -120,32 +120,3 @@ def _point(point: CostPoint, place: tuple[float, float], y: Axis, names: Names) 
         "circle", element("title", title), class_="on" if point.on_front else "off", cx=left, cy=top, r=RADIUS
     )
     return element("g", span, dot, class_=f"s{names.colour[point.name]}")
-
-
-def _numbers(places: Sequence[tuple[float, float]]) -> list[Markup]:
-    """A number beside each point, where it hides no point and no other number if there is such a place."""
-    taken = [(left - RADIUS, top - RADIUS, left + RADIUS, top + RADIUS) for left, top in places]
-    texts = []
-    for number, place in enumerate(places, start=1):
-        boxes = [_box(place, offset, len(str(number))) for offset in OFFSETS]
-        choice = next((at for at, box in enumerate(boxes) if not any(_overlap(box, other) for other in taken)), 0)
-        taken.append(boxes[choice])
-        right, down = OFFSETS[choice]
-        anchor = "start" if right > 0 else "end"
-        texts.append(
-            element("text", str(number), class_="number", x=place[0] + right, y=place[1] + down, text_anchor=anchor)
-        )
-    return texts
-
-
-Box = tuple[float, float, float, float]  # left, top, right, bottom
-
-
-def _box(place: tuple[float, float], offset: tuple[float, float], letters: int) -> Box:
-    start, base, width = place[0] + offset[0], place[1] + offset[1], LETTER * letters
-    left = start if offset[0] > 0 else start - width
-    return left, base - LINE, left + width, base
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from vitrail.candidates.held_race import HeldRace
-from vitrail.candidates.race import Look
+from vitrail.delivery.report.numbered import Place, number_places
 from vitrail.delivery.report.svg import Axis, draw_grid, drawing, element, fit, say_percent
 from vitrail.runs import Results
 
 WIDTH, HEIGHT = 640.0, 260.0
-LEFT, RIGHT, TOP, BOTTOM = 44.0, 20.0, 12.0, 32.0
+LEFT, RIGHT, TOP, BOTTOM = 44.0, 28.0, 12.0, 32.0
+RADIUS = 3.5  # of the end of a line
+# Of a number beside the end of its line; lines come from the left.
+OFFSETS = tuple((right, down) for down in (4.0, -6.0, 14.0, -16.0, 24.0) for right in (8.0, -8.0))
 LEAST_APART = 44.0  # between two figures on the axis
 
 
@@ -53,10 +56,11 @@ def describe_race(results: Results, colours: Mapping[str, int]) -> RaceSection |
     if held is None or not held.outcome.looks:
         return None
     everything = held.images * math.fsum(runner.gmacs for runner in held.candidates)
+    rows = tuple(sorted(_list_rows(held), key=lambda row: (row.end != "finalist", -row.images)))
     return RaceSection(
         held=held,
-        rows=tuple(sorted(_list_rows(held), key=lambda row: (row.end != "finalist", -row.images))),
-        chart=_draw(held, colours),
+        rows=rows,
+        chart=_draw([row.name for row in rows], held, colours),
         saved_share=held.saved_gmacs / everything if everything else 0.0,
     )
 
@@ -87,23 +91,26 @@ def _list_rows(held: HeldRace) -> list[RaceRow]:
     return rows
 
 
-def _draw(held: HeldRace, colours: Mapping[str, int]) -> Markup:
-    """Accuracy against images of the look, a line for each candidate, dashed for those that are out."""
+def _draw(names: Sequence[str], held: HeldRace, colours: Mapping[str, int]) -> Markup:
+    """Accuracy against images of the look, a numbered line for each candidate, dashed for those that are out."""
     looks = held.outcome.looks
     images = [max(1, look.images) for look in looks]
     rates = [rate for look in looks for rate in look.accuracy.values()]
     low = math.log2(min(images))
     x = Axis(low=low, high=max(math.log2(max(images)), low + 1), step=1, start=LEFT + 8, end=WIDTH - RIGHT)
     y = fit(rates, start=HEIGHT - BOTTOM, end=TOP, ticks=5, most=1.0)
-    lines = [
-        element("g", *_draw_line(runner.name, held, x, y), class_=f"s{colours[runner.name]}")
-        if runner.name in colours
-        else element("g", *_draw_line(runner.name, held, x, y))
-        for runner in held.candidates
-    ]
+    ends, lines = [], []
+    for name in names:
+        places = [
+            (x.at(math.log2(max(1, look.images))), y.at(look.accuracy[name])) for look in looks if name in look.accuracy
+        ]
+        ends.append(places[-1])
+        colour = {"class_": f"s{colours[name]}"} if name in colours else {}
+        lines.append(element("g", *_draw_line(name, held, places), **colour))
     label = "Left-out accuracy of each candidate by training images of the look"
     grid = [*draw_grid(y, LEFT, WIDTH - RIGHT, say_percent), *_mark_looks(images, x)]
-    return drawing(*grid, *lines, width=WIDTH, height=HEIGHT, class_="chart wide", label=label)
+    numbers = number_places(ends, OFFSETS, radius=RADIUS)
+    return drawing(*grid, *lines, *numbers, width=WIDTH, height=HEIGHT, class_="chart wide", label=label)
 
 
 def _mark_looks(images: Sequence[int], x: Axis) -> list[Markup]:
@@ -117,13 +124,12 @@ def _mark_looks(images: Sequence[int], x: Axis) -> list[Markup]:
     ]
 
 
-def _draw_line(name: str, held: HeldRace, x: Axis, y: Axis) -> list[Markup]:
-    seen: list[Look] = [look for look in held.outcome.looks if name in look.accuracy]
-    if not seen:
-        return []
-    places = [(x.at(math.log2(max(1, look.images))), y.at(look.accuracy[name])) for look in seen]
+def _draw_line(name: str, held: HeldRace, places: Sequence[Place]) -> list[Markup]:
+    last = next(look for look in reversed(held.outcome.looks) if name in look.accuracy)
     style = "val" if name in held.outcome.finalists else "train"
-    title = f"{name}: {100 * seen[-1].accuracy[name]:.1f}% on {seen[-1].images:,} images"
+    title = f"{name}: {100 * last.accuracy[name]:.1f}% on {last.images:,} images"
     line = element("polyline", class_=style, points=" ".join(f"{place:.1f},{height:.1f}" for place, height in places))
-    end = element("circle", element("title", title), class_=f"{style}-end", cx=places[-1][0], cy=places[-1][1], r=3.5)
+    end = element(
+        "circle", element("title", title), class_=f"{style}-end", cx=places[-1][0], cy=places[-1][1], r=RADIUS
+    )
     return [line, end]
