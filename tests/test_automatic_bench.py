@@ -155,6 +155,7 @@ def test_a_plan_of_a_data_set_that_is_not_here_has_no_time_and_says_why(mini_wei
     plan = plan_bench(data, (), options=BenchOptions(), resources=resources)
     assert plan.images is None
     assert why in plan.uncounted
+    assert plan.race == "The candidates do not race: 2 candidates are too few."
 
 
 def test_parts_need_names(data, mini_weights):

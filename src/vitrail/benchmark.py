@@ -22,6 +22,7 @@ from vitrail.candidates.automatic import say_older_choice
 from vitrail.candidates.held_race import HeldRace
 from vitrail.candidates.opening import check_request, extract_here, needs_split, open_entries
 from vitrail.candidates.plan import BEHIND_URL, LIST_NOT_HERE, Plan, make_plan, say_candidates
+from vitrail.candidates.run_race import LEAST_TRAIN, say_race
 from vitrail.core.clock import Clock
 from vitrail.core.errors import DownloadError, UsageError
 from vitrail.core.hashing import fingerprint
@@ -71,12 +72,6 @@ from vitrail.runs import (
     write_run,
 )
 
-RACE = (
-    "These candidates race on parts of the training images, and only finalists get the pass over all images: the "
-    "networks take less than this estimate if some leave."
-)
-NO_RACE = "The candidates do not race"
-TOO_FEW_LOOKS = f"{NO_RACE}: the classes have too few training images."
 KEPT_SHARE = 8  # an eighth of the memory, for downloads between their two reads
 
 
@@ -187,7 +182,9 @@ def plan_bench(
     if choice.automatic is None:
         raise UsageError("--plan shows candidates that are chosen from the catalogue: give DATA and no names after -b.")
     images = BEHIND_URL if source is None else _count_images(source)
-    return make_plan(choice.automatic, images, resources)
+    most = LEAST_TRAIN if isinstance(images, str) else images  # to train on: nothing has been read yet
+    obstacle = find_obstacle(choice, options, train=most, cluster=None)
+    return make_plan(choice.automatic, images, resources, race=say_race(obstacle))
 
 
 def _count_images(source: Source) -> int | str:
@@ -331,8 +328,8 @@ def _show_candidates(
     if choice.automatic is None or journal.starts > 1:
         return
     with phase(resources.progress, "starting networks"):
-        plan = make_plan(choice.automatic, dataset.table.num_rows, resources)
-    for line in (*say_candidates(plan), f"{NO_RACE}: {obstacle}." if obstacle else RACE):
+        plan = make_plan(choice.automatic, dataset.table.num_rows, resources, race=say_race(obstacle))
+    for line in say_candidates(plan):
         resources.progress.note(line)
 
 
@@ -341,7 +338,7 @@ def _hold_race(
 ) -> HeldRace | None:
     """The race of the candidates, and what may be claimed of it; None if the looks are too few."""
     race = hold_race(specs, dataset, split, options, resources=resources)
-    for line in race.claims if race else (TOO_FEW_LOOKS,):
+    for line in race.claims if race else (say_race("the classes have too few training images"),):
         resources.progress.note(line)
     return race
 

@@ -25,7 +25,7 @@ CHOICE = AutomaticChoice(
 
 
 def test_time_follows_from_multiply_adds_and_downloads_from_parameters():
-    plan = make_plan(CHOICE, 500, Resources(cores=1))
+    plan = make_plan(CHOICE, 500, Resources(cores=1), race="They race.")
     card, (speed,) = find_card("resnet18.tv_in1k"), plan.speeds.values()
     assert plan.download_bytes == 4 * card.parameters  # the file is here
     assert [each.seconds for each in plan.backbones] == [pytest.approx(500 * card.gmacs / speed.gmacs_per_s)] * 2
@@ -34,14 +34,15 @@ def test_time_follows_from_multiply_adds_and_downloads_from_parameters():
 
 def test_the_time_of_networks_that_were_measured_follows_from_their_measurements():
     choice = replace(CHOICE, backbones=(replace(SMALL, ms=20.0), replace(FILE, ms=30.0)))
-    plan = make_plan(choice, 500, Resources(cores=1))
+    plan = make_plan(choice, 500, Resources(cores=1), race="They race.")
     assert (plan.seconds, plan.speeds) == (pytest.approx(25.0), {})
-    *_, cost = say_candidates(plan)
+    *_, cost, race = say_candidates(plan)
+    assert race == "They race."
     assert "about 25 s in the networks for 500 images, from the times measured for --max-ms." in cost
 
 
 def test_without_a_number_of_images_nothing_is_measured_and_the_plan_says_why_there_is_no_time():
-    plan = make_plan(CHOICE, LIST_NOT_HERE, Resources())
+    plan = make_plan(CHOICE, LIST_NOT_HERE, Resources(), race="They race.")
     assert (plan.seconds, plan.speeds) == (None, {})
     lines = list(say_candidates(plan))
     assert lines == [
@@ -53,6 +54,7 @@ def test_without_a_number_of_images_nothing_is_measured_and_the_plan_says_why_th
         "Left out (it is damaged): x.pth, y.pth.",
         "Estimate: about 45 MB to download. There is no estimate of the time: the list of the images is not on this "
         "machine, and a plan downloads nothing.",
+        "They race.",
     ]
 
 

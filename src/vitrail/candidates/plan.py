@@ -33,7 +33,7 @@ class PlannedBackbone:
 class Plan:
     """The candidates of a run and their estimated costs.
 
-    `images` is None if nobody can count them yet, and `uncounted` says why not.
+    `images` is None if nobody can count them yet, and `uncounted` says why not. `race` says whether they race.
     """
 
     choice: AutomaticChoice
@@ -41,6 +41,7 @@ class Plan:
     uncounted: str
     backbones: tuple[PlannedBackbone, ...]
     speeds: dict[Kind, Speed]
+    race: str
 
     @property
     def download_bytes(self) -> int:
@@ -53,13 +54,14 @@ class Plan:
         return None if self.images is None else sum(each.seconds or 0.0 for each in self.backbones)
 
 
-def make_plan(choice: AutomaticChoice, images: int | str, resources: Resources) -> Plan:
+def make_plan(choice: AutomaticChoice, images: int | str, resources: Resources, *, race: str) -> Plan:
     """Estimate the costs of candidates; measures the speed of this machine.
 
     Args:
         choice: the candidates.
         images: their number, or why it is not known yet.
         resources: of the command.
+        race: whether the candidates race, as a sentence.
 
     Returns:
         The estimates; without a number of images only those of downloads.
@@ -83,6 +85,7 @@ def make_plan(choice: AutomaticChoice, images: int | str, resources: Resources) 
             for each, card in zip(choice.backbones, cards, strict=True)
         ),
         speeds=speeds,
+        race=race,
     )
 
 
@@ -104,6 +107,7 @@ def say_candidates(plan: Plan) -> Iterator[str]:
     for reason, names in list_left_out(plan.choice):
         yield f"Left out ({reason}): {', '.join(names)}."
     yield _say_cost(plan)
+    yield plan.race
 
 
 def _say_weights(planned: PlannedBackbone) -> str:

@@ -55,6 +55,16 @@ def find_obstacle(choice: BackboneChoice, options: BenchOptions, *, train: int, 
     return next((reason for reason, holds in obstacles.items() if holds), "")
 
 
+def say_race(obstacle: str) -> str:
+    """Whether candidates race, in a sentence; `obstacle` as `find_obstacle` gives it."""
+    if obstacle:
+        return f"The candidates do not race: {obstacle}."
+    return (
+        f"From {LEAST_TRAIN:,} training images on these candidates race on parts of them, and only finalists get the "
+        "pass over all images: the networks take less than this estimate if some leave."
+    )
+
+
 def hold_race(
     specs: Sequence[BackboneSpec], dataset: Dataset, split: Split, options: BenchOptions, *, resources: Resources
 ) -> HeldRace | None:
