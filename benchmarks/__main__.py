@@ -34,6 +34,7 @@ THEMES = (
     "coverage_balanced",
     "duplicates",
     "contamination",
+    "near_ties",
     "audit_flags",
     "dates",
     "deck",

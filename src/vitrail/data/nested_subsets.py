@@ -20,7 +20,7 @@ from vitrail.data.split import Split
 
 # Closer together once a look is a large part of the cost: that saves a tenth (benchmarks/race.py).
 SHARES = (1 / 32, 1 / 16, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 3 / 4)
-FEW = 5  # images of a class, at least; with 3 the lead of some changed by a point later (benchmarks/near_ties.py)
+FEW = 3  # images of a class, at least
 GROWTH = 1.3  # of a subset against the one before, at least: one that hardly grew would say the same again
 LARGEST = 0.8  # of the training images: a larger subset saves nothing
 
