@@ -118,7 +118,7 @@ def _flip_all(
     intact = read(root, path)
     _put_back(path.parent, kept)
     for bit in bits:
-        path.write_bytes(_flip(kept[path], bit))
+        _overwrite(path, _flip(kept[path], bit))
         try:
             value = read(root, path)
             outcome = "noticed" if value is NOTICED else "no effect" if value == intact else "silent change"
@@ -143,8 +143,17 @@ def _put_back(folder: Path, kept: dict[Path, bytes]) -> None:
         if file.is_file() and file not in kept:
             file.unlink()
     for file, content in kept.items():
-        if not file.exists() or file.read_bytes() != content:
+        if not file.exists():
             file.write_bytes(content)
+        elif file.read_bytes() != content:
+            _overwrite(file, content)
+
+
+def _overwrite(file: Path, content: bytes) -> None:
+    """Without emptying the file first: ext4 would wait for the disk when it is closed."""
+    with file.open("r+b") as opened:
+        opened.write(content)
+        opened.truncate()
 
 
 def _run_whole(command: str, root: Path, path: Path, bit: tuple[int, int] | None) -> tuple[str, object]:

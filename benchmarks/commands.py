@@ -20,6 +20,10 @@ LONGEST_S = 120.0  # a command that takes longer hangs
 CLASSES = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (210, 40, 50)}
 PER_CLASS, SIDE = 12, 40
 BAD_ENDS = ("Traceback", "fault of Vitrail", "Exception ignored")
+IMPORTED = (  # what the commands import late; torch.optim and torch.jit import torch._dynamo when they are first used
+    *("pyarrow.dataset", "pyarrow.parquet", "scipy.stats", "torch._dynamo", "vitrail.benchmark"),
+    *("vitrail.checks.verify", "vitrail.cli.closing", "vitrail.cli.main", "vitrail.training.pretrain"),
+)
 CLOCK = ("cost", "trial", "seconds", "user_s", "created")
 
 
@@ -34,7 +38,7 @@ class Ended:
 
 def import_everything() -> None:
     """Import what the commands import, without starting a thread that a fork would lose."""
-    for module in ("pyarrow.parquet", "scipy.stats", "torch"):
+    for module in IMPORTED:
         import_module(module)
 
     from vitrail.backbones.openvino_package import import_openvino

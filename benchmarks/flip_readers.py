@@ -270,6 +270,6 @@ def name_command(command: str, folder: Path) -> list[str]:
     if command == VERIFY:
         return ["verify", "run"]
     if command == PREDICT:
-        image = next((folder / "given" / "images" / "red").iterdir())
+        image = min((folder / "given" / "images" / "red").iterdir())
         return ["predict", "run", str(image), "--json", "--quiet"]  # a note on what was ignored is no change
     return name_bench(folder, {BENCH: "new", RESUME: "stopped", SHOW: "run"}[command])

@@ -1,11 +1,8 @@
 """`vitrail bench DATA` without names, in the command and in Python: plan, offline, resumed."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import vitrail
 from tests.pictures import draw_folder
 from vitrail.benchmark import bench, compute_part, plan_bench
 from vitrail.candidates import BenchOptions, make_options
+from vitrail.cli.main import _run
 from vitrail.core.errors import UsageError
 from vitrail.core.progress import Phase, Silent
 from vitrail.core.resources import Resources
@@ -45,12 +43,6 @@ class Notes(Silent):
     def enter(self, phase: Phase) -> None:
         if phase == self.until:
             raise KeyboardInterrupt
-
-
-def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "vitrail", *map(str, arguments)]
-    own = {"HF_HUB_CACHE": constants.HF_HUB_CACHE}  # that of the person who runs the tests may have weights
-    return subprocess.run(line, capture_output=True, text=True, check=False, env=os.environ | own)
 
 
 def test_a_run_shows_its_candidates_and_keeps_how_they_were_chosen(data, mini_weights, tmp_path):
@@ -99,14 +91,15 @@ def test_other_conditions_are_another_run(data, mini_weights, tmp_path):
 
 
 @pytest.mark.parametrize("columns", [80, 60])
-def test_a_plan_fits_the_terminal_and_starts_nothing(data, mini_weights, tmp_path, monkeypatch, columns):
+def test_a_plan_fits_the_terminal_and_starts_nothing(data, mini_weights, tmp_path, monkeypatch, capsys, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.chdir(tmp_path)
-    done = command("bench", data, "--plan", "--offline", "--weights", mini_weights, "-b", "auto", "-q")
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+    code = _run(["bench", str(data), "--plan", "--offline", "--weights", str(mini_weights), "-b", "auto", "-q"])
+    printed = capsys.readouterr()
+    assert (code, printed.err) == (0, "")
+    lines = printed.out.splitlines()
     assert max(map(len, lines)) <= columns
-    text = " ".join(done.stdout.split())
+    text = " ".join(printed.out.split())
     assert text.startswith("2 of ")
     assert "1. " in text
     assert "Left out (weights not on this machine): " in text
@@ -114,20 +107,20 @@ def test_a_plan_fits_the_terminal_and_starts_nothing(data, mini_weights, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["weights"]
 
 
-def test_a_plan_as_json_has_every_figure(data, mini_weights):
-    done = command("bench", data, "--plan", "--offline", "--weights", mini_weights, "--json", "-q")
-    plan = json.loads(done.stdout)
+def test_a_plan_as_json_has_every_figure(data, mini_weights, capsys):
+    assert _run(["bench", str(data), "--plan", "--offline", "--weights", str(mini_weights), "--json", "-q"]) == 0
+    plan = json.loads(capsys.readouterr().out)
     assert plan["download_bytes"] == 0
     assert plan["images"] == sum(1 for path in data.rglob("*") if path.is_file())
     assert plan["seconds"] == pytest.approx(sum(each["seconds"] for each in plan["backbones"]))
     assert {each["chosen"]["name"] for each in plan["backbones"]} == {"vit_mini", "resnet_mini"}
 
 
-def test_without_weights_and_network_the_command_offers_our_small_ones(data):
-    done = command("bench", data, "--offline", "-q")
-    assert done.returncode == 2
-    assert "--weights FOLDER" in done.stderr
-    assert "-b vit_mini -b resnet_mini" in done.stderr
+def test_without_weights_and_network_the_command_offers_our_small_ones(data, capsys):
+    assert _run(["bench", str(data), "--offline", "-q"]) == 2
+    said = capsys.readouterr().err
+    assert "--weights FOLDER" in said
+    assert "-b vit_mini -b resnet_mini" in said
 
 
 @pytest.mark.parametrize("start", [bench, plan_bench, partial(compute_part, part=parse_part("1/2"))])

@@ -172,7 +172,7 @@ def test_a_run_of_other_images_is_wrong_usage(tmp_path: Path):
     from vitrail.benchmark import bench
 
     root = draw_folder(tmp_path / "pictures", per_class=20)
-    one = next((root / "red").glob("*.png"))
+    one = min((root / "red").glob("*.png"))
     Image.open(one).convert("RGB").save(root / "red" / "copy.jpg", quality=90)  # a near-duplicate: it makes a group
     run = bench(root, ["vit_mini"], out=tmp_path / "run", options=FAST)
     found = audit(root, AuditOptions(run=run.folder)).labels

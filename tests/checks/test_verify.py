@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         patch.setenv("VITRAIL_CACHE", str(root / "cache"))
         patch.setenv("VITRAIL_CONFIG", str(root / "config"))
         data = draw_folder(root / "pictures", per_class=20)
-        one = next((data / "red").glob("*.png"))
+        one = min((data / "red").glob("*.png"))
         Image.open(one).convert("RGB").save(data / "red" / "copy.jpg", quality=90)  # a near-duplicate: it makes a group
         bench(data, ("vit_mini", "resnet_mini"), out=root / "run", options=FAST)
     return root / "run", root / "cache" / "v1"

@@ -46,7 +46,7 @@ def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def predict(root: Path, *more: str) -> int:
-    image = next((root / "pictures" / "red").glob("*.png"))
+    image = min((root / "pictures" / "red").glob("*.png"))
     return _run(["predict", str(root / "run"), str(image), "-q", "--offline", *more])
 
 

@@ -19,6 +19,18 @@ ATTENTION = DOCS / "from-attention-to-vit.md"
 FEW = {"steps": {"recurrent": 2, "transformer": 2}, "vit": "vit_mini"}
 
 
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    """The folder of somebody who reads one page after the other: two pages begin with the same benchmark."""
+    return tmp_path_factory.mktemp("reader")
+
+
+@pytest.fixture
+def same_cache(reader, monkeypatch):
+    """One cache for several pages, as their reader has: features of the digits, and the models of two networks."""
+    monkeypatch.setenv("VITRAIL_CACHE", str(reader / "cache"))
+
+
 @pytest.fixture
 def page():
     return ATTENTION.read_text(encoding="utf-8")
@@ -81,7 +93,7 @@ def test_the_page_trains_both_networks_in_full(page):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # a busy machine needs more than the usual 300 s
-def test_the_tutorial_runs_word_by_word(tmp_path):
+def test_the_tutorial_runs_word_by_word(tmp_path, same_cache):
     printed = run(DOCS / "tutorial.md", tmp_path)
     _, audit, bench, predict, python = printed
     assert "square/01.png (square) and star/01 again.png (star)" in audit
@@ -94,8 +106,8 @@ def test_the_tutorial_runs_word_by_word(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_page_on_shipping_runs_word_by_word(tmp_path):
-    exported, classified, reduced, predicted, pushed = run(DOCS / "ship-it.md", tmp_path)
+def test_the_page_on_shipping_runs_word_by_word(reader, same_cache):
+    exported, classified, reduced, predicted, pushed = run(DOCS / "ship-it.md", reader)
     assert "Fidelity  on 360 test images" in exported
     assert classified.startswith("seven.bmp\t7\t")
     assert "is undecided (export less run:" in reduced
@@ -106,12 +118,12 @@ def test_the_page_on_shipping_runs_word_by_word(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_page_on_serving_runs_word_by_word(tmp_path):
-    (printed,) = run(DOCS / "serve.md", tmp_path)
+def test_the_page_on_serving_runs_word_by_word(reader, same_cache):
+    (printed,) = run(DOCS / "serve.md", reader)
     ready, answer = printed.splitlines()[-1].split("}", 1)
     assert json.loads(ready + "}") == {"status": "ready"}
     assert json.loads(answer)["results"][0]["label"] == "7"
-    assert "certified on 360 test images" in (tmp_path / "serve.log").read_text()
+    assert "certified on 360 test images" in (reader / "serve.log").read_text()
 
 
 @pytest.mark.slow
@@ -148,7 +160,7 @@ def test_the_command_about_published_figures_runs_on_small_images(shared, tmp_pa
 
 
 @pytest.mark.slow
-def test_the_examples_in_python_run_word_by_word(tmp_path):
+def test_the_examples_in_python_run_word_by_word(tmp_path, same_cache):
     printed = run(DOCS / "python.md", tmp_path)
     assert printed[0] == "resnet_mini is proven\n"
     assert all(printed), "an example prints nothing"

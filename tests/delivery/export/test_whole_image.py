@@ -25,6 +25,26 @@ CHECKED = WholeImage(
     model={}, bytes=1, images=9, beyond=0, largest_difference=1e-6, allowed_difference=1e-4, seconds=0.1
 )
 
+# Does what `python whole_image.py IMAGE...` does, and asks the same model about an image beyond its limits: the runtime
+# takes long to open a model of whole images.
+WHOLE_AND_BEYOND = """
+import functools, runpy, sys
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+import classify
+classify.open_model = functools.cache(classify.open_model)
+sys.argv = [f"{sys.argv[1]}/whole_image.py", *sys.argv[2:]]
+names = runpy.run_path(sys.argv[0], run_name="__main__")
+model = classify.open_model(file=names["FILE"])
+print([np.isnan(output).all() for output in model(np.zeros((65, 1, 3), np.uint8))])
+"""
+
+
+def run_lines(*arguments: str | Path) -> list[str]:
+    """The lines that a Python program prints in a process of its own."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
@@ -44,22 +64,10 @@ def test_whole_images_get_the_answers_of_their_crops(finished: Finished, tmp_pat
     ModelFolder.open(exported.folder, threads=1)  # the model of crops is what predict uses
 
     pictures = [str(path) for path in sorted(finished.data.rglob("*.png"))[::9]]
-    crops, wholes = (
-        subprocess.run(
-            [sys.executable, str(exported.folder / example), *pictures], capture_output=True, text=True, check=True
-        ).stdout
-        for example in ("classify.py", "whole_image.py")
-    )
+    *wholes, beyond = run_lines("-c", WHOLE_AND_BEYOND, exported.folder, *pictures)
+    crops = run_lines(exported.folder / "classify.py", *pictures)
     assert wholes == crops
-    program = (
-        "import sys, numpy as np; sys.path.insert(0, sys.argv[1]); import classify, whole_image\n"
-        "run = classify.open_model(file=whole_image.FILE)\n"
-        "print([np.isnan(output).all() for output in run(np.zeros((65, 1, 3), np.uint8))])"
-    )
-    beyond = subprocess.run(
-        [sys.executable, "-c", program, str(exported.folder)], capture_output=True, text=True, check=True
-    )
-    assert beyond.stdout.count("True") == 2, "an image beyond the limits gets no number"
+    assert beyond.count("True") == 2, "an image beyond the limits gets no number"
 
 
 @pytest.mark.parametrize(
