@@ -3,15 +3,14 @@ from sklearn.linear_model import Ridge
 
 from tests.heads.test_logistic import problem
 from tests.heads.test_ridge import scaled, targets
-from vitrail.candidates.race_judge import find_right
-from vitrail.search.options import ALPHAS
+from vitrail.candidates.race_judge import STRENGTHS, find_right
 
 
 def test_answers_are_those_of_heads_fitted_without_the_image_at_the_strength_of_least_error():
     feature_ND, label_N = problem(60, 20)
     scaled_ND, target_NC = scaled(feature_ND), targets(label_N)
     answers = {}
-    for alpha in ALPHAS:
+    for alpha in STRENGTHS:
         rows = []
         for row in range(60):
             rest = np.arange(60) != row
