@@ -29,6 +29,7 @@ from scipy import special, stats
 
 from benchmarks.results import keep_chapter
 from vitrail.candidates.race import Forecast, RaceRules, run_race
+from vitrail.candidates.race_judge import STRENGTHS
 from vitrail.data.nested_subsets import FEW, SHARES
 from vitrail.heads.ridge import RidgePath
 from vitrail.statistics.forecast_lead import LeadForecast, forecast_lead
@@ -42,7 +43,7 @@ FALLING, AT_IMAGES = 0.04, 5_000  # the falling part of an error at so many imag
 OWN_SPREAD = 0.05  # of the falling part, between candidates
 STAYS = 0.65  # of what is a candidate's own in an image, from look to look
 SEEN, MEASURED = 0.95, 0.8  # agreements
-SEPARATION, NEW, STRENGTHS = 4.5, 2_000, (1.0, 10.0, 100.0, 1_000.0, 10_000.0)  # of the problems for real heads
+SEPARATION, NEW = 4.5, 2_000  # of the problems for real heads
 REPETITIONS = 100
 MOST_WITHOUT = 5_000  # images of a cell in which everyone is run on all
 

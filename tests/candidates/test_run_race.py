@@ -172,14 +172,14 @@ FOUR = tuple(BackboneSpec(name=name) for name in ("a", "b", "c", "d"))
 @pytest.mark.parametrize(
     ("choice", "options", "train", "cluster", "obstacle"),
     [
-        ({}, {}, 2_000, None, ""),
-        ({"automatic": None}, {}, 2_000, None, "the backbones were named"),
-        ({"specs": FOUR[:3]}, {}, 2_000, None, "3 candidates are too few"),
-        ({}, {"recipes": ("default", "deck")}, 2_000, None, "several recipes"),
-        ({}, {}, 2_000, "auto", "a cluster"),
-        ({}, {"decide_by": "balanced"}, 2_000, None, "plain accuracy"),
-        ({}, {"search": TuneOptions(balanced=True)}, 2_000, None, "plain accuracy"),
-        ({}, {}, 1_999, None, "1,999 training images are too few"),
+        ({}, {}, 1_000, None, ""),
+        ({"automatic": None}, {}, 1_000, None, "the backbones were named"),
+        ({"specs": FOUR[:3]}, {}, 1_000, None, "3 candidates are too few"),
+        ({}, {"recipes": ("default", "deck")}, 1_000, None, "several recipes"),
+        ({}, {}, 1_000, "auto", "a cluster"),
+        ({}, {"decide_by": "balanced"}, 1_000, None, "plain accuracy"),
+        ({}, {"search": TuneOptions(balanced=True)}, 1_000, None, "plain accuracy"),
+        ({}, {}, 999, None, "999 training images are too few"),
     ],
 )
 def test_why_candidates_do_not_race(choice, options, train, cluster, obstacle):

@@ -26,7 +26,7 @@ def _say_departures(race: Race) -> tuple[str, ...]:
         f"When {'it' if count == 1 else 'each'} left, on {images} training images, its "
         f"leave-one-{'group-' if race.by_group else ''}out ridge head was at most {_say_points(race.margin)} better "
         f"than the leader's at that look (joint {100 * race.level:g}% bound).",
-        "The bound is approximate: on simulated features limits of such heads held in 94 to 99% of the draws where "
+        "The bound is approximate: on simulated features limits of such heads held in 93 to 99% of the draws where "
         "97.5% was promised.",
         "This does not bound heads trained on all images: the forecast further gain is at most "
         f"{_say_points(gain)}, less than it takes to lead by {_say_points(race.margin)} (a forecast).",
