@@ -4,6 +4,8 @@ import pytest
 
 from tests.delivery.examples import make_run
 from tests.held_races import OUT, add_race
+from vitrail.candidates.race_claims import say_claims
+from vitrail.candidates.shortlist import ShortlistOptions
 from vitrail.checks.differences import Comparison
 from vitrail.checks.race import check_race
 from vitrail.runs import Results
@@ -37,9 +39,10 @@ def test_a_race_as_it_was_held_and_a_run_without_one_show_no_difference(raced):
 
 
 def test_a_candidate_that_left_against_the_rule_is_found(raced):
-    (where,) = find_differences(change_departure(raced, bound=0.5))
-    assert where == f"race: {OUT} on 200 images: left by the rule"
-    assert find_differences(change_departure(raced, difference=-0.2)) == [f"race: {OUT} on 200 images: difference"]
+    gain = "race: claims[3]"  # counts from the difference to bound and allowance
+    by_rule, difference = (f"race: {OUT} on 200 images: {what}" for what in ("left by the rule", "difference"))
+    assert find_differences(change_departure(raced, bound=0.5)) == [by_rule, gain]
+    assert find_differences(change_departure(raced, difference=-0.2)) == [difference, gain]
 
 
 def test_other_sentences_savings_and_finalists_are_found(raced):
@@ -48,3 +51,12 @@ def test_other_sentences_savings_and_finalists_are_found(raced):
     assert find_differences(change(raced, saved_gmacs=1.0)) == ["race: saved_gmacs"]
     outcome = replace(raced.race.outcome, finalists=raced.race.outcome.finalists[:-1])
     assert "race: candidates that are out" in find_differences(change(raced, outcome=outcome))
+
+
+def test_candidates_are_dropped_only_where_a_budget_was_given(raced):
+    outcome = raced.race.outcome
+    dropped = replace(outcome, dropped=(OUT,), looks=tuple(replace(look, departures=()) for look in outcome.looks))
+    without = change(raced, outcome=dropped, claims=say_claims(dropped))
+    assert find_differences(without) == ["race: it had a budget"]
+    shortlist = ShortlistOptions(race_budget=0.2)
+    assert find_differences(replace(without, options=replace(without.options, shortlist=shortlist))) == []

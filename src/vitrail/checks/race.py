@@ -17,6 +17,9 @@ def check_race(results: Results, comparison: Comparison) -> None:
     comparison.compare("race: candidates", list(outcome.candidates), [runner.name for runner in race.candidates])
     gone = {departure.name for departure in outcome.departures} | set(outcome.dropped)
     comparison.compare("race: candidates that are out", sorted(race.out), sorted(gone))
+    if outcome.dropped:
+        shortlist = results.options.shortlist
+        comparison.compare("race: it had a budget", True, shortlist is not None and shortlist.race_budget < 1)
     comparison.compare("race: margin", outcome.margin, results.options.margin)
     comparison.compare("race: level", outcome.level, results.options.level)
     for look in outcome.looks:
