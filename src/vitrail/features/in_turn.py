@@ -61,17 +61,11 @@ def run_in_turn(
     decode_s, rows = 0.0, sum(missing.count(owner) for owner in missing.owners)
     with phase(progress, "features"), running(progress, task, total=rows, unit="rows"):
         while some := list(islice(examples, block)):
-            images = _decode([(example, missing[example]) for example in some], open_one, resources.threads.decode)
-            decode_s += sum(image.decode_s for image in images)
-            rejected |= {image.example: image.reason for image in images if image.reason is not None}
-            for owner in missing.owners:
-                its = [image for image in images if owner in image.owners]
-                progress.advance(task, sum(image.reason is not None for image in its))
-                readable = [image for image in its if image.reason is None]
-                if readable:
-                    for count in _answer(owner, readable, missing.count(owner), resources):
-                        progress.advance(task, count)
-            return_freed_memory()
+            with_owners = [(example, missing[example]) for example in some]
+            reasons, spent = _run_block(task, with_owners, missing, open_one, resources)
+            return_freed_memory()  # no image of the block is left when the next one is decoded
+            rejected |= reasons
+            decode_s += spent
     return rejected, decode_s
 
 
@@ -80,6 +74,25 @@ def _count_block(owners: Sequence[Extractor]) -> int:
     preprocessings = {owner.backbone.card.preprocessing for owner in owners}
     image_bytes = sum(3 * wanted.crop**2 for wanted in preprocessings)
     return max(1, min(MOST_BLOCK_BYTES, usable_memory() // BLOCK_SHARE) // image_bytes)
+
+
+def _run_block(
+    task: str,
+    examples: Sequence[tuple[str, Sequence[Extractor]]],
+    missing: Missing[Extractor],
+    open_one: Callable[[str, LeastSides], Images],
+    resources: Resources,
+) -> tuple[dict[str, str], float]:
+    images = _decode(examples, open_one, resources.threads.decode)
+    for owner in missing.owners:
+        its = [image for image in images if owner in image.owners]
+        readable = [image for image in its if image.reason is None]
+        resources.progress.advance(task, len(its) - len(readable))
+        if readable:
+            for count in _answer(owner, readable, missing.count(owner), resources):
+                resources.progress.advance(task, count)
+    rejected = {image.example: image.reason for image in images if image.reason is not None}
+    return rejected, sum(image.decode_s for image in images)
 
 
 def _decode(
