@@ -24,7 +24,7 @@ IMPORTED = (  # what the commands import late; torch.optim and torch.jit import 
     *("pyarrow.dataset", "pyarrow.parquet", "scipy.stats", "torch._dynamo", "vitrail.benchmark"),
     *("vitrail.checks.verify", "vitrail.cli.closing", "vitrail.cli.main", "vitrail.training.pretrain"),
 )
-CLOCK = ("cost", "trial", "seconds", "user_s", "created")
+CLOCK = ("cost", "trial", "seconds", "saved_seconds", "user_s", "decode_s", "created")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,22 +4,22 @@
 
 The flowers of ../shared, the real weights there, and networks of the catalogue with random weights: the four of about
 ViT-B's size with the fewest parameters, and then the smallest ones. A race of few candidates and one of many run in
-processes of their own, with empty caches and the engine openvino in float32. Memory is the resident memory of the
-process, sampled twenty times a second; a network is alive from its start until Python has freed it.
+processes of their own, with empty caches and the engine openvino in float32. Memory is the highest resident memory of
+the process; a network is alive from its start until Python has freed it.
 """
 
 import argparse
 import json
+import os
+import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import weakref
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from safetensors.torch import save_file
 
@@ -33,7 +33,6 @@ from vitrail.core.resources import Resources
 from vitrail.data import load, make_split, open_data
 
 LARGE, LARGE_PARAMETERS = 4, 85_000_000
-SAMPLE_S = 0.05
 
 
 def choose_cards(count: int) -> list[Card]:
@@ -58,10 +57,10 @@ def give_weights(card: Card, folder: Path) -> Path:
 
 
 class Watch:
-    """The highest resident memory of this process, and the most networks that were alive at once."""
+    """The most networks that were alive at once."""
 
     def __init__(self) -> None:
-        self.memory = self.networks = 0
+        self.networks = 0
         self._alive: list[weakref.ref[Any]] = []
         start = Backbone.start
 
@@ -72,19 +71,12 @@ class Watch:
             return engine
 
         Backbone.start = start_and_watch  # type: ignore[method-assign]
-        threading.Thread(target=self._sample, daemon=True).start()
-
-    def _sample(self) -> None:
-        process = psutil.Process()
-        while True:
-            self.memory = max(self.memory, process.memory_info().rss)
-            time.sleep(SAMPLE_S)
 
 
 def race_once(count: int, folder: Path) -> None:
     """Hold one race in this process and print what it took."""
     specs = parse_specs([f"{card.name}={give_weights(card, folder)}" for card in choose_cards(count)])
-    resources = Resources(offline=True, cache=folder / f"cache-{count}")
+    resources = Resources(offline=True)
     dataset, split, _ = make_split(load(open_data(FLOWERS, resources), resources=resources))
     options, watch, begun = BenchOptions(engine="openvino", precision="fp32"), Watch(), time.perf_counter()
     held = hold_race(specs, dataset, split, options, resources=resources)
@@ -93,7 +85,7 @@ def race_once(count: int, folder: Path) -> None:
         json.dumps(
             {
                 "candidates": count,
-                "memory": watch.memory,
+                "memory": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
                 "networks": watch.networks,
                 "seconds": time.perf_counter() - begun,
                 "looks": [[look.images, len(look.accuracy)] for look in held.outcome.looks],
@@ -120,7 +112,10 @@ def main() -> None:
         races = []
         for count in (arguments.few, arguments.many):
             command = [sys.executable, "-m", "benchmarks.many_candidates", "--one", str(count), "--folder", str(folder)]
-            printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            with tempfile.TemporaryDirectory(dir=folder) as own:
+                environment = os.environ | {"VITRAIL_CACHE": f"{own}/cache", "VITRAIL_CONFIG": f"{own}/config"}
+                done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+            printed = done.stdout
             print(printed, flush=True)
             races.append(json.loads(printed.splitlines()[-1]))
     lines = [

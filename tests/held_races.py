@@ -14,7 +14,7 @@ def add_race(results: Results) -> Results:
     """The results with a race in which OUT left at the second look, behind the first backbone."""
     finalists = tuple(result.name for result in results.backbones)
     first = dict.fromkeys(finalists, 0.75)
-    left = RaceDeparture(name=OUT, leader=finalists[0], difference=-0.25, bound=-0.125, gain=0.05, allowance=0.0625)
+    left = RaceDeparture(name=OUT, leader=finalists[0], difference=-0.25, bound=-0.125, gain=0.05, allowance=0.125)
     outcome = Race(
         candidates=(*finalists, OUT),
         images=1_000,

@@ -207,8 +207,9 @@ def bench(
         max_ms: the most milliseconds an image in the network on this machine; what would be chosen is measured once.
         pretrained_on: a collection that they have seen.
         not_pretrained_on: a collection that they are known not to have seen.
-        race_budget: ends their race before it takes more than this share of the multiply-adds that all of them need for
-            all training images; the best three go on. None: the race ends by its own rule.
+        race_budget: after the first look, ends their race before it takes more than this share of the multiply-adds
+            that all of them need for the training images; the best three go on, whose pass comes in addition. None: the
+            race ends by its own rule.
         weights: a folder with weights files, which are recognised and whose backbones come first.
         crop_to_boxes: crop each image of a named data set to its box.
         data_dir: a folder that may already have the files of named data sets.

@@ -164,7 +164,12 @@ def bench(
 
 
 def plan_bench(
-    data: str | Path | None, backbones: Sequence[str], *, options: BenchOptions, resources: Resources
+    data: str | Path | None,
+    backbones: Sequence[str],
+    *,
+    options: BenchOptions,
+    resources: Resources,
+    cluster: str | None = None,
 ) -> Plan:
     """The candidates that `bench` would take from the catalogue, and what they would cost; reads and fetches no image.
 
@@ -173,6 +178,7 @@ def plan_bench(
         backbones: none, or "auto" alone.
         options: as `bench` takes them.
         resources: what may be used.
+        cluster: as `bench` takes it.
 
     Raises:
         UsageError: backbones were named, or the digits have two of ours.
@@ -182,8 +188,9 @@ def plan_bench(
     if choice.automatic is None:
         raise UsageError("--plan shows candidates that are chosen from the catalogue: give DATA and no names after -b.")
     images = BEHIND_URL if source is None else _count_images(source)
-    most = LEAST_TRAIN if isinstance(images, str) else images  # to train on: nothing has been read yet
-    obstacle = find_obstacle(choice, options, train=most, cluster=None)
+    obstacle = find_obstacle(choice, options, train=LEAST_TRAIN, cluster=cluster)
+    if not obstacle and isinstance(images, int) and images < LEAST_TRAIN:  # nobody knows yet how many are to train on
+        obstacle = f"{images:,} images are too few"
     return make_plan(choice.automatic, images, resources, race=say_race(obstacle))
 
 

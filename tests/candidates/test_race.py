@@ -127,6 +127,14 @@ def test_a_race_takes_every_look_that_its_budget_allows(budget, looks):
     assert (race.dropped == ()) == (looks == len(SIZES))
 
 
+def test_a_budget_that_drops_nobody_ends_no_race():
+    rates = {"a": 0.9, "b": 0.9, "c": 0.3}
+    race = run_race(rules(rates, gmacs=dict.fromkeys(rates, 1.0), budget=0.001), draw(rates))
+    assert [departure.name for departure in race.departures] == ["c"]
+    assert race.dropped == ()
+    assert len(race.looks) == len(SIZES)
+
+
 def test_what_left_early_leaves_its_share_of_the_budget_to_the_others():
     rates = {"a": 0.9, "b": 0.9, "large": 0.3}
     given = rules(rates, gmacs={"a": 1.0, "b": 1.0, "large": 8.0}, budget=0.3)

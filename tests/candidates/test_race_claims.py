@@ -30,8 +30,8 @@ def test_the_claims_are_said_word_for_word():
         "Nine of 12 candidates left. When each left, on 156 to 625 training images, its leave-one-out ridge head was "
         "at most 1 point better than the leader's at that look (joint 95% bound). The bound is approximate: on "
         "simulated features limits of such heads held in 93 to 99% of the draws where 97.5% was promised. This does "
-        "not bound heads trained on all images: the forecast further gain is at most 5.8 points, less "
-        "than it takes to lead by 1 point (a forecast). The test compared only the finalists."
+        "not bound heads trained on all images: the forecast further gain is at most 5.8 points, and "
+        "none of these gains makes a lead of 1 point (a forecast). The test compared only the finalists."
     )
 
 

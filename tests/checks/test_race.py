@@ -6,6 +6,7 @@ from tests.delivery.examples import make_run
 from tests.held_races import OUT, add_race
 from vitrail.candidates.race_claims import say_claims
 from vitrail.candidates.shortlist import ShortlistOptions
+from vitrail.checks import race
 from vitrail.checks.differences import Comparison
 from vitrail.checks.race import check_race
 from vitrail.runs import Results
@@ -53,10 +54,19 @@ def test_other_sentences_savings_and_finalists_are_found(raced):
     assert "race: candidates that are out" in find_differences(change(raced, outcome=outcome))
 
 
-def test_candidates_are_dropped_only_where_a_budget_was_given(raced):
-    outcome = raced.race.outcome
-    dropped = replace(outcome, dropped=(OUT,), looks=tuple(replace(look, departures=()) for look in outcome.looks))
-    without = change(raced, outcome=dropped, claims=say_claims(dropped))
-    assert find_differences(without) == ["race: it had a budget"]
-    shortlist = ShortlistOptions(race_budget=0.2)
-    assert find_differences(replace(without, options=replace(without.options, shortlist=shortlist))) == []
+def test_only_a_budget_drops_candidates_and_only_those_behind_the_best_few(raced, monkeypatch):
+    monkeypatch.setattr(race, "BEST_FEW", len(raced.race.outcome.finalists))
+    first, *_ = raced.race.outcome.looks
+
+    def drop_at(accuracy: float) -> Results:
+        look = replace(first, accuracy=first.accuracy | {OUT: accuracy})
+        outcome = replace(raced.race.outcome, dropped=(OUT,), looks=(look,))
+        return change(raced, outcome=outcome, claims=say_claims(outcome))
+
+    behind = drop_at(0.5)
+    assert find_differences(behind) == ["race: it had a budget"]
+    budget = replace(raced.options, shortlist=ShortlistOptions(race_budget=0.2))
+    assert find_differences(replace(behind, options=budget)) == []
+    assert find_differences(replace(drop_at(1.0), options=budget)) == [
+        f"race: {OUT} was behind the best {race.BEST_FEW}"
+    ]

@@ -1,6 +1,5 @@
 """Networks in turn: the rows are those of one pass, images are decoded once, and one network is there at a time."""
 
-import gc
 import weakref
 from collections import Counter
 from pathlib import Path
@@ -11,10 +10,12 @@ import pytest
 from tests.features.test_pipeline import Tasks, all_rows, run
 from tests.pictures import draw_folder
 from vitrail.backbones import Backbone, BackboneSpec, open_backbone
+from vitrail.core.errors import StoreError
 from vitrail.core.progress import Silent
 from vitrail.core.resources import Resources
 from vitrail.data import load, open_source
 from vitrail.features import Extraction, extract, in_turn, open_images, stream, take_turns
+from vitrail.features.store import FeatureSet
 
 NAMES = ("vit_mini", "resnet_mini")
 
@@ -45,7 +46,7 @@ def test_the_rows_are_those_of_one_pass_and_each_image_is_decoded_once(
     tmp_path: Path, monkeypatch, decoded, engine: str, block_bytes: int
 ):
     data = draw_folder(tmp_path / "data")
-    monkeypatch.setattr(in_turn, "MOST_BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(in_turn, "usable_memory", lambda: in_turn.BLOCK_SHARE * block_bytes)
     turns = run_turns(data, tmp_path / "turns", *NAMES, engine=engine)
     assert set(decoded.values()) == {1}
     assert [features.cost.computed for features in turns.features] == [36, 36]
@@ -60,7 +61,6 @@ def test_one_network_is_in_memory_at_a_time(tmp_path: Path, monkeypatch):
     start, started = Backbone.start, list[weakref.ref]()
 
     def watch(backbone, **options):
-        gc.collect()
         assert all(network() is None for network in started)
         engine = start(backbone, **options)
         started.append(weakref.ref(engine))
@@ -132,3 +132,17 @@ def test_rows_that_float16_cannot_hold_are_kept_in_float32(tmp_path: Path, monke
     turns = run_turns(draw_folder(tmp_path / "data", per_class=4), tmp_path / "cache", *NAMES)
     assert [features.stored.storage for features in turns.features] == ["float32"] * 2
     assert [len(features.stored) for features in turns.features] == [12, 12]
+
+
+def test_rows_that_cannot_be_written_are_an_error_once_and_end_every_task(tmp_path: Path, monkeypatch):
+    tries, tasks = list[int](), Tasks()
+
+    def refuse(stored: FeatureSet, *rows) -> None:
+        tries.append(1)
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(FeatureSet, "seal", refuse)
+    with pytest.raises(StoreError, match="the disk is full"):
+        run_turns(draw_folder(tmp_path / "data", per_class=100), tmp_path / "cache", *NAMES, progress=tasks)
+    assert len(tries) == 1
+    assert not tasks.open

@@ -154,7 +154,8 @@ def choose_backbones(
     if options.shortlist is not None or resources.weights_dir is not None:
         whose = "for named ones weights are given as -b NAME=FILE" if backbones else "the digits have two of ours"
         raise UsageError(
-            "--weights, --candidates and conditions such as --licence choose backbones from the catalogue, but "
+            "--weights, --candidates, --race-budget and conditions such as --licence are for backbones that are chosen "
+            "from the catalogue, but "
             f"{whose}: give -b auto alone, or leave them out."
         )
     specs = parse_specs(backbones or EMBEDDED_NAMES)

@@ -11,7 +11,7 @@ whoever leads and whenever a candidate leaves. The level is nominal: `race_judge
 heads that are trained on the images of the look. `allowance` is how much more the candidate may still gain on
 the leader until all training images are used: the forecast gain, or as much more as takes the bound to the forecast's
 upper limit (`statistics/forecast_lead.py`), or to a tie. Gaps close as both become more accurate, and on real images
-most closed by more than the forecast gain, but hardly any lead changed (benchmarks/near_ties.py). A tie is below the
+many closed by more than the forecast gain, but hardly any lead changed (benchmarks/near_ties.py). A tie is below the
 margin, so allowing for it keeps nobody in the race; it keeps what is said of the gain true more often. The allowance is
 a forecast, and no level is promised for it. It needs two looks, so nobody leaves at the first. benchmarks/race.py has
 what this costs and misses, and other allowances.
@@ -141,7 +141,8 @@ class Race:
 def run_race(rules: RaceRules, answer: Answer, *, forecast: Forecast = forecast_lead) -> Race:
     """Take the looks in order until one candidate is left in each heat, or the looks are over, or the budget.
 
-    The first look is always taken. If the next one does not fit into the budget, the best few of each heat stay.
+    The first look is always taken. If the next one does not fit into the budget, the best few of each heat stay and
+    the race is over; if there are no others it goes on.
 
     Args:
         rules: of the race.
@@ -157,8 +158,10 @@ def run_race(rules: RaceRules, answer: Answer, *, forecast: Forecast = forecast_
         answered |= dict.fromkeys(racing, images)
         if looks and not rules.allows(answered):
             best = _best_few(rules, looks[-1], racing)
-            dropped, racing = tuple(name for name in racing if name not in best), best
-            break
+            dropped = tuple(name for name in racing if name not in best)
+            if dropped:  # else all go on, and who leaves by the rule saves more
+                racing = best
+                break
         answers = answer(racing, images)
         for name in racing:
             right[name].append(answers[name])

@@ -29,7 +29,8 @@ def _say_departures(race: Race) -> tuple[str, ...]:
         "The bound is approximate: on simulated features limits of such heads held in 93 to 99% of the draws where "
         "97.5% was promised.",
         "This does not bound heads trained on all images: the forecast further gain is at most "
-        f"{_say_points(gain)}, less than it takes to lead by {_say_points(race.margin)} (a forecast).",
+        f"{_say_points(gain)}, and {'it does not make' if count == 1 else 'none of these gains makes'} a lead of "
+        f"{_say_points(race.margin)} (a forecast).",
     )
 
 

@@ -2,7 +2,8 @@
 
 import math
 
-from vitrail.candidates.race import RaceDeparture
+from vitrail.candidates.held_race import HeldRace
+from vitrail.candidates.race import BEST_FEW, RaceDeparture
 from vitrail.candidates.race_claims import say_claims
 from vitrail.checks.differences import Comparison
 from vitrail.runs.results import Results
@@ -20,6 +21,8 @@ def check_race(results: Results, comparison: Comparison) -> None:
     if outcome.dropped:
         shortlist = results.options.shortlist
         comparison.compare("race: it had a budget", True, shortlist is not None and shortlist.race_budget < 1)
+    for name in outcome.dropped:
+        comparison.compare(f"race: {name} was behind the best {BEST_FEW}", True, _is_behind(name, race))
     comparison.compare("race: margin", outcome.margin, results.options.margin)
     comparison.compare("race: level", outcome.level, results.options.level)
     for look in outcome.looks:
@@ -35,4 +38,21 @@ def check_race(results: Results, comparison: Comparison) -> None:
 
 
 def _may_leave(departure: RaceDeparture, margin: float) -> bool:
-    return departure.difference <= departure.bound and departure.bound + departure.allowance < margin
+    least = max(0.0, departure.gain, -departure.bound)
+    return (
+        departure.difference <= departure.bound
+        and departure.allowance >= least
+        and departure.bound + departure.allowance < margin
+    )
+
+
+def _is_behind(name: str, race: HeldRace) -> bool:
+    """Whether the best few of a dropped candidate's heat were at least as accurate at the last look."""
+    accuracy, outcome = race.outcome.looks[-1].accuracy, race.outcome
+    known = {runner.name: runner.known for runner in race.candidates}
+    better = [
+        other
+        for other in outcome.finalists
+        if known[other] == known[name] and accuracy.get(other, math.nan) >= accuracy.get(name, math.nan)
+    ]
+    return len(better) >= BEST_FEW

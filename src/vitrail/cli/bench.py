@@ -92,9 +92,9 @@ def bench(
         typer.Option(
             "--race-budget",
             metavar="SHARE",
-            help="End the race of the candidates before a look that would take it over this share of the multiply-adds "
-            "that all of them need for all training images, such as 0.25. The best three go on; nothing is known of "
-            "the others.",
+            help="After the first look, end the race of the candidates before it takes more than this share of the "
+            "multiply-adds that all of them need for the training images, such as 0.25. The best three go on, whose "
+            "pass comes in addition; nothing is known of the others.",
             show_default="the race ends by its own rule",
             rich_help_panel=CATALOGUE,
         ),
@@ -303,7 +303,9 @@ def bench(
     resources = partial(Resources, data_dir=data_dir, weights_dir=weights, cores=threads, batch=batch, offline=offline)
     if plan:
         with watch(quiet=quiet) as progress:
-            planned = plan_bench(data, backbone or (), options=chosen, resources=resources(progress=progress))
+            planned = plan_bench(
+                data, backbone or (), options=chosen, resources=resources(progress=progress), cluster=cluster
+            )
         _say_candidates(planned, as_json=as_json)
         return
     if part is not None:

@@ -7,7 +7,8 @@ Letters: B images of a call, D features.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -29,9 +30,8 @@ from vitrail.features.open_images import Images, LeastSides, make_pixels
 from vitrail.features.shard import ShardCost
 from vitrail.features.stream import Batch
 
-MOST_BLOCK_BYTES = 1 << 30  # of pixels
-BLOCK_SHARE = 8  # one part in so many of the memory, if that is less
-TURNS = 4  # batches of every stream in one call of a network
+BLOCK_SHARE = 8  # one part in so many of the memory holds the pixels of a block
+TURNS, LONG_S = 4, 2.0  # batches of every stream in one call of a network; one if so many take longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def _count_block(owners: Sequence[Extractor]) -> int:
     """How many images are decoded at a time, at least one."""
     preprocessings = {owner.backbone.card.preprocessing for owner in owners}
     image_bytes = sum(3 * wanted.crop**2 for wanted in preprocessings)
-    return max(1, min(MOST_BLOCK_BYTES, usable_memory() // BLOCK_SHARE) // image_bytes)
+    return max(1, usable_memory() // BLOCK_SHARE // image_bytes)
 
 
 def _run_block(
@@ -89,8 +89,9 @@ def _run_block(
         readable = [image for image in its if image.reason is None]
         resources.progress.advance(task, len(its) - len(readable))
         if readable:
-            for count in _answer(owner, readable, missing.count(owner), resources):
-                resources.progress.advance(task, count)
+            with closing(_answer(owner, readable, missing.count(owner), resources)) as counts:
+                for count in counts:
+                    resources.progress.advance(task, count)
     rejected = {image.example: image.reason for image in images if image.reason is not None}
     return rejected, sum(image.decode_s for image in images)
 
@@ -115,7 +116,7 @@ def _decode(
         return list(in_order(pool, decode, examples, ahead=2 * threads))
 
 
-def _answer(owner: Extractor, images: Sequence[_Image], missing: int, resources: Resources) -> Iterator[int]:
+def _answer(owner: Extractor, images: Sequence[_Image], missing: int, resources: Resources) -> Generator[int]:
     """Start a network, compute and store its rows of these images, and let it go.
 
     An image's decoding is shared equally among the networks that it was decoded for. Whatever ends the work, the rows
@@ -126,16 +127,17 @@ def _answer(owner: Extractor, images: Sequence[_Image], missing: int, resources:
     """
     with phase(resources.progress, "starting networks"):
         network = owner.start(images=missing, resources=resources)
-    at_once = network.engine.batch * network.engine.streams * TURNS
+    waiting, turns = list(images), 1
     computed, user_s = Computed(), 0.0
     try:
-        for number, start in enumerate(range(0, len(images), at_once)):
+        while waiting:
             begun, begun_user = time.monotonic(), user_seconds()
-            some = images[start : start + at_once]
+            count = network.engine.batch * network.engine.streams * turns
+            some, waiting = waiting[:count], waiting[count:]
             feature_BD = network.compute(np.stack([image.pixels[network.preprocessing] for image in some]))
             batch = Batch(
                 network=network,
-                number=number,
+                number=0,  # they come in order
                 items=[image.example for image in some],
                 reasons=[None] * len(some),
                 feature_BD=feature_BD,
@@ -144,13 +146,15 @@ def _answer(owner: Extractor, images: Sequence[_Image], missing: int, resources:
             )
             user_s += user_seconds() - begun_user
             computed.add(batch)
+            turns = TURNS if batch.forward_s / turns * TURNS < LONG_S else 1
             if computed.fills_a_shard():
-                owner.write(computed, _cost(owner, computed, user_s, resources))
-                computed, user_s = Computed(), 0.0
+                full, cost = computed, _cost(owner, computed, user_s, resources)
+                computed, user_s = Computed(), 0.0  # what cannot be written is not tried twice
+                owner.write(full, cost)
             yield len(some)
     finally:
-        owner.write(computed, _cost(owner, computed, user_s, resources))
         owner.stop()
+        owner.write(computed, _cost(owner, computed, user_s, resources))
 
 
 def _cost(owner: Extractor, computed: Computed, user_s: float, resources: Resources) -> ShardCost:

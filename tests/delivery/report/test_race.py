@@ -21,7 +21,7 @@ def test_every_candidate_has_a_row_and_the_claims_are_those_of_the_results():
     }
     assert set(rows) == {*(result.name for result in results.backbones), OUT}
     leader = results.backbones[0].name
-    assert rows[OUT] == ["left", "200", "50.0%", leader, "-25.0", "-12.5", "+5.0", "6.2", "2", "2,600"]
+    assert rows[OUT] == ["left", "200", "50.0%", leader, "-25.0", "-12.5", "+5.0", "12.5", "2", "2,600"]
     assert rows[leader] == ["finalist", "1,500", "75.0%", "", "", "", "", "", "1", "0"]
     assert "2 min 10 s" in section.text
 

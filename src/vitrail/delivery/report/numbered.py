@@ -12,20 +12,21 @@ Place = tuple[float, float]  # from the left and from the top
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
-def number_places(places: Sequence[Place], offsets: Sequence[Place], *, radius: float) -> list[Markup]:
+def number_places(places: Sequence[Place], offsets: Sequence[Place], *, radius: float, bounds: Box) -> list[Markup]:
     """A number beside each point, where it hides no point and no other number if there is such a place.
 
     Args:
         places: of the points, in the order of their numbers.
         offsets: where a number may stand beside its point, the best first.
         radius: of the points.
+        bounds: where numbers may stand.
     """
-    taken = [(left - radius, top - radius, left + radius, top + radius) for left, top in places]
+    filled = [(left - radius, top - radius, left + radius, top + radius) for left, top in places]
     texts = []
     for number, place in enumerate(places, start=1):
         boxes = [_box(place, offset, len(str(number))) for offset in offsets]
-        choice = next((at for at, box in enumerate(boxes) if not any(_overlap(box, other) for other in taken)), 0)
-        taken.append(boxes[choice])
+        choice = next((at for at, box in enumerate(boxes) if _is_free(box, filled, bounds)), 0)
+        filled.append(boxes[choice])
         right, down = offsets[choice]
         anchor = "start" if right > 0 else "end"
         texts.append(
@@ -40,5 +41,9 @@ def _box(place: Place, offset: Place, letters: int) -> Box:
     return left, base - LINE, left + width, base
 
 
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _is_free(box: Box, filled: Sequence[Box], bounds: Box) -> bool:
+    left, top, right, bottom = box
+    inside = bounds[0] <= left and bounds[1] <= top and right <= bounds[2] and bottom <= bounds[3]
+    return inside and not any(
+        left < other[2] and other[0] < right and top < other[3] and other[1] < bottom for other in filled
+    )

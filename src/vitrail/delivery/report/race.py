@@ -56,11 +56,11 @@ def describe_race(results: Results, colours: Mapping[str, int]) -> RaceSection |
     if held is None or not held.outcome.looks:
         return None
     everything = held.images * math.fsum(runner.gmacs for runner in held.candidates)
-    rows = tuple(sorted(_list_rows(held), key=lambda row: (row.end != "finalist", -row.images)))
+    rows = tuple(sorted(_list_rows(held), key=lambda row: (row.accuracy is None, row.end != "finalist", -row.images)))
     return RaceSection(
         held=held,
         rows=rows,
-        chart=_draw([row.name for row in rows], held, colours),
+        chart=_draw([row.name for row in rows if row.accuracy is not None], held, colours),
         saved_share=held.saved_gmacs / everything if everything else 0.0,
     )
 
@@ -109,7 +109,7 @@ def _draw(names: Sequence[str], held: HeldRace, colours: Mapping[str, int]) -> M
         lines.append(element("g", *_draw_line(name, held, places), **colour))
     label = "Left-out accuracy of each candidate by training images of the look"
     grid = [*draw_grid(y, LEFT, WIDTH - RIGHT, say_percent), *_mark_looks(images, x)]
-    numbers = number_places(ends, OFFSETS, radius=RADIUS)
+    numbers = number_places(ends, OFFSETS, radius=RADIUS, bounds=(0.0, 0.0, WIDTH, HEIGHT - BOTTOM))
     return drawing(*grid, *lines, *numbers, width=WIDTH, height=HEIGHT, class_="chart wide", label=label)
 
 
