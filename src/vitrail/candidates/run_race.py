@@ -60,7 +60,7 @@ def say_race(obstacle: str) -> str:
     if obstacle:
         return f"The candidates do not race: {obstacle}."
     return (
-        f"From {LEAST_TRAIN:,} training images on these candidates race on parts of them, and only finalists get the "
+        f"From {LEAST_TRAIN:,} training images on, these candidates race on parts of them, and only finalists get the "
         "pass over all images: the networks take less than this estimate if some leave."
     )
 
