@@ -11,7 +11,7 @@ whoever leads and whenever a candidate leaves. The level is nominal: `race_judge
 heads that are trained on the images of the look. `allowance` is how much more the candidate may still gain on
 the leader until all training images are used: the forecast gain, or as much more as takes the bound to the forecast's
 upper limit (`statistics/forecast_lead.py`), or to a tie. Gaps close as both become more accurate, and on real images
-many closed by more than the forecast gain, but hardly any lead changed (benchmarks/near_ties.py). A tie is below the
+most closed by more than the forecast gain, but hardly any lead changed (benchmarks/near_ties.py). A tie is below the
 margin, so allowing for it keeps nobody in the race; it keeps what is said of the gain true more often. The allowance is
 a forecast, and no level is promised for it. It needs two looks, so nobody leaves at the first. benchmarks/race.py has
 what this costs and misses, and other allowances.
