@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.results import keep_chapter
+from benchmarks.results import machine_line, write_results
 from benchmarks.whole_runs import FILES, FLOWERS, SHARED
 from vitrail.backbones import Backbone, Card
 from vitrail.backbones.build import build_net
@@ -129,7 +129,8 @@ def main() -> None:
             for race in races
         ),
     ]
-    keep_chapter("many_candidates", (__doc__ or "").splitlines()[0], "flowers", lines)
+    promise, command = (__doc__ or "").splitlines()[0], "    python -m benchmarks.many_candidates"
+    write_results("many_candidates", [promise, "", command, "", machine_line(), "", *lines])
 
 
 if __name__ == "__main__":
