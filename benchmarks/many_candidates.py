@@ -19,6 +19,7 @@ import time
 import weakref
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from safetensors.torch import save_file
@@ -70,7 +71,7 @@ class Watch:
             self.networks = max(self.networks, len(self._alive))
             return engine
 
-        Backbone.start = start_and_watch  # type: ignore[method-assign]
+        mock.patch.object(Backbone, "start", start_and_watch).start()
 
 
 def race_once(count: int, folder: Path) -> None:

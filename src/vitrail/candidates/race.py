@@ -46,8 +46,8 @@ class RaceRules:
 
     `images` counts all training images, `sizes` those of each look; `group_N` has the group of each image of the last
     look, None if images are independent. `margin` is a fraction. `budget` is the most multiply-adds of the race, as a
-    share of those of everyone's pass over the training images, and `gmacs` has the multiply-adds of an image; neither
-    is needed if there is no limit.
+    share of those of everyone's pass over the training images, and `gmacs` has the multiply-adds of an image; a race
+    without a limit needs neither.
     """
 
     heats: Mapping[str, str]

@@ -32,7 +32,7 @@ from vitrail.features import Features, extract, take_turns
 from vitrail.features.pipeline import Cost
 
 LEAST_CANDIDATES = 4  # with fewer, reading images once more for the race costs about what it saves
-LEAST_TRAIN = 1_000  # training images, between 640 and 2,070, where a run took as long and 0.37 of the time (ADR 0008)
+LEAST_TRAIN = 1_000  # training images; a race gained no time with 640, and two thirds of it with 2,070 (ADR 0008)
 MOST_IMAGES = 50_000  # of a look: more were not simulated, and the judge holds their features in memory
 
 
